@@ -1,0 +1,50 @@
+# Two commands do everything: `make demo` and `make test`. Each sets itself up from the lock files.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.run-installed
+DEV_STAMP := $(VENV)/.dev-installed
+
+.PHONY: help demo test setup lint cover lock clean
+
+help:            ## this text
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
+
+demo: $(RUN_STAMP)  ## log a living Torn City into DuckDB: no key, no network
+	@$(BIN)/tcdatalogger demo
+
+test: $(DEV_STAMP)  ## the whole test suite
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+setup: $(DEV_STAMP) ## make .venv with everything in it
+
+lint: $(DEV_STAMP)  ## ruff and mypy
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+cover: $(DEV_STAMP) ## the suite under coverage, subprocesses too, and its report
+	$(BIN)/coverage erase
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n 2 $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
+
+lock:            ## resolve the lock files anew (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+
+clean:           ## remove what the targets above made
+	rm -rf $(VENV) demo
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TCdatalogger needs Python 3.11 or newer; say which one with PYTHON=python3.x")'
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): requirements/run.txt pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV_STAMP): requirements/dev.txt $(RUN_STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,1 @@
+"""Shapes, schemas and Arrow tables: pure values, without network, files or clock."""

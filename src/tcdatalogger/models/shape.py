@@ -46,7 +46,8 @@ class Field:
         name: as it stands in the JSON.
         shape: of its value.
         required: whether it is promised in every object.
-        deprecated: whether its end is announced.
+        deprecated: whether it is announced to go.
+        ends: the day from which it is gone, as an ISO date, or "" where none is announced.
         learned: whether it is unknown to the catalogue and was seen in the data (drift).
     """
 
@@ -54,6 +55,7 @@ class Field:
     shape: Shape
     required: bool = True
     deprecated: bool = False
+    ends: str = ""
     learned: bool = False
 
 
@@ -151,6 +153,7 @@ def _merge_fields(left: Object, right: Object) -> tuple[Field, ...]:
                 merge(field.shape, other.shape),
                 required=field.required and other.required,
                 deprecated=field.deprecated and other.deprecated,
+                ends=field.ends if field.ends == other.ends else "",
                 learned=field.learned and other.learned,
             )
         )

@@ -1,0 +1,269 @@
+"""Bodies and their shape -> nested Arrow, a row for each page; what does not fit is set aside.
+
+The fast reader is `pyarrow.json` with the shape as its schema, many pages at a time: the strictest
+reader there is, and one that keeps what it does not know. Whatever it refuses goes, halved until it
+is alone, to the careful reader (`salvage.py`), so that its cost is paid only then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as pa_json
+
+from tcdatalogger.models import exact
+from tcdatalogger.models.learn import Path, grow
+from tcdatalogger.models.quote import Quoting, quote, quoting
+from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit, salvage
+from tcdatalogger.models.schema import METADATA, TableFamily
+from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar, Shape
+
+BATCH_BYTES: Final = 48 * 2**20
+"""How much JSON the fast reader takes at once: enough for its speed, little enough for memory."""
+
+_BOM: Final = b"\xef\xbb\xbf"
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_ARROW: Final = {
+    Kind.INT: pa.int64(),
+    Kind.TIME: pa.int64(),
+    Kind.FLOAT: pa.float64(),
+    Kind.TEXT: pa.string(),
+    Kind.BOOL: pa.bool_(),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Bodies as Arrow.
+
+    Attributes:
+        body: a struct array with a row for each page, in the order of `pages`.
+        pages: the number of each page.
+    """
+
+    body: pa.StructArray
+    pages: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a run's pages hold.
+
+    Attributes:
+        batches: the bodies; pages that hold nothing that fits are missing.
+        shape: as it was given, grown by what the bodies have and it lacked.
+        examples: for each learned place, and each where a text was sent as a number, the first
+            value as JSON.
+        misfits: the records that were set aside.
+    """
+
+    batches: tuple[Batch, ...]
+    shape: Object
+    examples: Mapping[Path, str]
+    misfits: tuple[Misfit, ...]
+
+
+class _Refused(Exception):
+    """The fast reader does not take these pages as they are."""
+
+
+def decode(pages: Sequence[bytes], family: TableFamily) -> Decoded:
+    """Read all pages of a run.
+
+    Args:
+        pages: the bodies as Torn sent them.
+        family: whose shape they should have.
+
+    Nothing is raised for any content: what cannot be read comes back as a misfit.
+    """
+    shape = family.shape
+    plan, root = quoting(shape), _records(family)
+    try:
+        batches = tuple(
+            Batch(_read([pages[at] for at in numbers], shape, plan, root), numbers)
+            for numbers in _split(pages)
+        )
+    except _Refused:
+        return _decode_with_care(pages, family)
+    return Decoded(batches, shape, {}, ())
+
+
+def _decode_with_care(pages: Sequence[bytes], family: TableFamily) -> Decoded:
+    """Learn what is new in the pages, then read them again, and set the misfits aside."""
+    values = dict(enumerate(map(_value, pages)))
+    sound = (value for value in values.values() if not isinstance(value, Misfit))
+    shape, examples = grow(family.shape, sound)
+    plan, root = quoting(shape), _records(family)
+    batches: list[Batch] = []
+    misfits: list[Misfit] = []
+    seen = dict(examples)
+
+    def read(numbers: tuple[int, ...]) -> None:
+        try:
+            bodies = [pages[at] for at in numbers]
+            batches.append(Batch(_read(bodies, shape, plan, root), numbers))
+        except _Refused:
+            if len(numbers) > 1:
+                middle = len(numbers) // 2
+                read(numbers[:middle])
+                read(numbers[middle:])
+                return
+            page = numbers[0]
+            value = values[page]
+            if isinstance(value, Misfit):
+                misfits.append(Misfit(page, value.path, value.reason, value.record))
+                return
+            _salvage(value, page)
+
+    def _salvage(value: exact.Value, page: int) -> None:
+        found = salvage(value, shape, family.root if family.listed else (), page)
+        misfits.extend(found.misfits)
+        for place, example in found.converted.items():
+            seen.setdefault(place, example)
+        if found.body is None:
+            return
+        try:
+            batches.append(Batch(_read([found.body], shape, None, root), (page,)))
+        except _Refused as refusal:
+            reason = f"the reader refuses it: {refusal}"
+            misfits.append(Misfit(page, "", reason, found.body.decode()))
+
+    for numbers in _split(pages):
+        read(numbers)
+    return Decoded(tuple(batches), shape, seen, tuple(misfits))
+
+
+def _value(raw: bytes) -> exact.Value | Misfit:
+    """The body as Python values; a misfit (of page 0) where it is no JSON."""
+    try:
+        return exact.parse(raw)
+    except (ValueError, RecursionError) as error:
+        return Misfit(0, "", f"the body is no JSON: {error}", raw.decode(errors="backslashreplace"))
+
+
+def _split(pages: Sequence[bytes]) -> Iterator[tuple[int, ...]]:
+    """The numbers of the pages, in groups that the fast reader takes at once."""
+    group: list[int] = []
+    size = 0
+    for number, page in enumerate(pages):
+        if group and size + len(page) > BATCH_BYTES:
+            yield tuple(group)
+            group, size = [], 0
+        group.append(number)
+        size += len(page)
+    if group:
+        yield tuple(group)
+
+
+def _records(family: TableFamily) -> str:
+    """The field with the list of records, "" where the body is one record."""
+    return family.root[0] if family.listed else ""
+
+
+def _read(pages: list[bytes], shape: Object, plan: Quoting | None, root: str) -> pa.StructArray:
+    """The pages as a struct array of `shape`.
+
+    Raises:
+        _Refused: one of them is no JSON, has what `shape` has not, breaks a type, or has a null in
+            place of a record in the list `root`.
+    """
+    lines = b"\n".join(_line(page, plan) for page in pages)
+    try:
+        table = pa_json.read_json(
+            pa.BufferReader(lines),
+            pa_json.ReadOptions(block_size=len(lines) + 1),
+            pa_json.ParseOptions(explicit_schema=_schema(shape), unexpected_field_behavior="infer"),
+        )
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise _Refused(str(error)) from None
+    if table.num_rows != len(pages):
+        raise _Refused("a page is not one object")
+    columns = {name: table.column(name).combine_chunks() for name in table.column_names}
+    columns.pop(METADATA, None)
+    for name, column in columns.items():
+        field = shape.field(name)
+        if field is None or not _knows(column.type, field.shape) or not _in_time(column, field):
+            raise _Refused(f"{name} is not as it should be")
+    if root in columns and _has_null_records(columns[root]):
+        raise _Refused("null stands in place of a record")
+    if not columns:
+        columns[METADATA] = pa.nulls(len(pages))
+    return pa.StructArray.from_arrays(list(columns.values()), list(columns))
+
+
+def _has_null_records(lists: pa.Array) -> bool:
+    elements = lists.flatten()
+    return pa.types.is_struct(elements.type) and bool(elements.null_count)
+
+
+def _line(page: bytes, plan: Quoting | None) -> bytes:
+    """A page as one line, checked to be one JSON object.
+
+    The reader crashes on `null` and takes `NaN`, two objects in a line and broken UTF-8 for good,
+    so each page is looked at before: at the speed of memory if it is ASCII, as Torn's are.
+    """
+    line = page.removeprefix(_BOM)
+    if b"\n" in line or b"\r" in line:
+        line = line.replace(b"\n", b" ").replace(b"\r", b" ")
+    try:
+        if not line.isascii():
+            line.decode()
+        _OBJECT.decode(line)
+        return line if plan is None else quote(line, plan)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise _Refused(str(error)) from None
+
+
+def _schema(shape: Object) -> pa.Schema:
+    return pa.schema([(field.name, arrow_type(field.shape)) for field in shape.fields])
+
+
+def arrow_type(shape: Shape) -> pa.DataType:
+    """The type that the fast reader makes of a shape; JSON and Unix times as they are sent."""
+    match shape:
+        case Object(fields=fields):
+            return pa.struct([(field.name, arrow_type(field.shape)) for field in fields])
+        case List(element=element):
+            return pa.list_(arrow_type(element))
+        case Scalar(kind=kind):
+            return _ARROW[kind]
+        case Json():
+            return pa.string()
+
+
+def _knows(kind: pa.DataType, shape: Shape) -> bool:
+    """Whether the reader found no field that the shape lacks."""
+    match shape:
+        case Object(fields=fields):
+            return kind.num_fields == len(fields) and all(
+                _knows(kind.field(at).type, field.shape) for at, field in enumerate(fields)
+            )
+        case List(element=element):
+            return _knows(kind.value_type, element)
+        case _:
+            return True
+
+
+def _in_time(column: pa.Array, field: Field) -> bool:
+    """Whether all Unix times in a column are of the years 1 to 9999."""
+    return all(TIME_MIN <= bound <= TIME_MAX for bound in _time_bounds(column, field.shape))
+
+
+def _time_bounds(array: pa.Array, shape: Shape) -> Iterator[int]:
+    """The lowest and the highest Unix time in each place for one that has any."""
+    match shape:
+        case Object(fields=fields):
+            for at, field in enumerate(fields):
+                yield from _time_bounds(array.field(at), field.shape)
+        case List(element=element):
+            yield from _time_bounds(array.values, element)
+        case Scalar(kind=Kind.TIME):
+            found = pc.min_max(array).as_py()
+            yield from (bound for bound in found.values() if bound is not None)
+        case _:
+            return

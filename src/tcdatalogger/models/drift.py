@@ -1,0 +1,53 @@
+"""What Torn sent that the catalogue does not know, as tables and columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from tcdatalogger.models.learn import Path
+from tcdatalogger.models.schema import INDEX, Column, TableFamily, TableSchema
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference between the data and the catalogue.
+
+    Attributes:
+        table, column: where the value is kept.
+        type: of the column; for a text that was sent as something else, `text`.
+        example: the first value seen, as JSON, cut where it is long.
+    """
+
+    table: str
+    column: str
+    type: str
+    example: str
+
+
+def drift(family: TableFamily, examples: Mapping[Path, str]) -> tuple[Drift, ...]:
+    """The columns of `family` that hold something for which there is an example."""
+    return tuple(_drift(family, examples))
+
+
+def _drift(family: TableFamily, examples: Mapping[Path, str]) -> Iterator[Drift]:
+    for table in family.tables:
+        for column in table.data_columns:
+            if column.path == (INDEX,) or column.level != len(table.lists):
+                continue
+            example = examples.get(place(family, table, column))
+            if example is not None:
+                yield Drift(table.name, column.name, column.type, example)
+
+
+def place(family: TableFamily, table: TableSchema, column: Column) -> Path:
+    """Where a table's own column stands in the body."""
+    beside = table.learned and table.name.startswith(f"{family.tables[0].name}_page")
+    path: list[str] = []
+    if not beside:
+        path += family.root
+        if family.listed:
+            path.append("[]")
+    for way in table.lists:
+        path += [*way, "[]"]
+    return (*path, *column.path)

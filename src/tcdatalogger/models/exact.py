@@ -1,0 +1,122 @@
+"""JSON read without changing a value: numbers keep their digits, repeated keys stay repeated.
+
+The careful reader for the few bodies that the fast one refuses; it makes Python objects and is
+slow. What it writes is what it read, but for white space and the escapes inside of texts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+Value = Any
+"""None, bool, str, Number, list or dict (an `Repeated` where a key came twice)."""
+
+INT_MIN: Final = -(2**63)
+INT_MAX: Final = 2**63 - 1
+
+
+class Number(str):
+    """A number as it was written."""
+
+    __slots__ = ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether it was written as an integer: `1.0` and `1e3` were not."""
+        return self.lstrip("-").isdigit()
+
+
+class Repeated(dict[str, Value]):
+    """An object in which a key came more than once; `pairs` has all of them in order."""
+
+    pairs: list[tuple[str, Value]]
+
+
+def parse(raw: bytes) -> Value:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or not in UTF-8, or nested past all measure.
+    """
+    try:
+        return json.loads(
+            raw.decode("utf-8-sig"),
+            parse_int=Number,
+            parse_float=Number,
+            parse_constant=_refuse,
+            object_pairs_hook=_pairs,
+        )
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _refuse(word: str) -> Value:
+    raise ValueError(f"{word} is no JSON")
+
+
+def _pairs(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeated = Repeated(found)
+    repeated.pairs = pairs
+    return repeated
+
+
+def dump(value: Value) -> str:
+    """The JSON text of a value, without white space."""
+    return "".join(_parts(value))
+
+
+def _parts(value: Value) -> Iterator[str]:
+    match value:
+        case Number():
+            yield str(value)
+        case dict():
+            pairs = value.pairs if isinstance(value, Repeated) else value.items()
+            for at, (name, inner) in enumerate(pairs):
+                yield f"{',' if at else '{'}{_text(name)}:"
+                yield from _parts(inner)
+            yield "}" if value else "{}"
+        case list():
+            for at, inner in enumerate(value):
+                yield "," if at else "["
+                yield from _parts(inner)
+            yield "]" if value else "[]"
+        case str():
+            yield _text(value)
+        case _:
+            yield json.dumps(value)
+
+
+def _text(value: str) -> str:
+    """A lone surrogate has no UTF-8, so it stays an escape; all else is written as it is."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def fits(number: Number, low: int = INT_MIN, high: int = INT_MAX) -> bool:
+    """Whether a whole number lies within these bounds; its digits may be without end."""
+    return len(number) <= len(str(INT_MIN)) and low <= int(number) <= high
+
+
+def kind(value: Value) -> str:
+    """What a value is, in a word, for people."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a truth value"
+        case Number():
+            return "an integer" if value.whole else "a decimal"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case _:
+            return "an object"

@@ -1,0 +1,163 @@
+"""What a body holds that its shape does not know: the shape grown by it, with examples (drift).
+
+Learned fields are nullable and marked, so that they are named after all that the catalogue knows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from tcdatalogger.models import exact
+from tcdatalogger.models.exact import Number, Value
+from tcdatalogger.models.schema import METADATA
+from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar, Shape
+
+Path = tuple[str, ...]
+"""A place in a shape: names of fields, `[]` for the element of a list."""
+
+MAP_KEY = "_key"
+"""The field that holds the key of a map which stands where a list was promised."""
+
+WIDEST = 100
+"""An unknown object with more members than this is data by itself, and stays JSON."""
+
+_EXAMPLE = 200
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+@dataclass(slots=True)
+class Learned:
+    """What was learned so far.
+
+    Attributes:
+        examples: the first value seen at each learned place, as JSON text.
+    """
+
+    examples: dict[Path, str] = field(default_factory=dict)
+
+
+def grow(shape: Object, bodies: Iterable[Value]) -> tuple[Object, Mapping[Path, str]]:
+    """`shape` with a field for everything that `bodies` have and it lacks; examples by place."""
+    learned = Learned()
+    grown = _grow(shape, list(bodies), (), learned)
+    return (grown if isinstance(grown, Object) else shape), learned.examples
+
+
+def _grow(shape: Shape, values: list[Value], path: Path, learned: Learned) -> Shape:
+    match shape:
+        case Object():
+            return _grow_object(shape, values, path, learned)
+        case List():
+            return _grow_list(shape, values, path, learned)
+        case _:
+            return shape
+
+
+def _grow_list(shape: List, values: list[Value], path: Path, learned: Learned) -> List:
+    elements: list[Value] = []
+    for value in values:
+        if isinstance(value, list):
+            elements += value
+        elif is_map(value, shape):
+            elements += [{MAP_KEY: key, **inner} for key, inner in value.items()]
+    return replace(shape, element=_grow(shape.element, elements, (*path, "[]"), learned))
+
+
+def is_map(value: Value, shape: Shape) -> bool:
+    """Whether a map of records stands where a list of them was promised."""
+    return (
+        isinstance(value, dict)
+        and isinstance(shape, List)
+        and isinstance(shape.element, Object)
+        and bool(value)
+        and all(isinstance(inner, dict) for inner in value.values())
+    )
+
+
+def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learned) -> Object:
+    by_name: dict[str, list[Value]] = defaultdict(list)
+    for value in values:
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                by_name[name].append(inner)
+    fields = []
+    for known in shape.fields:
+        inner = _grow(known.shape, by_name.pop(known.name, []), (*path, known.name), learned)
+        fields.append(replace(known, shape=inner))
+    if not path:
+        by_name.pop(METADATA, None)
+    for name, inners in by_name.items():
+        here = (*path, name)
+        fields.append(Field(name, _infer(inners, here, learned), required=False, learned=True))
+    return replace(shape, fields=tuple(fields))
+
+
+def _infer(values: list[Value], path: Path, learned: Learned) -> Shape:
+    """The shape that takes all of these values of an unknown field, and remembers an example."""
+    present = [value for value in values if value is not None]
+    shape = _infer_present(present, path, learned)
+    if not isinstance(shape, Object | List) or (isinstance(shape, List) and not present):
+        example = exact.dump(present[0] if present else None)
+        learned.examples[path] = example[:_EXAMPLE]
+    return shape
+
+
+def _infer_present(present: list[Value], path: Path, learned: Learned) -> Shape:
+    if not present:
+        return Json(nullable=True)
+    kinds = {_kind(value) for value in present}
+    if kinds == {Kind.INT, Kind.FLOAT}:
+        kinds = {Kind.FLOAT}
+    if len(kinds) > 1:
+        return Json(nullable=True)
+    kind = kinds.pop()
+    if isinstance(kind, Kind):
+        return Scalar(kind, nullable=True)
+    if kind == "list":
+        return _infer_list(present, path, learned)
+    if kind == "object":
+        return _infer_object(present, path, learned)
+    return Json(nullable=True)
+
+
+def _kind(value: Value) -> Kind | str:
+    match value:
+        case bool():
+            return Kind.BOOL
+        case Number():
+            if not value.whole:
+                return Kind.FLOAT
+            return Kind.INT if exact.fits(value) else "wide"
+        case str():
+            return Kind.TEXT
+        case list():
+            return "list"
+        case _:
+            return "object"
+
+
+def _infer_list(values: list[Value], path: Path, learned: Learned) -> Shape:
+    elements = [element for value in values for element in value]
+    if not elements:
+        return Json(nullable=True)
+    return List(_infer(elements, (*path, "[]"), learned), nullable=True)
+
+
+def _infer_object(values: list[Value], path: Path, learned: Learned) -> Shape:
+    names = dict.fromkeys(name for value in values for name in value)
+    plain = all(_NAME.fullmatch(name) for name in names)
+    if not plain or not 0 < len(names) <= WIDEST or any(not value for value in values):
+        return Json(nullable=True)
+    fields = (
+        Field(
+            name,
+            _infer([value[name] for value in values if name in value], (*path, name), learned),
+            required=False,
+            learned=True,
+        )
+        for name in names
+    )
+    return Object(tuple(fields), nullable=True)

@@ -1,0 +1,275 @@
+"""Nested Arrow -> the rows of a family's tables, parents' values beside their children's.
+
+Arrow kernels only: nothing here loops over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tcdatalogger.models.decode import Batch
+from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
+
+UTC_TIME: Final = pa.timestamp("us", tz="UTC")
+
+ARROW: Final[Mapping[Type, pa.DataType]] = {
+    Type.INT: pa.int64(),
+    Type.FLOAT: pa.float64(),
+    Type.TEXT: pa.string(),
+    Type.BOOL: pa.bool_(),
+    Type.TIME: UTC_TIME,
+    Type.JSON: pa.string(),
+}
+
+Source = tuple[int, tuple[str, ...]]
+"""Where a column's values come from: the level of their element and the path inside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the system columns say of one page.
+
+    Attributes:
+        server_time: seconds since 1970 by the server's clock, None where there was no server.
+        subject_id: whom the page is about, None for city-wide data.
+        run_id: the run that fetched it, None where there was none.
+    """
+
+    server_time: float | None = None
+    subject_id: int | None = None
+    run_id: str | None = None
+
+
+def arrow_schema(table: TableSchema) -> pa.Schema:
+    return pa.schema([(column.name, ARROW[column.type]) for column in table.columns])
+
+
+def normalize(
+    batches: Iterable[Batch], family: TableFamily, pages: Sequence[Provenance]
+) -> dict[str, pa.Table]:
+    """The rows of every table of `family`; tables without rows are there too.
+
+    Args:
+        batches: as `decode` made them.
+        family: of the grown shape that came with them.
+        pages: the provenance of each page, by its number.
+    """
+    found: dict[str, list[pa.Table]] = {table.name: [] for table in family.tables}
+    listed_before: dict[int | None, int] = {}
+    for batch in batches:
+        for name, table in _tables(batch, family, pages, listed_before).items():
+            found[name].append(table)
+    return {
+        table.name: pa.concat_tables([arrow_schema(table).empty_table(), *found[table.name]])
+        for table in family.tables
+    }
+
+
+def _tables(
+    batch: Batch,
+    family: TableFamily,
+    pages: Sequence[Provenance],
+    listed_before: dict[int | None, int],
+) -> dict[str, pa.Table]:
+    """The rows of one batch. `listed_before` counts the root's rows of each subject so far."""
+    element, page = _root(batch, family)
+    carried = _system(page, batch, pages)
+    if family.listed:
+        numbers = [pages[number].subject_id for number in batch.pages]
+        carried[0, (INDEX,)] = _places(page, numbers, listed_before)
+    else:
+        carried[0, (INDEX,)] = pa.array(batch.pages, pa.int64())
+    levels = {table.lists: table for table in family.tables if table.name != _page_name(family)}
+    found: dict[str, pa.Table] = {}
+    _descend(element, (), carried, levels, found)
+    extra = family.table(_page_name(family))
+    if extra is not None:
+        _descend_pages(batch, extra, family, pages, found)
+    return found
+
+
+def _page_name(family: TableFamily) -> str:
+    return f"{family.tables[0].name}_page"
+
+
+def _descend_pages(
+    batch: Batch,
+    extra: TableSchema,
+    family: TableFamily,
+    pages: Sequence[Provenance],
+    found: dict[str, pa.Table],
+) -> None:
+    """The rows of what was learned beside the payload: one for each page."""
+    everyone = pa.array(range(len(batch.pages)), pa.int64())
+    carried = _system(everyone, batch, pages)
+    carried[0, (INDEX,)] = pa.array(batch.pages, pa.int64())
+    levels = {t.lists: t for t in family.tables if t.name.startswith(extra.name)}
+    _descend(batch.body, (), carried, levels, found)
+
+
+def _root(batch: Batch, family: TableFamily) -> tuple[pa.Array, pa.Array]:
+    """The root's elements, and for each the row of its page in the batch."""
+    everyone = pa.array(range(len(batch.pages)), pa.int64())
+    if not family.root:
+        return batch.body, everyone
+    inner = reach(batch.body, family.root)
+    if not family.listed:
+        return inner, everyone
+    if pa.types.is_null(inner.type):
+        return inner.slice(0, 0), everyone.slice(0, 0)
+    return pc.list_flatten(inner), pc.list_parent_indices(inner).cast(pa.int64())
+
+
+def _system(page: pa.Array, batch: Batch, pages: Sequence[Provenance]) -> dict[Source, pa.Array]:
+    """The system columns of the root's rows."""
+    of = [pages[number] for number in batch.pages]
+    micros = [None if p.server_time is None else round(p.server_time * 1e6) for p in of]
+    columns = (
+        pa.array(micros, pa.int64()).cast(UTC_TIME),
+        pa.array([p.subject_id for p in of], pa.int64()),
+        pa.array([p.run_id for p in of], pa.string()),
+    )
+    return {(0, (name,)): column.take(page) for name, column in zip(SYSTEM, columns, strict=True)}
+
+
+def _places(
+    page: pa.Array, subjects: Sequence[int | None], before: dict[int | None, int]
+) -> pa.Array:
+    """The place of each root row among those of its subject, counted over all pages of the run."""
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(page).to_pylist()}
+    starts, row = [], 0
+    for number, subject in enumerate(subjects):
+        starts.append(before.get(subject, 0) - row)
+        before[subject] = before.get(subject, 0) + counts.get(number, 0)
+        row += counts.get(number, 0)
+    return pc.add(_range(len(page)), pa.array(starts, pa.int64()).take(page))
+
+
+def _range(length: int) -> pa.Array:
+    if not length:
+        return pa.array([], pa.int64())
+    return pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), length), start=-1)
+
+
+def reach(array: pa.Array, path: Sequence[str]) -> pa.Array:
+    """The values at `path` in a struct array: null where any parent is, or there is none."""
+    for name in path:
+        kind = array.type
+        if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
+            return pa.nulls(len(array))
+        array = pc.struct_field(array, [kind.get_field_index(name)])
+    return array
+
+
+def _descend(
+    element: pa.Array,
+    lists: tuple[tuple[str, ...], ...],
+    carried: Mapping[Source, pa.Array],
+    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
+    found: dict[str, pa.Table],
+) -> None:
+    """The table of this level, then those of the lists inside of its element.
+
+    Args:
+        element: the elements of this level, a row each.
+        lists: the way here from the root.
+        carried: the values that parents hand down, already a row for each element.
+        levels: the tables of the family by the way to them.
+        found: what is made, by name.
+    """
+    table = levels[lists]
+    depth = len(lists)
+    found[table.name] = pa.table(
+        [_values(column, element, carried, depth) for column in table.columns],
+        schema=arrow_schema(table),
+    )
+    for way, below in levels.items():
+        if len(way) != depth + 1 or way[:depth] != lists:
+            continue
+        inner = reach(element, way[-1])
+        if not pa.types.is_list(inner.type):
+            found[below.name] = arrow_schema(below).empty_table()
+            _empty_below(way, levels, found)
+            continue
+        parents = pc.list_parent_indices(inner)
+        handed = _hand_down(way, element, carried, levels, parents)
+        handed[depth + 1, (INDEX,)] = _places_inside(inner, parents)
+        _descend(pc.list_flatten(inner), way, handed, levels, found)
+
+
+def _empty_below(
+    lists: tuple[tuple[str, ...], ...],
+    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
+    found: dict[str, pa.Table],
+) -> None:
+    for way, table in levels.items():
+        if way[: len(lists)] == lists:
+            found[table.name] = arrow_schema(table).empty_table()
+
+
+def _values(
+    column: Column, element: pa.Array, carried: Mapping[Source, pa.Array], depth: int
+) -> pa.Array:
+    source = (column.level, column.path)
+    if column.path in _SYSTEM_PATHS:
+        source = (0, column.path)
+    array = carried.get(source)
+    if array is None:
+        if column.level != depth:
+            raise LookupError(f"{column.name} was not handed down")
+        array = reach(element, column.path)
+    return _cast(array, column.type)
+
+
+_SYSTEM_PATHS: Final = frozenset((name,) for name in SYSTEM)
+
+
+def _cast(array: pa.Array, kind: Type) -> pa.Array:
+    if array.type == ARROW[kind]:
+        return array
+    if kind is Type.TIME and not pa.types.is_null(array.type):
+        return array.cast(pa.timestamp("s", tz="UTC")).cast(UTC_TIME)
+    return array.cast(ARROW[kind])
+
+
+def _hand_down(
+    way: tuple[tuple[str, ...], ...],
+    element: pa.Array,
+    carried: Mapping[Source, pa.Array],
+    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
+    parents: pa.Array,
+) -> dict[Source, pa.Array]:
+    """The values that the tables at `way` and below take from here and above."""
+    depth = len(way) - 1
+    wanted: dict[Source, None] = {(0, path): None for path in _SYSTEM_PATHS}
+    for other, table in levels.items():
+        if other[: len(way)] == way:
+            wanted |= {(c.level, c.path): None for c in table.data_columns if c.level <= depth}
+    handed: dict[Source, pa.Array] = {}
+    for source in wanted:
+        level, path = source
+        array = carried.get(source)
+        if array is None and level == depth:
+            array = reach(element, path)
+        if array is not None:
+            handed[source] = array.take(parents)
+    return handed
+
+
+def _places_inside(lists: pa.Array, parents: pa.Array) -> pa.Array:
+    """The 0-based place of each element in its list."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
+    starts = pc.subtract(pc.cumulative_sum(lengths), lengths)
+    return pc.subtract(_range(len(parents)), starts.take(parents))
+
+
+def absent(batches: Iterable[Batch], family: TableFamily) -> int:
+    """How many pages have nothing where the root should stand: neither rows nor an empty list."""
+    if not family.root:
+        return 0
+    return sum(reach(batch.body, family.root).null_count for batch in batches)

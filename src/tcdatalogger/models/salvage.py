@@ -1,0 +1,237 @@
+"""One body, value by value: what fits its shape is kept, the rest is set aside with its reason.
+
+Three things that Torn is known to send are read for what they mean: a map of records as a list of
+them with the key as `_key`, an empty list in place of an object as an object without members
+(PHP knows no difference), and a number or truth value in place of a text as its digits. Nothing
+else is converted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from tcdatalogger.models import exact
+from tcdatalogger.models.exact import INT_MAX, INT_MIN, Number, Value
+from tcdatalogger.models.learn import MAP_KEY, is_map
+from tcdatalogger.models.schema import METADATA
+from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
+
+TIME_MIN: Final = -62_135_596_800
+TIME_MAX: Final = 253_402_300_799
+"""The Unix times of the years 1 to 9999: what every warehouse can hold."""
+
+_FLOAT_MAX: Final = 1.7976931348623157e308
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A record that breaks its shape.
+
+    Attributes:
+        page: the number of the page it came in.
+        path: the place of the value that does not fit, from the body down.
+        reason: why it does not.
+        record: the whole record as JSON, its values untouched; the text of a body that is no JSON.
+    """
+
+    page: int
+    path: str
+    reason: str
+    record: str
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found on the way through one record.
+
+    Attributes:
+        problems: pairs of path and reason.
+        converted: the places (of the shape) where a text was sent as something else, and the first
+            such value as JSON.
+    """
+
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    converted: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What is left of one body.
+
+    Attributes:
+        body: JSON of the records that fit, JSON columns as texts already; None where nothing is.
+        records: the JSON of each record in `body`, in order, where its root is a list.
+        misfits: the others.
+        converted: as in `Findings`.
+    """
+
+    body: bytes | None
+    misfits: tuple[Misfit, ...]
+    converted: dict[tuple[str, ...], str]
+
+
+def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Salvaged:
+    """The part of a body that fits `shape`.
+
+    Args:
+        value: the body, read by `exact.parse`.
+        shape: its shape, grown by whatever the body has and it lacked.
+        root: where the list of records stands, empty where the body is one record.
+        page: the number of the page.
+    """
+    if not isinstance(value, dict) or isinstance(value, exact.Repeated):
+        reason = f"the body is {exact.kind(value)}, not an object with each key once"
+        return Salvaged(None, (Misfit(page, "", reason, exact.dump(value)),), {})
+    kept = {name: inner for name, inner in value.items() if name != METADATA}
+    records = _records(kept, shape, root)
+    if records is None:
+        return _whole(kept, shape, page)
+    name, element, inners = root[0], _element(shape, root), records
+    findings = Findings()
+    misfits: list[Misfit] = []
+    good: list[Value] = []
+    for at, record in enumerate(inners):
+        found = Findings(converted=findings.converted)
+        fitted = _fit(record, element, f"{name}[{at}]", (name, "[]"), found)
+        if record is None and isinstance(element, Object):
+            found.problems.append((f"{name}[{at}]", "null stands in place of a record"))
+        if found.problems:
+            path, reason = found.problems[0]
+            misfits.append(Misfit(page, path, reason, exact.dump(record)))
+        else:
+            good.append(fitted)
+    rest = Object(tuple(f for f in shape.fields if f.name != name))
+    others = {key: inner for key, inner in kept.items() if key != name}
+    fitted_rest = _fit(others, rest, "", (), findings)
+    if findings.problems:
+        path, reason = findings.problems[0]
+        misfits.append(Misfit(page, path, reason, exact.dump(others)))
+        fitted_rest = {}
+    body = exact.dump({**fitted_rest, name: good}).encode()
+    return Salvaged(body, tuple(misfits), findings.converted)
+
+
+def _element(shape: Object, root: tuple[str, ...]) -> Shape:
+    field_ = shape.field(root[0])
+    if field_ is None or not isinstance(field_.shape, List):
+        raise LookupError(f"no list at {root}")
+    return field_.shape.element
+
+
+def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> list[Value] | None:
+    """The records of the root list, None where the body is one record or has no list there."""
+    if not root or root[0] not in value:
+        return None
+    field_ = shape.field(root[0])
+    if field_ is None or not isinstance(field_.shape, List):
+        return None
+    found = value[root[0]]
+    if is_map(found, field_.shape):
+        return [{MAP_KEY: key, **inner} for key, inner in found.items()]
+    return found if isinstance(found, list) else None
+
+
+def _whole(value: dict[str, Value], shape: Object, page: int) -> Salvaged:
+    findings = Findings()
+    fitted = _fit(value, shape, "", (), findings)
+    if findings.problems:
+        path, reason = findings.problems[0]
+        return Salvaged(None, (Misfit(page, path, reason, exact.dump(value)),), {})
+    return Salvaged(exact.dump(fitted).encode(), (), findings.converted)
+
+
+def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: Findings) -> Value:
+    """`value` as the fast reader takes it; what does not fit is noted in `found`."""
+    if value is None:
+        return None
+    match shape:
+        case Json():
+            return _sound(exact.dump(value), path, found)
+        case Object():
+            return _fit_object(value, shape, path, place, found)
+        case List(element=element):
+            if is_map(value, shape):
+                value = [{MAP_KEY: key, **inner} for key, inner in value.items()]
+            if not isinstance(value, list):
+                return _wrong(value, "a list", path, found)
+            here = (*place, "[]")
+            return [_fit(v, element, f"{path}[{at}]", here, found) for at, v in enumerate(value)]
+        case Scalar():
+            return _fit_scalar(value, shape, path, place, found)
+
+
+def _fit_object(
+    value: Value, shape: Object, path: str, place: tuple[str, ...], found: Findings
+) -> Value:
+    if value == []:
+        return {}
+    if not isinstance(value, dict):
+        return _wrong(value, "an object", path, found)
+    if isinstance(value, exact.Repeated):
+        found.problems.append((path, "a key stands in it twice"))
+        return None
+    fitted = {}
+    for name, inner in value.items():
+        field_ = shape.field(name)
+        if field_ is None:
+            raise LookupError(f"{path}.{name} was not learned")
+        where = f"{path}.{name}" if path else name
+        _sound(name, where, found)
+        fitted[name] = _fit(inner, field_.shape, where, (*place, name), found)
+    return fitted
+
+
+def _fit_scalar(
+    value: Value, shape: Scalar, path: str, place: tuple[str, ...], found: Findings
+) -> Value:
+    number = isinstance(value, Number)
+    match shape.kind:
+        case Kind.TEXT if isinstance(value, str) and not number:
+            return _sound(value, path, found)
+        case Kind.TEXT if number or isinstance(value, bool):
+            text = exact.dump(value)
+            found.converted.setdefault(place, text)
+            return text
+        case Kind.BOOL if isinstance(value, bool):
+            return value
+        case Kind.INT | Kind.TIME if number and value.whole:
+            return _in_range(value, shape.kind, path, found)
+        case Kind.FLOAT if number:
+            if abs(float(value)) <= _FLOAT_MAX:
+                return value
+            found.problems.append((path, f"{value} is too large for a 64-bit number"))
+            return None
+        case _:
+            return _wrong(value, _DUE[shape.kind], path, found)
+
+
+_DUE = {
+    Kind.INT: "an integer",
+    Kind.FLOAT: "a number",
+    Kind.TEXT: "a text",
+    Kind.BOOL: "a truth value",
+    Kind.TIME: "a Unix time in whole seconds",
+}
+
+
+def _in_range(value: Number, kind: Kind, path: str, found: Findings) -> Value:
+    low, high = (TIME_MIN, TIME_MAX) if kind is Kind.TIME else (INT_MIN, INT_MAX)
+    if exact.fits(value, low, high):
+        return value
+    what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "is past 64 bits"
+    found.problems.append((path, f"{value} {what}"))
+    return None
+
+
+def _sound(text: str, path: str, found: Findings) -> str:
+    """A text that can be stored: half of a surrogate pair cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        found.problems.append((path, "half of a surrogate pair stands in the text"))
+    return text
+
+
+def _wrong(value: Value, due: str, path: str, found: Findings) -> None:
+    found.problems.append((path, f"{exact.kind(value)} stands where {due} is due"))

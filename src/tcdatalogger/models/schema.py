@@ -1,0 +1,370 @@
+"""From the shape of a body to a family of tables: which tables, which columns, which names.
+
+Names are a pure function of the shape: lower snake case, stable, never dependent on the data.
+Fields that were learned from data (drift) are named last, so that they never rename another.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
+
+METADATA = "_metadata"
+"""The field of a body that is transport, not data."""
+
+SYSTEM = ("server_timestamp", "_subject_id", "_run_id")
+"""Columns on every row of every table."""
+
+INDEX = "_index"
+
+
+class Type(StrEnum):
+    """The types of columns."""
+
+    INT = "int"
+    FLOAT = "float"
+    TEXT = "text"
+    BOOL = "bool"
+    TIME = "time"
+    JSON = "json"
+
+
+SYSTEM_TYPES = (Type.TIME, Type.INT, Type.TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column and where its values come from.
+
+    Attributes:
+        name: unique in its table.
+        type: what it holds.
+        nullable: whether null is announced; an observation, never a constraint.
+        level: the level whose element holds the value: 0 is the root's, the table's own is last.
+        path: the fields that lead from that element to the value; `(INDEX,)` is its place in its
+            list; empty for a list of scalars.
+        deprecated, ends: as in the shape.
+        learned: whether the catalogue does not know it.
+    """
+
+    name: str
+    type: Type
+    nullable: bool
+    level: int
+    path: tuple[str, ...]
+    deprecated: bool = False
+    ends: str = ""
+    learned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableSchema:
+    """One table of a family.
+
+    Attributes:
+        name: of the table.
+        lists: the way from the root's element to this table's, a path a level; empty for the root.
+        columns: in order: those of the outermost parent first, its own last, then the system's.
+        key: the columns that tell its rows of one subject apart.
+        rows: whether there is a row for each element (`list`) or just one a page (`page`).
+        learned: whether the catalogue does not know it.
+    """
+
+    name: str
+    lists: tuple[tuple[str, ...], ...]
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    learned: bool = False
+
+    @property
+    def data_columns(self) -> tuple[Column, ...]:
+        return self.columns[: -len(SYSTEM)]
+
+    def column(self, name: str) -> Column | None:
+        return next((column for column in self.columns if column.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class TableFamily:
+    """The tables of one endpoint, the root first, parents before children.
+
+    Attributes:
+        shape: of the body.
+        root: the path from the body to the root's element, or to the list of them.
+        listed: whether the root has a row for each element of a list, or one for each page.
+    """
+
+    shape: Object
+    root: tuple[str, ...]
+    listed: bool
+    tables: tuple[TableSchema, ...]
+
+    def table(self, name: str) -> TableSchema | None:
+        return next((table for table in self.tables if table.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """One level on the way down: the name of its element, its shape, and how it was reached."""
+
+    name: str
+    shape: Shape
+    path: tuple[str, ...] = ()
+
+
+def family(
+    shape: Shape,
+    table: str,
+    *,
+    selection: str = "",
+    key: Sequence[str] = (),
+    paged: bool = False,
+) -> TableFamily:
+    """The tables for bodies of this shape.
+
+    Args:
+        shape: of the whole body.
+        table: the name of the root table.
+        selection: what the root's element is called where the body does not say it.
+        key: columns of the root that are its key, where the `id`-like field is not.
+        paged: whether a run may bring several pages (then a page is told by its place).
+    """
+    body = _drop_metadata(shape if isinstance(shape, Object) else Object(()))
+    root, element = _root(body)
+    listed = isinstance(element, List)
+    if isinstance(element, List):
+        level = _Level(singular(snake(root[-1])), element.element)
+    else:
+        level = _Level(snake(root[-1]) if root else singular(selection or table), element)
+    learned = tuple(f for f in body.fields if f.learned and f.name not in root)
+    found_key = _root_key(level, key, listed=listed, paged=paged)
+    tables = list(_tables(table, (level,), found_key))
+    if root and learned:
+        page = Object(learned)
+        tables += _tables(f"{table}_page", (_Level("page", page),), (INDEX,), learned=True)
+    return TableFamily(shape=body, root=root, listed=listed, tables=_unique(tables))
+
+
+def _drop_metadata(body: Object) -> Object:
+    return replace(body, fields=tuple(f for f in body.fields if f.name != METADATA))
+
+
+def _root(body: Object) -> tuple[tuple[str, ...], Shape]:
+    """Where the root's element stands: in the only payload if it is a list or an object."""
+    payload = [field for field in body.fields if not field.learned]
+    if len(payload) == 1 and isinstance(payload[0].shape, Object | List):
+        return (payload[0].name,), payload[0].shape
+    return (), body
+
+
+def _root_key(
+    level: _Level, chosen: Sequence[str], *, listed: bool, paged: bool
+) -> tuple[str, ...]:
+    """The key of the root: the chosen one, its `id`, its place, or whom it is about."""
+    if chosen:
+        return tuple(chosen)
+    if isinstance(level.shape, Object):
+        for name in ("id", f"{level.name}_id", "uid", "slug"):
+            field = level.shape.field(name)
+            if field and isinstance(field.shape, Scalar) and not field.learned:
+                return (name,)
+    return (INDEX,) if listed or paged else ("_subject_id",)
+
+
+def _tables(
+    name: str, levels: tuple[_Level, ...], key: tuple[str, ...], *, learned: bool = False
+) -> Iterator[TableSchema]:
+    """The table of the innermost level, then those of the lists inside it."""
+    columns = _name_columns(levels, root_indexed=INDEX in key)
+    found = [c.name for c in columns if c.level == 0 and len(c.path) == 1 and c.path[0] in key]
+    places = [c.name for c in columns if c.path == (INDEX,) and c.level > 0]
+    yield TableSchema(
+        name,
+        tuple(level.path for level in levels[1:]),
+        (*columns, *_system(len(levels) - 1)),
+        (*(found or key), *places),
+        learned=learned,
+    )
+    for path, element, is_learned in _lists(levels[-1].shape):
+        word = snake(path[-1]) if path else "value"
+        inner = _Level(singular(word), element, path)
+        child = "_".join((name, *(map(snake, path) if path else ("value",))))
+        yield from _tables(child, (*levels, inner), key, learned=learned or is_learned)
+
+
+def _system(level: int) -> Iterator[Column]:
+    for name, kind in zip(SYSTEM, SYSTEM_TYPES, strict=True):
+        yield Column(name, kind, nullable=True, level=level, path=(name,))
+
+
+def _lists(shape: Shape) -> Iterator[tuple[tuple[str, ...], Shape, bool]]:
+    """The lists directly inside an element: path, element, whether learned."""
+    match shape:
+        case List(element=element):
+            yield (), element, False
+        case Object(fields=fields):
+            for field in fields:
+                match field.shape:
+                    case List(element=element):
+                        yield (field.name,), element, field.learned
+                    case Object():
+                        for path, element, learned in _lists(field.shape):
+                            yield (field.name, *path), element, learned or field.learned
+                    case _:
+                        continue
+        case _:
+            return
+
+
+def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Column, ...]:
+    """The columns of the innermost level's table.
+
+    Names are given in this order: the element's own fields, those of its parents, nearest first;
+    then, in the same order, what was learned. A name that is taken is prefixed with its level.
+    """
+    last = len(levels) - 1
+    wanted: list[tuple[Column, str]] = []
+    if last or root_indexed:
+        wanted.append((_place(last), levels[-1].name))
+    wanted += [(column, levels[-1].name) for column in _own(levels[-1], last)]
+    for number in range(last - 1, -1, -1):
+        wanted += _parent(levels[number], levels[number + 1].path, number)
+        if number or root_indexed:
+            wanted.append((_place(number), levels[number].name))
+    taken = set(SYSTEM)
+    named: dict[int, Column] = {}
+    for at, (column, prefix) in sorted(enumerate(wanted), key=lambda item: item[1][0].learned):
+        name = column.name
+        while name in taken:
+            name = f"{prefix}_{name.lstrip('_')}"
+        taken.add(name)
+        named[at] = replace(column, name=name)
+
+    def place(item: tuple[int, Column]) -> tuple[bool, int, int, int]:
+        at, column = item
+        depth = len(column.path) if column.level < last else 0
+        return column.path == (INDEX,), column.level, depth, at
+
+    return tuple(column for _, column in sorted(named.items(), key=place))
+
+
+def _place(level: int) -> Column:
+    return Column(INDEX, Type.INT, nullable=False, level=level, path=(INDEX,))
+
+
+def _own(level: _Level, number: int) -> Iterator[Column]:
+    """The element's own columns: objects flatten with `_`, its `id` gets the element's name.
+
+    The root's `id` keeps its name.
+    """
+    if isinstance(level.shape, List):
+        return
+    if not isinstance(level.shape, Object):
+        yield _column("value", level.shape, number, ())
+        return
+    for field in level.shape.fields:
+        name = f"{level.name}_id" if field.name == "id" and number else snake(field.name)
+        yield from _flat(field, name, number, ())
+
+
+def _flat(
+    field: Field, name: str, level: int, path: tuple[str, ...], *, learned: bool = False
+) -> Iterator[Column]:
+    """The columns of one field: one for a scalar, those inside for an object, none for a list."""
+    here = (*path, field.name)
+    learned = learned or field.learned
+    match field.shape:
+        case Object(fields=fields):
+            for inner in fields:
+                yield from _flat(inner, f"{name}_{snake(inner.name)}", level, here, learned=learned)
+        case List():
+            return
+        case _:
+            yield replace(_column(name, field.shape, level, here, field), learned=learned)
+
+
+def _column(
+    name: str,
+    shape: Scalar | Json,
+    level: int,
+    path: tuple[str, ...],
+    field: Field | None = None,
+) -> Column:
+    return Column(
+        name,
+        Type.JSON if isinstance(shape, Json) else Type(shape.kind),
+        nullable=shape.nullable or (field is not None and not field.required),
+        level=level,
+        path=path,
+        deprecated=field is not None and field.deprecated,
+        ends=field.ends if field else "",
+        learned=field is not None and field.learned,
+    )
+
+
+def _parent(level: _Level, towards: tuple[str, ...], number: int) -> Iterator[tuple[Column, str]]:
+    """The scalars that a parent hands down: its own and those of the objects on the way.
+
+    Args:
+        level: of the parent's element.
+        towards: the path from that element to the list; each object on it is a level too.
+        number: of the level.
+    """
+    chain: list[tuple[str, Shape, tuple[str, ...]]] = [(level.name, level.shape, ())]
+    for step in towards[:-1]:
+        _, shape, path = chain[-1]
+        field = shape.field(step) if isinstance(shape, Object) else None
+        if field is not None:
+            chain.append((snake(step), field.shape, (*path, step)))
+    for name, shape, path in reversed(chain):
+        if not isinstance(shape, Object):
+            continue
+        for field in shape.fields:
+            if isinstance(field.shape, Scalar):
+                own = f"{name}_id" if field.name == "id" else snake(field.name)
+                yield _column(own, field.shape, number, (*path, field.name), field), name
+
+
+def _unique(tables: Iterable[TableSchema]) -> tuple[TableSchema, ...]:
+    """No two tables of one name: `a_b` and `b` inside `a` may meet."""
+    taken: set[str] = set()
+    found: dict[int, TableSchema] = {}
+    for at, table in sorted(enumerate(tables), key=lambda item: item[1].learned):
+        name, number = table.name, 2
+        while name in taken:
+            name, number = f"{table.name}_{number}", number + 1
+        taken.add(name)
+        found[at] = replace(table, name=name)
+    return tuple(found[at] for at in sorted(found))
+
+
+_PLAIN = re.compile(r"[^a-z0-9_]+")
+_IRREGULAR = {"news": "news", "bonuses": "bonus", "viruses": "virus", "statuses": "status"}
+
+
+def snake(name: str) -> str:
+    """Lower snake case of a field's name; what is no letter or digit becomes `_`."""
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    plain = _PLAIN.sub("_", words)
+    return f"_{plain}" if not plain or plain[0].isdigit() else plain
+
+
+def singular(name: str) -> str:
+    """What one element of a list of this name is called. A rule for Torn's words, not for all."""
+    head, _, last = name.rpartition("_")
+    word = _IRREGULAR.get(last) or _singular_word(last)
+    return f"{head}_{word}" if head else word
+
+
+def _singular_word(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word

@@ -72,12 +72,13 @@ class _Refused(Exception):
     """The fast reader does not take these pages as they are."""
 
 
-def decode(pages: Sequence[bytes], family: TableFamily) -> Decoded:
+def decode(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = True) -> Decoded:
     """Read all pages of a run.
 
     Args:
         pages: the bodies as Torn sent them.
         family: whose shape they should have.
+        may_grow: whether a field that the shape lacks is learned, or makes its record a misfit.
 
     Nothing is raised for any content: what cannot be read comes back as a misfit.
     """
@@ -89,15 +90,15 @@ def decode(pages: Sequence[bytes], family: TableFamily) -> Decoded:
             for numbers in _split(pages)
         )
     except _Refused:
-        return _decode_with_care(pages, family)
+        return _decode_with_care(pages, family, may_grow=may_grow)
     return Decoded(batches, shape, {}, ())
 
 
-def _decode_with_care(pages: Sequence[bytes], family: TableFamily) -> Decoded:
+def _decode_with_care(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool) -> Decoded:
     """Learn what is new in the pages, then read them again, and set the misfits aside."""
     values = dict(enumerate(map(_value, pages)))
     sound = (value for value in values.values() if not isinstance(value, Misfit))
-    shape, examples = grow(family.shape, sound)
+    shape, examples = grow(family.shape, sound) if may_grow else (family.shape, {})
     plan, root = quoting(shape), _records(family)
     batches: list[Batch] = []
     misfits: list[Misfit] = []

@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tcdatalogger.models.decode import Batch
+from tcdatalogger.models.repeats import Repeats, find
+from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
 
 UTC_TIME: Final = pa.timestamp("us", tz="UTC")
@@ -49,47 +51,103 @@ def arrow_schema(table: TableSchema) -> pa.Schema:
     return pa.schema([(column.name, ARROW[column.type]) for column in table.columns])
 
 
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """The rows of a run.
+
+    Attributes:
+        tables: by name; those without rows are there too.
+        repeated: how many records came more than once and are counted once.
+        changed: those of them that had changed in between, as misfits.
+    """
+
+    tables: Mapping[str, pa.Table]
+    repeated: int = 0
+    changed: tuple[Misfit, ...] = ()
+
+
 def normalize(
-    batches: Iterable[Batch], family: TableFamily, pages: Sequence[Provenance]
-) -> dict[str, pa.Table]:
-    """The rows of every table of `family`; tables without rows are there too.
+    batches: Sequence[Batch],
+    family: TableFamily,
+    pages: Sequence[Provenance],
+    *,
+    once: bool = False,
+) -> Normalized:
+    """The rows of every table of `family`.
 
     Args:
         batches: as `decode` made them.
         family: of the grown shape that came with them.
         pages: the provenance of each page, by its number.
+        once: whether a record that came twice is one: so within a run, whose pages overlap.
     """
+    roots = [_root(batch, family) for batch in batches]
+    repeats = _repeats(batches, roots, family, pages) if once else None
     found: dict[str, list[pa.Table]] = {table.name: [] for table in family.tables}
     listed_before: dict[int | None, int] = {}
-    for batch in batches:
-        for name, table in _tables(batch, family, pages, listed_before).items():
+    for at, (batch, (element, page)) in enumerate(zip(batches, roots, strict=True)):
+        mask = repeats.keep[at] if repeats else None
+        if mask is not None:
+            element, page = element.filter(mask), page.filter(mask)  # noqa: PLW2901
+        for name, table in _tables(batch, element, page, family, pages, listed_before).items():
             found[name].append(table)
-    return {
+    tables = {
         table.name: pa.concat_tables([arrow_schema(table).empty_table(), *found[table.name]])
         for table in family.tables
     }
+    return Normalized(tables, *((repeats.dropped, repeats.changed) if repeats else ()))
+
+
+def _repeats(
+    batches: Sequence[Batch],
+    roots: Sequence[tuple[pa.Array, pa.Array]],
+    family: TableFamily,
+    pages: Sequence[Provenance],
+) -> Repeats | None:
+    """What came twice, told by the root's key; None where it has none of its own."""
+    root = family.tables[0]
+    key = [c for c in root.data_columns if c.name in root.key and c.path != (INDEX,)]
+    if not family.listed or not key or not batches:
+        return None
+    keys, numbers = [], []
+    for batch, (element, page) in zip(batches, roots, strict=True):
+        numbers.append(pa.array(batch.pages, pa.int64()).take(page))
+        subjects = pa.array([pages[number].subject_id for number in batch.pages], pa.int64())
+        columns = {column.name: _cast(reach(element, column.path), column.type) for column in key}
+        keys.append(pa.table({"_subject_id": subjects.take(page), **columns}))
+    return find(keys, [element for element, _ in roots], numbers)
 
 
 def _tables(
     batch: Batch,
+    element: pa.Array,
+    page: pa.Array,
     family: TableFamily,
     pages: Sequence[Provenance],
     listed_before: dict[int | None, int],
 ) -> dict[str, pa.Table]:
-    """The rows of one batch. `listed_before` counts the root's rows of each subject so far."""
-    element, page = _root(batch, family)
+    """The rows of one batch.
+
+    Args:
+        batch: the bodies.
+        element: the root's elements.
+        page: for each of them the row of its page in the batch.
+        family: the tables to make.
+        pages: the provenance of each page, by its number.
+        listed_before: counts the root's rows of each subject over the batches.
+    """
     carried = _system(page, batch, pages)
     if family.listed:
         numbers = [pages[number].subject_id for number in batch.pages]
         carried[0, (INDEX,)] = _places(page, numbers, listed_before)
     else:
         carried[0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {table.lists: table for table in family.tables if table.name != _page_name(family)}
+    levels = {table.lists: table for table in family.tables if not _is_beside(table, family)}
     found: dict[str, pa.Table] = {}
     _descend(element, (), carried, levels, found)
     extra = family.table(_page_name(family))
-    if extra is not None:
-        _descend_pages(batch, extra, family, pages, found)
+    if extra is not None and extra.learned:
+        _descend_pages(batch, family, pages, found)
     return found
 
 
@@ -97,9 +155,13 @@ def _page_name(family: TableFamily) -> str:
     return f"{family.tables[0].name}_page"
 
 
+def _is_beside(table: TableSchema, family: TableFamily) -> bool:
+    """Whether a table holds what was learned beside the payload."""
+    return table.learned and f"{table.name}_".startswith(f"{_page_name(family)}_")
+
+
 def _descend_pages(
     batch: Batch,
-    extra: TableSchema,
     family: TableFamily,
     pages: Sequence[Provenance],
     found: dict[str, pa.Table],
@@ -108,7 +170,7 @@ def _descend_pages(
     everyone = pa.array(range(len(batch.pages)), pa.int64())
     carried = _system(everyone, batch, pages)
     carried[0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {t.lists: t for t in family.tables if t.name.startswith(extra.name)}
+    levels = {table.lists: table for table in family.tables if _is_beside(table, family)}
     _descend(batch.body, (), carried, levels, found)
 
 

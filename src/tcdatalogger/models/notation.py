@@ -20,7 +20,10 @@ from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar, S
 
 Notation = str | dict[str, Any]
 
-_FIELD = re.compile(r"(?P<name>.*?)(?P<optional>\?)?(?P<goes>!(?P<ends>\d{4}-\d\d-\d\d)?)?")
+_FIELD = re.compile(
+    r"(?P<name>.*?)(?P<learned>~)?(?P<optional>\?)?(?P<goes>!(?P<ends>\d{4}-\d\d-\d\d)?)?",
+    re.DOTALL,
+)
 
 
 def write(shape: Shape, names: Mapping[Shape, str]) -> Notation:
@@ -92,12 +95,14 @@ def _field(
         required=not found["optional"],
         deprecated=bool(found["goes"]),
         ends=found["ends"] or "",
+        learned=bool(found["learned"]),
     )
 
 
 def _mark(field: Field) -> str:
     goes = f"!{field.ends}" if field.deprecated else ""
-    return f"{field.name}{'' if field.required else '?'}{goes}"
+    learned = "~" if field.learned else ""
+    return f"{field.name}{learned}{'' if field.required else '?'}{goes}"
 
 
 def _null(shape: Shape) -> str:

@@ -76,7 +76,7 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
 
     Args:
         value: the body, read by `exact.parse`.
-        shape: its shape, grown by whatever the body has and it lacked.
+        shape: its shape; a field that it lacks is a misfit, so grow it first if it may grow.
         root: where the list of records stands, empty where the body is one record.
         page: the number of the page.
     """
@@ -174,9 +174,10 @@ def _fit_object(
     fitted = {}
     for name, inner in value.items():
         field_ = shape.field(name)
-        if field_ is None:
-            raise LookupError(f"{path}.{name} was not learned")
         where = f"{path}.{name}" if path else name
+        if field_ is None:
+            found.problems.append((where, "the catalogue does not know this field"))
+            continue
         _sound(name, where, found)
         fitted[name] = _fit(inner, field_.shape, where, (*place, name), found)
     return fitted

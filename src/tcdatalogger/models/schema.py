@@ -272,19 +272,37 @@ def _own(level: _Level, number: int) -> Iterator[Column]:
 
 
 def _flat(
-    field: Field, name: str, level: int, path: tuple[str, ...], *, learned: bool = False
+    field: Field,
+    name: str,
+    level: int,
+    path: tuple[str, ...],
+    *,
+    learned: bool = False,
+    nullable: bool = False,
 ) -> Iterator[Column]:
-    """The columns of one field: one for a scalar, those inside for an object, none for a list."""
+    """The columns of one field: one for a scalar, those inside for an object, none for a list.
+
+    What is inside of an object may be missing wherever the object may.
+    """
     here = (*path, field.name)
     learned = learned or field.learned
+    nullable = nullable or field.shape.nullable or not field.required
     match field.shape:
         case Object(fields=fields):
             for inner in fields:
-                yield from _flat(inner, f"{name}_{snake(inner.name)}", level, here, learned=learned)
+                yield from _flat(
+                    inner,
+                    f"{name}_{snake(inner.name)}",
+                    level,
+                    here,
+                    learned=learned,
+                    nullable=nullable,
+                )
         case List():
             return
         case _:
-            yield replace(_column(name, field.shape, level, here, field), learned=learned)
+            column = _column(name, field.shape, level, here, field)
+            yield replace(column, learned=learned, nullable=nullable)
 
 
 def _column(

@@ -1,0 +1,220 @@
+"""The command line: a table of commands, imported when they are called, and the process's edge.
+
+Nothing heavy may be imported here: `--help` has to answer at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from tcdatalogger import __version__
+from tcdatalogger.cli.edge import answered
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.config import Settings
+
+SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
+    "Begin": {
+        "demo": ("tcdatalogger.cli.demo:command", "Log a living Torn City: no key, no network."),
+        "init": ("tcdatalogger.cli.init:command", "Write a configuration to begin with."),
+        "check": ("tcdatalogger.cli.check:command", "Check configuration, keys and warehouse."),
+    },
+    "Log": {
+        "run": ("tcdatalogger.cli.run:command", "Run endpoints now, whatever the schedule says."),
+        "status": ("tcdatalogger.cli.status:command", "Show what each endpoint did last."),
+        "runs": ("tcdatalogger.cli.runs:command", "List runs and what became of them."),
+    },
+    "Look": {
+        "query": ("tcdatalogger.cli.query:command", "Ask the warehouse in SQL."),
+        "catalog": ("tcdatalogger.cli.catalog:command", "List what Torn offers, and its tables."),
+        "transform": ("tcdatalogger.cli.transform:command", "Turn saved answers into tables."),
+    },
+    "Tools": {
+        "config": ("tcdatalogger.cli.config:command", "Show the configuration or its schema."),
+        "sandbox": ("tcdatalogger.cli.sandbox:command", "Serve a Torn City on this machine."),
+    },
+}
+"""Every command: where it is, and its line in the help."""
+
+COMMANDS = {name: entry for section in SECTIONS.values() for name, entry in section.items()}
+
+EXAMPLE = """\b
+Example:
+  tcdatalogger demo
+  tcdatalogger init && tcdatalogger check && tcdatalogger run --all
+  tcdatalogger query "select * from faction_crimes limit 3"
+"""
+
+_TAKES_VALUE = ("--config", "--log-level", "--log-format")
+_SWITCHES = ("--debug",)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was said for all commands; a command takes it with `@click.pass_obj`."""
+
+    config: Path | None = None
+    log_level: str | None = None
+    log_format: str | None = None
+    debug: bool = False
+
+    def load(
+        self, overrides: Sequence[str] = (), *, names: Sequence[str] | None = None
+    ) -> Settings:
+        """The settings, and logs as they say; the arguments are those of `config.load`.
+
+        Raises:
+            ConfigError: the configuration is missing or wrong.
+            UsageError: an override is not written as `key=value`.
+        """
+        from tcdatalogger.core import config  # noqa: PLC0415  # pydantic, which help never needs
+
+        settings = config.load(self.config, os.environ, overrides, names=names)
+        self.start_logs(settings.log.level, settings.log.format, settings.log.file)
+        return settings
+
+    def start_logs(
+        self,
+        level: str = "info",
+        format: str = "auto",  # noqa: A002  # the name of the setting
+        file: Path | None = None,
+    ) -> None:
+        """Begin to log; what was said on the command line is stronger than the arguments."""
+        from tcdatalogger.observability import log  # noqa: PLC0415  # help never logs
+
+        level = "debug" if self.debug else self.log_level or level
+        log.configure(level, self.log_format or format, file)
+        click.get_current_context().find_root().call_on_close(log.stop)
+
+
+class Commands(click.Group):
+    """A group that imports a command when it is called, and lists all without importing any."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        command.name = cmd_name
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, n=2, cutoff=0.5)
+            raise UsageError(
+                f"There is no command {args[0]!r}.",
+                remedy=f"Did you mean {' or '.join(near)}?"
+                if near
+                else "`tcdatalogger --help` lists them.",
+            )
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _globals_first(args))
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        width = max(map(len, COMMANDS))
+        for title, section in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{n:{width}}", text) for n, (_, text) in section.items()])
+
+
+def _globals_first(args: Sequence[str]) -> list[str]:
+    """`run crimes --config FILE` means what `--config FILE run crimes` means."""
+    first: list[str] = []
+    rest: list[str] = []
+    left = iter(args)
+    for arg in left:
+        if arg == "--":
+            return [*first, *rest, arg, *left]
+        if arg in _TAKES_VALUE:
+            first += [arg, *([value] if (value := next(left, None)) is not None else [])]
+        elif arg in _SWITCHES or arg.startswith(tuple(f"{name}=" for name in _TAKES_VALUE)):
+            first.append(arg)
+        else:
+            rest.append(arg)
+    return [*first, *rest]
+
+
+@click.command(
+    cls=Commands, epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The configuration. [TCDATALOGGER_CONFIG, or tcdatalogger.toml here]",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="The least important lines to show.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["auto", "human", "json"]),
+    help="How lines look; auto is human on a terminal.",
+)
+@click.option("--debug", is_flag=True, help="Log everything, and show tracebacks.")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def cli(
+    ctx: click.Context,
+    config: Path | None,
+    log_level: str | None,
+    log_format: str | None,
+    debug: bool,  # noqa: FBT001  # click calls it by name
+) -> None:
+    """Logs Torn City's API v2 into a warehouse of typed tables.
+
+    The options below may stand before or after a command.
+    """
+    ctx.obj = Options(config, log_level, log_format, debug)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came: unwind, so that nothing is left half-written, and end."""
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
+    # Whoever asks twice waits: a second one would break into the tidying up.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise _Terminated
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; this is the edge of the process."""
+    words = list(sys.argv[1:] if args is None else args)
+    before: Any = signal.SIG_DFL
+    with suppress(ValueError):  # not in the main thread: whoever owns that minds the signals
+        before = signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        return answered(lambda: _call(words), words)
+    except _Terminated:
+        return 128 + signal.SIGTERM
+    finally:
+        with suppress(ValueError):
+            signal.signal(signal.SIGTERM, before)
+
+
+def _call(words: list[str]) -> int:
+    result: Any = cli.main(args=words, prog_name="tcdatalogger", standalone_mode=False)
+    # A command may return an exit code; nothing, or anything else, is a good end.
+    return result if isinstance(result, int) and not isinstance(result, bool) else 0

@@ -1,0 +1,181 @@
+"""How results are shown: tables for people, JSON for programs, sizes and times for both eyes."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON for programs, on the standard output."
+)
+"""The same `--json` for every command; it arrives as `as_json`."""
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_KILO = 1_000
+
+
+def print_json(value: object) -> None:
+    """Print one JSON document. Times are ISO 8601 in UTC, decimals texts, so that none is lost.
+
+    It is indented where somebody looks, and one line for a program.
+    """
+    indent = 2 if sys.stdout.isatty() else None
+    click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=indent))
+
+
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
+) -> None:
+    """Print rows under their columns: drawn on a terminal, aligned text elsewhere."""
+    found = [list(row) for row in rows]
+    numbers = [_numeric(row[index] for row in found) for index in range(len(columns))]
+    texts = [[cell(value) for value in row] for row in found]
+    if sys.stdout.isatty():
+        _drawn(columns, texts, numbers, title)
+        return
+    if title:
+        click.echo(title)
+    for line in aligned(columns, texts, numbers):
+        click.echo(line)
+
+
+def aligned(
+    columns: Sequence[str], texts: Sequence[Sequence[str]], numbers: Sequence[bool]
+) -> list[str]:
+    """Lines of text in columns of one width; numbers stand to the right."""
+    lines = [columns, *([text.replace("\n", " ") for text in row] for row in texts)]
+    widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
+    return [
+        "  ".join(
+            text.rjust(width) if number else text.ljust(width)
+            for text, width, number in zip(line, widths, numbers, strict=True)
+        ).rstrip()
+        for line in lines
+    ]
+
+
+def _drawn(
+    columns: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    numbers: Sequence[bool],
+    title: str,
+) -> None:
+    from rich import box  # noqa: PLC0415  # only where somebody looks
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    for name, number in zip(columns, numbers, strict=True):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in texts:
+        # As Text, since a value with brackets in it would be read as markup.
+        table.add_row(*(Text(text) for text in row))
+    Console(no_color="NO_COLOR" in os.environ, highlight=False).print(table)
+
+
+def _numeric(values: Iterable[object]) -> bool:
+    known = [value for value in values if value is not None]
+    return bool(known) and all(
+        isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in known
+    )
+
+
+def cell(value: object) -> str:
+    """A value as it stands in a table: nothing for null, times in UTC to the second."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return moment(value)
+        case timedelta():
+            return span(value.total_seconds())
+        case bytes():
+            return f"<{len(value)} bytes>"
+        case list() | tuple():
+            return ", ".join(cell(item) for item in value)
+        case dict():
+            return json.dumps(value, default=_plain, ensure_ascii=False)
+        case _:
+            return str(value)
+
+
+def moment(value: datetime | float | None) -> str:
+    """`2026-11-23 01:55:29Z`, from a time with a zone (or, without one, in UTC) or Unix seconds."""
+    if value is None:
+        return ""
+    if not isinstance(value, datetime):
+        value = datetime.fromtimestamp(value, UTC)
+    return f"{_in_utc(value):%Y-%m-%d %H:%M:%S}Z"
+
+
+def span(seconds: float) -> str:
+    """A length of time in two units at most: `85 ms`, `2.4 s`, `3 min 5 s`, `2 h 10 min`, `4 d`."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    if seconds < 0.9995:  # noqa: PLR2004  # above it rounds to 1,000 ms
+        return f"{seconds * _KILO:.0f} ms"
+    if seconds < 59.95:  # noqa: PLR2004  # above it rounds to 60.0 s
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    units = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
+    parts = []
+    for name, length in units:
+        count, whole = divmod(whole, length)
+        parts.append((count, name))
+    first = next(index for index, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
+
+
+def ago(then: float | None, now: float) -> str:
+    """How long ago, or until, a moment is: `3 min 5 s ago`, `in 12.0 s`, `never`."""
+    if then is None:
+        return "never"
+    return f"{span(now - then)} ago" if then <= now else f"in {span(then - now)}"
+
+
+def size(count: int) -> str:
+    """Bytes in decimal units: `812 B`, `4.2 kB`, `1.3 GB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 999.95:  # noqa: PLR2004  # above it rounds to 1,000
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= _KILO
+    return f"{value:.1f} TB"
+
+
+def number(count: int) -> str:
+    """`12,345`."""
+    return f"{count:,}"
+
+
+def _in_utc(value: datetime) -> datetime:
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _plain(value: object) -> Any:
+    """What JSON has no word for."""
+    match value:
+        case datetime():
+            return _in_utc(value).isoformat().replace("+00:00", "Z")
+        case date():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case bytes():
+            return value.hex()
+        case Mapping():
+            return dict(value)
+        case set() | frozenset():
+            return sorted(value)
+        case _:
+            return str(value)

@@ -1,0 +1,105 @@
+"""`tcdatalogger transform`: saved answers become tables, without key, network or warehouse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.models.salvage import Misfit
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger transform /faction/members members.json --out tables\n"
+    "  tcdatalogger transform /faction/crimes page*.json --out tables --json",
+)
+@click.argument("path")
+@click.argument(
+    "bodies",
+    nargs=-1,
+    required=True,
+    metavar="FILE...",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder for the tables; made where it is not there.",
+)
+@json_option
+def command(path: str, bodies: tuple[Path, ...], out: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Turn answers of Torn's API, saved in files, into Parquet tables.
+
+    PATH is one of the catalogue's. Writes DIR/TABLE.parquet for every table, DIR/quarantine.jsonl
+    with the records that do not fit, and DIR/drift.json with what the catalogue does not know.
+    """
+    from tcdatalogger.models.decode import decode  # noqa: PLC0415 - pyarrow
+    from tcdatalogger.models.drift import drift  # noqa: PLC0415
+    from tcdatalogger.models.normalize import Provenance, normalize  # noqa: PLC0415
+    from tcdatalogger.models.schema import family  # noqa: PLC0415
+    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415
+
+    endpoint, values = catalog.load().find(path)
+    if endpoint.route:
+        raise UsageError(
+            f"{endpoint.path} takes any selection, so its answers have no tables of their own.",
+            remedy=f"Name the selection, as {endpoint.path}/basic.",
+        )
+    if endpoint.content != "json":
+        raise UsageError(f"{endpoint.path} answers with {endpoint.content.upper()}, not JSON.")
+
+    def tables(shape: Any) -> Any:
+        paged = endpoint.paging != "none" or len(bodies) > 1
+        return family(shape, endpoint.name, selection=endpoint.selection, paged=paged)
+
+    subject = next((int(v) for v in values.values() if v.isdecimal()), None)
+    decoded = decode([file.read_bytes() for file in bodies], tables(endpoint.shape))
+    grown = tables(decoded.shape)
+    made = normalize(decoded.batches, grown, [Provenance(subject_id=subject)] * len(bodies))
+    found = drift(grown, decoded.examples)
+    _write(out, made.tables, decoded.misfits, [_drift_facts(one) for one in found])
+    rows = {name: table.num_rows for name, table in made.tables.items()}
+    if as_json:
+        print_json({"tables": rows, "quarantined": len(decoded.misfits), "drift": len(found)})
+        return
+    print_table(("table", "rows", "file"), [(n, r, out / f"{n}.parquet") for n, r in rows.items()])
+    if decoded.misfits:
+        click.echo(f"{number(len(decoded.misfits))} set aside: {out / 'quarantine.jsonl'}")
+    if found:
+        click.echo(f"{number(len(found))} unknown to the catalogue: {out / 'drift.json'}")
+
+
+def _drift_facts(one: Any) -> dict[str, str]:
+    return {"table": one.table, "column": one.column, "type": one.type, "example": one.example}
+
+
+def _write(
+    out: Path, tables: Any, misfits: tuple[Misfit, ...], found: list[dict[str, str]]
+) -> None:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            pq.write_table(table, out / f"{name}.parquet", compression="zstd")
+        with (out / "quarantine.jsonl").open("w", encoding="utf-8") as file:
+            for misfit in misfits:
+                line = {"path": misfit.path, "reason": misfit.reason, "record": misfit.record}
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        (out / "drift.json").write_text(
+            json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+        )
+    except OSError as error:
+        raise UsageError(
+            f"The folder {out} cannot be written to: {error.strerror}.",
+            remedy="Name another in --out.",
+        ) from None

@@ -1,0 +1,173 @@
+"""The raw archive: every answer of Torn's, byte for byte, before anything is made of it.
+
+A zstd Parquet file for each run, which any tool can query. It is written under another name,
+synced and renamed, so that there is a whole file or none. The key is not in it: it never was in the
+request.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from tcdatalogger.clock import utc
+from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.services.torncity.base import Page
+from tcdatalogger.services.torncity.client import Answer, Request
+
+_TIME: Final = pa.timestamp("us", tz="UTC")
+
+SCHEMA: Final = pa.schema(
+    [
+        ("run_id", pa.string()),
+        ("endpoint", pa.string()),
+        ("page", pa.int64()),
+        ("path", pa.string()),
+        ("params", pa.string()),
+        ("subject_id", pa.int64()),
+        ("status", pa.int64()),
+        ("requested_at", _TIME),
+        ("server_time", _TIME),
+        ("seconds", pa.float64()),
+        ("headers", pa.string()),
+        ("error", pa.string()),
+        ("body", pa.binary()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """An answer as the archive keeps it.
+
+    Attributes:
+        subject_id: whom it is about.
+        error: why it is no data, "" where it is.
+    """
+
+    answer: Answer
+    subject_id: int | None = None
+    error: str = ""
+
+
+class Archive:
+    """A folder of answers.
+
+    Args:
+        root: of the folder; made with the first file.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, run_id: str, endpoint: str, kept: Sequence[Kept]) -> str:
+        """Write the answers of a run and return their file, relative to the root.
+
+        Raises:
+            ConfigError: the folder cannot be written to.
+            WarehouseUnavailable: the disk is full.
+        """
+        import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
+
+        day = utc(kept[0].answer.requested_at).date().isoformat()
+        name = Path(endpoint) / day / f"{run_id}.parquet"
+        path = self.root / name
+        part = path.with_suffix(".part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                pq.write_table(_table(run_id, endpoint, kept), file, compression="zstd")
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise _refused(self.root, error) from None
+        return str(name)
+
+    def read(self, file: str) -> Iterator[tuple[str, Page]]:
+        """The pages of a file in order, each with its error ("" for data).
+
+        Raises:
+            DataRefused: there is no such file, or it is damaged.
+        """
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        try:
+            rows = pq.read_table(self.root / file, schema=SCHEMA).to_pylist()
+        except (OSError, pa.ArrowException) as error:
+            raise DataRefused(f"The archive file {file} cannot be read: {error}.") from None
+        for row in rows:
+            yield row["error"], _page(row)
+
+
+def _table(run_id: str, endpoint: str, kept: Sequence[Kept]) -> pa.Table:
+    return pa.Table.from_pylist(
+        [
+            {
+                "run_id": run_id,
+                "endpoint": endpoint,
+                "page": number,
+                "path": one.answer.request.path,
+                "params": json.dumps(one.answer.request.params),
+                "subject_id": one.subject_id,
+                "status": one.answer.status,
+                "requested_at": utc(one.answer.requested_at),
+                "server_time": utc(one.answer.server_time),
+                "seconds": one.answer.seconds,
+                "headers": json.dumps(one.answer.headers),
+                "error": one.error,
+                "body": one.answer.body,
+            }
+            for number, one in enumerate(kept)
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _page(row: dict[str, object]) -> Page:
+    def pairs(name: str) -> tuple[tuple[str, str], ...]:
+        return tuple((key, value) for key, value in json.loads(str(row[name])))
+
+    answer = Answer(
+        request=Request(str(row["path"]), pairs("params")),
+        status=int(str(row["status"])),
+        body=bytes(row["body"]) if isinstance(row["body"], bytes) else b"",
+        server_time=_seconds(row["server_time"]),
+        requested_at=_seconds(row["requested_at"]),
+        seconds=float(str(row["seconds"])),
+        headers=pairs("headers"),
+    )
+    subject = row["subject_id"]
+    return Page(
+        answer.body, subject if isinstance(subject, int) else None, answer.server_time, answer
+    )
+
+
+def _seconds(value: object) -> float:
+    return value.timestamp() if hasattr(value, "timestamp") else 0.0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename last: without it the name may be gone after a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refused(root: Path, error: OSError) -> ConfigError | WarehouseUnavailable:
+    if error.errno is not None and os.strerror(error.errno) == os.strerror(28):
+        return WarehouseUnavailable(f"The disk of the archive {root} is full.")
+    return ConfigError(
+        f"The archive {root} cannot be written to: {error.strerror or error}.",
+        remedy="Give it a folder that this user may write to, in `archive.path`.",
+    )

@@ -1,0 +1,95 @@
+"""ISO 8601 durations: how often an endpoint runs, how long a run may take, how long files stay."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from whenever import Instant, ItemizedDelta
+
+_FRACTION = re.compile(r"\d[.,]\d")
+_CENTURY = 36_525 * 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """A length of time: either of the clock, or of the calendar, never of both.
+
+    A day of the calendar is 23 or 25 hours long when the clocks change, a month 28 to 31 days;
+    only what the clock counts has a length in seconds.
+
+    Attributes:
+        text: as it was written, in upper case: `PT15M`.
+        seconds: the length of a duration of the clock (hours, minutes, seconds), None for one
+            of the calendar.
+    """
+
+    text: str
+    seconds: int | None
+
+    def after(self, moment: float, zone: str = "UTC") -> float:
+        """The moment that lies one duration later.
+
+        Args:
+            moment: seconds since 1970.
+            zone: the time zone whose calendar counts, by its IANA name.
+        """
+        return self._from(moment, zone, 1)
+
+    def before(self, moment: float, zone: str = "UTC") -> float:
+        """The moment that lies one duration earlier; the arguments are those of `after`."""
+        return self._from(moment, zone, -1)
+
+    def _from(self, moment: float, zone: str, sign: int) -> float:
+        if self.seconds is not None:
+            return moment + sign * self.seconds
+        there = Instant.from_timestamp(moment).to_tz(zone)
+        delta = ItemizedDelta.parse_iso(self.text)
+        moved = there.add(delta) if sign > 0 else there.subtract(delta)
+        return moved.timestamp() + moment % 1
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def parse(text: str) -> Duration:
+    """The duration that `text` means: `PT15M`, `PT1H30M`, `P1D`, `P2W`, `P1M`, `P1Y6M`.
+
+    Raises:
+        ValueError: it is none, or one that we refuse: zero, negative, with a fraction, or of
+            calendar and clock together (`P1DT12H`, whose length nobody can tell). The message
+            is a sentence that says which, without the text itself.
+    """
+    upper = text.strip().upper()
+    if _FRACTION.search(upper):
+        raise ValueError("fractions are not taken; write PT90M for an hour and a half")
+    try:
+        delta = ItemizedDelta.parse_iso(upper)
+    except ValueError:
+        raise ValueError(
+            "not an ISO 8601 duration; write PT15M for 15 minutes, P1D for a day"
+        ) from None
+    if delta.sign() == 0:
+        raise ValueError("a duration of zero is no duration; write at least PT1S")
+    if delta.sign() < 0:
+        raise ValueError("a duration cannot be negative")
+    calendar, clock = delta.date_and_time_parts()
+    if calendar is not None and clock is not None:
+        raise ValueError(
+            "days and longer do not mix with hours and shorter, as a day is not always 24 hours; "
+            "write PT36H or P1D"
+        )
+    duration = Duration(upper, None if clock is None else int(clock.total("seconds")))
+    if not _within_a_century(duration):
+        raise ValueError("longer than a hundred years")
+    return duration
+
+
+def _within_a_century(duration: Duration) -> bool:
+    """Nobody means more, and a calendar ends somewhere: better here than when a run is due."""
+    if duration.seconds is not None:
+        return duration.seconds <= _CENTURY
+    try:
+        return duration.after(0.0) <= _CENTURY
+    except (ValueError, OverflowError):
+        return False

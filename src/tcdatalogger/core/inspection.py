@@ -1,0 +1,170 @@
+"""Looks at everything that a run will need, before the first one: keys, folders, tables."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.errors import ConfigError, Failure, KeyRefused
+from tcdatalogger.models.evolution import Change, Step
+from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.services.torncity.keys import custom_key_link, needs
+from tcdatalogger.services.torncity.registry import processor
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one part.
+
+    Attributes:
+        part: the endpoint, key or place.
+        says: what was found, one line.
+        failure: what is wrong, None where it is right.
+    """
+
+    part: str
+    says: str
+    failure: Failure | None = None
+
+
+def inspect(application: Application, *, online: bool = True) -> Iterator[Finding]:
+    """Every finding, good or bad, in the order in which a run would meet them.
+
+    Args:
+        application: with the settings to look at.
+        online: whether Torn is asked what the keys may do: one call for each key.
+    """
+    yield from _places(application)
+    families = {}
+    for endpoint in application.settings.endpoints:
+        try:
+            families[endpoint.name] = _family(application, endpoint)
+        except Failure as failure:
+            yield Finding(endpoint.name, endpoint.path, failure)
+    yield from _clashes(application, families)
+    if online:
+        yield from _keys(application)
+    yield from _tables(application, families)
+
+
+def _places(application: Application) -> Iterator[Finding]:
+    settings = application.settings
+    places = [
+        ("state", settings.state.file),
+        ("archive", Path(settings.archive.path) / "x"),
+        ("warehouse", settings.warehouse.file),
+    ]
+    for name, file in places:
+        if file is not None:
+            yield _writable(name, file)
+
+
+def _writable(name: str, file: Path) -> Finding:
+    """Whether a file may be made or changed; the nearest folder that is there decides."""
+    folder = next((parent for parent in file.parents if parent.exists()), file.parent)
+    target = file if file.exists() else folder
+    if os.access(target, os.W_OK) and folder.is_dir():
+        return Finding(name, str(file if name != "archive" else file.parent))
+    return Finding(
+        name,
+        str(file),
+        ConfigError(
+            f"The {name} cannot be written: this user may not write to {target}.",
+            remedy=f"Name another place in [{name}].",
+        ),
+    )
+
+
+def _family(application: Application, endpoint: Endpoint) -> TableFamily:
+    task = application.task(endpoint)
+    kind = processor(task.endpoint.path, endpoint.processor)
+    family = kind(task).family()
+    root = {column.name for column in family.tables[0].columns}
+    missing = [name for name in endpoint.key if name not in root]
+    if missing and not endpoint.processor:
+        raise ConfigError(
+            f"The key of {endpoint.name} names a column that {endpoint.root_table} lacks: "
+            f"{missing[0]}.",
+            remedy=f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
+        )
+    return family
+
+
+def _clashes(application: Application, families: dict[str, TableFamily]) -> Iterator[Finding]:
+    """Tables that two endpoints of different paths would both write."""
+    owners: dict[str, dict[str, str]] = defaultdict(dict)
+    for name, family in families.items():
+        endpoint = application.settings.endpoint(name)
+        template = application.task(endpoint).endpoint.path if endpoint else ""
+        for table in family.tables:
+            owners[table.name].setdefault(template, name)
+    for name, by_path in owners.items():
+        names = list(by_path.values())
+        if len(names) > 1:
+            yield Finding(
+                names[1],
+                name,
+                ConfigError(
+                    f"{names[0]} and {names[1]} would both write the table {name}.",
+                    remedy=f"Give one of them another `table`, as {names[1]}_2.",
+                ),
+            )
+
+
+def _keys(application: Application) -> Iterator[Finding]:
+    by_key: dict[str, list[Endpoint]] = defaultdict(list)
+    for endpoint in application.settings.endpoints:
+        by_key[endpoint.api_key[0]].append(endpoint)
+    for name, endpoints in by_key.items():
+        try:
+            info = application.info(application.key(endpoints[0]))
+        except Failure as failure:
+            yield Finding(f"key {name}", "", failure)
+            continue
+        faction = f", faction {info.faction_id}" if info.faction_id else ""
+        access = " with API access" if info.faction_access else " without API access"
+        yield Finding(
+            f"key {name}",
+            f"{info.access_type}, player {info.owner_id}{faction}{access if faction else ''}",
+        )
+        wanted = [application.task(endpoint).endpoint for endpoint in endpoints]
+        link = custom_key_link(wanted)
+        for endpoint, found in zip(endpoints, wanted, strict=True):
+            why = needs(found, info)
+            if why is not None:
+                remedy = f"A key that can do all of this: {link}"
+                yield Finding(endpoint.name, endpoint.path, KeyRefused(why, remedy=remedy))
+
+
+def _tables(application: Application, families: dict[str, TableFamily]) -> Iterator[Finding]:
+    """How the warehouse would change; it is not opened where it is not there yet."""
+    try:
+        with application.warehouse(read_only=True) as warehouse:
+            for name, family in families.items():
+                steps = warehouse.plan(family)
+                yield Finding(name, _told(family, steps), _refused(name, steps))
+    except Failure as failure:
+        yield Finding("warehouse", "", failure)
+
+
+def _told(family: TableFamily, steps: tuple[Step, ...]) -> str:
+    tables = ", ".join(table.name for table in family.tables)
+    changes = [str(step) for step in steps if step.change is not Change.TABLE]
+    new = sum(step.change is Change.TABLE for step in steps)
+    plan = [f"{new} of {len(family.tables)} tables to be made"] if new else []
+    return "; ".join([tables, *plan, *changes])
+
+
+def _refused(name: str, steps: tuple[Step, ...]) -> Failure | None:
+    refused = [str(step) for step in steps if step.change is Change.REFUSED]
+    if not refused:
+        return None
+    return ConfigError(
+        f"The tables of {name} cannot change so: {'; '.join(refused)}.",
+        remedy="Give the endpoint another `table`.",
+    )

@@ -1,0 +1,259 @@
+"""Wires the parts together from the settings: the one place that knows all of them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import secrets as random
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from tcdatalogger.clock import Clock, SystemClock, utc
+from tcdatalogger.core import pipeline
+from tcdatalogger.core.archive import Archive
+from tcdatalogger.core.pipeline import Outcome, Workplace
+from tcdatalogger.core.secrets import Secret, resolve
+from tcdatalogger.core.settings import Endpoint, Settings
+from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.core.targets import path_values, query
+from tcdatalogger.errors import ConfigError, KeyRefused, UsageError
+from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
+from tcdatalogger.services.torncity import catalog
+from tcdatalogger.services.torncity.base import Task, Tools
+from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.services.torncity.client import Answer, Client, Request, fingerprint
+from tcdatalogger.services.torncity.keys import Key, KeyInfo, key_info, needs
+from tcdatalogger.services.torncity.registry import processor
+from tcdatalogger.services.warehouse import Warehouse
+
+KEY_INFO_SECONDS: Final = 60.0
+"""How long an answer about a key is believed: a player may change faction, and whom rows are about
+goes by it. Long enough that several endpoints of one call to `run` share it."""
+
+
+class Application:
+    """The program with its settings. Parts are made when they are first needed.
+
+    Args:
+        settings: as `config.load` made them.
+        clock: the one source of time.
+        environ: where `env:` keys are.
+        patience: seconds to wait for a warehouse that another program has open.
+        on_page: told of each page as it comes.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        environ: Mapping[str, str] | None = None,
+        patience: float = PATIENCE,
+        on_page: Callable[[Task, int], None] = lambda _task, _page: None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self._environ = os.environ if environ is None else environ
+        self._patience = patience
+        self._on_page = on_page
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for name in ("client", "state"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
+
+    @cached_property
+    def catalog(self) -> catalog.Catalog:
+        return catalog.load()
+
+    @cached_property
+    def state(self) -> State:
+        file = self.settings.state.file
+        if file is None:
+            raise ConfigError(
+                f"The state {self.settings.state.url} is of a kind that does not work yet.",
+                remedy="Use sqlite:///FILE.",
+            )
+        return State(file)
+
+    @cached_property
+    def archive(self) -> Archive:
+        path = self.settings.archive.path
+        if "://" in path:
+            raise ConfigError(f"The archive {path} is of a kind that does not work yet.")
+        return Archive(Path(path))
+
+    @cached_property
+    def client(self) -> Client:
+        torn = self.settings.torn
+        return Client(
+            torn.url,
+            Budget(self.state, self.clock, share=self.settings.limits.share),
+            self.clock,
+            comment=torn.comment,
+            contact=torn.user_agent or "",
+            connect_timeout=torn.connect_timeout.seconds or 10.0,
+            read_timeout=torn.read_timeout.seconds or 30.0,
+            owner_of=self._owner,
+        )
+
+    def warehouse(self, *, read_only: bool = False) -> Warehouse:
+        """The warehouse; opened at its first use.
+
+        Raises:
+            ConfigError: it is of a kind that does not work yet.
+        """
+        file = self.settings.warehouse.file
+        if file is None:
+            raise ConfigError(
+                f"The warehouse {self.settings.warehouse.url} is of a kind that does not work yet.",
+                remedy="Use duckdb:///FILE.",
+            )
+        return DuckDBWarehouse(file, self.clock, patience=self._patience, read_only=read_only)
+
+    # --- keys ------------------------------------------------------------------------------
+
+    def key(self, endpoint: Endpoint) -> Secret:
+        """The key of an endpoint.
+
+        Raises:
+            ConfigError: it is not where the configuration says.
+        """
+        name = endpoint.api_key[0]
+        reference = self.settings.keys.get(name)
+        if reference is None:
+            raise ConfigError(
+                f"The endpoint {endpoint.name} uses the key {name!r}, which [keys] does not have."
+            )
+        return resolve(name, reference, self._environ)
+
+    def info(self, key: Key) -> KeyInfo:
+        """What Torn says of a key: one call, if it was not asked within the last minute.
+
+        Raises:
+            Failure: Torn refuses the key, or cannot be asked.
+        """
+        mark = fingerprint(key)
+        known = self.state.key(mark)
+        if known is not None and self.clock.now() - known[1] < KEY_INFO_SECONDS:
+            return known[0]
+        info = key_info(self.client, key)
+        self.state.write_key(mark, info, self.clock.now())
+        self.state.count_under(mark, self._owner(key))
+        return info
+
+    def _owner(self, key: Key) -> str:
+        """Under which name a key's calls are counted: its player's, as soon as we know it."""
+        mark = fingerprint(key)
+        known = self.state.key(mark)
+        return mark if known is None else f"player:{known[0].owner_id}"
+
+    # --- runs ------------------------------------------------------------------------------
+
+    def chosen(
+        self, names: Sequence[str] = (), *, everything: bool = False, tag: str | None = None
+    ) -> list[Endpoint]:
+        """The endpoints that are meant: by name, all that are enabled, or those with a tag.
+
+        Raises:
+            UsageError: there is none of that name or tag, or none is named.
+        """
+        endpoints = self.settings.endpoints
+        if everything:
+            return [endpoint for endpoint in endpoints if endpoint.enabled]
+        if tag is not None:
+            found = [e for e in endpoints if tag in e.tags and e.enabled]
+            if not found:
+                raise UsageError(f"No endpoint has the tag {tag!r}.")
+            return found
+        return [self._named(name) for name in dict.fromkeys(names)]
+
+    def _named(self, name: str) -> Endpoint:
+        found = self.settings.endpoint(name)
+        if found is not None:
+            return found
+        known = [endpoint.name for endpoint in self.settings.endpoints]
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UsageError(
+            f"There is no endpoint {name!r}.",
+            remedy=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.",
+        )
+
+    def task(self, endpoint: Endpoint, run_id: str = "") -> Task:
+        """What one run of an endpoint is to do."""
+        found, given = self.catalog.find(endpoint.path)
+        ids = (v for values in path_values(endpoint, found, given) for v in values.values())
+        return Task(
+            name=endpoint.name,
+            endpoint=found,
+            catalog_version=self.catalog.version,
+            run_id=run_id or new_run_id(self.clock),
+            table=endpoint.root_table,
+            mode=endpoint.storage_mode,
+            ids=tuple(ids),
+            params=query(endpoint, found),
+            key=tuple(endpoint.key),
+            contract=endpoint.contract,
+            max_pages=endpoint.max_pages,
+        )
+
+    def run(self, endpoint: Endpoint, *, until: str = "store", dry: bool = False) -> Outcome:
+        """Run an endpoint now."""
+        task = self.task(endpoint)
+        record = RunRecord(
+            run_id=task.run_id,
+            endpoint=task.name,
+            started_at=self.clock.now(),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+        )
+        place = Workplace(
+            clock=self.clock,
+            state=self.state,
+            archive=self.archive,
+            warehouse=self.warehouse,
+            prepare=lambda _task: self._tools(endpoint, task),
+            on_page=self._on_page,
+        )
+        kind = processor(task.endpoint.path, endpoint.processor)
+        return pipeline.run(task, kind, place, until=until, dry=dry, record=record)
+
+    def _tools(self, endpoint: Endpoint, task: Task) -> Tools:
+        """How to call Torn for an endpoint; refused here what the key may not do.
+
+        Raises:
+            KeyRefused: the key's level or its owner's position does not suffice.
+        """
+        key = self.key(endpoint)
+        info = self.info(key)
+        why = needs(task.endpoint, info)
+        if why is not None:
+            raise KeyRefused(why, remedy="Nothing was asked for with it.", key=key.name)
+
+        def get(request: Request) -> Answer:
+            return self.client.get(request, key)
+
+        owned = {
+            "user": info.owner_id,
+            "key": info.owner_id,
+            "faction": info.faction_id,
+            "company": info.company_id,
+        }
+        return Tools(get=get, host=self.client.host, subject=owned.get, clock=self.clock)
+
+
+def new_run_id(clock: Clock) -> str:
+    """A name for a run that sorts by time: `20261123T081500Z-5f3a9c1e`."""
+    return f"{utc(clock.now()):%Y%m%dT%H%M%SZ}-{random.token_hex(4)}"

@@ -1,0 +1,155 @@
+"""Where in a TOML text each key stands, so that a mistake can be shown with its line.
+
+The text has been through `tomllib` before: what is read here is known to be TOML, and only the
+places of keys are wanted, so this is a walk over the text and no second parser.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from bisect import bisect_right
+
+Place = tuple[str | int, ...]
+"""The way to a value: keys of tables and indices of lists, from the top."""
+
+_BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
+_INLINE_BLANK = re.compile(r"[ \t]*")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+_STRING = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}'  # the longest run of quotes ends it: up to two belong to the text
+    r"|'''.*?'{3,5}"
+    r'|"(?:\\.|[^"\\])*"'
+    r"|'[^']*'",
+    re.DOTALL,
+)
+_PLAIN = re.compile(r"[^,\]}\n#]*")
+
+
+def places(text: str) -> dict[Place, int]:
+    """The line, counted from 1, of each table, key and list item of a valid TOML text."""
+    return _Walk(text).all()
+
+
+def line_of(found: dict[Place, int], place: Place) -> int | None:
+    """The line of `place`, or of the nearest thing around it that stands in the text."""
+    for length in range(len(place), 0, -1):
+        if place[:length] in found:
+            return found[place[:length]]
+    return None
+
+
+class _Walk:
+    """One pass over a text; `at` is where it stands."""
+
+    def __init__(self, text: str) -> None:
+        # tomllib reads \r\n as \n too; the count of lines is the same.
+        self.text = text
+        self.at = 0
+        self.found: dict[Place, int] = {}
+        self._starts = [0, *(match.end() for match in re.finditer("\n", text))]
+        self._lengths: dict[Place, int] = {}  # of each list of tables so far
+
+    def all(self) -> dict[Place, int]:
+        table: Place = ()
+        while self._skip(_BLANK) < len(self.text):
+            if self.text[self.at] == "[":
+                table = self._header()
+            else:
+                self._pair(table)
+        return self.found
+
+    def _header(self) -> Place:
+        line = self._line()
+        many = self.text.startswith("[[", self.at)
+        self.at += 2 if many else 1
+        keys = self._keys()
+        self.at += 2 if many else 1
+        *first, last = keys
+        table = (*self._inside(first, line), last)
+        self._note(table, line)
+        if many:
+            length = self._lengths[table] = self._lengths.get(table, 0) + 1
+            table = (*table, length - 1)
+            self._note(table, line)
+        return table
+
+    def _inside(self, keys: list[str], line: int) -> Place:
+        """The table that a header's first keys lead to: of a list of tables, the latest one."""
+        table: Place = ()
+        for key in keys:
+            table = (*table, key)
+            self._note(table, line)
+            if table in self._lengths:
+                table = (*table, self._lengths[table] - 1)
+        return table
+
+    def _pair(self, table: Place) -> None:
+        line = self._line()
+        for key in self._keys():
+            table = (*table, key)
+            self._note(table, line)
+        self.at += 1  # the equals sign
+        self._value(table)
+
+    def _value(self, place: Place) -> None:
+        self._skip(_INLINE_BLANK)
+        match self.text[self.at]:
+            case "[":
+                self._items(place)
+            case "{":
+                self._inline(place)
+            case '"' | "'":
+                self._skip(_STRING)
+            case _:
+                self._skip(_PLAIN)
+
+    def _items(self, place: Place) -> None:
+        self.at += 1
+        index = 0
+        while self._peek() != "]":
+            self._note((*place, index), self._line())
+            self._value((*place, index))
+            index += 1
+            if self._peek() == ",":
+                self.at += 1
+        self.at += 1
+
+    def _inline(self, place: Place) -> None:
+        self.at += 1
+        while self._peek() != "}":
+            self._pair(place)
+            if self._peek() == ",":
+                self.at += 1
+        self.at += 1
+
+    def _keys(self) -> list[str]:
+        """A dotted key, up to the first character that is none of it."""
+        keys = []
+        while True:
+            self._skip(_INLINE_BLANK)
+            quoted = self.text[self.at] in "\"'"
+            start = self.at
+            self._skip(_STRING if quoted else _BARE)
+            raw = self.text[start : self.at]
+            keys.append(next(iter(tomllib.loads(f"{raw} = 0"))) if quoted else raw)
+            self._skip(_INLINE_BLANK)
+            if self.text[self.at] != ".":
+                return keys
+            self.at += 1
+
+    def _peek(self) -> str:
+        self._skip(_BLANK)
+        return self.text[self.at]
+
+    def _skip(self, what: re.Pattern[str]) -> int:
+        match = what.match(self.text, self.at)
+        if match is not None:
+            self.at = match.end()
+        return self.at
+
+    def _line(self) -> int:
+        return bisect_right(self._starts, self.at)
+
+    def _note(self, place: Place, line: int) -> None:
+        self.found.setdefault(place, line)

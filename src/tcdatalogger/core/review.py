@@ -1,0 +1,267 @@
+"""What a configuration means, checked: keys, paths, parameters, tables, what is not built yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tcdatalogger.core.places import Place
+from tcdatalogger.core.problems import Problems, either, like_a_key, masked, near, shown
+from tcdatalogger.core.secrets import SCHEMES
+from tcdatalogger.core.settings import Endpoint, Settings
+from tcdatalogger.core.targets import path_values, text
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity import catalog
+
+_OWN_PARAMETERS = {
+    "key": "The key is named by api_key and sent in a header, never in the address",
+    "comment": "It is sent with each call; set it as torn.comment",
+    "selections": "Each endpoint is one selection; name the others as endpoints of their own",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One endpoint as far as it could be read.
+
+    Attributes:
+        index: its place in the list of the file.
+        endpoint: with the default in the place of what was wrong.
+        wrong: the fields that were wrong and are told already.
+    """
+
+    index: int
+    endpoint: Endpoint
+    wrong: frozenset[str]
+
+    def place(self, *more: str | int) -> Place:
+        return ("endpoints", self.index, *more)
+
+
+def review(settings: Settings, parts: Sequence[Part], problems: Problems) -> None:
+    """Note every mistake that types alone do not show."""
+    _keys(settings.keys, problems)
+    _places_to_store(settings, problems)
+    _names(parts, problems)
+    for part in parts:
+        _api_key(part, settings.keys, problems)
+        _not_built(part, problems)
+        if "path" not in part.wrong:
+            _path(part, problems)
+    _tables(parts, problems)
+
+
+def _keys(keys: Mapping[str, str], problems: Problems) -> None:
+    """No value of this section is ever shown: one of them may be a key."""
+    for name, reference in keys.items():
+        scheme, colon, rest = reference.partition(":")
+        if colon and scheme in SCHEMES and rest:
+            continue
+        place = ("keys", name)
+        example = "as env:TORN_API_KEY, file:PATH or keyring:SERVICE/USER"
+        if like_a_key(reference) or (scheme in SCHEMES and not rest):
+            what = "holds a key itself" if like_a_key(reference) else "refers to nothing"
+            problems.add(place, what, f"Write where the key is instead, {example}.")
+        elif colon and (hint := near(f"{scheme}:", [f"{each}:" for each in SCHEMES], known=False)):
+            problems.add(place, "is no reference to a key", hint)
+        else:
+            problems.add(place, "is no reference to a key", f"Write where it is, {example}.")
+
+
+def _places_to_store(settings: Settings, problems: Problems) -> None:
+    checks = (
+        (("warehouse", "url"), settings.warehouse.url, "duckdb:///", ("bigquery://",)),
+        (("state", "url"), settings.state.url or "sqlite:///x", "sqlite:///", ("postgresql://",)),
+    )
+    for place, url, ours, later in checks:
+        if url.startswith(later):
+            problems.add(place, f"{later[0]} is not built yet", f"Use {ours}FILE for now.")
+        elif not url.startswith(ours) or url == ours:
+            problems.add(place, f"{shown(url)} is no address of one", f"Write {ours}FILE.")
+    if settings.archive.path.startswith("gs://"):
+        problems.add(("archive", "path"), "a bucket is not built yet", "Use a folder for now.")
+    elif not settings.archive.path or "://" in settings.archive.path:
+        problems.add(("archive", "path"), "is no folder", "Write it as data/archive.")
+
+
+def _names(parts: Sequence[Part], problems: Problems) -> None:
+    first: dict[str, int] = {}
+    for part in parts:
+        if "name" in part.wrong:
+            continue
+        name = part.endpoint.name
+        if name in first:
+            before = problems.where(("endpoints", first[name], "name"))
+            problems.add(part.place("name"), f"the name is taken ({before})", "Choose another.")
+        first.setdefault(name, part.index)
+
+
+def _api_key(part: Part, keys: Mapping[str, str], problems: Problems) -> None:
+    if "api_key" in part.wrong:
+        return
+    for name in part.endpoint.api_key:
+        if name in keys:
+            continue
+        place = part.place("api_key")
+        if like_a_key(name):
+            problems.add(
+                place,
+                "looks like a key itself, and this names an entry of [keys]",
+                'Write default = "env:TORN_API_KEY" under [keys] and api_key = "default" here.',
+            )
+        else:
+            remedy = (
+                masked(near(name, keys)) or 'Add it under [keys], as default = "env:TORN_API_KEY".'
+            )
+            problems.add(place, f"[keys] has no {shown(name)}", remedy)
+
+
+def _not_built(part: Part, problems: Problems) -> None:
+    mode = part.endpoint.storage_mode
+    if "storage_mode" not in part.wrong and mode in ("merge", "history"):
+        problems.add(
+            part.place("storage_mode"), f"{mode} is not built yet", "Use 'append' or 'replace'."
+        )
+    if any(str(value).startswith("query:") for value in part.endpoint.ids):
+        problems.add(part.place("ids"), "a query for ids is not built yet", "List the ids.")
+
+
+def _path(part: Part, problems: Problems) -> None:
+    place = part.place("path" if part.endpoint.url is None else "url")
+    try:
+        entry, given = catalog.load().find(part.endpoint.path)
+    except ConfigError as error:
+        problems.add(place, masked(error.message), error.remedy)
+        return
+    if entry.route:
+        near_paths = [
+            each.path
+            for each in catalog.load().endpoints
+            if each.section == entry.section and not each.route and each.path.count("/") == 2  # noqa: PLR2004
+        ]
+        problems.add(
+            place,
+            f"{entry.path} is the way to any selection, not an endpoint",
+            f"Name one, as {either(near_paths[:3])}.",
+        )
+        return
+    if entry.content != "json":
+        problems.add(place, f"answers {entry.content.upper()}, which is not built yet")
+        return
+    _params(part, entry, problems)
+    if "params" not in part.wrong and "ids" not in part.wrong:
+        _placeholders(part, entry, given, problems)
+
+
+def _params(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
+    if "params" in part.wrong:
+        return
+    params = part.endpoint.params
+    for name, value in params.items():
+        place = part.place("params", name)
+        if name in _OWN_PARAMETERS:
+            problems.add(place, "is not set here", f"{_OWN_PARAMETERS[name]}.")
+            continue
+        parameter = entry.parameter(name)
+        if parameter is None:
+            names = [each.name for each in entry.parameters if each.name not in _OWN_PARAMETERS]
+            remedy = near(name, names) or "It takes none."
+            problems.add(place, f"{entry.path} has no such parameter", remedy)
+        else:
+            _param(place, value, parameter, problems)
+    for parameter in entry.parameters:
+        if parameter.required and parameter.where == "query" and parameter.name not in params:
+            problems.add(
+                part.place("params"),
+                f"{entry.path} needs the parameter {parameter.name!r}",
+                f"One of {either(parameter.values)}." if parameter.values else "",
+            )
+
+
+def _param(place: Place, value: object, parameter: catalog.Parameter, problems: Problems) -> None:
+    items: Sequence[object] = value if isinstance(value, tuple) else (value,)
+    if len(items) > 1 and not parameter.many:
+        problems.add(place, "takes one value, not a list")
+        return
+    if parameter.many:
+        items = [
+            each.strip() if isinstance(each, str) else each
+            for item in items
+            for each in (item.split(",") if isinstance(item, str) else [item])
+        ]
+    for item in items:
+        if parameter.kind == "bool":
+            if str(item).lower() not in ("true", "false"):
+                problems.add(place, f"must be true or false, not {shown(item)}")
+        elif parameter.values:
+            if text(item) not in {text(value) for value in parameter.values}:
+                problems.add(
+                    place, f"{shown(item)} is no value of it", near(item, parameter.values)
+                )
+        elif parameter.kind == "int":
+            _integer(place, item, parameter, problems)
+
+
+def _integer(place: Place, item: object, parameter: catalog.Parameter, problems: Problems) -> None:
+    try:
+        number = int(str(item))
+    except ValueError:
+        problems.add(place, f"must be a whole number, not {shown(item)}")
+        return
+    low, high = parameter.minimum, parameter.maximum
+    if (low is not None and number < low) or (high is not None and number > high):
+        bounds = [f"at least {low}"] if low is not None else []
+        bounds += [f"at most {high}"] if high is not None else []
+        problems.add(place, f"must be {' and '.join(bounds)}, not {number}")
+
+
+def _placeholders(
+    part: Part, entry: catalog.Endpoint, given: Mapping[str, str], problems: Problems
+) -> None:
+    endpoint = part.endpoint
+    names = [parameter.name for parameter in entry.path_parameters]
+    values = path_values(endpoint, entry, given)
+    missing = [name for name in names if name not in values[0]]
+    free = [name for name in names if name not in given and name not in endpoint.params]
+    if missing:
+        filled = entry.path.replace(f"{{{missing[0]}}}", "40832")
+        problems.add(
+            part.place("path" if endpoint.url is None else "url"),
+            f"{entry.path} needs a value for {either(missing)}",
+            f"Write ids = [40832], or path = {filled!r}.",
+        )
+    elif endpoint.ids and not free:
+        problems.add(part.place("ids"), f"{part.endpoint.path} has no place for them")
+
+
+def _tables(parts: Sequence[Part], problems: Problems) -> None:
+    """Two endpoints may share a table only where they ask for the same thing and both append."""
+    first: dict[str, Part] = {}
+    for part in parts:
+        if part.wrong & {"name", "table", "path"}:
+            continue
+        endpoint = part.endpoint
+        other = first.setdefault(endpoint.root_table, part)
+        if other is part or other.endpoint.name == endpoint.name:
+            continue
+        place = part.place("table" if endpoint.table else "name")
+        table, its = endpoint.root_table, other.endpoint.name
+        if _template(endpoint.path) != _template(other.endpoint.path):
+            problems.add(
+                place,
+                f"writes the table {table!r}, which {its!r} fills from another path",
+                "Give one of them a table of its own.",
+            )
+        elif (endpoint.storage_mode, other.endpoint.storage_mode) != ("append", "append"):
+            problems.add(
+                place,
+                f"shares the table {table!r} with {its!r}, so one would wipe the other's rows",
+                "Let both append, or give one of them a table of its own.",
+            )
+
+
+def _template(path: str) -> str:
+    try:
+        return catalog.load().find(path)[0].path
+    except ConfigError:
+        return path

@@ -1,0 +1,163 @@
+"""Secrets by reference: `env:`, `file:` and `keyring:` become values that never print."""
+
+from __future__ import annotations
+
+import hmac
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn, Self, final
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.observability.redact import register
+
+SCHEMES = ("env", "file", "keyring")
+
+
+@final
+class Secret:
+    """A secret value under the name that logs may show. Only `reveal` gives it away.
+
+    It cannot be pickled, so it never travels to another process or a file by accident: hand over
+    the reference and resolve it there.
+    """
+
+    __slots__ = ("_value", "name")
+
+    name: str
+
+    def __init__(self, name: str, value: str) -> None:
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "_value", value)
+        register(value)
+
+    def reveal(self) -> str:
+        """The value itself, for the one place that sends it."""
+        value: str = object.__getattribute__(self, "_value")
+        return value
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"A secret is frozen: {name} cannot be set.")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"A secret is frozen: {name} cannot be deleted.")
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        same = hmac.compare_digest(self.reveal().encode(), other.reveal().encode())
+        return self.name == other.name and same
+
+    def __hash__(self) -> int:
+        return hash((Secret, self.name))
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(f"The secret {self.name!r} cannot be pickled.")
+
+
+def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
+    """The secret that `reference` points at.
+
+    Args:
+        name: under which the configuration and the logs know it.
+        reference: `env:VARIABLE`, `file:PATH` (one newline at its end is not part of the secret)
+            or `keyring:SERVICE/USER` (needs the package `keyring`).
+        environ: the environment that `env:` reads.
+
+    Raises:
+        ConfigError: there is nothing at that place, or what is there cannot be a key. It names
+            the reference and never the value.
+    """
+    scheme, _, rest = reference.partition(":")
+    if scheme == "env" and rest:
+        value = _from_env(name, rest, environ)
+    elif scheme == "file" and rest:
+        value = _from_file(name, rest)
+    elif scheme == "keyring" and rest:
+        value = _from_keyring(name, rest)
+    else:
+        raise ConfigError(
+            f"keys.{name} is not a reference to a key.",
+            remedy="Write env:VARIABLE, file:PATH or keyring:SERVICE/USER.",
+        )
+    if not value:
+        raise ConfigError(f"{_of(name, reference)} is empty.", remedy="Put the key there.")
+    if not value.isascii() or not value.isprintable() or " " in value:
+        # It goes into a header of the request, where a line break would start another one.
+        raise ConfigError(
+            f"{_of(name, reference)} holds something that cannot be a key: a blank, a line break "
+            "or a letter outside ASCII.",
+            remedy="Put the key there alone; Torn's keys are 16 letters and digits.",
+        )
+    return Secret(name, value)
+
+
+def _of(name: str, reference: str) -> str:
+    return f"The key {name!r} ({reference})"
+
+
+def _from_env(name: str, variable: str, environ: Mapping[str, str]) -> str:
+    value = environ.get(variable)
+    if value is None:
+        raise ConfigError(
+            f"The environment variable {variable}, where the key {name!r} should be, is not set.",
+            remedy=f"Set it: export {variable}=YOUR_KEY",
+        )
+    return value
+
+
+def _from_file(name: str, path: str) -> str:
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The file {path}, where the key {name!r} should be, cannot be read: "
+            f"{error.strerror or 'unknown reason'}.",
+            remedy="Write the key into it, alone on its line.",
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"The file {path}, where the key {name!r} should be, is not text.",
+            remedy="Write the key into it, alone on its line.",
+        ) from None
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _from_keyring(name: str, place: str) -> str:
+    service, slash, user = place.partition("/")
+    if not slash or not service or not user:
+        raise ConfigError(
+            f"keys.{name} names no place in a keyring.", remedy="Write keyring:SERVICE/USER."
+        )
+    try:
+        # An optional extra, wanted only where it is asked for.
+        keyring = importlib.import_module("keyring")
+        refused: type[Exception] = importlib.import_module("keyring.errors").KeyringError
+    except ImportError:
+        raise ConfigError(
+            f"The key {name!r} should come from a keyring, but the package keyring is not "
+            "installed.",
+            remedy="Install it (pip install keyring), or use env: or file:.",
+        ) from None
+    try:
+        value: str | None = keyring.get_password(service, user)
+    except refused as error:
+        raise ConfigError(
+            f"The keyring did not give the key {name!r}: {type(error).__name__}.",
+            remedy="Unlock it, or use env: or file:.",
+        ) from None
+    if value is None:
+        raise ConfigError(
+            f"The keyring has no secret for {service}/{user}, where the key {name!r} should be.",
+            remedy=f"Put it there: keyring set {service} {user}",
+        )
+    return value

@@ -1,0 +1,243 @@
+"""What is known while things happen: runs, what a key may do, and slots of the call budget.
+
+A SQLite file that all processes on a machine share. Nothing in it is needed to keep data right:
+cursors and loads are in the warehouse's ledger, so this file can be lost.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity.keys import KeyInfo
+
+_SCHEMA: Final = """
+create table if not exists runs (
+    run_id text primary key, endpoint text not null, status text not null, started_at real not null,
+    facts text not null
+);
+create index if not exists runs_by_endpoint on runs (endpoint, started_at);
+create table if not exists keys (
+    fingerprint text primary key, owner_id integer not null, checked_at real not null,
+    info text not null
+);
+create table if not exists slots (owner text not null, at real not null);
+create index if not exists slots_by_owner on slots (owner, at);
+"""
+
+_PATIENCE: Final = 15.0
+"""Seconds to wait for another process that writes."""
+
+RUNNING: Final = "running"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as the books have it. Times are seconds since 1970.
+
+    Attributes:
+        status: `running`, `done`, `failed`, `stopped` (after the step that was asked for) or
+            `lost` (its process is gone).
+        step: the last step that was begun.
+        seconds: how long each step took.
+        calls, bytes: of Torn's API.
+        rows: stored, by table.
+        quarantined, drift, repeated: counts.
+        load_id, schema_version, archive_file: where it went.
+        steps: how the tables changed.
+        error, error_class, remedy, exit_code: why it failed.
+        pid, host: of its process.
+    """
+
+    run_id: str
+    endpoint: str
+    started_at: float
+    status: str = RUNNING
+    step: str = "fetch"
+    finished_at: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    calls: int = 0
+    pages: int = 0
+    bytes: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    drift: int = 0
+    repeated: int = 0
+    warnings: tuple[str, ...] = ()
+    server_time: float | None = None
+    load_id: str = ""
+    schema_version: int = 0
+    steps: tuple[str, ...] = ()
+    archive_file: str = ""
+    error: str = ""
+    error_class: str = ""
+    remedy: str = ""
+    exit_code: int = 0
+    pid: int = 0
+    host: str = ""
+
+
+class State:
+    """The state database.
+
+    Args:
+        path: of the file; made where it is not there.
+
+    Raises:
+        ConfigError: it cannot be opened or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("pragma journal_mode = wal")
+            self._db.execute("pragma synchronous = normal")
+            self._db.executescript(_SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(
+                f"The state database {path} cannot be used: {why}.",
+                remedy="Give it a place that this user may write to, in `state.url`.",
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction; other writers wait for it."""
+        self._db.execute("begin immediate")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+
+    # --- runs ------------------------------------------------------------------------------
+
+    def write_run(self, run: RunRecord) -> None:
+        """Write a run down, over what was known of it."""
+        facts = json.dumps(asdict(run))
+        with self._writing() as db:
+            db.execute(
+                "insert or replace into runs values (?, ?, ?, ?, ?)",
+                (run.run_id, run.endpoint, run.status, run.started_at, facts),
+            )
+
+    def runs(
+        self, *, endpoint: str | None = None, run_id: str | None = None, most: int = 20
+    ) -> list[RunRecord]:
+        """The newest runs first."""
+        rows = self._db.execute(
+            """select facts from runs where (?1 is null or endpoint = ?1)
+               and (?2 is null or run_id = ?2) order by started_at desc, rowid desc limit ?3""",
+            (endpoint, run_id, most),
+        )
+        return [_run(json.loads(facts)) for (facts,) in rows]
+
+    def mark_lost(self) -> list[RunRecord]:
+        """Runs whose process on this machine is gone become `lost`; which they were."""
+        rows = self._db.execute("select facts from runs where status = ?", (RUNNING,)).fetchall()
+        lost = []
+        for (facts,) in rows:
+            run = _run(json.loads(facts))
+            if run.host == socket.gethostname() and not _alive(run.pid):
+                gone = _run(asdict(run) | {"status": "lost", "error": "Its process is gone."})
+                self.write_run(gone)
+                lost.append(gone)
+        return lost
+
+    # --- keys ------------------------------------------------------------------------------
+
+    def write_key(self, fingerprint: str, info: KeyInfo, checked_at: float) -> None:
+        with self._writing() as db:
+            db.execute(
+                "insert or replace into keys values (?, ?, ?, ?)",
+                (fingerprint, info.owner_id, checked_at, json.dumps(asdict(info))),
+            )
+
+    def count_under(self, former: str, owner: str) -> None:
+        """Count the calls of `former` as `owner`'s: so when we learn whose a key is."""
+        with self._writing() as db:
+            db.execute("update slots set owner = ? where owner = ?", (owner, former))
+
+    def key(self, fingerprint: str) -> tuple[KeyInfo, float] | None:
+        """What Torn said of a key, and when; None where it was never asked."""
+        row = self._db.execute(
+            "select info, checked_at from keys where fingerprint = ?", (fingerprint,)
+        ).fetchone()
+        if row is None:
+            return None
+        facts = json.loads(row[0])
+        facts["selections"] = {k: tuple(v) for k, v in facts["selections"].items()}
+        return KeyInfo(**facts), float(row[1])
+
+    # --- slots of the call budget -----------------------------------------------------------
+
+    def reserve(self, owner: str, *, limit: int, window: float, now: float) -> float:
+        """Write down one call and return when it may go (`budget.Slots`).
+
+        One statement decides and writes, so that any number of processes share the limit.
+        """
+        with self._writing() as db:
+            db.execute("delete from slots where owner = ? and at < ?", (owner, now - 2 * window))
+            row = db.execute(
+                """insert into slots (owner, at)
+                   select ?1, max(?2, coalesce((
+                       select at + ?3 from slots where owner = ?1
+                       order by at desc limit 1 offset ?4), 0))
+                   returning at""",
+                (owner, now, window, limit - 1),
+            ).fetchone()
+        return float(row[0])
+
+    def calls_since(self, since: float) -> dict[str, int]:
+        """How many calls of each owner have a slot after `since`."""
+        rows = self._db.execute(
+            "select owner, count(*) from slots where at > ? group by owner", (since,)
+        )
+        return {str(owner): int(count) for owner, count in rows}
+
+
+def _run(facts: dict[str, Any]) -> RunRecord:
+    """A run from its facts; what an older or newer version wrote besides is passed over."""
+    known = {f.name for f in fields(RunRecord)}
+    facts = {name: value for name, value in facts.items() if name in known}
+    for name in ("warnings", "steps"):
+        facts[name] = tuple(facts.get(name, ()))
+    return RunRecord(**facts)
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,46 @@
+"""What an endpoint of the configuration asks Torn for: one path for each id, and the query."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.services.torncity import catalog
+
+
+def path_values(
+    endpoint: Endpoint, entry: catalog.Endpoint, given: Mapping[str, str]
+) -> tuple[dict[str, str], ...]:
+    """The values of the path's placeholders, one mapping for each request to make.
+
+    Args:
+        endpoint: of the configuration.
+        entry: its entry in the catalogue.
+        given: the values that stand in its path already, as `Catalog.find` returns them.
+
+    Returns:
+        Mappings that may lack a placeholder which nobody gave; one empty mapping for a path
+        without placeholders.
+    """
+    names = [parameter.name for parameter in entry.path_parameters]
+    fixed = {name: value for name, value in given.items() if value != f"{{{name}}}"}
+    fixed |= {name: text(endpoint.params[name]) for name in names if name in endpoint.params}
+    free = [name for name in names if name not in fixed]
+    if not endpoint.ids or not free:
+        return (fixed,)
+    return tuple({**fixed, free[0]: text(value)} for value in endpoint.ids)
+
+
+def query(endpoint: Endpoint, entry: catalog.Endpoint) -> tuple[tuple[str, str], ...]:
+    """The parameters that go into the query, as text, in the order of the configuration."""
+    in_path = {parameter.name for parameter in entry.path_parameters}
+    return tuple(
+        (name, text(value)) for name, value in endpoint.params.items() if name not in in_path
+    )
+
+
+def text(value: object) -> str:
+    """A value as it stands in an address: lists with commas, truth in lower case."""
+    if isinstance(value, tuple | list):
+        return ",".join(text(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,105 @@
+"""Tables that somebody else made: anything that speaks the Arrow C stream interface.
+
+A pandas or polars frame, a DuckDB relation or an Arrow table become one table of a family. Types
+are taken as they are; what has no column type of ours is refused by name, never bent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.normalize import ARROW
+from tcdatalogger.models.schema import SYSTEM, SYSTEM_TYPES, Column, TableFamily, TableSchema, Type
+from tcdatalogger.models.shape import Object
+
+
+class ArrowStream(Protocol):
+    """The Arrow PyCapsule interface for streams of record batches."""
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+
+def family_of(
+    streams: Mapping[str, ArrowStream], key: Sequence[str]
+) -> tuple[TableFamily, dict[str, pa.Table]]:
+    """The family and the rows of streams by table name, the root first.
+
+    Args:
+        streams: what a processor returned.
+        key: the columns that tell the root's rows apart; none where it is empty.
+
+    Raises:
+        DataRefused: a column has a type that no warehouse of ours has, or a name twice.
+    """
+    tables: dict[str, pa.Table] = {}
+    schemas: list[TableSchema] = []
+    for name, stream in streams.items():
+        table = pa.table(stream)
+        schema = _schema(name, table, key if not schemas else ())
+        schemas.append(schema)
+        tables[name] = pa.table(
+            [_typed(table.column(c.name), c) for c in schema.data_columns],
+            schema=pa.schema([(c.name, ARROW[c.type]) for c in schema.data_columns]),
+        )
+    return TableFamily(Object(()), (), listed=True, tables=tuple(schemas)), tables
+
+
+def _schema(name: str, table: pa.Table, key: Sequence[str]) -> TableSchema:
+    names = [n for n in table.column_names if n not in SYSTEM and not n.startswith("__index_level")]
+    if len(set(names)) != len(names):
+        raise DataRefused(f"The table {name} has a column twice.", remedy="Name each once.")
+    missing = [column for column in key if column not in names]
+    if missing:
+        raise DataRefused(f"The table {name} lacks the key column {missing[0]}.")
+    columns = [
+        Column(n, _type(name, n, table.schema.field(n).type), nullable=True, level=0, path=(n,))
+        for n in names
+    ]
+    system = [
+        Column(n, kind, nullable=True, level=0, path=(n,))
+        for n, kind in zip(SYSTEM, SYSTEM_TYPES, strict=True)
+    ]
+    return TableSchema(name, (), (*columns, *system), tuple(key))
+
+
+def _type(table: str, column: str, kind: pa.DataType) -> Type:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_boolean(kind):
+        return Type.BOOL
+    if pa.types.is_integer(kind):
+        return Type.INT
+    if pa.types.is_floating(kind):
+        return Type.FLOAT
+    texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
+    if any(test(kind) for test in texts) or pa.types.is_null(kind):
+        return Type.TEXT
+    if pa.types.is_timestamp(kind) and kind.tz is not None:
+        return Type.TIME
+    remedy = "Give integers, decimals, texts, truth values or times with a time zone."
+    if pa.types.is_timestamp(kind):
+        remedy = "Say its time zone: localize it to UTC."
+    raise DataRefused(f"The column {table}.{column} has the type {kind}.", remedy=remedy)
+
+
+def _typed(column: pa.ChunkedArray, want: Column) -> pa.ChunkedArray:
+    kind = ARROW[want.type]
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    try:
+        return column.cast(kind)
+    except pa.ArrowInvalid as error:
+        raise DataRefused(f"The column {want.name} does not fit {kind}: {error}.") from None
+
+
+def with_system(table: pa.Table, times: pa.Scalar, subject: int | None, run_id: str) -> pa.Table:
+    """`table` with the system columns, the same on every row."""
+    rows = table.num_rows
+    values = (times, pa.scalar(subject, pa.int64()), pa.scalar(run_id, pa.string()))
+    for name, value in zip(SYSTEM, values, strict=True):
+        table = table.append_column(name, pa.repeat(value, rows))
+    return table

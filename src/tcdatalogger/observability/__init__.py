@@ -1,0 +1,1 @@
+"""What the program tells about itself: logs that carry a run's name and never a key."""

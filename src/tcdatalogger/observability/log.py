@@ -1,0 +1,246 @@
+"""Structured logs: one line for each thing that happened, with the run that it belongs to.
+
+`get_logger` costs nothing: structlog is imported when the first line is written. Until `configure`
+was called at the edge of the process nothing is written at all, so that using a part of this
+package as a library is silent.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn, TextIO
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.observability.redact import redact
+
+LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_SILENT = 100  # above every level
+_LONGEST = 2_000  # characters of one text: enough for a reason, too little for a body
+
+_bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})  # noqa: B039  # never changed in place
+
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    stream: TextIO
+    render: Callable[..., Any]
+
+
+@dataclass(slots=True)
+class _Edge:
+    """What `configure` decided; there is one for the process."""
+
+    level: int = _SILENT
+    output: Any = None
+    file: TextIO | None = None
+
+
+_edge = _Edge()
+
+
+class Logger:
+    """Writes lines for one component. An event is a short phrase, its facts are names and values.
+
+    The facts of `bound` are on each line. A secret never is, nor a body: texts are cut short and
+    bytes are only counted.
+    """
+
+    __slots__ = ("_component",)
+
+    def __init__(self, component: str) -> None:
+        self._component = component
+
+    def debug(self, event: str, **facts: object) -> None:
+        _line(self._component, "debug", event, facts)
+
+    def info(self, event: str, **facts: object) -> None:
+        _line(self._component, "info", event, facts)
+
+    def warning(self, event: str, **facts: object) -> None:
+        _line(self._component, "warning", event, facts)
+
+    def error(self, event: str, **facts: object) -> None:
+        """`exc_info=True` adds the traceback of the exception at hand."""
+        _line(self._component, "error", event, facts)
+
+
+def _line(component: str, level: str, event: str, facts: Mapping[str, object]) -> None:
+    if LEVELS[level] >= _edge.level:
+        getattr(_edge.output, level)(event, component=component, **{**_bound.get(), **facts})
+
+
+def get_logger(component: str) -> Logger:
+    """The logger of a part of the program, named as its module: `core.pipeline`."""
+    return Logger(component)
+
+
+@contextmanager
+def bound(**facts: object) -> Iterator[None]:
+    """Put facts (`run_id`, `endpoint`) on every line that is written inside, in this thread."""
+    token = _bound.set({**_bound.get(), **facts})
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def configure(
+    level: str = "info",
+    format: str = "auto",  # noqa: A002  # the name of the setting
+    file: Path | None = None,
+    stream: TextIO | None = None,
+) -> None:
+    """Decide once, at the edge of a process, where lines go and how they look.
+
+    Args:
+        level: the least important lines that are written: debug, info, warning or error.
+        format: `human`, `json`, or `auto`: human on a terminal and JSON elsewhere.
+        file: a file that gets each line too, always as JSON.
+        stream: instead of the standard error.
+
+    Raises:
+        ConfigError: the file cannot be written.
+    """
+    out = sys.stderr if stream is None else stream
+    terminal = out.isatty()
+    human = format == "human" or (format == "auto" and terminal)
+    stop()
+    sinks = [(out, human)]
+    if file is not None:
+        _edge.file = _open(file)
+        sinks.append((_edge.file, False))
+    _edge.level = LEVELS[level]
+    _edge.output = _Late(
+        partial(_wrapped, sinks, colours=terminal and "NO_COLOR" not in os.environ)
+    )
+    _take_others()
+
+
+def stop() -> None:
+    """Be silent again, and close the file."""
+    _edge.level, _edge.output = _SILENT, None
+    if _edge.file is not None:
+        with suppress(OSError):
+            _edge.file.close()
+        _edge.file = None
+
+
+class _Late:
+    """Stands for the real logger until its first line, as structlog takes a tenth of a second."""
+
+    def __init__(self, make: partial[Any]) -> None:
+        self._make = make
+
+    def __getattr__(self, name: str) -> Any:
+        _edge.output = self._make()
+        return getattr(_edge.output, name)
+
+
+def _wrapped(sinks: list[tuple[TextIO, bool]], *, colours: bool) -> Any:
+    import structlog  # noqa: PLC0415  # slow to import, and many commands never log a line
+
+    plain = structlog.dev.plain_traceback  # a pretty one shows local variables, and so keys
+    renderers: list[_Sink] = [
+        _Sink(
+            stream,
+            structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)
+            if human
+            else structlog.processors.JSONRenderer(ensure_ascii=False),
+        )
+        for stream, human in sinks
+    ]
+    return structlog.wrap_logger(
+        None,
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _ordered,
+            structlog.processors.format_exc_info,
+            without_secrets,
+            partial(_emit, renderers, threading.Lock()),
+        ],
+        wrapper_class=structlog.BoundLogger,
+    )
+
+
+def _ordered(
+    _logger: Any, _method: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    first = {name: line.pop(name) for name in ("timestamp", "level", "event", "component")}
+    # The process is asked each time, as a forked child would carry its parent's number.
+    return {**first, **line, "process": os.getpid()}
+
+
+def without_secrets(
+    _logger: Any, _method: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """The processor that lets no secret and no body through, however deep it lies."""
+    return {
+        redact(str(name)): redact(str(value)) if name == "exception" else _safe(value)
+        for name, value in line.items()
+    }
+
+
+def _safe(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{memoryview(value).nbytes:d} bytes>"
+    if isinstance(value, Mapping):
+        return {redact(str(key)): _safe(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_safe(item) for item in value]
+    text = redact(value if isinstance(value, str) else str(value))
+    if len(text) > _LONGEST:
+        return f"{text[:_LONGEST]}… ({len(text)} characters)"
+    return text
+
+
+def _emit(
+    sinks: list[_Sink], lock: threading.Lock, logger: Any, method: str, line: dict[str, Any]
+) -> NoReturn:
+    import structlog  # noqa: PLC0415  # here it is loaded already
+
+    with lock:
+        for sink in sinks:
+            text = sink.render(logger, method, dict(line))
+            # One write for a line, so that those of several processes do not mix.
+            # A full disk or a closed terminal must not end a run.
+            with suppress(OSError, ValueError):
+                sink.stream.write(f"{text}\n")
+                sink.stream.flush()
+    raise structlog.DropEvent
+
+
+def _open(file: Path) -> TextIO:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("a", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The log file {file} cannot be written: {error.strerror}.",
+            remedy="Set log.file to a place that can.",
+        ) from None
+
+
+class _Others(logging.Handler):
+    """Takes the lines of other libraries, so that they too are structured and free of secrets."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        _line(record.name, level, record.getMessage(), {})
+
+
+def _take_others() -> None:
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Others) for handler in root.handlers):
+        root.addHandler(_Others(logging.WARNING))

@@ -1,0 +1,27 @@
+"""Takes secrets out of any text that is about to leave the process."""
+
+from __future__ import annotations
+
+import re
+
+_HIDDEN = "***"
+_HEADER = re.compile(r"(?i)\b(apikey|bearer)(\s+)[^\s\"',;]+")
+_QUERY = re.compile(r"(?i)\b((?:api[_-]?)?key=)[^\s&\"',;#)}\]]+")
+
+# Every secret value that this process has read. It only ever grows: a key that was replaced is
+# still a key. A value of the module, as a secret must be hidden whoever writes the line.
+_secrets: set[str] = set()
+
+
+def register(secret: str) -> None:
+    """From now on `redact` hides this value wherever it stands."""
+    if secret:
+        _secrets.add(secret)
+
+
+def redact(text: str) -> str:
+    """`text` without any registered secret, `ApiKey …` header or `key=…` of a query."""
+    for secret in sorted(_secrets, key=len, reverse=True):
+        text = text.replace(secret, _HIDDEN)
+    text = _HEADER.sub(rf"\1\2{_HIDDEN}", text)
+    return _QUERY.sub(rf"\1{_HIDDEN}", text)

@@ -1,0 +1,73 @@
+"""The control plane under `/_sandbox/`: what was counted, and what is to happen.
+
+GET  /_sandbox/stats           everything counted so far
+POST /_sandbox/faults          a fault as plain facts, or a list of them; DELETE clears all
+POST /_sandbox/keys            {"name", "text"?, "level"?, "owner"?, "faction_access"?, "refusal"?}
+GET  /_sandbox/keys            all keys
+GET  /_sandbox/time            {"now", "speed"}; POST {"advance": seconds} or {"speed": x}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from tcdatalogger.sandbox.city import City
+from tcdatalogger.sandbox.faults import fault
+from tcdatalogger.sandbox.keyring import Key
+
+
+def control(city: City, method: str, what: str, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Do one thing; the HTTP status and the answer."""
+    try:
+        facts = json.loads(body) if body else {}
+        with city.lock:
+            return _act(city, method, what, facts)
+    except (ValueError, TypeError, KeyError) as error:
+        return 400, {"error": f"{type(error).__name__}: {error}"}
+
+
+def _act(city: City, method: str, what: str, facts: Any) -> tuple[int, dict[str, Any]]:
+    match method, what:
+        case "GET", "stats":
+            return 200, city.meter.facts()
+        case "POST", "faults":
+            for one in facts if isinstance(facts, list) else [facts]:
+                city.faults.add(fault(one))
+            return 200, {"faults": len(city.faults)}
+        case "DELETE", "faults":
+            city.faults.clear()
+            return 200, {"faults": 0}
+        case "GET", "keys":
+            return 200, {"keys": [asdict(key) for key in city.keyring]}
+        case "POST", "keys":
+            return 200, asdict(change_key(city, **facts))
+        case "GET" | "POST", "time":
+            return 200, _time(city, facts)
+        case _:
+            return 404, {"error": (__doc__ or "").strip()}
+
+
+def _time(city: City, facts: Any) -> dict[str, Any]:
+    if "advance" in facts:
+        city.clock.advance(float(facts["advance"]))
+    if "speed" in facts:
+        city.clock.run(float(facts["speed"]))
+    return {"now": city.clock.now(), "speed": city.clock.speed}
+
+
+def change_key(city: City, name: str, **changes: Any) -> Key:
+    """Change the key of this name, or add it.
+
+    Raises:
+        TypeError: a change is unknown.
+    """
+    if city.keyring.named(name):
+        changes.pop("text", None)
+        return city.keyring.change(name, **changes)
+    template = city.keyring.named("full")
+    owner = template.owner if template else 1
+    key = Key(name, **{"text": name, "level": 4, "owner": owner, **changes})
+    city.keyring.add(key)
+    return key

@@ -1,0 +1,84 @@
+"""Chance without memory: every draw is a pure function of what it is drawn for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeVar
+from zlib import crc32
+
+T = TypeVar("T")
+
+_MASK = (1 << 64) - 1
+_STEP = 0x9E3779B97F4A7C15
+
+
+def _scramble(state: int) -> int:
+    """The finaliser of splitmix64: every bit of the input moves every bit of the output."""
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
+    return state ^ (state >> 31)
+
+
+@lru_cache(maxsize=4096)
+def _number(text: str) -> int:
+    return crc32(text.encode())
+
+
+def mix(*parts: int | str) -> int:
+    """One number of 64 bits for these parts, always the same one."""
+    state = 0
+    for part in parts:
+        number = _number(part) if isinstance(part, str) else part
+        state = _scramble((state + _STEP + number) & _MASK)
+    return state
+
+
+def unit(*parts: int | str) -> float:
+    """A fraction from 0 up to, not including, 1."""
+    return mix(*parts) / 18446744073709551616.0
+
+
+class Dice:
+    """A row of draws for one thing; the same parts give the same row."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, *parts: int | str) -> None:
+        self._state = mix(*parts)
+
+    def roll(self) -> int:
+        """64 bits."""
+        self._state = (self._state + _STEP) & _MASK
+        return _scramble(self._state)
+
+    def unit(self) -> float:
+        """A fraction from 0 up to, not including, 1."""
+        return self.roll() / 18446744073709551616.0
+
+    def chance(self, probability: float) -> bool:
+        return self.unit() < probability
+
+    def between(self, low: int, high: int) -> int:
+        """A whole number from `low` to `high`, both included."""
+        return low + self.roll() % (high - low + 1)
+
+    def spread(self, low: float, high: float, digits: int = 2) -> float:
+        """A fraction from `low` to `high`, rounded."""
+        return round(low + (high - low) * self.unit(), digits)
+
+    def pick(self, options: Sequence[T]) -> T:
+        return options[self.roll() % len(options)]
+
+    def sample(self, options: Sequence[T], count: int) -> list[T]:
+        """`count` different ones, in the order drawn."""
+        rest = list(options)
+        return [rest.pop(self.roll() % len(rest)) for _ in range(min(count, len(rest)))]
+
+
+def wander(t: float, step: int, *parts: int | str) -> float:
+    """A smooth walk over time between -1 and 1: straight lines between draws `step` apart."""
+    place, rest = divmod(t, step)
+    left = unit(*parts, int(place))
+    right = unit(*parts, int(place) + 1)
+    return 2 * (left + (right - left) * rest / step) - 1

@@ -1,0 +1,95 @@
+"""The keys of the city: who owns them, what they may do, and which of them are dead.
+
+They open nothing but the sandbox and are made to look like it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tcdatalogger.sandbox import people
+from tcdatalogger.sandbox.errors import Refusal
+from tcdatalogger.sandbox.people import FACTIONS
+
+LEVELS = ("custom", "public", "minimal", "limited", "full")
+"""By Torn's number of the level."""
+
+TYPES = ("Custom", "Public Only", "Minimal Access", "Limited Access", "Full Access")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    Attributes:
+        name: what tests and people call it.
+        level: 1 public, 2 minimal, 3 limited, 4 full.
+        owner: their user id.
+        faction_access: whether the owner's position in the faction includes API access.
+        refusal: the error that every call with it gets, 0 for a key that works.
+    """
+
+    name: str
+    text: str
+    level: int
+    owner: int
+    faction_access: bool = True
+    refusal: int = 0
+
+
+def demo_keys() -> tuple[Key, ...]:
+    """The keys of every sandbox."""
+    ours, other = FACTIONS[0], FACTIONS[1]
+    boss, plain = people.leader(ours), people.leader(ours, 3)
+    return (
+        Key("public", "sandboxPublic001", 1, boss),
+        Key("minimal", "sandboxMinimal01", 2, boss),
+        Key("limited", "sandboxLimited01", 3, boss),
+        Key("full", "sandboxFull00001", 4, boss),
+        Key("second", "sandboxSecond001", 3, boss),
+        Key("other", "sandboxOther0001", 4, plain, faction_access=False),
+        Key("rival", "sandboxRival0001", 4, people.leader(other)),
+        Key("dead", "sandboxDead00001", 4, people.leader(ours, 4), refusal=2),
+    )
+
+
+class Keyring:
+    """All keys that the city knows, by their text."""
+
+    def __init__(self, keys: tuple[Key, ...]) -> None:
+        self._keys = {key.text: key for key in keys}
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys.values())
+
+    def named(self, name: str) -> Key | None:
+        return next((key for key in self if name in {key.name, key.text}), None)
+
+    def admit(self, text: str) -> Key:
+        """The key of a call.
+
+        Raises:
+            Refusal: there is none (1), or it is not known or refused (2, 10, 13, 18).
+        """
+        if not text:
+            raise Refusal(1)
+        key = self._keys.get(text)
+        if key is None:
+            raise Refusal(2)
+        return key
+
+    def add(self, key: Key) -> None:
+        self._keys[key.text] = key
+
+    def change(self, name: str, **changes: int | bool) -> Key:
+        """Change a key's level, faction access or refusal.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        key = self.named(name)
+        if key is None:
+            raise KeyError(name)
+        self._keys[key.text] = replace(key, **changes)  # type: ignore[arg-type]  # checked by the caller
+        return self._keys[key.text]

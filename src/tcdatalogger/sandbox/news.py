@@ -1,0 +1,145 @@
+"""What the faction's news tell: crimes, fights, chains and comings and goings that really happened
+in the world, and the small traffic of the armoury and the vault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from tcdatalogger.sandbox import fights, people
+from tcdatalogger.sandbox.crimes import CrimeBook
+from tcdatalogger.sandbox.dice import Dice, mix
+from tcdatalogger.sandbox.goods import GOODS
+from tcdatalogger.sandbox.people import DAY, Faction
+from tcdatalogger.sandbox.streams import Row
+
+CATEGORIES = (
+    *("main", "attack", "armoryDeposit", "armoryAction", "territoryWar", "rankedWar"),
+    *("territoryGain", "chain", "crime", "membership", "depositFunds", "giveFunds"),
+)
+LIMITED = frozenset({"attack", "depositFunds", "giveFunds"})
+"""Categories that need a key of limited access."""
+
+Story = tuple[int, str]
+"""When it happened, and the text with its tags."""
+
+_ARMORY = [good.name for good in GOODS if good.type in {"Drug", "Medical", "Energy Drink"}]
+_GEAR = [good.name for good in GOODS if good.type in {"Weapon", "Armor"}]
+
+
+def rows(seed: int, home: Faction, book: CrimeBook, category: str, day: int) -> Iterator[Row]:
+    """The news of one category on a day (days since 1970)."""
+    for place, (at, text) in enumerate(sorted(_stories(seed, home, book, category, day))):
+        number = (day * len(CATEGORIES) + CATEGORIES.index(category)) * 10_000 + place
+        yield Row(at, number, at, category, text)
+
+
+def news_json(seed: int, home: Faction, row: Row, *, tags: bool) -> dict[str, object]:
+    """`News`."""
+    text = row.fact if tags else re.sub(r"<[^>]*>", "", row.fact)
+    return {"id": _uid(seed, home, row.id), "text": text, "timestamp": row.at}
+
+
+def _uid(seed: int, home: Faction, number: int) -> str:
+    """Twenty letters and digits, as Torn's news have."""
+    letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    rest = mix(seed, home.index, number) << 64 | mix(number, home.index, seed)
+    text = ""
+    for _ in range(20):
+        rest, digit = divmod(rest, 62)
+        text += letters[digit]
+    return text
+
+
+def _stories(seed: int, home: Faction, book: CrimeBook, category: str, day: int) -> Iterator[Story]:
+    low, high = day * DAY, (day + 1) * DAY
+    match category:
+        case "crime":
+            return _of_crimes(seed, home, book, low, high)
+        case "attack":
+            return _of_attacks(seed, home, day)
+        case "chain":
+            return _of_chains(seed, home, low, high)
+        case "membership":
+            return _of_members(seed, home, low, high)
+        case _:
+            return _of_daily_life(seed, home, category, day)
+
+
+def _profile(user: int, name: str) -> str:
+    return f'<a href = "http://www.torn.com/profiles.php?XID={user}">{name}</a>'
+
+
+def _who(seed: int, home: Faction, seat: int, t: int) -> str:
+    person = people.holder(seed, home, seat, t) or people.holder(seed, home, 0, t)
+    return _profile(person.id, people.name(seed, person.code)) if person else "Someone"
+
+
+def _of_crimes(seed: int, home: Faction, book: CrimeBook, low: int, high: int) -> Iterator[Story]:
+    for crime in book.alive(home, low, high):
+        title = f'<a href = "http://www.torn.com/factions.php?step=your#/tab=crimes&crimeId={crime.id}">'
+        title += f"{crime.scenario.name}</a>"
+        if crime.executed is not None and low <= crime.executed < high:
+            result = "successfully completed" if crime.succeeds else "failed"
+            yield crime.executed, f"The faction {result} the organised crime {title}"
+        paid = crime.payout
+        if paid and low <= paid.paid_at < high:
+            by = _who(seed, home, 0, paid.paid_at)
+            yield paid.paid_at, f"{by} paid {paid.percentage:g}% of ${crime.money:,} from {title}"
+
+
+def _of_attacks(seed: int, home: Faction, day: int) -> Iterator[Story]:
+    for row in fights.attacks(seed, home, day):
+        attack = row.fact
+        left = attack.attacker
+        first = _profile(left.id, left.name) if left else "Someone"
+        second = _profile(attack.defender.id, attack.defender.name)
+        verb = attack.result.lower() if attack.won else "attacked"
+        tail = f"and gained {attack.gain:g} respect" if attack.won else "but lost"
+        yield row.at, f"{first} {verb} {second} {tail}"
+
+
+def _of_chains(seed: int, home: Faction, low: int, high: int) -> Iterator[Story]:
+    for week in (low // fights.WEEK - 1, low // fights.WEEK):
+        for chain in fights.chains(seed, home, week):
+            if low <= chain.end < high:
+                yield (
+                    chain.end,
+                    f"The chain ended at {chain.length} hits, {chain.respect:.2f} respect",
+                )
+
+
+def _of_members(seed: int, home: Faction, low: int, high: int) -> Iterator[Story]:
+    for seat in range(home.seats):
+        for at, what, person in people.change_of(seed, home, seat, low, high):
+            yield at, f"{_profile(person.id, people.name(seed, person.code))} {what} the faction"
+
+
+def _of_daily_life(seed: int, home: Faction, category: str, day: int) -> Iterator[Story]:
+    most, tell = _LIFE[category]
+    dice = Dice(seed, "life", home.index, day, category)
+    count = dice.between(0, most) if most > 1 else int(dice.chance(0.1))
+    for _ in range(count):
+        at = day * DAY + dice.between(0, DAY - 1)
+        who = _who(seed, home, dice.between(0, home.seats - 1), at)
+        yield at, tell(dice, who)
+
+
+_LIFE: dict[str, tuple[int, Callable[[Dice, str], str]]] = {
+    "main": (1, lambda _, who: f"{who} changed the faction's announcement"),
+    "armoryDeposit": (4, lambda d, who: f"{who} deposited {d.between(1, 30)} x {d.pick(_ARMORY)}"),
+    "armoryAction": (
+        24,
+        lambda d, who: (
+            f"{who} used one of the faction's {d.pick(_ARMORY)} items"
+            if d.chance(0.7)
+            else f"{who} loaned 1x {d.pick(_GEAR)} to themselves from the faction armory"
+        ),
+    ),
+    "territoryWar": (1, lambda _, who: f"{who} has issued a territory war declaration"),
+    "rankedWar": (1, lambda _, who: f"{who} enlisted the faction for ranked wars"),
+    "territoryGain": (1, lambda _, who: f"{who} claimed a sector of territory"),
+    "depositFunds": (5, lambda d, who: f"{who} deposited ${d.between(1, 9_000) * 1_000:,}"),
+    "giveFunds": (4, lambda d, who: f"{who} was given ${d.between(1, 9_000) * 1_000:,}"),
+}

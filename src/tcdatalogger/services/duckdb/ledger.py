@@ -1,0 +1,176 @@
+"""The books of the warehouse, in tables beside the data: loads, schemas, drift and quarantine.
+
+They are written in the same transaction as the rows that they speak of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import duckdb
+import msgspec
+
+from tcdatalogger.clock import utc
+from tcdatalogger.models import notation
+from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.schema import TableFamily, TableSchema
+from tcdatalogger.models.shape import Object
+from tcdatalogger.services.warehouse import Load
+
+_TABLES: Final = """
+create table if not exists _tcd_loads (
+    load_id varchar primary key, run_id varchar not null, endpoint varchar not null,
+    mode varchar not null, rows json not null, cursor varchar, schema_version bigint not null,
+    archive_file varchar, quarantined bigint not null, drift bigint not null,
+    catalog_version varchar not null, committed_at timestamptz not null
+);
+create table if not exists _tcd_schemas (
+    endpoint varchar not null, table_name varchar not null, version bigint not null,
+    columns json not null, key json not null, diff json not null, cause varchar not null,
+    run_id varchar not null, catalog_version varchar not null, shape json not null,
+    created_at timestamptz not null, primary key (table_name, version)
+);
+create table if not exists _tcd_drift (
+    endpoint varchar not null, table_name varchar not null, column_name varchar not null,
+    type varchar not null, example varchar, cause varchar not null, run_id varchar not null,
+    seen_at timestamptz not null
+);
+create table if not exists _tcd_quarantine (
+    quarantine_id varchar primary key, endpoint varchar not null, run_id varchar not null,
+    page bigint not null, path varchar not null, reason varchar not null, record varchar not null,
+    archive_file varchar, quarantined_at timestamptz not null
+);
+"""
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(_TABLES)
+
+
+def exists(connection: duckdb.DuckDBPyConnection) -> bool:
+    found = connection.execute(
+        "select 1 from duckdb_tables() where table_name = '_tcd_loads' and not temporary"
+    )
+    return found.fetchone() is not None
+
+
+def load_rows(connection: duckdb.DuckDBPyConnection, load_id: str) -> tuple[Any, int] | None:
+    """The rows and the schema version of a load that is in the books, None for another."""
+    row = connection.execute(
+        "select rows, schema_version from _tcd_loads where load_id = ?", [load_id]
+    ).fetchone()
+    return None if row is None else (json.loads(row[0]), int(row[1]))
+
+
+def known_shape(connection: duckdb.DuckDBPyConnection, endpoint: str) -> Object | None:
+    """The shape of the newest schema of an endpoint."""
+    row = connection.execute(
+        """select shape from _tcd_schemas where endpoint = ?
+           order by created_at desc, version desc limit 1""",
+        [endpoint],
+    ).fetchone()
+    shape = notation.read(json.loads(row[0]), {}, {}) if row else None
+    return shape if isinstance(shape, Object) else None
+
+
+def write_load(
+    connection: duckdb.DuckDBPyConnection, load: Load, rows: dict[str, int], version: int
+) -> None:
+    connection.execute(
+        "insert into _tcd_loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            load.id, load.run_id, load.endpoint, load.mode, json.dumps(rows), load.cursor, version,
+            load.archive or None, len(load.misfits), len(load.drift), load.catalog_version,
+            utc(load.committed_at),
+        ],
+    )  # fmt: skip
+    _insert(
+        connection,
+        "_tcd_drift",
+        (
+            (load.endpoint, d.table, d.column, d.type, d.example, "unknown to the catalogue",
+             load.run_id, utc(load.committed_at))
+            for d in load.drift
+        ),
+    )  # fmt: skip
+    _insert(
+        connection,
+        "_tcd_quarantine",
+        (
+            (f"{load.id}-{number}", load.endpoint, load.run_id, m.page, m.path, m.reason, m.record,
+             load.archive or None, utc(load.committed_at))
+            for number, m in enumerate(load.misfits)
+        ),
+    )  # fmt: skip
+
+
+def write_schemas(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> int:
+    """A new version of each table that changes; the newest version of the family's tables."""
+    changed: dict[str, list[Step]] = {}
+    for step in steps:
+        changed.setdefault(step.table, []).append(step)
+    family = load.family
+    current = _versions(connection, family)
+    shape = msgspec.json.encode(notation.write_whole(family.shape, {})).decode()
+    for name, of_table in changed.items():
+        table = family.table(name)
+        if table is None:
+            raise LookupError(f"{name} is not of this family")
+        current[name] = current.get(name, 0) + 1
+        cause = _cause(current[name], table, of_table)
+        connection.execute(
+            "insert into _tcd_schemas values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                load.endpoint, name, current[name], _columns(table), json.dumps(table.key),
+                json.dumps([str(step) for step in of_table]), cause, load.run_id,
+                load.catalog_version, shape, utc(load.committed_at),
+            ],
+        )  # fmt: skip
+    return max(current.values(), default=0)
+
+
+def _versions(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> dict[str, int]:
+    names = [table.name for table in family.tables]
+    rows = connection.execute(
+        "select table_name, max(version) from _tcd_schemas "
+        "where list_contains(?, table_name) group by table_name",
+        [names],
+    ).fetchall()
+    return {str(name): int(version) for name, version in rows}
+
+
+def _cause(version: int, table: TableSchema, steps: Sequence[Step]) -> str:
+    if version == 1 and not table.learned:
+        return "first load"
+    learned = {column.name for column in table.columns if column.learned}
+    if table.learned or {step.column for step in steps} & learned:
+        return "drift"
+    return "catalogue change"
+
+
+def _columns(table: TableSchema) -> str:
+    return json.dumps(
+        [
+            {
+                "name": c.name,
+                "type": c.type,
+                "nullable": c.nullable,
+                "path": list(c.path),
+                "learned": c.learned,
+                "deprecated": c.deprecated,
+                "ends": c.ends or None,
+            }
+            for c in table.columns
+        ]
+    )
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: Iterable[tuple[object, ...]]
+) -> None:
+    values = list(rows)
+    if values:
+        marks = ", ".join("?" * len(values[0]))
+        connection.executemany(f"insert into {table} values ({marks})", values)

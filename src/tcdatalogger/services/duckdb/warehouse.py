@@ -1,0 +1,241 @@
+"""DuckDB as a warehouse: one transaction over all tables of a family and the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import duckdb
+import pyarrow as pa
+
+from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
+from tcdatalogger.models.evolution import Change, Step, plan
+from tcdatalogger.models.schema import TableFamily, TableSchema, Type
+from tcdatalogger.models.shape import Object
+from tcdatalogger.services.duckdb import ledger
+from tcdatalogger.services.duckdb.file import connect, quoted
+from tcdatalogger.services.warehouse import Load, Receipt
+
+PATIENCE: Final = 20.0
+"""Seconds to wait for a file that another program has open."""
+
+FORMER: Final = "_tcd_former_"
+"""Prefix of the tables that hold what a `replace` replaced, for one rollback."""
+
+_BESIDE: Final = "_tcd_new_"
+
+_TYPES: Final = {
+    Type.INT: "BIGINT",
+    Type.FLOAT: "DOUBLE",
+    Type.TEXT: "VARCHAR",
+    Type.BOOL: "BOOLEAN",
+    Type.TIME: "TIMESTAMP WITH TIME ZONE",
+    Type.JSON: "JSON",
+}
+_OURS: Final = {name: kind for kind, name in _TYPES.items()}
+
+
+class DuckDBWarehouse:
+    """A warehouse in one file. The file is locked from the first use until it is closed.
+
+    Args:
+        path: of the file.
+        clock: slept on while another program has it open.
+        patience: seconds to wait for it.
+        read_only: for queries beside other readers.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock | None = None,
+        *,
+        patience: float = PATIENCE,
+        read_only: bool = False,
+    ) -> None:
+        self.path = path
+        self._clock = clock or SystemClock()
+        self._patience = patience
+        self._read_only = read_only
+        self._open: duckdb.DuckDBPyConnection | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let the file go."""
+        if self._open is not None:
+            self._open.close()
+            self._open = None
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        if self._open is None:
+            self._open = connect(self.path, self._clock, self._patience, read_only=self._read_only)
+        return self._open
+
+    def known(self, endpoint: str) -> Object | None:
+        """The shape of the endpoint's newest schema, None where it never loaded."""
+        if not self.path.exists() or not ledger.exists(self._connection):
+            return None
+        return ledger.known_shape(self._connection, endpoint)
+
+    def plan(self, family: TableFamily) -> tuple[Step, ...]:
+        """How the tables would have to change for this family."""
+        return plan(self._stored(family) if self.path.exists() else {}, family)
+
+    def commit(self, load: Load) -> Receipt:
+        """Store a load in one transaction; a load that is in the books already does nothing.
+
+        Raises:
+            DataRefused: a column cannot become what the load needs.
+            WarehouseUnavailable: the file is held by another program, or the disk is full.
+        """
+        connection = self._connection
+        try:
+            connection.execute("begin")
+            ledger.prepare(connection)
+            before = ledger.load_rows(connection, load.id)
+            if before is not None:
+                connection.execute("rollback")
+                rows, version = before
+                return Receipt(load.id, rows, repeated=True, schema_version=version)
+            receipt = self._store(connection, load)
+            connection.execute("commit")
+        except duckdb.Error as error:
+            self._give_up()
+            raise _failure(self.path, error) from None
+        except Failure:
+            self._give_up()
+            raise
+        return receipt
+
+    def query(self, sql: str) -> pa.Table:
+        """The rows of a query.
+
+        Raises:
+            UsageError: DuckDB refuses it.
+        """
+        try:
+            relation = self._connection.sql(sql)
+            return pa.table({}) if relation is None else relation.to_arrow_table()
+        except duckdb.Error as error:
+            raise UsageError(f"The query is refused: {str(error).rstrip()}") from None
+
+    def _give_up(self) -> None:
+        """Undo what was begun. A connection whose rollback fails is closed, which undoes it too."""
+        try:
+            if self._open is not None:
+                self._open.execute("rollback")
+        except duckdb.Error:
+            self.close()
+
+    def _store(self, connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
+        steps = plan(self._stored(load.family), load.family)
+        refused = [str(step) for step in steps if step.change is Change.REFUSED]
+        if refused:
+            raise DataRefused(
+                f"The tables of {load.endpoint} cannot take these rows:\n  " + "\n  ".join(refused),
+                remedy="Give the endpoint another `table`, or rename the old one.",
+            )
+        version = ledger.write_schemas(connection, load, steps)
+        rows = {}
+        for table in load.family.tables:
+            of_table = [step for step in steps if step.table == table.name]
+            target = self._prepare(connection, table, of_table, load.mode)
+            rows[table.name] = _insert(connection, target, load.tables[table.name])
+            if load.mode == "replace":
+                _swap(connection, table.name, target)
+        ledger.write_load(connection, load, rows, version)
+        return Receipt(load.id, rows, steps=steps, schema_version=version)
+
+    def _prepare(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        table: TableSchema,
+        steps: Sequence[Step],
+        mode: str,
+    ) -> str:
+        """The table that takes the rows, with every column that they need.
+
+        For `replace` it is a new one beside the old, which stays as it is until the swap.
+        """
+        there = not any(step.change is Change.TABLE for step in steps)
+        if not there:
+            connection.execute(_create(table.name, table))
+        if mode != "replace":
+            _alter(connection, table.name, steps)
+            return table.name
+        beside = f"{_BESIDE}{table.name}"
+        connection.execute(f"create table {quoted(beside)} as from {quoted(table.name)} limit 0")
+        _alter(connection, beside, steps)
+        return beside
+
+    def _stored(self, family: TableFamily) -> dict[str, dict[str, Type | None]]:
+        names = [table.name for table in family.tables]
+        rows = self._connection.execute(
+            """select table_name, column_name, data_type from duckdb_columns()
+               where list_contains(?, table_name) and schema_name = current_schema()
+               and database_name = current_database()""",
+            [names],
+        ).fetchall()
+        stored: dict[str, dict[str, Type | None]] = {}
+        for table, column, kind in rows:
+            stored.setdefault(table, {})[column] = _OURS.get(kind)
+        return stored
+
+
+def _create(name: str, table: TableSchema) -> str:
+    columns = ", ".join(f"{quoted(c.name)} {_TYPES[c.type]}" for c in table.columns)
+    return f"create table {quoted(name)} ({columns})"
+
+
+def _alter(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Step]) -> None:
+    for step in steps:
+        column = quoted(step.column)
+        if step.change is Change.COLUMN:
+            kind = _TYPES[Type(step.type)]
+            connection.execute(f"alter table {quoted(name)} add column {column} {kind}")
+        elif step.change is Change.WIDER:
+            kind = _TYPES[Type(step.type)]
+            connection.execute(f"alter table {quoted(name)} alter {column} type {kind}")
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) -> int:
+    if not rows.num_rows:
+        return 0
+    connection.register("_tcd_batch", rows)
+    try:
+        connection.execute(f"insert into {quoted(target)} by name from _tcd_batch")
+    finally:
+        connection.unregister("_tcd_batch")
+    return int(rows.num_rows)
+
+
+def _swap(connection: duckdb.DuckDBPyConnection, name: str, beside: str) -> None:
+    """The new table takes the name; the old one stays under another for one rollback."""
+    former = f"{FORMER}{name}"
+    connection.execute(f"drop table if exists {quoted(former)}")
+    connection.execute(f"alter table {quoted(name)} rename to {quoted(former)}")
+    connection.execute(f"alter table {quoted(beside)} rename to {quoted(name)}")
+
+
+def _failure(path: Path, error: duckdb.Error) -> Failure:
+    text = str(error).partition("\n")[0].rstrip(".")
+    if isinstance(error, duckdb.ConversionException | duckdb.ConstraintException):
+        return DataRefused(f"The warehouse {path} refuses the rows: {text}.")
+    return WarehouseUnavailable(
+        f"The warehouse {path} failed: {text}.",
+        remedy="Nothing was changed; the answers are in the archive. Look at the disk's space.",
+    )

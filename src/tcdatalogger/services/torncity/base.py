@@ -1,0 +1,345 @@
+"""A processor: one endpoint's four steps, each of which can be called alone.
+
+    fetch_data -> transform_data -> validate -> store
+
+A processor for an endpoint of your own overrides what is special to it and leaves the rest. Its
+`transform_data` may return whatever speaks the Arrow C stream interface: a pandas or polars frame
+too. Register it in the entry point group `tcdatalogger.processors` (`registry.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.errors import DataRefused, NotFound, UsageError
+from tcdatalogger.models.checks import missing, repeated_keys
+from tcdatalogger.models.decode import decode
+from tcdatalogger.models.drift import Drift, drift
+from tcdatalogger.models.evolution import adopt
+from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normalize
+from tcdatalogger.models.salvage import Misfit
+from tcdatalogger.models.schema import TableFamily, family
+from tcdatalogger.models.shape import Object, Shape
+from tcdatalogger.models.streams import ArrowStream, family_of, with_system
+from tcdatalogger.services.torncity import paging
+from tcdatalogger.services.torncity.catalog import Endpoint
+from tcdatalogger.services.torncity.client import Answer, Request
+from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one run of one endpoint is to do.
+
+    Attributes:
+        name: of the endpoint in the configuration.
+        endpoint: from the catalogue.
+        catalog_version: of that catalogue.
+        run_id: of the run; it stands on every row.
+        table: the root table.
+        mode: the storage mode.
+        ids: values of the path's placeholder, one request each; empty where it has none.
+        params: of the query, as configured.
+        key: columns of the root that are its key; empty for the catalogue's own.
+        contract: what to do with a field that the catalogue lacks.
+        max_pages: after how many pages a walk stops, None for no limit of ours.
+    """
+
+    name: str
+    endpoint: Endpoint
+    catalog_version: str = ""
+    run_id: str = "by-hand"
+    table: str = ""
+    mode: str = "append"
+    ids: tuple[str, ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+    key: tuple[str, ...] = ()
+    contract: str = "evolve"
+    max_pages: int | None = None
+
+    @property
+    def root_table(self) -> str:
+        return self.table or self.name
+
+    @property
+    def load_id(self) -> str:
+        """The same for every try of the same run."""
+        return sha256(f"{self.run_id}\n{self.name}".encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One body and where it came from.
+
+    Attributes:
+        body: byte for byte.
+        subject_id: whom it is about, None for city-wide data.
+        server_time: when it was answered by the server's clock, None for a body from a file.
+        answer: the whole answer, None for a body from a file.
+    """
+
+    body: bytes
+    subject_id: int | None = None
+    server_time: float | None = None
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What `fetch_data` brought.
+
+    Attributes:
+        pages: in the order in which they came.
+        warnings: what was odd about them, whole sentences.
+    """
+
+    pages: tuple[Page, ...]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, *bodies: bytes) -> Fetched:
+        """Bodies from a file or a test."""
+        return cls(tuple(Page(body) for body in bodies))
+
+    def json(self) -> Iterator[Any]:
+        """The bodies as Python values, for processors that like them so."""
+        return (json.loads(page.body) for page in self.pages)
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """Rows, before anybody looked at them.
+
+    Attributes:
+        family: the tables.
+        tables: their rows, by name.
+        drift: what the catalogue did not know.
+        misfits: the records that were set aside.
+        absent: pages that had nothing where the records should be, not even an empty list.
+        repeated: records that came on two pages and count once.
+        warnings: what was odd, whole sentences.
+    """
+
+    family: TableFamily
+    tables: Mapping[str, pa.Table]
+    drift: tuple[Drift, ...] = ()
+    misfits: tuple[Misfit, ...] = ()
+    absent: int = 0
+    repeated: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {name: table.num_rows for name, table in self.tables.items()}
+
+
+Result = Transformed | ArrowStream | Mapping[str, ArrowStream]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a processor works with; a step that does not need a tool works without it.
+
+    Attributes:
+        get: one call of Torn's API with the endpoint's key.
+        host: of the API, for links to further pages.
+        subject: whom rows are about when the path does not say it: given the section of the path,
+            the id of the key owner's player, faction or company, or None for city-wide data.
+        warehouse: where the rows go.
+        clock: what is read.
+        known: the shape of earlier loads, with what they learned.
+        archive: the file that holds the run's answers.
+    """
+
+    get: Callable[[Request], Answer] | None = None
+    host: str = paging.TORN_HOST
+    subject: Callable[[str], int | None] = lambda _section: None
+    warehouse: Warehouse | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    known: Object | None = None
+    archive: str = ""
+
+
+class EndpointProcessor:
+    """The four steps for any endpoint of the catalogue.
+
+    Class attributes:
+        defaults: parameters that are sent where the user says nothing else.
+    """
+
+    defaults: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, task: Task, tools: Tools | None = None) -> None:
+        self.task = task
+        self.tools = tools or Tools()
+
+    # --- fetch -----------------------------------------------------------------------------
+
+    def requests(self) -> Iterator[tuple[Request, int | None]]:
+        """The first request for each subject, and whom its rows are about."""
+        task = self.task
+        own = tuple((n, v) for n, v in self.defaults.items() if task.endpoint.parameter(n))
+        given = {name for name, _ in task.params}
+        params = (*task.params, *(pair for pair in own if pair[0] not in given))
+        placeholders = task.endpoint.path_parameters
+        if not placeholders:
+            yield Request(task.endpoint.path, params), self.tools.subject(task.endpoint.section)
+            return
+        name = placeholders[0].name
+        if not task.ids:
+            raise UsageError(
+                f"{task.endpoint.path} needs a value for {{{name}}}.",
+                remedy=f"Set `ids` of the endpoint {task.name}, or write it into its path.",
+            )
+        for value in task.ids:
+            path = task.endpoint.path.replace(f"{{{name}}}", value)
+            yield Request(path, params), int(value) if value.isdecimal() else None
+
+    def fetch_data(self) -> Fetched:
+        """Ask Torn, page after page.
+
+        Raises:
+            Failure: one of the errors of `codes.py`. An id that Torn does not know is a warning if
+                others are asked for too.
+        """
+        get = self.tools.get
+        if get is None:
+            raise UsageError(f"{self.task.name} was given no way to call Torn.")
+        found: list[Page] = []
+        warnings: list[str] = []
+        for request, subject in self.requests():
+            walk = paging.pages(
+                self.task.endpoint,
+                request,
+                get,
+                self.tools.clock,
+                host=self.tools.host,
+                max_pages=self.task.max_pages or paging.MAX_PAGES,
+            )
+            try:
+                found.extend(Page(a.body, subject, a.server_time, a) for a in walk)
+            except NotFound as error:
+                if len(self.task.ids) < 2:  # noqa: PLR2004 - one id that fails is a failure
+                    raise
+                warnings.append(f"{request.path}: {error.message}")
+            warnings += walk.warnings
+        return Fetched(tuple(found), tuple(warnings))
+
+    # --- transform -------------------------------------------------------------------------
+
+    def family(self, shape: Shape | None = None) -> TableFamily:
+        """The tables for bodies of a shape: the catalogue's with all that was learned before."""
+        task = self.task
+        if shape is None:
+            shape = task.endpoint.shape
+            if self.tools.known is not None and isinstance(shape, Object):
+                shape = adopt(shape, self.tools.known)
+        return family(
+            shape,
+            task.root_table,
+            selection=task.endpoint.selection,
+            key=task.key,
+            paged=task.endpoint.paging != "none",
+        )
+
+    def transform_data(self, fetched: Fetched) -> Result:
+        """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
+        bodies = [page.body for page in fetched.pages]
+        decoded = decode(bodies, self.family(), may_grow=self.task.contract != "quarantine")
+        grown = self.family(decoded.shape)
+        pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in fetched.pages]
+        made = normalize(decoded.batches, grown, pages, once=True)
+        return Transformed(
+            grown,
+            made.tables,
+            drift(grown, decoded.examples),
+            (*decoded.misfits, *made.changed),
+            absent(decoded.batches, grown),
+            made.repeated,
+        )
+
+    # --- validate --------------------------------------------------------------------------
+
+    def validate(self, result: Result, fetched: Fetched | None = None) -> Transformed:
+        """Rows that may be stored.
+
+        Args:
+            result: what `transform_data` returned.
+            fetched: what it was made from: gives the system columns of frames of a user's own.
+
+        Raises:
+            DataRefused: a contract forbids it, a key repeats, or the answer has no records.
+        """
+        made = result if isinstance(result, Transformed) else self._adopted(result, fetched)
+        if made.drift and self.task.contract == "freeze":
+            news = ", ".join(f"{d.table}.{d.column} ({d.type})" for d in made.drift)
+            raise DataRefused(
+                f"{self.task.name} is frozen and Torn sent what the catalogue lacks: {news}.",
+                remedy="Set its contract to evolve to keep it, or to quarantine.",
+            )
+        if made.absent and not any(made.rows.values()) and not made.misfits:
+            raise DataRefused(
+                f"Torn's answer to {self.task.endpoint.path} has no "
+                f"{'/'.join(made.family.root)}, which is not the same as an empty list.",
+                remedy="Nothing was stored; the answer is in the archive.",
+            )
+        repeated = repeated_keys(made.family, made.tables)
+        if repeated:
+            table, count = next(iter(repeated.items()))
+            schema = made.family.table(table)
+            key = ", ".join(schema.key) if schema else ""
+            raise DataRefused(
+                f"The key of {table} ({key}) repeats in {count} rows.",
+                remedy=f"Set `key` of {self.task.name} to columns that tell its rows apart.",
+            )
+        return replace(made, warnings=(*made.warnings, *missing(made.family, made.tables)))
+
+    def _adopted(
+        self, result: ArrowStream | Mapping[str, ArrowStream], fetched: Fetched | None
+    ) -> Transformed:
+        """Frames of a user's own processor, as tables with system columns."""
+        streams = result if isinstance(result, Mapping) else {self.task.root_table: result}
+        made, tables = family_of(streams, self.task.key)
+        pages: Sequence[Page] = fetched.pages if fetched else ()
+        times = [page.server_time for page in pages if page.server_time is not None]
+        stamp = pa.scalar(round(max(times) * 1e6) if times else None, pa.int64()).cast(UTC_TIME)
+        subjects = {page.subject_id for page in pages}
+        subject = subjects.pop() if len(subjects) == 1 else None
+        run_id = self.task.run_id
+        rows = {n: with_system(t, stamp, subject, run_id) for n, t in tables.items()}
+        return Transformed(made, rows)
+
+    # --- store -----------------------------------------------------------------------------
+
+    def store(self, made: Transformed) -> Receipt:
+        """Commit the rows and their line in the ledger, in one step and once.
+
+        Raises:
+            DataRefused, WarehouseUnavailable: as `Warehouse.commit`.
+        """
+        if self.tools.warehouse is None:
+            raise UsageError(f"{self.task.name} was given no warehouse.")
+        return self.tools.warehouse.commit(self.load(made))
+
+    def load(self, made: Transformed) -> Load:
+        """What `store` commits."""
+        return Load(
+            id=self.task.load_id,
+            run_id=self.task.run_id,
+            endpoint=self.task.name,
+            mode=self.task.mode,
+            family=made.family,
+            tables=made.tables,
+            catalog_version=self.task.catalog_version,
+            committed_at=self.tools.clock.now(),
+            archive=self.tools.archive,
+            drift=made.drift,
+            misfits=made.misfits,
+        )

@@ -1,0 +1,478 @@
+"""What an answer of Torn's means: every error code, and every way not to answer at all.
+
+Torn sends its errors with HTTP 200, as `{"error": {"code": 2, "error": "Incorrect key"}}`, flat as
+`{"code": 2, "error": "…"}`, or inside the key of one selection. What stands before Torn
+sends pages of its own. The table below is the whole list, with what to do about each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tcdatalogger.errors import (
+    Busy,
+    Failure,
+    KeyRefused,
+    NotFound,
+    RequestRefused,
+    TornUnavailable,
+)
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.torncity.client import Answer
+
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+
+
+class Health(StrEnum):
+    """What an error says about the key: never call it again, later, or not for this endpoint."""
+
+    DEAD = "dead"
+    PARKED = "parked"
+    PERMISSION = "permission"
+
+
+class Waits(StrEnum):
+    """Who must wait after an error: the key's owner, this address, or everybody."""
+
+    OWNER = "owner"
+    ADDRESS = "address"
+    ALL = "all"
+
+
+class TornFault(Failure):
+    """An answer of Torn's that is no data, or no answer.
+
+    Attributes:
+        kind: the row of the table that it is.
+        code: Torn's own number, None where the fault is not of Torn's making.
+        health: what it says about the key, None where it says nothing.
+        tries: how many calls it is worth in all, within one run.
+        pause: seconds that the same call should wait before it is made again.
+        selection: the payload key that the error stood in, "" where it was the whole answer.
+        answer: what came, for the archive; None where nothing whole came.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Code | None = None,
+        number: int | None = None,
+        pause: float | None = None,
+        selection: str = "",
+        answer: Answer | None = None,
+        **facts: object,
+    ) -> None:
+        self.kind = kind or UNKNOWN
+        self.code = self.kind.number if number is None else number
+        self.health = self.kind.health
+        self.tries = self.kind.tries
+        self.pause = self.kind.pause if pause is None else pause
+        self.selection = selection
+        self.answer = answer
+        super().__init__(
+            message,
+            remedy=self.kind.remedy,
+            torn=self.kind.name,
+            code=self.code,
+            **facts,
+        )
+
+
+class KeyFault(TornFault, KeyRefused):
+    """Torn refused the key, or the key may not do this."""
+
+
+class RequestFault(TornFault, RequestRefused):
+    """Torn says that this question makes no sense."""
+
+
+class UnknownId(TornFault, NotFound):
+    """Torn does not know the id."""
+
+
+class Outage(TornFault, TornUnavailable):
+    """Torn, or something on the way to it, does not work now."""
+
+
+class Crowded(TornFault, Busy):
+    """A limit of Torn's is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One thing that can be wrong with an answer.
+
+    Attributes:
+        number: Torn's code, None for what Torn has no code for.
+        name: one word for logs.
+        meaning: goes on after "Torn answered: ".
+        fault: the class to raise.
+        remedy: what to do next, one line.
+        health: what it says about the key.
+        tries: how many calls are worth making in all.
+        pause: seconds before the next try; doubled with each.
+        waits: who has to wait along.
+    """
+
+    number: int | None
+    name: str
+    meaning: str
+    fault: type[TornFault]
+    remedy: str
+    health: Health | None = None
+    tries: int = 1
+    pause: float = 0.0
+    waits: Waits | None = None
+
+
+_KEY = "Make a new key at https://www.torn.com/preferences.php#tab=api and put it in its place."
+_LATER = "It is tried again at the next run."
+_ASK = "Look at the endpoint's `path` and `params`; `tcdatalogger catalog show PATH` lists them."
+_STATUS = "If it lasts, see https://www.torn.com for the state of the API."
+
+TORN_CODES: tuple[Code, ...] = (
+    Code(0, "unknown_error", "unknown error", Outage, _STATUS, tries=3, pause=2),
+    Code(1, "key_empty", "the key is empty", KeyFault, _KEY, Health.DEAD),
+    Code(2, "incorrect_key", "incorrect key", KeyFault, _KEY, Health.DEAD),
+    Code(3, "wrong_type", "wrong type", RequestFault, _ASK),
+    Code(4, "wrong_fields", "wrong fields", RequestFault, _ASK),
+    Code(
+        5,
+        "too_many_requests",
+        "too many requests",
+        Crowded,
+        "Other programs use keys of the same owner; give this one a smaller share.",
+        tries=3,
+        pause=30,
+        waits=Waits.OWNER,
+    ),
+    Code(6, "incorrect_id", "no such id", UnknownId, "Take the id out of the endpoint."),
+    Code(
+        7,
+        "incorrect_relation",
+        "the key's owner has no right to this id",
+        KeyFault,
+        "Give the key's owner API access in the faction or company, or name another key.",
+        Health.PERMISSION,
+    ),
+    Code(
+        8,
+        "address_blocked",
+        "this address is blocked for a while",
+        Outage,
+        "Make no calls from here for some time, and take out keys that are dead.",
+        pause=HOUR,
+        waits=Waits.ADDRESS,
+    ),
+    Code(
+        9,
+        "api_disabled",
+        "the API is switched off",
+        Outage,
+        _LATER,
+        pause=10 * MINUTE,
+        waits=Waits.ALL,
+    ),
+    Code(
+        10,
+        "owner_in_federal_jail",
+        "the key's owner is in federal jail",
+        KeyFault,
+        "Name a key of another player.",
+        Health.PARKED,
+        pause=DAY,
+    ),
+    Code(
+        11,
+        "key_change_cooldown",
+        "the key was changed less than a minute ago",
+        Outage,
+        _LATER,
+        tries=2,
+        pause=MINUTE,
+    ),
+    Code(12, "key_read_error", "the key could not be read", Outage, _STATUS, tries=3, pause=2),
+    Code(
+        13,
+        "owner_inactive",
+        "the key is off while its owner has been away for over seven days",
+        KeyFault,
+        "It works again once its owner logs in; or name another key.",
+        Health.PARKED,
+        pause=DAY,
+    ),
+    Code(
+        14,
+        "daily_limit",
+        "the daily limit of rows of this category is reached",
+        Crowded,
+        "Ask for it less often; the limit is 50,000 rows in 24 hours.",
+        pause=6 * HOUR,
+    ),
+    Code(15, "temporary_error", "temporary error", Outage, _STATUS, tries=3, pause=2),
+    Code(
+        16,
+        "access_too_low",
+        "the key's access level is too low",
+        KeyFault,
+        "Name a key of a higher level; `tcdatalogger keys check` shows what is needed.",
+        Health.PERMISSION,
+    ),
+    Code(17, "backend_error", "backend error", Outage, _STATUS, tries=3, pause=2),
+    Code(
+        18,
+        "key_paused",
+        "the key is paused by its owner",
+        KeyFault,
+        "Switch it on at https://www.torn.com/preferences.php#tab=api, or name another key.",
+        Health.PARKED,
+        pause=HOUR,
+    ),
+    Code(
+        19,
+        "needs_crimes_2",
+        "only for players who moved to crimes 2.0",
+        RequestFault,
+        "Take the endpoint out until the key's owner has moved to crimes 2.0.",
+    ),
+    Code(20, "race_not_finished", "the race is not over", Outage, _LATER, pause=10 * MINUTE),
+    Code(21, "incorrect_category", "no such category", RequestFault, _ASK),
+    Code(22, "only_in_v1", "this selection exists in version 1 only", RequestFault, _ASK),
+    Code(23, "only_in_v2", "this selection exists in version 2 only", RequestFault, _ASK),
+    Code(
+        24,
+        "closed_temporarily",
+        "this selection is closed for a while",
+        Outage,
+        _LATER,
+        pause=15 * MINUTE,
+    ),
+    Code(25, "invalid_stat", "no such stat", RequestFault, _ASK),
+    Code(26, "category_or_stats", "either a category or stats, not both", RequestFault, _ASK),
+    Code(
+        27,
+        "needs_organized_crimes_2",
+        "only for factions that moved to organized crimes 2.0",
+        RequestFault,
+        "Take the endpoint out until the faction has moved to organized crimes 2.0.",
+    ),
+    Code(28, "incorrect_log_id", "no such log id", RequestFault, _ASK),
+    Code(
+        29, "no_interaction_logs", "interaction logs do not take this category", RequestFault, _ASK
+    ),
+    Code(30, "no_file", "the file does not exist", Outage, _LATER, pause=HOUR),
+    Code(31, "no_city_stats", "the city's stats are not there", Outage, _LATER, pause=HOUR),
+    Code(
+        32, "closed_until_attacks", "closed until the attacking period", Outage, _LATER, pause=HOUR
+    ),
+)
+
+UNKNOWN = Code(
+    None,
+    "unknown_code",
+    "a code that is not in our list",
+    Outage,
+    "If it lasts, report the code; the answer is in the archive.",
+    tries=2,
+    pause=5,
+)
+TOO_MANY = Code(
+    None,
+    "http_429",
+    "too many calls (HTTP 429)",
+    Crowded,
+    "Other programs use keys of the same owner, or this address.",
+    tries=3,
+    pause=30,
+    waits=Waits.OWNER,
+)
+SERVER = Code(None, "http_5xx", "a server error", Outage, _STATUS, tries=3, pause=2)
+DOOR = Code(
+    None,
+    "http_refused",
+    "refused before it reached the API (HTTP 401 or 403)",
+    Outage,
+    "What stands before Torn refuses this address or program; wait, then try from elsewhere.",
+    pause=15 * MINUTE,
+)
+REDIRECT = Code(
+    None,
+    "http_redirect",
+    "a redirect, which is not followed so that no key goes astray",
+    Outage,
+    "Check the address of the API in the configuration.",
+)
+NO_PATH = Code(None, "http_4xx", "a call that it does not take", RequestFault, _ASK)
+EMPTY = Code(None, "empty_body", "nothing: an empty body", Outage, _STATUS, tries=3, pause=2)
+PAGE = Code(None, "web_page", "a web page in place of data", Outage, _STATUS, tries=2, pause=5)
+NO_DATA = Code(None, "no_json", "something that is not JSON", Outage, _STATUS, tries=2, pause=5)
+CUT = Code(None, "broken_answer", "a broken answer", Outage, _STATUS, tries=3, pause=1)
+UNREACHABLE = Code(
+    None,
+    "unreachable",
+    "nothing: the connection failed",
+    Outage,
+    "Check the network, and the address of the API in the configuration.",
+    tries=3,
+    pause=1,
+)
+SLOW = Code(
+    None,
+    "timed_out",
+    "too slowly",
+    Outage,
+    "If it lasts, allow it more time or ask for smaller pages.",
+    tries=2,
+    pause=1,
+)
+TOO_LARGE = Code(
+    None,
+    "body_too_large",
+    "more bytes than one answer may have",
+    RequestFault,
+    "Ask for smaller pages (`limit`), or allow larger bodies.",
+)
+
+BY_NUMBER = {code.number: code for code in TORN_CODES if code.number is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What is wrong with an answer.
+
+    Attributes:
+        kind: the row of the table.
+        number: Torn's own number, also of a code that the table lacks.
+        said: Torn's words, cut short; "" where there were none.
+        selection: the payload key that the error stood in.
+    """
+
+    kind: Code
+    number: int | None = None
+    said: str = ""
+    selection: str = ""
+
+
+def find(status: int, content_type: str, body: bytes) -> Finding | None:
+    """What is wrong with an answer, None where it is data.
+
+    Of a 429 or a 5xx only the status counts: a server that is not itself may say anything, and a
+    key must not be declared dead on its word. Under every other status a code of Torn's counts
+    first. Whether the JSON is whole and has the promised shape is for the decoder to say.
+
+    Args:
+        status: of HTTP.
+        content_type: the header, "" where there was none.
+        body: after decompression.
+    """
+    if status == 429:  # noqa: PLR2004 - the number is the name
+        return Finding(TOO_MANY)
+    if status >= 500:  # noqa: PLR2004
+        return Finding(SERVER)
+    return _error_in(body) or _by_status(status) or _by_content(content_type, body)
+
+
+def _by_status(status: int) -> Finding | None:
+    if 200 <= status < 300:  # noqa: PLR2004
+        return None
+    if status in {401, 403}:
+        return Finding(DOOR)
+    return Finding(REDIRECT if status < 400 else NO_PATH)  # noqa: PLR2004
+
+
+def _by_content(content_type: str, body: bytes) -> Finding | None:
+    first = _first(body)
+    if not first:
+        return Finding(EMPTY)
+    if first == b"<":
+        return Finding(PAGE)
+    media = content_type.partition(";")[0].strip().lower()
+    if media.endswith("/csv"):
+        return None
+    is_json = media == "" or media.endswith(("/json", "+json"))
+    return None if is_json and first in b"{[" else Finding(NO_DATA)
+
+
+def _first(body: bytes) -> bytes:
+    """The first byte that counts, without a copy of the whole body."""
+    head = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return (head or body.lstrip())[:1]
+
+
+def _error_in(body: bytes) -> Finding | None:
+    """The error of Torn's in `body`: nested, flat, or in the key of a selection.
+
+    Each of the three has a member named `error`, so a body without these bytes holds none. To
+    look for them costs well under a millisecond in a megabyte; JSON is read only if they are there,
+    and then only its top level.
+    """
+    if b'"error"' not in body or _first(body) != b"{":
+        return None
+    top = _members(body)
+    error = _value(top["error"]) if "error" in top else None
+    if error is None:
+        return next(_errors_in_selections(top), None)
+    code = _value(top["code"]) if "code" in top else None
+    return _finding(error) or _finding({"code": code, "error": error}, top_level=True)
+
+
+def _errors_in_selections(top: dict[str, msgspec.Raw]) -> Iterator[Finding]:
+    for selection, raw in top.items():
+        if bytes(memoryview(raw)[:1]) != b"{":
+            continue
+        members = _members(raw)
+        if members.keys() != {"code", "error"}:
+            continue
+        found = _finding({name: _value(value) for name, value in members.items()})
+        if found is not None:
+            yield Finding(found.kind, found.number, found.said, selection)
+
+
+def _members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The members of a JSON object, unread; none where the JSON is broken."""
+    try:
+        return _OBJECT.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return {}
+
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def _value(raw: msgspec.Raw) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _finding(error: Any, *, top_level: bool = False) -> Finding | None:
+    """The finding of an object with `code` and `error`.
+
+    Args:
+        error: the value.
+        top_level: whether it is the whole body: then it is an error even without a code.
+    """
+    if not isinstance(error, dict):
+        return None
+    said = _short(error.get("error"))
+    code = error.get("code")
+    if isinstance(code, str) and code.isdecimal():
+        code = int(code)
+    if isinstance(code, int) and not isinstance(code, bool):
+        return Finding(BY_NUMBER.get(code, UNKNOWN), code, said)
+    return Finding(UNKNOWN, None, said) if top_level else None
+
+
+def _short(text: object) -> str:
+    """One printable line of at most 200 characters."""
+    if not isinstance(text, str):
+        return ""
+    return "".join(c if c.isprintable() else " " for c in text[:200]).strip()

@@ -1,0 +1,9 @@
+"""Any path of the catalogue, from configuration alone."""
+
+from __future__ import annotations
+
+from tcdatalogger.services.torncity.base import EndpointProcessor
+
+
+class GenericProcessor(EndpointProcessor):
+    """All four steps as the catalogue says."""

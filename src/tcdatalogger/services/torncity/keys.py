@@ -1,0 +1,178 @@
+"""Keys: whose they are, what they may read, and what an endpoint needs of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote
+
+import msgspec
+
+from tcdatalogger.errors import DataRefused
+from tcdatalogger.services.torncity.client import Request
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.torncity.catalog import Endpoint
+    from tcdatalogger.services.torncity.client import Client
+
+LEVELS = {"public": 1, "minimal": 2, "limited": 3, "full": 4}
+"""Torn's numbers of the access levels; 0 is a custom key."""
+
+NEW_KEY = "https://www.torn.com/preferences.php#tab=api?step=addNewKey"
+
+
+class Key(Protocol):
+    """A key by its name in the configuration; what it is comes out on demand only."""
+
+    @property
+    def name(self) -> str: ...
+
+    def reveal(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInfo:
+    """What Torn tells of a key at `/key/info`.
+
+    Attributes:
+        owner_id: the player whose key it is.
+        faction_id: the owner's faction, None without one.
+        company_id: the owner's company, None without one.
+        level: 0 custom, 1 public, 2 minimal, 3 limited, 4 full.
+        access_type: the level in Torn's words.
+        faction_access: whether the owner's position gives API access to the faction.
+        company_access: the same of the company.
+        selections: for each section what the key may read, as Torn spells it.
+    """
+
+    owner_id: int
+    faction_id: int | None
+    company_id: int | None
+    level: int
+    access_type: str
+    faction_access: bool
+    company_access: bool = False
+    selections: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def custom(self) -> bool:
+        return self.level not in LEVELS.values()
+
+
+class _Access(msgspec.Struct):
+    level: int
+    type: str = ""
+    faction: bool = False
+    company: bool = False
+
+
+class _User(msgspec.Struct):
+    id: int
+    faction_id: int | None = None
+    company_id: int | None = None
+
+
+class _Info(msgspec.Struct):
+    access: _Access
+    user: _User
+    selections: dict[str, tuple[str, ...]] = {}
+
+
+class _Body(msgspec.Struct):
+    info: _Info
+
+
+def key_info(client: Client, key: Key) -> KeyInfo:
+    """Ask Torn about a key: one call, which any key may make.
+
+    Raises:
+        KeyRefused: the key is dead, or out of use for now.
+        DataRefused: the answer has another shape than announced.
+        TryAgain: Torn cannot be asked now.
+    """
+    answer = client.get(Request("/key/info"), key)
+    return read_info(answer.body)
+
+
+def read_info(body: bytes) -> KeyInfo:
+    """The key info in the body of an answer.
+
+    Raises:
+        DataRefused: the body has another shape than announced.
+    """
+    try:
+        info = msgspec.json.decode(body, type=_Body).info
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise DataRefused(
+            f"Torn's answer to /key/info has another shape than announced: {error}.",
+            remedy="Look whether a newer version of tcdatalogger knows it.",
+        ) from None
+    return KeyInfo(
+        owner_id=info.user.id,
+        faction_id=info.user.faction_id or None,
+        company_id=info.user.company_id or None,
+        level=info.access.level,
+        access_type=info.access.type,
+        faction_access=info.access.faction,
+        company_access=info.access.company,
+        selections=info.selections,
+    )
+
+
+def needs(endpoint: Endpoint, info: KeyInfo) -> str | None:
+    """Why the key may not read the endpoint, as a sentence; None where it may.
+
+    A custom key may read all that is public, and the selections it lists.
+    """
+    if not _level_suffices(endpoint, info):
+        if info.custom:
+            section, selection = _spelling(endpoint)
+            return (
+                f"{endpoint.path} needs the selection {selection} of the section {section}, "
+                "which this custom key does not have."
+            )
+        return (
+            f"{endpoint.path} needs a key of the level {endpoint.access}, "
+            f"and this one is {info.access_type or info.level}."
+        )
+    if endpoint.faction_access and not info.faction_access:
+        return (
+            f"{endpoint.path} needs API access in the faction, "
+            "which the position of the key's owner does not give."
+        )
+    return None
+
+
+def _level_suffices(endpoint: Endpoint, info: KeyInfo) -> bool:
+    if not info.custom:
+        return info.level >= LEVELS[endpoint.access]
+    if endpoint.access == "public":
+        return True
+    section, selection = _spelling(endpoint)
+    listed = info.selections.get(section, ())
+    return selection.lower() in {name.lower() for name in listed}
+
+
+def custom_key_link(endpoints: Iterable[Endpoint], title: str = "TCdatalogger") -> str:
+    """The address at which Torn offers to make a key that reads just these endpoints.
+
+    Sections and selections are sorted, so that the same endpoints give the same link.
+    """
+    wanted: dict[str, set[str]] = {}
+    for endpoint in endpoints:
+        if endpoint.route:  # takes whatever it is asked for
+            continue
+        section, selection = _spelling(endpoint)
+        wanted.setdefault(section, set()).add(selection)
+    parts = [f"title={quote(title, safe='')}"]
+    parts += [f"{section}={','.join(sorted(names))}" for section, names in sorted(wanted.items())]
+    return "&".join([NEW_KEY, *parts])
+
+
+def _spelling(endpoint: Endpoint) -> tuple[str, str]:
+    """Section and selection as Torn spells them, which the catalogue's snake case is not."""
+    words = re.sub(r"\{[^}]*\}", "", endpoint.path).split("/")
+    plain = [word for word in words if word]
+    return plain[0], plain[-1]

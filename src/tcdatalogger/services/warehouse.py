@@ -1,0 +1,104 @@
+"""What a warehouse is: a small protocol, and the values that go in and out of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Protocol, Self
+
+import pyarrow as pa
+
+from tcdatalogger.models.drift import Drift
+from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.salvage import Misfit
+from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.models.shape import Object
+
+LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine")
+"""The tables in which a warehouse keeps its own books."""
+
+MODES = ("append", "replace")
+"""The storage modes that work today."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Rows of one run for one family, to be committed in one step.
+
+    Attributes:
+        id: a pure function of run and endpoint, so that a retry finds itself.
+        run_id, endpoint: whose rows they are.
+        mode: one of `MODES`.
+        family, tables: what to store; every table of the family has an entry.
+        catalog_version: of the catalogue that the family was made from.
+        committed_at: when, by the caller's clock; seconds since 1970.
+        archive: the file that holds the raw answers, "" where there is none.
+        cursor: where an incremental endpoint goes on, None for others.
+        drift, misfits: for the books.
+    """
+
+    id: str
+    run_id: str
+    endpoint: str
+    mode: str
+    family: TableFamily
+    tables: Mapping[str, pa.Table]
+    catalog_version: str
+    committed_at: float
+    archive: str = ""
+    cursor: str | None = None
+    drift: tuple[Drift, ...] = ()
+    misfits: tuple[Misfit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a commit did.
+
+    Attributes:
+        rows: of each table.
+        repeated: whether the load was there already, and nothing was done.
+        steps: how the tables changed.
+        schema_version: of the family after it.
+    """
+
+    load_id: str
+    rows: Mapping[str, int]
+    repeated: bool = False
+    steps: tuple[Step, ...] = field(default=())
+    schema_version: int = 0
+
+
+class Warehouse(Protocol):
+    """Where tables live. Opening one may take a lock: hold it no longer than needed."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    def known(self, endpoint: str) -> Object | None:
+        """The shape of the endpoint's last load, with all that was learned; None before one."""
+        ...
+
+    def plan(self, family: TableFamily) -> tuple[Step, ...]:
+        """How the tables would have to change for this family."""
+        ...
+
+    def commit(self, load: Load) -> Receipt:
+        """Store all tables of a load and its line in the ledger in one step, once.
+
+        Raises:
+            DataRefused: the tables cannot take it; nothing was changed.
+            WarehouseUnavailable: it cannot be reached now; nothing was changed.
+        """
+        ...
+
+    def query(self, sql: str) -> pa.Table:
+        """The rows of a query."""
+        ...

@@ -225,6 +225,17 @@ def test_a_retry_after_of_an_hour_is_left_to_the_caller(torn, client, clock, key
     assert len(torn.calls) == 1
 
 
+def test_an_owner_over_the_limit_is_called_again_after_a_while(torn, client, clock, key):
+    torn.say(5)
+    with pytest.raises(Busy):
+        client.get(MEMBERS, key)
+    torn.say({"a": 1}, {"a": 1})
+    torn._replies.popleft()
+    began = clock.now()
+    assert client.get(MEMBERS, key).status == 200
+    assert clock.now() - began == 90
+
+
 def test_the_budget_is_asked_before_every_call(torn, make_client, clock, key):
     torn.say({"a": 1})
     client = make_client(budget=Budget(MemorySlots(), clock, owner_calls=3))

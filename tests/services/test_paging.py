@@ -141,10 +141,27 @@ def test_what_the_user_asked_for_stays_and_is_kept_on_every_page(torn, walk):
 
 
 def test_pages_after_the_first_pass_the_cache_each_with_a_time_of_its_own(torn, walk, clock):
-    list(walk("/user/attacks", list_by_time(ATTACKS, "/user/attacks")))
+    for _ in range(2):
+        list(walk("/user/attacks", list_by_time(ATTACKS, "/user/attacks")))
     stamps = [call.params.get("timestamp") for call in torn.calls]
-    assert stamps[0] is None
-    assert [int(stamp) for stamp in stamps[1:]] == [int(clock.now()), int(clock.now()) + 1]
+    assert (stamps[0], stamps[3]) == (None, None)
+    passing = [int(stamp) for stamp in stamps if stamp is not None]
+    assert len(set(passing)) == 4
+    assert all(0 < stamp <= clock.now() + 2 for stamp in passing)
+
+
+def test_a_first_page_with_parameters_passes_the_cache_which_does_not_know_them(torn, walk):
+    for cat in ("available", "completed"):
+        list(walk("/faction/crimes", list_by_offset([], "/faction/crimes"), [("cat", cat)]))
+    one, other = (call.params["timestamp"] for call in torn.calls)
+    assert one != other
+
+
+def test_a_time_that_the_user_asks_for_is_kept(torn, walk):
+    asked = [("timestamp", "5"), ("cat", "all")]
+    for path in ("/user/1/personalstats", "/faction/crimes"):
+        list(walk(path, lambda _: {"a": []}, asked))
+    assert [call.params["timestamp"] for call in torn.calls] == ["5", "5"]
 
 
 def test_links_bring_no_key_no_comment_and_no_time_of_their_own(torn, walk):

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, moment, number, print_json, print_table, span
+from tcdatalogger.cli.output import (
+    json_option,
+    moment,
+    number,
+    print_json,
+    print_table,
+    program,
+    span,
+)
 from tcdatalogger.cli.questions import QUESTIONS
 
 if TYPE_CHECKING:
@@ -215,8 +223,8 @@ def _print(facts: _Facts) -> None:
         f"The tables:      {facts.folder / 'torn.duckdb'}\n"
         f"Every answer:    {facts.folder / 'archive'}\n"
         f"The settings:    {config}\n"
-        f'Ask it yourself: tcdatalogger --config {config} query "from faction_crimes limit 3"\n'
-        "Your own faction: tcdatalogger init"
+        f'Ask it yourself: {program()} --config {config} query "from faction_crimes limit 3"\n'
+        f"Your own faction: {program()} init"
     )
 
 

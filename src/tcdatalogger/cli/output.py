@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +21,14 @@ json_option = click.option(
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KILO = 1_000
+
+
+def program() -> str:
+    """How this program is called from here, for commands that a person is to copy."""
+    if shutil.which("tcdatalogger"):
+        return "tcdatalogger"
+    called = Path(sys.argv[0])
+    return os.path.relpath(called) if called.is_absolute() and called.exists() else str(called)
 
 
 def print_json(value: object) -> None:

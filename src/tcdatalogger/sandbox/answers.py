@@ -215,6 +215,17 @@ def user(call: Call) -> bytes:
     return encode({"profile": profiles.user(call.world, person, call.t, tags=call.tags)})
 
 
+def own_crime(call: Call) -> bytes:
+    """The crime that the key's owner is in, or null."""
+    book, owner = call.world.crimes, call.owner()
+    alive = book.alive(owner.faction, call.t, call.t) if owner.faction else []
+    for found in alive:
+        joined = any(slot.user == owner.id and slot.joined <= call.t for slot in found.slots)
+        if joined and found.status(call.t) in {"Recruiting", "Planning"}:
+            return b'{"organizedCrime":%s}' % book.row(found, owner.id, call.t)
+    return b'{"organizedCrime":null}'
+
+
 def key_info(call: Call) -> bytes:
     person, key = call.owner(), call.key
     sections: dict[str, list[str]] = {
@@ -279,6 +290,7 @@ SIMULATED: dict[str, Callable[[Call], bytes]] = {
     "/torn/items": items,
     "/torn/{ids}/items": some_items,
     "/key/info": key_info,
+    "/user/organizedcrime": own_crime,
     "/user/basic": user,
     "/user/{id}/basic": user,
     **{

@@ -38,9 +38,10 @@ def generate(call: Call) -> bytes:
     body = maker.whole(whole, place)
     _named(call, maker, whole, body)
     if place:
-        rows, metadata = _rows(call, maker, _at(whole, place))
+        rows, metadata = _rows(call, maker, place[-1], _at(whole, place))
         _put(body, place, rows)
-        body["_metadata"] = _known(whole, metadata)
+        if "_metadata" in body:
+            body["_metadata"] = _known(whole, metadata)
     return encode(body)
 
 
@@ -92,10 +93,10 @@ def _put(body: dict[str, Any], place: tuple[str, ...], rows: list[Any]) -> None:
     body[place[-1]] = rows
 
 
-def _rows(call: Call, maker: Maker, element: Shape) -> tuple[list[Any], dict[str, Any]]:
+def _rows(call: Call, maker: Maker, name: str, element: Shape) -> tuple[list[Any], dict[str, Any]]:
     """A page of the list, and everything that its metadata may say."""
     if call.endpoint.paging in {"time", "nanostamp"}:
-        return _by_time(call, maker, element)
+        return _by_time(call, maker, name, element)
     asked = call.window
     total = Dice(maker.seed, maker.subject, "total").between(15, 260)
     cursor = call.params.get("cursor", "")
@@ -103,7 +104,7 @@ def _rows(call: Call, maker: Maker, element: Shape) -> tuple[list[Any], dict[str
         start = int(cursor[1:]) if cursor[1:].isdecimal() else asked.offset
         asked = Window(None, None, 25, start, newest_first=False)
     numbers = range(asked.offset, min(asked.offset + asked.limit, total))
-    rows = [maker.row(element, number) for number in numbers]
+    rows = [maker.row(name, element, number) for number in numbers]
     more = asked.offset + len(rows) < total
     links: Links = offset_links(call.address, asked, len(rows), more=more)
     if call.endpoint.paging == "cursor":
@@ -112,7 +113,9 @@ def _rows(call: Call, maker: Maker, element: Shape) -> tuple[list[Any], dict[str
     return rows, {"links": links, "total": total}
 
 
-def _by_time(call: Call, maker: Maker, element: Shape) -> tuple[list[Any], dict[str, Any]]:
+def _by_time(
+    call: Call, maker: Maker, name: str, element: Shape
+) -> tuple[list[Any], dict[str, Any]]:
     asked = call.window
     stream = call.world.generated.get(maker.subject)
     if stream is None:
@@ -126,7 +129,7 @@ def _by_time(call: Call, maker: Maker, element: Shape) -> tuple[list[Any], dict[
     found = page([stream], call.t, span)
     if nano is not None:
         found = [row for row in found if _nanostamp(row) <= nano]
-    rows = [maker.row(element, row.id, row.at) for row in found]
+    rows = [maker.row(name, element, row.id, row.at) for row in found]
     links = time_links(call.address, asked, [row.at for row in found])
     last = {"nanostamp": str(_nanostamp(found[-1]))} if found else {}
     return rows, {"links": links, **last}
@@ -150,6 +153,7 @@ def _named(call: Call, maker: Maker, whole: Object, body: dict[str, Any]) -> Non
         Refusal: an id is none (6).
     """
     asked = _asked(call)
+    many = call.endpoint.paging == "none" and any(p.many for p in call.endpoint.path_parameters)
     for field in whole.fields:
         value = body.get(field.name)
         if isinstance(value, dict) and _has_number(field.shape, "id"):
@@ -158,10 +162,9 @@ def _named(call: Call, maker: Maker, whole: Object, body: dict[str, Any]) -> Non
             elif call.endpoint.path == "/user/profile":
                 value["id"] = call.key.owner
             _known_person(call, value)
-        elif asked and isinstance(field.shape, List) and _has_number(field.shape.element, "id"):
-            if call.endpoint.path_parameters[0].many and call.endpoint.paging == "none":
-                element = field.shape.element
-                body[field.name] = [{**maker.row(element, n), "id": n} for n in asked]
+        elif many and isinstance(field.shape, List) and _has_number(field.shape.element, "id"):
+            element = field.shape.element
+            body[field.name] = [{**maker.row(field.name, element, n), "id": n} for n in asked]
 
 
 def _asked(call: Call) -> list[int]:

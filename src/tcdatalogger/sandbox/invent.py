@@ -17,6 +17,10 @@ ORDERING = (
 )
 """The fields that may order a list by time, the first that is there."""
 
+_VARIANTS = frozenset({"competition", "job", "items", "warfare"})
+"""Objects of which Torn has several kinds. Their shape is merged and says no more which fields go
+together, so that only with all of them an answer fits one kind for certain."""
+
 _NULLS = 0.12
 _ABSENT = 0.12
 _WORDS = (
@@ -67,9 +71,9 @@ class Maker:
                 body[field.name] = self.value(field.shape, field.name, (field.name,))
         return body
 
-    def row(self, shape: Shape, serial: int, at: int | None = None) -> Any:
-        """The element of a list with this number; `at` is the time that orders it, if any."""
-        made = self._solid(shape, ("row", serial), "")
+    def row(self, name: str, shape: Shape, serial: int, at: int | None = None) -> Any:
+        """The element of the list `name` with this number, and the time that orders it, if any."""
+        made = self._solid(shape, (name, serial), "")
         if not (isinstance(made, dict) and isinstance(shape, Object)):
             return made
         self._number(made, shape, serial)
@@ -136,7 +140,11 @@ class Maker:
                 row[field.name] = at + gap if later else at - gap
 
     def _present(self, field: Field, path: Path) -> bool:
-        return field.required or not self._dice("absent", (*path, field.name)).chance(_ABSENT)
+        return (
+            field.required
+            or bool(_VARIANTS.intersection(path))
+            or not self._dice("absent", (*path, field.name)).chance(_ABSENT)
+        )
 
     def _free(self, path: Path) -> dict[str, Any]:
         """What `data` and `params` of a log look like: whole numbers, and decimals as text."""

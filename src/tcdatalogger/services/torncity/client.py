@@ -236,8 +236,10 @@ class Client:
         if asked is not None:
             fault.pause = max(LEAST_WAIT, asked)
             return fault.pause + self._jitter()
-        pause: float = fault.pause * 2 ** (tried - 1)
-        return pause * (1 + self._jitter() / 2)
+        pause = fault.pause
+        if pause > LONGEST_WAIT:
+            return pause
+        return min(LONGEST_WAIT, pause * 2.0 ** (tried - 1) * (1 + self._jitter() / 2))
 
     def _call(self, request: Request, key_name: str, secret: str) -> Answer | TornFault:
         """One call over the wire.

@@ -8,6 +8,7 @@ at the boundary come twice and are told apart by their key later, not here.
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, urlsplit
@@ -20,6 +21,8 @@ from tcdatalogger.services.torncity.client import Answer, Request
 
 TORN_HOST = "api.torn.com"
 MAX_PAGES = 10_000
+STAMPS = 10_000_000
+"""Seconds back from now in which a walk begins its times to pass the cache."""
 POINT_IN_TIME = frozenset({"personalstats", "snapshot"})
 """Selections whose `timestamp` asks for the state at that time, and does not pass the cache."""
 _NEVER_FROM_LINKS = frozenset({"key", "comment", "timestamp"})
@@ -69,7 +72,9 @@ class Walk(Iterator[Answer]):
         self._max_pages = max_pages
         self._first = first(endpoint, request)
         self._next: Request | None = self._first
-        self._stamp = 0
+        # Anything passes the cache, but two walks of one list must not pass it with the same.
+        self._stamp = int(clock.now()) - random.randrange(STAMPS)  # noqa: S311 - no secret
+        self._cached = not request.params
         self._asked: set[tuple[tuple[str, str], ...]] = {_cursor(self._first)}
         self._seen: set[bytes] = set()
 
@@ -77,7 +82,8 @@ class Walk(Iterator[Answer]):
         if self._next is None:
             raise StopIteration
         request, self._next = self._next, None
-        answer = self._get(request if self.pages == 0 else self._past_cache(request))
+        cached = self.pages == 0 and self._cached
+        answer = self._get(request if cached else self._past_cache(request))
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
         if digest in self._seen:
             self._warn(f"Page {self.pages + 1} was an earlier page again")
@@ -161,12 +167,16 @@ class Walk(Iterator[Answer]):
     def _past_cache(self, request: Request) -> Request:
         """The request with a `timestamp` that no call had before.
 
-        Torn's cache of 29 seconds does not tell pages apart, and would give the first one again.
+        Torn's cache of 29 seconds knows section, selection and id, and no other parameter
+        (api-notes 2.1): it would give the first page again, or that of another category. Only a
+        first page without parameters of the user's own may come from it.
         """
         endpoint = self._endpoint
         if endpoint.parameter("timestamp") is None or endpoint.selection in POINT_IN_TIME:
             return request
-        self._stamp = max(self._stamp + 1, int(self._clock.now()))
+        if self.pages == 0 and request.param("timestamp") is not None:
+            return request
+        self._stamp += 1
         others = tuple(item for item in request.params if item[0] != "timestamp")
         return replace(request, params=(*others, ("timestamp", str(self._stamp))))
 

@@ -1,0 +1,126 @@
+"""Every answer has the shape that the catalogue promises, and fits Torn's own document."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
+from tcdatalogger.services.torncity.catalog import Endpoint, load
+
+ENDPOINTS = [e for e in load().endpoints if e.content == "json" and not e.route]
+DOCUMENT = Path(
+    os.environ.get("TCDATALOGGER_OPENAPI")
+    or Path(__file__).parents[2].parent / "shared" / "torn" / "openapi-6.13.6.json"
+)
+KINDS = {
+    Kind.INT: int,
+    Kind.TIME: int,
+    Kind.FLOAT: (int, float),
+    Kind.TEXT: str,
+    Kind.BOOL: bool,
+}
+DOCUMENTS_OWN_FAULTS = {
+    # It demands a field that it does not describe.
+    "/user/trades": "'items' is a required property",
+}
+SEEDS = (1, 2, 3, 4, 5, 6)
+
+
+def faults(value: Any, shape: Shape, path: str = "$") -> Iterator[str]:
+    """What is wrong with a value, by a reading of shapes of its own."""
+    if value is None:
+        if not shape.nullable:
+            yield f"{path} is null"
+    elif isinstance(shape, Object):
+        if not isinstance(value, dict):
+            yield f"{path} is no object"
+            return
+        yield from (f"{path}.{name} is unknown" for name in value if shape.field(name) is None)
+        for field in shape.fields:
+            if field.name in value:
+                yield from faults(value[field.name], field.shape, f"{path}.{field.name}")
+            elif field.required:
+                yield f"{path}.{field.name} is missing"
+    elif isinstance(shape, List):
+        if not isinstance(value, list):
+            yield f"{path} is no list"
+            return
+        for place, element in enumerate(value):
+            yield from faults(element, shape.element, f"{path}[{place}]")
+    elif isinstance(shape, Json):
+        options = [list(faults(value, option, path)) for option in shape.options]
+        if options and all(options):
+            yield f"{path} is none of the options: {options}"
+    elif isinstance(shape, Scalar):
+        if not isinstance(value, KINDS[shape.kind]) or (
+            isinstance(value, bool) and shape.kind is not Kind.BOOL
+        ):
+            yield f"{path} is {value!r}, not {shape.kind}"
+        elif shape.values and not shape.open and value not in shape.values:
+            yield f"{path} is {value!r}, which is not announced"
+
+
+def asked(endpoint: Endpoint, city: Any) -> tuple[str, dict[str, str]]:
+    """A path and parameters that this endpoint answers."""
+    crime = city.json("/faction/crimes", limit=1)["crimes"][0]["id"]
+    path = endpoint.path
+    for parameter in endpoint.path_parameters:
+        value = "40832" if endpoint.section == "faction" and parameter.name == "id" else "1"
+        value = {"ids": "1,206,640", "crimeId": str(crime)}.get(parameter.name, value)
+        if path.startswith("/user/{id}"):
+            value = "150001"
+        path = path.replace(f"{{{parameter.name}}}", value)
+    given = {
+        p.name: str(p.values[0]) if p.values else "1"
+        for p in endpoint.parameters
+        if p.where == "query" and p.required and p.name != "key"
+    }
+    return path, given
+
+
+@pytest.fixture(scope="module")
+def cities(build: Any) -> list[Any]:
+    return [build(seed=seed) for seed in SEEDS]
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.path)
+def test_an_answer_has_the_shape_of_the_catalogue(endpoint: Endpoint, cities: list[Any]):
+    for city in cities:
+        path, given = asked(endpoint, city)
+        body = city.json(path, **given)
+        assert "error" not in body
+        assert list(faults(body, endpoint.shape)) == []
+
+
+def anyof(schema: Any) -> Any:
+    """`oneOf` read as `anyOf`: Torn's document writes the one and means the other."""
+    if isinstance(schema, dict):
+        return {"anyOf" if k == "oneOf" else k: anyof(v) for k, v in schema.items()}
+    return [anyof(item) for item in schema] if isinstance(schema, list) else schema
+
+
+@pytest.fixture(scope="module")
+def document() -> Any:
+    if not DOCUMENT.exists():
+        pytest.skip("Torn's document is not beside the checkout; name it in TCDATALOGGER_OPENAPI")
+    return anyof(json.loads(DOCUMENT.read_text()))
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda e: e.path)
+def test_an_answer_fits_torns_document(endpoint: Endpoint, cities: list[Any], document: Any):
+    content = document["paths"][endpoint.path]["get"]["responses"]["200"]["content"]
+    schema = {**content["application/json"]["schema"], "components": document["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    for city in cities:
+        path, given = asked(endpoint, city)
+        errors = validator.iter_errors(city.json(path, **given))
+        known = DOCUMENTS_OWN_FAULTS.get(endpoint.path)
+        found = [f"{e.json_path}: {e.message[:200]}" for e in errors if e.message != known]
+        assert found == []

@@ -21,7 +21,8 @@ from tcdatalogger.errors import (
 )
 from tcdatalogger.services.torncity import client as client_module
 from tcdatalogger.services.torncity.budget import Budget, MemorySlots
-from tcdatalogger.services.torncity.client import Client, Request, fingerprint
+from tcdatalogger.services.torncity.client import Client, fingerprint
+from tcdatalogger.services.torncity.messages import Request
 
 MEMBERS = Request("/faction/40832/members", (("limit", "100"), ("cat", "a,b")))
 SERVED_AT = 1_700_000_000

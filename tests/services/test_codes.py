@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger import errors
-from tcdatalogger.services.torncity import codes
+from tcdatalogger.services.torncity import codes, findings
 
 CASES = tomllib.loads((Path(__file__).parent / "answers.toml").read_text())
 BY_CLASS = [(number, name) for name, numbers in CASES["codes"].items() for number in numbers]
@@ -18,7 +18,7 @@ BY_CLASS = [(number, name) for name, numbers in CASES["codes"].items() for numbe
 def test_an_answer_is_what_the_list_says(case):
     kind = case.get("type", "application/json")
 
-    found = codes.find(case.get("status", 200), kind, case["body"].encode())
+    found = findings.find(case.get("status", 200), kind, case["body"].encode())
 
     if case["fault"] == "":
         assert found is None
@@ -32,7 +32,7 @@ def test_an_answer_is_what_the_list_says(case):
 @pytest.mark.parametrize(("number", "name"), BY_CLASS)
 def test_every_code_of_torns_has_its_class(number, name):
     body = f'{{"error":{{"code":{number},"error":"…"}}}}'.encode()
-    found = codes.find(200, "application/json", body)
+    found = findings.find(200, "application/json", body)
     assert found.kind.number == number
     assert issubclass(found.kind.fault, getattr(errors, name))
 
@@ -71,14 +71,14 @@ def test_a_fault_survives_the_way_between_processes():
 
 def test_torns_words_are_cut_to_one_short_line():
     body = b'{"error":{"code":99,"error":"a\\nb\\u001b[31m' + b"x" * 5000 + b'"}}'
-    said = codes.find(200, "application/json", body).said
+    said = findings.find(200, "application/json", body).said
     assert len(said) <= 200
     assert said.isprintable()
 
 
 def test_an_error_after_a_megabyte_of_good_data_is_found():
     body = b'{"news":[' + b'{"id":1},' * 120_000 + b'{}],"job":{"code":27,"error":"no"}}'
-    assert codes.find(200, "application/json", body).selection == "job"
+    assert findings.find(200, "application/json", body).selection == "job"
 
 
 def test_a_large_good_body_costs_next_to_nothing():
@@ -86,16 +86,16 @@ def test_a_large_good_body_costs_next_to_nothing():
     body = b'{"news":[' + row * 60_000 + b"{}]}"
     assert len(body) > 4_000_000
     began = time.perf_counter()
-    assert codes.find(200, "application/json", body) is None
+    assert findings.find(200, "application/json", body) is None
     assert time.perf_counter() - began < 0.05  # 2 ms here; reading it as JSON takes 20 and more
 
 
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "text/csv", "", "text/html"]))
 def test_no_body_at_all_makes_the_reader_stumble(body, kind):
-    codes.find(200, kind, body)
-    codes.find(200, kind, b'{"error":' + body + b"}")
-    codes.find(200, kind, b'{"a":{"code":1,"error":' + body + b"}}")
+    findings.find(200, kind, body)
+    findings.find(200, kind, b'{"error":' + body + b"}")
+    findings.find(200, kind, b'{"a":{"code":1,"error":' + body + b"}}")
 
 
 def test_a_body_nested_without_end_is_left_to_the_decoder():
-    assert codes.find(200, "application/json", b'{"error":' + b"[" * 100_000) is None
+    assert findings.find(200, "application/json", b'{"error":' + b"[" * 100_000) is None

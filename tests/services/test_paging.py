@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import TornUnavailable
 from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.client import Answer, Request
+from tcdatalogger.services.torncity.messages import Answer, Request
 from tcdatalogger.services.torncity.paging import (
     Links,
     choose,

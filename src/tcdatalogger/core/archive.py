@@ -19,7 +19,7 @@ import pyarrow as pa
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
 from tcdatalogger.services.torncity.base import Page
-from tcdatalogger.services.torncity.client import Answer, Request
+from tcdatalogger.services.torncity.messages import Answer, Request
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 

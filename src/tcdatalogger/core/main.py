@@ -25,8 +25,9 @@ from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.torncity.base import Task, Tools
 from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.client import Answer, Client, Request, fingerprint
-from tcdatalogger.services.torncity.keys import Key, KeyInfo, key_info, needs
+from tcdatalogger.services.torncity.client import Client, fingerprint
+from tcdatalogger.services.torncity.keys import KeyInfo, key_info, needs
+from tcdatalogger.services.torncity.messages import Answer, Key, Request
 from tcdatalogger.services.torncity.registry import processor
 from tcdatalogger.services.warehouse import Warehouse
 

@@ -25,8 +25,8 @@ from tcdatalogger.services.torncity.base import (
     Tools,
     Transformed,
 )
-from tcdatalogger.services.torncity.client import Answer, Request
 from tcdatalogger.services.torncity.codes import TornFault
+from tcdatalogger.services.torncity.messages import Answer, Request
 from tcdatalogger.services.warehouse import Receipt, Warehouse
 
 STEPS: Final = ("fetch", "transform", "validate", "store")

@@ -199,7 +199,8 @@ def check(endpoint: Endpoint, params: Mapping[str, str]) -> None:
             if parameter.required:
                 raise Refusal(code)
             continue
-        wanted = given.split(",") if parameter.many else [given]
+        # Some take several values though Torn's document does not say so: news, and attacks' filters.
+        wanted = given.split(",")
         known = {str(value).lower() for value in parameter.values}
         if known and not {value.lower() for value in wanted} <= known:
             raise Refusal(code)

@@ -28,11 +28,19 @@ _ARMORY = [good.name for good in GOODS if good.type in {"Drug", "Medical", "Ener
 _GEAR = [good.name for good in GOODS if good.type in {"Weapon", "Armor"}]
 
 
-def rows(seed: int, home: Faction, book: CrimeBook, category: str, day: int) -> Iterator[Row]:
-    """The news of one category on a day (days since 1970)."""
-    for place, (at, text) in enumerate(sorted(_stories(seed, home, book, category, day))):
-        number = (day * len(CATEGORIES) + CATEGORIES.index(category)) * 10_000 + place
-        yield Row(at, number, at, category, text)
+def bucket(category: str) -> int:
+    """How many seconds of a category are drawn at once: more where little happens."""
+    return DAY if category in {"attack", "armoryAction"} else 8 * DAY
+
+
+def rows(seed: int, home: Faction, book: CrimeBook, category: str, number: int) -> Iterator[Row]:
+    """The news of one category in its bucket of this number."""
+    low = number * bucket(category)
+    days = range(low // DAY, (low + bucket(category)) // DAY)
+    for day in days:
+        first = (day * len(CATEGORIES) + CATEGORIES.index(category)) * 10_000
+        for place, (at, text) in enumerate(sorted(_stories(seed, home, book, category, day))):
+            yield Row(at, first + place, at, category, text)
 
 
 def news_json(seed: int, home: Faction, row: Row, *, tags: bool) -> dict[str, object]:
@@ -112,7 +120,7 @@ def _of_chains(seed: int, home: Faction, low: int, high: int) -> Iterator[Story]
 
 def _of_members(seed: int, home: Faction, low: int, high: int) -> Iterator[Story]:
     for seat in range(home.seats):
-        for at, what, person in people.change_of(seed, home, seat, low, high):
+        for at, what, person in people.changes(seed, home, seat, low, high):
             yield at, f"{_profile(person.id, people.name(seed, person.code))} {what} the faction"
 
 

@@ -101,6 +101,7 @@ class Person:
         faction: where they sit, or None.
         seat: their seat in the faction.
         joined: when they took it, seconds since 1970.
+        leaves: when they give it up again, None for never.
     """
 
     id: int
@@ -108,6 +109,7 @@ class Person:
     faction: Faction | None = None
     seat: int = 0
     joined: int = 0
+    leaves: int | None = None
 
 
 def user_id(code: int) -> int:
@@ -124,28 +126,27 @@ def holder(seed: int, home: Faction, seat: int, t: int) -> Person | None:
     term = dice.between(90, 300) * DAY
     phase = dice.between(0, term)
     if seat < 5 or not changes:  # noqa: PLR2004, the officers stay
-        joined = GENESIS - phase * 3
+        joined = max(home.founded, GENESIS - phase * 3)
         return Person(_seat_user(home, seat, 0), _seat_code(home, seat, 0), home, seat, joined)
     tenure, held = divmod(t - GENESIS + phase, term)
-    gap = unit(seed, "gap", home.index, seat, tenure)
-    if held < gap * 2 * DAY:
+    gap = int(unit(seed, "gap", home.index, seat, tenure) * 2 * DAY)
+    if held < gap:
         return None
-    joined = t - held + int(gap * 2 * DAY)
     code = _seat_code(home, seat, tenure % _TENURES)
-    return Person(user_id(code), code, home, seat, joined)
+    return Person(user_id(code), code, home, seat, t - held + gap, t - held + term)
 
 
-def change_of(
+def changes(
     seed: int, home: Faction, seat: int, low: int, high: int
 ) -> Iterator[tuple[int, str, Person]]:
-    """Who left and who joined this seat from `low` up to, not including, `high`."""
-    before, after = holder(seed, home, seat, low - 1), holder(seed, home, seat, high - 1)
-    if before and (after is None or after.id != before.id):
-        t = low
-        while (now := holder(seed, home, seat, t)) and now.id == before.id:
-            t += 60
-        yield t, "left", before
-    if after and (before is None or before.id != after.id) and low <= after.joined < high:
+    """Who left and who joined this seat from `low` up to, not including, `high`.
+
+    It is not asked about more than 60 days at once: in that time a seat changes hands once at most.
+    """
+    before, after = holder(seed, home, seat, low), holder(seed, home, seat, high - 1)
+    if before and before.leaves and low <= before.leaves < high:
+        yield before.leaves, "left", before
+    if after and low <= after.joined < high:
         yield after.joined, "joined", after
 
 

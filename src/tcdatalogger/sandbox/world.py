@@ -37,7 +37,9 @@ class World:
         ]
         self.news = {
             (home.index, category): Stream(
-                DAY, partial(news.rows, seed, home, self.crimes, category), self.since
+                news.bucket(category),
+                partial(news.rows, seed, home, self.crimes, category),
+                self.since,
             )
             for home in FACTIONS
             for category in news.CATEGORIES

@@ -30,7 +30,7 @@ from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.models.streams import ArrowStream, family_of, with_system
 from tcdatalogger.services.torncity import paging
 from tcdatalogger.services.torncity.catalog import Endpoint
-from tcdatalogger.services.torncity.client import Answer, Request
+from tcdatalogger.services.torncity.messages import Answer, Request
 from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
 
 

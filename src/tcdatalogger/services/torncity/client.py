@@ -10,7 +10,6 @@ import re
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -19,14 +18,14 @@ from urllib.parse import SplitResult, urlsplit
 from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.errors import ConfigError, KeyRefused
-from tcdatalogger.services.torncity import codes
+from tcdatalogger.services.torncity import codes, findings
 from tcdatalogger.services.torncity.budget import ADDRESS, Budget
-from tcdatalogger.services.torncity.codes import Code, Finding, Health, TornFault, Waits
+from tcdatalogger.services.torncity.codes import Code, Health, TornFault, Waits
+from tcdatalogger.services.torncity.findings import Finding
+from tcdatalogger.services.torncity.messages import Answer, Key, Request
 
 if TYPE_CHECKING:
     import httpx2
-
-    from tcdatalogger.services.torncity.keys import Key
 
 TORN = "https://api.torn.com/v2"
 LARGEST_BODY = 256 * 2**20
@@ -36,69 +35,7 @@ LEAST_WAIT = 1.0
 """A `Retry-After` of zero would have us knock without end."""
 KEPT_HEADERS = ("date", "content-type", "retry-after", "age", "cf-ray", "cf-cache-status")
 
-_PATH = re.compile(r"(/[A-Za-z0-9_,~%:@.-]+)+")
 _PRINTABLE = re.compile(r"[!-~]+")
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What to ask.
-
-    Attributes:
-        path: with all values in place and without `/v2`, as `/faction/40832/members`.
-        params: of the query. A key has no place here: it goes into a header.
-    """
-
-    path: str
-    params: tuple[tuple[str, str], ...] = ()
-
-    def __post_init__(self) -> None:
-        if "{" in self.path:
-            raise ConfigError(
-                f"The path {self.path} has a placeholder without a value.",
-                remedy="Write the path with the id in its place.",
-            )
-        if not _PATH.fullmatch(self.path) or {".", ".."} & set(self.path.split("/")):
-            raise ConfigError(
-                f"{self.path.partition('?')[0]!r} is not a path of Torn's API.",
-                remedy="Write it as /section/selection; the query goes into `params`.",
-            )
-        if any(name.lower() == "key" for name, _ in self.params):
-            raise ConfigError(
-                f"The parameters of {self.path} hold a key.",
-                remedy="Take it out and name a key of the `[keys]` section in `api_key`.",
-            )
-
-    def param(self, name: str) -> str | None:
-        """The value of a parameter, None where it is not there."""
-        return next((value for known, value in self.params if known == name), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came.
-
-    Attributes:
-        status: of HTTP.
-        body: decompressed, otherwise byte for byte.
-        server_time: when it was answered by the server's clock (its `Date` header, in whole
-            seconds), or by ours where it does not say; seconds since 1970.
-        requested_at: when it was asked by our clock.
-        seconds: from the call to the last byte.
-        headers: the few that are worth keeping, names in lower case.
-    """
-
-    request: Request
-    status: int
-    body: bytes = field(repr=False)
-    server_time: float
-    requested_at: float
-    seconds: float
-    headers: tuple[tuple[str, str], ...] = ()
-
-    def header(self, name: str) -> str:
-        """The value of a kept header, "" where it did not come."""
-        return next((value for known, value in self.headers if known == name), "")
 
 
 def fingerprint(key: Key) -> str:
@@ -291,7 +228,7 @@ class Client:
         return b"".join(chunks)
 
     def _classified(self, answer: Answer, key_name: str, secret: str) -> Answer | TornFault:
-        finding = codes.find(answer.status, answer.header("content-type"), answer.body)
+        finding = findings.find(answer.status, answer.header("content-type"), answer.body)
         if finding is None:
             return answer
         return _fault(finding, answer.request, key_name, secret, answer)

@@ -7,12 +7,9 @@ sends pages of its own. The table below is the whole list, with what to do about
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from tcdatalogger.errors import (
     Busy,
@@ -24,7 +21,7 @@ from tcdatalogger.errors import (
 )
 
 if TYPE_CHECKING:
-    from tcdatalogger.services.torncity.client import Answer
+    from tcdatalogger.services.torncity.messages import Answer
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
@@ -341,138 +338,3 @@ TOO_LARGE = Code(
 )
 
 BY_NUMBER = {code.number: code for code in TORN_CODES if code.number is not None}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What is wrong with an answer.
-
-    Attributes:
-        kind: the row of the table.
-        number: Torn's own number, also of a code that the table lacks.
-        said: Torn's words, cut short; "" where there were none.
-        selection: the payload key that the error stood in.
-    """
-
-    kind: Code
-    number: int | None = None
-    said: str = ""
-    selection: str = ""
-
-
-def find(status: int, content_type: str, body: bytes) -> Finding | None:
-    """What is wrong with an answer, None where it is data.
-
-    Of a 429 or a 5xx only the status counts: a server that is not itself may say anything, and a
-    key must not be declared dead on its word. Under every other status a code of Torn's counts
-    first. Whether the JSON is whole and has the promised shape is for the decoder to say.
-
-    Args:
-        status: of HTTP.
-        content_type: the header, "" where there was none.
-        body: after decompression.
-    """
-    if status == 429:  # noqa: PLR2004 - the number is the name
-        return Finding(TOO_MANY)
-    if status >= 500:  # noqa: PLR2004
-        return Finding(SERVER)
-    return _error_in(body) or _by_status(status) or _by_content(content_type, body)
-
-
-def _by_status(status: int) -> Finding | None:
-    if 200 <= status < 300:  # noqa: PLR2004
-        return None
-    if status in {401, 403}:
-        return Finding(DOOR)
-    return Finding(REDIRECT if status < 400 else NO_PATH)  # noqa: PLR2004
-
-
-def _by_content(content_type: str, body: bytes) -> Finding | None:
-    first = _first(body)
-    if not first:
-        return Finding(EMPTY)
-    if first == b"<":
-        return Finding(PAGE)
-    media = content_type.partition(";")[0].strip().lower()
-    if media.endswith("/csv"):
-        return None
-    is_json = media == "" or media.endswith(("/json", "+json"))
-    return None if is_json and first in b"{[" else Finding(NO_DATA)
-
-
-def _first(body: bytes) -> bytes:
-    """The first byte that counts, without a copy of the whole body."""
-    head = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    return (head or body.lstrip())[:1]
-
-
-def _error_in(body: bytes) -> Finding | None:
-    """The error of Torn's in `body`: nested, flat, or in the key of a selection.
-
-    Each of the three has a member named `error`, so a body without these bytes holds none. To
-    look for them costs well under a millisecond in a megabyte; JSON is read only if they are there,
-    and then only its top level.
-    """
-    if b'"error"' not in body or _first(body) != b"{":
-        return None
-    top = _members(body)
-    error = _value(top["error"]) if "error" in top else None
-    if error is None:
-        return next(_errors_in_selections(top), None)
-    code = _value(top["code"]) if "code" in top else None
-    return _finding(error) or _finding({"code": code, "error": error}, top_level=True)
-
-
-def _errors_in_selections(top: dict[str, msgspec.Raw]) -> Iterator[Finding]:
-    for selection, raw in top.items():
-        if bytes(memoryview(raw)[:1]) != b"{":
-            continue
-        members = _members(raw)
-        if members.keys() != {"code", "error"}:
-            continue
-        found = _finding({name: _value(value) for name, value in members.items()})
-        if found is not None:
-            yield Finding(found.kind, found.number, found.said, selection)
-
-
-def _members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The members of a JSON object, unread; none where the JSON is broken."""
-    try:
-        return _OBJECT.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return {}
-
-
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def _value(raw: msgspec.Raw) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def _finding(error: Any, *, top_level: bool = False) -> Finding | None:
-    """The finding of an object with `code` and `error`.
-
-    Args:
-        error: the value.
-        top_level: whether it is the whole body: then it is an error even without a code.
-    """
-    if not isinstance(error, dict):
-        return None
-    said = _short(error.get("error"))
-    code = error.get("code")
-    if isinstance(code, str) and code.isdecimal():
-        code = int(code)
-    if isinstance(code, int) and not isinstance(code, bool):
-        return Finding(BY_NUMBER.get(code, UNKNOWN), code, said)
-    return Finding(UNKNOWN, None, said) if top_level else None
-
-
-def _short(text: object) -> str:
-    """One printable line of at most 200 characters."""
-    if not isinstance(text, str):
-        return ""
-    return "".join(c if c.isprintable() else " " for c in text[:200]).strip()

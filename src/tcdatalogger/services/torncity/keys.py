@@ -5,31 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
 from urllib.parse import quote
 
 import msgspec
 
 from tcdatalogger.errors import DataRefused
-from tcdatalogger.services.torncity.client import Request
-
-if TYPE_CHECKING:
-    from tcdatalogger.services.torncity.catalog import Endpoint
-    from tcdatalogger.services.torncity.client import Client
+from tcdatalogger.services.torncity.catalog import Endpoint
+from tcdatalogger.services.torncity.client import Client
+from tcdatalogger.services.torncity.messages import Key, Request
 
 LEVELS = {"public": 1, "minimal": 2, "limited": 3, "full": 4}
 """Torn's numbers of the access levels; 0 is a custom key."""
 
 NEW_KEY = "https://www.torn.com/preferences.php#tab=api?step=addNewKey"
-
-
-class Key(Protocol):
-    """A key by its name in the configuration; what it is comes out on demand only."""
-
-    @property
-    def name(self) -> str: ...
-
-    def reveal(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import msgspec
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.services.torncity.catalog import Endpoint
-from tcdatalogger.services.torncity.client import Answer, Request
+from tcdatalogger.services.torncity.messages import Answer, Request
 
 TORN_HOST = "api.torn.com"
 MAX_PAGES = 10_000

@@ -395,12 +395,11 @@ def test_a_fault_of_the_toml_itself_has_its_line(write, text, line, said):
         ('name = "Faction Crimes"\npath = "/faction/basic"', 4, "not lower snake_case"),
         ('name = "a"\npath = "/faction/basic"\nurl = "https://x/v2/a"', 3, "both a path and a url"),
         ('name = "a"\npath = "/faction"', 5, "not an endpoint. Name one, as '/faction/"),
-        ('name = "a"\npath = "/user/snapshot"', 5, "CSV"),
         ('name = "a"\npath = "/faction/{id}/basic"', 5, "needs a value for 'id'"),
         ('name = "a"\npath = "/faction/basic"\nids = [1]', 6, "no place for them"),
         ('name = "a"\npath = "/faction/5/basic"\nids = [1]', 6, "no place for them"),
         ('name = "a"\npath = "/faction/{id}/basic"\nids = [true]', 6, "must be an id"),
-        ('name = "a"\npath = "/faction/{id}/basic"\nids = "query:select 1"', 6, "not built yet"),
+        ('name = "a"\npath = "/faction/{id}/basic"\nids = ["query:x", 2]', 6, "stands alone"),
         ('name = "a"\npath = "/faction/news"', 3, "needs the parameter 'cat'. One of 'main'"),
         ('name = "a"\npath = "/faction/crimes"\nparams = { cat = "al" }', 6, "Did you mean 'all'?"),
         ('name = "a"\npath = "/faction/crimes"\nparams = { limit = 0 }', 6, "must be at least 1"),
@@ -529,7 +528,7 @@ def test_whatever_stands_in_an_endpoint_is_read_or_told_and_never_crashes(tmp_pa
     raw = {"keys": {"default": "env:K"}, "endpoints": [value], "torn": value}
     found = config.Problems(str(file), {}, raw)
     settings, parts = config._validated(raw, found)
-    config.review(settings, parts, found)
+    config.review(settings, parts, found, catalog.load())
     assert KEY not in "".join(found.all())
 
 

@@ -393,7 +393,7 @@ def check(shape, bodies):
             roots += [(page, record) for record in found[0]]
             sides.append((page, found[1]))
     starts = [at for at, table in enumerate(grown.tables) if not table.lists]
-    check_tables(tables, grown.tables[: (starts + [None])[1]], roots)
+    check_tables(tables, grown.tables[: [*starts, None][1]], roots)
     check_root_places(tables[grown.tables[0].name], grown.tables[0])
     if len(starts) > 1:
         check_tables(tables, grown.tables[starts[1] :], sides)
@@ -540,3 +540,32 @@ def test_the_order_of_pages_and_records_is_kept_over_many_bodies():
         pages.append(f'{{"rows":[{",".join(records)}]}}'.encode())
     decoded = check(shape, pages)
     assert len(decoded.misfits) == 14
+
+
+@pytest.mark.parametrize("sides", [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
+def test_an_unknown_value_nested_very_deeply_is_kept_as_json(sides):
+    shape = Object((Field("rows", List(Object((Field("n", Scalar(Kind.INT)),)))),))
+    left, right = sides
+    body = f'{{"rows":[{{"n":1,"x":{left * 400}7{right * 400}}}]}}'.encode()
+    decoded, grown, tables = log(shape, [body])
+    assert decoded.misfits == ()
+    assert len(grown.tables) < 20
+    [kept] = [
+        cell
+        for table in grown.tables
+        for column in table.data_columns
+        if column.type == "json" and column.level == len(table.lists)
+        for cell in tables[table.name][column.name].to_pylist()
+    ]
+    assert kept == left * kept.count(left) + "7" + right * kept.count(left)
+    assert kept.count(left) > 380
+
+
+@pytest.mark.slow
+def test_a_body_of_50_megabytes_is_read_whole():
+    shape = Object((Field("rows", List(Object((Field("n", Scalar(Kind.INT)),)))),))
+    records = ",".join(f'{{"n":{n}}}' for n in range(1_000_000))
+    padding = " " * (50 * 2**20 - len(records))
+    decoded, _, tables = log(shape, [f'{{"rows":[{padding}{records}]}}'.encode()])
+    assert decoded.misfits == ()
+    assert tables["m"]["n"].to_pylist() == list(range(1_000_000))

@@ -36,35 +36,44 @@ SEEDS = (1, 2, 3, 4, 5, 6)
 def faults(value: Any, shape: Shape, path: str = "$") -> Iterator[str]:
     """What is wrong with a value, by a reading of shapes of its own."""
     if value is None:
-        if not shape.nullable:
-            yield f"{path} is null"
-    elif isinstance(shape, Object):
-        if not isinstance(value, dict):
-            yield f"{path} is no object"
-            return
-        yield from (f"{path}.{name} is unknown" for name in value if shape.field(name) is None)
-        for field in shape.fields:
-            if field.name in value:
-                yield from faults(value[field.name], field.shape, f"{path}.{field.name}")
-            elif field.required:
-                yield f"{path}.{field.name} is missing"
-    elif isinstance(shape, List):
-        if not isinstance(value, list):
-            yield f"{path} is no list"
-            return
-        for place, element in enumerate(value):
-            yield from faults(element, shape.element, f"{path}[{place}]")
-    elif isinstance(shape, Json):
-        options = [list(faults(value, option, path)) for option in shape.options]
-        if options and all(options):
-            yield f"{path} is none of the options: {options}"
-    elif isinstance(shape, Scalar):
-        if not isinstance(value, KINDS[shape.kind]) or (
-            isinstance(value, bool) and shape.kind is not Kind.BOOL
-        ):
-            yield f"{path} is {value!r}, not {shape.kind}"
-        elif shape.values and not shape.open and value not in shape.values:
-            yield f"{path} is {value!r}, which is not announced"
+        yield from () if shape.nullable else (f"{path} is null",)
+        return
+    match shape:
+        case Object():
+            yield from in_object(value, shape, path)
+        case List(element=element):
+            if not isinstance(value, list):
+                yield f"{path} is no list"
+                return
+            for place, inner in enumerate(value):
+                yield from faults(inner, element, f"{path}[{place}]")
+        case Json(options=options):
+            found = [list(faults(value, option, path)) for option in options]
+            if found and all(found):
+                yield f"{path} is none of the options: {found}"
+        case Scalar():
+            yield from in_scalar(value, shape, path)
+
+
+def in_object(value: Any, shape: Object, path: str) -> Iterator[str]:
+    if not isinstance(value, dict):
+        yield f"{path} is no object"
+        return
+    yield from (f"{path}.{name} is unknown" for name in value if shape.field(name) is None)
+    for field in shape.fields:
+        if field.name in value:
+            yield from faults(value[field.name], field.shape, f"{path}.{field.name}")
+        elif field.required:
+            yield f"{path}.{field.name} is missing"
+
+
+def in_scalar(value: Any, shape: Scalar, path: str) -> Iterator[str]:
+    if isinstance(value, bool) != (shape.kind is Kind.BOOL) or not isinstance(
+        value, KINDS[shape.kind]
+    ):
+        yield f"{path} is {value!r}, not {shape.kind}"
+    elif shape.values and not shape.open and value not in shape.values:
+        yield f"{path} is {value!r}, which is not announced"
 
 
 def asked(endpoint: Endpoint, city: Any) -> tuple[str, dict[str, str]]:

@@ -40,7 +40,16 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "query": ("tcdatalogger.cli.query:command", "Ask the warehouse in SQL."),
         "catalog": ("tcdatalogger.cli.catalog:command", "List what Torn offers, and its tables."),
+        "schema": ("tcdatalogger.cli.schema:command", "Show the versions of the tables."),
         "transform": ("tcdatalogger.cli.transform:command", "Turn saved answers into tables."),
+    },
+    "Mend": {
+        "quarantine": ("tcdatalogger.cli.quarantine:command", "Records that did not fit."),
+        "replay": ("tcdatalogger.cli.replay:command", "Make a run's rows again from the archive."),
+        "rebuild": (
+            "tcdatalogger.cli.replay:rebuild_command",
+            "Make an endpoint's rows again from the archive.",
+        ),
     },
     "Tools": {
         "config": ("tcdatalogger.cli.config:command", "Show the configuration or its schema."),

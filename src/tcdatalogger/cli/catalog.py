@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.cli.release import diff, use
 from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -218,6 +219,10 @@ def _values(parameter: Any) -> str:
         shown = ", ".join(texts[:8])
         return shown if len(texts) <= 8 else f"{shown}, … ({len(texts)})"  # noqa: PLR2004
     return "" if parameter.default is None else f"default {parameter.default}"
+
+
+command.add_command(diff)
+command.add_command(use)
 
 
 @command.command(

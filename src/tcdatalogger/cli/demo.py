@@ -22,6 +22,7 @@ from tcdatalogger.cli.output import (
     span,
 )
 from tcdatalogger.cli.questions import QUESTIONS
+from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
@@ -117,8 +118,7 @@ def command(
     from tcdatalogger.sandbox.server import Sandbox  # noqa: PLC0415
 
     options.start_logs(level="error")
-    if fresh and (folder / "tcdatalogger.toml").exists():
-        shutil.rmtree(folder)
+    _claim(folder, fresh=fresh)
     began = time.monotonic()
     with Sandbox(seed=1, start=_start(folder), speed=SPEED) as city:
         file = _write_configuration(folder, city.url)
@@ -149,6 +149,32 @@ class _Facts:
     stats: dict[str, Any]
 
 
+def _claim(folder: Path, *, fresh: bool) -> None:
+    """Make the folder, or see that it is a demo's; for a fresh one remove what a demo made there.
+
+    Raises:
+        UsageError: somebody's own configuration is there, which is not the demo's to overwrite.
+        ConfigError: the folder cannot be made or written to.
+    """
+    file = folder / "tcdatalogger.toml"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if file.exists() and not file.read_text(encoding="utf-8").startswith(CONFIGURATION[:40]):
+            raise UsageError(
+                f"{file} is not a demo's, so the demo leaves it alone.",
+                remedy="Name another folder with --folder.",
+            )
+        if fresh:
+            shutil.rmtree(folder / "archive", ignore_errors=True)
+            for made in (file, *folder.glob("torn.duckdb*"), *folder.glob("torn.state.sqlite*")):
+                made.unlink(missing_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"The folder {folder} cannot be used: {error.strerror}.",
+            remedy="Name another one with --folder.",
+        ) from None
+
+
 def _start(folder: Path) -> float:
     """When the demo's world begins: some hours after what was last seen of it."""
     from tcdatalogger.core.state import State  # noqa: PLC0415
@@ -163,7 +189,6 @@ def _start(folder: Path) -> float:
 
 
 def _write_configuration(folder: Path, url: str) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / "tcdatalogger.toml"
     file.write_text(CONFIGURATION.format(url=url, variable=VARIABLE), encoding="utf-8")
     return file

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +57,8 @@ def command(
     with application, application.warehouse(read_only=True) as warehouse:
         table = warehouse.query(sql)
     if as_json:
-        print_json(table.to_pylist())
+        names = _distinct(table.column_names)
+        print_json([dict(zip(names, row, strict=True)) for row in _rows(table)])
     elif as_csv:
         _write_csv(table)
     elif parquet is not None:
@@ -64,21 +68,48 @@ def command(
 
 
 def _print(table: pa.Table) -> None:
-    rows = table.slice(0, MOST_ROWS).to_pylist()
-    print_table(table.column_names, [_cells(row) for row in rows])
+    print_table(table.column_names, list(_rows(table.slice(0, MOST_ROWS))))
     if table.num_rows > MOST_ROWS:
         click.echo(f"… and {number(table.num_rows - MOST_ROWS)} rows more")
 
 
-def _cells(row: dict[str, Any]) -> list[Any]:
-    return list(row.values())
+def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """Column by column, as a query may give two columns one name. DuckDB's sums of integers are
+    decimals without a fraction: integers again.
+    """
+    columns = [column.to_pylist() for column in table.columns]
+    for row in zip(*columns, strict=True):
+        yield tuple(
+            int(v) if isinstance(v, Decimal) and v == v.to_integral_value() else v for v in row
+        )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names with a number on those that came before: an object has each once."""
+    found: list[str] = []
+    for name in names:
+        new, number = name, 2
+        while new in found:
+            new, number = f"{name}_{number}", number + 1
+        found.append(new)
+    return found
 
 
 def _write_csv(table: pa.Table) -> None:
+    import pyarrow as pa  # noqa: PLC0415
     import pyarrow.csv as pa_csv  # noqa: PLC0415
 
+    for at, field in enumerate(table.schema):
+        if pa.types.is_nested(field.type):  # CSV has no word for it
+            values = table.column(at).to_pylist()
+            texts = [None if v is None else _json(v) for v in values]
+            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
     sys.stdout.flush()
     pa_csv.write_csv(table, sys.stdout.buffer)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)
 
 
 def _write_parquet(table: pa.Table, file: Path) -> None:

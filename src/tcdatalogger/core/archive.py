@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -88,9 +89,15 @@ class Archive:
             part.replace(path)
             _sync_folder(path.parent)
         except OSError as error:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
             raise _refused(self.root, error) from None
         return str(name)
+
+    def files(self, endpoint: str) -> list[str]:
+        """The files of an endpoint, relative to the root, in no order."""
+        found = (self.root / endpoint).glob("*/*.parquet")
+        return [str(file.relative_to(self.root)) for file in found]
 
     def read(self, file: str) -> Iterator[tuple[str, Page]]:
         """The pages of a file in order, each with its error ("" for data).

@@ -27,8 +27,10 @@ from tcdatalogger.core.settings import (
     State,
     Torn,
     Warehouse,
+    ground,
 )
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity import catalog
 
 __all__ = [
     "Archive",
@@ -90,11 +92,18 @@ def load(
     problems = Problems(str(file), places(text), raw)
     apply(raw, problems, environ, overrides, names)
     settings, parts = _validated(raw, problems)
-    review(settings, parts, problems)
+    folder = file.resolve().parent
+    review(settings, parts, problems, _catalog(settings, folder))
     if found := problems.all():
         count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
         raise ConfigError(f"The configuration {file} has {count}.", problems=found)
-    return settings.grounded(file.resolve().parent)
+    return settings.grounded(folder)
+
+
+def _catalog(settings: Settings, folder: Path) -> catalog.Catalog:
+    """The catalogue that is in use: the file that `catalog use` wrote, or the shipped one."""
+    file = ground(str(settings.torn.catalog), folder)
+    return catalog.load(file if file.exists() else None)
 
 
 def json_schema() -> dict[str, Any]:

@@ -92,6 +92,16 @@ def _family(application: Application, endpoint: Endpoint) -> TableFamily:
             f"{missing[0]}.",
             remedy=f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
         )
+    nested = [
+        column.name
+        for column in family.tables[0].data_columns
+        if column.name in endpoint.key and len(column.path) > 1
+    ]
+    if nested:
+        raise ConfigError(
+            f"The key of {endpoint.name} names {nested[0]}, which stands inside of an object.",
+            remedy="Choose columns that stand in the record itself: its children carry these.",
+        )
     return family
 
 

@@ -17,10 +17,10 @@ from tcdatalogger.core import pipeline
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.pipeline import Outcome, Workplace
 from tcdatalogger.core.secrets import Secret, resolve
-from tcdatalogger.core.settings import Endpoint, Settings
+from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.state import RunRecord, State
 from tcdatalogger.core.targets import path_values, query
-from tcdatalogger.errors import ConfigError, KeyRefused, UsageError
+from tcdatalogger.errors import ConfigError, DataRefused, KeyRefused, UsageError
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.torncity.base import Task, Tools
@@ -77,7 +77,8 @@ class Application:
 
     @cached_property
     def catalog(self) -> catalog.Catalog:
-        return catalog.load()
+        file = self.settings.torn.catalog
+        return catalog.load(file if file.exists() else None)
 
     @cached_property
     def state(self) -> State:
@@ -195,7 +196,7 @@ class Application:
     def task(self, endpoint: Endpoint, run_id: str = "") -> Task:
         """What one run of an endpoint is to do."""
         found, given = self.catalog.find(endpoint.path)
-        ids = (v for values in path_values(endpoint, found, given) for v in values.values())
+        ids = tuple(v for values in path_values(endpoint, found, given) for v in values.values())
         return Task(
             name=endpoint.name,
             endpoint=found,
@@ -203,7 +204,7 @@ class Application:
             run_id=run_id or new_run_id(self.clock),
             table=endpoint.root_table,
             mode=endpoint.storage_mode,
-            ids=tuple(ids),
+            ids=ids,
             params=query(endpoint, found),
             key=tuple(endpoint.key),
             contract=endpoint.contract,
@@ -228,8 +229,14 @@ class Application:
             prepare=lambda _task: self._tools(endpoint, task),
             on_page=self._on_page,
         )
-        kind = processor(task.endpoint.path, endpoint.processor)
-        return pipeline.run(task, kind, place, until=until, dry=dry, record=record)
+        return pipeline.run(
+            task,
+            lambda: processor(task.endpoint.path, endpoint.processor),
+            place,
+            until=until,
+            dry=dry,
+            record=record,
+        )
 
     def _tools(self, endpoint: Endpoint, task: Task) -> Tools:
         """How to call Torn for an endpoint; refused here what the key may not do.
@@ -246,13 +253,35 @@ class Application:
         def get(request: Request) -> Answer:
             return self.client.get(request, key)
 
+        found = self._queried(task.ids[0]) if task.ids[:1] and _is_query(task.ids[0]) else ()
         owned = {
             "user": info.owner_id,
             "key": info.owner_id,
             "faction": info.faction_id,
             "company": info.company_id,
         }
-        return Tools(get=get, host=self.client.host, subject=owned.get, clock=self.clock)
+        return Tools(get=get, host=self.client.host, subject=owned.get, ids=found, clock=self.clock)
+
+    def _queried(self, ids: str) -> tuple[str, ...]:
+        """The values that a query of the warehouse gives, each once, in its order.
+
+        Raises:
+            DataRefused: it gives none, or no numbers and texts.
+        """
+        with self.warehouse(read_only=True) as warehouse:
+            table = warehouse.query(ids.removeprefix(QUERY))
+        column = table.column(0).to_pylist() if table.num_columns else []
+        values = dict.fromkeys(str(value) for value in column if isinstance(value, int | str))
+        if not values:
+            raise DataRefused(
+                f"The query for ids gives none: {ids.removeprefix(QUERY)}",
+                remedy="Nothing was asked for; the tables stay as they are.",
+            )
+        return tuple(values)
+
+
+def _is_query(value: str) -> bool:
+    return value.startswith(QUERY)
 
 
 def new_run_id(clock: Clock) -> str:

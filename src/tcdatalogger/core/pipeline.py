@@ -73,7 +73,7 @@ class Outcome:
 
 def run(
     task: Task,
-    kind: type[EndpointProcessor],
+    choose: Callable[[], type[EndpointProcessor]],
     place: Workplace,
     *,
     until: str = "store",
@@ -84,7 +84,7 @@ def run(
 
     Args:
         task: what to do.
-        kind: the processor's class.
+        choose: finds the processor's class; may refuse.
         place: what to work with.
         until: the last of `STEPS` to take.
         dry: stop before anything is stored and say what would be.
@@ -95,9 +95,14 @@ def run(
         place.state.write_run(record)
         _log.info("run begins", path=task.endpoint.path, mode=task.mode)
         try:
-            _steps(outcome, task, kind, place, until="validate" if dry else until, plan=dry)
+            _steps(outcome, task, choose, place, until="validate" if dry else until, plan=dry)
         except Failure as failure:
             _fail(outcome, failure)
+        except BaseException as error:
+            # Its text may quote what Torn sent, so the books have the kind alone.
+            name = type(error).__name__
+            outcome.record = replace(outcome.record, error=f"It ended by {name}.", error_class=name)
+            raise
         finally:
             _close(outcome, place, until=until, dry=dry)
     return outcome
@@ -106,7 +111,7 @@ def run(
 def _steps(
     outcome: Outcome,
     task: Task,
-    kind: type[EndpointProcessor],
+    choose: Callable[[], type[EndpointProcessor]],
     place: Workplace,
     *,
     until: str,
@@ -116,6 +121,7 @@ def _steps(
     calls = _Calls(task, place)
     with _timed(outcome, "fetch", place):
         try:
+            kind = choose()
             fetching = replace(place.prepare(task), clock=place.clock)
             processor = kind(task, replace(fetching, get=calls.wrap(fetching.get)))
             outcome.fetched = processor.fetch_data()
@@ -133,8 +139,10 @@ def _steps(
         processor = kind(task, tools)
         with _timed(outcome, "transform", place):
             result = processor.transform_data(outcome.fetched)
-        with _timed(outcome, "validate", place):
-            outcome.made = processor.validate(result, outcome.fetched)
+            outcome.made = processor.as_tables(result, outcome.fetched)
+        if "validate" in wanted:
+            with _timed(outcome, "validate", place):
+                outcome.made = processor.validate(outcome.made, outcome.fetched)
         _count(outcome, outcome.made)
         if plan:
             outcome.plan = warehouse.plan(outcome.made.family)
@@ -251,8 +259,9 @@ def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None
             steps=tuple(map(str, receipt.steps)),
         )
     elif record.status == RUNNING:
-        whole = outcome.made is not None or (until == "fetch" and outcome.fetched is not None)
-        status = "stopped" if whole or dry else "failed"
+        held = outcome.fetched if until == "fetch" and not dry else outcome.made
+        meant = held is not None and not outcome.record.error and (dry or until != "store")
+        status = "stopped" if meant else "failed"
         record = replace(record, status=status, exit_code=0 if status == "stopped" else 1)
     outcome.record = record
     place.state.write_run(record)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tcdatalogger.core.places import Place
 from tcdatalogger.core.problems import Problems, either, like_a_key, masked, near, shown
 from tcdatalogger.core.secrets import SCHEMES
-from tcdatalogger.core.settings import Endpoint, Settings
+from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.targets import path_values, text
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity import catalog
@@ -38,8 +38,10 @@ class Part:
         return ("endpoints", self.index, *more)
 
 
-def review(settings: Settings, parts: Sequence[Part], problems: Problems) -> None:
-    """Note every mistake that types alone do not show."""
+def review(
+    settings: Settings, parts: Sequence[Part], problems: Problems, known: catalog.Catalog
+) -> None:
+    """Note every mistake that types alone do not show; paths are those of the catalogue `known`."""
     _keys(settings.keys, problems)
     _places_to_store(settings, problems)
     _names(parts, problems)
@@ -47,8 +49,8 @@ def review(settings: Settings, parts: Sequence[Part], problems: Problems) -> Non
         _api_key(part, settings.keys, problems)
         _not_built(part, problems)
         if "path" not in part.wrong:
-            _path(part, problems)
-    _tables(parts, problems)
+            _path(part, problems, known)
+    _tables(parts, problems, known)
 
 
 def _keys(keys: Mapping[str, str], problems: Problems) -> None:
@@ -122,21 +124,22 @@ def _not_built(part: Part, problems: Problems) -> None:
         problems.add(
             part.place("storage_mode"), f"{mode} is not built yet", "Use 'append' or 'replace'."
         )
-    if any(str(value).startswith("query:") for value in part.endpoint.ids):
-        problems.add(part.place("ids"), "a query for ids is not built yet", "List the ids.")
+    ids = part.endpoint.ids
+    if len(ids) > 1 and any(str(value).startswith(QUERY) for value in ids):
+        problems.add(part.place("ids"), "a query for ids stands alone", "Put all into its SQL.")
 
 
-def _path(part: Part, problems: Problems) -> None:
+def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
     place = part.place("path" if part.endpoint.url is None else "url")
     try:
-        entry, given = catalog.load().find(part.endpoint.path)
+        entry, given = known.find(part.endpoint.path)
     except ConfigError as error:
         problems.add(place, masked(error.message), error.remedy)
         return
     if entry.route:
         near_paths = [
             each.path
-            for each in catalog.load().endpoints
+            for each in known.endpoints
             if each.section == entry.section and not each.route and each.path.count("/") == 2  # noqa: PLR2004
         ]
         problems.add(
@@ -144,9 +147,6 @@ def _path(part: Part, problems: Problems) -> None:
             f"{entry.path} is the way to any selection, not an endpoint",
             f"Name one, as {either(near_paths[:3])}.",
         )
-        return
-    if entry.content != "json":
-        problems.add(place, f"answers {entry.content.upper()}, which is not built yet")
         return
     _params(part, entry, problems)
     if "params" not in part.wrong and "ids" not in part.wrong:
@@ -234,7 +234,7 @@ def _placeholders(
         problems.add(part.place("ids"), f"{part.endpoint.path} has no place for them")
 
 
-def _tables(parts: Sequence[Part], problems: Problems) -> None:
+def _tables(parts: Sequence[Part], problems: Problems, known: catalog.Catalog) -> None:
     """Two endpoints may share a table only where they ask for the same thing and both append."""
     first: dict[str, Part] = {}
     for part in parts:
@@ -246,7 +246,7 @@ def _tables(parts: Sequence[Part], problems: Problems) -> None:
             continue
         place = part.place("table" if endpoint.table else "name")
         table, its = endpoint.root_table, other.endpoint.name
-        if _template(endpoint.path) != _template(other.endpoint.path):
+        if _template(known, endpoint.path) != _template(known, other.endpoint.path):
             problems.add(
                 place,
                 f"writes the table {table!r}, which {its!r} fills from another path",
@@ -260,8 +260,8 @@ def _tables(parts: Sequence[Part], problems: Problems) -> None:
             )
 
 
-def _template(path: str) -> str:
+def _template(known: catalog.Catalog, path: str) -> str:
     try:
-        return catalog.load().find(path)[0].path
+        return known.find(path)[0].path
     except ConfigError:
         return path

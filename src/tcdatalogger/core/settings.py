@@ -32,6 +32,8 @@ _SNAKE = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Plain = str | int | float | bool
+QUERY = "query:"
+"""How `ids` begin that are to be read from the warehouse."""
 
 
 def _wrong(message: str) -> PydanticCustomError:
@@ -167,7 +169,8 @@ class Endpoint(_Model):
     params: dict[str, Param] = Field(default_factory=dict)
     """Parameters of the path, as { cat = "all" }; `tcdatalogger catalog show PATH` lists them."""
     ids: Ids = ()
-    """Values for the path's placeholder, as [40832, 9533], one request each."""
+    """Values for the path's placeholder, as [40832, 9533], one request each; or a query of the
+    warehouse whose first column has them, as "query:select distinct id from faction_members"."""
     timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT5M"), json_schema_extra={"default": "PT5M"}
     )
@@ -241,6 +244,9 @@ class Torn(_Model):
     """Shown to the owner of a key in the log of its calls; Torn shows about ten characters."""
     user_agent: str | None = Field(default=None, pattern=r"^[ -~]+$")
     """Sent with each call, TCdatalogger and its version where it is not given."""
+    catalog: Path = Field(default=Path("tcdatalogger.catalog.json"), strict=False)
+    """The file of another catalogue than the shipped one, written by `tcdatalogger catalog use`;
+    passed over where it is not there. Relative to this file's folder."""
     connect_timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT10S"), json_schema_extra={"default": "PT10S"}
     )
@@ -286,12 +292,14 @@ class Settings(_Model):
         if "://" not in archive:
             archive = str(ground(archive, folder))
         state = _ground_url(self.state.url or _state_beside(warehouse), "sqlite", folder)
+        torn = self.torn.model_copy(update={"catalog": ground(str(self.torn.catalog), folder)})
         log_file = None if self.log.file is None else ground(str(self.log.file), folder)
         return self.model_copy(
             update={
                 "warehouse": self.warehouse.model_copy(update={"url": warehouse}),
                 "archive": self.archive.model_copy(update={"path": archive}),
                 "state": self.state.model_copy(update={"url": state}),
+                "torn": torn,
                 "log": self.log.model_copy(update={"file": log_file}),
                 "keys": {name: _ground_key(key, folder) for name, key in self.keys.items()},
             }

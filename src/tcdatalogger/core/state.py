@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import Busy, ConfigError, Failure
 from tcdatalogger.services.torncity.keys import KeyInfo
 
 _SCHEMA: Final = """
@@ -129,14 +129,33 @@ class State:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction; other writers wait for it."""
-        self._db.execute("begin immediate")
+        """One transaction; other writers wait for it.
+
+        Raises:
+            Busy: another process writes for longer than we wait.
+            ConfigError: the file cannot be written any more.
+        """
         try:
-            yield self._db
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
+            self._db.execute("begin immediate")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("rollback")
+                raise
+            self._db.execute("commit")
+        except sqlite3.OperationalError as error:
+            raise self._failure(error) from None
+
+    def _failure(self, error: sqlite3.OperationalError) -> Failure:
+        if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+            return Busy(
+                f"The state database {self.path} is being written by another process.",
+                remedy="Try again.",
+            )
+        return ConfigError(
+            f"The state database {self.path} cannot be written: {error}.",
+            remedy="Look at the disk's space, and whether this user may write there.",
+        )
 
     # --- runs ------------------------------------------------------------------------------
 

@@ -161,12 +161,14 @@ def _split(pages: Sequence[bytes]) -> Iterator[tuple[int, ...]]:
         yield tuple(group)
 
 
-def _records(family: TableFamily) -> str:
-    """The field with the list of records, "" where the body is one record."""
-    return family.root[0] if family.listed else ""
+def _records(family: TableFamily) -> str | None:
+    """The field with the list of records, None where the body is one record."""
+    return family.root[0] if family.listed else None
 
 
-def _read(pages: list[bytes], shape: Object, plan: Quoting | None, root: str) -> pa.StructArray:
+def _read(
+    pages: list[bytes], shape: Object, plan: Quoting | None, root: str | None
+) -> pa.StructArray:
     """The pages as a struct array of `shape`.
 
     Raises:
@@ -184,13 +186,19 @@ def _read(pages: list[bytes], shape: Object, plan: Quoting | None, root: str) ->
         raise _Refused(str(error)) from None
     if table.num_rows != len(pages):
         raise _Refused("a page is not one object")
-    columns = {name: table.column(name).combine_chunks() for name in table.column_names}
-    columns.pop(METADATA, None)
-    for name, column in columns.items():
-        field = shape.field(name)
-        if field is None or not _knows(column.type, field.shape) or not _in_time(column, field):
-            raise _Refused(f"{name} is not as it should be")
-    if root in columns and _has_null_records(columns[root]):
+    columns: dict[str, pa.Array] = {}
+    for found in table.schema:
+        if found.name == METADATA:
+            continue
+        field = shape.field(found.name)
+        # First the type, then the values: of an unknown `[null, null]` the reader makes an array
+        # that is out of its bounds.
+        if field is None or not _knows(found.type, field.shape):
+            raise _Refused(f"{found.name} is not as it should be")
+        columns[found.name] = table.column(found.name).combine_chunks()
+        if not _in_time(columns[found.name], field):
+            raise _Refused(f"{found.name} has no such time")
+    if root is not None and root in columns and _has_null_records(columns[root]):
         raise _Refused("null stands in place of a record")
     if not columns:
         columns[METADATA] = pa.nulls(len(pages))
@@ -209,12 +217,12 @@ def _line(page: bytes, plan: Quoting | None) -> bytes:
     so each page is looked at before: at the speed of memory if it is ASCII, as Torn's are.
     """
     line = page.removeprefix(_BOM)
-    if b"\n" in line or b"\r" in line:
-        line = line.replace(b"\n", b" ").replace(b"\r", b" ")
     try:
         if not line.isascii():
             line.decode()
         _OBJECT.decode(line)
+        if b"\n" in line or b"\r" in line:  # between values only, now that it is known to be JSON
+            line = line.replace(b"\n", b" ").replace(b"\r", b" ")
         return line if plan is None else quote(line, plan)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise _Refused(str(error)) from None

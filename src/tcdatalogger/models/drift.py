@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tcdatalogger.models.learn import Path
-from tcdatalogger.models.schema import INDEX, Column, TableFamily, TableSchema
+from tcdatalogger.models.schema import Column, TableFamily, TableSchema
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def drift(family: TableFamily, examples: Mapping[Path, str]) -> tuple[Drift, ...
 def _drift(family: TableFamily, examples: Mapping[Path, str]) -> Iterator[Drift]:
     for table in family.tables:
         for column in table.data_columns:
-            if column.path == (INDEX,) or column.level != len(table.lists):
+            if column.ours or column.level != len(table.lists):
                 continue
             example = examples.get(place(family, table, column))
             if example is not None:
@@ -42,9 +42,8 @@ def _drift(family: TableFamily, examples: Mapping[Path, str]) -> Iterator[Drift]
 
 def place(family: TableFamily, table: TableSchema, column: Column) -> Path:
     """Where a table's own column stands in the body."""
-    beside = table.learned and table.name.startswith(f"{family.tables[0].name}_page")
     path: list[str] = []
-    if not beside:
+    if not table.beside:
         path += family.root
         if family.listed:
             path.append("[]")

@@ -15,6 +15,8 @@ Value = Any
 
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
+DEEPEST: Final = 450
+"""Levels of nesting that are read; Torn's bodies have about ten."""
 
 
 class Number(str):
@@ -41,22 +43,47 @@ def parse(raw: bytes) -> Value:
         ValueError: it is no JSON, or not in UTF-8, or nested past all measure.
     """
     try:
-        return json.loads(
+        value = json.loads(
             raw.decode("utf-8-sig"),
             parse_int=Number,
             parse_float=Number,
             parse_constant=_refuse,
-            object_pairs_hook=_pairs,
+            object_pairs_hook=from_pairs,
         )
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if _deeper(value, DEEPEST):
+        raise ValueError(f"it is nested more than {DEEPEST} deep")
+    return value
+
+
+def _deeper(value: Value, limit: int) -> bool:
+    """Whether a value is nested more than so deep: what walks over it calls itself."""
+    level = [value]
+    for _ in range(limit):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one if isinstance(one, list) else (v for _, v in pairs(one)))
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _refuse(word: str) -> Value:
     raise ValueError(f"{word} is no JSON")
 
 
-def _pairs(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+def pairs(value: dict[str, Value]) -> list[tuple[str, Value]]:
+    """The members of an object, all of them where a key came twice."""
+    return value.pairs if isinstance(value, Repeated) else list(value.items())
+
+
+def from_pairs(pairs: list[tuple[str, Value]]) -> dict[str, Value]:
+    """The object with these members."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
@@ -91,13 +118,18 @@ def _parts(value: Value) -> Iterator[str]:
             yield json.dumps(value)
 
 
-def _text(value: str) -> str:
-    """A lone surrogate has no UTF-8, so it stays an escape; all else is written as it is."""
+def is_text(value: str) -> bool:
+    """Whether a text has UTF-8: half of a surrogate pair has none."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        return json.dumps(value)
-    return json.dumps(value, ensure_ascii=False)
+        return False
+    return True
+
+
+def _text(value: str) -> str:
+    """A lone surrogate has no UTF-8, so it stays an escape; all else is written as it is."""
+    return json.dumps(value, ensure_ascii=not is_text(value))
 
 
 def fits(number: Number, low: int = INT_MIN, high: int = INT_MAX) -> bool:

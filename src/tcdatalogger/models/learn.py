@@ -24,6 +24,9 @@ MAP_KEY = "_key"
 WIDEST = 100
 """An unknown object with more members than this is data by itself, and stays JSON."""
 
+DEEPEST = 16
+"""An unknown value that lies deeper than this stays JSON: no table for each level without end."""
+
 _EXAMPLE = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
@@ -62,7 +65,7 @@ def _grow_list(shape: List, values: list[Value], path: Path, learned: Learned) -
         if isinstance(value, list):
             elements += value
         elif is_map(value, shape):
-            elements += [{MAP_KEY: key, **inner} for key, inner in value.items()]
+            elements += map_records(value)
     return replace(shape, element=_grow(shape.element, elements, (*path, "[]"), learned))
 
 
@@ -73,8 +76,15 @@ def is_map(value: Value, shape: Shape) -> bool:
         and isinstance(shape, List)
         and isinstance(shape.element, Object)
         and bool(value)
-        and all(isinstance(inner, dict) for inner in value.values())
+        and all(isinstance(inner, dict) for _, inner in exact.pairs(value))
     )
+
+
+def map_records(value: dict[str, Value]) -> list[Value]:
+    """The records of a map, each with its key; all of them where a key came twice."""
+    return [
+        exact.from_pairs([(MAP_KEY, key), *exact.pairs(inner)]) for key, inner in exact.pairs(value)
+    ]
 
 
 def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learned) -> Object:
@@ -90,6 +100,8 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
     if not path:
         by_name.pop(METADATA, None)
     for name, inners in by_name.items():
+        if not exact.is_text(name):
+            continue  # no column can have such a name: the record is set aside
         here = (*path, name)
         fields.append(Field(name, _infer(inners, here, learned), required=False, learned=True))
     return replace(shape, fields=tuple(fields))
@@ -116,6 +128,8 @@ def _infer_present(present: list[Value], path: Path, learned: Learned) -> Shape:
     kind = kinds.pop()
     if isinstance(kind, Kind):
         return Scalar(kind, nullable=True)
+    if len(path) > DEEPEST:
+        return Json(nullable=True)
     if kind == "list":
         return _infer_list(present, path, learned)
     if kind == "object":

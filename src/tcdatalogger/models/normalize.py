@@ -29,7 +29,10 @@ ARROW: Final[Mapping[Type, pa.DataType]] = {
 }
 
 Source = tuple[int, tuple[str, ...]]
-"""Where a column's values come from: the level of their element and the path inside it."""
+"""Where a column's values come from: the level of their element and the path inside it.
+
+What we make ourselves has the level's complement, so that no field of Torn's is taken for it.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def _repeats(
 ) -> Repeats | None:
     """What came twice, told by the root's key; None where it has none of its own."""
     root = family.tables[0]
-    key = [c for c in root.data_columns if c.name in root.key and c.path != (INDEX,)]
+    key = [c for c in root.data_columns if c.name in root.key and not c.ours]
     if not family.listed or not key or not batches:
         return None
     keys, numbers = [], []
@@ -139,25 +142,15 @@ def _tables(
     carried = _system(page, batch, pages)
     if family.listed:
         numbers = [pages[number].subject_id for number in batch.pages]
-        carried[0, (INDEX,)] = _places(page, numbers, listed_before)
+        carried[~0, (INDEX,)] = _places(page, numbers, listed_before)
     else:
-        carried[0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {table.lists: table for table in family.tables if not _is_beside(table, family)}
+        carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
+    levels = {table.lists: table for table in family.tables if not table.beside}
     found: dict[str, pa.Table] = {}
     _descend(element, (), carried, levels, found)
-    extra = family.table(_page_name(family))
-    if extra is not None and extra.learned:
+    if any(table.beside for table in family.tables):
         _descend_pages(batch, family, pages, found)
     return found
-
-
-def _page_name(family: TableFamily) -> str:
-    return f"{family.tables[0].name}_page"
-
-
-def _is_beside(table: TableSchema, family: TableFamily) -> bool:
-    """Whether a table holds what was learned beside the payload."""
-    return table.learned and f"{table.name}_".startswith(f"{_page_name(family)}_")
 
 
 def _descend_pages(
@@ -169,8 +162,8 @@ def _descend_pages(
     """The rows of what was learned beside the payload: one for each page."""
     everyone = pa.array(range(len(batch.pages)), pa.int64())
     carried = _system(everyone, batch, pages)
-    carried[0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {table.lists: table for table in family.tables if _is_beside(table, family)}
+    carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
+    levels = {table.lists: table for table in family.tables if table.beside}
     _descend(batch.body, (), carried, levels, found)
 
 
@@ -196,7 +189,7 @@ def _system(page: pa.Array, batch: Batch, pages: Sequence[Provenance]) -> dict[S
         pa.array([p.subject_id for p in of], pa.int64()),
         pa.array([p.run_id for p in of], pa.string()),
     )
-    return {(0, (name,)): column.take(page) for name, column in zip(SYSTEM, columns, strict=True)}
+    return {(~0, (name,)): column.take(page) for name, column in zip(SYSTEM, columns, strict=True)}
 
 
 def _places(
@@ -260,7 +253,7 @@ def _descend(
             continue
         parents = pc.list_parent_indices(inner)
         handed = _hand_down(way, element, carried, levels, parents)
-        handed[depth + 1, (INDEX,)] = _places_inside(inner, parents)
+        handed[~(depth + 1), (INDEX,)] = _places_inside(inner, parents)
         _descend(pc.list_flatten(inner), way, handed, levels, found)
 
 
@@ -277,10 +270,7 @@ def _empty_below(
 def _values(
     column: Column, element: pa.Array, carried: Mapping[Source, pa.Array], depth: int
 ) -> pa.Array:
-    source = (column.level, column.path)
-    if column.path in _SYSTEM_PATHS:
-        source = (0, column.path)
-    array = carried.get(source)
+    array = carried.get(_source(column))
     if array is None:
         if column.level != depth:
             raise LookupError(f"{column.name} was not handed down")
@@ -288,7 +278,11 @@ def _values(
     return _cast(array, column.type)
 
 
-_SYSTEM_PATHS: Final = frozenset((name,) for name in SYSTEM)
+def _source(column: Column) -> Source:
+    """Where a column's values come from; the system's columns are those of the root."""
+    if not column.ours:
+        return column.level, column.path
+    return (~column.level if column.path == (INDEX,) else ~0), column.path
 
 
 def _cast(array: pa.Array, kind: Type) -> pa.Array:
@@ -308,10 +302,10 @@ def _hand_down(
 ) -> dict[Source, pa.Array]:
     """The values that the tables at `way` and below take from here and above."""
     depth = len(way) - 1
-    wanted: dict[Source, None] = {(0, path): None for path in _SYSTEM_PATHS}
+    wanted: dict[Source, None] = {(~0, (name,)): None for name in SYSTEM}
     for other, table in levels.items():
         if other[: len(way)] == way:
-            wanted |= {(c.level, c.path): None for c in table.data_columns if c.level <= depth}
+            wanted |= {_source(c): None for c in table.data_columns if c.level <= depth}
     handed: dict[Source, pa.Array] = {}
     for source in wanted:
         level, path = source

@@ -76,7 +76,7 @@ def _choose(
         record = records[at].as_py()
         if record != records[final].as_py():
             reason = f"it came again and had changed: {_named(names, key)}"
-            changed.append(Misfit(numbers[at].as_py(), "", reason, _json(record)))
+            changed.append(Misfit(numbers[at].as_py(), "", reason, _json(record), again=False))
     mask = pa.array(keep)
     masks, start = [], 0
     for element in elements:

@@ -13,7 +13,7 @@ from typing import Final
 
 from tcdatalogger.models import exact
 from tcdatalogger.models.exact import INT_MAX, INT_MIN, Number, Value
-from tcdatalogger.models.learn import MAP_KEY, is_map
+from tcdatalogger.models.learn import is_map, map_records
 from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
 
@@ -33,12 +33,14 @@ class Misfit:
         path: the place of the value that does not fit, from the body down.
         reason: why it does not.
         record: the whole record as JSON, its values untouched; the text of a body that is no JSON.
+        again: whether it may fit one day, and is worth another try.
     """
 
     page: int
     path: str
     reason: str
     record: str
+    again: bool = True
 
 
 @dataclass(slots=True)
@@ -128,7 +130,7 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
         return None
     found = value[root[0]]
     if is_map(found, field_.shape):
-        return [{MAP_KEY: key, **inner} for key, inner in found.items()]
+        return map_records(found)
     return found if isinstance(found, list) else None
 
 
@@ -152,7 +154,7 @@ def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: F
             return _fit_object(value, shape, path, place, found)
         case List(element=element):
             if is_map(value, shape):
-                value = [{MAP_KEY: key, **inner} for key, inner in value.items()]
+                value = map_records(value)
             if not isinstance(value, list):
                 return _wrong(value, "a list", path, found)
             here = (*place, "[]")
@@ -175,10 +177,13 @@ def _fit_object(
     for name, inner in value.items():
         field_ = shape.field(name)
         where = f"{path}.{name}" if path else name
+        if not exact.is_text(name):
+            where = where.encode(errors="backslashreplace").decode()
+            found.problems.append((where, "half of a surrogate pair stands in the name"))
+            continue
         if field_ is None:
             found.problems.append((where, "the catalogue does not know this field"))
             continue
-        _sound(name, where, found)
         fitted[name] = _fit(inner, field_.shape, where, (*place, name), found)
     return fitted
 
@@ -227,9 +232,7 @@ def _in_range(value: Number, kind: Kind, path: str, found: Findings) -> Value:
 
 def _sound(text: str, path: str, found: Findings) -> str:
     """A text that can be stored: half of a surrogate pair cannot."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
+    if not exact.is_text(text):
         found.problems.append((path, "half of a surrogate pair stands in the text"))
     return text
 

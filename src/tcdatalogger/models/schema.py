@@ -49,6 +49,7 @@ class Column:
             list; empty for a list of scalars.
         deprecated, ends: as in the shape.
         learned: whether the catalogue does not know it.
+        ours: whether we make it: a place in a list, or a system column.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Column:
     deprecated: bool = False
     ends: str = ""
     learned: bool = False
+    ours: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,7 @@ class TableSchema:
         key: the columns that tell its rows of one subject apart.
         rows: whether there is a row for each element (`list`) or just one a page (`page`).
         learned: whether the catalogue does not know it.
+        beside: whether it holds what was learned beside the payload.
     """
 
     name: str
@@ -79,6 +82,7 @@ class TableSchema:
     columns: tuple[Column, ...]
     key: tuple[str, ...]
     learned: bool = False
+    beside: bool = False
 
     @property
     def data_columns(self) -> tuple[Column, ...]:
@@ -145,7 +149,8 @@ def family(
     tables = list(_tables(table, (level,), found_key))
     if root and learned:
         page = Object(learned)
-        tables += _tables(f"{table}_page", (_Level("page", page),), (INDEX,), learned=True)
+        extra = _tables(f"{table}_page", (_Level("page", page),), (INDEX,), learned=True)
+        tables += [replace(found, beside=True) for found in extra]
     return TableFamily(shape=body, root=root, listed=listed, tables=_unique(tables))
 
 
@@ -180,8 +185,15 @@ def _tables(
 ) -> Iterator[TableSchema]:
     """The table of the innermost level, then those of the lists inside it."""
     columns = _name_columns(levels, root_indexed=INDEX in key)
-    found = [c.name for c in columns if c.level == 0 and len(c.path) == 1 and c.path[0] in key]
-    places = [c.name for c in columns if c.path == (INDEX,) and c.level > 0]
+    found = [
+        column.name
+        for column in columns
+        if column.level == 0
+        and len(column.path) == 1
+        and column.path[0] in key
+        and column.ours == (column.path == (INDEX,))
+    ]
+    places = [c.name for c in columns if c.ours and c.level > 0]
     yield TableSchema(
         name,
         tuple(level.path for level in levels[1:]),
@@ -198,7 +210,7 @@ def _tables(
 
 def _system(level: int) -> Iterator[Column]:
     for name, kind in zip(SYSTEM, SYSTEM_TYPES, strict=True):
-        yield Column(name, kind, nullable=True, level=level, path=(name,))
+        yield Column(name, kind, nullable=True, level=level, path=(name,), ours=True)
 
 
 def _lists(shape: Shape) -> Iterator[tuple[tuple[str, ...], Shape, bool]]:
@@ -240,20 +252,21 @@ def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Co
     for at, (column, prefix) in sorted(enumerate(wanted), key=lambda item: item[1][0].learned):
         name = column.name
         while name in taken:
-            name = f"{prefix}_{name.lstrip('_')}"
+            # A level whose name has no letters would not make it longer.
+            name = f"{prefix}_{name.lstrip('_')}" if prefix.strip("_") else f"{name}_"
         taken.add(name)
         named[at] = replace(column, name=name)
 
     def place(item: tuple[int, Column]) -> tuple[bool, int, int, int]:
         at, column = item
         depth = len(column.path) if column.level < last else 0
-        return column.path == (INDEX,), column.level, depth, at
+        return column.ours, column.level, depth, at
 
     return tuple(column for _, column in sorted(named.items(), key=place))
 
 
 def _place(level: int) -> Column:
-    return Column(INDEX, Type.INT, nullable=False, level=level, path=(INDEX,))
+    return Column(INDEX, Type.INT, nullable=False, level=level, path=(INDEX,), ours=True)
 
 
 def _own(level: _Level, number: int) -> Iterator[Column]:
@@ -277,32 +290,31 @@ def _flat(
     level: int,
     path: tuple[str, ...],
     *,
-    learned: bool = False,
-    nullable: bool = False,
+    outer: Field | None = None,
 ) -> Iterator[Column]:
     """The columns of one field: one for a scalar, those inside for an object, none for a list.
 
-    What is inside of an object may be missing wherever the object may.
+    What is inside of an object may be missing wherever the object may, goes when it goes, and is
+    learned if it is: `outer` is the object's field with all that was said of it and around it.
     """
     here = (*path, field.name)
-    learned = learned or field.learned
-    nullable = nullable or field.shape.nullable or not field.required
+    if outer is not None:
+        field = replace(
+            field,
+            required=field.required and outer.required,
+            deprecated=field.deprecated or outer.deprecated,
+            ends=field.ends or outer.ends,
+            learned=field.learned or outer.learned,
+        )
+    around = replace(field, required=field.required and not field.shape.nullable)
     match field.shape:
         case Object(fields=fields):
             for inner in fields:
-                yield from _flat(
-                    inner,
-                    f"{name}_{snake(inner.name)}",
-                    level,
-                    here,
-                    learned=learned,
-                    nullable=nullable,
-                )
+                yield from _flat(inner, f"{name}_{snake(inner.name)}", level, here, outer=around)
         case List():
             return
         case _:
-            column = _column(name, field.shape, level, here, field)
-            yield replace(column, learned=learned, nullable=nullable)
+            yield _column(name, field.shape, level, here, field)
 
 
 def _column(
@@ -373,9 +385,9 @@ def snake(name: str) -> str:
 
 def singular(name: str) -> str:
     """What one element of a list of this name is called. A rule for Torn's words, not for all."""
-    head, _, last = name.rpartition("_")
+    head, bar, last = name.rpartition("_")
     word = _IRREGULAR.get(last) or _singular_word(last)
-    return f"{head}_{word}" if head else word
+    return f"{head}{bar}{word}"
 
 
 def _singular_word(word: str) -> str:
@@ -383,6 +395,6 @@ def _singular_word(word: str) -> str:
         return word[:-3] + "y"
     if word.endswith(("sses", "xes", "ches", "shes")):
         return word[:-2]
-    if word.endswith("s") and not word.endswith(("ss", "us", "is")):
+    if len(word) > 1 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
         return word[:-1]
     return word

@@ -16,6 +16,9 @@ from tcdatalogger.models.normalize import ARROW
 from tcdatalogger.models.schema import SYSTEM, SYSTEM_TYPES, Column, TableFamily, TableSchema, Type
 from tcdatalogger.models.shape import Object
 
+RESERVED = "_tcd_"
+"""How the names of a warehouse's own tables begin."""
+
 
 class ArrowStream(Protocol):
     """The Arrow PyCapsule interface for streams of record batches."""
@@ -38,7 +41,9 @@ def family_of(
     tables: dict[str, pa.Table] = {}
     schemas: list[TableSchema] = []
     for name, stream in streams.items():
-        table = pa.table(stream)
+        table = _table(name, stream)
+        if name.startswith(RESERVED) or name.lower() in {other.lower() for other in tables}:
+            raise DataRefused(f"{name!r} is taken.", remedy="Give the table another name.")
         schema = _schema(name, table, key if not schemas else ())
         schemas.append(schema)
         tables[name] = pa.table(
@@ -48,10 +53,32 @@ def family_of(
     return TableFamily(Object(()), (), listed=True, tables=tuple(schemas)), tables
 
 
+def _table(name: str, stream: ArrowStream) -> pa.Table:
+    try:
+        return pa.table(stream)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise DataRefused(
+            f"The table {name} cannot be read as Arrow: {error}.",
+            remedy="Return a frame or anything with __arrow_c_stream__, each column of one type.",
+        ) from None
+
+
 def _schema(name: str, table: pa.Table, key: Sequence[str]) -> TableSchema:
-    names = [n for n in table.column_names if n not in SYSTEM and not n.startswith("__index_level")]
-    if len(set(names)) != len(names):
-        raise DataRefused(f"The table {name} has a column twice.", remedy="Name each once.")
+    """The schema of a table. A column without a type has no value either, so it is left out:
+    the type that it is given later would not be the one that we guessed.
+    """
+    names = [
+        field.name
+        for field in table.schema
+        if field.name not in SYSTEM
+        and not field.name.startswith("__index_level")
+        and not pa.types.is_null(field.type)
+    ]
+    if len({n.lower() for n in names}) != len(names):
+        raise DataRefused(
+            f"The table {name} has a column twice.",
+            remedy="Name each once; capital letters alone tell no two columns apart.",
+        )
     missing = [column for column in key if column not in names]
     if missing:
         raise DataRefused(f"The table {name} lacks the key column {missing[0]}.")
@@ -76,11 +103,11 @@ def _type(table: str, column: str, kind: pa.DataType) -> Type:
     if pa.types.is_floating(kind):
         return Type.FLOAT
     texts = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    if any(test(kind) for test in texts) or pa.types.is_null(kind):
+    if any(test(kind) for test in texts):
         return Type.TEXT
     if pa.types.is_timestamp(kind) and kind.tz is not None:
         return Type.TIME
-    remedy = "Give integers, decimals, texts, truth values or times with a time zone."
+    remedy = "Give integers, floats, texts, truth values or times with a time zone."
     if pa.types.is_timestamp(kind):
         remedy = "Say its time zone: localize it to UTC."
     raise DataRefused(f"The column {table}.{column} has the type {kind}.", remedy=remedy)

@@ -199,7 +199,7 @@ def check(endpoint: Endpoint, params: Mapping[str, str]) -> None:
             if parameter.required:
                 raise Refusal(code)
             continue
-        # Some take several values though Torn's document does not say so: news, and attacks' filters.
+        # News and others take several values though the document does not say so.
         wanted = given.split(",")
         known = {str(value).lower() for value in parameter.values}
         if known and not {value.lower() for value in wanted} <= known:

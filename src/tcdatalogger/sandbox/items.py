@@ -64,22 +64,24 @@ class Market:
         self._seed = seed
         self._parts = {good.id: _parts(seed, good) for good in GOODS}
         self._worth = {good.id: _worth(seed, good) for good in GOODS}
-        self._rows: Memo[tuple[int, bool], list[bytes]] = Memo(4)
+        self._rows: Memo[int, list[bytes]] = Memo(4)
 
     def rows(self, category: str, t: int, *, newest_first: bool = False) -> list[bytes]:
-        """`TornItem` of a category. Torn sends no details where it is asked for All."""
-        whole = category != "All"
-        rows = self._all(t, whole=whole)
-        if whole:
+        """`TornItem` of a category.
+
+        Torn's document says that there are no details where All is asked for; its answers have
+        them, and so do these.
+        """
+        rows = self._all(t)
+        if category != "All":
             pairs = zip(GOODS, rows, strict=True)
             rows = [row for good, row in pairs if category in {good.type, good.category}]
         return rows[::-1] if newest_first else rows
 
     def some(self, wanted: Iterable[int], t: int, *, newest_first: bool = False) -> list[bytes]:
-        """`TornItem` of these ids, with details; ids that no item has are left out."""
+        """`TornItem` of these ids; ids that no item has are left out."""
         ids = set(wanted)
-        pairs = zip(GOODS, self._all(t, whole=True), strict=True)
-        rows = [row for good, row in pairs if good.id in ids]
+        rows = [row for good, row in zip(GOODS, self._all(t), strict=True) if good.id in ids]
         return rows[::-1] if newest_first else rows
 
     def price(self, item: int, t: int) -> int:
@@ -96,23 +98,16 @@ class Market:
         ebb = 0.01 * wander(at, DAY, self._seed, "ebb", item)
         return max(1, int(base * (1 + 0.00004 * (at - GENESIS) / DAY + ebb)))
 
-    def _all(self, t: int, *, whole: bool) -> list[bytes]:
-        key = (t // _STEP, whole)
-        rows = self._rows.get(key)
+    def _all(self, t: int) -> list[bytes]:
+        rows = self._rows.get(t // _STEP)
         if rows is None:
-            rows = self._rows[key] = [self._row(good, t, whole=whole) for good in GOODS]
+            rows = self._rows[t // _STEP] = [self._row(good, t) for good in GOODS]
         return rows
 
-    def _row(self, good: Good, t: int, *, whole: bool) -> bytes:
+    def _row(self, good: Good, t: int) -> bytes:
         head, tail = self._parts[good.id]
         price, there = self.price(good.id, t), self.circulation(good.id, t)
-        details = tail if whole else b"null"
-        return b'%s"market_price":%d},"circulation":%d,"details":%s}' % (
-            head,
-            price,
-            there,
-            details,
-        )
+        return b'%s"market_price":%d},"circulation":%d,"details":%s}' % (head, price, there, tail)
 
 
 def _worth(seed: int, good: Good) -> float:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tcdatalogger.sandbox import people
-from tcdatalogger.sandbox.crimes import LONGEST, CrimeBook
+from tcdatalogger.sandbox.crimebook import CrimeBook
+from tcdatalogger.sandbox.crimes import LONGEST
 from tcdatalogger.sandbox.dice import Dice, wander
 from tcdatalogger.sandbox.people import DAY, Faction, Person
 

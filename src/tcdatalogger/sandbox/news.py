@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from tcdatalogger.sandbox import fights, people
-from tcdatalogger.sandbox.crimes import CrimeBook
+from tcdatalogger.sandbox.crimebook import CrimeBook
 from tcdatalogger.sandbox.dice import Dice, mix
 from tcdatalogger.sandbox.goods import GOODS
 from tcdatalogger.sandbox.people import DAY, Faction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tcdatalogger.sandbox import people
-from tcdatalogger.sandbox.crimes import CrimeBook
+from tcdatalogger.sandbox.crimebook import CrimeBook
 from tcdatalogger.sandbox.dice import Dice
 from tcdatalogger.sandbox.people import DAY, Faction, Person
 from tcdatalogger.sandbox.world import World

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tcdatalogger.sandbox import fights, news, people
-from tcdatalogger.sandbox.crimes import CrimeBook
+from tcdatalogger.sandbox.crimebook import CrimeBook
 from tcdatalogger.sandbox.items import Market
 from tcdatalogger.sandbox.memo import Memo
 from tcdatalogger.sandbox.people import DAY, FACTIONS

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -36,6 +36,8 @@ class Load:
         archive: the file that holds the raw answers, "" where there is none.
         cursor: where an incremental endpoint goes on, None for others.
         drift, misfits: for the books.
+        again: whether what the same run stored before is taken out first: so when it is replayed.
+        settles: records of the quarantine that are stored with it.
     """
 
     id: str
@@ -50,6 +52,8 @@ class Load:
     cursor: str | None = None
     drift: tuple[Drift, ...] = ()
     misfits: tuple[Misfit, ...] = ()
+    again: bool = False
+    settles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,10 @@ class Warehouse(Protocol):
             DataRefused: the tables cannot take it; nothing was changed.
             WarehouseUnavailable: it cannot be reached now; nothing was changed.
         """
+        ...
+
+    def commit_all(self, loads: Iterable[Load]) -> list[Receipt]:
+        """As `commit`, for several loads in one step: all of them or none."""
         ...
 
     def query(self, sql: str) -> pa.Table:

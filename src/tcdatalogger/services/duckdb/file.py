@@ -14,6 +14,10 @@ from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
 
+_MAGIC: Final = b"DUCK"
+_MAGIC_AT: Final = 8
+"""Where a DuckDB file says what it is: four bytes after the checksum of its first block."""
+
 _HOLDER = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
 
 
@@ -37,6 +41,7 @@ def connect(
             f"There is no warehouse {path} yet.", remedy="`tcdatalogger run --all` makes it."
         )
     _make_folder(path)
+    _look_at(path)
     end, pause = clock.now() + patience, FIRST_PAUSE
     while True:
         try:
@@ -62,6 +67,32 @@ def _make_folder(path: Path) -> None:
         ) from None
 
 
+def _look_at(path: Path) -> None:
+    """Refuse what is no DuckDB file before DuckDB sees it.
+
+    It would open some other kinds (SQLite) by an extension that it fetches from the network.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MAGIC_AT + len(_MAGIC))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise ConfigError(
+            f"The warehouse {path} cannot be opened: {error.strerror}.",
+            remedy="Check that this user may write to it and its folder.",
+        ) from None
+    if head[_MAGIC_AT:] != _MAGIC:
+        raise _no_warehouse(path)
+
+
+def _no_warehouse(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path} is not a DuckDB file that this version can read.",
+        remedy="Name another file in `warehouse.url`, or move this one away.",
+    )
+
+
 def _failure(path: Path, error: duckdb.Error) -> Failure:
     text = str(error)
     holder = _HOLDER.search(text)
@@ -73,10 +104,7 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             holder=holder["pid"],
         )
     if "not a valid DuckDB" in text or isinstance(error, duckdb.SerializationException):
-        return ConfigError(
-            f"{path} is not a DuckDB file that this version can read.",
-            remedy="Name another file in `warehouse.url`, or move this one away.",
-        )
+        return _no_warehouse(path)
     return ConfigError(
         f"The warehouse {path} cannot be opened: {_first_line(text)}.",
         remedy="Check that this user may write to it and its folder.",

@@ -14,7 +14,7 @@ import msgspec
 
 from tcdatalogger.clock import utc
 from tcdatalogger.models import notation
-from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.evolution import Change, Step, adopt
 from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.warehouse import Load
@@ -24,7 +24,7 @@ create table if not exists _tcd_loads (
     load_id varchar primary key, run_id varchar not null, endpoint varchar not null,
     mode varchar not null, rows json not null, cursor varchar, schema_version bigint not null,
     archive_file varchar, quarantined bigint not null, drift bigint not null,
-    catalog_version varchar not null, committed_at timestamptz not null
+    catalog_version varchar not null, committed_at timestamptz not null, superseded_by varchar
 );
 create table if not exists _tcd_schemas (
     endpoint varchar not null, table_name varchar not null, version bigint not null,
@@ -40,7 +40,7 @@ create table if not exists _tcd_drift (
 create table if not exists _tcd_quarantine (
     quarantine_id varchar primary key, endpoint varchar not null, run_id varchar not null,
     page bigint not null, path varchar not null, reason varchar not null, record varchar not null,
-    archive_file varchar, quarantined_at timestamptz not null
+    again boolean not null, archive_file varchar, quarantined_at timestamptz not null
 );
 """
 
@@ -65,21 +65,75 @@ def load_rows(connection: duckdb.DuckDBPyConnection, load_id: str) -> tuple[Any,
 
 
 def known_shape(connection: duckdb.DuckDBPyConnection, endpoint: str) -> Object | None:
-    """The shape of the newest schema of an endpoint."""
+    """The newest shape of an endpoint, with what others learned that write the same tables."""
+    rows = connection.execute(
+        """select shape from _tcd_schemas where endpoint = ?1 or table_name in (
+               select unnest(json_keys(rows)) from _tcd_loads where endpoint = ?1)
+           qualify row_number() over (
+               partition by endpoint order by created_at desc, version desc) = 1
+           order by endpoint <> ?1""",
+        [endpoint],
+    ).fetchall()
+    known: Object | None = None
+    for (text,) in rows:
+        shape = notation.read(json.loads(text), {}, {})
+        if isinstance(shape, Object):
+            known = shape if known is None else adopt(known, shape)
+    return known
+
+
+def tables_of_last_load(connection: duckdb.DuckDBPyConnection, endpoint: str) -> list[str]:
+    """The tables that an endpoint's newest load wrote; none before its first."""
     row = connection.execute(
-        """select shape from _tcd_schemas where endpoint = ?
-           order by created_at desc, version desc limit 1""",
+        """select json_keys(rows) from _tcd_loads where endpoint = ?
+           order by committed_at desc, rowid desc limit 1""",
         [endpoint],
     ).fetchone()
-    shape = notation.read(json.loads(row[0]), {}, {}) if row else None
-    return shape if isinstance(shape, Object) else None
+    return [] if row is None else [str(name) for name in row[0]]
+
+
+def forget_run(connection: duckdb.DuckDBPyConnection, load: Load) -> list[str]:
+    """Take the loads and the quarantine of a run off the books, for a load that replaces them.
+
+    Returns the tables that hold rows of it.
+    """
+    key = [load.endpoint, load.run_id]
+    rows = connection.execute(
+        """select distinct unnest(json_keys(rows)) from _tcd_loads
+           where endpoint = ? and run_id = ? and superseded_by is null""",
+        key,
+    ).fetchall()
+    connection.execute(
+        """update _tcd_loads set superseded_by = ?
+           where endpoint = ? and run_id = ? and superseded_by is null""",
+        [load.id, *key],
+    )
+    connection.execute("delete from _tcd_quarantine where endpoint = ? and run_id = ?", key)
+    return [str(name) for (name,) in rows]
+
+
+def settle(connection: duckdb.DuckDBPyConnection, quarantine_ids: Sequence[str]) -> None:
+    """Take records out of the quarantine that are stored now."""
+    connection.execute(
+        "delete from _tcd_quarantine where list_contains(?, quarantine_id)", [list(quarantine_ids)]
+    )
+
+
+def newest_run(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | None:
+    """The run whose rows an endpoint stored last, None before its first load."""
+    row = connection.execute(
+        """select run_id from _tcd_loads where endpoint = ? and superseded_by is null
+           order by committed_at desc, rowid desc limit 1""",
+        [endpoint],
+    ).fetchone()
+    return None if row is None else str(row[0])
 
 
 def write_load(
     connection: duckdb.DuckDBPyConnection, load: Load, rows: dict[str, int], version: int
 ) -> None:
     connection.execute(
-        "insert into _tcd_loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert into _tcd_loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
         [
             load.id, load.run_id, load.endpoint, load.mode, json.dumps(rows), load.cursor, version,
             load.archive or None, len(load.misfits), len(load.drift), load.catalog_version,
@@ -100,7 +154,7 @@ def write_load(
         "_tcd_quarantine",
         (
             (f"{load.id}-{number}", load.endpoint, load.run_id, m.page, m.path, m.reason, m.record,
-             load.archive or None, utc(load.committed_at))
+             m.again, load.archive or None, utc(load.committed_at))
             for number, m in enumerate(load.misfits)
         ),
     )  # fmt: skip
@@ -145,7 +199,8 @@ def _cause(version: int, table: TableSchema, steps: Sequence[Step]) -> str:
     if version == 1 and not table.learned:
         return "first load"
     learned = {column.name for column in table.columns if column.learned}
-    if table.learned or {step.column for step in steps} & learned:
+    whole = any(step.change is Change.TABLE for step in steps)
+    if (table.learned and whole) or {step.column for step in steps} & learned:
         return "drift"
     return "catalogue change"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -26,6 +26,7 @@ FORMER: Final = "_tcd_former_"
 """Prefix of the tables that hold what a `replace` replaced, for one rollback."""
 
 _BESIDE: Final = "_tcd_new_"
+_BATCH: Final = "_tcd_batch"
 
 _TYPES: Final = {
     Type.INT: "BIGINT",
@@ -35,6 +36,18 @@ _TYPES: Final = {
     Type.TIME: "TIMESTAMP WITH TIME ZONE",
     Type.JSON: "JSON",
 }
+_OF_THE_ROWS: Final = (
+    duckdb.ConversionException,
+    duckdb.ConstraintException,
+    duckdb.InvalidInputException,
+    duckdb.OutOfRangeException,
+)
+_OF_THE_TABLES: Final = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.DependencyException,
+    duckdb.ParserException,
+)
 _OURS: Final = {name: kind for kind, name in _TYPES.items()}
 
 
@@ -102,24 +115,54 @@ class DuckDBWarehouse:
             DataRefused: a column cannot become what the load needs.
             WarehouseUnavailable: the file is held by another program, or the disk is full.
         """
+        return self.commit_all([load])[0]
+
+    def commit_all(self, loads: Iterable[Load]) -> list[Receipt]:
+        """As `commit`, for several loads in one transaction.
+
+        Raises:
+            DataRefused, WarehouseUnavailable: as `commit`; then none of them was stored.
+        """
         connection = self._connection
         try:
             connection.execute("begin")
             ledger.prepare(connection)
-            before = ledger.load_rows(connection, load.id)
-            if before is not None:
-                connection.execute("rollback")
-                rows, version = before
-                return Receipt(load.id, rows, repeated=True, schema_version=version)
-            receipt = self._store(connection, load)
+            receipts = [self._store_once(connection, load) for load in loads]
             connection.execute("commit")
         except duckdb.Error as error:
             self._give_up()
             raise _failure(self.path, error) from None
-        except Failure:
+        except BaseException:
             self._give_up()
             raise
-        return receipt
+        return receipts
+
+    def _store_once(self, connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
+        before = ledger.load_rows(connection, load.id)
+        if before is not None:
+            rows, version = before
+            return Receipt(load.id, rows, repeated=True, schema_version=version)
+        if load.again:
+            self._take_out(connection, load)
+        if load.settles:
+            ledger.settle(connection, load.settles)
+        return self._store(connection, load)
+
+    def _take_out(self, connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+        """Remove what the run of a load stored before.
+
+        Raises:
+            DataRefused: the tables hold only a later run.
+        """
+        newest = ledger.newest_run(connection, load.endpoint)
+        if load.mode == "replace" and newest is not None and newest > load.run_id:
+            raise DataRefused(
+                f"The tables of {load.endpoint} hold the later run {newest}.",
+                remedy="Its storage mode is replace, so an older run has no place in them.",
+            )
+        for name in ledger.forget_run(connection, load):
+            if _exists(connection, name):
+                connection.execute(f"delete from {quoted(name)} where _run_id = ?", [load.run_id])
 
     def query(self, sql: str) -> pa.Table:
         """The rows of a query.
@@ -138,6 +181,7 @@ class DuckDBWarehouse:
         try:
             if self._open is not None:
                 self._open.execute("rollback")
+                self._open.unregister(_BATCH)
         except duckdb.Error:
             self.close()
 
@@ -157,6 +201,8 @@ class DuckDBWarehouse:
             rows[table.name] = _insert(connection, target, load.tables[table.name])
             if load.mode == "replace":
                 _swap(connection, table.name, target)
+        if load.mode == "replace":
+            self._empty_others(connection, load)
         ledger.write_load(connection, load, rows, version)
         return Receipt(load.id, rows, steps=steps, schema_version=version)
 
@@ -182,6 +228,16 @@ class DuckDBWarehouse:
         _alter(connection, beside, steps)
         return beside
 
+    def _empty_others(self, connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+        """A child that left the family holds nothing of the latest run: it is swapped too."""
+        names = {table.name for table in load.family.tables}
+        for name in ledger.tables_of_last_load(connection, load.endpoint):
+            if name in names or not _exists(connection, name):
+                continue
+            beside = f"{_BESIDE}{name}"
+            connection.execute(f"create table {quoted(beside)} as from {quoted(name)} limit 0")
+            _swap(connection, name, beside)
+
     def _stored(self, family: TableFamily) -> dict[str, dict[str, Type | None]]:
         names = [table.name for table in family.tables]
         rows = self._connection.execute(
@@ -194,6 +250,13 @@ class DuckDBWarehouse:
         for table, column, kind in rows:
             stored.setdefault(table, {})[column] = _OURS.get(kind)
         return stored
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    found = connection.execute(
+        "select 1 from duckdb_tables() where table_name = ? and not temporary", [name]
+    )
+    return found.fetchone() is not None
 
 
 def _create(name: str, table: TableSchema) -> str:
@@ -215,11 +278,11 @@ def _alter(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Ste
 def _insert(connection: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) -> int:
     if not rows.num_rows:
         return 0
-    connection.register("_tcd_batch", rows)
-    try:
-        connection.execute(f"insert into {quoted(target)} by name from _tcd_batch")
-    finally:
-        connection.unregister("_tcd_batch")
+    # Not undone in a `finally`: in a transaction that failed it raises an error that hides the
+    # first, and the rollback undoes it.
+    connection.register(_BATCH, rows)
+    connection.execute(f"insert into {quoted(target)} by name from {_BATCH}")
+    connection.unregister(_BATCH)
     return int(rows.num_rows)
 
 
@@ -233,8 +296,13 @@ def _swap(connection: duckdb.DuckDBPyConnection, name: str, beside: str) -> None
 
 def _failure(path: Path, error: duckdb.Error) -> Failure:
     text = str(error).partition("\n")[0].rstrip(".")
-    if isinstance(error, duckdb.ConversionException | duckdb.ConstraintException):
+    if isinstance(error, _OF_THE_ROWS):
         return DataRefused(f"The warehouse {path} refuses the rows: {text}.")
+    if isinstance(error, _OF_THE_TABLES):
+        return DataRefused(
+            f"The warehouse {path} refuses the tables: {text}.",
+            remedy="Nothing was changed. Look for an index or a view of your own on them.",
+        )
     return WarehouseUnavailable(
         f"The warehouse {path} failed: {text}.",
         remedy="Nothing was changed; the answers are in the archive. Look at the disk's space.",

@@ -20,6 +20,7 @@ import pyarrow as pa
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, NotFound, UsageError
 from tcdatalogger.models.checks import missing, repeated_keys
+from tcdatalogger.models.csv import decode_csv
 from tcdatalogger.models.decode import decode
 from tcdatalogger.models.drift import Drift, drift
 from tcdatalogger.models.evolution import adopt
@@ -123,6 +124,7 @@ class Transformed:
         drift: what the catalogue did not know.
         misfits: the records that were set aside.
         absent: pages that had nothing where the records should be, not even an empty list.
+        unread: pages that are no JSON object at all; each is among the misfits too.
         repeated: records that came on two pages and count once.
         warnings: what was odd, whole sentences.
     """
@@ -132,6 +134,7 @@ class Transformed:
     drift: tuple[Drift, ...] = ()
     misfits: tuple[Misfit, ...] = ()
     absent: int = 0
+    unread: int = 0
     repeated: int = 0
     warnings: tuple[str, ...] = ()
 
@@ -152,6 +155,7 @@ class Tools:
         host: of the API, for links to further pages.
         subject: whom rows are about when the path does not say it: given the section of the path,
             the id of the key owner's player, faction or company, or None for city-wide data.
+        ids: values of the path's placeholder that a query found; empty where the task has them.
         warehouse: where the rows go.
         clock: what is read.
         known: the shape of earlier loads, with what they learned.
@@ -161,6 +165,7 @@ class Tools:
     get: Callable[[Request], Answer] | None = None
     host: str = paging.TORN_HOST
     subject: Callable[[str], int | None] = lambda _section: None
+    ids: tuple[str, ...] = ()
     warehouse: Warehouse | None = None
     clock: Clock = field(default_factory=SystemClock)
     known: Object | None = None
@@ -182,6 +187,11 @@ class EndpointProcessor:
 
     # --- fetch -----------------------------------------------------------------------------
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Values of the path's placeholder: those that a query found, or the task's."""
+        return self.tools.ids or self.task.ids
+
     def requests(self) -> Iterator[tuple[Request, int | None]]:
         """The first request for each subject, and whom its rows are about."""
         task = self.task
@@ -190,15 +200,17 @@ class EndpointProcessor:
         params = (*task.params, *(pair for pair in own if pair[0] not in given))
         placeholders = task.endpoint.path_parameters
         if not placeholders:
-            yield Request(task.endpoint.path, params), self.tools.subject(task.endpoint.section)
+            endpoint = task.endpoint
+            subject = None if endpoint.city_wide else self.tools.subject(endpoint.section)
+            yield Request(endpoint.path, params), subject
             return
         name = placeholders[0].name
-        if not task.ids:
+        if not self.ids:
             raise UsageError(
                 f"{task.endpoint.path} needs a value for {{{name}}}.",
                 remedy=f"Set `ids` of the endpoint {task.name}, or write it into its path.",
             )
-        for value in task.ids:
+        for value in self.ids:
             path = task.endpoint.path.replace(f"{{{name}}}", value)
             yield Request(path, params), int(value) if value.isdecimal() else None
 
@@ -226,10 +238,15 @@ class EndpointProcessor:
             try:
                 found.extend(Page(a.body, subject, a.server_time, a) for a in walk)
             except NotFound as error:
-                if len(self.task.ids) < 2:  # noqa: PLR2004 - one id that fails is a failure
+                if len(self.ids) < 2:  # noqa: PLR2004 - one id that fails is a failure
                     raise
                 warnings.append(f"{request.path}: {error.message}")
             warnings += walk.warnings
+        if not found:
+            raise DataRefused(
+                f"Nothing was fetched for {self.task.name}: Torn knows none of its ids.",
+                remedy="The tables stay as they are.",
+            )
         return Fetched(tuple(found), tuple(warnings))
 
     # --- transform -------------------------------------------------------------------------
@@ -252,7 +269,8 @@ class EndpointProcessor:
     def transform_data(self, fetched: Fetched) -> Result:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
         bodies = [page.body for page in fetched.pages]
-        decoded = decode(bodies, self.family(), may_grow=self.task.contract != "quarantine")
+        read = decode_csv if self.task.endpoint.content == "csv" else decode
+        decoded = read(bodies, self.family(), may_grow=self.task.contract != "quarantine")
         grown = self.family(decoded.shape)
         pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in fetched.pages]
         made = normalize(decoded.batches, grown, pages, once=True)
@@ -262,6 +280,7 @@ class EndpointProcessor:
             drift(grown, decoded.examples),
             (*decoded.misfits, *made.changed),
             absent(decoded.batches, grown),
+            sum(not misfit.path for misfit in decoded.misfits),
             made.repeated,
         )
 
@@ -277,19 +296,14 @@ class EndpointProcessor:
         Raises:
             DataRefused: a contract forbids it, a key repeats, or the answer has no records.
         """
-        made = result if isinstance(result, Transformed) else self._adopted(result, fetched)
+        made = self.as_tables(result, fetched)
         if made.drift and self.task.contract == "freeze":
             news = ", ".join(f"{d.table}.{d.column} ({d.type})" for d in made.drift)
             raise DataRefused(
                 f"{self.task.name} is frozen and Torn sent what the catalogue lacks: {news}.",
                 remedy="Set its contract to evolve to keep it, or to quarantine.",
             )
-        if made.absent and not any(made.rows.values()) and not made.misfits:
-            raise DataRefused(
-                f"Torn's answer to {self.task.endpoint.path} has no "
-                f"{'/'.join(made.family.root)}, which is not the same as an empty list.",
-                remedy="Nothing was stored; the answer is in the archive.",
-            )
+        self._refuse_nothing(made)
         repeated = repeated_keys(made.family, made.tables)
         if repeated:
             table, count = next(iter(repeated.items()))
@@ -301,10 +315,39 @@ class EndpointProcessor:
             )
         return replace(made, warnings=(*made.warnings, *missing(made.family, made.tables)))
 
-    def _adopted(
-        self, result: ArrowStream | Mapping[str, ArrowStream], fetched: Fetched | None
-    ) -> Transformed:
-        """Frames of a user's own processor, as tables with system columns."""
+    def _refuse_nothing(self, made: Transformed) -> None:
+        """Refuse answers that hold no records for another reason than that there are none.
+
+        Raises:
+            DataRefused: an answer is no JSON object, has no payload, or every record of a
+                `replace` was set aside, so that good rows would give way to none.
+        """
+        path = self.task.endpoint.path
+        remedy = "Nothing was stored; the answer is in the archive."
+        if made.unread:
+            reason = next(misfit.reason for misfit in made.misfits if not misfit.path)
+            raise DataRefused(f"Torn's answer to {path} cannot be read: {reason}.", remedy=remedy)
+        replaces = self.task.mode == "replace"
+        empty = not any(made.rows.values())
+        if made.absent and (replaces or (empty and not made.misfits)):
+            raise DataRefused(
+                f"Torn's answer to {path} has no "
+                f"{'/'.join(made.family.root)}, which is not the same as an empty list.",
+                remedy=remedy,
+            )
+        if replaces and empty and made.misfits:
+            raise DataRefused(
+                f"Every record of {path} was set aside: {made.misfits[0].reason}.", remedy=remedy
+            )
+
+    def as_tables(self, result: Result, fetched: Fetched | None = None) -> Transformed:
+        """What `transform_data` returned, with system columns where it is frames of a user's own.
+
+        Raises:
+            DataRefused: a frame has a column that no warehouse of ours can hold.
+        """
+        if isinstance(result, Transformed):
+            return result
         streams = result if isinstance(result, Mapping) else {self.task.root_table: result}
         made, tables = family_of(streams, self.task.key)
         pages: Sequence[Page] = fetched.pages if fetched else ()

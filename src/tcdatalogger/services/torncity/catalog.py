@@ -25,6 +25,22 @@ ACCESS = ("public", "minimal", "limited", "full")
 """The levels of a key, each of which includes those before it."""
 
 
+_SUCCESSORS = {
+    "/faction/currency": "/faction/balance",
+    "/faction/donations": "/faction/balance",
+} | {
+    f"/faction/{kind}news": "/faction/news"
+    for kind in ("armory", "attack", "crime", "funds", "main", "membership", "territory")
+}
+"""Selections of version 1 that version 2 refuses with error 22, and where their data is now."""
+
+CITY_WIDE = frozenset(
+    """search snapshot lookup timestamp rackets territoryownership dirtybombs warfare warfarechains
+    warfareraids warfareranked warfareterritory""".split()
+)
+"""Selections whose rows are not about the key's owner, though they stand in a section of theirs."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """One parameter of an endpoint.
@@ -59,6 +75,7 @@ class Endpoint:
         access: the lowest level of key that may read it.
         faction_access: whether the key's owner needs API access in the faction.
         stable: Torn's own word on whether it will change.
+        deprecated, ends: whether it is announced to go, and the day as an ISO date if one is named.
         content: `json` or `csv`.
         route: one of the nine paths that take any selection of their section. Their body is that
             of the selections asked for, so they have no tables of their own.
@@ -74,6 +91,7 @@ class Endpoint:
     faction_access: bool
     stable: bool
     deprecated: bool
+    ends: str
     content: str
     route: bool
     paging: str
@@ -91,6 +109,11 @@ class Endpoint:
     def name(self) -> str:
         """Section and selection: the name of its root table by default."""
         return self.section if self.route else f"{self.section}_{self.selection}"
+
+    @property
+    def city_wide(self) -> bool:
+        """Whether its rows are about nobody in particular, when no id is in the path."""
+        return self.selection in CITY_WIDE
 
     @property
     def path_parameters(self) -> tuple[Parameter, ...]:
@@ -143,6 +166,11 @@ class Catalog:
                 _takes(endpoint, name, value) for name, value in values.items()
             ):
                 return endpoint, values
+        if wanted in _SUCCESSORS:
+            raise ConfigError(
+                f"Version 2 of Torn's API has no {wanted}; version 1 had it.",
+                remedy=f"Use {_SUCCESSORS[wanted]}.",
+            )
         near = difflib.get_close_matches(wanted, self._by_path, n=3, cutoff=0.6)
         raise ConfigError(
             f"The catalogue ({self.version}) has no path {wanted}.",
@@ -193,6 +221,7 @@ class _EndpointFacts(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=T
     faction_access: bool = False
     stable: bool = True
     deprecated: bool = False
+    ends: str = ""
     content: str = "json"
     route: bool = False
     paging: str = "none"
@@ -266,6 +295,7 @@ def _endpoint(facts: _EndpointFacts, shared: Mapping[str, Parameter], book: Shap
         faction_access=facts.faction_access,
         stable=facts.stable,
         deprecated=facts.deprecated,
+        ends=facts.ends,
         content=facts.content,
         route=facts.route,
         paging=facts.paging,

@@ -188,6 +188,7 @@ def _endpoint(path: str, get: Node, components: Node, reader: _Reader) -> dict[s
         "faction_access": _FACTION_ACCESS in description,
         "stable": get["x-stability"] == "Stable",
         "deprecated": bool(get.get("deprecated")),
+        "ends": _end(description) if get.get("deprecated") else "",
         "content": "csv" if csv else "json",
         "route": route,
         "paging": next((kind for kind, needs in _PAGING if needs <= names), "none"),
@@ -324,7 +325,7 @@ def _labels(parameters: list[str]) -> dict[str, str]:
 def _without_defaults(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     defaults = {
         "access": "public", "faction_access": False, "stable": True, "deprecated": False,
-        "content": "json", "route": False, "paging": "none", "limit": None,
+        "ends": "", "content": "json", "route": False, "paging": "none", "limit": None,
     }  # fmt: skip
     return {k: v for k, v in endpoint.items() if k not in defaults or defaults[k] != v}
 

@@ -1,0 +1,169 @@
+"""`tcdatalogger catalog diff` and `use`: another version of Torn's document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.settings import Settings
+    from tcdatalogger.services.torncity.catalog import Catalog
+    from tcdatalogger.services.torncity.release import EndpointChange
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    "diff",
+    epilog="\b\nExample:\n"
+    "  tcdatalogger catalog diff old-openapi.json new-openapi.json\n"
+    "  tcdatalogger --config tcdatalogger.toml catalog diff old.json new.json --json",
+)
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@json_option
+@click.pass_obj
+def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Show what changes from one version of Torn's document to another.
+
+    OLD and NEW are compiled catalogues or Torn's own documents. Where there is a configuration,
+    also which of its endpoints are touched.
+    """
+    from tcdatalogger.services.torncity import release  # noqa: PLC0415 - not for the help
+
+    before, after = release.read(old), release.read(new)
+    changes = list(release.changes(before, after))
+    endings = list(release.endings(after))
+    settings = _settings(options)
+    touched = _touched(settings, before, changes) if settings else []
+    if as_json:
+        print_json(
+            {
+                "old": before.version,
+                "new": after.version,
+                "changes": [asdict(change) for change in changes],
+                "endings": [asdict(ending) for ending in endings],
+                "touched": None if settings is None else touched,
+            }
+        )
+        return
+    _print(before, after, changes)
+    if endings:
+        click.echo(f"\nAnnounced to go in {after.version}:")
+        print_table(
+            ("path", "table", "column", "on"),
+            [(e.path, e.table, e.column, e.on or "no day named") for e in endings],
+        )
+    if settings is not None:
+        click.echo(
+            "\nTouched in your configuration: "
+            + (", ".join(f"{t['endpoint']} ({t['change']})" for t in touched) or "nothing")
+        )
+
+
+def _print(before: Catalog, after: Catalog, changes: list[EndpointChange]) -> None:
+    kinds = Counter(change.change for change in changes)
+    inner = Counter(str(d.kind) for change in changes for d in change.differences)
+    counts = [f"{number(n)} {word}" for word, n in kinds.items()]
+    click.echo(f"{before.version} -> {after.version}: {', '.join(counts) or 'no change'} endpoints")
+    click.echo(", ".join(f"{number(n)} x {word}" for word, n in inner.items()))
+    rows: list[tuple[str, ...]] = []
+    for change in changes:
+        if change.change != "changed":
+            rows.append((change.path, f"endpoint {change.change}", "", "", ""))
+        rows += [(change.path, name, "", was, now) for name, was, now in change.facts]
+        rows += [
+            (change.path, d.kind, f"{d.table}.{d.column}".rstrip("."), d.before, d.after)
+            for d in change.differences
+        ]
+    print_table(("path", "what", "where", "before", "after"), rows)
+
+
+def _settings(options: Options) -> Settings | None:
+    """The configuration, None where there is none to be found; a broken one is an error."""
+    import os  # noqa: PLC0415
+
+    from tcdatalogger.core import config  # noqa: PLC0415
+
+    if not config.locate(options.config, os.environ).exists() and options.config is None:
+        return None
+    return options.load()
+
+
+def _touched(
+    settings: Settings, before: Catalog, changes: list[EndpointChange]
+) -> list[dict[str, Any]]:
+    by_path = {change.path: change for change in changes}
+    found = []
+    for endpoint in settings.endpoints:
+        try:
+            template = before.find(endpoint.path)[0].path
+        except ConfigError:
+            template = endpoint.path  # an endpoint that only the later version has
+        change = by_path.get(template)
+        if change is not None:
+            found.append(
+                {
+                    "endpoint": endpoint.name,
+                    "path": template,
+                    "change": change.change,
+                    "differences": len(change.differences),
+                }
+            )
+    return found
+
+
+@click.command(
+    "use",
+    epilog="\b\nExample:\n"
+    "  tcdatalogger catalog use openapi.json && tcdatalogger check\n"
+    "  tcdatalogger catalog use --shipped",
+)
+@click.argument("file", required=False, type=_FILE)
+@click.option("--shipped", is_flag=True, help="Go back to the catalogue of the package.")
+@json_option
+@click.pass_obj
+def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Switch to another catalogue: a compiled one, or Torn's own document.
+
+    It is kept in the file of the setting `torn.catalog`. Nothing of the warehouse is touched:
+    `tcdatalogger check` shows how its tables will change.
+    """
+    from tcdatalogger.errors import UsageError  # noqa: PLC0415
+    from tcdatalogger.services.torncity import catalog, release  # noqa: PLC0415
+    from tcdatalogger.services.torncity.openapi import compile_catalog  # noqa: PLC0415
+
+    if (file is None) != shipped:
+        raise UsageError("Name a file, or say --shipped.")
+    target = options.load().torn.catalog
+    if file is None:
+        target.unlink(missing_ok=True)
+        version = catalog.load().version
+    else:
+        version = release.read(file).version
+        raw = file.read_bytes()
+        if not raw.lstrip().startswith(b'{\n"version"'):
+            raw = compile_catalog(raw, str(file))
+        _write(target, raw)
+    if as_json:
+        print_json({"version": version, "file": None if shipped else str(target)})
+        return
+    click.echo(f"In use: the catalogue of version {version}. `tcdatalogger check` shows the plan.")
+
+
+def _write(target: Path, raw: bytes) -> None:
+    part = target.with_suffix(".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(raw)
+        part.replace(target)
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be written: {error.strerror}.") from None

@@ -1,0 +1,87 @@
+"""`tcdatalogger replay` and `rebuild`: rows once more from the archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import json_option, number, print_json, print_table
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.replay import Replayed
+
+
+@click.command(epilog="\b\nExample:\n  tcdatalogger replay 20261123T081500Z-5f3a9c1e --dry-run")
+@click.argument("run_id", metavar="RUN")
+@click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
+@json_option
+@click.pass_obj
+def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Make the rows of one run again from its archived answers, in place of those it stored.
+
+    Torn is not asked. Of a run that failed after its fetch, it stores what was not stored then.
+    """
+    settings = options.load()
+    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb
+    from tcdatalogger.core.replay import replay  # noqa: PLC0415
+
+    with Application(settings) as application:
+        found = replay(application, run_id, dry=dry)
+    _tell([found], as_json=as_json, dry=dry)
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger rebuild faction_crimes --dry-run\n"
+    "  tcdatalogger rebuild faction_crimes --without 20261123T081500Z-5f3a9c1e",
+)
+@click.argument("name")
+@click.option(
+    "--without", multiple=True, metavar="RUN", help="Leave the rows of this run out from now on."
+)
+@click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
+@json_option
+@click.pass_obj
+def rebuild_command(
+    options: Options,
+    name: str,
+    without: tuple[str, ...],
+    dry: bool,  # noqa: FBT001 - click's way
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Make all rows of an endpoint again from the archive, in one step: all of them or none."""
+    settings = options.load()
+    from tcdatalogger.core.main import Application  # noqa: PLC0415
+    from tcdatalogger.core.replay import rebuild  # noqa: PLC0415
+
+    with Application(settings) as application:
+        found = rebuild(application, name, without=without, dry=dry)
+    _tell(found, as_json=as_json, dry=dry)
+
+
+def _tell(found: list[Replayed], *, as_json: bool, dry: bool) -> None:
+    facts = [_facts(one) for one in found]
+    if as_json:
+        print_json(facts)
+        return
+    print_table(
+        ("run", "rows", "set aside", "result"),
+        [
+            (one["run_id"], sum(one["rows"].values()), one["quarantined"], one["result"])
+            for one in facts
+        ],
+    )
+    rows = sum(sum(one["rows"].values()) for one in facts)
+    what = "would be made; nothing was stored" if dry else "made"
+    click.echo(f"{number(rows)} rows {what}.")
+
+
+def _facts(one: Replayed) -> dict[str, Any]:
+    return {
+        "run_id": one.run_id,
+        "rows": one.made.rows if one.made else {},
+        "quarantined": len(one.made.misfits) if one.made else 0,
+        "result": one.why or ("stored" if one.receipt else "not stored"),
+    }

@@ -1,0 +1,159 @@
+"""`tcdatalogger schema`: the versions of the tables, and why each came to be."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import json_option, moment, print_json, print_table
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_VERSIONS = """
+select endpoint, table_name, version, columns, key, diff, cause, run_id, catalog_version, created_at
+from _tcd_schemas order by created_at, table_name, version
+"""
+
+
+@click.group(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger schema history faction_members\n"
+    "  tcdatalogger schema diff faction_members 1 2",
+)
+def command() -> None:
+    """Show the versions of tables: what changed, when, by which run and why."""
+
+
+@command.command(
+    "history", epilog="\b\nExample:\n  tcdatalogger schema history faction_crimes --json"
+)
+@click.argument("name")
+@json_option
+@click.pass_obj
+def history(options: Options, name: str, as_json: bool) -> None:  # noqa: FBT001 - click's way
+    """List the versions of a table, or of all tables of an endpoint."""
+    found = _versions(options, name)
+    if as_json:
+        print_json([{k: v for k, v in one.items() if k != "columns"} for one in found])
+        return
+    print_table(
+        ("table", "version", "when", "cause", "catalogue", "run", "changes"),
+        [
+            (
+                one["table_name"],
+                one["version"],
+                moment(one["created_at"]),
+                one["cause"],
+                one["catalog_version"],
+                one["run_id"],
+                _short(one["diff"]),
+            )
+            for one in found
+        ],
+    )
+
+
+@command.command("show", epilog="\b\nExample:\n  tcdatalogger schema show faction_crimes")
+@click.argument("name")
+@click.option("--version", type=click.IntRange(min=1), help="The newest where none is named.")
+@json_option
+@click.pass_obj
+def show(options: Options, name: str, version: int | None, as_json: bool) -> None:  # noqa: FBT001
+    """Show the columns of a table in one version."""
+    one = _one(_versions(options, name), name, version)
+    if as_json:
+        print_json(one)
+        return
+    click.echo(
+        f"{one['table_name']} version {one['version']}   key: {', '.join(one['key'])}   "
+        f"{one['cause']}"
+    )
+    print_table(
+        ("column", "type", "null", "notes"),
+        [
+            (column["name"], column["type"], "yes" if column["nullable"] else "no", _notes(column))
+            for column in one["columns"]
+        ],
+    )
+
+
+@command.command("diff", epilog="\b\nExample:\n  tcdatalogger schema diff faction_crimes 1 2")
+@click.argument("name")
+@click.argument("old", type=click.IntRange(min=1))
+@click.argument("new", type=click.IntRange(min=1))
+@json_option
+@click.pass_obj
+def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None:  # noqa: FBT001
+    """Show what changed between two versions of a table."""
+    found = _versions(options, name)
+    before, after = _one(found, name, old), _one(found, name, new)
+    ours = {column["name"]: column for column in before["columns"]}
+    theirs = {column["name"]: column for column in after["columns"]}
+    changes = [("+", n, "", c["type"]) for n, c in theirs.items() if n not in ours]
+    changes += [("-", n, c["type"], "") for n, c in ours.items() if n not in theirs]
+    changes += [
+        ("~", n, ours[n]["type"], c["type"])
+        for n, c in theirs.items()
+        if n in ours and ours[n]["type"] != c["type"]
+    ]
+    if as_json:
+        names = ("change", "column", "before", "after")
+        print_json([dict(zip(names, change, strict=True)) for change in changes])
+        return
+    print_table(("", "column", "before", "after"), changes)
+
+
+def _versions(options: Options, name: str) -> list[dict[str, Any]]:
+    """The versions of a table or of the tables of an endpoint, the oldest first."""
+    settings = options.load()
+    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb
+
+    application = Application(settings)
+    with application, application.warehouse(read_only=True) as warehouse:
+        rows = warehouse.query(_VERSIONS).to_pylist()
+    found = [row for row in rows if name in {row["table_name"], row["endpoint"]}]
+    if not found:
+        known = sorted({row["table_name"] for row in rows} | {row["endpoint"] for row in rows})
+        near = difflib.get_close_matches(name, known, n=1)
+        raise UsageError(
+            f"No table or endpoint {name!r} was ever stored.",
+            remedy=f"Did you mean {near[0]!r}?" if near else "`tcdatalogger status` lists them.",
+        )
+    for row in found:
+        row |= {key: json.loads(row[key]) for key in ("columns", "key", "diff")}
+    return found
+
+
+def _one(found: Sequence[dict[str, Any]], name: str, version: int | None) -> dict[str, Any]:
+    of_table = [one for one in found if one["table_name"] == name]
+    if not of_table:
+        tables = sorted({one["table_name"] for one in found})
+        raise UsageError(
+            f"{name!r} is an endpoint; name one of its tables.", remedy=", ".join(tables)
+        )
+    if version is None:
+        return of_table[-1]
+    for one in of_table:
+        if one["version"] == version:
+            return one
+    raise UsageError(
+        f"{name} has no version {version}.", remedy=f"It has 1 to {of_table[-1]['version']}."
+    )
+
+
+def _notes(column: dict[str, Any]) -> str:
+    notes = ["learned from data"] if column.get("learned") else []
+    if column.get("deprecated"):
+        notes.append(f"goes {column.get('ends') or ''}".strip())
+    return ", ".join(notes)
+
+
+def _short(steps: list[str], most: int = 3) -> str:
+    shown = "; ".join(steps[:most])
+    return shown if len(steps) <= most else f"{shown}; … ({len(steps)})"

@@ -1,0 +1,79 @@
+"""Two families of one endpoint side by side: what the later has that the earlier has not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tcdatalogger.models.schema import Column, TableFamily, TableSchema
+
+
+class Kind(StrEnum):
+    """The kinds of difference."""
+
+    TABLE_ADDED = "table added"
+    TABLE_REMOVED = "table removed"
+    COLUMN_ADDED = "column added"
+    COLUMN_REMOVED = "column removed"
+    TYPE_CHANGED = "type changed"
+    NULL_CHANGED = "null changed"
+    KEY_CHANGED = "key changed"
+    DEPRECATED = "deprecated"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One difference of a table.
+
+    Attributes:
+        column: its name, "" for the table.
+        before, after: in words; "" where there is nothing to say.
+    """
+
+    kind: Kind
+    table: str
+    column: str = ""
+    before: str = ""
+    after: str = ""
+
+
+def compare(before: TableFamily, after: TableFamily) -> Iterator[Difference]:
+    """The differences between two families, table by table in the order of `after`."""
+    for table in after.tables:
+        old = before.table(table.name)
+        if old is None:
+            yield Difference(Kind.TABLE_ADDED, table.name, after=f"{len(table.columns)} columns")
+        else:
+            yield from _compare_tables(old, table)
+    for table in before.tables:
+        if after.table(table.name) is None:
+            yield Difference(Kind.TABLE_REMOVED, table.name, before=f"{len(table.columns)} columns")
+
+
+def _compare_tables(before: TableSchema, after: TableSchema) -> Iterator[Difference]:
+    name = after.name
+    if before.key != after.key:
+        yield Difference(Kind.KEY_CHANGED, name, "", ", ".join(before.key), ", ".join(after.key))
+    for column in after.columns:
+        old = before.column(column.name)
+        if old is None:
+            yield Difference(Kind.COLUMN_ADDED, name, column.name, after=column.type)
+        else:
+            yield from _compare_columns(name, old, column)
+    for column in before.columns:
+        if after.column(column.name) is None:
+            yield Difference(Kind.COLUMN_REMOVED, name, column.name, before=column.type)
+
+
+def _compare_columns(table: str, before: Column, after: Column) -> Iterator[Difference]:
+    name = after.name
+    if before.type != after.type:
+        yield Difference(Kind.TYPE_CHANGED, table, name, before.type, after.type)
+    if before.nullable != after.nullable:
+        words = {True: "may be null", False: "never null"}
+        yield Difference(
+            Kind.NULL_CHANGED, table, name, words[before.nullable], words[after.nullable]
+        )
+    if after.deprecated and (not before.deprecated or before.ends != after.ends):
+        yield Difference(Kind.DEPRECATED, table, name, after=after.ends)

@@ -1,0 +1,208 @@
+"""What tests of every room share: a Torn City that stands still, and a place to log it from."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tcdatalogger.cli import main
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.core import config
+from tcdatalogger.core import main as core_main
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.pipeline import Outcome
+from tcdatalogger.sandbox.city import Rules
+from tcdatalogger.sandbox.server import START, Sandbox
+
+FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
+PROGRAM = [sys.executable, "-W", "error", "-m", "tcdatalogger"]
+VARIABLE = "TORN_API_KEY"
+
+FIVE = """
+[[endpoints]]
+name = "faction_crimes"
+path = "/faction/crimes"
+frequency = "PT15M"
+tags = ["often"]
+
+[[endpoints]]
+name = "faction_members"
+path = "/faction/members"
+frequency = "PT1H"
+tags = ["often"]
+
+[[endpoints]]
+name = "faction_balance"
+path = "/faction/balance"
+
+[[endpoints]]
+name = "faction_basic"
+path = "/faction/basic"
+
+[[endpoints]]
+name = "torn_items"
+path = "/torn/items"
+storage_mode = "replace"
+"""
+"""The endpoints of the demo."""
+
+
+@pytest.fixture(scope="session")
+def _standing() -> Iterator[Sandbox]:
+    with Sandbox(seed=7, rules=FREE) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def city(_standing: Sandbox) -> Iterator[Sandbox]:
+    """A city that stands still at START, with all its keys well and nothing going wrong."""
+    before = {key.name: key for key in _standing.city.keyring}
+    yield _standing
+    _standing.clear_faults()
+    for key in before.values():
+        _standing.city.keyring.add(key)
+
+
+@pytest.fixture
+def living_city() -> Iterator[Sandbox]:
+    """A city of a test's own, whose world `advance` moves."""
+    with Sandbox(seed=7, rules=FREE) as sandbox:
+        yield sandbox
+
+
+@dataclass
+class Done:
+    """What a command left."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass
+class Workplace:
+    """A folder with a configuration, and ways to run commands in it.
+
+    Attributes:
+        key: the text of the key that the environment holds, None for none.
+    """
+
+    folder: Path
+    city: Sandbox
+    capture: pytest.CaptureFixture[str]
+    patch: pytest.MonkeyPatch
+    key: str | None = None
+    clock: ManualClock = field(default_factory=lambda: ManualClock(START))
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "tcdatalogger.toml"
+
+    @property
+    def warehouse(self) -> Path:
+        return self.folder / "torn.duckdb"
+
+    def write(self, endpoints: str = FIVE, *, extra: str = "", url: str | None = None) -> Path:
+        """Write the configuration."""
+        self.file.write_text(
+            f'[warehouse]\nurl = "duckdb:///torn.duckdb"\n\n[archive]\npath = "archive"\n\n'
+            f'[torn]\nurl = "{url or self.city.url}"\n\n[keys]\ndefault = "env:{VARIABLE}"\n\n'
+            f"{extra}\n{endpoints}",
+            encoding="utf-8",
+        )
+        return self.file
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {} if self.key is None else {VARIABLE: self.key}
+
+    def run(self, *words: str) -> Done:
+        """Run a command in this process; its clock is moved by hand, so nothing is waited for."""
+        self.patch.setattr(core_main, "SystemClock", lambda: self.clock)
+        self.patch.delenv(VARIABLE, raising=False)
+        for name, value in self.environ.items():
+            self.patch.setenv(name, value)
+        self.patch.chdir(self.folder)
+        self.capture.readouterr()
+        code = main(list(words))
+        found = self.capture.readouterr()
+        return Done(code, found.out, found.err)
+
+    def process(self, *words: str, **options: Any) -> Done:
+        """Run a command in a process of its own."""
+        done = subprocess.run(
+            [*PROGRAM, *words], capture_output=True, text=True, check=False, timeout=60,
+            cwd=self.folder, env=self.outside(), **options,
+        )  # fmt: skip
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def outside(self) -> dict[str, str]:
+        """The environment of a process of its own."""
+        return {**{k: v for k, v in os.environ.items() if k != VARIABLE}, **self.environ}
+
+    @contextmanager
+    def application(self, *overrides: str, **options: Any) -> Iterator[Application]:
+        settings = config.load(self.file, {}, overrides)
+        options.setdefault("clock", self.clock)
+        with Application(settings, environ=self.environ, **options) as application:
+            yield application
+
+    def log(self, name: str, *overrides: str, **options: Any) -> Outcome:
+        """Run one endpoint."""
+        with self.application(*overrides) as application:
+            (endpoint,) = application.chosen([name])
+            return application.run(endpoint, **options)
+
+    def sql(self, query: str) -> list[dict[str, Any]]:
+        """The rows of a query of the warehouse."""
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            return connection.sql(query).to_arrow_table().to_pylist()
+
+    def value(self, query: str) -> Any:
+        """The one value of a query of the warehouse."""
+        (row,) = self.sql(query)
+        (value,) = row.values()
+        return value
+
+    def holding(self, text: str) -> list[Path]:
+        """The files in the folder that hold a text anywhere, also inside compressed ones."""
+        needle = text.encode()
+        return [f for f in self.folder.rglob("*") if f.is_file() and needle in unpacked(f)]
+
+
+def unpacked(file: Path) -> bytes:
+    """The bytes of a file; of a Parquet file also all its values."""
+    raw = file.read_bytes()
+    if file.suffix != ".parquet":
+        return raw
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    return raw + repr(pq.read_table(file).to_pylist()).encode()
+
+
+@pytest.fixture
+def workplace(
+    tmp_path: Path,
+    city: Sandbox,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Workplace:
+    """A folder with a configuration of the five endpoints and a key of the level Limited."""
+    place = Workplace(tmp_path, city, capsys, monkeypatch, city.keys["limited"])
+    place.write()
+    return place

@@ -1,0 +1,134 @@
+"""The archive: byte for byte, never the key, a whole file or none."""
+
+from __future__ import annotations
+
+import errno
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.services.torncity.client import Answer, Request
+
+HTML = b"<html><h1>502</h1>\xff\xfe</html>"
+
+
+def answer(body, status=200, at=1_767_225_600.25):
+    request = Request("/faction/crimes", (("cat", "all"), ("limit", "100")))
+    return Answer(request, status, body, at, at - 7, 0.125, (("date", "x"),))
+
+
+def test_answers_come_back_byte_for_byte_with_their_request_and_times(tmp_path):
+    archive = Archive(tmp_path)
+    first, second = answer(b' {"crimes": [ ]}\n'), answer(HTML, 502)
+
+    file = archive.write("r1", "faction_crimes", [Kept(first, 40832), Kept(second, None, "down")])
+
+    (e1, p1), (e2, p2) = archive.read(file)
+    assert (e1, e2) == ("", "down")
+    assert (p1.answer, p2.answer) == (first, second)
+    assert (p1.body, p2.body) == (first.body, HTML)
+    assert (p1.subject_id, p2.subject_id) == (40832, None)
+    assert p1.server_time == first.server_time
+
+
+def test_a_file_lies_under_its_endpoint_and_day_and_is_named_by_its_run(tmp_path):
+    assert Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}"))]) == (
+        "faction_crimes/2025-12-31/r1.parquet"
+    )
+
+
+def test_a_file_is_compressed_and_anybody_can_read_it(tmp_path):
+    file = Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}" * 9999))])
+
+    metadata = pq.read_metadata(tmp_path / file)
+    assert metadata.row_group(0).column(12).compression == "ZSTD"
+    (row,) = pq.read_table(tmp_path / file).to_pylist()
+    assert (row["run_id"], row["endpoint"], row["page"]) == ("r1", "faction_crimes", 0)
+    assert row["path"] == "/faction/crimes"
+    assert json.loads(row["params"]) == [["cat", "all"], ["limit", "100"]]
+
+
+def test_nothing_has_the_name_of_an_archive_before_it_is_whole_and_on_the_disk(
+    tmp_path, monkeypatch
+):
+    seen = []
+
+    def fsync(_handle):
+        seen.append(sorted(f.suffix for f in tmp_path.rglob("*") if f.is_file()))
+
+    monkeypatch.setattr("os.fsync", fsync)
+    Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}"))])
+
+    assert seen == [[".part"], [".parquet"]]  # the file, then the folder with its new name
+
+
+def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch):
+    def fail(_handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+
+    with pytest.raises(WarehouseUnavailable, match="full"):
+        Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}"))])
+
+    assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+
+    with pytest.raises(ConfigError, match="taken") as refused:
+        Archive(tmp_path / "taken").write("r1", "faction_crimes", [Kept(answer(b"{}"))])
+
+    assert "archive.path" in refused.value.remedy
+
+
+@pytest.mark.parametrize("make", [lambda _file: None, lambda file: file.write_bytes(b"PAR1 no")])
+def test_a_file_that_is_gone_or_damaged_is_refused_by_name(tmp_path, make):
+    make(tmp_path / "x.parquet")
+
+    with pytest.raises(DataRefused, match=r"x\.parquet"):
+        list(Archive(tmp_path).read("x.parquet"))
+
+
+def test_a_run_keeps_what_torn_sent_and_not_what_we_made_of_it(workplace):
+    outcome = workplace.log("faction_members")
+
+    archive = Archive(workplace.folder / "archive")
+    ((error, page),) = archive.read(outcome.record.archive_file)
+    assert error == ""
+    assert page.body == outcome.fetched.pages[0].body
+    assert page.subject_id == 40832
+    assert page.answer.request.path == "/faction/members"
+
+
+def test_the_answers_of_a_failed_run_are_kept_too(workplace, city):
+    city.fault("http", status=503, path="/faction/members")
+    page = workplace.log("faction_members")
+    city.clear_faults()
+    city.fault("error", code=21, path="/faction/members")
+    error = workplace.log("faction_members")
+
+    archive = Archive(workplace.folder / "archive")
+    for outcome, status, part in ((page, 503, b"503"), (error, 200, b'{"error":{"code":21')):
+        assert outcome.record.status == "failed"
+        kept = list(archive.read(outcome.record.archive_file))
+        why, last = kept[-1]
+        assert last.answer.status == status
+        assert part in last.body
+        assert why == outcome.record.error
+
+
+def test_the_pages_before_a_failure_are_kept(workplace, city):
+    city.fault("error", code=21, path="/faction/crimes", after=1)
+
+    outcome = workplace.log("faction_crimes")
+
+    kept = list(Archive(workplace.folder / "archive").read(outcome.record.archive_file))
+    assert [error == "" for error, _ in kept] == [True, False]
+    assert not workplace.warehouse.exists()
+
+

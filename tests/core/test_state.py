@@ -1,0 +1,214 @@
+"""The state: runs, keys, and slots that all processes share."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+
+from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.errors import Busy, ConfigError
+from tcdatalogger.services.torncity.keys import KeyInfo
+
+INFO = KeyInfo(158, 40832, None, 3, "Limited Access", True, False, {"user": ("basic", "log")})
+
+TAKER = """
+import sys, time
+from pathlib import Path
+from tcdatalogger.core.state import State
+
+file, limit, window, calls = sys.argv[1], *map(float, sys.argv[2:])
+with State(Path(file)) as state:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(int(calls)):
+        print(state.reserve("player:158", limit=int(limit), window=window, now=time.time()))
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "state.sqlite"
+
+
+@pytest.fixture
+def state(file):
+    with State(file) as opened:
+        yield opened
+
+
+def run(number, **facts):
+    facts = {"endpoint": "faction_crimes", "started_at": 1000.0 + number, **facts}
+    return RunRecord(f"run-{number}", **facts)
+
+
+# Runs
+
+
+def test_a_run_comes_back_as_it_was_written(state):
+    record = run(
+        1,
+        status="done",
+        seconds={"fetch": 0.5},
+        rows={"faction_crimes": 3},
+        warnings=("odd",),
+        steps=("+ table faction_crimes",),
+        server_time=1.5,
+    )
+
+    state.write_run(run(1))
+    state.write_run(record)
+
+    assert state.runs() == [record]
+
+
+def test_the_newest_runs_come_first_and_can_be_asked_for_by_endpoint_or_id(state):
+    for number in range(5):
+        state.write_run(run(number, endpoint="ab"[number % 2]))
+
+    assert [r.run_id for r in state.runs(most=2)] == ["run-4", "run-3"]
+    assert [r.run_id for r in state.runs(endpoint="b")] == ["run-3", "run-1"]
+    assert [r.run_id for r in state.runs(run_id="run-2")] == ["run-2"]
+    assert state.runs(run_id="run-9") == []
+
+
+def test_runs_outlive_the_process(file):
+    with State(file) as first:
+        first.write_run(run(1, status="done"))
+    with State(file) as second:
+        assert [r.status for r in second.runs()] == ["done"]
+
+
+def test_a_run_of_another_version_is_read_as_far_as_it_is_known(state, file):
+    state.write_run(run(1))
+    with sqlite3.connect(file) as db:
+        db.execute("update runs set facts = json_set(facts, '$.mood', 'sunny')")
+    db.close()
+
+    assert state.runs() == [run(1)]
+
+
+def test_a_run_whose_process_is_gone_is_lost_and_the_others_are_not(state):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    here = socket.gethostname()
+    state.write_run(run(1, pid=gone.pid, host=here))
+    state.write_run(run(2, pid=os.getpid(), host=here))
+    state.write_run(run(3, pid=gone.pid, host="another machine"))
+    state.write_run(run(4, pid=gone.pid, host=here, status="done"))
+
+    assert [r.run_id for r in state.mark_lost()] == ["run-1"]
+
+    assert [r.status for r in state.runs()] == ["done", "running", "running", "lost"]
+    assert state.mark_lost() == []
+
+
+# Keys
+
+
+def test_what_torn_said_of_a_key_is_remembered_with_its_time(state):
+    assert state.key("key:abc") is None
+
+    state.write_key("key:abc", INFO, 1000.0)
+
+    assert state.key("key:abc") == (INFO, 1000.0)
+
+
+def test_calls_before_we_knew_whose_a_key_is_count_for_its_owner(state):
+    state.reserve("key:abc", limit=100, window=60, now=1000.0)
+    state.reserve("player:158", limit=100, window=60, now=1000.0)
+
+    state.count_under("key:abc", "player:158")
+
+    assert state.calls_since(999.0) == {"player:158": 2}
+
+
+# Slots
+
+
+def test_calls_within_the_limit_go_at_once_and_the_next_one_a_window_later(state):
+    given = [state.reserve("p", limit=3, window=60, now=1000.0 + n) for n in range(5)]
+
+    assert given == [1000.0, 1001.0, 1002.0, 1060.0, 1061.0]
+
+
+def test_owners_do_not_share_their_limits(state):
+    assert state.reserve("a", limit=1, window=60, now=1000.0) == 1000.0
+    assert state.reserve("b", limit=1, window=60, now=1000.0) == 1000.0
+
+
+def test_old_slots_are_forgotten(state, file):
+    for n in range(50):
+        state.reserve("p", limit=3, window=1, now=1000.0 + 10 * n)
+
+    with sqlite3.connect(file) as db:
+        assert db.execute("select count(*) from slots").fetchone()[0] <= 2
+    db.close()
+
+
+def test_four_processes_together_never_go_over_the_limit(file):
+    limit, window, calls = 10, 0.4, 12
+    command = [sys.executable, "-c", TAKER, str(file), str(limit), str(window), str(calls)]
+    takers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(4)
+    ]
+    for taker in takers:
+        assert taker.stdout.readline() == "ready\n"
+    for taker in takers:
+        taker.stdin.write("\n")
+        taker.stdin.flush()
+    slots = sorted(float(line) for taker in takers for line in taker.communicate()[0].split())
+
+    assert len(slots) == 4 * calls
+    for first, last in zip(slots, slots[limit:], strict=False):
+        assert last - first >= window - 1e-6
+    assert slots[-1] - slots[0] < window * (4 * calls / limit + 2)
+
+
+# What goes wrong
+
+
+def test_a_state_that_cannot_be_made_is_refused_with_a_remedy(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+
+    with pytest.raises(ConfigError, match="taken") as refused:
+        State(tmp_path / "taken" / "state.sqlite")
+
+    assert "state.url" in refused.value.remedy
+
+
+def test_a_file_of_another_kind_is_refused_and_left_alone(file):
+    file.write_text("no database " * 100)
+
+    with pytest.raises(ConfigError, match="not a database"):
+        State(file)
+
+    assert file.read_text().startswith("no database")
+
+
+def test_a_state_that_another_process_writes_for_too_long_is_busy(state, file):
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("begin immediate")
+    state._db.execute("pragma busy_timeout = 10")
+
+    with pytest.raises(Busy, match="another process"):
+        state.write_run(run(1))
+
+    other.execute("rollback")
+    other.close()
+    state.write_run(run(1))
+    assert len(state.runs()) == 1
+
+
+def test_a_state_that_was_never_closed_can_be_opened_again(file):
+    first = State(file)
+    first.write_run(run(1))
+    with State(file) as second:
+        second.write_run(run(2))
+        assert len(first.runs()) == 2
+    first.close()

@@ -320,6 +320,33 @@ def test_an_answer_without_its_payload_is_refused_since_it_is_not_an_empty_list(
         processor.validate(processor.transform_data(Fetched.of(text)))
 
 
+@pytest.mark.parametrize("text", [b"<html>down</html>", b'{"members":[{"id":1},', b"[]", b"null"])
+def test_an_answer_that_is_no_json_object_fails_the_run(text):
+    processor = EndpointProcessor(task("/faction/members"))
+    made = processor.transform_data(Fetched.of(body(MEMBER), text))
+
+    with pytest.raises(DataRefused, match="/faction/members cannot be read"):
+        processor.validate(made)
+
+
+def test_a_replace_is_refused_where_a_page_has_no_payload_or_every_record_was_set_aside():
+    processor = EndpointProcessor(task("/faction/members", mode="replace"))
+    odd = body({**MEMBER, "level": "seven"})
+
+    for bodies in ([body(MEMBER), b"{}"], [odd]):
+        with pytest.raises(DataRefused):
+            processor.validate(processor.transform_data(Fetched.of(*bodies)))
+    good = processor.validate(processor.transform_data(Fetched.of(odd, body(MEMBER))))
+    assert good.rows == {"faction_members": 1}
+
+
+def test_a_payload_that_may_be_null_is_an_answer_in_every_mode():
+    for mode in ("append", "replace"):
+        processor = EndpointProcessor(task("/user/organizedcrime", mode=mode))
+        made = processor.transform_data(Fetched.of(b'{"organizedCrime":null}'))
+        assert processor.validate(made).rows["user_organizedcrime"] == 1
+
+
 def test_an_empty_list_is_no_failure():
     processor = EndpointProcessor(task("/faction/members"))
 

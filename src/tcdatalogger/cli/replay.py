@@ -39,7 +39,7 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:  #
 )
 @click.argument("name")
 @click.option(
-    "--without", multiple=True, metavar="RUN", help="Leave the rows of this run out from now on."
+    "--without", multiple=True, metavar="RUN", help="Leave the rows of this run out."
 )
 @click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
 @json_option

@@ -6,11 +6,11 @@ Fields that were learned from data (drift) are named last, so that they never re
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tcdatalogger.models.naming import singular, snake
 from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
 
 METADATA = "_metadata"
@@ -370,31 +370,3 @@ def _unique(tables: Iterable[TableSchema]) -> tuple[TableSchema, ...]:
         taken.add(name)
         found[at] = replace(table, name=name)
     return tuple(found[at] for at in sorted(found))
-
-
-_PLAIN = re.compile(r"[^a-z0-9_]+")
-_IRREGULAR = {"news": "news", "bonuses": "bonus", "viruses": "virus", "statuses": "status"}
-
-
-def snake(name: str) -> str:
-    """Lower snake case of a field's name; what is no letter or digit becomes `_`."""
-    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-    plain = _PLAIN.sub("_", words)
-    return f"_{plain}" if not plain or plain[0].isdigit() else plain
-
-
-def singular(name: str) -> str:
-    """What one element of a list of this name is called. A rule for Torn's words, not for all."""
-    head, bar, last = name.rpartition("_")
-    word = _IRREGULAR.get(last) or _singular_word(last)
-    return f"{head}{bar}{word}"
-
-
-def _singular_word(word: str) -> str:
-    if word.endswith("ies"):
-        return word[:-3] + "y"
-    if word.endswith(("sses", "xes", "ches", "shes")):
-        return word[:-2]
-    if len(word) > 1 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word

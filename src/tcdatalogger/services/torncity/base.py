@@ -329,7 +329,9 @@ class EndpointProcessor:
             raise DataRefused(f"Torn's answer to {path} cannot be read: {reason}.", remedy=remedy)
         replaces = self.task.mode == "replace"
         empty = not any(made.rows.values())
-        if made.absent and (replaces or (empty and not made.misfits)):
+        payload = made.family.shape.field(made.family.root[0]) if made.family.root else None
+        promised = payload is not None and not payload.shape.nullable
+        if made.absent and promised and (replaces or (empty and not made.misfits)):
             raise DataRefused(
                 f"Torn's answer to {path} has no "
                 f"{'/'.join(made.family.root)}, which is not the same as an empty list.",

@@ -6,7 +6,6 @@ It is compiled from Torn's own document (`openapi.py`) and shipped as one JSON f
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -19,6 +18,7 @@ import msgspec
 
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models import notation
+from tcdatalogger.models.naming import snake
 from tcdatalogger.models.shape import Shape
 
 ACCESS = ("public", "minimal", "limited", "full")
@@ -275,10 +275,6 @@ def selection_name(path: str) -> tuple[str, str]:
     """Section and selection of a path, in snake case: the first and the last plain word."""
     words = [word for word in path.strip("/").split("/") if not word.startswith("{")]
     return snake(words[0]), snake(words[-1])
-
-
-def snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _parameter(facts: _ParameterFacts) -> Parameter:

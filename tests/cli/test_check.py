@@ -1,0 +1,50 @@
+"""`tcdatalogger check`: whether everything that a run needs is there."""
+
+from __future__ import annotations
+
+
+def test_where_everything_is_there_it_says_how_to_go_on(workplace):
+    done = workplace.run("check")
+
+    assert done.code == 0
+    assert done.out.splitlines()[-1] == "Everything is there: tcdatalogger run --all"
+    assert not workplace.warehouse.exists()
+
+
+def test_the_findings_are_json_for_programs(workplace):
+    found = workplace.run("check", "--json").json
+
+    assert found["ok"]
+    assert {one["part"] for one in found["findings"]} >= {"warehouse", "key default", "torn_items"}
+
+
+def test_the_exit_code_is_that_of_what_is_wrong(workplace, city):
+    workplace.key = city.keys["dead"]
+    dead = workplace.run("check", "--json")
+    workplace.key = None
+    missing = workplace.run("check", "--json")
+
+    assert (dead.code, missing.code) == (77, 78)
+    assert not dead.json["ok"]
+    (problem,) = [one for one in missing.json["findings"] if not one["ok"]]
+    assert "TORN_API_KEY" in problem["problem"]
+    assert problem["remedy"]
+
+
+def test_offline_torn_is_not_asked(workplace, city):
+    workplace.key = None
+    before = city.stats()["calls"]
+
+    assert workplace.run("check", "--offline").code == 0
+    assert city.stats()["calls"] == before
+
+
+def test_a_wrong_configuration_is_told_before_anything_else(workplace, city):
+    workplace.write('[[endpoints]]\nname = "x"\npath = "/faction/crime"\n')
+    before = city.stats()["calls"]
+
+    done = workplace.run("check")
+
+    assert done.code == 78
+    assert "/faction/crimes" in done.err
+    assert city.stats()["calls"] == before

@@ -1,0 +1,113 @@
+"""`tcdatalogger query`: the warehouse in SQL, for people and for programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+
+@pytest.fixture
+def logged(workplace):
+    workplace.run("run", "faction_crimes", "faction_members")
+    return workplace
+
+
+def test_the_rows_of_a_crime_have_their_system_columns(logged):
+    (first, *_) = logged.run("query", "select * from faction_crimes_slots limit 3", "--json").json
+
+    wanted = {"crime_id", "name", "position", "user_id", "server_timestamp", "_subject_id", "_run_id"}
+    assert wanted <= set(first)
+    assert isinstance(first["crime_id"], int)
+    assert first["server_timestamp"] == "2026-01-01T00:00:00Z"
+    assert first["_subject_id"] == 40832
+
+
+def test_a_sum_of_money_is_a_number_and_right(logged):
+    (row,) = logged.run("query", "select sum(rewards_money) as n from faction_crimes", "--json").json
+
+    assert row["n"] == logged.value("select sum(rewards_money)::bigint from faction_crimes")
+    assert isinstance(row["n"], int)
+
+
+def test_fractions_and_nulls_keep_what_they_are(logged):
+    sql = "select 92.25::double as a, null as b, 1.50::decimal(9, 2) as c, true as d"
+
+    (row,) = logged.run("query", sql, "--json").json
+    assert row == {"a": 92.25, "b": None, "c": "1.50", "d": True}
+
+
+def test_two_columns_of_one_name_are_both_there(logged):
+    sql = "select 1 as n, 2 as n"
+
+    assert logged.run("query", sql, "--json").json == [{"n": 1, "n_2": 2}]
+    assert logged.run("query", sql).out.split() == ["n", "n", "1", "2"]
+
+
+def test_csv_is_csv_and_lists_are_json_in_it(logged):
+    sql = "select id, name, [id, null] as both from faction_members order by id limit 2"
+
+    done = logged.run("query", sql, "--csv")
+
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    wanted = logged.sql(sql)
+    assert [(int(r["id"]), r["name"], json.loads(r["both"])) for r in rows] == [
+        (r["id"], r["name"], r["both"]) for r in wanted
+    ]
+
+
+def test_parquet_is_written_with_all_rows(logged):
+    done = logged.run("query", "from faction_crimes", "--parquet", "crimes.parquet")
+
+    assert done.code == 0
+    table = pq.read_table(logged.folder / "crimes.parquet")
+    assert table.num_rows == logged.value("select count(*) from faction_crimes")
+
+
+def test_a_terminal_shows_the_first_rows_and_says_how_many_more_there_are(logged):
+    done = logged.run("query", "from faction_crimes")
+
+    more = logged.value("select count(*) from faction_crimes") - 200
+    assert done.out.splitlines()[-1] == f"… and {more} rows more"
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["drop table faction_crimes", "delete from faction_crimes", "create table x as select 1"],
+)
+def test_nothing_can_be_changed(logged, change):
+    done = logged.run("query", change)
+
+    assert done.code == 2
+    assert "read-only" in done.err
+    assert logged.value("select count(*) from faction_crimes") > 0
+
+
+def test_a_query_that_makes_no_sense_is_2_with_the_warehouses_own_words(logged):
+    done = logged.run("query", "select * from faction_crime")
+
+    assert done.code == 2
+    assert "faction_crimes" in done.err
+
+
+def test_before_the_first_run_it_says_how_to_make_one(workplace):
+    done = workplace.run("query", "select 1")
+
+    assert done.code == 69
+    assert "tcdatalogger run --all" in done.err
+    assert not workplace.warehouse.exists()
+
+
+def test_only_one_way_of_writing_at_a_time(logged):
+    assert logged.run("query", "select 1", "--json", "--csv").code == 2
+
+
+def test_times_are_in_utc_whatever_the_machines_zone(logged, monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+
+    done = logged.process("query", "select max(server_timestamp) as t from faction_crimes", "--json")
+
+    assert done.json == [{"t": "2026-01-01T00:00:00Z"}]

@@ -19,7 +19,15 @@ def logged(workplace):
 def test_the_rows_of_a_crime_have_their_system_columns(logged):
     (first, *_) = logged.run("query", "select * from faction_crimes_slots limit 3", "--json").json
 
-    wanted = {"crime_id", "name", "position", "user_id", "server_timestamp", "_subject_id", "_run_id"}
+    wanted = {
+        "crime_id",
+        "name",
+        "position",
+        "user_id",
+        "server_timestamp",
+        "_subject_id",
+        "_run_id",
+    }
     assert wanted <= set(first)
     assert isinstance(first["crime_id"], int)
     assert first["server_timestamp"] == "2026-01-01T00:00:00Z"
@@ -27,7 +35,9 @@ def test_the_rows_of_a_crime_have_their_system_columns(logged):
 
 
 def test_a_sum_of_money_is_a_number_and_right(logged):
-    (row,) = logged.run("query", "select sum(rewards_money) as n from faction_crimes", "--json").json
+    (row,) = logged.run(
+        "query", "select sum(rewards_money) as n from faction_crimes", "--json"
+    ).json
 
     assert row["n"] == logged.value("select sum(rewards_money)::bigint from faction_crimes")
     assert isinstance(row["n"], int)
@@ -108,6 +118,8 @@ def test_only_one_way_of_writing_at_a_time(logged):
 def test_times_are_in_utc_whatever_the_machines_zone(logged, monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
 
-    done = logged.process("query", "select max(server_timestamp) as t from faction_crimes", "--json")
+    done = logged.process(
+        "query", "select max(server_timestamp) as t from faction_crimes", "--json"
+    )
 
     assert done.json == [{"t": "2026-01-01T00:00:00Z"}]

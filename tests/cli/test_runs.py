@@ -27,7 +27,13 @@ def test_show_tells_all_of_one_run(workplace):
     out = workplace.run("runs", "show", record.run_id).out
     facts = workplace.run("runs", "show", record.run_id, "--json").json
 
-    for text in (record.run_id, record.archive_file, record.load_id, "fetch", "faction_crimes_slots"):
+    for text in (
+        record.run_id,
+        record.archive_file,
+        record.load_id,
+        "fetch",
+        "faction_crimes_slots",
+    ):
         assert text in out
     assert facts["rows"] == dict(record.rows)
     assert facts["seconds"].keys() == {"fetch", "transform", "validate", "store"}

@@ -122,9 +122,7 @@ def test_just_the_files_of_the_contract_are_written(transform):
 
 
 def test_several_bodies_are_the_pages_of_one_answer(transform):
-    done, out = transform(
-        "/faction/members", {"members": [GOOD]}, {"members": [{**GOOD, "id": 2}]}
-    )
+    done, out = transform("/faction/members", {"members": [GOOD]}, {"members": [{**GOOD, "id": 2}]})
 
     assert done.json["tables"] == {"faction_members": 2}
     table = pq.read_table(out / "faction_members.parquet")

@@ -130,5 +130,3 @@ def test_the_pages_before_a_failure_are_kept(workplace, city):
     kept = list(Archive(workplace.folder / "archive").read(outcome.record.archive_file))
     assert [error == "" for error, _ in kept] == [True, False]
     assert not workplace.warehouse.exists()
-
-

@@ -19,9 +19,9 @@ ONE = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 def broken(monkeypatch):
     """Make a step of the members' processor end by an error that nobody foresaw."""
 
-    def broken(step, error=KeyError("difficulty")):
+    def broken(step):
         def fail(*_args, **_options):
-            raise error
+            raise KeyError("difficulty")
 
         monkeypatch.setattr(MembersProcessor, step, fail)
 
@@ -163,7 +163,9 @@ def test_rows_tables_and_ledger_agree_after_every_kind_of_run(workplace, city):
             run = f"select count(*) from {table} where _run_id = '{load['run_id']}'"
             assert workplace.value(run) == count
     last = workplace.sql("from _tcd_loads where mode = 'replace' order by committed_at, rowid")[-1]
-    assert workplace.value("select count(*) from torn_items") == json.loads(last["rows"])["torn_items"]
+    assert (
+        workplace.value("select count(*) from torn_items") == json.loads(last["rows"])["torn_items"]
+    )
     assert workplace.value("select count(distinct _run_id) from torn_items") == 1
 
 

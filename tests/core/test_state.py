@@ -14,7 +14,15 @@ from tcdatalogger.core.state import RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError
 from tcdatalogger.services.torncity.keys import KeyInfo
 
-INFO = KeyInfo(158, 40832, None, 3, "Limited Access", True, False, {"user": ("basic", "log")})
+INFO = KeyInfo(
+    owner_id=158,
+    faction_id=40832,
+    company_id=None,
+    level=3,
+    access_type="Limited Access",
+    faction_access=True,
+    selections={"user": ("basic", "log")},
+)
 
 TAKER = """
 import sys, time

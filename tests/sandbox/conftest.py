@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx2
 import pytest
@@ -74,13 +75,38 @@ class Quiet:
         texts = {name.rstrip("_"): str(value) for name, value in params.items()}
         return self.city.answer(Request(path, texts, f"ApiKey {known.text if known else key}")).body
 
+    def walk(self, path: str, way: str, name: str, /, **params: Any) -> list[list[Any]]:
+        """All pages from the first to the end, by one kind of link."""
+        pages = []
+        for _ in range(3_000):
+            body = self.json(path, **params)
+            pages.append(body[name])
+            link = body["_metadata"]["links"][way]
+            if link is None:
+                return pages
+            path, following = follow(link)
+            if following == params:
+                return pages
+            params = following
+        raise AssertionError("the links never end")
+
+
+def follow(link: str) -> tuple[str, dict[str, Any]]:
+    """The path and the parameters of a link."""
+    parts = urlsplit(link)
+    assert f"{parts.scheme}://{parts.netloc}" == "http://127.0.0.1"
+    return parts.path.removeprefix("/v2"), {
+        {"from": "from_"}.get(name, name): value for name, value in parse_qsl(parts.query)
+    }
+
 
 @pytest.fixture(scope="session")
 def build() -> Any:
     """A function that makes a city without a server and without limits."""
 
     def build(*, seed: int = 7, start: float = START, **rules: Any) -> Quiet:
-        free = {"cache": 0, "per_user": 10**9, "per_address": 10**9, **rules}
+        most = dict.fromkeys(("per_user", "per_address", "cloud_rows"), 10**9)
+        free = {"cache": 0, **most, **rules}
         return Quiet(City(seed, WorldClock(start), Rules(**free)))
 
     return build

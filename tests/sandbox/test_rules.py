@@ -130,7 +130,7 @@ def test_the_101st_call_of_a_user_in_a_minute_is_refused_over_all_keys(strict: A
     stats = strict.sandbox.stats()
     assert stats["violations"] == 3
     assert stats["owners"]["150001"]["calls"] == 104
-    assert stats["owners"]["150001"]["most_in_a_minute"] == 103
+    assert stats["owners"]["150001"]["most_in_a_window"] == 103
 
 
 def test_the_minute_rolls_and_does_not_start_anew_at_the_full_minute(strict: Any):

@@ -14,7 +14,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.services.torncity.budget import Budget, MemorySlots
+from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.services.torncity.slots import MemorySlots
 from tcdatalogger.services.torncity.client import Client
 
 SECRET = "aBcDeF1234567890"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import pytest
 
@@ -202,7 +203,7 @@ def test_a_path_with_a_placeholder_and_no_value_is_refused_by_name():
 
 def test_what_the_user_sets_goes_before_the_processors_own_parameters():
     class Wordy(EndpointProcessor):
-        defaults = {"striptags": "true", "unheard_of": "1"}
+        defaults: ClassVar = {"striptags": "true", "unheard_of": "1"}
 
     params = (("striptags", "false"),)
     (request, _) = next(Wordy(task("/faction/members", params=params)).requests())
@@ -374,9 +375,7 @@ def test_a_promised_field_that_is_missing_is_a_warning_and_never_a_failure():
     made = processor.validate(processor.transform_data(Fetched.of(body(MEMBER, {**old, "id": 2}))))
 
     assert made.rows == {"faction_members": 2}
-    assert made.warnings == (
-        "faction_members.revive_setting is promised, and 1 of 2 rows lack it",
-    )
+    assert made.warnings == ("faction_members.revive_setting is promised, and 1 of 2 rows lack it",)
 
 
 def test_an_error_of_torns_in_the_middle_of_the_pages_is_no_shorter_list(scripted):

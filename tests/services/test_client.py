@@ -19,8 +19,9 @@ from tcdatalogger.errors import (
     RequestRefused,
     TornUnavailable,
 )
-from tcdatalogger.services.torncity import client as client_module
-from tcdatalogger.services.torncity.budget import Budget, MemorySlots
+from tcdatalogger.services.torncity import wire
+from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.services.torncity.slots import MemorySlots
 from tcdatalogger.services.torncity.client import Client, fingerprint
 from tcdatalogger.services.torncity.messages import Request
 
@@ -507,5 +508,5 @@ def test_equal_keys_have_equal_fingerprints_that_do_not_show_them(make_key):
 
 @given(st.text(max_size=30))
 def test_any_text_as_a_date_is_a_time_or_nothing(text):
-    found = client_module._http_date(text)
+    found = wire.http_date(text)
     assert found is None or isinstance(found, float)

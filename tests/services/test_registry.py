@@ -162,9 +162,12 @@ class Stream:
         return self.table.__arrow_c_stream__(requested_schema)
 
 
-def made_of(result, key=(), pages=(Page(b"{}", 40832, 60.0),)):
+PAGES = (Page(b"{}", 40832, 60.0),)
+
+
+def made_of(result, key=(), pages=PAGES):
     class Own(EndpointProcessor):
-        def transform_data(self, fetched):
+        def transform_data(self, _fetched):
             return result
 
     endpoint, _ = catalog.load().find("/faction/members")

@@ -22,6 +22,7 @@ from tcdatalogger.services.warehouse import Load, Warehouse
 
 SERVED_AT = 1_767_225_600.0
 
+
 def shape(fields: Mapping[str, str]) -> Object:
     """The body of a list `wars`: each has an id, a list `hits`, and fields of these kinds."""
     hit = Object((_field("id", "int"), _field("user", "int")))

@@ -97,7 +97,9 @@ def test_replace_keeps_the_former_rows_of_parent_and_child_for_a_rollback(wareho
     assert rows("select id from _tcd_former_wars") == [2]
     assert rows("select war_id from _tcd_former_wars_hits") == [2]
     names = rows("select table_name from duckdb_tables() order by 1")
-    assert names == sorted([*LEDGER, "wars", "wars_hits", "_tcd_former_wars", "_tcd_former_wars_hits"])
+    assert names == sorted(
+        [*LEDGER, "wars", "wars_hits", "_tcd_former_wars", "_tcd_former_wars_hits"]
+    )
 
 
 def test_replace_by_nothing_is_an_empty_table(warehouse, load, rows):
@@ -275,7 +277,7 @@ def test_a_load_is_in_the_books_with_its_rows_and_where_it_came_from(warehouse, 
 
     (line,) = warehouse.query("from _tcd_loads").to_pylist()
     assert json.loads(line.pop("rows")) == {"wars": 1, "wars_hits": 2} == dict(receipt.rows)
-    assert line == {
+    wanted = {
         "load_id": made.id,
         "run_id": "run-1",
         "endpoint": "wars",
@@ -288,6 +290,7 @@ def test_a_load_is_in_the_books_with_its_rows_and_where_it_came_from(warehouse, 
         "catalog_version": "6.13.6",
         "committed_at": datetime.fromtimestamp(made.committed_at, UTC),
     }
+    assert {name: line[name] for name in wanted} == wanted
 
 
 def test_every_version_of_a_table_is_in_the_books_with_its_diff_and_cause(warehouse, load, rows):
@@ -319,15 +322,16 @@ def test_every_version_of_a_table_is_in_the_books_with_its_diff_and_cause(wareho
 def test_drift_is_in_the_books_with_an_example_and_the_run(warehouse, load, rows):
     warehouse.commit(load({"id": 1, "medals": 3}))
 
-    assert rows("select * exclude seen_at from _tcd_drift") == [
-        ("wars", "wars", "medals", "int", "3", "unknown to the catalogue", "run-1")
-    ]
+    assert rows(
+        "select endpoint, table_name, column_name, type, example, cause, run_id from _tcd_drift"
+    ) == [("wars", "wars", "medals", "int", "3", "unknown to the catalogue", "run-1")]
 
 
 def test_a_misfit_is_in_the_books_with_its_record_reason_and_place(warehouse, load, rows):
     warehouse.commit(load({"id": 1}, {"id": "seven", "hits": [HIT]}))
 
-    ((number, endpoint, run, page, path, reason, record, archive, _),) = rows(
+    ((number, endpoint, run, page, path, reason, record, archive),) = rows(
+        "select quarantine_id, endpoint, run_id, page, path, reason, record, archive_file "
         "from _tcd_quarantine"
     )
     assert (number, endpoint, run, page) == ("load-of-run-1-wars-0", "wars", "run-1", 0)
@@ -338,7 +342,19 @@ def test_a_misfit_is_in_the_books_with_its_record_reason_and_place(warehouse, lo
 
 # Hostile input
 
-NAMES = ["select", "Order", "group by", 'quo"te', "semi;colon", "-- drop", "1st", "_", "🦊", "ß", "id "]
+NAMES = [
+    "select",
+    "Order",
+    "group by",
+    'quo"te',
+    "semi;colon",
+    "-- drop",
+    "1st",
+    "_",
+    "🦊",
+    "ß",
+    "id ",
+]
 VALUES = [
     "",
     " ",

@@ -139,7 +139,6 @@ def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> No
     """
     from tcdatalogger.errors import UsageError  # noqa: PLC0415
     from tcdatalogger.services.torncity import catalog, release  # noqa: PLC0415
-    from tcdatalogger.services.torncity.openapi import compile_catalog  # noqa: PLC0415
 
     if (file is None) != shipped:
         raise UsageError("Name a file, or say --shipped.")
@@ -148,10 +147,8 @@ def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> No
         target.unlink(missing_ok=True)
         version = catalog.load().version
     else:
-        version = release.read(file).version
-        raw = file.read_bytes()
-        if not raw.lstrip().startswith(b'{\n"version"'):
-            raw = compile_catalog(raw, str(file))
+        raw = release.compiled(file)
+        version = catalog.read(raw, str(file)).version
         _write(target, raw)
     if as_json:
         print_json({"version": version, "file": None if shipped else str(target)})

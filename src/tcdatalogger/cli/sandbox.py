@@ -41,6 +41,20 @@ Example:
     help="Days of history before the start.",
 )
 @click.option(
+    "--bursts",
+    default=0,
+    metavar="DAYS",
+    type=click.IntRange(0, 2_000),
+    help="Every so many days 130 rows in one second.  [0: never]",
+)
+@click.option(
+    "--corrections",
+    default=0.0,
+    metavar="SHARE",
+    type=click.FloatRange(0, 1),
+    help="Share of attacks and news edited within a day.  [0]",
+)
+@click.option(
     "--budget",
     default="real",
     show_default=True,
@@ -56,6 +70,8 @@ def command(
     start: str | None,
     speed: float,
     history: int,
+    bursts: int,
+    corrections: float,
     budget: str,
     *,
     cache: bool,
@@ -67,10 +83,17 @@ def command(
     error codes. The same seed and time give the same answers. Faults are switched on, keys changed
     and the world moved under /_sandbox/. Stop it with Ctrl-C.
     """
+    from tcdatalogger.sandbox.bursts import Bursts, Corrections  # noqa: PLC0415, heavy
     from tcdatalogger.sandbox.city import CACHE_SECONDS, Rules  # noqa: PLC0415, heavy
     from tcdatalogger.sandbox.server import Sandbox  # noqa: PLC0415, heavy
 
-    rules = Rules(history=history * DAY, budget=budget, cache=CACHE_SECONDS if cache else 0)
+    rules = Rules(
+        history=history * DAY,
+        budget=budget,
+        cache=CACHE_SECONDS if cache else 0,
+        bursts=Bursts(every=bursts),
+        corrections=Corrections(share=corrections),
+    )
     begin = _seconds(start) if start else time.time()
     sandbox = Sandbox(seed=seed, start=begin, speed=speed, host=host, port=port, rules=rules)
     try:

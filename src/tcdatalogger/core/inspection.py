@@ -129,10 +129,11 @@ def _clashes(application: Application, families: dict[str, TableFamily]) -> Iter
 def _keys(application: Application) -> Iterator[Finding]:
     by_key: dict[str, list[Endpoint]] = defaultdict(list)
     for endpoint in application.settings.endpoints:
-        by_key[endpoint.api_key[0]].append(endpoint)
+        for name in endpoint.api_key:
+            by_key[name].append(endpoint)
     for name, endpoints in by_key.items():
         try:
-            info = application.info(application.key(endpoints[0]))
+            info = application.info(application.key(name))
         except Failure as failure:
             yield Finding(f"key {name}", "", failure)
             continue

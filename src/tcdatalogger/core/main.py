@@ -7,7 +7,7 @@ import os
 import secrets as random
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,19 +15,20 @@ from typing import Final, Self
 from tcdatalogger.clock import Clock, SystemClock, utc
 from tcdatalogger.core import pipeline
 from tcdatalogger.core.archive import Archive
+from tcdatalogger.core.keychoice import Keys, subject
 from tcdatalogger.core.pipeline import Outcome, Workplace
 from tcdatalogger.core.secrets import Secret, resolve
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.state import RunRecord, State
 from tcdatalogger.core.targets import path_values, query
-from tcdatalogger.errors import ConfigError, DataRefused, KeyRefused, UsageError
+from tcdatalogger.errors import ConfigError, DataRefused, UsageError
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.torncity.base import Task, Tools
-from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.services.torncity.budget import Budget, Priority
 from tcdatalogger.services.torncity.client import Client, fingerprint
-from tcdatalogger.services.torncity.keys import KeyInfo, key_info, needs
-from tcdatalogger.services.torncity.messages import Answer, Key, Request
+from tcdatalogger.services.torncity.keys import KeyInfo, key_info
+from tcdatalogger.services.torncity.messages import Key
 from tcdatalogger.services.torncity.registry import processor
 from tcdatalogger.services.warehouse import Warehouse
 
@@ -98,17 +99,22 @@ class Application:
         return Archive(Path(path))
 
     @cached_property
+    def budget(self) -> Budget:
+        return Budget(self.state.traffic, self.clock, share=self.settings.limits.share)
+
+    @cached_property
     def client(self) -> Client:
         torn = self.settings.torn
         return Client(
             torn.url,
-            Budget(self.state, self.clock, share=self.settings.limits.share),
+            self.budget,
             self.clock,
+            standing=self.state.standing,
             comment=torn.comment,
             contact=torn.user_agent or "",
             connect_timeout=torn.connect_timeout.seconds or 10.0,
             read_timeout=torn.read_timeout.seconds or 30.0,
-            owner_of=self._owner,
+            owner_of=self.owner,
         )
 
     def warehouse(self, *, read_only: bool = False) -> Warehouse:
@@ -127,18 +133,31 @@ class Application:
 
     # --- keys ------------------------------------------------------------------------------
 
-    def key(self, endpoint: Endpoint) -> Secret:
-        """The key of an endpoint.
+    def keys(self, endpoint: Endpoint) -> tuple[Secret, ...]:
+        """The keys of an endpoint, those that can be had; more than one where it names several.
+
+        Raises:
+            ConfigError: none of them is where the configuration says.
+        """
+        found, missing = [], []
+        for name in endpoint.api_key:
+            try:
+                found.append(self.key(name))
+            except ConfigError as error:
+                missing.append(error)
+        if not found:
+            raise missing[0]
+        return tuple(found)
+
+    def key(self, name: str) -> Secret:
+        """A key by its name in the configuration.
 
         Raises:
             ConfigError: it is not where the configuration says.
         """
-        name = endpoint.api_key[0]
         reference = self.settings.keys.get(name)
         if reference is None:
-            raise ConfigError(
-                f"The endpoint {endpoint.name} uses the key {name!r}, which [keys] does not have."
-            )
+            raise ConfigError(f"An endpoint uses the key {name!r}, which [keys] does not have.")
         return resolve(name, reference, self._environ)
 
     def info(self, key: Key) -> KeyInfo:
@@ -153,10 +172,12 @@ class Application:
             return known[0]
         info = key_info(self.client, key)
         self.state.write_key(mark, info, self.clock.now())
-        self.state.count_under(mark, self._owner(key))
+        self.state.traffic.count_under(mark, self.owner(key))
+        if known is not None and known[0] != info:
+            self.state.standing.forget_permissions(mark)
         return info
 
-    def _owner(self, key: Key) -> str:
+    def owner(self, key: Key) -> str:
         """Under which name a key's calls are counted: its player's, as soon as we know it."""
         mark = fingerprint(key)
         known = self.state.key(mark)
@@ -238,29 +259,32 @@ class Application:
             record=record,
         )
 
-    def _tools(self, endpoint: Endpoint, task: Task) -> Tools:
+    def _tools(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Tools:
         """How to call Torn for an endpoint; refused here what the key may not do.
 
         Raises:
             KeyRefused: the key's level or its owner's position does not suffice.
         """
-        key = self.key(endpoint)
-        info = self.info(key)
-        why = needs(task.endpoint, info)
-        if why is not None:
-            raise KeyRefused(why, remedy="Nothing was asked for with it.", key=key.name)
-
-        def get(request: Request) -> Answer:
-            return self.client.get(request, key)
+        keys = Keys(
+            task.endpoint,
+            self.keys(endpoint),
+            client=self.client,
+            budget=self.budget,
+            state=self.state,
+            ask=self.info,
+            owner=self.owner,
+            priority=priority or endpoint.priority,
+        )
+        info = keys.choose()
 
         found = self._queried(task.ids[0]) if task.ids[:1] and _is_query(task.ids[0]) else ()
-        owned = {
-            "user": info.owner_id,
-            "key": info.owner_id,
-            "faction": info.faction_id,
-            "company": info.company_id,
-        }
-        return Tools(get=get, host=self.client.host, subject=owned.get, ids=found, clock=self.clock)
+        return Tools(
+            get=keys.get,
+            host=self.client.host,
+            subject=partial(subject, info=info),
+            ids=found,
+            clock=self.clock,
+        )
 
     def _queried(self, ids: str) -> tuple[str, ...]:
         """The values that a query of the warehouse gives, each once, in its order.

@@ -6,6 +6,8 @@ record that was set aside may fit today.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from typing import Any
 from tcdatalogger.core.main import Application, new_run_id
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.errors import DataRefused, Failure, UsageError
+from tcdatalogger.models.normalize import arrow_schema
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Page, Tools, Transformed
 from tcdatalogger.services.torncity.registry import processor
@@ -44,10 +47,12 @@ def replay(application: Application, run_id: str, *, dry: bool = False) -> Repla
 
     Raises:
         UsageError: no archive file is of that run, or no endpoint is.
-        DataRefused: its answers make no rows, or the warehouse refuses them.
+        DataRefused: its answers make no rows, the warehouse refuses them, or the storage mode is
+            replace and the tables hold a later run.
     """
     endpoint, file = _find(application, run_id)
     with application.warehouse() as warehouse:
+        _refuse_older(warehouse, endpoint, run_id)
         one, load = _again(application, endpoint, file, warehouse, new_run_id(application.clock))
         if load is None:
             raise DataRefused(f"The run {run_id} has no rows: {one.why}")
@@ -79,14 +84,17 @@ def rebuild(
         raise UsageError(f"The archive has no answers of {name}.")
     token = new_run_id(application.clock)
     found: list[Replayed] = []
+    left_out = [file for file in files if _run_of(file) in without]
     if endpoint.storage_mode == "replace":
-        files = _newest(application, endpoint, [f for f in files if _run_of(f) not in without])
+        files = left_out + _newest(application, endpoint, [f for f in files if f not in left_out])
 
     def loads(warehouse: Warehouse) -> Iterator[Load]:
         for file in files:
+            if file in left_out:
+                found.append(Replayed(_run_of(file), why="left out"))
+                yield _nothing(application, endpoint, file, warehouse, token)
+                continue
             one, load = _again(application, endpoint, file, warehouse, token)
-            if _run_of(file) in without:
-                one, load = Replayed(_run_of(file), why="left out"), load and _empty(load)
             found.append(one)
             if load is not None:
                 yield load
@@ -155,14 +163,16 @@ def _pages(application: Application, file: str) -> tuple[Page, ...]:
     return tuple(page for error, page in kept if not error) if whole else ()
 
 
-def _empty(load: Load) -> Load:
-    """A load that only takes out what its run stored."""
-    return replace(
-        load,
-        tables={name: table.slice(0, 0) for name, table in load.tables.items()},
-        misfits=(),
-        drift=(),
-    )
+def _nothing(
+    application: Application, endpoint: Endpoint, file: str, warehouse: Warehouse, token: str
+) -> Load:
+    """A load that only takes out what a run stored; its answers, damaged maybe, are not read."""
+    worker = _worker(application, endpoint, _run_of(file), warehouse, file)
+    family = worker.family()
+    tables = {table.name: arrow_schema(table).empty_table() for table in family.tables}
+    load = worker.load(Transformed(family, tables))
+    load_id = _load_id(load.run_id, endpoint.name, token)
+    return replace(load, id=load_id, mode="append", again=True)
 
 
 def _find(application: Application, run_id: str) -> tuple[Endpoint, str]:
@@ -174,6 +184,29 @@ def _find(application: Application, run_id: str) -> tuple[Endpoint, str]:
         f"The archive has no run {run_id} of an endpoint that is configured.",
         remedy="`tcdatalogger runs` lists them.",
     )
+
+
+def _refuse_older(warehouse: Warehouse, endpoint: Endpoint, run_id: str) -> None:
+    if endpoint.storage_mode != "replace":
+        return
+    newest = _newest_run(warehouse, endpoint.name)
+    if newest is not None and newest > run_id:
+        raise DataRefused(
+            f"The tables of {endpoint.name} hold the later run {newest}.",
+            remedy="Its storage mode is replace, so an older run has no place in them.",
+        )
+
+
+def _newest_run(warehouse: Warehouse, endpoint: str) -> str | None:
+    """The run whose rows an endpoint stored last, None before its first load."""
+    if warehouse.known(endpoint) is None:
+        return None
+    name = endpoint.replace("'", "''")
+    rows = warehouse.query(
+        f"select run_id from _tcd_loads where endpoint = '{name}' and superseded_by is null "
+        "order by committed_at desc, rowid desc limit 1"
+    ).to_pylist()
+    return str(rows[0]["run_id"]) if rows else None
 
 
 def _run_of(file: str) -> str:
@@ -218,7 +251,7 @@ def _retry(
     token: str,
 ) -> list[str]:
     """Try the records of one run, each by itself, and store those that fit in one load."""
-    if endpoint.storage_mode == "replace" and not _is_newest(warehouse, endpoint.name, run_id):
+    if endpoint.storage_mode == "replace" and _newest_run(warehouse, endpoint.name) != run_id:
         return []
     file = lines[0]["archive_file"]
     pages = [page for error, page in application.archive.read(file) if not error]
@@ -226,7 +259,8 @@ def _retry(
     family = worker.family()
     good = []
     for line in lines:
-        page = replace(pages[line["page"]], body=_body(line, family))
+        body = _body(line, family, worker.task.endpoint.content)
+        page = replace(pages[line["page"]], body=body)
         made = worker.as_tables(worker.transform_data(Fetched((page,))), Fetched((page,)))
         if not made.misfits:
             good.append((line["quarantine_id"], page))
@@ -242,18 +276,18 @@ def _retry(
     return list(ids)
 
 
-def _is_newest(warehouse: Warehouse, endpoint: str, run_id: str) -> bool:
-    name = endpoint.replace("'", "''")
-    rows = warehouse.query(
-        f"select run_id from _tcd_loads where endpoint = '{name}' and superseded_by is null "
-        "order by committed_at desc, rowid desc limit 1"
-    ).to_pylist()
-    return bool(rows) and rows[0]["run_id"] == run_id
-
-
-def _body(line: dict[str, Any], family: TableFamily) -> bytes:
+def _body(line: dict[str, Any], family: TableFamily, content: str) -> bytes:
     """A body that holds the one record, as Torn would have sent it."""
     record, path = str(line["record"]), str(line["path"])
+    if content == "csv":
+        return _csv(json.loads(record))
     if family.listed and path.startswith(f"{family.root[0]}["):
         return f"{{{json.dumps(family.root[0])}:[{record}]}}".encode()
     return record.encode()
+
+
+def _csv(record: dict[str, str | None]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows((record, record.values()))
+    return text.getvalue().encode()

@@ -161,6 +161,8 @@ class Endpoint(_Model):
     """The whole address instead of the path, as https://api.torn.com/v2/faction/crimes."""
     api_key: Annotated[Texts, Field(min_length=1)] = ("default",)
     """The name of an entry of [keys], or a list of names of which a healthy one is used."""
+    priority: Literal["low", "normal", "high"] = "normal"
+    """Whose calls go first where calls have to wait; low also leaves a part of the limit free."""
     frequency: AnyDuration | None = None
     """How often it runs, as PT15M or P1D. Without it, only when it is asked for by name."""
     storage_mode: Literal["append", "replace", "merge", "history"] = "append"

@@ -1,4 +1,4 @@
-"""What is known while things happen: runs, what a key may do, and slots of the call budget.
+"""What is known while things happen: runs, what a key may do, calls and the health of keys.
 
 A SQLite file that all processes on a machine share. Nothing in it is needed to keep data right:
 cursors and loads are in the warehouse's ledger, so this file can be lost.
@@ -14,9 +14,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Final, Self
 
+from tcdatalogger.core import standing, traffic
+from tcdatalogger.core.standing import SharedStanding
+from tcdatalogger.core.traffic import Traffic
 from tcdatalogger.errors import Busy, ConfigError, Failure
 from tcdatalogger.services.torncity.keys import KeyInfo
 
@@ -30,8 +34,6 @@ create table if not exists keys (
     fingerprint text primary key, owner_id integer not null, checked_at real not null,
     info text not null
 );
-create table if not exists slots (owner text not null, at real not null);
-create index if not exists slots_by_owner on slots (owner, at);
 """
 
 _PATIENCE: Final = 15.0
@@ -98,6 +100,11 @@ class State:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._alone = Lock()  # the threads of a process share one connection
+        self.traffic = Traffic(self)
+        """Slots and holds of the call budget."""
+        self.standing = SharedStanding(self)
+        """Health of keys, whether Torn is down, rows of the day."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(
@@ -105,7 +112,7 @@ class State:
             )
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")
-            self._db.executescript(_SCHEMA)
+            self._db.executescript(_SCHEMA + traffic.SCHEMA + standing.SCHEMA)
         except (OSError, sqlite3.Error) as error:
             why = getattr(error, "strerror", None) or error
             raise ConfigError(
@@ -128,7 +135,7 @@ class State:
         self._db.close()
 
     @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         """One transaction; other writers wait for it.
 
         Raises:
@@ -136,15 +143,20 @@ class State:
             ConfigError: the file cannot be written any more.
         """
         try:
-            self._db.execute("begin immediate")
-            try:
-                yield self._db
-            except BaseException:
-                self._db.execute("rollback")
-                raise
-            self._db.execute("commit")
+            with self._alone:
+                self._db.execute("begin immediate")
+                try:
+                    yield self._db
+                except BaseException:
+                    self._db.execute("rollback")
+                    raise
+                self._db.execute("commit")
         except sqlite3.OperationalError as error:
             raise self._failure(error) from None
+
+    def reading(self, query: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        """What is known at this moment; nobody waits for anybody."""
+        return self._db.execute(query, values)
 
     def _failure(self, error: sqlite3.OperationalError) -> Failure:
         if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -162,7 +174,7 @@ class State:
     def write_run(self, run: RunRecord) -> None:
         """Write a run down, over what was known of it."""
         facts = json.dumps(asdict(run))
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute(
                 "insert or replace into runs values (?, ?, ?, ?, ?)",
                 (run.run_id, run.endpoint, run.status, run.started_at, facts),
@@ -194,16 +206,11 @@ class State:
     # --- keys ------------------------------------------------------------------------------
 
     def write_key(self, fingerprint: str, info: KeyInfo, checked_at: float) -> None:
-        with self._writing() as db:
+        with self.writing() as db:
             db.execute(
                 "insert or replace into keys values (?, ?, ?, ?)",
                 (fingerprint, info.owner_id, checked_at, json.dumps(asdict(info))),
             )
-
-    def count_under(self, former: str, owner: str) -> None:
-        """Count the calls of `former` as `owner`'s: so when we learn whose a key is."""
-        with self._writing() as db:
-            db.execute("update slots set owner = ? where owner = ?", (owner, former))
 
     def key(self, fingerprint: str) -> tuple[KeyInfo, float] | None:
         """What Torn said of a key, and when; None where it was never asked."""
@@ -215,32 +222,6 @@ class State:
         facts = json.loads(row[0])
         facts["selections"] = {k: tuple(v) for k, v in facts["selections"].items()}
         return KeyInfo(**facts), float(row[1])
-
-    # --- slots of the call budget -----------------------------------------------------------
-
-    def reserve(self, owner: str, *, limit: int, window: float, now: float) -> float:
-        """Write down one call and return when it may go (`budget.Slots`).
-
-        One statement decides and writes, so that any number of processes share the limit.
-        """
-        with self._writing() as db:
-            db.execute("delete from slots where owner = ? and at < ?", (owner, now - 2 * window))
-            row = db.execute(
-                """insert into slots (owner, at)
-                   select ?1, max(?2, coalesce((
-                       select at + ?3 from slots where owner = ?1
-                       order by at desc limit 1 offset ?4), 0))
-                   returning at""",
-                (owner, now, window, limit - 1),
-            ).fetchone()
-        return float(row[0])
-
-    def calls_since(self, since: float) -> dict[str, int]:
-        """How many calls of each owner have a slot after `since`."""
-        rows = self._db.execute(
-            "select owner, count(*) from slots where at > ? group by owner", (since,)
-        )
-        return {str(owner): int(count) for owner, count in rows}
 
 
 def _run(facts: dict[str, Any]) -> RunRecord:

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from csv import Error as CsvError
 from csv import reader as csv_reader
 from dataclasses import replace
 
@@ -18,12 +20,15 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from tcdatalogger.models.decode import Batch, Decoded
+from tcdatalogger.models.exact import INT_MAX, INT_MIN
 from tcdatalogger.models.learn import Path
 from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
 
-_WHOLE = r"^-?[0-9]{1,18}$"
+_WHOLE = re.compile("-?[0-9]{1,19}")
+_SHORT = "^-?[0-9]{1,18}$"
+"""A whole number that fits into 64 bits, whatever its digits are."""
 _TYPES = {Kind.INT: pa.int64(), Kind.TIME: pa.int64(), Kind.TEXT: pa.string()}
 
 
@@ -43,7 +48,7 @@ def decode_csv(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = 
     for number, page in enumerate(pages):
         try:
             tables[number] = _read(page)
-        except (pa.ArrowException, UnicodeDecodeError) as error:
+        except (pa.ArrowException, CsvError, UnicodeDecodeError) as error:
             text = page.decode(errors="backslashreplace")
             misfits.append(Misfit(number, "", f"the body is no CSV: {error}", text))
     if may_grow:
@@ -64,8 +69,13 @@ def _read(page: bytes) -> pa.Table:
     header = next(csv_reader(io.StringIO(text)), [])
     if len(set(header)) != len(header) or not any(header):
         raise pa.ArrowInvalid("its header names no columns, or one of them twice")
+    if text.count('"') % 2:
+        raise pa.ArrowInvalid("its last quotation is not closed")
+    raw = text.encode()
     return pa_csv.read_csv(
-        pa.BufferReader(text.encode()),
+        pa.BufferReader(raw),
+        # One block, as a row that lies across two of them is refused.
+        read_options=pa_csv.ReadOptions(block_size=len(raw) + 1),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
             column_types={name: pa.string() for name in header},
@@ -114,9 +124,8 @@ def _typed(
         kind = field.shape.kind if isinstance(field.shape, Scalar) else Kind.TEXT
         if kind is Kind.TEXT or field.name not in table.column_names:
             continue
-        for at in _misfits(table.column(field.name), kind):
-            due = "a Unix time" if kind is Kind.TIME else "an integer"
-            wrong.setdefault(at, (field.name, f"a text stands where {due} is due"))
+        for at, reason in _misfits(table.column(field.name), kind):
+            wrong.setdefault(at, (field.name, reason))
     misfits = [
         Misfit(page, f"{root}[{at}].{name}", reason, _record(table, at))
         for at, (name, reason) in sorted(wrong.items())
@@ -127,15 +136,30 @@ def _typed(
     return _struct(good, row), misfits
 
 
-def _misfits(column: pa.ChunkedArray, kind: Kind) -> list[int]:
-    """The places of the cells that are no whole numbers, or no times of the years 1 to 9999."""
-    fits = pc.match_substring_regex(column, _WHOLE)
+def _misfits(column: pa.ChunkedArray, kind: Kind) -> Iterator[tuple[int, str]]:
+    """The cells that are no integers of 64 bits, or no times of the years 1 to 9999, and why."""
+    fits = pc.match_substring_regex(column, _SHORT)
     if kind is Kind.TIME:
         numbers = pc.if_else(fits, column, None).cast(pa.int64())
         within = pc.and_(pc.greater_equal(numbers, TIME_MIN), pc.less_equal(numbers, TIME_MAX))
         fits = pc.and_(fits, pc.fill_null(within, fill_value=False))
     bad = pc.and_(pc.is_valid(column), pc.invert(pc.fill_null(fits, fill_value=True)))
-    return [int(at) for at in pc.indices_nonzero(bad).to_pylist()]
+    for at in pc.indices_nonzero(bad).to_pylist():
+        reason = _reason(column[at].as_py(), kind)
+        if reason:
+            yield at, reason
+
+
+def _reason(cell: str, kind: Kind) -> str:
+    """Why a cell that is odd does not fit, "" where it does."""
+    if not cell.removeprefix("-").isdecimal() or not cell.isascii():
+        due = "a Unix time" if kind is Kind.TIME else "an integer"
+        return f"a text stands where {due} is due"
+    low, high = (TIME_MIN, TIME_MAX) if kind is Kind.TIME else (INT_MIN, INT_MAX)
+    if _WHOLE.fullmatch(cell) and low <= int(cell) <= high:
+        return ""
+    what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "is past 64 bits"
+    return f"{cell} {what}"
 
 
 def _record(table: pa.Table, at: int) -> str:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from tcdatalogger.sandbox import fights, money, news, people, profiles
 from tcdatalogger.sandbox.crimes import CATEGORIES
 from tcdatalogger.sandbox.errors import Refusal
+from tcdatalogger.sandbox.fights import Attack
 from tcdatalogger.sandbox.keyring import LEVELS, TYPES, Key
 from tcdatalogger.sandbox.paging import Address, Links, Window, offset_links, time_links, window
 from tcdatalogger.sandbox.people import Faction, Person
 from tcdatalogger.sandbox.php import array, encode
-from tcdatalogger.sandbox.streams import Span, page
+from tcdatalogger.sandbox.streams import Row, Span, Stream, page
 from tcdatalogger.sandbox.world import World
 from tcdatalogger.services.torncity.catalog import Catalog, Endpoint
+
+_UNLIMITED = 1 << 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Call:
     Attributes:
         values: of the placeholders in the path.
         t: the world's time in whole seconds.
+        unlimited: whether a page holds everything, which no call over HTTP may ask for.
     """
 
     world: World
@@ -34,6 +37,7 @@ class Call:
     address: Address
     key: Key
     t: int
+    unlimited: bool = False
 
     @property
     def params(self) -> Mapping[str, str]:
@@ -41,7 +45,8 @@ class Call:
 
     @property
     def window(self) -> Window:
-        return window(self.endpoint, self.params)
+        asked = window(self.endpoint, self.params)
+        return replace(asked, limit=_UNLIMITED) if self.unlimited else asked
 
     @property
     def tags(self) -> bool:
@@ -155,8 +160,15 @@ def faction_news(call: Call) -> bytes:
     home, asked = call.home(), call.window
     streams = [call.world.news[home.index, category] for category in dict.fromkeys(wanted)]
     found = page(streams, call.t, _span(asked))
-    rows = [encode(news.news_json(call.world.seed, home, row, tags=call.tags)) for row in found]
+    rows = [encode(_news(call, home, row)) for row in found]
     return _listed("news", rows, time_links(call.address, asked, [row.at for row in found]))
+
+
+def _news(call: Call, home: Faction, row: Row) -> dict[str, object]:
+    world = call.world
+    place = (world.seed, "news", home.index, row.kind, row.id)
+    corrected = world.corrections.done(row.at, call.t, *place)
+    return news.news_json(world.seed, home, row, tags=call.tags, corrected=corrected)
 
 
 def attacks(call: Call) -> bytes:
@@ -167,17 +179,27 @@ def attacks_full(call: Call) -> bytes:
     return _attacks(call, fights.short_json)
 
 
-def _attacks(call: Call, render: Callable[[Any], dict[str, object]]) -> bytes:
+def user_attacks(call: Call) -> bytes:
+    return _attacks(call, fights.full_json, call.world.attacks_of(call.owner()))
+
+
+def user_attacks_full(call: Call) -> bytes:
+    return _attacks(call, fights.short_json, call.world.attacks_of(call.owner()))
+
+
+def _attacks(
+    call: Call, render: Callable[[Attack], dict[str, object]], stream: Stream | None = None
+) -> bytes:
     filters = set(call.params.get("filters", "").split(",")) - {""}
     if not filters <= {"incoming", "outgoing", "idFilter"}:
         raise Refusal(4)
     by_id = "idFilter" in filters
     kinds = filters - {"idFilter"} or None
     asked = call.window
-    streams = [call.world.attacks[call.home().index]]
-    found = page(streams, call.t, _span(asked, by_id=by_id, kinds=kinds))
+    stream = stream or call.world.attacks[call.home().index]
+    found = page([stream], call.t, _span(asked, by_id=by_id, kinds=kinds))
     places = [row.id if by_id else row.at for row in found]
-    rows = [encode(render(row.fact)) for row in found]
+    rows = [encode(render(call.world.attack(row, call.t))) for row in found]
     return _listed("attacks", rows, time_links(call.address, asked, places))
 
 
@@ -285,6 +307,8 @@ SIMULATED: dict[str, Callable[[Call], bytes]] = {
     "/faction/news": faction_news,
     "/faction/attacks": attacks,
     "/faction/attacksfull": attacks_full,
+    "/user/attacks": user_attacks,
+    "/user/attacksfull": user_attacks_full,
     "/faction/chains": chains,
     "/faction/{id}/chains": chains,
     "/torn/items": items,

@@ -13,13 +13,16 @@ from time import monotonic
 from typing import Any
 
 from tcdatalogger.sandbox.answers import SIMULATED, Call
+from tcdatalogger.sandbox.books import book
+from tcdatalogger.sandbox.bursts import Bursts, Corrections
 from tcdatalogger.sandbox.clock import WorldClock
 from tcdatalogger.sandbox.errors import Refusal
 from tcdatalogger.sandbox.faults import Fault, Faults, http_page, spoil
 from tcdatalogger.sandbox.generate import generate
 from tcdatalogger.sandbox.keyring import LEVELS, Key, Keyring, demo_keys
 from tcdatalogger.sandbox.memo import Memo
-from tcdatalogger.sandbox.meter import PER_ADDRESS, PER_USER, Meter
+from tcdatalogger.sandbox.meter import CLOUD, PER_ADDRESS, PER_USER, ROWS, WINDOW, Meter
+from tcdatalogger.sandbox.outages import Outage, outage_at
 from tcdatalogger.sandbox.paging import Address
 from tcdatalogger.sandbox.php import encode
 from tcdatalogger.sandbox.router import Router
@@ -40,6 +43,12 @@ class Rules:
         history: seconds of history before the start.
         budget: whether the rolling minute is counted in `real` or in `world` seconds.
         cache: world seconds for which an answer is given again; 0 for never.
+        per_user, per_address: calls in a rolling window.
+        window: its seconds.
+        cloud_rows: of one category that one user may read in a rolling day of the world.
+        bursts: when more rows lie in one second than a page holds; never by default.
+        corrections: how many rows are edited after they were shown; none by default.
+        outages: times of the world in which nothing is answered.
     """
 
     history: int = 180 * 86_400
@@ -47,6 +56,11 @@ class Rules:
     cache: int = CACHE_SECONDS
     per_user: int = PER_USER
     per_address: int = PER_ADDRESS
+    window: float = WINDOW
+    cloud_rows: int = ROWS
+    bursts: Bursts = field(default_factory=Bursts)
+    corrections: Corrections = field(default_factory=Corrections)
+    outages: tuple[Outage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +105,12 @@ class City:
     rules: Rules = field(default_factory=Rules)
 
     def __post_init__(self) -> None:
-        self.world = World(self.seed, int(self.clock.now()) - self.rules.history)
+        rules, since = self.rules, int(self.clock.now()) - self.rules.history
+        self.world = World(self.seed, since, rules.bursts, rules.corrections)
         self.keyring = Keyring(demo_keys())
         self.faults = Faults(self.seed)
-        self.meter = Meter(self.rules.per_user, self.rules.per_address)
+        self.outages = list(rules.outages)
+        self.meter = Meter(rules.per_user, rules.per_address, rules.window, rules.cloud_rows)
         self.lock = Lock()
         self._cache: Memo[tuple[str, int, int, bool], tuple[float, bytes]] = Memo(2_000)
 
@@ -107,6 +123,9 @@ class City:
         with self.lock:
             now = self.clock.now()
             try:
+                out = outage_at(self.outages, now)
+                if out:
+                    return _finish(self._out(out, request), request, now)
                 key = self._admit(request, now)
                 fault = self.faults.strike(request.path, key.name)
                 reply = self._answer(request, key, now, fault)
@@ -115,9 +134,52 @@ class City:
                 reply = Reply(encode(refusal.body()))
         return _finish(reply, request, now)
 
+    def seconds(self) -> float:
+        """The time that the limits are counted in: the world's, or this machine's monotonic one."""
+        return self.clock.now() if self.rules.budget == "world" else monotonic()
+
+    def books(
+        self,
+        what: str,
+        since: int | None = None,
+        until: int | None = None,
+        *,
+        key: str = "full",
+        **params: str,
+    ) -> list[dict[str, Any]]:
+        """The world's own books at its present time, as `books.book` has them.
+
+        Raises:
+            KeyError: there is no key of this name.
+            ValueError: there is no such book.
+        """
+        known = self.keyring.named(key)
+        if known is None:
+            raise KeyError(key)
+        now = int(self.clock.now())
+        return book(self.world, self.router, what, known, now, (since, until), **params)
+
+    def _out(self, out: Outage, request: Request) -> Reply:
+        """What a call gets that meets an outage.
+
+        Raises:
+            Refusal: the outage answers with one of Torn's errors (8, 9).
+        """
+        self.meter.outage(out.kind, request.path)
+        match out.kind:
+            case "closed":
+                raise Refusal(9)
+            case "block":
+                raise Refusal(8)
+            case "down":
+                fault = Fault("http", status=502)
+                return Reply(http_page(fault.status), fault.status, _page_headers(fault))
+            case _:
+                return Reply(b"", broken="reset")
+
     def _admit(self, request: Request, now: float) -> Key:
         """Count the call and find its key."""
-        second = now if self.rules.budget == "world" else monotonic()
+        second = self.seconds()
         if not self.meter.address(request.address, request.path, second):
             raise Refusal(5)
         try:
@@ -125,11 +187,12 @@ class City:
         except Refusal:
             self.meter.dead("unknown")
             raise
-        if not self.meter.owner(key.owner, key.name, second):
+        if not self.meter.owner(key.owner, key.name, request.path, second):
             raise Refusal(5)
-        if key.refusal:
+        refusal = self.keyring.use(key, now)
+        if refusal:
             self.meter.dead(key.name)
-            raise Refusal(key.refusal)
+            raise Refusal(refusal)
         return key
 
     def _answer(self, request: Request, key: Key, now: float, fault: Fault | None) -> Reply:
@@ -180,7 +243,13 @@ class City:
         call = Call(self.world, self.router.catalog, endpoint, values, address, key, t)
         if endpoint.content == "csv":
             return snapshot(call)
-        return SIMULATED.get(endpoint.path, generate)(call)
+        category = CLOUD.get(endpoint.path)
+        if category and not self.meter.may_read(key.owner, category, t):
+            raise Refusal(14)
+        body = SIMULATED.get(endpoint.path, generate)(call)
+        if category:
+            self.meter.read(key.owner, category, _rows(body), t)
+        return body
 
 
 def check(endpoint: Endpoint, params: Mapping[str, str]) -> None:
@@ -204,6 +273,12 @@ def check(endpoint: Endpoint, params: Mapping[str, str]) -> None:
         known = {str(value).lower() for value in parameter.values}
         if known and not {value.lower() for value in wanted} <= known:
             raise Refusal(code)
+
+
+def _rows(body: bytes) -> int:
+    """The rows that an answer counts for: those of its list, or one."""
+    listed = next(value for name, value in json.loads(body).items() if name != "_metadata")
+    return len(listed) if isinstance(listed, list) else 1
 
 
 def _page_headers(fault: Fault) -> tuple[tuple[str, str], ...]:

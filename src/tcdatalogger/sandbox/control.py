@@ -2,7 +2,12 @@
 
 GET  /_sandbox/stats           everything counted so far
 POST /_sandbox/faults          a fault as plain facts, or a list of them; DELETE clears all
-POST /_sandbox/keys            {"name", "text"?, "level"?, "owner"?, "faction_access"?, "refusal"?}
+POST /_sandbox/outages         {"kind", "since", "until"} or {"kind", "after", "seconds"}, or a
+                               list of them; DELETE clears all
+POST /_sandbox/keys            {"name", "text"?, "level"?, "owner"?, "faction_access"?, "refusal"?,
+                               "dies_after"?, "dies_at"?, "dies_of"?}
+POST /_sandbox/books           {"what", "since"?, "until"?, "key"?}: all rows as the API has them
+GET  /_sandbox/calls           every call of a user: second, owner, name of the key, path, accepted
 GET  /_sandbox/keys            all keys
 GET  /_sandbox/time            {"now", "speed"}; POST {"advance": seconds} or {"speed": x}
 """
@@ -16,6 +21,7 @@ from typing import Any
 from tcdatalogger.sandbox.city import City
 from tcdatalogger.sandbox.faults import fault
 from tcdatalogger.sandbox.keyring import Key
+from tcdatalogger.sandbox.outages import outage
 
 
 def control(city: City, method: str, what: str, body: bytes) -> tuple[int, dict[str, Any]]:
@@ -30,8 +36,30 @@ def control(city: City, method: str, what: str, body: bytes) -> tuple[int, dict[
 
 def _act(city: City, method: str, what: str, facts: Any) -> tuple[int, dict[str, Any]]:
     match method, what:
-        case "GET", "stats":
+        case "GET" | "POST", "time":
+            return 200, _time(city, facts)
+        case "POST", "books":
+            return 200, {"rows": city.books(**facts)}
+        case "GET", _:
+            return _told(city, what)
+        case _:
+            return _changed(city, method, what, facts)
+
+
+def _told(city: City, what: str) -> tuple[int, dict[str, Any]]:
+    match what:
+        case "stats":
             return 200, city.meter.facts()
+        case "calls":
+            return 200, {"now": city.seconds(), "calls": city.meter.calls()}
+        case "keys":
+            return 200, {"keys": [asdict(key) for key in city.keyring]}
+        case _:
+            return _unknown()
+
+
+def _changed(city: City, method: str, what: str, facts: Any) -> tuple[int, dict[str, Any]]:
+    match method, what:
         case "POST", "faults":
             for one in facts if isinstance(facts, list) else [facts]:
                 city.faults.add(fault(one))
@@ -39,14 +67,21 @@ def _act(city: City, method: str, what: str, facts: Any) -> tuple[int, dict[str,
         case "DELETE", "faults":
             city.faults.clear()
             return 200, {"faults": 0}
-        case "GET", "keys":
-            return 200, {"keys": [asdict(key) for key in city.keyring]}
+        case "POST", "outages":
+            for one in facts if isinstance(facts, list) else [facts]:
+                city.outages.append(outage(one, city.clock.now()))
+            return 200, {"outages": len(city.outages)}
+        case "DELETE", "outages":
+            city.outages.clear()
+            return 200, {"outages": 0}
         case "POST", "keys":
             return 200, asdict(change_key(city, **facts))
-        case "GET" | "POST", "time":
-            return 200, _time(city, facts)
         case _:
-            return 404, {"error": (__doc__ or "").strip()}
+            return _unknown()
+
+
+def _unknown() -> tuple[int, dict[str, Any]]:
+    return 404, {"error": (__doc__ or "").strip()}
 
 
 def _time(city: City, facts: Any) -> dict[str, Any]:

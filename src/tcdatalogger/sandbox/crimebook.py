@@ -28,6 +28,7 @@ from tcdatalogger.sandbox.scenarios import BY_SIZE, SCENARIOS, Scenario
 _FIRST_CRIME = 100_000
 _TEAMS = 16
 _CHUNK = 32 * DAY
+_FEW = 3
 
 _ROLES_OF = {2: 2, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6}
 """The roles of a team's crimes by its seats: most teams have one seat to spare."""
@@ -51,7 +52,12 @@ class CrimeBook:
         low = max(low, self._since)
         if high < low:
             return []
-        crimes = self._upto(home, high // _CHUNK)
+        first, last = low // _CHUNK, high // _CHUNK
+        if last - first > _FEW:
+            crimes = self._upto(home, last)
+        else:
+            # What was drawn for a page far back is little; the rest may never be asked for.
+            crimes = [crime for n in range(first, last + 1) for crime in self._chunk(home, n)]
         return crimes[_before(crimes, low) : _before(crimes, high + 1)]
 
     def alive(self, home: Faction, low: int, high: int) -> list[Crime]:

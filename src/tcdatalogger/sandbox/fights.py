@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from tcdatalogger.sandbox import people
+from tcdatalogger.sandbox.bursts import Bursts
 from tcdatalogger.sandbox.dice import Dice, mix
 from tcdatalogger.sandbox.people import DAY, FACTIONS, GENESIS, Faction, Person
 from tcdatalogger.sandbox.php import number
@@ -62,21 +64,27 @@ class Chain:
     end: int
 
 
-def attacks(seed: int, home: Faction, day: int) -> Iterator[Row]:
-    """The attacks that ended on a day (days since 1970), of kind `incoming` or `outgoing`."""
-    count = Dice(seed, "attacks", home.index, day).between(home.seats // 2, home.seats * 3)
-    times = sorted(
-        mix(seed, "attack", home.index, day, place) % DAY + day * DAY for place in range(count)
-    )
-    week = [
-        chain for n in (day * DAY // WEEK - 1, day * DAY // WEEK) for chain in chains(seed, home, n)
+def attacks(seed: int, home: Faction, bursts: Bursts, day: int) -> Iterator[Row]:
+    """The attacks that ended on a day (days since 1970), of kind `incoming` or `outgoing`.
+
+    What happened in each is left to `attack`, so that a day far back is as quick as the last one.
+    """
+    low = day * DAY
+    count = Dice(seed, "attacks", home.index, day).between(home.seats // 4, home.seats)
+    times = [mix(seed, "attack", home.index, day, place) % DAY + low for place in range(count)]
+    for moment in bursts.moments(low, low + DAY, seed, "attacks", home.index):
+        times += [moment] * bursts.rows
+    first = _FIRST_ATTACK + (day - GENESIS // DAY) * _A_DAY * len(FACTIONS) + home.index * _A_DAY
+    for place, ended in enumerate(sorted(times)):
+        outgoing = mix(seed, "way", first + place) % 10 < 7  # noqa: PLR2004, seven of ten
+        yield Row(ended, first + place, ended, "outgoing" if outgoing else "incoming", home)
+
+
+def of_user(seed: int, home: Faction, user: int, rows: Sequence[Row]) -> list[Row]:
+    """Those attacks of a faction that this member of it made or suffered."""
+    return [
+        row for row in rows if _member(seed, Dice(seed, "fight", row.id), home, row.at).id == user
     ]
-    for place, ended in enumerate(times):
-        attack_id = _FIRST_ATTACK + (day - GENESIS // DAY) * _A_DAY * len(FACTIONS)
-        attack_id += home.index * _A_DAY + place
-        outgoing = mix(seed, "way", attack_id) % 10 < 7  # noqa: PLR2004, seven of ten
-        fact = _attack(seed, home, attack_id, ended, week, outgoing=outgoing)
-        yield Row(ended, attack_id, ended, "outgoing" if outgoing else "incoming", fact)
 
 
 def day_of(attack_id: int) -> int:
@@ -84,17 +92,22 @@ def day_of(attack_id: int) -> int:
     return (attack_id - _FIRST_ATTACK) // (_A_DAY * len(FACTIONS)) + GENESIS // DAY
 
 
-def chains(seed: int, home: Faction, week: int) -> list[Chain]:
+def chains(seed: int, home: Faction, week: int) -> tuple[Chain, ...]:
     """The chains that started in a week (weeks since 1970): none, one or two."""
-    dice = Dice(seed, "chains", home.index, week)
+    return _chains(seed, home.index, week)
+
+
+@lru_cache(maxsize=4096)
+def _chains(seed: int, home: int, week: int) -> tuple[Chain, ...]:
+    dice = Dice(seed, "chains", home, week)
     found = []
     for place in range(dice.pick((0, 1, 1, 2))):
         start = week * WEEK + place * WEEK // 2 + dice.between(0, 2 * DAY)
         length = dice.pick((10, 11, 14, 25, 28, 52, 100, 103, 250, 254, 517, 1000))
         end = start + length * dice.between(20, 120) + 300
-        chain_id = _FIRST_CHAIN + (week * len(FACTIONS) + home.index) * 2 + place
+        chain_id = _FIRST_CHAIN + (week * len(FACTIONS) + home) * 2 + place
         found.append(Chain(chain_id, length, dice.spread(2, 6.5) * length, start, end))
-    return found
+    return tuple(found)
 
 
 def chain_rows(seed: int, home: Faction, week: int) -> Iterator[Row]:
@@ -181,13 +194,20 @@ def _short_side(fighter: Fighter) -> dict[str, object]:
     return {"id": fighter.id, "faction_id": fighter.faction.id if fighter.faction else None}
 
 
-def _attack(
-    seed: int, home: Faction, attack_id: int, ended: int, week: list[Chain], *, outgoing: bool
-) -> Attack:
+def corrected(attack: Attack) -> Attack:
+    """The same attack after Torn has taken a tenth of its respect back."""
+    return replace(attack, gain=round(attack.gain * 0.9, 2), loss=round(attack.loss * 0.9, 2))
+
+
+def attack(seed: int, row: Row) -> Attack:
+    """What happened in the attack of this row."""
+    home: Faction = row.fact
+    attack_id, ended, outgoing = row.id, row.at, row.kind == "outgoing"
     dice = Dice(seed, "fight", attack_id)
     ours = _fighter(seed, _member(seed, dice, home, ended), ended)
     theirs = _fighter(seed, _opponent(seed, dice, home, ended), ended)
     won = dice.chance(0.85)
+    week = (c for n in (ended // WEEK - 1, ended // WEEK) for c in chains(seed, home, n))
     chain = next((c for c in week if c.start <= ended <= c.end), None)
     hit = 0
     if chain and outgoing and won:

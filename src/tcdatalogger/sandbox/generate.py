@@ -8,23 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from tcdatalogger.models.shape import Kind, List, Object, Scalar, Shape
 from tcdatalogger.sandbox import people
 from tcdatalogger.sandbox.answers import Call
+from tcdatalogger.sandbox.bursts import Bursts
 from tcdatalogger.sandbox.dice import Dice, mix
 from tcdatalogger.sandbox.errors import Refusal
 from tcdatalogger.sandbox.invent import Maker
 from tcdatalogger.sandbox.paging import Links, Window, offset_links, time_links, whole
 from tcdatalogger.sandbox.people import DAY
 from tcdatalogger.sandbox.php import encode
-from tcdatalogger.sandbox.streams import Row, Span, Stream, page
+from tcdatalogger.sandbox.streams import Row, Span, Stream
 
 _PAGING = frozenset(
-    ("limit", "offset", "from", "to", "sort", "cursor", "nanostamp", "key", "comment", "timestamp")
+    (
+        *("limit", "offset", "from", "to", "sort", "cursor", "nanostamp", "key", "comment"),
+        *("timestamp", "striptags", "stripTags", "selections"),
+    )
 )
-_A_DAY = 9
+_A_DAY = 4_000
+"""The numbers that a day of a list by time has for its rows."""
+
+_RATES = {"/user/log": 20}
+"""The most rows a day of a list by time; others have 8."""
+
 _BILLION = 1_000_000_000
 
 
@@ -60,7 +70,10 @@ def _subject(call: Call) -> str:
     """What is asked about: the path, the owner where it matters, and the choosing parameters."""
     chosen = sorted(f"{k}={v}" for k, v in call.params.items() if k not in _PAGING)
     mine = "" if call.values or call.endpoint.section == "torn" else str(call.key.owner)
-    return "&".join([call.address.path, mine, *chosen])
+    path = call.endpoint.path
+    for name, value in call.values.items():
+        path = path.replace(f"{{{name}}}", value)
+    return "&".join([path, mine, *chosen])
 
 
 def _listed(whole: Object) -> tuple[str, ...]:
@@ -119,17 +132,20 @@ def _by_time(
     asked = call.window
     stream = call.world.generated.get(maker.subject)
     if stream is None:
-        draw = partial(_day, maker.seed, maker.subject)
+        bursts = call.world.bursts if call.endpoint.path == "/user/log" else Bursts()
+        draw = partial(_day, maker.seed, maker.subject, _RATES.get(call.endpoint.path, 8), bursts)
         stream = call.world.generated[maker.subject] = Stream(DAY, draw, call.world.since)
     high = asked.high
     nano = whole(call.params, "nanostamp")
     if nano is not None:
         high = min(nano // _BILLION, high if high is not None else call.t)
     span = Span(asked.low, high, asked.limit, asked.newest_first)
-    found = page([stream], call.t, span)
-    if nano is not None:
-        found = [row for row in found if _nanostamp(row) <= nano]
-    rows = [maker.row(name, element, row.id, row.at) for row in found]
+    kept = (row for row in stream.rows(call.t, span) if nano is None or _nanostamp(row) <= nano)
+    found = list(islice(kept, asked.limit))
+    # A row never changes, so its other times hang on its own day and not on the present one.
+    rows = [
+        Maker(maker.seed, maker.subject, row.at).row(name, element, row.id, row.at) for row in found
+    ]
     links = time_links(call.address, asked, [row.at for row in found])
     last = {"nanostamp": str(_nanostamp(found[-1]))} if found else {}
     return rows, {"links": links, **last}
@@ -139,10 +155,13 @@ def _nanostamp(row: Row) -> int:
     return row.at * _BILLION + row.id % _BILLION
 
 
-def _day(seed: int, subject: str, day: int) -> Iterator[Row]:
-    dice = Dice(seed, "rows", subject, day)
-    for place in range(dice.between(0, _A_DAY - 1)):
-        at = day * DAY + mix(seed, subject, day, place) % DAY
+def _day(seed: int, subject: str, most: int, bursts: Bursts, day: int) -> Iterator[Row]:
+    low = day * DAY
+    count = Dice(seed, "rows", subject, day).between(0, most)
+    times = [low + mix(seed, subject, day, place) % DAY for place in range(count)]
+    for moment in bursts.moments(low, low + DAY, seed, "log"):
+        times += [moment] * bursts.rows
+    for place, at in enumerate(times):
         yield Row(at, day * _A_DAY + place, at, "", None)
 
 

@@ -28,6 +28,9 @@ class Key:
         owner: their user id.
         faction_access: whether the owner's position in the faction includes API access.
         refusal: the error that every call with it gets, 0 for a key that works.
+        dies_after: how many calls are still answered before it dies, None for no end.
+        dies_at: the world's time at which it dies, None for never.
+        dies_of: the error that it gives from then on.
     """
 
     name: str
@@ -36,6 +39,9 @@ class Key:
     owner: int
     faction_access: bool = True
     refusal: int = 0
+    dies_after: int | None = None
+    dies_at: float | None = None
+    dies_of: int = 2
 
 
 def demo_keys() -> tuple[Key, ...]:
@@ -82,8 +88,20 @@ class Keyring:
     def add(self, key: Key) -> None:
         self._keys[key.text] = key
 
-    def change(self, name: str, **changes: int | bool) -> Key:
-        """Change a key's level, faction access or refusal.
+    def use(self, key: Key, now: float) -> int:
+        """Use a key for one call at a time of the world; the error that it gives, or 0."""
+        if not key.refusal and (
+            key.dies_after == 0 or (key.dies_at is not None and now >= key.dies_at)
+        ):
+            key = replace(key, refusal=key.dies_of)
+        elif not key.refusal and key.dies_after is not None:
+            key = replace(key, dies_after=key.dies_after - 1)
+        self._keys[key.text] = key
+        return key.refusal
+
+    def change(self, name: str, **changes: float | None) -> Key:
+        """Change a key's level, faction access, refusal or end; to set the refusal takes the
+        end away, unless another is given.
 
         Raises:
             KeyError: there is no such key.
@@ -91,5 +109,7 @@ class Keyring:
         key = self.named(name)
         if key is None:
             raise KeyError(name)
+        if "refusal" in changes:
+            key = replace(key, dies_after=None, dies_at=None)
         self._keys[key.text] = replace(key, **changes)  # type: ignore[arg-type]  # checked by the caller
         return self._keys[key.text]

@@ -1,65 +1,170 @@
-"""Torn's call limits and the book of who called: 100 a rolling minute a user, 1,000 an address."""
+"""Torn's limits and the book of who called: 100 calls a rolling minute a user, 1,000 an address,
+and 50,000 rows a rolling day of some selections.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 WINDOW = 60.0
 PER_USER = 100
 PER_ADDRESS = 1_000
+ROWS = 50_000
+DAY = 86_400.0
+
+CLOUD = {
+    "/faction/news": "news",
+    "/user/events": "events",
+    "/user/newevents": "events",
+    "/user/log": "log",
+    "/user/personalstats": "personalstats",
+    "/user/{id}/personalstats": "personalstats",
+}
+"""The endpoints whose rows are counted by the day, and the category they count for."""
+
+_REMEMBERED = 200_000
+
+
+class Called(NamedTuple):
+    """One call of a user.
+
+    Attributes:
+        at: the second in the meter's own time: of the world, or of this machine's monotonic clock.
+        key: the name of the key.
+        accepted: False where it was over the limit.
+    """
+
+    at: float
+    owner: int
+    key: str
+    path: str
+    accepted: bool
 
 
 @dataclass(slots=True)
 class _Lane:
     """The calls of one user, or of one address."""
 
+    limit: int
+    window: float
     allowed: deque[float] = field(default_factory=deque)
     all: deque[float] = field(default_factory=deque)
-    total: int = 0
+    accepted: int = 0
     refused: int = 0
     most: int = 0
+    paths: Counter[str] = field(default_factory=Counter)
 
-    def call(self, now: float, limit: int) -> bool:
+    def call(self, now: float, path: str) -> bool:
         """Note a call; whether it is within the limit."""
         for calls in (self.allowed, self.all):
-            while calls and calls[0] <= now - WINDOW:
+            while calls and calls[0] <= now - self.window:
                 calls.popleft()
-        self.total += 1
+        self.paths[path] += 1
         self.all.append(now)
         self.most = max(self.most, len(self.all))
-        if len(self.allowed) >= limit:
+        if len(self.allowed) >= self.limit:
             self.refused += 1
             return False
+        self.accepted += 1
         self.allowed.append(now)
         return True
 
+    def facts(self) -> dict[str, object]:
+        return {
+            "calls": self.accepted + self.refused,
+            "accepted": self.accepted,
+            "refused": self.refused,
+            "most_in_a_window": self.most,
+            "paths": dict(self.paths),
+        }
+
+
+@dataclass(slots=True)
+class _Reader:
+    """The rows of one category that one user has read in the last day."""
+
+    read: deque[tuple[float, int]] = field(default_factory=deque)
+    today: int = 0
+    rows: int = 0
+    refused: int = 0
+    most: int = 0
+
+    def forget(self, now: float) -> None:
+        while self.read and self.read[0][0] <= now - DAY:
+            self.today -= self.read.popleft()[1]
+
     def facts(self) -> dict[str, int]:
-        return {"calls": self.total, "violations": self.refused, "most_in_a_minute": self.most}
+        return {"rows": self.rows, "most_in_a_day": self.most, "refused": self.refused}
 
 
 class Meter:
-    """Counts every call and says which are too many; a refused call does not use up the limit."""
+    """Counts every call and says which are too many; a refused call does not use up the limit.
 
-    def __init__(self, per_user: int = PER_USER, per_address: int = PER_ADDRESS) -> None:
+    Args:
+        per_user, per_address: calls in a rolling window.
+        window: its seconds.
+        rows: of one category that one user may read in a rolling day.
+    """
+
+    def __init__(
+        self,
+        per_user: int = PER_USER,
+        per_address: int = PER_ADDRESS,
+        window: float = WINDOW,
+        rows: int = ROWS,
+    ) -> None:
         self._limits = (per_user, per_address)
+        self._window = window
+        self._most_rows = rows
         self._owners: dict[int, _Lane] = {}
         self._addresses: dict[str, _Lane] = {}
+        self._readers: dict[tuple[int, str], _Reader] = {}
+        self._calls: deque[Called] = deque(maxlen=_REMEMBERED)
         self._paths: Counter[str] = Counter()
         self._keys: Counter[str] = Counter()
         self._dead: Counter[str] = Counter()
         self._errors: Counter[int] = Counter()
         self._faults: Counter[str] = Counter()
+        self._outages: Counter[str] = Counter()
+
+    def outage(self, kind: str, path: str) -> None:
+        """Note a call that an outage met; it counts for no limit."""
+        self._paths[path] += 1
+        self._outages[kind] += 1
 
     def address(self, address: str, path: str, now: float) -> bool:
         """Note a call from an address; whether it is within its limit."""
         self._paths[path] += 1
-        return self._addresses.setdefault(address, _Lane()).call(now, self._limits[1])
+        lane = self._addresses.setdefault(address, _Lane(self._limits[1], self._window))
+        return lane.call(now, path)
 
-    def owner(self, owner: int, key: str, now: float) -> bool:
+    def owner(self, owner: int, key: str, path: str, now: float) -> bool:
         """Note a call of a user by the name of the key; whether it is within their limit."""
         self._keys[key] += 1
-        return self._owners.setdefault(owner, _Lane()).call(now, self._limits[0])
+        lane = self._owners.setdefault(owner, _Lane(self._limits[0], self._window))
+        accepted = lane.call(now, path)
+        self._calls.append(Called(now, owner, key, path, accepted))
+        return accepted
+
+    def may_read(self, owner: int, category: str, now: float) -> bool:
+        """Whether a user has not yet read all rows of a day at this time of the world."""
+        reader = self._readers.setdefault((owner, category), _Reader())
+        reader.forget(now)
+        if reader.today >= self._most_rows:
+            reader.refused += 1
+            return False
+        return True
+
+    def read(self, owner: int, category: str, rows: int, now: float) -> None:
+        """Note the rows that a user has read."""
+        reader = self._readers.setdefault((owner, category), _Reader())
+        reader.forget(now)
+        reader.read.append((now, rows))
+        reader.today += rows
+        reader.rows += rows
+        reader.most = max(reader.most, reader.today)
 
     def dead(self, key: str) -> None:
         """Note a call with a key that is not alive."""
@@ -71,17 +176,51 @@ class Meter:
     def fault(self, name: str) -> None:
         self._faults[name] += 1
 
+    def calls(self) -> list[Called]:
+        """The last calls of users, accepted or not, in their order: 200,000 at most."""
+        return list(self._calls)
+
+    def utilisation(self, owner: int, since: float, until: float) -> float:
+        """The share of what a user may call that was called and accepted between two seconds.
+
+        They are in the meter's own time, as in `Called.at`, and should lie some windows apart.
+        """
+        done = sum(c.accepted and c.owner == owner and since <= c.at < until for c in self._calls)
+        return done * self._window / (self._limits[0] * (until - since))
+
     def facts(self) -> dict[str, object]:
         """Everything counted so far. Keys go by their names, unknown ones as `unknown`."""
         lanes = [*self._owners.values(), *self._addresses.values()]
+        cloud: dict[str, dict[str, object]] = {}
+        for (owner, category), reader in self._readers.items():
+            cloud.setdefault(str(owner), {})[category] = reader.facts()
+        series = self._series()
         return {
             "calls": sum(self._paths.values()),
             "violations": sum(lane.refused for lane in lanes),
-            "owners": {str(owner): lane.facts() for owner, lane in self._owners.items()},
+            "cloud_violations": sum(reader.refused for reader in self._readers.values()),
+            "window": self._window,
+            "owners": {
+                str(owner): {**lane.facts(), "series": series[owner]}
+                for owner, lane in self._owners.items()
+            },
             "addresses": {name: lane.facts() for name, lane in self._addresses.items()},
+            "cloud": cloud,
             "paths": dict(self._paths),
             "keys": dict(self._keys),
             "dead_key_calls": dict(self._dead),
             "errors": {str(code): count for code, count in self._errors.items()},
             "faults": dict(self._faults),
+            "outages": dict(self._outages),
+        }
+
+    def _series(self) -> dict[int, list[list[float]]]:
+        """For each user [start, accepted, refused] of every window that has a call."""
+        counts: dict[int, dict[float, list[int]]] = {owner: {} for owner in self._owners}
+        for call in self._calls:
+            start = call.at // self._window * self._window
+            counts[call.owner].setdefault(start, [0, 0])[not call.accepted] += 1
+        return {
+            owner: [[start, *pair] for start, pair in windows.items()]
+            for owner, windows in counts.items()
         }

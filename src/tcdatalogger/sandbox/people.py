@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tcdatalogger.sandbox.dice import Dice, mix, unit
 
@@ -121,10 +122,7 @@ _CIVILIANS = len(FACTIONS) * _SEATS * _TENURES
 
 def holder(seed: int, home: Faction, seat: int, t: int) -> Person | None:
     """Who holds the seat at `t`; nobody for about a day when it changes hands."""
-    dice = Dice(seed, "seat", home.index, seat)
-    changes = dice.chance(0.2)
-    term = dice.between(90, 300) * DAY
-    phase = dice.between(0, term)
+    changes, term, phase = _terms(seed, home.index, seat)
     if seat < 5 or not changes:  # noqa: PLR2004, the officers stay
         joined = max(home.founded, GENESIS - phase * 3)
         return Person(_seat_user(home, seat, 0), _seat_code(home, seat, 0), home, seat, joined)
@@ -134,6 +132,15 @@ def holder(seed: int, home: Faction, seat: int, t: int) -> Person | None:
         return None
     code = _seat_code(home, seat, tenure % _TENURES)
     return Person(user_id(code), code, home, seat, t - held + gap, t - held + term)
+
+
+@lru_cache(maxsize=1024)
+def _terms(seed: int, home: int, seat: int) -> tuple[bool, int, int]:
+    """Whether a seat changes hands, after how many seconds each time, and how far along it is."""
+    dice = Dice(seed, "seat", home, seat)
+    changes = dice.chance(0.2)
+    term = dice.between(90, 300) * DAY
+    return changes, term, dice.between(0, term)
 
 
 def changes(
@@ -182,6 +189,7 @@ def stranger(dice: Dice) -> Person:
     return Person(user_id(code), code)
 
 
+@lru_cache(maxsize=16_384)
 def name(seed: int, code: int) -> str:
     dice = Dice(seed, "name", code)
     joint = dice.pick(("", "", "", "_", "-"))
@@ -195,9 +203,15 @@ def gender(seed: int, code: int) -> str:
 
 def level(seed: int, person: Person, t: int) -> int:
     """Levels only go up, up to 100."""
-    dice = Dice(seed, "level", person.code)
-    start, pace = dice.between(3, 60), dice.between(40, 300) * DAY
+    start, pace = _growth(seed, person.code)
     return min(100, start + max(0, t - GENESIS) // pace)
+
+
+@lru_cache(maxsize=16_384)
+def _growth(seed: int, code: int) -> tuple[int, int]:
+    """The level somebody began with, and the seconds they need for the next."""
+    dice = Dice(seed, "level", code)
+    return dice.between(3, 60), dice.between(40, 300) * DAY
 
 
 def position(person: Person, t: int) -> str:

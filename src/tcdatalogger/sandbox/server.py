@@ -17,6 +17,8 @@ from tcdatalogger.sandbox.city import City, Reply, Request, Rules
 from tcdatalogger.sandbox.clock import WorldClock
 from tcdatalogger.sandbox.control import change_key, control
 from tcdatalogger.sandbox.faults import Fault, fault
+from tcdatalogger.sandbox.meter import Called
+from tcdatalogger.sandbox.outages import Outage, outage
 from tcdatalogger.sandbox.php import encode
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Sandbox:
         start: the world's time at the start, seconds since 1970.
         speed: world seconds in a real second; 0 for a world that only `advance` moves.
         port: 0 for any free one.
-        rules: history, budget and cache of the city.
+        rules: history, limits, bursts, corrections and outages of the city.
     """
 
     def __init__(
@@ -148,6 +150,64 @@ class Sandbox:
         with self.city.lock:
             return self.city.meter.facts()
 
+    def calls(self) -> list[Called]:
+        """The calls of users, accepted or not, in their order; the last 200,000."""
+        with self.city.lock:
+            return self.city.meter.calls()
+
+    def utilisation(self, owner: int, since: float, until: float) -> float:
+        """The share of an owner's limit that was used between two seconds, as `Called.at` has them.
+
+        `city.seconds()` is the present one.
+        """
+        with self.city.lock:
+            return self.city.meter.utilisation(owner, since, until)
+
+    def books(
+        self,
+        what: str,
+        since: int | None = None,
+        until: int | None = None,
+        *,
+        key: str = "full",
+        **params: str,
+    ) -> list[dict[str, Any]]:
+        """All rows as the API would show them now, oldest first, without pages and limits.
+
+        Args:
+            what: attacks, attacksfull, user_attacks, user_attacksfull, chains, crimes, events,
+                log, news, or one category of news as `news:main`.
+            since: seconds since 1970, included, None for no bound; of a crime, when it was created.
+            until: the same for the end.
+            key: the name of the key whose owner looks.
+            params: more parameters of the endpoint, as striptags="true".
+
+        Raises:
+            KeyError: there is no key of this name.
+            ValueError: there is no such book.
+        """
+        with self.city.lock:
+            return self.city.books(what, since, until, key=key, **params)
+
+    def outage(self, kind: str, **facts: float) -> Outage:
+        """Let nothing be answered for a time of the world, as `outage("down", seconds=600)`.
+
+        Args:
+            kind: closed (error 9), block (error 8), down (HTML with HTTP 502) or reset.
+            facts: `after` and `seconds` from now on, or `since` and `until`.
+
+        Raises:
+            ValueError: the kind or a value makes no sense.
+        """
+        with self.city.lock:
+            made = outage({"kind": kind, **facts}, self.city.clock.now())
+            self.city.outages.append(made)
+        return made
+
+    def clear_outages(self) -> None:
+        with self.city.lock:
+            self.city.outages.clear()
+
     def fault(self, kind: str, **facts: Any) -> Fault:
         """Switch a fault on, as `fault("error", code=5, times=2, path="/faction/crimes")`.
 
@@ -164,7 +224,15 @@ class Sandbox:
             self.city.faults.clear()
 
     def key(self, name: str, **changes: Any) -> str:
-        """Change or add a key (`level`, `refusal`, `faction_access`, `owner`); its text."""
+        """Change or add a key; its text.
+
+        It takes `level`, `refusal`, `faction_access`, `owner`, and for a key that dies later
+        `dies_after` (calls that are still answered) or `dies_at` (world time), and `dies_of`
+        (the error from then on, 2 by default).
+
+        Raises:
+            TypeError: a change is unknown.
+        """
         with self.city.lock:
             return change_key(self.city, name, **changes).text
 

@@ -47,6 +47,10 @@ class Span:
     kinds: Container[str] | None = None
 
 
+_KEPT = 4_000
+"""Buckets of one list: ten years of days."""
+
+
 class Stream:
     """One list of rows without an end.
 
@@ -68,7 +72,7 @@ class Stream:
         self._draw = draw
         self._since = since
         self._bucket_of = bucket_of
-        self._kept: Memo[int, Sequence[Row]] = Memo(600)
+        self._kept: Memo[int, Sequence[Row]] = Memo(_KEPT)
 
     def rows(self, now: int, span: Span) -> Iterator[Row]:
         """The rows that can be seen at `now` and lie in `span`, its limit not applied."""
@@ -81,10 +85,18 @@ class Stream:
             last = last if span.high is None else min(last, span.high // self._bucket)
         buckets = range(last, first - 1, -1) if span.newest_first else range(first, last + 1)
         for number in buckets:
-            found = self._rows_of(number)
+            found = self.drawn(number)
             for row in reversed(found) if span.newest_first else found:
                 if self._wanted(row, now, span):
                     yield row
+
+    def drawn(self, number: int) -> Sequence[Row]:
+        """All rows of a bucket in their order, whether they can be seen yet or not."""
+        rows = self._kept.get(number)
+        if rows is None:
+            rows = sorted(self._draw(number), key=_order)
+            self._kept[number] = rows
+        return rows
 
     def _wanted(self, row: Row, now: int, span: Span) -> bool:
         if row.since > now or row.at < self._since:
@@ -95,13 +107,6 @@ class Stream:
             and (span.high is None or place <= span.high)
             and (span.kinds is None or row.kind in span.kinds)
         )
-
-    def _rows_of(self, number: int) -> Sequence[Row]:
-        rows = self._kept.get(number)
-        if rows is None:
-            rows = sorted(self._draw(number), key=_order)
-            self._kept[number] = rows
-        return rows
 
 
 def page(streams: Sequence[Stream], now: int, span: Span) -> list[Row]:

@@ -70,7 +70,7 @@ def known_shape(connection: duckdb.DuckDBPyConnection, endpoint: str) -> Object 
         """select shape from _tcd_schemas where endpoint = ?1 or table_name in (
                select unnest(json_keys(rows)) from _tcd_loads where endpoint = ?1)
            qualify row_number() over (
-               partition by endpoint order by created_at desc, version desc) = 1
+               partition by endpoint order by rowid desc) = 1
            order by endpoint <> ?1""",
         [endpoint],
     ).fetchall()
@@ -86,7 +86,7 @@ def tables_of_last_load(connection: duckdb.DuckDBPyConnection, endpoint: str) ->
     """The tables that an endpoint's newest load wrote; none before its first."""
     row = connection.execute(
         """select json_keys(rows) from _tcd_loads where endpoint = ?
-           order by committed_at desc, rowid desc limit 1""",
+           order by rowid desc limit 1""",
         [endpoint],
     ).fetchone()
     return [] if row is None else [str(name) for name in row[0]]
@@ -123,7 +123,7 @@ def newest_run(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | No
     """The run whose rows an endpoint stored last, None before its first load."""
     row = connection.execute(
         """select run_id from _tcd_loads where endpoint = ? and superseded_by is null
-           order by committed_at desc, rowid desc limit 1""",
+           order by rowid desc limit 1""",
         [endpoint],
     ).fetchone()
     return None if row is None else str(row[0])

@@ -1,59 +1,33 @@
 """How many calls may be made: 100 a minute for a key's owner, 1,000 for an address, both rolling.
 
-A call is a slot in a table. It goes at the later of now and one window after the hundredth newest
-slot, and is written down before it goes: first come, first served, and a process that is killed
-wastes its slot but never goes over. (Torn's own words on the limits: api-notes 2.1.)
+A call waits for its slot (`slots.py`), which is written down before it goes: first come, first
+served among equals, and a process that is killed wastes its slot but never goes over. (Torn's own
+words on the limits: api-notes 2.1.)
 """
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import math
-from threading import Lock
-from typing import Protocol
+from typing import Final, Literal
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity import codes, slots
+from tcdatalogger.services.torncity.slots import ADDRESS, Hold, Rank, Slot, Slots, Terms
 
-OWNER_CALLS = 100
-ADDRESS_CALLS = 1_000
-WINDOW = 60.0
-MARGIN = 1.0
+Priority = Literal["low", "normal", "high"]
+
+OWNER_CALLS: Final = 100
+ADDRESS_CALLS: Final = 1_000
+WINDOW: Final = 60.0
+MARGIN: Final = 1.0
 """Seconds added to the window: a call reaches Torn a little later than it was sent, and calls do
 not all take the same way. Without it, 1 to 4 in 100 were over (research/engine.md, section 4)."""
-ADDRESS = "address"
-"""The owner under whose name the calls of this address are counted."""
+LOW_SHARE: Final = 0.7
+"""The part of a window that calls of low priority may fill, all callers counted: what reads old
+history leaves room for what happens now."""
 
-_ROUNDS = 6
-
-
-class Slots(Protocol):
-    """Where the slots are written down; in one process, or in a database for all of them."""
-
-    def reserve(self, owner: str, *, limit: int, window: float, now: float) -> float:
-        """Write down one call and return when it may go, in seconds since 1970.
-
-        Never earlier than `now`, and so that no more than `limit` slots of `owner` lie within
-        `window` seconds.
-        """
-        ...
-
-
-class MemorySlots:
-    """The slots of one process, for as long as it lives."""
-
-    def __init__(self) -> None:
-        self._newest: dict[str, list[float]] = {}
-        self._lock = Lock()
-
-    def reserve(self, owner: str, *, limit: int, window: float, now: float) -> float:
-        with self._lock:
-            newest = self._newest.setdefault(owner, [])
-            at = now if len(newest) < limit else max(now, newest[-limit] + window)
-            bisect.insort(newest, at)
-            del newest[:-limit]
-            return at
+_RANKS: Final = {"low": Rank.LOW, "normal": Rank.NORMAL, "high": Rank.HIGH}
 
 
 class Budget:
@@ -92,43 +66,74 @@ class Budget:
         self._slots = slots
         self._clock = clock
         self._window = window + margin
-        self._owner_calls = max(1, math.floor(owner_calls * share))
-        self._address_calls = max(1, math.floor(address_calls * share))
-        self._held: dict[str, float] = {}
+        self._slack = margin / 2
+        whole = _part(owner_calls, share), _part(address_calls, share)
+        low = _part(whole[0], LOW_SHARE), _part(whole[1], LOW_SHARE)
+        self._limits = (low, whole, whole)
+        self.share = share
 
-    def wait(self, owner: str) -> float:
-        """Return when a call of `owner` may go; the seconds that were waited."""
-        began = now = self._clock.now()
-        at = self._reserve(owner, now)
-        while now < at:
-            self._clock.sleep(at - now)
-            now = self._clock.now()
-            held = self._held_until(owner)
-            if held > max(at, now):  # held while we slept: queue again
-                at = self._reserve(owner, now)
-        return max(0.0, now - began)
+    @property
+    def calls(self) -> int:
+        """How many calls of one owner we make within a window."""
+        return self._limits[Rank.NORMAL][0]
 
-    def hold(self, owner: str, until: float) -> None:
-        """Let no call of `owner` go before `until`; `ADDRESS` holds those of every owner."""
-        self._held[owner] = max(until, self._held.get(owner, 0.0))
+    def wait(
+        self, owner: str, priority: Priority = "normal", *, patience: float = math.inf
+    ) -> float:
+        """Return when a call of `owner` may go; the seconds that were waited.
 
-    def _held_until(self, owner: str) -> float:
-        return max(self._held.get(owner, 0.0), self._held.get(ADDRESS, 0.0))
+        Of calls that wait, one of a higher priority gets the earlier time.
 
-    def _reserve(self, owner: str, now: float) -> float:
-        """The time that is written down both for `owner` and for the address.
+        Args:
+            owner: whose calls are counted.
+            priority: `low` calls fill no more than `LOW_SHARE` of a window.
+            patience: seconds that a hold is waited out; not counted in it is the wait for a slot.
 
-        Where one pushes the call back, the other is reserved again at that time: a slot for an
-        earlier time than the call's own would let too many go at once. The slots that are given up
-        on the way lower the rate a little and never raise it. Two small limits could push each
-        other on for ever; so after a few rounds the call goes a window later, beyond both.
+        Raises:
+            TornFault: the owner or the address is held for longer than `patience`; of the class
+                of the error that said so.
         """
-        limits = itertools.cycle(((owner, self._owner_calls), (ADDRESS, self._address_calls)))
-        wanted, written = max(now, self._held_until(owner)), None
-        for turn, (name, limit) in enumerate(limits, start=1):
-            at = self._slots.reserve(name, limit=limit, window=self._window, now=wanted)
-            if at == written:
-                return at
-            written = at
-            wanted = at if turn % _ROUNDS else at + self._window
-        raise AssertionError  # pragma: no cover - the cycle has no end
+        terms = Terms(owner, _RANKS[priority], self._limits, self._window, self._slack)
+        began = self._clock.now()
+        self._stop_held((owner, ADDRESS), patience)
+        with self._slots.open() as book:
+            slot = slots.book(book, terms, self._clock.now())
+        try:
+            while not slot.taken:
+                self._clock.sleep(slot.at - self._clock.now())
+                self._stop_held((owner, ADDRESS), patience)
+                with self._slots.open() as book:
+                    slot = slots.claim(book, slot, terms, self._clock.now())
+        except BaseException:
+            self._give_back(slot)
+            raise
+        return max(0.0, self._clock.now() - began)
+
+    def hold(self, name: str, until: float, code: str = codes.TOO_MANY.name) -> None:
+        """Let no call of an owner go before `until`; `ADDRESS` holds those of every owner."""
+        self._slots.hold(Hold(name, until, code))
+
+    def held(self, name: str) -> Hold | None:
+        """The hold of a name that is not over, None without one."""
+        hold = self._slots.held(name)
+        return hold if hold is not None and hold.until > self._clock.now() else None
+
+    def left(self, owner: str) -> int:
+        """How many calls of `owner` could go at once."""
+        used = self._slots.count(owner, self._clock.now() - self._window)
+        return 0 if self.held(owner) else max(0, self.calls - used)
+
+    def _stop_held(self, names: tuple[str, ...], patience: float) -> None:
+        for hold in filter(None, map(self.held, names)):
+            if hold.until - self._clock.now() > patience:
+                raise codes.again(hold.code, hold.until, self._clock.now())
+
+    def _give_back(self, slot: Slot) -> None:
+        """Leave the time of a call that is not made to others."""
+        if not slot.taken:
+            with self._slots.open() as book:
+                book.remove(slot.id)
+
+
+def _part(calls: int, share: float) -> int:
+    return max(1, math.floor(calls * share + 1e-9))  # 0.7 * 10 must not be 6

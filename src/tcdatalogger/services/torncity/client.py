@@ -3,44 +3,44 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
-import math
 import random
 import re
-import ssl
-import time
+import secrets
 from collections.abc import Callable
-from email.utils import parsedate_to_datetime
+from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
-from urllib.parse import SplitResult, urlsplit
+from typing import Self
 
-from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, utc
-from tcdatalogger.errors import ConfigError, KeyRefused
-from tcdatalogger.services.torncity import codes, findings
-from tcdatalogger.services.torncity.budget import ADDRESS, Budget
-from tcdatalogger.services.torncity.codes import Code, Health, TornFault, Waits
-from tcdatalogger.services.torncity.findings import Finding
+from tcdatalogger.errors import KeyRefused
+from tcdatalogger.services.torncity import codes, retries, standing
+from tcdatalogger.services.torncity.budget import Budget, Priority
+from tcdatalogger.services.torncity.codes import Outage, TornFault, Waits
 from tcdatalogger.services.torncity.messages import Answer, Key, Request
-
-if TYPE_CHECKING:
-    import httpx2
-
-TORN = "https://api.torn.com/v2"
-LARGEST_BODY = 256 * 2**20
-LONGEST_WAIT = 90.0
-"""Seconds that a call waits at most before it is tried again; a longer pause is the caller's."""
-LEAST_WAIT = 1.0
-"""A `Retry-After` of zero would have us knock without end."""
-KEPT_HEADERS = ("date", "content-type", "retry-after", "age", "cf-ray", "cf-cache-status")
+from tcdatalogger.services.torncity.paging import count_rows
+from tcdatalogger.services.torncity.retries import LONGEST_WAIT
+from tcdatalogger.services.torncity.slots import ADDRESS
+from tcdatalogger.services.torncity.standing import Circuit, Mark, MemoryStanding, Rows, Standing
+from tcdatalogger.services.torncity.wire import LARGEST_BODY, Wire, http_date
 
 _PRINTABLE = re.compile(r"[!-~]+")
+_PAGE_ROWS = 100
+"""The rows that a call may bring where it does not say."""
 
 
 def fingerprint(key: Key) -> str:
     """A name for a key that tells equal keys and gives none away."""
     return "key:" + hashlib.sha256(key.reveal().encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who calls: the key's fingerprint, its owner and its name in the configuration."""
+
+    identity: str
+    owner: str
+    name: str
 
 
 class Client:
@@ -50,6 +50,7 @@ class Client:
         url: the API with its version, `https://api.torn.com/v2`; a bare host means its `/v2`.
         budget: asked before each call.
         clock: read and slept on.
+        standing: what is known of keys and of Torn; in this process alone where none is given.
         comment: what the key's owner sees in the key's log; Torn shows about ten characters.
         contact: an address for Torn's people, sent in the user agent.
         connect_timeout: seconds until a connection must stand.
@@ -72,6 +73,7 @@ class Client:
         budget: Budget,
         clock: Clock,
         *,
+        standing: Standing | None = None,
         comment: str = "tcdlogger",
         contact: str = "",
         connect_timeout: float = 10.0,
@@ -83,21 +85,25 @@ class Client:
         on_retry: Callable[[TornFault, float], None] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        parts = _checked(url)
-        self.host = parts.netloc
+        self._wire = Wire(
+            url,
+            clock,
+            comment=comment,
+            contact=contact,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            total_timeout=total_timeout,
+            largest_body=largest_body,
+        )
+        self.host = self._wire.host
         """Host and port, as links to further pages name them."""
-        self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v2'}"
         self._budget = budget
         self._clock = clock
-        self._comment = comment
-        self._total_timeout = total_timeout
-        self._largest_body = largest_body
-        self._tries = tries
+        self._standing: Standing = MemoryStanding() if standing is None else standing
+        self._retries = retries.default(tries, jitter)
         self._owner_of = owner_of
         self._on_retry = on_retry
         self._jitter = jitter
-        self._refused: dict[str, tuple[Code, float]] = {}
-        self._http = _open(parts.scheme, connect_timeout, read_timeout, contact)
 
     def __enter__(self) -> Self:
         return self
@@ -111,174 +117,182 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._http.close()
+        self._wire.close()
 
-    def get(self, request: Request, key: Key) -> Answer:
+    def get(self, request: Request, key: Key, *, priority: Priority = "normal") -> Answer:
         """Ask once, and again where that may help.
 
-        A key that Torn refused is not called again by this client, or not before its pause is
-        over: calls with dead keys get an address banned.
+        A key that Torn refused is not called again, or not before its pause is over: calls with
+        dead keys get an address banned. While Torn is down one caller asks and the others wait.
 
         Raises:
             TornFault: one of its subclasses, by what to do about it; `answer` holds what came.
             KeyRefused: the key cannot be sent, or was refused before.
         """
         secret = _sendable(key)
-        identity, owner = fingerprint(key), self._owner_of(key)
-        self._stop_refused((identity, owner, ADDRESS), key.name)
-        tried = 0
+        began, tried = self._clock.now(), 0
         while True:
-            self._budget.wait(owner)
-            outcome = self._call(request, key.name, secret)
+            outcome = self._once(request, key, secret, priority, tried)
             tried += 1
             if isinstance(outcome, Answer):
                 return outcome
-            wait = self._wait_before_retry(outcome, tried)
-            self._remember(outcome, identity, owner, wait)
-            if tried >= min(self._tries, outcome.tries) or wait > LONGEST_WAIT:
-                raise outcome
+            fault, wait = outcome
+            if not self._retries.again(fault, tried, wait, self._clock.now() - began):
+                raise fault
             if self._on_retry is not None:
-                self._on_retry(outcome, wait)
+                self._on_retry(fault, wait)
             self._clock.sleep(wait)
 
-    def _stop_refused(self, callers: tuple[str, ...], name: str) -> None:
-        for caller in callers:
-            kind, until = self._refused.get(caller, (codes.UNKNOWN, 0.0))
-            if self._clock.now() < until:
-                until_when = "" if until == math.inf else f" before {utc(until):%Y-%m-%d %H:%M} UTC"
-                raise kind.fault(
-                    f"A call with the key {name!r} was refused before: {kind.meaning}. "
-                    f"None is made again{until_when}.",
-                    kind=kind,
-                    key=name,
-                )
-
-    def _remember(self, fault: TornFault, identity: str, owner: str, wait: float) -> None:
-        """Keep what the error says about later calls: of this key, its owner, or the address."""
-        now = self._clock.now()
-        if fault.health is Health.DEAD:
-            self._refused[identity] = (fault.kind, math.inf)
-        elif fault.health is Health.PARKED:
-            self._refused[identity] = (fault.kind, now + fault.pause)
-        elif fault.kind.waits is not None:
-            caller = owner if fault.kind.waits is Waits.OWNER else ADDRESS
-            if wait > LONGEST_WAIT:
-                self._refused[caller] = (fault.kind, now + wait)
-            else:
-                self._budget.hold(caller, now + wait)
-
-    def _wait_before_retry(self, fault: TornFault, tried: int) -> float:
-        """Seconds to wait: what the server asks for, else the pause of the code, doubled."""
-        asked = _retry_after(fault.answer) if fault.answer is not None else None
-        if asked is not None:
-            fault.pause = max(LEAST_WAIT, asked)
-            return fault.pause + self._jitter()
-        pause = fault.pause
-        if pause > LONGEST_WAIT:
-            return pause
-        return min(LONGEST_WAIT, pause * 2.0 ** (tried - 1) * (1 + self._jitter() / 2))
-
-    def _call(self, request: Request, key_name: str, secret: str) -> Answer | TornFault:
-        """One call over the wire.
-
-        The error of the HTTP library holds the request and with it the key, and its text may quote
-        a header. So none of it is chained: ours is made after the handler has ended.
-        """
-        import httpx2  # noqa: PLC0415 - 70 ms that only a call over the wire needs
-
-        requested_at = self._clock.now()
-        began = time.monotonic()  # the network's time, which no other clock may stretch
+    def _once(
+        self, request: Request, key: Key, secret: str, priority: Priority, tried: int
+    ) -> Answer | tuple[TornFault, float]:
+        """One call, if one may be made: its answer, or its error and how long to wait after it."""
+        identity = fingerprint(key)
+        proven = self._admitted(identity, request.path, key.name)
         try:
-            with self._http.stream(
-                "GET",
-                self._base + request.path,
-                params=[*request.params, *self._added(request)],
-                headers={"Authorization": f"ApiKey {secret}"},
-            ) as response:
-                body = self._read(response, began + self._total_timeout)
-                seconds = time.monotonic() - began
-            if isinstance(body, bytes):
-                return self._classified(
-                    _answer(request, response, body, requested_at, seconds), key_name, secret
-                )
-            kind, why = body, ""
-        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-            kind, why = codes.UNREACHABLE, str(error)
-        except httpx2.TimeoutException as error:
-            kind, why = codes.SLOW, type(error).__name__
-        except httpx2.RequestError as error:
-            kind, why = codes.CUT, str(error) or type(error).__name__
-        return _fault(Finding(kind, said=why), request, key_name, secret)
+            caller = _Caller(identity, self._owner_of(key), key.name)
+            rows = self._book_rows(request, caller)
+            self._wait_turn(caller.owner, priority)
+            outcome = self._wire.call(request, key.name, secret)
+            self._settle_rows(rows, outcome)
+            if isinstance(outcome, Answer):
+                self._worked()
+                if not proven:
+                    self._standing.mark(Mark(identity, standing.OK, name=key.name))
+                return outcome
+            asked = retries.asked_of(outcome.answer, http_date)
+            wait = self._retries.wait(outcome, tried + 1, asked)
+            self._learn(outcome, request, caller, wait)
+            return outcome, wait
+        finally:
+            if not proven:
+                self._standing.end_trial(identity)
 
-    def _added(self, request: Request) -> tuple[tuple[str, str], ...]:
-        if not self._comment or request.param("comment") is not None:
-            return ()
-        return (("comment", self._comment),)
+    # --- the key ---------------------------------------------------------------------------
 
-    def _read(self, response: httpx2.Response, deadline: float) -> bytes | Code:
-        """The whole body, or what is wrong with it: too large, or too slow in coming."""
-        chunks, size = [], 0
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > self._largest_body:
-                return codes.TOO_LARGE
-            if time.monotonic() > deadline:
-                return codes.SLOW
-            chunks.append(chunk)
-        return b"".join(chunks)
+    def _admitted(self, identity: str, path: str, name: str) -> bool:
+        """Whether the key has worked before; if not, this caller is the one who tries it.
 
-    def _classified(self, answer: Answer, key_name: str, secret: str) -> Answer | TornFault:
-        finding = findings.find(answer.status, answer.header("content-type"), answer.body)
-        if finding is None:
-            return answer
-        return _fault(finding, answer.request, key_name, secret, answer)
+        Several processes that begin with the same dead key would otherwise all call with it.
+        """
+        while True:
+            now = self._clock.now()
+            marks = self._standing.marks(identity)
+            for mark in marks:
+                if mark.refuses(path, now):
+                    raise codes.again(mark.code, mark.until, now, f" with the key {name!r}")
+            if any(mark.health == standing.OK for mark in marks):
+                return True
+            if self._standing.trial(identity, now):
+                # Somebody may have found out between our look and our turn.
+                if self._standing.marks(identity) == marks:
+                    return False
+                self._standing.end_trial(identity)
+            else:
+                self._clock.sleep(standing.PEEK / 10 * (1 + self._jitter()))
+
+    # --- rows of the day -------------------------------------------------------------------
+
+    def _book_rows(self, request: Request, caller: _Caller) -> Rows | None:
+        """Book the rows that the call may bring, None where its path has no daily budget.
+
+        Raises:
+            Crowded: the day's rows are spent, or Torn said so.
+        """
+        now = self._clock.now()
+        category = standing.category(request.path)
+        name = f"{caller.owner}/{category or request.path}"
+        hold = self._budget.held(name)
+        if hold is not None:
+            raise codes.again(hold.code, hold.until, now, f" of {request.path}")
+        if not category:
+            return None
+        limit = request.param("limit") or ""
+        expected = int(limit) if limit.isdecimal() else _PAGE_ROWS
+        rows = Rows(secrets.token_hex(8), now, expected)
+        most = int(standing.DAY_ROWS * self._budget.share)
+        frees = self._standing.book_rows(name, rows, most)
+        if frees:
+            kind = codes.BY_NUMBER[14]
+            raise kind.fault(
+                f"The {most} rows that {caller.owner} may read of {category} in 24 hours are "
+                f"spent. There is room again at {utc(frees):%Y-%m-%d %H:%M} UTC.",
+                kind=kind,
+                pause=frees - now,
+            )
+        return rows
+
+    def _settle_rows(self, rows: Rows | None, outcome: Answer | TornFault) -> None:
+        """Correct the rows that were booked. Where nothing whole came they may have been counted
+        all the same.
+        """
+        if rows is None:
+            return
+        count = count_rows(outcome.body) if isinstance(outcome, Answer) else rows.count
+        if isinstance(outcome, TornFault) and outcome.answer is not None:
+            count = 0
+        self._standing.settle_rows(replace(rows, at=self._clock.now(), count=count))
+
+    # --- whose turn it is ------------------------------------------------------------------
+
+    def _wait_turn(self, owner: str, priority: Priority) -> None:
+        """Return when a call may go.
+
+        Raises:
+            TornFault: it may not for longer than we wait.
+        """
+        began = self._clock.now()
+        while True:
+            probes = self._pass_circuit(began)
+            self._budget.wait(owner, priority, patience=LONGEST_WAIT)
+            if probes or not self._standing.circuit().open:
+                return
+
+    def _pass_circuit(self, began: float) -> bool:
+        """Return when Torn may be called; whether this call is the probe."""
+        while True:
+            now = self._clock.now()
+            circuit = self._standing.circuit()
+            if not circuit.open:
+                return False
+            wait = circuit.wait(now)
+            if not wait:
+                if self._standing.change_circuit(partial(_as_probe, now=now)):
+                    return True
+                continue
+            if now + wait - began > LONGEST_WAIT:
+                raise codes.again(codes.DOWN.name, now + wait, now)
+            self._clock.sleep(wait * (1 + self._jitter() / 10))
+
+    # --- what an outcome says about later calls --------------------------------------------
+
+    def _worked(self) -> None:
+        if self._standing.circuit().faults:
+            self._standing.change_circuit(lambda _: Circuit())
+
+    def _learn(self, fault: TornFault, request: Request, caller: _Caller, wait: float) -> None:
+        now, kind = self._clock.now(), fault.kind
+        if kind.health is not None:
+            self._standing.mark(
+                standing.mark_of(kind, caller.identity, request.path, now, fault.pause, caller.name)
+            )
+        if kind.waits is not None:
+            held = {
+                Waits.OWNER: caller.owner,
+                Waits.ADDRESS: ADDRESS,
+                Waits.CATEGORY: f"{caller.owner}/{standing.category(request.path) or request.path}",
+            }
+            self._budget.hold(held[kind.waits], now + wait, kind.name)
+        if kind.down:
+            self._standing.change_circuit(lambda known: standing.failed(known, now, kind.down))
+        elif kind.number is not None and not isinstance(fault, Outage):
+            self._worked()  # who says no is there
 
 
-def _answer(
-    request: Request,
-    response: httpx2.Response,
-    body: bytes,
-    requested_at: float,
-    seconds: float,
-) -> Answer:
-    date = _http_date(response.headers.get("date", ""))
-    return Answer(
-        request=request,
-        status=response.status_code,
-        body=body,
-        server_time=requested_at + seconds if date is None else date,
-        requested_at=requested_at,
-        seconds=seconds,
-        headers=tuple(
-            (name, response.headers[name]) for name in KEPT_HEADERS if name in response.headers
-        ),
-    )
-
-
-def _fault(
-    finding: Finding,
-    request: Request,
-    key_name: str,
-    secret: str,
-    answer: Answer | None = None,
-) -> TornFault:
-    kind = finding.kind
-    number = kind.number if finding.number is None else finding.number
-    said = finding.said.replace(secret, "(the key)")
-    place = f"{request.path} with the key {key_name!r}"
-    what = kind.meaning if number is None else f"{kind.meaning} (code {number})"
-    detail = f" ({said})" if said and kind.number is None else ""
-    return kind.fault(
-        f"Torn answered {place}: {what}{detail}.",
-        kind=kind,
-        number=number,
-        selection=finding.selection,
-        answer=answer,
-        path=request.path,
-        key=key_name,
-        status=None if answer is None else answer.status,
-        said=said,
-    )
+def _as_probe(circuit: Circuit, now: float) -> Circuit | None:
+    if not circuit.open or circuit.wait(now):
+        return None
+    return standing.entered(circuit, now)
 
 
 def _sendable(key: Key) -> str:
@@ -296,80 +310,3 @@ def _sendable(key: Key) -> str:
         remedy="A key of Torn's has 16 letters and digits; look at where it is kept.",
         key=key.name,
     )
-
-
-def _checked(url: str) -> SplitResult:
-    """The parts of the API's address.
-
-    Raises:
-        ConfigError: it is none, or a key would travel over it in clear.
-    """
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        parts, host = urlsplit(""), ""
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise ConfigError(
-            "The address of Torn's API is not an address that can be called.",
-            remedy=f"Use {TORN}.",
-        )
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError(
-            f"The address of Torn's API at {host} holds a name or a password.",
-            remedy=f"Use {TORN}; the key is named in `api_key`.",
-        )
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigError(
-            f"http://{host} would carry the key in clear over the network.",
-            remedy="Use https; plain http is for a sandbox on this machine.",
-        )
-    return parts
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _open(scheme: str, connect_timeout: float, read_timeout: float, contact: str) -> httpx2.Client:
-    """The pool. Redirects are never followed: they would take the key along.
-
-    Plain http goes to this machine only, so it needs no certificates (50 ms to read) and must not
-    take the way over a proxy of the environment.
-    """
-    import httpx2  # noqa: PLC0415 - see _call
-
-    plain = scheme == "http"
-    about = f" (+{contact})" if contact else " (logger for Torn's API)"
-    return httpx2.Client(
-        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
-        trust_env=not plain,
-        follow_redirects=False,
-        timeout=httpx2.Timeout(read_timeout, connect=connect_timeout),
-        headers={
-            "User-Agent": f"tcdatalogger/{__version__}{about}",
-            "Accept": "application/json, text/csv",
-            "Accept-Encoding": "gzip",
-        },
-    )
-
-
-def _http_date(text: str) -> float | None:
-    """Seconds since 1970 of a date as HTTP writes it (RFC 7231, 7.1.1.1), None if it is none."""
-    try:
-        date = parsedate_to_datetime(text)
-    except (ValueError, OverflowError):
-        return None
-    return date.replace(tzinfo=date.tzinfo or utc(0).tzinfo).timestamp()
-
-
-def _retry_after(answer: Answer) -> float | None:
-    """Seconds that the server asks us to wait, from either form of the header, None without it."""
-    text = answer.header("retry-after").strip()
-    if text.isdecimal():
-        return float(text)
-    date = _http_date(text)
-    return None if date is None else date - answer.server_time

@@ -7,10 +7,12 @@ sends pages of its own. The table below is the whole list, with what to do about
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from tcdatalogger.clock import utc
 from tcdatalogger.errors import (
     Busy,
     Failure,
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
+DOWN_AFTER = 5
+"""So many calls in a row that found nobody, of all processes, and Torn is taken to be down."""
+
 
 class Health(StrEnum):
     """What an error says about the key: never call it again, later, or not for this endpoint."""
@@ -35,11 +40,13 @@ class Health(StrEnum):
 
 
 class Waits(StrEnum):
-    """Who must wait after an error: the key's owner, this address, or everybody."""
+    """Who must wait after an error: all keys of the owner, this address, or the owner's category
+    of rows.
+    """
 
     OWNER = "owner"
     ADDRESS = "address"
-    ALL = "all"
+    CATEGORY = "category"
 
 
 class TornFault(Failure):
@@ -116,6 +123,8 @@ class Code:
         tries: how many calls are worth making in all.
         pause: seconds before the next try; doubled with each.
         waits: who has to wait along.
+        down: how far it says that Torn is down, and not this call alone: 1 as one call that found
+            nobody, `DOWN_AFTER` as Torn's own word for it.
     """
 
     number: int | None
@@ -127,6 +136,7 @@ class Code:
     tries: int = 1
     pause: float = 0.0
     waits: Waits | None = None
+    down: int = 0
 
 
 _KEY = "Make a new key at https://www.torn.com/preferences.php#tab=api and put it in its place."
@@ -174,8 +184,8 @@ TORN_CODES: tuple[Code, ...] = (
         "the API is switched off",
         Outage,
         _LATER,
-        pause=10 * MINUTE,
-        waits=Waits.ALL,
+        pause=MINUTE,
+        down=DOWN_AFTER,
     ),
     Code(
         10,
@@ -212,6 +222,7 @@ TORN_CODES: tuple[Code, ...] = (
         Crowded,
         "Ask for it less often; the limit is 50,000 rows in 24 hours.",
         pause=6 * HOUR,
+        waits=Waits.CATEGORY,
     ),
     Code(15, "temporary_error", "temporary error", Outage, _STATUS, tries=3, pause=2),
     Code(
@@ -290,7 +301,7 @@ TOO_MANY = Code(
     pause=30,
     waits=Waits.OWNER,
 )
-SERVER = Code(None, "http_5xx", "a server error", Outage, _STATUS, tries=3, pause=2)
+SERVER = Code(None, "http_5xx", "a server error", Outage, _STATUS, tries=3, pause=2, down=1)
 DOOR = Code(
     None,
     "http_refused",
@@ -307,10 +318,14 @@ REDIRECT = Code(
     "Check the address of the API in the configuration.",
 )
 NO_PATH = Code(None, "http_4xx", "a call that it does not take", RequestFault, _ASK)
-EMPTY = Code(None, "empty_body", "nothing: an empty body", Outage, _STATUS, tries=3, pause=2)
-PAGE = Code(None, "web_page", "a web page in place of data", Outage, _STATUS, tries=2, pause=5)
+EMPTY = Code(
+    None, "empty_body", "nothing: an empty body", Outage, _STATUS, tries=3, pause=2, down=1
+)
+PAGE = Code(
+    None, "web_page", "a web page in place of data", Outage, _STATUS, tries=2, pause=5, down=1
+)
 NO_DATA = Code(None, "no_json", "something that is not JSON", Outage, _STATUS, tries=2, pause=5)
-CUT = Code(None, "broken_answer", "a broken answer", Outage, _STATUS, tries=3, pause=1)
+CUT = Code(None, "broken_answer", "a broken answer", Outage, _STATUS, tries=3, pause=1, down=1)
 UNREACHABLE = Code(
     None,
     "unreachable",
@@ -319,6 +334,7 @@ UNREACHABLE = Code(
     "Check the network, and the address of the API in the configuration.",
     tries=3,
     pause=1,
+    down=1,
 )
 SLOW = Code(
     None,
@@ -328,6 +344,7 @@ SLOW = Code(
     "If it lasts, allow it more time or ask for smaller pages.",
     tries=2,
     pause=1,
+    down=1,
 )
 TOO_LARGE = Code(
     None,
@@ -337,4 +354,38 @@ TOO_LARGE = Code(
     "Ask for smaller pages (`limit`), or allow larger bodies.",
 )
 
+DOWN = Code(
+    None,
+    "torn_down",
+    "nothing to several calls in a row, so it is taken to be down",
+    Outage,
+    _STATUS,
+)
+
 BY_NUMBER = {code.number: code for code in TORN_CODES if code.number is not None}
+
+_OTHERS = (TOO_MANY, SERVER, DOOR, DOWN)
+_BY_NAME = {code.name: code for code in (*TORN_CODES, *_OTHERS)}
+
+
+def named(name: str) -> Code:
+    """The code of a name, as the state keeps it; a name of another version is unknown."""
+    return _BY_NAME.get(name, UNKNOWN)
+
+
+def again(name: str, until: float, now: float, whom: str = "") -> TornFault:
+    """The error for a call that is not made because of an earlier error.
+
+    Args:
+        name: of the earlier error's code.
+        until: when calls may be made again, infinity for never.
+        now: the time.
+        whom: whose calls, as it stands in a sentence.
+    """
+    kind = named(name)
+    when = "" if until == math.inf else f" before {utc(until):%Y-%m-%d %H:%M} UTC"
+    return kind.fault(
+        f"A call{whom} was refused before: {kind.meaning}. None is made again{when}.",
+        kind=kind,
+        pause=until - now,
+    )

@@ -24,7 +24,6 @@ class EndpointChange:
         change: `added`, `removed` or `changed`.
         facts: of access, paging, limit and the like: name, before, after.
         differences: of its tables.
-        goes: columns of the later version that are announced to go, with the day.
     """
 
     path: str
@@ -49,6 +48,15 @@ def read(file: Path) -> Catalog:
     Raises:
         ConfigError: it is neither, or cannot be read.
     """
+    return catalog.read(compiled(file), str(file))
+
+
+def compiled(file: Path) -> bytes:
+    """The bytes of a catalogue: those of the file, or what Torn's own document compiles to.
+
+    Raises:
+        ConfigError: it is neither, or cannot be read.
+    """
     from tcdatalogger.services.torncity.openapi import compile_catalog  # noqa: PLC0415 - rarely
 
     try:
@@ -62,9 +70,7 @@ def read(file: Path) -> Catalog:
             f"{file} is neither a catalogue nor an OpenAPI document.",
             remedy="Give Torn's openapi.json or what `tcdatalogger catalog compile` made of it.",
         ) from None
-    if "openapi" in keys:
-        raw = compile_catalog(raw, str(file))
-    return catalog.read(raw, str(file))
+    return compile_catalog(raw, str(file)) if "openapi" in keys else raw
 
 
 def tables_of(endpoint: Endpoint) -> TableFamily | None:

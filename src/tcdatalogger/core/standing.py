@@ -1,0 +1,124 @@
+"""What all processes know of keys and of Torn, in the state database (`standing.Standing`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Final
+
+from tcdatalogger.services.torncity.codes import DAY
+from tcdatalogger.services.torncity.standing import (
+    TRIAL_SECONDS,
+    Circuit,
+    Mark,
+    Rows,
+    frees_at,
+)
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.state import State
+
+SCHEMA: Final = """
+create table if not exists key_health (
+    fingerprint text not null, health text not null, path text not null, code text not null,
+    until real not null, since real not null, name text not null, primary key (fingerprint, path)
+) without rowid;
+create table if not exists key_trials (
+    fingerprint text primary key, until real not null
+) without rowid;
+create table if not exists circuit (
+    id integer primary key check (id = 1), faults integer not null, pause real not null,
+    until real not null, probe_until real not null
+);
+create table if not exists day_rows (
+    id text primary key, name text not null, at real not null, count integer not null
+) without rowid;
+create index if not exists day_rows_by_name on day_rows (name, at);
+"""
+
+_CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
+
+
+class SharedStanding:
+    """What is kept for all processes on this machine."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def marks(self, fingerprint: str) -> list[Mark]:
+        rows = self._state.reading(
+            "select * from key_health where fingerprint = ? order by path", (fingerprint,)
+        )
+        return [Mark(*row) for row in rows]
+
+    def mark(self, mark: Mark) -> None:
+        with self._state.writing() as db:
+            db.execute(
+                "insert or replace into key_health values (?, ?, ?, ?, ?, ?, ?)", astuple(mark)
+            )
+
+    def forget_permissions(self, fingerprint: str) -> None:
+        with self._state.writing() as db:
+            db.execute(
+                "delete from key_health where fingerprint = ? and path <> ''", (fingerprint,)
+            )
+
+    def trial(self, fingerprint: str, now: float) -> bool:
+        with self._state.writing() as db:
+            row = db.execute(
+                """insert into key_trials values (?1, ?2) on conflict (fingerprint)
+                   do update set until = excluded.until where until <= ?3 returning until""",
+                (fingerprint, now + TRIAL_SECONDS, now),
+            ).fetchone()
+        return row is not None
+
+    def end_trial(self, fingerprint: str) -> None:
+        with self._state.writing() as db:
+            db.execute("delete from key_trials where fingerprint = ?", (fingerprint,))
+
+    def circuit(self) -> Circuit:
+        row = self._state.reading(_CIRCUIT).fetchone()
+        return Circuit() if row is None else Circuit(*row)
+
+    def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
+        with self._state.writing() as db:
+            row = db.execute(_CIRCUIT).fetchone()
+            changed = change(Circuit() if row is None else Circuit(*row))
+            if changed is not None:
+                db.execute(
+                    "insert or replace into circuit values (1, ?, ?, ?, ?)", astuple(changed)
+                )
+        return changed
+
+    def book_rows(self, name: str, rows: Rows, limit: int) -> float:
+        with self._state.writing() as db:
+            db.execute("delete from day_rows where at <= ?", (rows.at - DAY,))
+            (total,) = db.execute(
+                "select coalesce(sum(count), 0) from day_rows where name = ?", (name,)
+            ).fetchone()
+            if total + rows.count > limit:
+                given = db.execute("select id, at, count from day_rows where name = ?", (name,))
+                at = frees_at([Rows(*row) for row in given], rows.count, limit, rows.at)
+                if at > rows.at:
+                    return at
+            db.execute(
+                "insert into day_rows values (?, ?, ?, ?)", (rows.id, name, rows.at, rows.count)
+            )
+        return 0.0
+
+    def settle_rows(self, rows: Rows) -> None:
+        with self._state.writing() as db:
+            if not rows.count:
+                db.execute("delete from day_rows where id = ?", (rows.id,))
+                return
+            db.execute(
+                "update day_rows set at = ?, count = ? where id = ?",
+                (rows.at, rows.count, rows.id),
+            )
+
+    def day_rows(self, now: float) -> dict[str, int]:
+        """The rows of the last 24 hours by owner and category."""
+        rows = self._state.reading(
+            "select name, sum(count) from day_rows where at > ? group by name", (now - DAY,)
+        )
+        return {str(name): int(count) for name, count in rows}

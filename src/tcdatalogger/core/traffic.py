@@ -1,0 +1,150 @@
+"""The calls of all processes: their slots and holds, in the state database (`slots.Slots`)."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from tcdatalogger.services.torncity.slots import ADDRESS, UNKNOWN_OWNER, Book, Hold, Rank, Slot
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.state import State
+    from tcdatalogger.services.torncity.slots import Terms
+
+SCHEMA: Final = """
+create table if not exists calls (
+    id text primary key, owner text not null, unknown integer not null, rank integer not null,
+    asked_at real not null, at real not null, taken integer not null
+) without rowid;
+create index if not exists calls_by_owner on calls (owner, at);
+create index if not exists calls_by_time on calls (at);
+create index if not exists calls_unknown on calls (at) where unknown;
+create table if not exists holds (
+    name text primary key, until real not null, code text not null
+) without rowid;
+"""
+
+_SLOT: Final = "id, owner, rank, asked_at, at, taken"
+
+
+class Traffic:
+    """The book of calls; whoever opens it has it alone until the end of the block."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    @contextmanager
+    def open(self) -> Iterator[Book]:
+        with self._state.writing() as db:
+            yield _Pages(db)
+
+    def hold(self, hold: Hold) -> None:
+        with self._state.writing() as db:
+            db.execute(
+                """insert into holds values (?, ?, ?) on conflict (name)
+                   do update set until = excluded.until, code = excluded.code
+                   where excluded.until > until""",
+                (hold.name, hold.until, hold.code),
+            )
+
+    def held(self, name: str) -> Hold | None:
+        row = self._state.reading(
+            "select name, until, code from holds where name = ?", (name,)
+        ).fetchone()
+        return None if row is None else Hold(*row)
+
+    def holds(self, now: float) -> list[Hold]:
+        """All that are not over."""
+        rows = self._state.reading("select * from holds where until > ? order by name", (now,))
+        return [Hold(*row) for row in rows]
+
+    def count(self, owner: str, since: float) -> int:
+        (found,) = self._state.reading(
+            "select count(*) from calls where at > ? and (owner = ? or unknown)", (since, owner)
+        ).fetchone()
+        return int(found)
+
+    def calls_since(self, since: float) -> dict[str, int]:
+        """How many calls of each owner have a slot after `since`."""
+        rows = self._state.reading(
+            "select owner, count(*) from calls where at > ? group by owner", (since,)
+        )
+        return {str(owner): int(count) for owner, count in rows}
+
+    def count_under(self, former: str, owner: str) -> None:
+        """Count the calls of `former` as `owner`'s: so when we learn whose a key is."""
+        with self._state.writing() as db:
+            db.execute(
+                "update calls set owner = ?, unknown = ? where owner = ?",
+                (owner, owner.startswith(UNKNOWN_OWNER), former),
+            )
+
+
+class _Pages:
+    """The book within one transaction (`slots.Book`)."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self._db = db
+
+    def tidy(self, now: float, terms: Terms) -> None:
+        self._db.execute("delete from calls where at < ?", (now - 2 * terms.window,))
+        self._db.execute("update calls set at = ?1 where at > ?1 and taken", (now,))
+
+    def newest(self, owner: str | None, place: int) -> float:
+        if owner is None:
+            query = "select at from calls order by at desc limit 1 offset ?"
+            row = self._db.execute(query, (place - 1,)).fetchone()
+            return -math.inf if row is None else float(row[0])
+        if self._db.execute("select 1 from calls where unknown limit 1").fetchone():
+            query = """select at from calls where owner = ? or unknown
+                       order by at desc limit 1 offset ?"""
+        else:
+            query = "select at from calls where owner = ? order by at desc limit 1 offset ?"
+        row = self._db.execute(query, (owner, place - 1)).fetchone()
+        return -math.inf if row is None else float(row[0])
+
+    def owners(self) -> list[str]:
+        return [str(owner) for (owner,) in self._db.execute("select distinct owner from calls")]
+
+    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
+        rows = self._db.execute(
+            f"""select {_SLOT} from calls where owner = ? and at > ? and not taken and rank < ?
+                and asked_at > ? order by at""",
+            (owner, after, rank, asked_after),
+        )
+        return [_slot(row) for row in rows]
+
+    def find(self, id: str) -> Slot | None:  # noqa: A002
+        row = self._db.execute(f"select {_SLOT} from calls where id = ?", (id,)).fetchone()
+        return None if row is None else _slot(row)
+
+    def write(self, slot: Slot) -> None:
+        self._db.execute(
+            "insert or replace into calls values (?, ?, ?, ?, ?, ?, ?)",
+            (
+                slot.id,
+                slot.owner,
+                slot.owner.startswith(UNKNOWN_OWNER),
+                slot.rank,
+                slot.asked_at,
+                slot.at,
+                slot.taken,
+            ),
+        )
+
+    def remove(self, id: str) -> None:  # noqa: A002
+        self._db.execute("delete from calls where id = ?", (id,))
+
+    def held_until(self, owner: str) -> float:
+        row = self._db.execute(
+            "select max(until) from holds where name in (?, ?)", (owner, ADDRESS)
+        ).fetchone()
+        return float(row[0] or 0.0)
+
+
+def _slot(row: tuple[str, str, int, float, float, int]) -> Slot:
+    ident, owner, rank, asked_at, at, taken = row
+    return Slot(ident, owner, Rank(rank), asked_at, at, bool(taken))

@@ -1,0 +1,271 @@
+"""Where calls stand in time: the book of slots, and the rule by which a call gets one.
+
+A call gets the earliest time at which fewer than the limit of slots are newer than one window
+before it. So in any window the slot that was written last has fewer than the limit beside it:
+never over, whatever the order in which callers come and whatever their clocks say. The rule is
+here once; a store (`Book`) keeps the slots in one process or for all of them.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from threading import RLock
+from typing import Final, Protocol
+
+ADDRESS: Final = "address"
+"""The name under which the whole address is held."""
+UNKNOWN_OWNER: Final = "key:"
+"""How the owner of a key begins that nobody knows yet: its calls may be anybody's, so they count
+for every owner until it is known whose they are."""
+
+
+class Rank(IntEnum):
+    """Who goes first."""
+
+    LOW = 0
+    NORMAL = 1
+    HIGH = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One call in the book.
+
+    Attributes:
+        at: when it may go, seconds since 1970.
+        asked_at: when it was asked for.
+        taken: whether the call was let go; until then a call of a higher rank may get its time.
+    """
+
+    id: str
+    owner: str
+    rank: Rank
+    asked_at: float
+    at: float
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing goes before `until`; `code` is the name of the error (`codes.py`) that says so."""
+
+    name: str
+    until: float
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a caller may do, the same for all processes of one configuration.
+
+    Attributes:
+        owner: whose calls are counted.
+        rank: of the caller.
+        limits: for each rank the calls of an owner and of the address within a window.
+        window: seconds, with the margin.
+        slack: seconds that a call may go after its slot's time; later, it needs a new slot.
+    """
+
+    owner: str
+    rank: Rank
+    limits: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+    window: float
+    slack: float
+
+
+class Book(Protocol):
+    """The slots while one caller has the book to itself."""
+
+    def tidy(self, now: float, terms: Terms) -> None:
+        """Forget slots that bind nobody; those taken in what is now the future were taken now."""
+        ...
+
+    def newest(self, owner: str | None, place: int) -> float:
+        """The time of the `place`-th newest slot that counts for an owner (None: for the
+        address), minus infinity where there are fewer.
+        """
+        ...
+
+    def owners(self) -> list[str]:
+        """Everybody who has a slot."""
+        ...
+
+    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
+        """The owner's slots of lower ranks that were not taken, in the order of their times."""
+        ...
+
+    def find(self, id: str) -> Slot | None: ...  # noqa: A002 - it is one
+
+    def write(self, slot: Slot) -> None: ...
+
+    def remove(self, id: str) -> None: ...  # noqa: A002
+
+    def held_until(self, owner: str) -> float:
+        """The end of the holds of an owner and of the address, 0 without one."""
+        ...
+
+
+class Slots(Protocol):
+    """A store of slots and holds."""
+
+    def open(self) -> AbstractContextManager[Book]:
+        """The book for one caller alone; what is written is kept at the end of the block."""
+        ...
+
+    def hold(self, hold: Hold) -> None:
+        """Let nothing of `hold.name` go before its end; a longer hold stays as it is."""
+        ...
+
+    def held(self, name: str) -> Hold | None:
+        """The hold of a name, also one that is over."""
+        ...
+
+    def count(self, owner: str, since: float) -> int:
+        """How many slots after `since` count for an owner."""
+        ...
+
+
+def book(pages: Book, terms: Terms, now: float) -> Slot:
+    """Write a call down and return its slot."""
+    pages.tidy(now, terms)
+    new = Slot(secrets.token_hex(8), terms.owner, terms.rank, now, now)
+    return _place(pages, new, terms, now)
+
+
+def claim(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
+    """Let a call go whose time has come, or say when it comes.
+
+    It comes later where a call of a higher rank got its time, where a hold came meanwhile, or
+    where the time was missed: a call that went long after its slot would be counted too early.
+    """
+    current = pages.find(slot.id) or replace(slot, at=-math.inf)
+    if current.at > now:
+        return current
+    if now - current.at <= terms.slack and pages.held_until(slot.owner) <= now:
+        taken = replace(current, taken=True)
+        pages.write(taken)
+        return taken
+    pages.remove(slot.id)
+    return _place(pages, current, terms, now)
+
+
+def _place(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
+    """Give a slot the earliest time, or that of the first call of a lower rank that waits.
+
+    The call that gives way is placed anew. Whoever has waited for a window gives way no more, so
+    that nobody waits for ever.
+    """
+    at = _earliest(pages, slot, terms, now)
+    placed = replace(slot, at=at, taken=at <= now)
+    if not placed.taken:
+        for other in pages.waiting(slot.owner, slot.rank, now, now - terms.window):
+            if other.at >= at or other.at < pages.held_until(slot.owner):
+                continue
+            placed = replace(slot, at=other.at)
+            pages.remove(other.id)
+            pages.write(placed)
+            _place(pages, other, terms, now)
+            return placed
+    pages.write(placed)
+    return placed
+
+
+def _earliest(pages: Book, slot: Slot, terms: Terms, now: float) -> float:
+    of_owner, of_address = terms.limits[slot.rank]
+    owners = [slot.owner]
+    if slot.owner.startswith(UNKNOWN_OWNER):
+        owners += [owner for owner in pages.owners() if not owner.startswith(UNKNOWN_OWNER)]
+    newest = max(pages.newest(owner, of_owner) for owner in owners)
+    newest = max(newest, pages.newest(None, of_address))
+    return max(now, newest + terms.window, pages.held_until(slot.owner))
+
+
+class MemorySlots:
+    """The slots of one process, for as long as it lives."""
+
+    def __init__(self) -> None:
+        self._slots: dict[str, Slot] = {}
+        self._times: dict[str | None, list[float]] = {}
+        self._holds: dict[str, Hold] = {}
+        self._lock = RLock()
+
+    @contextmanager
+    def open(self) -> Iterator[Book]:
+        with self._lock:
+            yield self
+
+    def tidy(self, now: float, terms: Terms) -> None:
+        everything = self._times.get(None, [])
+        if everything and everything[0] < now - terms.window - terms.slack:
+            for slot in [s for s in self._slots.values() if s.at < now - terms.window]:
+                self.remove(slot.id)
+        if everything and everything[-1] > now:
+            for slot in [s for s in self._slots.values() if s.taken and s.at > now]:
+                self.write(replace(slot, at=now))
+
+    def newest(self, owner: str | None, place: int) -> float:
+        times = self._counted(owner)
+        return times[-place] if len(times) >= place else -math.inf
+
+    def _counted(self, owner: str | None) -> list[float]:
+        """The times of the slots that count for an owner, in order."""
+        unknown = [o for o in self._times if o and o.startswith(UNKNOWN_OWNER) and o != owner]
+        own = self._times.get(owner, [])
+        if owner is None or not unknown:
+            return own
+        return sorted([*own, *(at for other in unknown for at in self._times[other])])
+
+    def owners(self) -> list[str]:
+        return sorted({slot.owner for slot in self._slots.values()})
+
+    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
+        found = [
+            slot
+            for slot in self._slots.values()
+            if slot.owner == owner and slot.rank < rank and not slot.taken
+            if slot.at > after and slot.asked_at > asked_after
+        ]
+        return sorted(found, key=lambda slot: slot.at)
+
+    def find(self, id: str) -> Slot | None:  # noqa: A002
+        return self._slots.get(id)
+
+    def write(self, slot: Slot) -> None:
+        self.remove(slot.id)
+        self._slots[slot.id] = slot
+        for name in (slot.owner, None):
+            bisect.insort(self._times.setdefault(name, []), slot.at)
+
+    def remove(self, id: str) -> None:  # noqa: A002
+        slot = self._slots.pop(id, None)
+        if slot is None:
+            return
+        for name in (slot.owner, None):
+            times = self._times[name]
+            del times[bisect.bisect_left(times, slot.at)]
+            if not times:
+                del self._times[name]
+
+    def held_until(self, owner: str) -> float:
+        holds = (self._holds.get(owner), self._holds.get(ADDRESS))
+        return max((hold.until for hold in holds if hold), default=0.0)
+
+    def hold(self, hold: Hold) -> None:
+        with self._lock:
+            known = self._holds.get(hold.name)
+            if known is None or known.until < hold.until:
+                self._holds[hold.name] = hold
+
+    def held(self, name: str) -> Hold | None:
+        return self._holds.get(name)
+
+    def count(self, owner: str, since: float) -> int:
+        with self._lock:
+            times = self._counted(owner)
+            return len(times) - bisect.bisect_right(times, since)

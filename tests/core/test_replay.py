@@ -1,0 +1,385 @@
+"""Rows once more from the archive: the same as before, once, and all of them or none."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib.resources import files
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tcdatalogger.core.replay import rebuild, replay, retry
+from tcdatalogger.errors import DataRefused, UsageError
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
+
+CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\n'
+MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
+REPLACE = "storage_mode=replace"
+
+
+@pytest.fixture
+def place(workplace):
+    """A place that logs crimes and members; every run is a minute after the last."""
+    workplace.write(CRIMES + MEMBERS)
+    log = workplace.log
+
+    def later(name, *words, **options):
+        workplace.clock.sleep(60)
+        return log(name, *words, **options)
+
+    workplace.log = later
+    return workplace
+
+
+@pytest.fixture
+def says(city, monkeypatch):
+    """Make the city answer a path with a body of ours."""
+    bodies = {}
+    answer = city.city.answer
+
+    def ours(request):
+        reply = answer(dataclasses.replace(request, gzip=False))
+        queue = bodies.get(request.path)
+        if not queue:
+            return reply
+        body = queue.pop(0) if len(queue) > 1 else queue[0]
+        return dataclasses.replace(reply, body=body)
+
+    monkeypatch.setattr(city.city, "answer", ours)
+
+    def says(path, *given):
+        bodies[path] = [b if isinstance(b, bytes) else json.dumps(b).encode() for b in given]
+
+    return says
+
+
+@pytest.fixture
+def older(place):
+    """Switch to a catalogue that lacks fields of members, or back to the shipped one."""
+    shipped = files("tcdatalogger.services.torncity").joinpath("catalog.json").read_bytes()
+    file = place.folder / "tcdatalogger.catalog.json"
+
+    def older(*fields):
+        facts = json.loads(shipped)
+        facts["version"] = "6.0.0"
+        for mark in fields:
+            del facts["shapes"]["FactionMember"]["object"][mark]
+        # A file of another name each time, since a catalogue is read once in a process.
+        new = file.with_name(f"catalog-{'-'.join(fields) or 'whole'}.json")
+        new.write_text(json.dumps(facts))
+        return f"torn.catalog={new}"
+
+    return older
+
+
+def tables(place, *names):
+    """The rows of tables, in no order."""
+    found = names or [
+        row["table_name"]
+        for row in place.sql(
+            "select table_name from duckdb_tables() where not starts_with(table_name, '_tcd_')"
+        )
+    ]
+    return {
+        name: sorted(repr(sorted(row.items())) for row in place.sql(f"from {name}"))
+        for name in found
+    }
+
+
+def again(place, what, *words, overrides=(), **options):
+    with place.application(*overrides) as application:
+        return what(application, *words, **options)
+
+
+# Replay
+
+
+def test_a_replayed_run_has_the_same_rows_as_before_however_often_it_is_replayed(place):
+    run = place.log("faction_crimes").record
+    place.log("faction_crimes")
+    before = tables(place)
+
+    for _ in range(3):
+        place.clock.sleep(60)
+        one = again(place, replay, run.run_id)
+        assert one.receipt.rows == run.rows
+        assert tables(place) == before
+
+    alive = place.sql("select run_id, rows from _tcd_loads where superseded_by is null")
+    assert {row["run_id"]: json.loads(row["rows"]) for row in alive}[run.run_id] == run.rows
+    assert len(alive) == 2
+
+
+def test_a_dry_replay_stores_nothing(place):
+    run = place.log("faction_crimes").record
+    books = place.sql("from _tcd_loads")
+
+    one = again(place, replay, run.run_id, dry=True)
+
+    assert one.made.rows == run.rows
+    assert one.receipt is None
+    assert place.sql("from _tcd_loads") == books
+
+
+def test_a_run_that_could_not_be_stored_is_stored_by_its_replay(place, monkeypatch):
+    def refused(*_):
+        raise DataRefused("The tables cannot take it.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MembersProcessor, "store", refused)
+        run = place.log("faction_members").record
+    assert run.status == "failed"
+    assert not place.warehouse.exists() or not place.sql("select 1 from duckdb_tables()")
+
+    one = again(place, replay, run.run_id)
+
+    assert one.receipt.rows == {"faction_members": 30}
+    rows = place.sql("select distinct _run_id, server_timestamp, _subject_id from faction_members")
+    assert [(row["_run_id"], row["_subject_id"]) for row in rows] == [(run.run_id, 40832)]
+    assert rows[0]["server_timestamp"].timestamp() == place.city.now()
+
+
+@pytest.mark.parametrize("kind", ["truncated", "error"])
+def test_a_run_without_whole_answers_is_not_replayed(place, city, kind):
+    city.fault(kind, code=16, path="/faction/members")
+    run = place.log("faction_members").record
+    city.clear_faults()
+    place.log("faction_members")
+    before = tables(place)
+
+    with pytest.raises(DataRefused, match=run.run_id):
+        again(place, replay, run.run_id)
+    assert tables(place) == before
+
+
+@pytest.mark.parametrize("kind", ["error", "reset", "cut", "http"])
+def test_a_fetch_that_broke_off_after_some_pages_is_nothing_to_replay_or_rebuild(place, city, kind):
+    place.log("faction_crimes", REPLACE)
+    before = tables(place)
+    city.fault(kind, code=16, status=500, after=1, path="/faction/crimes")
+    run = place.log("faction_crimes", REPLACE).record
+    assert run.status == "failed"
+    assert run.pages == 1
+
+    with pytest.raises(DataRefused, match="its fetch"):
+        again(place, replay, run.run_id, overrides=[REPLACE])
+    again(place, rebuild, "faction_crimes", overrides=[REPLACE])
+    assert tables(place) == before
+
+
+def test_an_id_that_torn_does_not_know_is_passed_over_in_a_replay_too(place):
+    place.write('[[endpoints]]\nname = "basics"\npath = "/faction/{id}/basic"\n'
+                "ids = [40832, 99999999, 40991]\n")  # fmt: skip
+    run = place.log("basics").record
+    assert run.rows["basics"] == 2
+    before = tables(place)
+
+    again(place, replay, run.run_id)
+
+    assert tables(place) == before
+
+
+def test_a_run_that_the_archive_does_not_have_is_named(place):
+    place.log("faction_members")
+
+    with pytest.raises(UsageError, match="20200101T000000Z-00000000"):
+        again(place, replay, "20200101T000000Z-00000000")
+
+
+# A catalogue that changed in between
+
+
+def test_what_a_narrower_catalogue_set_aside_is_loaded_by_a_replay_with_the_newer(place, older):
+    quarantine = [older("position"), "contract=quarantine"]
+    run = place.log("faction_members", *quarantine).record
+    assert (run.rows["faction_members"], run.quarantined) == (0, 30)
+
+    again(place, replay, run.run_id)
+    replayed = tables(place, "faction_members")
+
+    assert place.sql("from _tcd_quarantine") == []
+    assert place.value("select count(position) from faction_members") == 30
+    place.warehouse.unlink()
+    again(place, rebuild, "faction_members")
+    assert tables(place, "faction_members") == replayed
+
+
+def test_a_record_that_is_tried_again_is_stored_once_as_if_it_had_fitted_at_first(place, older):
+    good = place.log("faction_members").record
+    run = place.log("faction_members", older("position"), "contract=quarantine").record
+    with place.application() as application:
+        with application.warehouse(read_only=True) as warehouse:
+            lines = warehouse.query("from _tcd_quarantine").to_pylist()
+        assert len(retry(application, lines[:10])) == 10
+        assert len(retry(application, lines[10:])) == 20
+        stored = tables(place)
+        assert retry(application, []) == []
+
+    assert place.sql("from _tcd_quarantine") == []
+    rows = "select * exclude (_run_id) from faction_members where _run_id = '%s' order by id"
+    assert place.sql(rows % run.run_id) == place.sql(rows % good.run_id)
+    again(place, replay, run.run_id)
+    assert tables(place) == stored
+
+
+# Rebuild
+
+
+def test_a_warehouse_that_is_gone_is_rebuilt_with_the_same_rows(place):
+    for name in ("faction_crimes", "faction_members") * 2:
+        place.log(name)
+    before = tables(place)
+
+    place.warehouse.unlink()
+    for name in ("faction_crimes", "faction_members"):
+        found = again(place, rebuild, name)
+        assert [one.why for one in found] == ["", ""]
+
+    assert tables(place) == before
+
+
+def test_a_rebuild_of_what_is_there_changes_no_row_however_often(place):
+    place.log("faction_crimes")
+    place.log("faction_crimes")
+    before = tables(place)
+
+    for _ in range(2):
+        again(place, rebuild, "faction_crimes")
+        assert tables(place) == before
+
+
+def test_a_rebuild_keeps_what_was_learned(place, city):
+    city.fault("map", path="/faction/members", times=1)
+    place.log("faction_members")
+    place.log("faction_members")
+    before = tables(place)
+    drift = place.sql("from _tcd_drift")
+
+    again(place, rebuild, "faction_members")
+    assert tables(place) == before
+    assert place.sql("from _tcd_drift") == drift
+    place.warehouse.unlink()
+    again(place, rebuild, "faction_members")
+    assert tables(place) == before
+    assert [row["run_id"] for row in place.sql("from _tcd_drift")] == [drift[0]["run_id"]]
+
+
+def test_a_run_is_left_out(place):
+    first, second = (place.log("faction_crimes").record.run_id for _ in range(2))
+
+    found = again(place, rebuild, "faction_crimes", without=[first])
+
+    assert [(one.run_id, one.why) for one in found] == [(first, "left out"), (second, "")]
+    runs = "select distinct _run_id from %s"
+    for name in ("faction_crimes", "faction_crimes_slots", "faction_crimes_rewards_items"):
+        assert place.sql(runs % name) == [{"_run_id": second}]
+    again(place, rebuild, "faction_crimes")
+    assert len(place.sql(runs % "faction_crimes")) == 2
+
+
+@pytest.mark.parametrize("spoilt", ["its answers make no rows any more", "its file is damaged"])
+def test_a_run_is_left_out_though(place, says, spoilt):
+    odd = place.log("faction_members").record
+    kept = place.log("faction_members").record
+    if spoilt == "its file is damaged":
+        (place.folder / "archive" / odd.archive_file).write_bytes(b"PAR1")
+    else:
+        file = place.folder / "archive" / odd.archive_file
+        table = pq.read_table(file)
+        body = pa.array([b"<html>"] * table.num_rows, pa.binary())
+        pq.write_table(table.set_column(table.column_names.index("body"), "body", body), file)
+
+    again(place, rebuild, "faction_members", without=[odd.run_id])
+
+    assert place.sql("select distinct _run_id from faction_members") == [{"_run_id": kept.run_id}]
+
+
+def test_a_replaced_table_is_rebuilt_from_the_newest_whole_run_alone(place, city):
+    runs = [place.log("faction_members", REPLACE).record.run_id for _ in range(2)]
+    before = tables(place, "faction_members")
+    city.fault("error", code=16, path="/faction/members")
+    place.log("faction_members", REPLACE)
+    city.clear_faults()
+
+    found = again(place, rebuild, "faction_members", overrides=[REPLACE])
+
+    assert [one.run_id for one in found] == [runs[1]]
+    assert tables(place, "faction_members") == before
+    place.warehouse.unlink()
+    again(place, rebuild, "faction_members", overrides=[REPLACE])
+    assert tables(place, "faction_members") == before
+
+
+def test_leaving_the_newest_run_out_of_a_replaced_table_brings_back_the_one_before(place):
+    runs = [place.log("faction_members", REPLACE).record.run_id for _ in range(2)]
+
+    again(place, rebuild, "faction_members", without=[runs[1]], overrides=[REPLACE])
+
+    assert place.sql("select distinct _run_id from faction_members") == [{"_run_id": runs[0]}]
+    assert place.value("select count(*) from faction_members") == 30
+
+
+def test_an_older_run_is_not_replayed_over_a_newer_one_that_replaced_it(place):
+    runs = [place.log("faction_members", REPLACE).record.run_id for _ in range(2)]
+
+    with pytest.raises(DataRefused, match=f"later run {runs[1]}"):
+        again(place, replay, runs[0], overrides=[REPLACE])
+    assert place.sql("select distinct _run_id from faction_members") == [{"_run_id": runs[1]}]
+
+
+@pytest.mark.parametrize("damage", ["half of it", "empty", "something else"])
+def test_a_damaged_archive_file_is_named_and_the_old_rows_stay(place, damage):
+    place.log("faction_crimes")
+    last = place.log("faction_crimes").record
+    before, books = tables(place), place.sql("from _tcd_loads")
+    file = place.folder / "archive" / last.archive_file
+    raw = file.read_bytes()
+    file.write_bytes({"half of it": raw[: len(raw) // 2], "empty": b""}.get(damage, b"PAR1 no"))
+
+    for what, word in ((rebuild, "faction_crimes"), (replay, last.run_id)):
+        with pytest.raises(DataRefused, match=last.archive_file):
+            again(place, what, word)
+    assert tables(place) == before
+    assert place.sql("from _tcd_loads") == books
+
+
+def test_a_rebuild_that_is_killed_in_the_middle_leaves_the_old_rows(place, monkeypatch):
+    place.log("faction_crimes")
+    place.log("faction_crimes")
+    before, books = tables(place), place.sql("from _tcd_loads")
+    store = DuckDBWarehouse._store
+    stored = []
+
+    def killed(self, connection, load):
+        if stored:
+            raise KeyboardInterrupt
+        stored.append(load)
+        return store(self, connection, load)
+
+    monkeypatch.setattr(DuckDBWarehouse, "_store", killed)
+    with pytest.raises(KeyboardInterrupt):
+        again(place, rebuild, "faction_crimes")
+
+    assert stored
+    assert tables(place) == before
+    assert place.sql("from _tcd_loads") == books
+
+
+def test_the_rebuilding_of_what_was_never_logged_is_refused(place):
+    with pytest.raises(UsageError, match="no answers of faction_crimes"):
+        again(place, rebuild, "faction_crimes")
+    place.log("faction_crimes")
+    with pytest.raises(UsageError, match="no run 2020 of faction_crimes"):
+        again(place, rebuild, "faction_crimes", without=["2020"])
+
+
+def test_the_archive_of_a_run_holds_its_answers_and_never_the_key(place):
+    run = place.log("faction_crimes").record
+
+    rows = pq.read_table(place.folder / "archive" / run.archive_file).to_pylist()
+
+    assert [row["page"] for row in rows] == [0, 1, 2]
+    assert place.key not in repr(rows)

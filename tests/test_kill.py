@@ -1,0 +1,239 @@
+"""Killed at any instant and started again: the same rows as if nothing had happened."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+
+import pyarrow.parquet as pq
+import pytest
+
+from tcdatalogger.clock import SystemClock
+
+KEYS = {
+    "faction_crimes": "id",
+    "faction_crimes_slots": "crime_id, _index",
+    "faction_crimes_rewards_items": "crime_id, _index",
+    "faction_members": "id",
+    "faction_balance_members": "member_id",
+    "torn_items": "id",
+    "torn_items_value_shops": "item_id, _index",
+}
+
+# The child kills itself at one exact point, the nth time that it comes there.
+CHILD = """
+import os, signal, sys
+from tcdatalogger.cli import main
+from tcdatalogger.core import archive
+from tcdatalogger.services.duckdb import ledger, warehouse
+
+point, left = sys.argv[1], [int(sys.argv[2])]
+
+def die_at(owner, name, *, after):
+    whole = getattr(owner, name)
+    def dying(*args, **options):
+        left[0] -= 1
+        if left[0] == 0 and not after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        found = whole(*args, **options)
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return found
+    setattr(owner, name, dying)
+
+POINTS = {
+    "before the archive has its name": (archive.os, "fsync", False),
+    "when the archive is there": (archive.Archive, "write", True),
+    "between two tables": (warehouse, "_insert", True),
+    "between two tables of a swap": (warehouse, "_swap", True),
+    "before the ledger is written": (ledger, "write_load", False),
+    "before the commit": (ledger, "write_load", True),
+    "when all is committed": (warehouse.DuckDBWarehouse, "commit", True),
+}
+owner, name, after = POINTS[point]
+die_at(owner, name, after=after)
+sys.exit(main(["run", "--all"]))
+"""
+POINTS = [
+    ("before the archive has its name", 3),
+    ("when the archive is there", 1),
+    ("between two tables", 1),
+    ("between two tables", 4),
+    ("between two tables of a swap", 2),
+    ("before the ledger is written", 2),
+    ("before the commit", 1),
+    ("before the commit", 2),
+    ("when all is committed", 1),
+]
+TWO = """
+[[endpoints]]
+name = "faction_balance"
+path = "/faction/balance"
+
+[[endpoints]]
+name = "torn_items"
+path = "/torn/items"
+storage_mode = "replace"
+"""
+
+
+class Impatient(SystemClock):
+    """The machine's clock, which the other processes have too; what is waited for is skipped."""
+
+    skipped = 0.0
+
+    def now(self):
+        return super().now() + self.skipped
+
+    def sleep(self, seconds):
+        self.skipped += max(seconds, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _clock(workplace):
+    workplace.clock = Impatient()
+
+
+def verify(workplace):
+    """Ledger, tables and archive agree, and every key is there once in a run."""
+    loads = workplace.sql("from _tcd_loads order by rowid")
+    newest = {load["endpoint"]: load for load in loads if load["mode"] == "replace"}
+    for load in loads:
+        if load["mode"] == "replace" and load is not newest[load["endpoint"]]:
+            continue
+        for table, count in json.loads(load["rows"]).items():
+            run = f"select count(*) from {table} where _run_id = '{load['run_id']}'"
+            assert workplace.value(run) == count, (table, load["run_id"])
+    in_books = {load["run_id"] for load in loads}
+    for table, key in KEYS.items():
+        if workplace.value(f"select count(*) from duckdb_tables() where table_name = '{table}'"):
+            twice = f"from {table} select _run_id, {key} group by all having count(*) > 1"
+            assert workplace.sql(twice) == [], table
+            runs = workplace.sql(f"select distinct _run_id as run from {table}")
+            assert {row["run"] for row in runs} <= in_books, table
+    for load in loads:
+        file = workplace.folder / "archive" / load["archive_file"]
+        assert set(pq.read_table(file)["run_id"].to_pylist()) == {load["run_id"]}
+    assert len({load["load_id"] for load in loads}) == len(loads)
+
+
+@pytest.mark.parametrize(("point", "nth"), POINTS)
+def test_a_run_that_is_killed_leaves_all_of_a_load_or_nothing(workplace, point, nth):
+    workplace.write(TWO)
+    workplace.run("run", "--all")
+
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, point, str(nth)],
+        cwd=workplace.folder, env=workplace.outside(), capture_output=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert child.returncode == -signal.SIGKILL, child.stderr
+    verify(workplace)
+    again = workplace.run("run", "--all", "--json")
+
+    assert again.code == 0, again.err
+    verify(workplace)
+    runs = workplace.run("runs", "--most", "100", "--json").json
+    (lost,) = [run for run in runs if run["status"] == "lost"]
+    assert lost["error"] == "Its process is gone."
+    done = [run for run in runs if run["status"] == "done"]
+    stored = workplace.value("select count(*) from _tcd_loads")
+    assert stored == len(done) + (point == "when all is committed")
+    for load in workplace.sql("select archive_file from _tcd_loads"):
+        assert load["archive_file"].endswith(".parquet")
+
+
+def test_status_shows_the_lost_run_until_the_next_one(workplace):
+    child = [sys.executable, "-c", CHILD, "before the commit", "2"]
+    subprocess.run(
+        child, cwd=workplace.folder, env=workplace.outside(), check=False, capture_output=True
+    )
+
+    shown = {
+        one["endpoint"]: one["last_run"] and one["last_run"]["status"]
+        for one in workplace.run("status", "--json").json["endpoints"]
+    }
+    assert shown == {
+        "faction_crimes": "done",
+        "faction_members": "lost",
+        "faction_balance": None,
+        "faction_basic": None,
+        "torn_items": None,
+    }
+    workplace.run("run", "faction_members")
+    assert workplace.run("status", "--json").json["endpoints"][1]["last_run"]["status"] == "done"
+
+
+def test_a_half_written_archive_is_taken_for_none(workplace):
+    child = [sys.executable, "-c", CHILD, "before the archive has its name", "1"]
+    subprocess.run(
+        child, cwd=workplace.folder, env=workplace.outside(), check=False, capture_output=True
+    )
+
+    archive = workplace.folder / "archive"
+    assert [f.suffix for f in archive.rglob("*") if f.is_file()] == [".part"]
+    assert not workplace.warehouse.exists()
+    assert workplace.run("run", "faction_crimes").code == 0
+    (load,) = workplace.sql("select archive_file from _tcd_loads")
+    assert [str(f.relative_to(archive)) for f in archive.rglob("*.parquet")] == [
+        load["archive_file"]
+    ]
+
+
+LOOP = """
+from tcdatalogger.cli import main
+while True:
+    main(["run", "--all"])
+"""
+
+
+@pytest.mark.slow
+def test_runs_that_are_killed_at_odd_moments_add_up(workplace):
+    workplace.run("run", "--all")
+    for moment in (0.5, 0.8, 0.95, 1.1):
+        child = subprocess.Popen(
+            [sys.executable, "-c", LOOP], cwd=workplace.folder, env=workplace.outside(),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+        )  # fmt: skip
+        time.sleep(moment)  # the moment is what is tested; nothing is waited for
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        verify(workplace)
+
+    assert workplace.run("run", "--all").code == 0
+    verify(workplace)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["archive", "store", "late"])
+def test_a_demo_that_is_killed_goes_on_when_it_is_started_again(workplace, moment):
+    workplace.file.unlink()
+    demo = workplace.folder / "demo"
+    begun = {
+        "archive": lambda: any(demo.glob("archive/*/*/*.parquet")),
+        "store": lambda: any(demo.glob("torn.duckdb.wal")),
+        "late": lambda: len(list(demo.glob("archive/faction_crimes/*/*.parquet"))) > 1,
+    }[moment]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tcdatalogger", "demo", "--polls", "3"], cwd=workplace.folder,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not begun() and child.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+
+    again = workplace.run("demo", "--polls", "1", "--json")
+
+    assert again.code == 0, again.err
+    workplace.folder = demo
+    verify(workplace)
+    runs = workplace.run("runs", "--most", "100", "--json").json
+    assert [run["status"] for run in runs].count("lost") <= 1
+    assert {run["status"] for run in runs} <= {"done", "lost"}

@@ -1,0 +1,53 @@
+"""A command begins at once: nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "duckdb", "httpx2", "msgspec", "pandas", "pyarrow", "pydantic", "rich", "starlette",
+    "structlog", "uvicorn",
+}  # fmt: skip
+PROBE = """
+import sys
+from tcdatalogger.cli import main
+code = main(sys.argv[1:])
+print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def imported(workplace, *words):
+    """The heavy packages that a command imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *words], cwd=workplace.folder, env=workplace.outside(),
+        capture_output=True, text=True, check=False, timeout=30,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return HEAVY & set(done.stderr.split())
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("run", "--help")])
+def test_help_imports_nothing_heavy(workplace, words):
+    assert imported(workplace, *words) == set()
+
+
+def test_a_run_imports_no_server(workplace):
+    # Where pandas and rich are installed, pyarrow and structlog import them; we do not.
+    assert imported(workplace, "run", "faction_basic", "--json") & {"starlette", "uvicorn"} == set()
+
+
+def test_looking_at_runs_imports_neither_the_warehouse_nor_the_client(workplace):
+    workplace.run("run", "faction_basic")
+
+    for words in (("status", "--json"), ("runs", "--json")):
+        assert imported(workplace, *words) & {"duckdb", "httpx2", "pandas", "rich"} == set()
+
+
+def test_the_catalogue_imports_neither_the_warehouse_nor_the_client(workplace):
+    found = imported(workplace, "catalog", "show", "/faction/crimes", "--json")
+
+    assert found & {"duckdb", "httpx2", "pandas", "rich", "uvicorn"} == set()

@@ -97,20 +97,20 @@ ODD_NUMBERS = [
 ]  # fmt: skip
 
 
-def any_scalar(rng):
+def any_scalar(rng, texts=ODD_TEXTS):
     return rng.choice(
-        [None, True, False, Num(rng.choice(ODD_NUMBERS)), rng.choice(ODD_TEXTS), rng.choice(TEXTS)]
+        [None, True, False, Num(rng.choice(ODD_NUMBERS)), rng.choice(texts), rng.choice(TEXTS)]
     )
 
 
-def any_json(rng, depth=2):
+def any_json(rng, depth=2, texts=ODD_TEXTS):
     kind = rng.randrange(6 if depth else 4)
     if kind < 4:
-        return any_scalar(rng)
+        return any_scalar(rng, texts)
     if kind == 4:
-        return [any_json(rng, depth - 1) for _ in range(rng.randrange(3))]
+        return [any_json(rng, depth - 1, texts) for _ in range(rng.randrange(3))]
     names = rng.sample(ODD_NAMES, rng.randrange(4))
-    return Pairs((name, any_json(rng, depth - 1)) for name in names)
+    return Pairs((name, any_json(rng, depth - 1, texts)) for name in names)
 
 
 def body_of(shape, rng, size=3):
@@ -124,7 +124,7 @@ def body_of(shape, rng, size=3):
         case List(element=element):
             return [body_of(element, rng, 2) for _ in range(rng.randrange(size + 1))]
         case Json():
-            return any_json(rng)
+            return any_json(rng, texts=TEXTS)
         case Scalar(kind=Kind.INT):
             return Num(rng.choice(["0", "7", "-3", str(2**63 - 1), str(-(2**63))]))
         case Scalar(kind=Kind.TIME):

@@ -19,7 +19,7 @@ import pyarrow.json as pa_json
 from tcdatalogger.models import exact
 from tcdatalogger.models.learn import Path, grow
 from tcdatalogger.models.quote import Quoting, quote, quoting
-from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit, salvage
+from tcdatalogger.models.salvage import EXACT, TIME_MAX, TIME_MIN, Misfit, salvage
 from tcdatalogger.models.schema import METADATA, TableFamily
 from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar, Shape
 
@@ -129,7 +129,7 @@ def _decode_with_care(pages: Sequence[bytes], family: TableFamily, *, may_grow: 
         if found.body is None:
             return
         try:
-            batches.append(Batch(_read([found.body], shape, None, root), (page,)))
+            batches.append(Batch(_read([found.body], shape, None, root, salvaged=True), (page,)))
         except _Refused as refusal:
             reason = f"the reader refuses it: {refusal}"
             misfits.append(Misfit(page, "", reason, found.body.decode()))
@@ -167,9 +167,14 @@ def _records(family: TableFamily) -> str | None:
 
 
 def _read(
-    pages: list[bytes], shape: Object, plan: Quoting | None, root: str | None
+    pages: list[bytes],
+    shape: Object,
+    plan: Quoting | None,
+    root: str | None,
+    *,
+    salvaged: bool = False,
 ) -> pa.StructArray:
-    """The pages as a struct array of `shape`.
+    """The pages as a struct array of `shape`; `salvaged` ones went through the careful reader.
 
     Raises:
         _Refused: one of them is no JSON, has what `shape` has not, breaks a type, or has a null in
@@ -196,8 +201,8 @@ def _read(
         if field is None or not _knows(found.type, field.shape):
             raise _Refused(f"{found.name} is not as it should be")
         columns[found.name] = table.column(found.name).combine_chunks()
-        if not _in_time(columns[found.name], field):
-            raise _Refused(f"{found.name} has no such time")
+        if not _within_bounds(columns[found.name], field, rounded=salvaged):
+            raise _Refused(f"{found.name} has a time or a number out of bounds")
     if root is not None and root in columns and _has_null_records(columns[root]):
         raise _Refused("null stands in place of a record")
     if not columns:
@@ -258,21 +263,34 @@ def _knows(kind: pa.DataType, shape: Shape) -> bool:
             return True
 
 
-def _in_time(column: pa.Array, field: Field) -> bool:
-    """Whether all Unix times in a column are of the years 1 to 9999."""
-    return all(TIME_MIN <= bound <= TIME_MAX for bound in _time_bounds(column, field.shape))
+def _within_bounds(column: pa.Array, field: Field, *, rounded: bool) -> bool:
+    """Whether all Unix times in a column are of the years 1 to 9999, and no float may be rounded.
+
+    Args:
+        column: what the reader made.
+        field: of the shape.
+        rounded: whether floats were looked at before, digit by digit.
+    """
+    limits = {Kind.TIME: (TIME_MIN, TIME_MAX)}
+    if not rounded:
+        limits[Kind.FLOAT] = (1 - EXACT, EXACT - 1)
+    return all(
+        limits[kind][0] <= bound <= limits[kind][1]
+        for kind, bound in _bounds(column, field.shape)
+        if kind in limits
+    )
 
 
-def _time_bounds(array: pa.Array, shape: Shape) -> Iterator[int]:
-    """The lowest and the highest Unix time in each place for one that has any."""
+def _bounds(array: pa.Array, shape: Shape) -> Iterator[tuple[Kind, float]]:
+    """The lowest and the highest value in each place for Unix times and floats that has any."""
     match shape:
         case Object(fields=fields):
             for at, field in enumerate(fields):
-                yield from _time_bounds(array.field(at), field.shape)
+                yield from _bounds(array.field(at), field.shape)
         case List(element=element):
-            yield from _time_bounds(array.values, element)
-        case Scalar(kind=Kind.TIME):
+            yield from _bounds(array.values, element)
+        case Scalar(kind=Kind.TIME | Kind.FLOAT as kind):
             found = pc.min_max(array).as_py()
-            yield from (bound for bound in found.values() if bound is not None)
+            yield from ((kind, bound) for bound in found.values() if bound is not None)
         case _:
             return

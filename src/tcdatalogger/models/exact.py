@@ -7,6 +7,7 @@ slow. What it writes is what it read, but for white space and the escapes inside
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -125,6 +126,16 @@ def is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+_ESCAPED: Final = re.compile(r"\\u[dD][89a-fA-F]")
+
+
+def has_half(text: str) -> bool:
+    """Whether half of a surrogate pair is written in a JSON text, as an escape."""
+    if not _ESCAPED.search(text):
+        return False
+    return not is_text(json.dumps(json.loads(text), ensure_ascii=False))
 
 
 def _text(value: str) -> str:

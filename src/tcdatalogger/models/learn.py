@@ -95,7 +95,10 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
                 by_name[name].append(inner)
     fields = []
     for known in shape.fields:
-        inner = _grow(known.shape, by_name.pop(known.name, []), (*path, known.name), learned)
+        values_ = by_name.pop(known.name, [])
+        inner = _grow(known.shape, values_, (*path, known.name), learned)
+        if known.learned:
+            inner = _widen(inner, values_)
         fields.append(replace(known, shape=inner))
     if not path:
         by_name.pop(METADATA, None)
@@ -105,6 +108,14 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
         here = (*path, name)
         fields.append(Field(name, _infer(inners, here, learned), required=False, learned=True))
     return replace(shape, fields=tuple(fields))
+
+
+def _widen(shape: Shape, values: list[Value]) -> Shape:
+    """A learned integer becomes a decimal when one comes: nobody promised that it would not."""
+    if not isinstance(shape, Scalar) or shape.kind is not Kind.INT:
+        return shape
+    decimal = any(isinstance(value, Number) and not value.whole for value in values)
+    return replace(shape, kind=Kind.FLOAT) if decimal else shape
 
 
 def _infer(values: list[Value], path: Path, learned: Learned) -> Shape:

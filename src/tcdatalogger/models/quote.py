@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tcdatalogger.models.exact import has_half
 from tcdatalogger.models.shape import Json, List, Object, Shape
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -68,7 +69,10 @@ def _quote(raw: bytes, plan: Quoting) -> bytes:
         element = plan.element
         return b"[" + b",".join(_quote(bytes(v), element) for v in _LIST.decode(raw)) + b"]"
     if plan.fields is None:
-        return _encode(raw.decode())
+        text = raw.decode()
+        if has_half(text):
+            raise ValueError("half of a surrogate pair stands in it, which cannot be stored")
+        return _encode(text)
     if raw[:1] != b"{":
         return raw
     return _quote_object(raw, plan.fields)

@@ -21,6 +21,9 @@ TIME_MIN: Final = -62_135_596_800
 TIME_MAX: Final = 253_402_300_799
 """The Unix times of the years 1 to 9999: what every warehouse can hold."""
 
+EXACT: Final = 2**53
+"""Beyond this not every integer is a 64-bit float."""
+
 _FLOAT_MAX: Final = 1.7976931348623157e308
 
 
@@ -149,7 +152,10 @@ def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: F
         return None
     match shape:
         case Json():
-            return _sound(exact.dump(value), path, found)
+            text = exact.dump(value)
+            if exact.has_half(text):
+                found.problems.append((path, "half of a surrogate pair stands in the text"))
+            return text
         case Object():
             return _fit_object(value, shape, path, place, found)
         case List(element=element):
@@ -204,10 +210,7 @@ def _fit_scalar(
         case Kind.INT | Kind.TIME if number and value.whole:
             return _in_range(value, shape.kind, path, found)
         case Kind.FLOAT if number:
-            if abs(float(value)) <= _FLOAT_MAX:
-                return value
-            found.problems.append((path, f"{value} is too large for a 64-bit number"))
-            return None
+            return _as_float(value, path, found)
         case _:
             return _wrong(value, _DUE[shape.kind], path, found)
 
@@ -219,6 +222,18 @@ _DUE = {
     Kind.BOOL: "a truth value",
     Kind.TIME: "a Unix time in whole seconds",
 }
+
+
+def _as_float(value: Number, path: str, found: Findings) -> Value:
+    """A number for a column of decimals; an integer that would be rounded is a misfit."""
+    near = float(value)
+    if abs(near) > _FLOAT_MAX:
+        found.problems.append((path, f"{value} is too large for a 64-bit number"))
+    elif abs(near) >= EXACT and value.whole and int(near) != int(value):
+        found.problems.append((path, f"{value} would be rounded as a 64-bit float"))
+    else:
+        return value
+    return None
 
 
 def _in_range(value: Number, kind: Kind, path: str, found: Findings) -> Value:

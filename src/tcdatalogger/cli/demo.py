@@ -125,7 +125,7 @@ def command(
         settings = config.load(file, {})
         environ = {VARIABLE: city.keys["limited"]}
         with Application(settings, environ=environ) as application:
-            application.state.mark_lost()
+            application.mark_lost()
             outcomes = list(_poll(application, city, polls, quiet=as_json))
             with application.warehouse(read_only=True) as warehouse:
                 tables = _tables(warehouse)

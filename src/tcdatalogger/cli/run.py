@@ -76,7 +76,7 @@ def command(
     progress = _Progress()
     with Application(settings, on_page=progress.page) as application:
         chosen = application.chosen(names, everything=everything, tag=tag)
-        application.state.mark_lost()
+        application.mark_lost()
         outcomes = [application.run(endpoint, until=until, dry=dry) for endpoint in chosen]
         progress.done()
         tell(outcomes, as_json=as_json, until=until, dry=dry)

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -93,6 +94,29 @@ class Archive:
                 part.unlink(missing_ok=True)
             raise _refused(self.root, error) from None
         return str(name)
+
+    def prune(self, endpoint: str, before: float) -> int:
+        """Delete the answers of an endpoint from days that ended before a moment; how many files.
+
+        Args:
+            endpoint: whose answers.
+            before: seconds since 1970.
+        """
+        last = utc(before).date().isoformat()
+        gone = 0
+        for day in (self.root / endpoint).glob("????-??-??"):
+            if day.name < last:
+                for file in day.glob("*.parquet"):
+                    file.unlink(missing_ok=True)
+                    gone += 1
+                with suppress(OSError):  # another process may still write into it
+                    day.rmdir()
+        return gone
+
+    def clear(self, endpoint: str, run_id: str) -> None:
+        """Delete what a run that was killed had begun to write."""
+        for part in (self.root / endpoint).glob(f"*/{run_id}.part"):
+            part.unlink(missing_ok=True)
 
     def files(self, endpoint: str) -> list[str]:
         """The files of an endpoint, relative to the root, in no order."""

@@ -250,14 +250,24 @@ class Application:
             prepare=lambda _task: self._tools(endpoint, task),
             on_page=self._on_page,
         )
-        return pipeline.run(
+        outcome = pipeline.run(
             task,
             lambda: processor(task.endpoint.path, endpoint.processor),
             place,
             until=until,
             dry=dry,
+            timeout=endpoint.timeout.seconds,
             record=record,
         )
+        keep = self.settings.archive.keep
+        if keep is not None and outcome.record.status == "done":
+            self.archive.prune(endpoint.name, keep.before(self.clock.now()))
+        return outcome
+
+    def mark_lost(self) -> None:
+        """Write down which runs ended with their process, and clear away what they left half."""
+        for run in self.state.mark_lost():
+            self.archive.clear(run.endpoint, run.run_id)
 
     def _tools(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Tools:
         """How to call Torn for an endpoint; refused here what the key may not do.

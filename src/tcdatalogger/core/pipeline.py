@@ -14,6 +14,7 @@ from typing import Final
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.state import RUNNING, RunRecord, State
 from tcdatalogger.errors import Failure
 from tcdatalogger.models.evolution import Step
@@ -78,6 +79,7 @@ def run(
     *,
     until: str = "store",
     dry: bool = False,
+    timeout: float | None = None,
     record: RunRecord,
 ) -> Outcome:
     """Run an endpoint.
@@ -88,6 +90,7 @@ def run(
         place: what to work with.
         until: the last of `STEPS` to take.
         dry: stop before anything is stored and say what would be.
+        timeout: seconds until the store must have begun, None for no limit.
         record: of the run, as it begins.
     """
     outcome = Outcome(record)
@@ -95,7 +98,9 @@ def run(
         place.state.write_run(record)
         _log.info("run begins", path=task.endpoint.path, mode=task.mode)
         try:
-            _steps(outcome, task, choose, place, until="validate" if dry else until, plan=dry)
+            with deadline(timeout, task.name) as unlimited:
+                last = "validate" if dry else until
+                _steps(outcome, task, choose, place, until=last, plan=dry, commits=unlimited)
         except Failure as failure:
             _fail(outcome, failure)
         except BaseException as error:
@@ -116,6 +121,7 @@ def _steps(
     *,
     until: str,
     plan: bool,
+    commits: Callable[[], None],
 ) -> None:
     wanted = STEPS[: STEPS.index(until) + 1]
     calls = _Calls(task, place)
@@ -147,6 +153,7 @@ def _steps(
         if plan:
             outcome.plan = warehouse.plan(outcome.made.family)
         if "store" in wanted:
+            commits()
             with _timed(outcome, "store", place):
                 outcome.receipt = processor.store(outcome.made)
 

@@ -1,0 +1,29 @@
+"""A run has a limit of time in its own process."""
+
+import time
+
+import pytest
+
+from tcdatalogger.core.deadline import deadline
+from tcdatalogger.errors import TimedOut
+
+
+def test_what_takes_longer_than_its_timeout_ends_with_124():
+    with pytest.raises(TimedOut, match="faction_crimes took longer than its timeout") as caught:
+        with deadline(0.02, "faction_crimes"):
+            while True:
+                time.monotonic()
+    assert caught.value.exit_code == 124
+
+
+def test_a_commit_that_has_begun_is_not_cut_off():
+    with deadline(0.02, "faction_crimes") as begun:
+        begun()
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            pass
+
+
+def test_without_a_timeout_nothing_ends():
+    with deadline(None, "faction_crimes") as begun:
+        begun()

@@ -11,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final

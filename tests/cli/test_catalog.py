@@ -79,8 +79,8 @@ def test_a_person_sees_tables_and_columns(workplace):
 @pytest.mark.parametrize(
     ("words", "code", "named"),
     [
-        (("show", "/faction/crime"), 78, "/faction/crimes"),
-        (("show", "/faction/currency"), 78, "/faction/balance"),
+        (("show", "/faction/crime"), 2, "/faction/crimes"),
+        (("show", "/faction/currency"), 2, "/faction/balance"),
         (("--section", "factions"), 2, "faction"),
         (("--access", "everything"), 2, "public"),
     ],

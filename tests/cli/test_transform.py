@@ -158,7 +158,7 @@ def test_a_person_is_told_where_things_are(transform):
 def test_a_path_that_is_unknown_names_near_ones(transform):
     done, out = transform("/faction/member", {"members": []})
 
-    assert done.code == 78
+    assert done.code == 2
     assert "/faction/members" in done.err
     assert not out.exists()
 
@@ -220,3 +220,17 @@ def test_every_path_of_the_catalogue_takes_an_answer_of_the_sandbox(transform, c
         if done.code or done.json["quarantined"] or done.json["drift"] or b'"error":{' in body:
             odd[endpoint.path] = (done.code, done.err, body[:200])
     assert odd == {}
+
+
+def test_a_csv_snapshot_becomes_a_typed_table(workplace, tmp_path):
+    body = tmp_path / "factions.csv"
+    body.write_text('id,name,leader_id,member_list,new\n33,H&P,68358,"[1, 2]",x\n34,A,nobody,,\n')
+    out = tmp_path / "out"
+    done = workplace.run("transform", "/faction/snapshot", str(body), "--out", str(out), "--json")
+    assert json.loads(done.out) == {
+        "tables": {"faction_snapshot": 1},
+        "quarantined": 1,
+        "drift": 1,
+    }
+    [row] = pq.read_table(out / "faction_snapshot.parquet").to_pylist()
+    assert (row["id"], row["leader_id"], row["new"]) == (33, 68358, "x")

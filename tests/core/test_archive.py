@@ -130,3 +130,24 @@ def test_the_pages_before_a_failure_are_kept(workplace, city):
     kept = list(Archive(workplace.folder / "archive").read(outcome.record.archive_file))
     assert [error == "" for error, _ in kept] == [True, False]
     assert not workplace.warehouse.exists()
+
+
+def test_answers_older_than_the_retention_are_deleted_and_no_others(tmp_path):
+    archive = Archive(tmp_path)
+    old, new = 1_700_000_000.0, 1_700_000_000.0 + 5 * 86_400
+    for at, run in ((old, "old"), (new, "new")):
+        answer = Answer(Request("/faction/basic"), 200, b"{}", at, at, 0.1)
+        archive.write(run, "faction_basic", [Kept(answer)])
+    assert archive.prune("faction_basic", new) == 1
+    assert [file.rsplit("/", 1)[1] for file in archive.files("faction_basic")] == ["new.parquet"]
+    assert archive.prune("faction_basic", new) == 0
+
+
+def test_what_a_killed_run_had_begun_to_write_is_cleared_away(tmp_path):
+    archive = Archive(tmp_path)
+    folder = tmp_path / "faction_basic" / "2026-01-01"
+    folder.mkdir(parents=True)
+    for name in ("mine.part", "other.part", "mine.parquet"):
+        (folder / name).touch()
+    archive.clear("faction_basic", "mine")
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.parquet", "other.part"]

@@ -86,6 +86,20 @@ def command(
     )
 
 
+def endpoint_at(path: str) -> tuple[Endpoint, dict[str, str]]:
+    """The endpoint that a path on the command line names, and the values that stand in it.
+
+    Raises:
+        UsageError: the catalogue has no such path.
+    """
+    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415
+
+    try:
+        return catalog.load().find(path)
+    except ConfigError as error:
+        raise UsageError(error.message, remedy=error.remedy) from None
+
+
 def tables_of(endpoint: Endpoint) -> TableFamily | None:
     """The tables of an endpoint, None for a route."""
     from tcdatalogger.models.schema import family  # noqa: PLC0415
@@ -174,9 +188,7 @@ def facts(endpoint: Endpoint, family: TableFamily | None) -> dict[str, Any]:
 @json_option
 def show(path: str, as_json: bool) -> None:  # noqa: FBT001
     """Show an endpoint: its parameters, and every table with columns, types and key."""
-    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415
-
-    endpoint, _ = catalog.load().find(path)
+    endpoint, _ = endpoint_at(path)
     family = tables_of(endpoint)
     if as_json:
         print_json(facts(endpoint, family))

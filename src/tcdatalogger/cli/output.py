@@ -28,6 +28,8 @@ def program() -> str:
     if shutil.which("tcdatalogger"):
         return "tcdatalogger"
     called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m tcdatalogger"
     return os.path.relpath(called) if called.is_absolute() and called.exists() else str(called)
 
 

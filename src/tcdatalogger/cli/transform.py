@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger.cli.catalog import endpoint_at
 from tcdatalogger.cli.output import json_option, number, print_json, print_table
 from tcdatalogger.errors import UsageError
 
@@ -42,27 +43,26 @@ def command(path: str, bodies: tuple[Path, ...], out: Path, as_json: bool) -> No
     PATH is one of the catalogue's. Writes DIR/TABLE.parquet for every table, DIR/quarantine.jsonl
     with the records that do not fit, and DIR/drift.json with what the catalogue does not know.
     """
+    from tcdatalogger.models.csv import decode_csv  # noqa: PLC0415
     from tcdatalogger.models.decode import decode  # noqa: PLC0415 - pyarrow
     from tcdatalogger.models.drift import drift  # noqa: PLC0415
     from tcdatalogger.models.normalize import Provenance, normalize  # noqa: PLC0415
     from tcdatalogger.models.schema import family  # noqa: PLC0415
-    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415
 
-    endpoint, values = catalog.load().find(path)
+    endpoint, values = endpoint_at(path)
     if endpoint.route:
         raise UsageError(
             f"{endpoint.path} takes any selection, so its answers have no tables of their own.",
             remedy=f"Name the selection, as {endpoint.path}/basic.",
         )
-    if endpoint.content != "json":
-        raise UsageError(f"{endpoint.path} answers with {endpoint.content.upper()}, not JSON.")
 
     def tables(shape: Any) -> Any:
         paged = endpoint.paging != "none" or len(bodies) > 1
         return family(shape, endpoint.name, selection=endpoint.selection, paged=paged)
 
     subject = next((int(v) for v in values.values() if v.isdecimal()), None)
-    decoded = decode([file.read_bytes() for file in bodies], tables(endpoint.shape))
+    read = decode_csv if endpoint.content == "csv" else decode
+    decoded = read([file.read_bytes() for file in bodies], tables(endpoint.shape))
     grown = tables(decoded.shape)
     made = normalize(decoded.batches, grown, [Provenance(subject_id=subject)] * len(bodies))
     found = drift(grown, decoded.examples)

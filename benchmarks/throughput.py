@@ -13,6 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import httpx2
+
 from tcdatalogger.models.decode import decode
 from tcdatalogger.models.normalize import Provenance, normalize
 from tcdatalogger.models.schema import family
@@ -26,8 +28,6 @@ PATH = "/faction/crimes"
 
 def bodies(pages):
     """As many pages as are asked for: those of a city, over and over."""
-    import httpx2
-
     with Sandbox(seed=1) as city:
         found, offset = [], 0
         headers = {"Authorization": f"ApiKey {city.keys['full']}"}

@@ -47,8 +47,8 @@ def test_each_version_has_its_cause_its_run_and_its_catalogue(workplace, version
         (2, "drift", versions[1]),
     ]
     assert found[1]["diff"] == [
-        "+ faction_members.position text",
         "+ faction_members._key text",
+        "+ faction_members.position text",
     ]
     assert [v["catalog_version"] for v in found] == ["6.0.0", "6.0.0"]
     assert all("columns" not in version for version in found)

@@ -144,7 +144,7 @@ def test_a_run_that_could_not_be_stored_is_stored_by_its_replay(place, monkeypat
 
 @pytest.mark.parametrize("kind", ["truncated", "error"])
 def test_a_run_without_whole_answers_is_not_replayed(place, city, kind):
-    city.fault(kind, code=16, path="/faction/members")
+    city.fault(kind, code=21, path="/faction/members")
     run = place.log("faction_members").record
     city.clear_faults()
     place.log("faction_members")
@@ -374,6 +374,20 @@ def test_the_rebuilding_of_what_was_never_logged_is_refused(place):
     place.log("faction_crimes")
     with pytest.raises(UsageError, match="no run 2020 of faction_crimes"):
         again(place, rebuild, "faction_crimes", without=["2020"])
+
+
+@pytest.mark.parametrize("mode", ["storage_mode=append", REPLACE])
+@pytest.mark.parametrize("options", [{"dry": True}, {"until": "fetch"}, {"until": "validate"}])
+def test_a_run_that_was_not_to_store_anything_is_not_rebuilt(place, mode, options):
+    place.log("faction_members", mode)
+    before = tables(place, "faction_members")
+    stopped = place.log("faction_members", mode, **options).record
+    assert stopped.status == "stopped"
+
+    again(place, rebuild, "faction_members", overrides=[mode])
+    assert tables(place, "faction_members") == before
+    one = again(place, replay, stopped.run_id, overrides=[mode])
+    assert one.receipt.rows == {"faction_members": 30}
 
 
 def test_the_archive_of_a_run_holds_its_answers_and_never_the_key(place):

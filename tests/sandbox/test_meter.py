@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import httpx2
 import pytest
 
 from tcdatalogger.sandbox.city import Rules
 from tcdatalogger.sandbox.server import START, Sandbox
 
-BOSS, RIVAL = "150001", "150002"
+BOSS = "150001"
 
 
 def code(city: Any, path: str, key: str = "full", **params: Any) -> int:
@@ -98,8 +99,6 @@ def test_refused_calls_are_no_use(build: Any):
 
 def test_what_was_called_can_be_read_while_the_city_runs():
     with Sandbox(seed=7, rules=Rules(per_user=3, window=2.0)) as sandbox:
-        import httpx2
-
         root = sandbox.url.removesuffix("/v2")
         begun = time.monotonic()
         for _ in range(4):
@@ -115,7 +114,6 @@ READ = (
     ("news", "/faction/news", {"cat": "armoryAction", "limit": 10}, 10),
     ("events", "/user/events", {"limit": 10}, 10),
     ("log", "/user/log", {"limit": 10}, 10),
-    ("personalstats", "/user/personalstats", {"cat": "all"}, 1),
 )
 
 
@@ -130,6 +128,12 @@ def test_a_user_may_read_so_many_rows_of_a_category_in_a_day(
     assert facts["cloud"] == {BOSS: {category: told}}
     assert facts["cloud_violations"] == 2
     assert facts["violations"] == 0
+
+
+def test_personal_stats_are_counted_too(build: Any):
+    city = build(cloud_rows=1)
+    paths = ("/user/personalstats", "/user/150001/personalstats", "/user/basic")
+    assert [code(city, path, cat="all") for path in paths] == [0, 14, 0]
 
 
 def test_rows_are_counted_for_each_owner_and_category(build: Any):

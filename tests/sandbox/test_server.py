@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -129,6 +130,19 @@ def test_the_command_serves_until_it_is_stopped(command: Any, number: int, code:
     _, told = process.communicate(timeout=10)
     assert process.returncode == code
     assert "Traceback" not in told
+
+
+def test_the_command_takes_years_bursts_and_corrections(command: Any):
+    process = command(
+        *("--json", "--seed", "7", "--start", "2026-01-01T00:00:00Z", "--speed", "0"),
+        *("--history", "1826", "--bursts", "30", "--corrections", "0.1"),
+    )
+    facts = json.loads(process.stdout.readline())
+    url = facts["url"].removesuffix("/v2") + "/_sandbox/books"
+    low = int(START) - 1_800 * 86_400
+    told = httpx2.post(url, json={"what": "attacks", "since": low, "until": low + 60 * 86_400})
+    seconds = Counter(row["ended"] for row in told.json()["rows"])
+    assert max(seconds.values()) >= 130
 
 
 def test_a_port_that_is_taken_is_said_plainly(command: Any):

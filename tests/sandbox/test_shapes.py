@@ -12,6 +12,8 @@ import jsonschema
 import pytest
 
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
+from tcdatalogger.sandbox.bursts import Bursts, Corrections
+from tcdatalogger.sandbox.server import START
 from tcdatalogger.services.torncity.catalog import Endpoint, load
 
 ENDPOINTS = [e for e in load().endpoints if e.content == "json" and not e.route]
@@ -106,6 +108,23 @@ def test_an_answer_has_the_shape_of_the_catalogue(endpoint: Endpoint, cities: li
         body = city.json(path, **given)
         assert "error" not in body
         assert list(faults(body, endpoint.shape)) == []
+
+
+RUSHED = (
+    *("/faction/attacks", "/faction/attacksfull", "/user/attacks", "/user/attacksfull"),
+    *("/faction/news", "/faction/chains", "/faction/crimes", "/user/log", "/user/events"),
+)
+
+
+@pytest.mark.parametrize("path", RUSHED)
+def test_bursts_and_corrections_keep_the_shape_of_the_catalogue(build: Any, path: str):
+    bursts = Bursts(at=(int(START) - 5,), categories=("main",))
+    city = build(bursts=bursts, corrections=Corrections(share=1.0, within=4_000))
+    city.city.clock.advance(4_000)
+    endpoint, _ = load().find(path)
+    body = city.json(path, limit=1_000, cat="main" if path.endswith("news") else "all")
+    assert len(body[path.rsplit("/", 1)[-1].removesuffix("full")]) > 19
+    assert list(faults(body, endpoint.shape)) == []
 
 
 def anyof(schema: Any) -> Any:

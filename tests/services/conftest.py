@@ -15,8 +15,8 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.slots import MemorySlots
 from tcdatalogger.services.torncity.client import Client
+from tcdatalogger.services.torncity.slots import MemorySlots
 
 SECRET = "aBcDeF1234567890"
 SERVED_AT = 1_700_000_000

@@ -6,8 +6,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.errors import ConfigError
-from tcdatalogger.services.torncity.budget import ADDRESS, Budget, MemorySlots
+from tcdatalogger.errors import ConfigError, TornUnavailable
+from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.services.torncity.slots import (
+    ADDRESS,
+    MemorySlots,
+    Rank,
+    Terms,
+    book,
+    claim,
+    earliest_fit,
+)
 
 
 def most_in_a_window(times, window):
@@ -41,32 +50,24 @@ def test_never_more_than_the_limits_in_any_rolling_window(calls, of_owner, of_ad
         assert most_in_a_window([at for who, at in made if who == owner], 60) <= of_owner
 
 
-def test_two_small_limits_that_push_each_other_come_to_an_end():
-    clock = ManualClock()
-    slots = MemorySlots()
-    budget = Budget(slots, clock, owner_calls=1, address_calls=1)
-    now = clock.now()
-    slots.reserve("ann", limit=1, window=61, now=now)
-    slots.reserve(ADDRESS, limit=1, window=61, now=now + 30)
-    made = []
-    for _ in range(5):
-        budget.wait("ann")
-        made.append(clock.now())
-    assert most_in_a_window([now, *made], 60) == 1
-    assert most_in_a_window([now + 30, *made], 60) == 1
-    assert made[0] - now < 61 * 10
-
-
 @given(
-    asked=st.lists(st.integers(0, 200), min_size=1, max_size=60),
+    asked=st.lists(st.integers(0, 300), max_size=60),
     limit=st.integers(1, 5),
+    start=st.integers(0, 300),
 )
-def test_slots_keep_the_limit_whatever_the_order_of_the_clocks(asked, limit):
-    """Several processes, each with a clock of its own, write into one table."""
-    slots = MemorySlots()
-    given_at = [slots.reserve("ann", limit=limit, window=61, now=now) for now in asked]
-    assert all(at >= now for at, now in zip(given_at, asked, strict=True))
-    assert most_in_a_window(given_at, 61) <= limit
+def test_a_call_gets_the_earliest_time_that_fits(asked, limit, start):
+    """However the times came about: some of these windows hold more than the limit already."""
+    times = sorted(asked)
+    at = earliest_fit(times, limit, 61, start)
+
+    def fits(moment):
+        beside = sorted([*times, moment])
+        spans = zip(beside, beside[limit:], strict=False)
+        return not any(first <= moment <= last < first + 61 for first, last in spans)
+
+    assert at >= start
+    assert fits(at)
+    assert not any(fits(moment) for moment in range(start, int(at)))
 
 
 @given(st.lists(st.floats(0, 30), min_size=1, max_size=40), st.integers(1, 5))
@@ -142,19 +143,127 @@ def test_a_hold_that_comes_while_a_call_waits_is_kept_to():
 
 
 def test_threads_share_one_table_without_going_over():
-    slots = MemorySlots()
+    store = MemorySlots()
+    terms = Terms("ann", Rank.NORMAL, ((7, 70), (10, 100), (10, 100)), 61, 0.5)
     given_at = []
 
     def reserve():
-        for _ in range(200):
-            given_at.append(slots.reserve("ann", limit=10, window=61, now=0.0))  # noqa: PERF401
+        for _ in range(100):
+            with store.open() as pages:
+                given_at.append(book(pages, terms, 0.0).at)
 
     threads = [threading.Thread(target=reserve) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(given_at) == sorted(61.0 * (n // 10) for n in range(800))
+    assert sorted(given_at) == sorted(61.0 * (n // 10) for n in range(400))
+
+
+def test_low_priority_leaves_a_part_of_the_window_to_the_others():
+    clock = ManualClock()
+    budget = Budget(MemorySlots(), clock, owner_calls=10)
+    assert [budget.wait("ann", "low") for _ in range(7)] == [0.0] * 7
+    assert budget.left("ann") == 3
+    assert [budget.wait("ann") for _ in range(3)] == [0.0] * 3
+    assert budget.wait("ann", "low") == 61.0
+
+
+def test_low_priority_counts_the_calls_of_everybody():
+    clock = ManualClock()
+    budget = Budget(MemorySlots(), clock, owner_calls=10)
+    for _ in range(6):
+        budget.wait("ann")
+    assert budget.wait("ann", "low") == 0.0
+    assert budget.wait("ann", "low") == 61.0
+
+
+class Sleeper:
+    """A caller that can be looked at while it waits: `slot` when it may go."""
+
+    def __init__(self, store, priority, now, limit=1, owner="ann"):
+        self.store, self.rank = store, Rank[priority.upper()]
+        limits = ((limit, 99), (limit, 99), (limit, 99))
+        self.terms = Terms(owner, self.rank, limits, 61, 0.5)
+        with store.open() as pages:
+            self.slot = book(pages, self.terms, now)
+
+    def wake(self, now):
+        with self.store.open() as pages:
+            self.slot = claim(pages, self.slot, self.terms, now)
+        return self.slot
+
+
+def test_of_calls_that_wait_the_one_of_higher_priority_goes_first():
+    store = MemorySlots()
+    assert Sleeper(store, "normal", 0.0).slot.taken
+    low, normal = Sleeper(store, "low", 1.0), Sleeper(store, "normal", 2.0)
+    high = Sleeper(store, "high", 3.0)
+    assert high.slot.at == 61.0
+    assert not low.wake(61.0).taken
+    assert not normal.wake(61.0).taken
+    assert high.wake(61.0).taken
+    assert (normal.slot.at, low.slot.at) == (122.0, 183.0)
+
+
+def test_whoever_has_waited_for_a_window_gives_way_no_more():
+    store = MemorySlots()
+    Sleeper(store, "normal", 0.0)
+    waits = [Sleeper(store, "normal", 1.0) for _ in range(2)]
+    assert [one.slot.at for one in waits] == [61.0, 122.0]
+    assert waits[0].wake(61.0).taken
+    high = Sleeper(store, "high", 63.0)  # the other one waits for 62 s by now
+    assert waits[1].wake(122.0).taken
+    assert high.slot.at == 183.0
+
+
+def test_a_time_that_was_missed_is_not_made_up_for():
+    """A process that was stopped for a while must not call on a slot of long ago."""
+    store = MemorySlots()
+    first = Sleeper(store, "normal", 0.0)
+    late = Sleeper(store, "normal", 1.0)
+    assert (first.slot.taken, late.slot.at) == (True, 61.0)
+    assert late.wake(90.0).at == 90.0  # nobody else came, so it may go, and counts from now
+    assert Sleeper(store, "normal", 91.0).slot.at == 151.0
+
+
+def test_a_call_that_is_given_up_leaves_its_time_to_others():
+    class Impatient(ManualClock):
+        def sleep(self, _seconds):
+            raise KeyboardInterrupt
+
+    store = MemorySlots()
+    clock = Impatient()
+    budget = Budget(store, clock, owner_calls=1)
+    budget.wait("ann")
+    with pytest.raises(KeyboardInterrupt):
+        budget.wait("ann")
+    assert Budget(store, ManualClock(clock.now()), owner_calls=1).wait("ann") == 61.0
+
+
+def test_a_key_whose_owner_nobody_knows_may_be_anybodys():
+    clock = ManualClock()
+    budget = Budget(MemorySlots(), clock, owner_calls=2)
+    budget.wait("player:1")
+    budget.wait("key:unknown")
+    assert budget.wait("player:2") == 0.0
+    assert budget.wait("player:1") == 61.0  # it may have been player 1's
+    clock = ManualClock()
+    budget = Budget(MemorySlots(), clock, owner_calls=2)
+    for _ in range(2):
+        budget.wait("player:1")
+    assert budget.wait("player:2") == 0.0
+    assert budget.wait("key:unknown") == 61.0
+
+
+def test_a_hold_that_lasts_is_said_and_not_waited_out():
+    clock = ManualClock()
+    budget = Budget(MemorySlots(), clock)
+    budget.hold(ADDRESS, clock.now() + 3_600, "address_blocked")
+    began = clock.now()
+    with pytest.raises(TornUnavailable, match="this address is blocked") as caught:
+        budget.wait("ann", patience=90)
+    assert (caught.value.code, caught.value.pause, clock.now()) == (8, 3_600, began)
 
 
 def test_a_call_with_room_costs_microseconds():

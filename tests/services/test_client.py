@@ -21,9 +21,9 @@ from tcdatalogger.errors import (
 )
 from tcdatalogger.services.torncity import wire
 from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.slots import MemorySlots
 from tcdatalogger.services.torncity.client import Client, fingerprint
 from tcdatalogger.services.torncity.messages import Request
+from tcdatalogger.services.torncity.slots import MemorySlots
 
 MEMBERS = Request("/faction/40832/members", (("limit", "100"), ("cat", "a,b")))
 SERVED_AT = 1_700_000_000

@@ -31,6 +31,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("tcdatalogger.cli.demo:command", "Log a living Torn City: no key, no network."),
         "init": ("tcdatalogger.cli.init:command", "Write a configuration to begin with."),
         "check": ("tcdatalogger.cli.check:command", "Check configuration, keys and warehouse."),
+        "keys": ("tcdatalogger.cli.keys:command", "Show what each key is, and may do."),
     },
     "Log": {
         "run": ("tcdatalogger.cli.run:command", "Run endpoints now, whatever the schedule says."),

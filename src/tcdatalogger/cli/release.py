@@ -14,6 +14,8 @@ from tcdatalogger.cli.output import json_option, number, print_json, print_table
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from tcdatalogger.core.settings import Settings
     from tcdatalogger.services.torncity.catalog import Catalog
     from tcdatalogger.services.torncity.release import EndpointChange
@@ -43,7 +45,7 @@ def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:  # noqa
     changes = list(release.changes(before, after))
     endings = list(release.endings(after))
     settings = _settings(options)
-    touched = _touched(settings, before, changes) if settings else []
+    touched = _touched(settings, (before, after), changes) if settings else []
     if as_json:
         print_json(
             {
@@ -99,15 +101,12 @@ def _settings(options: Options) -> Settings | None:
 
 
 def _touched(
-    settings: Settings, before: Catalog, changes: list[EndpointChange]
+    settings: Settings, versions: Sequence[Catalog], changes: list[EndpointChange]
 ) -> list[dict[str, Any]]:
     by_path = {change.path: change for change in changes}
     found = []
     for endpoint in settings.endpoints:
-        try:
-            template = before.find(endpoint.path)[0].path
-        except ConfigError:
-            template = endpoint.path  # an endpoint that only the later version has
+        template = next(_templates(endpoint.path, versions), endpoint.path)
         change = by_path.get(template)
         if change is not None:
             found.append(
@@ -119,6 +118,15 @@ def _touched(
                 }
             )
     return found
+
+
+def _templates(path: str, versions: Sequence[Catalog]) -> Iterator[str]:
+    """What a path is called in each version that has it."""
+    for version in versions:
+        try:
+            yield version.find(path)[0].path
+        except ConfigError:
+            continue
 
 
 @click.command(

@@ -38,9 +38,7 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:  #
     "  tcdatalogger rebuild faction_crimes --without 20261123T081500Z-5f3a9c1e",
 )
 @click.argument("name")
-@click.option(
-    "--without", multiple=True, metavar="RUN", help="Leave the rows of this run out."
-)
+@click.option("--without", multiple=True, metavar="RUN", help="Leave the rows of this run out.")
 @click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
 @json_option
 @click.pass_obj

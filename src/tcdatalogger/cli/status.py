@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import ago, json_option, print_json, print_table
+from tcdatalogger.cli.output import ago, json_option, moment, print_json, print_table
+from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.settings import Endpoint, Settings
@@ -43,14 +45,49 @@ def command(options: Options, as_json: bool) -> None:  # noqa: FBT001 - click's 
 def status(settings: Settings, state: State | None, now: float) -> dict[str, Any]:
     """What the books say, as JSON for programs."""
     endpoints = [_endpoint(endpoint, state, now) for endpoint in settings.endpoints]
-    calls = state.calls_since(now - WINDOW) if state else {}
+    calls = state.traffic.calls_since(now - WINDOW) if state else {}
     limit = max(1, int(OWNER_CALLS * settings.limits.share))
     owners = [
         {"owner": owner, "calls_used": used, "calls_left": max(0, limit - used)}
         for owner, used in sorted(calls.items())
-        if owner != "address"
     ]
-    return {"endpoints": endpoints, "owners": owners}
+    return {
+        "endpoints": endpoints,
+        "owners": owners,
+        "keys": _keys(settings, state, now) if state else [],
+        "held": _held(state, now) if state else [],
+    }
+
+
+def _keys(settings: Settings, state: State, now: float) -> list[dict[str, Any]]:
+    """The health of the configured keys; one that cannot be had now has none to show."""
+    from tcdatalogger.core import keychoice, secrets  # noqa: PLC0415 - not for the help
+
+    found = []
+    for name, reference in settings.keys.items():
+        try:
+            key = secrets.resolve(name, reference, os.environ)
+        except ConfigError as error:
+            found.append({"key": name, "health": "missing", "problem": error.message})
+            continue
+        health = keychoice.health(state, key, now)
+        found.append({"key": name, **health.facts()})
+    return found
+
+
+def _held(state: State, now: float) -> list[dict[str, Any]]:
+    """What stops calls now: holds, and Torn being down."""
+    from tcdatalogger.services.torncity import codes  # noqa: PLC0415
+
+    held = [
+        {"who": hold.name, "until": hold.until, "why": codes.named(hold.code).meaning}
+        for hold in state.traffic.holds(now)
+    ]
+    circuit = state.standing.circuit()
+    if circuit.open:
+        until = max(circuit.until, circuit.probe_until)
+        held.append({"who": "torn", "until": until, "why": codes.DOWN.meaning})
+    return held
 
 
 def _endpoint(endpoint: Endpoint, state: State | None, now: float) -> dict[str, Any]:
@@ -110,3 +147,21 @@ def _print(found: dict[str, Any], now: float) -> None:
             f"{owner['owner']}: {owner['calls_used']} calls in the last minute, "
             f"{owner['calls_left']} left"
         )
+    for key in found["keys"]:
+        for line in key_lines(key):
+            click.echo(line)
+    for hold in found["held"]:
+        who = {"torn": "Torn", "address": "this address"}.get(hold["who"], hold["who"])
+        click.echo(f"No call of {who} before {moment(hold['until'])}: {hold['why']}")
+
+
+def key_lines(key: dict[str, Any]) -> list[str]:
+    """What is wrong with a key, in lines; none where it is well."""
+    lines = []
+    if key["health"] == "missing":
+        lines.append(f"key {key['key']}: {key['problem']}")
+    elif key["health"] in {"dead", "parked"}:
+        when = f", asked again {moment(key['until'])}" if key["until"] else ", never called again"
+        lines.append(f"key {key['key']}: {key['health']} ({key['why']}){when}")
+    lines += [f"key {key['key']}: may not read {path}" for path in key.get("refused", ())]
+    return lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tcdatalogger.core.state import State
 from tcdatalogger.errors import Failure, KeyRefused, TryAgain
@@ -32,6 +33,16 @@ class Health:
     since: float | None = None
     until: float | None = None
     refused: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON for programs."""
+        return {
+            "health": self.state,
+            "why": codes.named(self.code).meaning if self.code else None,
+            "since": self.since,
+            "until": self.until,
+            "refused": list(self.refused),
+        }
 
 
 def health(state: State, key: Key, now: float) -> Health:
@@ -133,15 +144,17 @@ class Keys:
         """What Torn says of the key; None where it may not do this, and why is noted."""
         try:
             info = self._ask(key)
-            why = needs(self._endpoint, info) or self._other_subject(key, info)
-            if why is not None:
-                raise KeyRefused(why, remedy="Nothing was asked for with it.", key=key.name)
         except (KeyRefused, TornFault) as failure:
             if isinstance(failure, TornFault) and not _of_the_key(failure):
                 raise
             self._out[key.name] = failure
             return None
-        return info
+        why = needs(self._endpoint, info) or self._other_subject(key, info)
+        if why is None:
+            return info
+        remedy = "Nothing was asked for with it."
+        self._out[key.name] = KeyRefused(why, remedy=remedy, key=key.name)
+        return None
 
     def _other_subject(self, key: Key, info: KeyInfo) -> str | None:
         """Why a key speaks of somebody else than the keys before it, None where it does not."""

@@ -15,6 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from tcdatalogger.core.main import Application, new_run_id
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.errors import DataRefused, Failure, UsageError
@@ -64,6 +66,8 @@ def rebuild(
 ) -> list[Replayed]:
     """Make all rows of an endpoint again from the archive, in one step.
 
+    Runs that were not to store anything (`--dry-run`, `--step`) are passed over.
+
     Args:
         application: with the settings.
         name: of the endpoint.
@@ -75,24 +79,18 @@ def rebuild(
         DataRefused, WarehouseUnavailable: as a commit; then the tables are as they were.
     """
     [endpoint] = application.chosen([name])
-    files = sorted(application.archive.files(endpoint.name), key=_run_of)
-    known = {_run_of(file) for file in files}
-    for run_id in without:
-        if run_id not in known:
-            raise UsageError(f"The archive has no run {run_id} of {name}.")
-    if not files:
-        raise UsageError(f"The archive has no answers of {name}.")
+    files = _files(application, endpoint, without)
     token = new_run_id(application.clock)
     found: list[Replayed] = []
-    left_out = [file for file in files if _run_of(file) in without]
-    if endpoint.storage_mode == "replace":
-        files = left_out + _newest(application, endpoint, [f for f in files if f not in left_out])
 
     def loads(warehouse: Warehouse) -> Iterator[Load]:
         for file in files:
-            if file in left_out:
+            if _run_of(file) in without:
                 found.append(Replayed(_run_of(file), why="left out"))
                 yield _nothing(application, endpoint, file, warehouse, token)
+                continue
+            if _stopped(application, file):
+                found.append(Replayed(_run_of(file), why="it was not to store anything"))
                 continue
             one, load = _again(application, endpoint, file, warehouse, token)
             found.append(one)
@@ -108,6 +106,30 @@ def rebuild(
         replace(one, receipt=receipts.get(_load_id(one.run_id, endpoint.name, token)))
         for one in found
     ]
+
+
+def _files(application: Application, endpoint: Endpoint, without: Sequence[str]) -> list[str]:
+    """The archive files of the runs that a rebuild has to do with, the oldest first.
+
+    For `replace` these are those to leave out and then the newest that is left.
+    """
+    files = sorted(application.archive.files(endpoint.name), key=_run_of)
+    known = {_run_of(file) for file in files}
+    for run_id in without:
+        if run_id not in known:
+            raise UsageError(f"The archive has no run {run_id} of {endpoint.name}.")
+    if not files:
+        raise UsageError(f"The archive has no answers of {endpoint.name}.")
+    if endpoint.storage_mode != "replace":
+        return files
+    others = [f for f in files if _run_of(f) not in without and not _stopped(application, f)]
+    return [f for f in files if _run_of(f) in without] + _newest(application, endpoint, others)
+
+
+def _stopped(application: Application, file: str) -> bool:
+    """Whether a run was told to end before its store; not known once the state is gone."""
+    runs = application.state.runs(run_id=_run_of(file), most=1)
+    return bool(runs) and runs[0].status == "stopped"
 
 
 def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:
@@ -257,12 +279,13 @@ def _retry(
     pages = [page for error, page in application.archive.read(file) if not error]
     worker = _worker(application, endpoint, run_id, warehouse, file)
     family = worker.family()
+    there = _there(warehouse, family, run_id)
     good = []
     for line in lines:
         body = _body(line, family, worker.task.endpoint.content)
         page = replace(pages[line["page"]], body=body)
         made = worker.as_tables(worker.transform_data(Fetched((page,))), Fetched((page,)))
-        if not made.misfits:
+        if not made.misfits and not there & _keys(made.tables[family.tables[0].name], family):
             good.append((line["quarantine_id"], page))
     if not good:
         return []
@@ -274,6 +297,25 @@ def _retry(
     )
     warehouse.commit(load)
     return list(ids)
+
+
+def _there(warehouse: Warehouse, family: TableFamily, run_id: str) -> set[tuple[object, ...]]:
+    """The keys of the records that a run has stored: none of them is stored twice."""
+    root = family.tables[0]
+    names = ", ".join(f'"{name}"' for name in (*root.key, "_subject_id"))
+    return _keys(
+        warehouse.query(f"select {names} from \"{root.name}\" where _run_id = '{run_id}'"), family
+    )
+
+
+def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:
+    """The keys of root rows, where Torn sends one; a place in a list tells nothing across loads."""
+    root = family.tables[0]
+    own = {column.name for column in root.data_columns if not column.ours}
+    if not own.issuperset(root.key):
+        return set()
+    rows = table.select([*root.key, "_subject_id"]).to_pylist()
+    return {tuple(row.values()) for row in rows}
 
 
 def _body(line: dict[str, Any], family: TableFamily, content: str) -> bytes:

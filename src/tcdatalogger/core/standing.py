@@ -77,8 +77,8 @@ class SharedStanding:
             db.execute("delete from key_trials where fingerprint = ?", (fingerprint,))
 
     def circuit(self) -> Circuit:
-        row = self._state.reading(_CIRCUIT).fetchone()
-        return Circuit() if row is None else Circuit(*row)
+        rows = self._state.reading(_CIRCUIT)
+        return Circuit(*rows[0]) if rows else Circuit()
 
     def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
         with self._state.writing() as db:

@@ -154,9 +154,14 @@ class State:
         except sqlite3.OperationalError as error:
             raise self._failure(error) from None
 
-    def reading(self, query: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
-        """What is known at this moment; nobody waits for anybody."""
-        return self._db.execute(query, values)
+    def reading(self, query: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query; other processes are not waited for.
+
+        To the end and at once: a statement that is left half read would keep the connection at an
+        old state of the file, from which no thread could write.
+        """
+        with self._alone:
+            return self._db.execute(query, values).fetchall()
 
     def _failure(self, error: sqlite3.OperationalError) -> Failure:
         if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
@@ -184,7 +189,7 @@ class State:
         self, *, endpoint: str | None = None, run_id: str | None = None, most: int = 20
     ) -> list[RunRecord]:
         """The newest runs first."""
-        rows = self._db.execute(
+        rows = self.reading(
             """select facts from runs where (?1 is null or endpoint = ?1)
                and (?2 is null or run_id = ?2) order by started_at desc, rowid desc limit ?3""",
             (endpoint, run_id, most),
@@ -193,7 +198,7 @@ class State:
 
     def mark_lost(self) -> list[RunRecord]:
         """Runs whose process on this machine is gone become `lost`; which they were."""
-        rows = self._db.execute("select facts from runs where status = ?", (RUNNING,)).fetchall()
+        rows = self.reading("select facts from runs where status = ?", (RUNNING,))
         lost = []
         for (facts,) in rows:
             run = _run(json.loads(facts))
@@ -214,11 +219,12 @@ class State:
 
     def key(self, fingerprint: str) -> tuple[KeyInfo, float] | None:
         """What Torn said of a key, and when; None where it was never asked."""
-        row = self._db.execute(
+        rows = self.reading(
             "select info, checked_at from keys where fingerprint = ?", (fingerprint,)
-        ).fetchone()
-        if row is None:
+        )
+        if not rows:
             return None
+        row = rows[0]
         facts = json.loads(row[0])
         facts["selections"] = {k: tuple(v) for k, v in facts["selections"].items()}
         return KeyInfo(**facts), float(row[1])

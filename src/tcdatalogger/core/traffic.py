@@ -51,10 +51,9 @@ class Traffic:
             )
 
     def held(self, name: str) -> Hold | None:
-        row = self._state.reading(
-            "select name, until, code from holds where name = ?", (name,)
-        ).fetchone()
-        return None if row is None else Hold(*row)
+        query = "select name, until, code from holds where name = ?"
+        rows = self._state.reading(query, (name,))
+        return Hold(*rows[0]) if rows else None
 
     def holds(self, now: float) -> list[Hold]:
         """All that are not over."""
@@ -62,9 +61,8 @@ class Traffic:
         return [Hold(*row) for row in rows]
 
     def count(self, owner: str, since: float) -> int:
-        (found,) = self._state.reading(
-            "select count(*) from calls where at > ? and (owner = ? or unknown)", (since, owner)
-        ).fetchone()
+        query = "select count(*) from calls where at > ? and (owner = ? or unknown)"
+        ((found,),) = self._state.reading(query, (since, owner))
         return int(found)
 
     def calls_since(self, since: float) -> dict[str, int]:
@@ -93,17 +91,18 @@ class _Pages:
         self._db.execute("delete from calls where at < ?", (now - 2 * terms.window,))
         self._db.execute("update calls set at = ?1 where at > ?1 and taken", (now,))
 
-    def newest(self, owner: str | None, place: int) -> float:
-        if owner is None:
-            query = "select at from calls order by at desc limit 1 offset ?"
-            row = self._db.execute(query, (place - 1,)).fetchone()
-            return -math.inf if row is None else float(row[0])
-        if self._db.execute("select 1 from calls where unknown limit 1").fetchone():
-            query = """select at from calls where owner = ? or unknown
-                       order by at desc limit 1 offset ?"""
-        else:
-            query = "select at from calls where owner = ? order by at desc limit 1 offset ?"
-        row = self._db.execute(query, (owner, place - 1)).fetchone()
+    def times(self, owner: str, after: float) -> list[float]:
+        rows = self._db.execute(
+            """select at from calls where owner = ?1 and at > ?2
+               union all select at from calls where unknown and owner <> ?1 and at > ?2
+               order by at""",
+            (owner, after),
+        )
+        return [at for (at,) in rows]
+
+    def newest(self, place: int) -> float:
+        query = "select at from calls order by at desc limit 1 offset ?"
+        row = self._db.execute(query, (place - 1,)).fetchone()
         return -math.inf if row is None else float(row[0])
 
     def owners(self) -> list[str]:

@@ -50,7 +50,7 @@ def book(
         ValueError: there is no such book.
     """
     name, _, category = what.partition(":")
-    if name not in BOOKS or (category and category not in news.CATEGORIES):
+    if name not in BOOKS or (category and (name != "news" or category not in news.CATEGORIES)):
         known = [*BOOKS, *(f"news:{category}" for category in news.CATEGORIES)]
         raise ValueError(f"there are books of {', '.join(known)}")
     asked = {"sort": "ASC", **params}

@@ -110,6 +110,6 @@ class Keyring:
         if key is None:
             raise KeyError(name)
         if "refusal" in changes:
-            key = replace(key, dies_after=None, dies_at=None)
+            key = replace(key, dies_after=None, dies_at=None, dies_of=2)
         self._keys[key.text] = replace(key, **changes)  # type: ignore[arg-type]  # checked by the caller
         return self._keys[key.text]

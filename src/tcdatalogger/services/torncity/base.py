@@ -9,167 +9,25 @@ too. Register it in the entry point group `tcdatalogger.processors` (`registry.p
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
-from typing import Any, ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import ClassVar
 
 import pyarrow as pa
 
-from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, NotFound, UsageError
 from tcdatalogger.models.checks import missing, repeated_keys
 from tcdatalogger.models.csv import decode_csv
 from tcdatalogger.models.decode import decode
-from tcdatalogger.models.drift import Drift, drift
+from tcdatalogger.models.drift import drift
 from tcdatalogger.models.evolution import adopt
 from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normalize
-from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
-from tcdatalogger.models.streams import ArrowStream, family_of, with_system
+from tcdatalogger.models.streams import family_of, with_system
 from tcdatalogger.services.torncity import paging
-from tcdatalogger.services.torncity.catalog import Endpoint
-from tcdatalogger.services.torncity.messages import Answer, Request
-from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """What one run of one endpoint is to do.
-
-    Attributes:
-        name: of the endpoint in the configuration.
-        endpoint: from the catalogue.
-        catalog_version: of that catalogue.
-        run_id: of the run; it stands on every row.
-        table: the root table.
-        mode: the storage mode.
-        ids: values of the path's placeholder, one request each; empty where it has none.
-        params: of the query, as configured.
-        key: columns of the root that are its key; empty for the catalogue's own.
-        contract: what to do with a field that the catalogue lacks.
-        max_pages: after how many pages a walk stops, None for no limit of ours.
-    """
-
-    name: str
-    endpoint: Endpoint
-    catalog_version: str = ""
-    run_id: str = "by-hand"
-    table: str = ""
-    mode: str = "append"
-    ids: tuple[str, ...] = ()
-    params: tuple[tuple[str, str], ...] = ()
-    key: tuple[str, ...] = ()
-    contract: str = "evolve"
-    max_pages: int | None = None
-
-    @property
-    def root_table(self) -> str:
-        return self.table or self.name
-
-    @property
-    def load_id(self) -> str:
-        """The same for every try of the same run."""
-        return sha256(f"{self.run_id}\n{self.name}".encode()).hexdigest()[:16]
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """One body and where it came from.
-
-    Attributes:
-        body: byte for byte.
-        subject_id: whom it is about, None for city-wide data.
-        server_time: when it was answered by the server's clock, None for a body from a file.
-        answer: the whole answer, None for a body from a file.
-    """
-
-    body: bytes
-    subject_id: int | None = None
-    server_time: float | None = None
-    answer: Answer | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """What `fetch_data` brought.
-
-    Attributes:
-        pages: in the order in which they came.
-        warnings: what was odd about them, whole sentences.
-    """
-
-    pages: tuple[Page, ...]
-    warnings: tuple[str, ...] = ()
-
-    @classmethod
-    def of(cls, *bodies: bytes) -> Fetched:
-        """Bodies from a file or a test."""
-        return cls(tuple(Page(body) for body in bodies))
-
-    def json(self) -> Iterator[Any]:
-        """The bodies as Python values, for processors that like them so."""
-        return (json.loads(page.body) for page in self.pages)
-
-
-@dataclass(frozen=True, slots=True)
-class Transformed:
-    """Rows, before anybody looked at them.
-
-    Attributes:
-        family: the tables.
-        tables: their rows, by name.
-        drift: what the catalogue did not know.
-        misfits: the records that were set aside.
-        absent: pages that had nothing where the records should be, not even an empty list.
-        unread: pages that are no JSON object at all; each is among the misfits too.
-        repeated: records that came on two pages and count once.
-        warnings: what was odd, whole sentences.
-    """
-
-    family: TableFamily
-    tables: Mapping[str, pa.Table]
-    drift: tuple[Drift, ...] = ()
-    misfits: tuple[Misfit, ...] = ()
-    absent: int = 0
-    unread: int = 0
-    repeated: int = 0
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def rows(self) -> dict[str, int]:
-        return {name: table.num_rows for name, table in self.tables.items()}
-
-
-Result = Transformed | ArrowStream | Mapping[str, ArrowStream]
-
-
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """What a processor works with; a step that does not need a tool works without it.
-
-    Attributes:
-        get: one call of Torn's API with the endpoint's key.
-        host: of the API, for links to further pages.
-        subject: whom rows are about when the path does not say it: given the section of the path,
-            the id of the key owner's player, faction or company, or None for city-wide data.
-        ids: values of the path's placeholder that a query found; empty where the task has them.
-        warehouse: where the rows go.
-        clock: what is read.
-        known: the shape of earlier loads, with what they learned.
-        archive: the file that holds the run's answers.
-    """
-
-    get: Callable[[Request], Answer] | None = None
-    host: str = paging.TORN_HOST
-    subject: Callable[[str], int | None] = lambda _section: None
-    ids: tuple[str, ...] = ()
-    warehouse: Warehouse | None = None
-    clock: Clock = field(default_factory=SystemClock)
-    known: Object | None = None
-    archive: str = ""
+from tcdatalogger.services.torncity.messages import Request
+from tcdatalogger.services.warehouse import Load, Receipt
 
 
 class EndpointProcessor:

@@ -3,21 +3,44 @@
 A list by time in descending order goes on at `prev` (the older page), in ascending order at
 `next`; a list by offset or cursor always goes on at `next`. Cursors of time are inclusive: the rows
 at the boundary come twice and are told apart by their key later, not here.
+
+More rows in one second than a page holds cannot be paged by time. The log has `nanostamp` for it,
+attacks and revives can be asked by id; for all others the walk steps over the rest of that second
+and says so.
 """
 
 from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
-from urllib.parse import parse_qsl, urlsplit
-
-import msgspec
+from typing import Final, TypeVar
 
 from tcdatalogger.clock import Clock
+from tcdatalogger.services.torncity import clocks
+from tcdatalogger.services.torncity.bodies import (
+    Links,
+    Mark,
+    count_rows,
+    ends,
+    mark,
+    read_links,
+    rows,
+)
 from tcdatalogger.services.torncity.catalog import Endpoint
+from tcdatalogger.services.torncity.links import (
+    by_place,
+    changed,
+    choose,
+    direction,
+    first,
+    place,
+    rebuild,
+)
 from tcdatalogger.services.torncity.messages import Answer, Request
+
+__all__ = ["Links", "Walk", "choose", "count_rows", "direction", "first", "pages", "read_links"]
 
 TORN_HOST = "api.torn.com"
 MAX_PAGES = 10_000
@@ -25,21 +48,33 @@ STAMPS = 10_000_000
 """Seconds back from now in which a walk begins its times to pass the cache."""
 POINT_IN_TIME = frozenset({"personalstats", "snapshot"})
 """Selections whose `timestamp` asks for the state at that time, and does not pass the cache."""
-_NEVER_FROM_LINKS = frozenset({"key", "comment", "timestamp"})
+LONGEST_FIGHT: Final = 900
+"""Seconds between the lowest and the highest end of attacks whose ids are neighbours, at most: an
+id is given when a fight begins, and a fight is over after five minutes."""
+_BY_ID = "idFilter"
 
 
 @dataclass(frozen=True, slots=True)
-class Links:
-    """What a page says about its neighbours.
+class _Crowd:
+    """A second that holds more rows than the page that was asked for.
 
     Attributes:
-        next, prev: addresses, None at an end.
-        total: rows in the whole list, None where Torn does not say.
+        second: which one.
+        request, answer: the page that has rows of this second alone.
+        full: whether the page is as long as it may be.
     """
 
-    next: str | None = None
-    prev: str | None = None
-    total: int | None = None
+    second: int
+    request: Request
+    answer: Answer
+    full: bool
+
+
+_Onward = Request | _Crowd | None
+"""What comes after a page: a request, a crowded second, or None at the end."""
+
+_Found = TypeVar("_Found")
+_Pages = Generator[Answer, None, _Found]
 
 
 class Walk(Iterator[Answer]):
@@ -49,6 +84,8 @@ class Walk(Iterator[Answer]):
         pages: how many pages have come.
         complete: whether the walk went to the list's own end. False while it goes on, and after it
             was stopped: then `warnings` says why, and no cursor may be moved past it.
+        reached: the time of the last row of the newest page: what lies before it in the order of
+            the walk was all given. None before the first row, and for lists without a clock.
         warnings: whole sentences for the run's record.
     """
 
@@ -64,37 +101,58 @@ class Walk(Iterator[Answer]):
     ) -> None:
         self.pages = 0
         self.complete = False
+        self.reached: int | None = None
         self.warnings: list[str] = []
         self._endpoint = endpoint
         self._get = get
-        self._clock = clock
         self._hosts = {TORN_HOST, host.lower()}
         self._max_pages = max_pages
         self._first = first(endpoint, request)
-        self._next: Request | None = self._first
+        self._way = clocks.field(endpoint.path)
+        self._falls = direction(self._first, endpoint) == "DESC"
         # Anything passes the cache, but two walks of one list must not pass it with the same.
         self._stamp = int(clock.now()) - random.randrange(STAMPS)  # noqa: S311 - no secret
         self._cached = not request.params
-        self._asked: set[tuple[tuple[str, str], ...]] = {_cursor(self._first)}
+        self._asked: set[tuple[tuple[str, str], ...]] = set()
         self._seen: set[bytes] = set()
+        self._going = self._walk()
 
     def __next__(self) -> Answer:
-        if self._next is None:
-            raise StopIteration
-        request, self._next = self._next, None
-        cached = self.pages == 0 and self._cached
-        answer = self._get(request if cached else self._past_cache(request))
+        return next(self._going)
+
+    def _walk(self) -> Iterator[Answer]:
+        onward: Request | None = self._first
+        while onward is not None:
+            self._asked.add(place(onward))
+            answer = self._ask(onward)
+            if answer is None:
+                return
+            found = self._onward(onward, answer)
+            yield answer
+            while isinstance(found, _Crowd):
+                found = yield from self._through(found)
+            onward = found
+
+    def _ask(self, request: Request) -> Answer | None:
+        """The answer; None, and a warning, where it is an earlier page again or one too many."""
+        if self.pages >= self._max_pages:
+            self._warn(f"The limit of {self._max_pages} pages is reached and there are more")
+            return None
+        answer = self._get(
+            request if self.pages == 0 and self._cached else self._past_cache(request)
+        )
         digest = hashlib.blake2b(answer.body, digest_size=16).digest()
         if digest in self._seen:
             self._warn(f"Page {self.pages + 1} was an earlier page again")
-            raise StopIteration
+            return None
         self._seen.add(digest)
         self.pages += 1
-        self._next = self._onward(request, answer)
         return answer
 
-    def _onward(self, request: Request, answer: Answer) -> Request | None:
-        """The request for the next page; None at the end, and where the walk has to stop."""
+    # --- which page is next ----------------------------------------------------------------
+
+    def _onward(self, request: Request, answer: Answer) -> _Onward:
+        """What comes after a page."""
         if self._endpoint.content != "json":
             self.complete = True
             return None
@@ -107,62 +165,162 @@ class Walk(Iterator[Answer]):
                 self._warn("Torn offers a further page where the catalogue knows of none")
             self.complete = links.next is None
             return None
-        link = choose(links, direction(self._first, self._endpoint))
+        top, bottom = ends(rows(answer.body), self._way)
+        self.reached = self.reached if bottom is None else bottom
+        link = choose(links, "DESC" if self._falls else "ASC")
         if link is None:
             self._end(request, answer, links)
             return None
-        return self._follow(link)
-
-    def _follow(self, link: str) -> Request | None:
-        onward = self._rebuild(link)
+        onward = rebuild(link, self._first, self._endpoint, self._hosts)
         if onward is None:
             self._warn(f"The link after page {self.pages} leads elsewhere and was not followed")
-        elif _cursor(onward) in self._asked:
+            return None
+        second = None if by_place(link) else self._bound(onward)
+        if second is not None and (
+            place(onward) == place(request)
+            or (top == bottom == second and self._full(onward, answer))
+        ):
+            return _Crowd(second, request, answer, self._full(request, answer))
+        if place(onward) in self._asked or self._turns(request, second):
             self._warn(f"The link after page {self.pages} leads back to a page that was read")
-        elif self.pages >= self._max_pages:
-            self._warn(f"The limit of {self._max_pages} pages is reached and there are more")
-        else:
-            self._asked.add(_cursor(onward))
-            return onward
-        return None
+            return None
+        return onward
+
+    def _bound(self, request: Request) -> int | None:
+        """The second at which a page by time begins."""
+        text = request.param("to" if self._falls else "from") or ""
+        return int(text) if text.isdecimal() else None
+
+    def _turns(self, request: Request, second: int | None) -> bool:
+        """Whether a page that begins at `second` lies behind the one of `request`."""
+        now = self._bound(request)
+        if now is None or second is None:
+            return False
+        return second > now if self._falls else second < now
+
+    def _full(self, request: Request, answer: Answer) -> bool:
+        limit = request.param("limit") or ""
+        return limit.isdecimal() and 0 < int(limit) <= count_rows(answer.body)
 
     def _end(self, request: Request, answer: Answer, links: Links) -> None:
         """The list's own end: worth a word if the last page is full, for Torn may have cut it."""
         self.complete = True
-        limit = request.param("limit")
-        if limit is None or not limit.isdecimal() or int(limit) == 0:
+        if not self._full(request, answer):
             return
-        rows = count_rows(answer.body)
+        found = count_rows(answer.body)
         offset = request.param("offset") or "0"
         before = int(offset) if offset.isdecimal() else 0
-        known_end = links.total is not None and links.total <= before + rows
-        if rows >= int(limit) and not known_end:
+        if links.total is None or links.total > before + found:
             self.warnings.append(
-                f"Page {self.pages} of {request.path} is full ({rows} rows) and has no link "
+                f"Page {self.pages} of {request.path} is full ({found} rows) and has no link "
                 "onward: there may be more rows than Torn gives."
             )
 
-    def _rebuild(self, link: str) -> Request | None:
-        """A request of our own from the parameters of a link; None if it leads elsewhere.
+    # --- a second that no page holds -------------------------------------------------------
 
-        What the link does not repeat stays as it was asked for first.
+    def _through(self, crowd: _Crowd) -> _Pages[_Onward]:
+        """The rest of a crowded second; returns the request with which the walk goes on."""
+        most = self._endpoint.limit
+        limit = crowd.request.param("limit") or ""
+        if crowd.full and most is not None and limit.isdecimal() and int(limit) < most:
+            # Somebody wants smaller pages; here they would not do.
+            larger = changed(crowd.request, limit=str(most))
+            bound = "to" if self._falls else "from"
+            return changed(larger, **{bound: str(crowd.second)})
+        links = read_links(crowd.answer.body)
+        stamp = links.nanostamp if links else None
+        if self._endpoint.parameter("nanostamp") is not None and stamp is not None:
+            onward = self._at(crowd.second, crowd.request, nanostamp=stamp)
+            if place(onward) not in self._asked:
+                return onward
+        filters = self._endpoint.parameter("filters")
+        if crowd.full and filters is not None and _BY_ID in filters.values and self._way:
+            known = yield from self._by_id(crowd)
+            if known:
+                return self._after(crowd)
+        return (yield from self._over(crowd))
+
+    def _over(self, crowd: _Crowd) -> _Pages[_Onward]:
+        """One second on; a warning unless it turns out that the list ended with this second."""
+        onward = self._after(crowd)
+        if onward is None:
+            self.complete = True
+        if crowd.full or onward is None:
+            if crowd.full:
+                self._may_lack(crowd.second)
+            return onward
+        # Not full, and yet the link leads to where we are: some lists never say that they end.
+        self._asked.add(place(onward))
+        answer = self._ask(onward)
+        if answer is None:
+            return None
+        found = self._onward(onward, answer)
+        yield answer
+        if not count_rows(answer.body):
+            self.complete = True
+            return None
+        self._may_lack(crowd.second)
+        return found
+
+    def _may_lack(self, second: int) -> None:
+        self.warnings.append(
+            f"Second {second} of {self._first.path} has more rows than a page holds, and Torn has "
+            "no way to ask for the rest: rows of that second may be missing."
+        )
+
+    def _after(self, crowd: _Crowd) -> Request | None:
+        """The page behind a second; None where nothing was asked for there."""
+        second = crowd.second + (-1 if self._falls else 1)
+        other = self._first.param("from" if self._falls else "to") or ""
+        if other.isdecimal() and (second < int(other) if self._falls else second > int(other)):
+            return None
+        limit = self._first.param("limit")
+        return self._at(second, self._first, **({"limit": limit} if limit else {}))
+
+    def _at(self, second: int, request: Request, **params: str) -> Request:
+        return changed(request, **{"to" if self._falls else "from": str(second)}, **params)
+
+    def _by_id(self, crowd: _Crowd) -> _Pages[bool]:
+        """All rows of a second by their ids, older and newer; returns whether that went well.
+
+        An id is given when a fight begins and its time when it ends, so their orders differ a
+        little: both ways go on until every row of a page is well outside.
         """
-        try:
-            parts = urlsplit(link)
-        except ValueError:
-            return None
-        path = parts.path.rstrip("/").removeprefix("/v2")
-        if parts.netloc and parts.netloc.lower() not in self._hosts:
-            return None
-        if path.casefold() != self._first.path.casefold():
-            return None
-        spelling = {p.name.lower(): p.name for p in self._endpoint.parameters}
-        spelling.update({name.lower(): name for name, _ in self._first.params})
-        params = dict(self._first.params)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True):
-            if name.lower() not in _NEVER_FROM_LINKS:
-                params[spelling.get(name.lower(), name)] = value
-        return replace(self._first, params=tuple(params.items()))
+        marks = [mark(row, self._way) for row in rows(crowd.answer.body)]
+        known = [one.id for one in marks if one.id is not None]
+        if not known:
+            return False
+        start = max(known)
+        for sort, bound in (("DESC", "to"), ("ASC", "from")):
+            pivot = start
+            while True:
+                request = self._ids(sort, bound, pivot)
+                answer = self._ask(request)
+                if answer is None:
+                    return False
+                yield answer
+                marks = [mark(row, self._way) for row in rows(answer.body)]
+                ids = [one.id for one in marks if one.id is not None]
+                if not ids or not self._full(request, answer) or _outside(marks, crowd.second):
+                    break
+                before, pivot = pivot, min(ids) if sort == "DESC" else max(ids)
+                if pivot == before:
+                    return False
+        return True
+
+    def _ids(self, sort: str, bound: str, pivot: int) -> Request:
+        others = [
+            (name, value)
+            for name, value in self._first.params
+            if name not in {"from", "to", "sort", "filters", "limit"}
+        ]
+        filters = (self._first.param("filters") or "").split(",")
+        wanted = ",".join(dict.fromkeys([*filter(None, filters), _BY_ID]))
+        limit = str(self._endpoint.limit or self._first.param("limit") or 100)
+        added = (("filters", wanted), ("limit", limit), ("sort", sort), (bound, str(pivot)))
+        return replace(self._first, params=(*others, *added))
+
+    # --- requests --------------------------------------------------------------------------
 
     def _past_cache(self, request: Request) -> Request:
         """The request with a `timestamp` that no call had before.
@@ -209,101 +367,7 @@ def pages(
     return Walk(endpoint, request, get, clock, host=host, max_pages=max_pages)
 
 
-def first(endpoint: Endpoint, request: Request) -> Request:
-    """The request with what must never be left to Torn's defaults.
-
-    `limit`: without it most lists end after 20 rows. `sort`, for lists by time: without it nobody
-    knows which of the two links leads on.
-    """
-    added = []
-    if endpoint.limit is not None and request.param("limit") is None:
-        added.append(("limit", str(endpoint.limit)))
-    by_time = endpoint.paging == "time" and endpoint.parameter("sort") is not None
-    if by_time and request.param("sort") is None:
-        added.append(("sort", "DESC"))
-    return replace(request, params=(*request.params, *added)) if added else request
-
-
-def direction(request: Request, endpoint: Endpoint) -> str:
-    """`ASC` or `DESC`: as asked for, else as the catalogue says, else from the newest back."""
-    asked = request.param("sort")
-    if asked is None:
-        parameter = endpoint.parameter("sort")
-        asked = str(parameter.default) if parameter and parameter.default else "DESC"
-    return "ASC" if asked.upper() == "ASC" else "DESC"
-
-
-def choose(links: Links, order: str) -> str | None:
-    """The link that leads on, None at the end.
-
-    A link with an offset or a cursor tells itself: `next` leads on and `prev` back, whatever the
-    order. Only links by time depend on it.
-    """
-    if links.next is not None and _by_place(links.next):
-        return links.next
-    if order == "ASC":
-        return links.next
-    return None if links.prev is not None and _by_place(links.prev) else links.prev
-
-
-def _by_place(link: str) -> bool:
-    names = {name.lower() for name, _ in parse_qsl(link.partition("?")[2], keep_blank_values=True)}
-    return bool(names & {"offset", "cursor"})
-
-
-def _cursor(request: Request) -> tuple[tuple[str, str], ...]:
-    """What makes a page: the parameters in one order and spelling."""
-    params = ((name.lower(), value) for name, value in request.params if name != "timestamp")
-    return tuple(sorted((n, v.lower() if n == "sort" else v) for n, v in params))
-
-
-class _Envelope(msgspec.Struct):
-    """Just `_metadata`: all other members are skipped without being read."""
-
-    metadata: msgspec.Raw = msgspec.field(name="_metadata", default_factory=msgspec.Raw)
-
-
-_ENVELOPE = msgspec.json.Decoder(_Envelope)
-_MEMBERS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_ELEMENTS = msgspec.json.Decoder(list[msgspec.Raw])
-_BROKEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def read_links(body: bytes) -> Links | None:
-    """The links of a page; empty where it has none, None where they cannot be read."""
-    if body[:64].lstrip()[:1] == b"[":
-        return Links()  # a bare list, as version 1 sends: it has no room for links
-    try:
-        raw = _ENVELOPE.decode(body).metadata
-        metadata = msgspec.json.decode(raw) if memoryview(raw).nbytes else None
-    except _BROKEN:
-        return None
-    if metadata in (None, [], {}):
-        return Links()
-    links = metadata.get("links") if isinstance(metadata, dict) else metadata
-    if links in (None, []):
-        links = {}
-    if not isinstance(metadata, dict) or not isinstance(links, dict):
-        return None
-    onward, back = links.get("next") or None, links.get("prev") or None
-    if not all(link is None or isinstance(link, str) for link in (onward, back)):
-        return None
-    total = metadata.get("total")
-    return Links(onward, back, total if type(total) is int else None)
-
-
-def count_rows(body: bytes) -> int:
-    """How many rows a page has: the elements of its longest list, at most two levels deep."""
-    try:
-        members = _MEMBERS.decode(body)
-        members.pop("_metadata", None)
-        inner = [_MEMBERS.decode(raw) for raw in members.values() if _opens(raw) == b"{"]
-        values = [*members.values(), *(raw for object_ in inner for raw in object_.values())]
-        return max((len(_ELEMENTS.decode(raw)) for raw in values if _opens(raw) == b"["), default=0)
-    except _BROKEN:
-        return 0
-
-
-def _opens(raw: msgspec.Raw) -> bytes:
-    """The first byte of a value, which tells its kind."""
-    return bytes(memoryview(raw)[:1])
+def _outside(marks: list[Mark], second: int) -> bool:
+    """Whether no row of a page by ids can have a neighbour of that second."""
+    times = [one.at for one in marks if one.at is not None]
+    return bool(times) and min(abs(at - second) for at in times) > LONGEST_FIGHT

@@ -1,9 +1,9 @@
 """Where calls stand in time: the book of slots, and the rule by which a call gets one.
 
-A call gets the earliest time at which fewer than the limit of slots are newer than one window
-before it. So in any window the slot that was written last has fewer than the limit beside it:
-never over, whatever the order in which callers come and whatever their clocks say. The rule is
-here once; a store (`Book`) keeps the slots in one process or for all of them.
+A call gets the earliest time that leaves no window with more slots than the limit, those of calls
+that still wait among them. So whichever slot of a window was written last, there were fewer than
+the limit beside it: never over, whatever the order in which callers come. The rule is here once; a
+store (`Book`) keeps the slots, in one process or for all of them.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import bisect
 import math
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -86,10 +86,12 @@ class Book(Protocol):
         """Forget slots that bind nobody; those taken in what is now the future were taken now."""
         ...
 
-    def newest(self, owner: str | None, place: int) -> float:
-        """The time of the `place`-th newest slot that counts for an owner (None: for the
-        address), minus infinity where there are fewer.
-        """
+    def times(self, owner: str, after: float) -> list[float]:
+        """The times of the slots that count for an owner, in order."""
+        ...
+
+    def newest(self, place: int) -> float:
+        """The time of the `place`-th newest slot of all, minus infinity where there are fewer."""
         ...
 
     def owners(self) -> list[str]:
@@ -181,9 +183,38 @@ def _earliest(pages: Book, slot: Slot, terms: Terms, now: float) -> float:
     owners = [slot.owner]
     if slot.owner.startswith(UNKNOWN_OWNER):
         owners += [owner for owner in pages.owners() if not owner.startswith(UNKNOWN_OWNER)]
-    newest = max(pages.newest(owner, of_owner) for owner in owners)
-    newest = max(newest, pages.newest(None, of_address))
-    return max(now, newest + terms.window, pages.held_until(slot.owner))
+    times = [pages.times(owner, now - terms.window) for owner in owners]
+    # The address has so many slots that its rule is coarser: it counts all later ones as beside.
+    at = max(now, pages.newest(of_address) + terms.window, pages.held_until(slot.owner))
+    while True:
+        fits = max(earliest_fit(of_one, of_owner, terms.window, at) for of_one in times)
+        if fits == at:
+            return at
+        at = fits
+
+
+def earliest_fit(times: Sequence[float], limit: int, window: float, start: float) -> float:
+    """The earliest time from `start` on with which no `limit` + 1 times lie within a window.
+
+    Args:
+        times: in order; those from a window before `start` on suffice.
+        limit: of times in a window.
+        window: seconds.
+        start: no time before it is wanted.
+    """
+    at = start
+    while True:
+        first, end = bisect.bisect_right(times, at - window), bisect.bisect_left(times, at + window)
+        # Where the limit stands within a window already, a time beside it would be one too many.
+        full = [
+            times[place]
+            for place in range(first, end - limit + 1)
+            if times[place + limit - 1] - times[place] < window
+        ]
+        if not full:
+            return at
+        # Not a sum alone: rounded down, it would find itself in the same window again.
+        at = max(full[-1] + window, math.nextafter(at, math.inf))
 
 
 class MemorySlots:
@@ -209,15 +240,19 @@ class MemorySlots:
             for slot in [s for s in self._slots.values() if s.taken and s.at > now]:
                 self.write(replace(slot, at=now))
 
-    def newest(self, owner: str | None, place: int) -> float:
+    def times(self, owner: str, after: float) -> list[float]:
         times = self._counted(owner)
+        return times[bisect.bisect_right(times, after) :]
+
+    def newest(self, place: int) -> float:
+        times = self._times.get(None, [])
         return times[-place] if len(times) >= place else -math.inf
 
-    def _counted(self, owner: str | None) -> list[float]:
+    def _counted(self, owner: str) -> list[float]:
         """The times of the slots that count for an owner, in order."""
         unknown = [o for o in self._times if o and o.startswith(UNKNOWN_OWNER) and o != owner]
         own = self._times.get(owner, [])
-        if owner is None or not unknown:
+        if not unknown:
             return own
         return sorted([*own, *(at for other in unknown for at in self._times[other])])
 

@@ -1,0 +1,216 @@
+"""What goes into a run of one endpoint and from step to step: its task, tools, pages and rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any, Final
+
+import pyarrow as pa
+
+from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.models.drift import Drift
+from tcdatalogger.models.salvage import Misfit
+from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.models.shape import Object
+from tcdatalogger.models.streams import ArrowStream
+from tcdatalogger.services.torncity import clocks, paging
+from tcdatalogger.services.torncity.catalog import Endpoint
+from tcdatalogger.services.torncity.cursor import Reading
+from tcdatalogger.services.torncity.messages import Answer, Request
+from tcdatalogger.services.warehouse import Warehouse
+
+BY_TIME: Final = frozenset({"time", "nanostamp", "all"})
+"""The kinds of paging whose lists take `from` and `to`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A piece of history to read back: a backfill's window.
+
+    Attributes:
+        high: the second at which it begins.
+        low: the last second that is wanted, None for the list's own end.
+        pages: after how many pages it may end; it goes on until the second is left.
+        read: the books of the backfill so far (`cursor.Coverage.text`).
+    """
+
+    high: int
+    low: int | None = None
+    pages: int = 20
+    read: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What one run of one endpoint is to do.
+
+    Attributes:
+        name: of the endpoint in the configuration.
+        endpoint: from the catalogue.
+        catalog_version: of that catalogue.
+        run_id: of the run; it stands on every row.
+        table: the root table.
+        mode: the storage mode.
+        ids: values of the path's placeholder, one request each; empty where it has none.
+        params: of the query, as configured.
+        key: columns of the root that are its key; empty for the catalogue's own.
+        contract: what to do with a field that the catalogue lacks.
+        max_pages: after how many pages a walk stops, None for no limit of ours.
+        incremental: whether only what is new is asked for, and what is stored already is left out.
+        overlap: seconds that a run goes back behind its cursor, None for the path's own.
+        since: how far the first run goes back, seconds since 1970.
+        stretch: what a backfill reads, None for a regular run.
+    """
+
+    name: str
+    endpoint: Endpoint
+    catalog_version: str = ""
+    run_id: str = "by-hand"
+    table: str = ""
+    mode: str = "append"
+    ids: tuple[str, ...] = ()
+    params: tuple[tuple[str, str], ...] = ()
+    key: tuple[str, ...] = ()
+    contract: str = "evolve"
+    max_pages: int | None = None
+    incremental: bool = False
+    overlap: float | None = None
+    since: float = 0.0
+    stretch: Stretch | None = None
+
+    @property
+    def root_table(self) -> str:
+        return self.table or self.name
+
+    @property
+    def load_id(self) -> str:
+        """The same for every try of the same run; a backfill's hangs on its stretch alone."""
+        told = f"{self.run_id}\n{self.name}"
+        if self.stretch is not None:
+            told = f"{self.stretch}\n{self.name}\n{self.asked}\n{self.ids}"
+        return sha256(told.encode()).hexdigest()[:16]
+
+    @property
+    def asked(self) -> str:
+        """What is asked for, whoever it is about: a cursor of something else is no cursor."""
+        told = json.dumps([self.endpoint.path, sorted(self.params), self.root_table])
+        return sha256(told.encode()).hexdigest()[:12]
+
+    @property
+    def behind(self) -> int:
+        """Whole seconds that a run goes back behind its cursor."""
+        own = clocks.settles(self.endpoint.path)
+        return round(own if self.overlap is None else self.overlap)
+
+    @property
+    def once(self) -> bool:
+        """Whether a record that is stored already and has not changed is left out."""
+        return self.incremental or self.stretch is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One body and where it came from.
+
+    Attributes:
+        body: byte for byte.
+        subject_id: whom it is about, None for city-wide data.
+        server_time: when it was answered by the server's clock, None for a body from a file.
+        answer: the whole answer, None for a body from a file.
+    """
+
+    body: bytes
+    subject_id: int | None = None
+    server_time: float | None = None
+    answer: Answer | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What `fetch_data` brought.
+
+    Attributes:
+        pages: in the order in which they came.
+        warnings: what was odd about them, whole sentences.
+        readings: how far each walk went, for the cursor.
+    """
+
+    pages: tuple[Page, ...]
+    warnings: tuple[str, ...] = ()
+    readings: tuple[Reading, ...] = ()
+
+    @classmethod
+    def of(cls, *bodies: bytes) -> Fetched:
+        """Bodies from a file or a test."""
+        return cls(tuple(Page(body) for body in bodies))
+
+    def json(self) -> Iterator[Any]:
+        """The bodies as Python values, for processors that like them so."""
+        return (json.loads(page.body) for page in self.pages)
+
+
+@dataclass(frozen=True, slots=True)
+class Transformed:
+    """Rows, before anybody looked at them.
+
+    Attributes:
+        family: the tables.
+        tables: their rows, by name.
+        drift: what the catalogue did not know.
+        misfits: the records that were set aside.
+        absent: pages that had nothing where the records should be, not even an empty list.
+        unread: pages that are no JSON object at all; each is among the misfits too.
+        repeated: records that came on two pages and count once.
+        warnings: what was odd, whole sentences.
+    """
+
+    family: TableFamily
+    tables: Mapping[str, pa.Table]
+    drift: tuple[Drift, ...] = ()
+    misfits: tuple[Misfit, ...] = ()
+    absent: int = 0
+    unread: int = 0
+    repeated: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def rows(self) -> dict[str, int]:
+        return {name: table.num_rows for name, table in self.tables.items()}
+
+
+Result = Transformed | ArrowStream | Mapping[str, ArrowStream]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a processor works with; a step that does not need a tool works without it.
+
+    Attributes:
+        get: one call of Torn's API with the endpoint's key.
+        host: of the API, for links to further pages.
+        subject: whom rows are about when the path does not say it: given the section of the path,
+            the id of the key owner's player, faction or company, or None for city-wide data.
+        ids: values of the path's placeholder that a query found; empty where the task has them.
+        warehouse: where the rows go.
+        clock: what is read.
+        known: the shape of earlier loads, with what they learned.
+        archive: the file that holds the run's answers.
+        cursor: where the run before left off, as the ledger has it.
+        readings: how far this run's walks went.
+        digest: of what was fetched, where it may be compared with the next run's.
+    """
+
+    get: Callable[[Request], Answer] | None = None
+    host: str = paging.TORN_HOST
+    subject: Callable[[str], int | None] = lambda _section: None
+    ids: tuple[str, ...] = ()
+    warehouse: Warehouse | None = None
+    clock: Clock = field(default_factory=SystemClock)
+    known: Object | None = None
+    archive: str = ""
+    cursor: str | None = None
+    readings: tuple[Reading, ...] = ()
+    digest: str | None = None

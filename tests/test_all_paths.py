@@ -137,6 +137,7 @@ def test_a_family_has_plain_unique_names_and_keys_that_are_columns(endpoint):
     assert tables[0].lists == ()
 
 
+@pytest.mark.slow
 def test_every_family_can_be_stored_with_a_row_of_nulls_in_each_table(tmp_path):
     file = tmp_path / "torn.duckdb"
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from importlib.resources import files
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -76,17 +78,15 @@ def older(place):
 
 
 def tables(place, *names):
-    """The rows of tables, in no order."""
-    found = names or [
-        row["table_name"]
-        for row in place.sql(
-            "select table_name from duckdb_tables() where not starts_with(table_name, '_tcd_')"
-        )
-    ]
-    return {
-        name: sorted(repr(sorted(row.items())) for row in place.sql(f"from {name}"))
-        for name in found
-    }
+    """The rows of tables, all of them where none is named, in no order."""
+    with duckdb.connect(str(place.warehouse), read_only=True) as connection:
+        found = connection.sql("select table_name from duckdb_tables()").fetchall()
+        chosen = names or [name for (name,) in found if not name.startswith("_tcd_")]
+        rows = {
+            name: connection.sql(f"from {name}").to_arrow_table().to_pylist() for name in chosen
+        }
+        # Its columns may stand in another order after a rebuild.
+        return {n: Counter(repr(sorted(row.items())) for row in found) for n, found in rows.items()}
 
 
 def again(place, what, *words, overrides=(), **options):
@@ -376,8 +376,14 @@ def test_the_rebuilding_of_what_was_never_logged_is_refused(place):
         again(place, rebuild, "faction_crimes", without=["2020"])
 
 
-@pytest.mark.parametrize("mode", ["storage_mode=append", REPLACE])
-@pytest.mark.parametrize("options", [{"dry": True}, {"until": "fetch"}, {"until": "validate"}])
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("storage_mode=append", {"dry": True}),
+        (REPLACE, {"until": "fetch"}),
+        (REPLACE, {"until": "validate"}),
+    ],
+)
 def test_a_run_that_was_not_to_store_anything_is_not_rebuilt(place, mode, options):
     place.log("faction_members", mode)
     before = tables(place, "faction_members")

@@ -1,4 +1,4 @@
-"""The state: runs, keys, and slots that all processes share."""
+"""The state: runs, and what Torn says of keys. Calls and health are in test_state_budget.py."""
 
 from __future__ import annotations
 
@@ -23,19 +23,6 @@ INFO = KeyInfo(
     faction_access=True,
     selections={"user": ("basic", "log")},
 )
-
-TAKER = """
-import sys, time
-from pathlib import Path
-from tcdatalogger.core.state import State
-
-file, limit, window, calls = sys.argv[1], *map(float, sys.argv[2:])
-with State(Path(file)) as state:
-    print("ready", flush=True)
-    sys.stdin.readline()
-    for _ in range(int(calls)):
-        print(state.reserve("player:158", limit=int(limit), window=window, now=time.time()))
-"""
 
 
 @pytest.fixture
@@ -124,58 +111,6 @@ def test_what_torn_said_of_a_key_is_remembered_with_its_time(state):
     state.write_key("key:abc", INFO, 1000.0)
 
     assert state.key("key:abc") == (INFO, 1000.0)
-
-
-def test_calls_before_we_knew_whose_a_key_is_count_for_its_owner(state):
-    state.reserve("key:abc", limit=100, window=60, now=1000.0)
-    state.reserve("player:158", limit=100, window=60, now=1000.0)
-
-    state.count_under("key:abc", "player:158")
-
-    assert state.calls_since(999.0) == {"player:158": 2}
-
-
-# Slots
-
-
-def test_calls_within_the_limit_go_at_once_and_the_next_one_a_window_later(state):
-    given = [state.reserve("p", limit=3, window=60, now=1000.0 + n) for n in range(5)]
-
-    assert given == [1000.0, 1001.0, 1002.0, 1060.0, 1061.0]
-
-
-def test_owners_do_not_share_their_limits(state):
-    assert state.reserve("a", limit=1, window=60, now=1000.0) == 1000.0
-    assert state.reserve("b", limit=1, window=60, now=1000.0) == 1000.0
-
-
-def test_old_slots_are_forgotten(state, file):
-    for n in range(50):
-        state.reserve("p", limit=3, window=1, now=1000.0 + 10 * n)
-
-    with sqlite3.connect(file) as db:
-        assert db.execute("select count(*) from slots").fetchone()[0] <= 2
-    db.close()
-
-
-def test_four_processes_together_never_go_over_the_limit(file):
-    limit, window, calls = 10, 0.4, 12
-    command = [sys.executable, "-c", TAKER, str(file), str(limit), str(window), str(calls)]
-    takers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        for _ in range(4)
-    ]
-    for taker in takers:
-        assert taker.stdout.readline() == "ready\n"
-    for taker in takers:
-        taker.stdin.write("\n")
-        taker.stdin.flush()
-    slots = sorted(float(line) for taker in takers for line in taker.communicate()[0].split())
-
-    assert len(slots) == 4 * calls
-    for first, last in zip(slots, slots[limit:], strict=False):
-        assert last - first >= window - 1e-6
-    assert slots[-1] - slots[0] < window * (4 * calls / limit + 2)
 
 
 # What goes wrong

@@ -1,6 +1,7 @@
 import logging
 import pickle
 import socket
+import threading
 import time
 import traceback
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger import __version__
+from tcdatalogger.clock import SystemClock
 from tcdatalogger.errors import (
     Busy,
     ConfigError,
@@ -24,6 +26,7 @@ from tcdatalogger.services.torncity.budget import Budget
 from tcdatalogger.services.torncity.client import Client, fingerprint
 from tcdatalogger.services.torncity.messages import Request
 from tcdatalogger.services.torncity.slots import MemorySlots
+from tcdatalogger.services.torncity.standing import Circuit, Mark, MemoryStanding
 
 MEMBERS = Request("/faction/40832/members", (("limit", "100"), ("cat", "a,b")))
 SERVED_AT = 1_700_000_000
@@ -510,3 +513,215 @@ def test_equal_keys_have_equal_fingerprints_that_do_not_show_them(make_key):
 def test_any_text_as_a_date_is_a_time_or_nothing(text):
     found = wire.http_date(text)
     assert found is None or isinstance(found, float)
+
+
+# What all callers share
+
+
+@pytest.fixture
+def shared(clock):
+    """A budget and a standing as several processes have them in common."""
+    return {"budget": Budget(MemorySlots(), clock), "standing": MemoryStanding()}
+
+
+def test_a_dead_key_is_called_by_no_other_client_either(torn, make_client, shared, key):
+    torn.say(2)
+    for client in (make_client(**shared), make_client(**shared)):
+        with pytest.raises(KeyRefused) as caught:
+            client.get(MEMBERS, key)
+        assert caught.value.code == 2
+    assert len(torn.calls) == 1
+
+
+def test_a_new_key_is_tried_by_one_caller_while_the_others_wait(torn, clock, shared, key, reply):
+    """The second caller finds out from the first one, without a call of its own."""
+    waiting, answer = threading.Event(), threading.Event()
+    real = SystemClock()
+
+    class Waits:
+        now = staticmethod(clock.now)
+
+        def sleep(self, _seconds):
+            waiting.set()
+            real.sleep(0.005)
+
+    def slowly(_call):
+        answer.wait(5)
+        return reply(b'{"error":{"code":2,"error":"Incorrect key"}}')
+
+    torn.answer = slowly
+    codes = []
+
+    def call():
+        with Client(torn.url, clock=Waits(), **shared) as client:
+            try:
+                client.get(MEMBERS, key)
+            except KeyRefused as fault:
+                codes.append(fault.code)
+
+    threads = [threading.Thread(target=call) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert waiting.wait(5)
+    answer.set()
+    for thread in threads:
+        thread.join()
+    assert codes == [2, 2, 2]
+    assert len(torn.calls) == 1
+
+
+def test_a_key_that_met_a_fault_of_torns_may_be_tried_by_the_next_caller(
+    torn, make_client, shared, key
+):
+    torn.say(24, {"a": 1})
+    with pytest.raises(TornUnavailable):
+        make_client(**shared).get(MEMBERS, key)
+    assert make_client(**shared).get(MEMBERS, key).status == 200
+
+
+def test_a_parked_key_is_checked_again_by_one_call(torn, make_client, shared, clock, key):
+    torn.say(18)
+    clients = [make_client(**shared), make_client(**shared)]
+    for _ in range(3):
+        for client in clients:
+            with pytest.raises(KeyRefused):
+                client.get(MEMBERS, key)
+        clock.sleep(3_600)
+    assert len(torn.calls) == 3
+
+
+def test_a_path_that_a_key_may_not_read_is_not_asked_for_again_for_hours(torn, client, clock, key):
+    torn.say(7, {"a": 1})
+    for _ in range(3):
+        with pytest.raises(KeyRefused) as caught:
+            client.get(MEMBERS, key)
+        assert caught.value.code == 7
+    assert len(torn.calls) == 1
+    assert client.get(Request("/user/basic"), key).status == 200
+    clock.sleep(6 * 3_600)
+    assert client.get(MEMBERS, key).status == 200
+
+
+def test_a_torn_that_is_down_is_asked_by_one_caller_and_later_and_later(
+    torn, make_client, shared, clock, key, reply
+):
+    torn.say(reply(b"<html>", status=502, type="text/html"))
+    clients = [make_client(**shared, tries=1) for _ in range(4)]
+    for client in (*clients, clients[0]):
+        with pytest.raises(TornUnavailable):
+            client.get(MEMBERS, key)
+    assert len(torn.calls) == 5
+
+    began, probes = clock.now(), []
+    for number in range(40):
+        with pytest.raises(TornUnavailable):
+            clients[number % 4].get(MEMBERS, key)
+        if len(torn.calls) > 5 + len(probes):
+            probes.append(round(clock.now() - began))
+        clock.sleep(20)
+    assert probes == [30, 90, 210, 450, 930]  # the pause doubles
+
+
+def test_the_first_success_lets_everybody_through(torn, make_client, shared, clock, key, reply):
+    torn.say(*[reply(b"", status=503)] * 5, {"a": 1})
+    clients = [make_client(**shared, tries=1) for _ in range(3)]
+    for number in range(5):
+        with pytest.raises(TornUnavailable):
+            clients[number % 3].get(MEMBERS, key)
+    began = clock.now()
+    assert clients[0].get(MEMBERS, key).status == 200
+    assert clock.now() - began == 30
+    for client in clients:
+        assert client.get(MEMBERS, key).status == 200
+    assert clock.now() - began == 30
+
+
+def test_faults_with_answers_between_them_do_not_mean_that_torn_is_down(
+    torn, make_client, shared, key, reply
+):
+    torn.say(*[reply(b"", status=500), {"a": 1}] * 6, {"a": 1})
+    client = make_client(**shared, tries=1)
+    for _ in range(6):
+        with pytest.raises(TornUnavailable):
+            client.get(MEMBERS, key)
+        client.get(MEMBERS, key)
+    assert not shared["standing"].circuit().open
+
+
+def test_torns_own_word_that_it_is_off_is_enough(torn, make_client, shared, clock, key):
+    torn.say(9, {"a": 1})
+    with pytest.raises(TornUnavailable):
+        make_client(**shared).get(MEMBERS, key)
+    began = clock.now()
+    assert make_client(**shared).get(MEMBERS, key).status == 200
+    assert clock.now() - began == 30
+
+
+def test_while_somebody_asks_a_torn_that_was_down_the_others_wait_for_what_comes(
+    torn, make_client, shared, clock, key
+):
+    torn.say({"a": 1})
+    standing = shared["standing"]
+    standing.mark(Mark(fingerprint(key), "ok"))
+    probe = Circuit(faults=5, pause=30.0, until=clock.now(), probe_until=clock.now() + 5)
+    standing.change_circuit(lambda _: probe)
+    began = clock.now()
+    make_client(**shared).get(MEMBERS, key)
+    assert clock.now() - began == 5
+
+
+# Rows of the day
+
+EVENTS = Request("/user/events", (("limit", "100"),))
+
+
+def a_page(rows):
+    return {"events": [{"id": number} for number in range(rows)]}
+
+
+def test_the_rows_of_a_day_are_not_read_twice_over(torn, make_client, shared, clock, key):
+    torn.say(a_page(100))
+    client = make_client(**shared)
+    began = clock.now()
+    for _ in range(500):
+        client.get(EVENTS, key)
+    with pytest.raises(Busy, match="events in 24 hours are spent") as caught:
+        make_client(**shared).get(EVENTS, key)
+    assert len(torn.calls) == 500
+    assert caught.value.exit_code == 75
+    assert caught.value.pause == pytest.approx(began + 86_400 - clock.now(), abs=1)
+    assert client.get(Request("/user/log"), key).status == 200  # another category
+    clock.sleep(caught.value.pause)
+    assert client.get(EVENTS, key).status == 200
+
+
+def test_only_the_rows_that_came_are_counted(torn, make_client, shared, key):
+    torn.say(a_page(3))
+    client = make_client(**shared)
+    for _ in range(600):
+        client.get(EVENTS, key)
+    assert len(torn.calls) == 600
+
+
+def test_a_share_counts_for_rows_too(torn, make_client, clock, key):
+    torn.say(a_page(100))
+    client = make_client(budget=Budget(MemorySlots(), clock, share=0.01))
+    for _ in range(5):
+        client.get(EVENTS, key)
+    with pytest.raises(Busy):
+        client.get(EVENTS, key)
+
+
+@pytest.mark.parametrize("path", ["/user/events", "/user/attacks"])
+def test_torns_word_that_a_day_is_spent_stops_that_category_for_hours(
+    torn, make_client, shared, clock, key, path
+):
+    torn.say(14, {"a": 1})
+    with pytest.raises(Busy):
+        make_client(**shared).get(Request(path), key)
+    with pytest.raises(Busy) as caught:
+        make_client(**shared).get(Request(path), key)
+    assert (caught.value.code, len(torn.calls)) == (14, 1)
+    assert make_client(**shared).get(Request("/user/log"), key).status == 200
+    clock.sleep(6 * 3_600 + 1)
+    assert make_client(**shared).get(Request(path), key).status == 200

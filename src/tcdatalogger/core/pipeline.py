@@ -32,6 +32,8 @@ from tcdatalogger.services.warehouse import Receipt, Warehouse
 
 STEPS: Final = ("fetch", "transform", "validate", "store")
 
+BROKEN_OFF: Final = "the fetch broke off after this page"
+
 _log = get_logger("pipeline")
 
 
@@ -198,8 +200,17 @@ def _keep(outcome: Outcome, task: Task, calls: _Calls, place: Workplace) -> None
         pages=sum(not one.error for one in kept),
         bytes=sum(len(answer.body) for answer in answers),
         server_time=max((answer.server_time for answer in answers), default=None),
-        archive_file=place.archive.write(task.run_id, task.name, kept) if kept else "",
+        archive_file=place.archive.write(task.run_id, task.name, _marked(outcome, kept))
+        if kept
+        else "",
     )
+
+
+def _marked(outcome: Outcome, kept: list[Kept]) -> list[Kept]:
+    """A fetch that broke off without an answer leaves a mark: its pages are not the whole."""
+    if outcome.fetched is None and kept and not kept[-1].error:
+        return [*kept[:-1], replace(kept[-1], error=BROKEN_OFF)]
+    return kept
 
 
 def _count(outcome: Outcome, made: Transformed) -> None:

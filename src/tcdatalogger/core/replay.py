@@ -22,8 +22,9 @@ from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.errors import DataRefused, Failure, UsageError
 from tcdatalogger.models.normalize import arrow_schema
 from tcdatalogger.models.schema import TableFamily
-from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Page, Tools, Transformed
+from tcdatalogger.services.torncity.base import EndpointProcessor
 from tcdatalogger.services.torncity.registry import processor
+from tcdatalogger.services.torncity.task import Fetched, Page, Tools, Transformed
 from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
 
 

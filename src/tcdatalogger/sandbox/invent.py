@@ -116,7 +116,10 @@ class Maker:
     def _number(self, row: dict[str, Any], shape: Object, serial: int) -> None:
         """Rows of one list have different ids."""
         field = shape.field("id")
-        if field is None or not isinstance(field.shape, Scalar) or field.shape.values:
+        if field is None or not isinstance(field.shape, Scalar):
+            return
+        if field.shape.values:
+            row["id"] = field.shape.values[(self._key + serial) % len(field.shape.values)]
             return
         if field.shape.kind is Kind.INT:
             row["id"] = 1_000 + self._key % 1_000_000 + serial

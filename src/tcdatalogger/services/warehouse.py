@@ -35,6 +35,10 @@ class Load:
         committed_at: when, by the caller's clock; seconds since 1970.
         archive: the file that holds the raw answers, "" where there is none.
         cursor: where an incremental endpoint goes on, None for others.
+        stretch: of a backfill: the piece of history that was read, None for others.
+        digest: of what was fetched, None where nobody is to compare it with the next.
+        once: whether a record that is stored already, all of its children too, and has not changed
+            since is left out. A load that then has nothing new is not written at all.
         drift, misfits: for the books.
         again: whether what the same run stored before is taken out first: so when it is replayed.
         settles: records of the quarantine that are stored with it.
@@ -50,6 +54,9 @@ class Load:
     committed_at: float
     archive: str = ""
     cursor: str | None = None
+    stretch: str | None = None
+    digest: str | None = None
+    once: bool = False
     drift: tuple[Drift, ...] = ()
     misfits: tuple[Misfit, ...] = ()
     again: bool = False
@@ -65,6 +72,8 @@ class Receipt:
         repeated: whether the load was there already, and nothing was done.
         steps: how the tables changed.
         schema_version: of the family after it.
+        left_out: how many records were stored already and had not changed.
+        unchanged: whether there was nothing new at all, and nothing was written.
     """
 
     load_id: str
@@ -72,6 +81,8 @@ class Receipt:
     repeated: bool = False
     steps: tuple[Step, ...] = field(default=())
     schema_version: int = 0
+    left_out: int = 0
+    unchanged: bool = False
 
 
 class Warehouse(Protocol):
@@ -88,6 +99,18 @@ class Warehouse(Protocol):
 
     def known(self, endpoint: str) -> Object | None:
         """The shape of the endpoint's last load, with all that was learned; None before one."""
+        ...
+
+    def cursor(self, endpoint: str) -> str | None:
+        """Where an incremental endpoint goes on; None before its first load."""
+        ...
+
+    def stretches(self, endpoint: str) -> list[str]:
+        """The pieces of history that backfills have read."""
+        ...
+
+    def digest(self, endpoint: str) -> str | None:
+        """The digest of the newest load; None where its tables are no longer all there."""
         ...
 
     def plan(self, family: TableFamily) -> tuple[Step, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import duckdb
@@ -24,8 +25,11 @@ create table if not exists _tcd_loads (
     load_id varchar primary key, run_id varchar not null, endpoint varchar not null,
     mode varchar not null, rows json not null, cursor varchar, schema_version bigint not null,
     archive_file varchar, quarantined bigint not null, drift bigint not null,
-    catalog_version varchar not null, committed_at timestamptz not null, superseded_by varchar
+    catalog_version varchar not null, committed_at timestamptz not null, superseded_by varchar,
+    stretch varchar, digest varchar
 );
+alter table _tcd_loads add column if not exists stretch varchar;
+alter table _tcd_loads add column if not exists digest varchar;
 create table if not exists _tcd_schemas (
     endpoint varchar not null, table_name varchar not null, version bigint not null,
     columns json not null, key json not null, diff json not null, cause varchar not null,
@@ -43,6 +47,10 @@ create table if not exists _tcd_quarantine (
     again boolean not null, archive_file varchar, quarantined_at timestamptz not null
 );
 """
+
+
+_LATER: Final = frozenset({"stretch", "digest"})
+"""Columns of `_tcd_loads` that warehouses of older versions lack until their next load."""
 
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
@@ -112,6 +120,70 @@ def forget_run(connection: duckdb.DuckDBPyConnection, load: Load) -> list[str]:
     return [str(name) for (name,) in rows]
 
 
+def latest(connection: duckdb.DuckDBPyConnection, endpoint: str, column: str) -> str | None:
+    """A fact of the newest load that counts and has one; None where none has."""
+    found = _of_loads(connection, endpoint, column)
+    return found[0] if found else None
+
+
+def digest(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | None:
+    """That of the newest load, whether it counts or not: its rows are what the tables hold."""
+    if not _has(connection, "digest"):
+        return None
+    row = connection.execute(
+        "select digest from _tcd_loads where endpoint = ? order by rowid desc limit 1", [endpoint]
+    ).fetchone()
+    return None if row is None else row[0]
+
+
+def stretches(connection: duckdb.DuckDBPyConnection, endpoint: str) -> list[str]:
+    """What backfills have read, of all loads that count."""
+    return _of_loads(connection, endpoint, "stretch")
+
+
+def _of_loads(connection: duckdb.DuckDBPyConnection, endpoint: str, column: str) -> list[str]:
+    """What the loads of an endpoint that count have in a column, the newest first."""
+    if column in _LATER and not _has(connection, column):
+        return []
+    rows = connection.execute(
+        f"""select {column} from _tcd_loads where endpoint = ? and superseded_by is null
+            and {column} is not null order by rowid desc""",
+        [endpoint],
+    ).fetchall()
+    return [str(value) for (value,) in rows]
+
+
+def _has(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
+    found = connection.execute(
+        """select 1 from duckdb_columns()
+           where table_name = '_tcd_loads' and column_name = ?""",
+        [column],
+    )
+    return found.fetchone() is not None
+
+
+def inherited(connection: duckdb.DuckDBPyConnection, load: Load) -> Load:
+    """A load that is made again, with what the ledger knows of the one that it replaces.
+
+    Call it before `forget_run`.
+    """
+    row = connection.execute(
+        """select arg_max(cursor, rowid), arg_max(stretch, rowid) from _tcd_loads
+           where endpoint = ? and run_id = ? and superseded_by is null""",
+        [load.endpoint, load.run_id],
+    ).fetchone()
+    cursor, stretch = row or (None, None)
+    return replace(load, cursor=cursor, stretch=stretch)
+
+
+def set_aside_before(connection: duckdb.DuckDBPyConnection, endpoint: str) -> set[str]:
+    """The records of an endpoint that are in the quarantine."""
+    rows = connection.execute(
+        "select record from _tcd_quarantine where endpoint = ?", [endpoint]
+    ).fetchall()
+    return {str(record) for (record,) in rows}
+
+
 def settle(connection: duckdb.DuckDBPyConnection, quarantine_ids: Sequence[str]) -> None:
     """Take records out of the quarantine that are stored now."""
     connection.execute(
@@ -119,25 +191,17 @@ def settle(connection: duckdb.DuckDBPyConnection, quarantine_ids: Sequence[str])
     )
 
 
-def newest_run(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | None:
-    """The run whose rows an endpoint stored last, None before its first load."""
-    row = connection.execute(
-        """select run_id from _tcd_loads where endpoint = ? and superseded_by is null
-           order by rowid desc limit 1""",
-        [endpoint],
-    ).fetchone()
-    return None if row is None else str(row[0])
-
-
 def write_load(
     connection: duckdb.DuckDBPyConnection, load: Load, rows: dict[str, int], version: int
 ) -> None:
     connection.execute(
-        "insert into _tcd_loads values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, null)",
+        """insert into _tcd_loads (load_id, run_id, endpoint, mode, rows, cursor, schema_version,
+               archive_file, quarantined, drift, catalog_version, committed_at, stretch, digest)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         [
             load.id, load.run_id, load.endpoint, load.mode, json.dumps(rows), load.cursor, version,
             load.archive or None, len(load.misfits), len(load.drift), load.catalog_version,
-            utc(load.committed_at),
+            utc(load.committed_at), load.stretch, load.digest,
         ],
     )  # fmt: skip
     _insert(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,7 +16,7 @@ from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnava
 from tcdatalogger.models.evolution import Change, Step, plan
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 from tcdatalogger.models.shape import Object
-from tcdatalogger.services.duckdb import ledger
+from tcdatalogger.services.duckdb import ledger, states
 from tcdatalogger.services.duckdb.file import connect, quoted
 from tcdatalogger.services.warehouse import Load, Receipt
 
@@ -100,9 +101,32 @@ class DuckDBWarehouse:
 
     def known(self, endpoint: str) -> Object | None:
         """The shape of the endpoint's newest schema, None where it never loaded."""
-        if not self.path.exists() or not ledger.exists(self._connection):
+        if not self._has_books():
             return None
         return ledger.known_shape(self._connection, endpoint)
+
+    def cursor(self, endpoint: str) -> str | None:
+        """Where the endpoint goes on, None where no load says it."""
+        if not self._has_books():
+            return None
+        return ledger.latest(self._connection, endpoint, "cursor")
+
+    def stretches(self, endpoint: str) -> list[str]:
+        """The pieces of history that backfills of the endpoint have read, in no order."""
+        return ledger.stretches(self._connection, endpoint) if self._has_books() else []
+
+    def digest(self, endpoint: str) -> str | None:
+        """What the newest load was made from; None where its tables are no longer all there."""
+        if not self._has_books():
+            return None
+        connection = self._connection
+        tables = ledger.tables_of_last_load(connection, endpoint)
+        if not all(_exists(connection, name) for name in tables):
+            return None
+        return ledger.digest(connection, endpoint)
+
+    def _has_books(self) -> bool:
+        return self.path.exists() and ledger.exists(self._connection)
 
     def plan(self, family: TableFamily) -> tuple[Step, ...]:
         """How the tables would have to change for this family."""
@@ -143,23 +167,14 @@ class DuckDBWarehouse:
             rows, version = before
             return Receipt(load.id, rows, repeated=True, schema_version=version)
         if load.again:
+            load = ledger.inherited(connection, load)
             self._take_out(connection, load)
         if load.settles:
             ledger.settle(connection, load.settles)
         return self._store(connection, load)
 
     def _take_out(self, connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-        """Remove what the run of a load stored before.
-
-        Raises:
-            DataRefused: the tables hold only a later run.
-        """
-        newest = ledger.newest_run(connection, load.endpoint)
-        if load.mode == "replace" and newest is not None and newest > load.run_id:
-            raise DataRefused(
-                f"The tables of {load.endpoint} hold the later run {newest}.",
-                remedy="Its storage mode is replace, so an older run has no place in them.",
-            )
+        """Remove what the run of a load stored before."""
         for name in ledger.forget_run(connection, load):
             if _exists(connection, name):
                 connection.execute(f"delete from {quoted(name)} where _run_id = ?", [load.run_id])
@@ -194,10 +209,15 @@ class DuckDBWarehouse:
                 remedy="Give the endpoint another `table`, or rename the old one.",
             )
         version = ledger.write_schemas(connection, load, steps)
-        rows = {}
+        targets = {}
         for table in load.family.tables:
             of_table = [step for step in steps if step.table == table.name]
-            target = self._prepare(connection, table, of_table, load.mode)
+            targets[table.name] = self._prepare(connection, table, of_table, load.mode)
+        if load.once:
+            return self._store_new(connection, load, steps, version)
+        rows = {}
+        for table in load.family.tables:
+            target = targets[table.name]
             rows[table.name] = _insert(connection, target, load.tables[table.name])
             if load.mode == "replace":
                 _swap(connection, table.name, target)
@@ -205,6 +225,39 @@ class DuckDBWarehouse:
             self._empty_others(connection, load)
         ledger.write_load(connection, load, rows, version)
         return Receipt(load.id, rows, steps=steps, schema_version=version)
+
+    def _store_new(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        load: Load,
+        steps: tuple[Step, ...],
+        version: int,
+    ) -> Receipt:
+        """Add the records of a load that are not stored yet, or have changed since."""
+        before = ledger.set_aside_before(connection, load.endpoint)
+        load = replace(load, misfits=tuple(m for m in load.misfits if m.record not in before))
+        fresh = states.find(connection, load.family, load.tables)
+        rows = {}
+        for table in load.family.tables:
+            source = fresh.rows.get(table.name) if fresh else None
+            if source is None:
+                rows[table.name] = _insert(connection, table.name, load.tables[table.name])
+            else:
+                rows[table.name] = _copy(connection, table.name, source)
+        states.forget(connection, load.family)
+        receipt = Receipt(
+            load.id,
+            rows,
+            steps=steps,
+            schema_version=version,
+            left_out=fresh.left_out if fresh else 0,
+        )
+        told = any(rows.values()) or steps or load.misfits or load.drift
+        asked = load.again or load.settles or load.stretch is not None
+        if told or asked or load.cursor != ledger.latest(connection, load.endpoint, "cursor"):
+            ledger.write_load(connection, load, rows, version)
+            return receipt
+        return replace(receipt, unchanged=True)
 
     def _prepare(
         self,
@@ -284,6 +337,12 @@ def _insert(connection: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) 
     connection.execute(f"insert into {quoted(target)} by name from {_BATCH}")
     connection.unregister(_BATCH)
     return int(rows.num_rows)
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, target: str, source: str) -> int:
+    """Insert a relation that DuckDB has already."""
+    found = connection.execute(f"insert into {quoted(target)} by name from {source}").fetchone()
+    return int(found[0]) if found else 0
 
 
 def _swap(connection: duckdb.DuckDBPyConnection, name: str, beside: str) -> None:

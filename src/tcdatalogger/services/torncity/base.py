@@ -25,9 +25,21 @@ from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normaliz
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.models.streams import family_of, with_system
-from tcdatalogger.services.torncity import paging
+from tcdatalogger.services.torncity import history, paging
+from tcdatalogger.services.torncity.cursor import Cursor, Reading
+from tcdatalogger.services.torncity.links import changed
 from tcdatalogger.services.torncity.messages import Request
-from tcdatalogger.services.warehouse import Load, Receipt
+from tcdatalogger.services.torncity.task import (
+    Fetched,
+    Page,
+    Result,
+    Task,
+    Tools,
+    Transformed,
+)
+from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
+
+__all__ = ["EndpointProcessor", "Fetched", "Page", "Result", "Task", "Tools", "Transformed"]
 
 
 class EndpointProcessor:
@@ -72,6 +84,34 @@ class EndpointProcessor:
             path = task.endpoint.path.replace(f"{{{name}}}", value)
             yield Request(path, params), int(value) if value.isdecimal() else None
 
+    def look_back(self, warehouse: Warehouse) -> None:
+        """Read what `questions` has to know of earlier runs, before anything is asked of Torn."""
+
+    def questions(self) -> Iterator[tuple[Request, int | None]]:
+        """What this run asks for: all there is, or what is new since the cursor."""
+        for request, subject in self.requests():
+            if not self.task.incremental:
+                yield request, subject
+                continue
+            begin = self.begin(history.place(request, subject))
+            yield changed(request, **{"from": str(begin)}), subject
+
+    def begin(self, place: str) -> int:
+        """The first second that is asked for: a little before the cursor."""
+        span = Cursor.read(self.tools.cursor, self.task.asked).spans.get(place)
+        return int(self.task.since) if span is None else max(0, span[1] - self.task.behind)
+
+    def reading(self, request: Request, subject: int | None, walk: paging.Walk) -> Reading:
+        """How far a walk went, for the cursor."""
+        since = request.param("from")
+        return Reading(
+            history.place(request, subject),
+            int(since) if since and since.isdecimal() else None,
+            walk.complete,
+            int(walk.began_at),
+            walk.newest,
+        )
+
     def fetch_data(self) -> Fetched:
         """Ask Torn, page after page.
 
@@ -82,9 +122,13 @@ class EndpointProcessor:
         get = self.tools.get
         if get is None:
             raise UsageError(f"{self.task.name} was given no way to call Torn.")
+        if self.task.stretch is not None:
+            [(request, subject)] = self.requests()
+            return history.fetch(self.task, self.tools, request, subject)
         found: list[Page] = []
         warnings: list[str] = []
-        for request, subject in self.requests():
+        readings: list[Reading] = []
+        for request, subject in self.questions():
             walk = paging.pages(
                 self.task.endpoint,
                 request,
@@ -95,6 +139,7 @@ class EndpointProcessor:
             )
             try:
                 found.extend(Page(a.body, subject, a.server_time, a) for a in walk)
+                readings.append(self.reading(request, subject, walk))
             except NotFound as error:
                 if len(self.ids) < 2:  # noqa: PLR2004 - one id that fails is a failure
                     raise
@@ -105,7 +150,7 @@ class EndpointProcessor:
                 f"Nothing was fetched for {self.task.name}: Torn knows none of its ids.",
                 remedy="The tables stay as they are.",
             )
-        return Fetched(tuple(found), tuple(warnings))
+        return Fetched(tuple(found), tuple(warnings), tuple(readings))
 
     # --- transform -------------------------------------------------------------------------
 
@@ -233,6 +278,7 @@ class EndpointProcessor:
 
     def load(self, made: Transformed) -> Load:
         """What `store` commits."""
+        stretch = self.tools.stretch
         return Load(
             id=self.task.load_id,
             run_id=self.task.run_id,
@@ -245,4 +291,8 @@ class EndpointProcessor:
             archive=self.tools.archive,
             drift=made.drift,
             misfits=made.misfits,
+            once=self.task.once,
+            cursor=history.cursor(self.task, self.tools),
+            stretch=stretch.text(self.task.asked) if stretch else None,
+            digest=self.tools.digest,
         )

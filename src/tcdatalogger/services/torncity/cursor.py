@@ -24,17 +24,14 @@ class Reading:
         since: the first second that was asked for, None for no bound.
         complete: whether the walk came to its end.
         at: the server's time when it began.
-        floor: of a backfill: the first second of which all rows are there now; None for the
-            beginning of all history.
-        stuck: of a backfill: whether it came no further than where it began.
+        newest: the newest second of which the walk knows all, None where it saw no row.
     """
 
     place: str
     since: int | None = None
     complete: bool = True
     at: int = 0
-    floor: int | None = None
-    stuck: bool = False
+    newest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +58,11 @@ class Cursor:
     def text(self) -> str:
         return json.dumps({"asked": self.asked, "spans": self.spans}, sort_keys=True)
 
-    def moved(self, readings: Iterable[Reading], newest: Mapping[str, int]) -> Self:
+    def moved(self, readings: Iterable[Reading]) -> Self:
         """The cursor after a run.
 
         It moves only over what was read whole: where a walk was stopped it stays, and after a
-        first one it stands where that began.
-
-        Args:
-            readings: the walks of the run.
-            newest: the newest second of each place that the run knows all about.
+        first one it stands where that began. Rows of the future do not draw it there.
         """
         spans = dict(self.spans)
         of: dict[str, list[Reading]] = {}
@@ -80,62 +73,74 @@ class Cursor:
             if place not in spans and begun is None:
                 continue
             low, high = spans.get(place, (begun or 0, begun or 0))
-            if all(one.complete for one in walks) and place in newest:
-                high = max(high, min([newest[place], *(one.at for one in walks)]))
+            seen = [one.newest for one in walks if one.newest is not None]
+            if seen and all(one.complete for one in walks):
+                high = max(high, min([max(seen), *(one.at for one in walks)]))
             spans[place] = (low, high)
         return replace(self, spans=spans)
 
 
 @dataclass(frozen=True, slots=True)
-class Coverage:
-    """The history that a backfill has read.
+class Stretch:
+    """A piece of history that a backfill read, or is to read: one load.
 
     Attributes:
-        asked: what was asked for (`Task.asked`).
-        spans: of each place, apart from each other and the newest first.
+        place: whose list it is.
+        high: the second at which it begins.
+        low: the first second of which all rows are there then; None for the beginning of all
+            history. Of one that is to be read: the last second that is wanted.
+        newest: whether it begins at the present, so that an endpoint without a cursor gets one.
     """
 
-    asked: str
-    spans: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    place: str
+    high: int
+    low: int | None = None
+    newest: bool = False
+
+    def text(self, asked: str) -> str:
+        """As it stands in the ledger; `asked` is what was asked for (`Task.asked`)."""
+        facts = {"asked": asked, "place": self.place, "low": self.low, "high": self.high}
+        return json.dumps(facts, sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The history of one place that backfills have read: spans, the newest first."""
+
+    spans: tuple[Span, ...] = ()
 
     @classmethod
-    def read(cls, text: str | None, asked: str) -> Self:
-        """The books in the ledger; empty ones where they are of something else or of none."""
-        found = json.loads(text) if text else {}
-        if found.get("asked") != asked:
-            return cls(asked)
-        spans = {p: tuple((low, high) for low, high in many) for p, many in found["spans"].items()}
-        return cls(asked, spans)
-
-    @property
-    def text(self) -> str:
-        return json.dumps({"asked": self.asked, "spans": self.spans}, sort_keys=True)
-
-    def add(self, place: str, low: int | None, high: int) -> Self:
-        """The same with one more span."""
-        if low is not None and low > high:
-            return self
+    def read(cls, texts: Iterable[str], asked: str, place: str) -> Self:
+        """What the stretches in the ledger cover, of those that are of this place."""
         merged: list[Span] = []
-        for span in sorted([*self.spans.get(place, ()), (low, high)], key=_by_low):
+        found = [json.loads(text) for text in texts]
+        spans = [
+            (one["low"], one["high"])
+            for one in found
+            if one["asked"] == asked and one["place"] == place
+        ]
+        for low, high in sorted(spans, key=_by_low):
+            if low is not None and low > high:
+                continue
             last = merged[-1] if merged else None
-            if last is not None and (span[0] is None or span[0] <= last[1] + 1):
-                merged[-1] = (last[0], max(last[1], span[1]))
+            if last is not None and (low is None or low <= last[1] + 1):
+                merged[-1] = (last[0], max(last[1], high))
             else:
-                merged.append(span)
-        return replace(self, spans={**self.spans, place: tuple(reversed(merged))})
+                merged.append((low, high))
+        return cls(tuple(reversed(merged)))
 
-    def below(self, place: str, high: int) -> int | None:
+    def below(self, high: int) -> int | None:
         """The first second at or before `high` that is not read yet; None where all is."""
-        for low, top in self.spans.get(place, ()):
+        for low, top in self.spans:
             if high <= top and (low is None or high >= low):
                 if low is None:
                     return None
                 high = low - 1
         return high
 
-    def next_read(self, place: str, high: int) -> int | None:
+    def next_read(self, high: int) -> int | None:
         """The newest second before `high` that is read already; None where there is none."""
-        return next((top for _, top in self.spans.get(place, ()) if top < high), None)
+        return next((top for _, top in self.spans if top < high), None)
 
 
 def _by_low(span: Span) -> tuple[bool, int]:

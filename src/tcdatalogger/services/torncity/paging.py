@@ -86,6 +86,8 @@ class Walk(Iterator[Answer]):
             was stopped: then `warnings` says why, and no cursor may be moved past it.
         reached: the time of the last row of the newest page: what lies before it in the order of
             the walk was all given. None before the first row, and for lists without a clock.
+        newest: the highest time that a first or last row of a page had; None for none.
+        began_at: the server's time of the first answer, seconds since 1970.
         warnings: whole sentences for the run's record.
     """
 
@@ -102,6 +104,8 @@ class Walk(Iterator[Answer]):
         self.pages = 0
         self.complete = False
         self.reached: int | None = None
+        self.newest: int | None = None
+        self.began_at = 0.0
         self.warnings: list[str] = []
         self._endpoint = endpoint
         self._get = get
@@ -146,6 +150,7 @@ class Walk(Iterator[Answer]):
             self._warn(f"Page {self.pages + 1} was an earlier page again")
             return None
         self._seen.add(digest)
+        self.began_at = self.began_at or answer.server_time
         self.pages += 1
         return answer
 
@@ -167,6 +172,7 @@ class Walk(Iterator[Answer]):
             return None
         top, bottom = ends(rows(answer.body), self._way)
         self.reached = self.reached if bottom is None else bottom
+        self.newest = max((at for at in (self.newest, top, bottom) if at is not None), default=None)
         link = choose(links, "DESC" if self._falls else "ASC")
         if link is None:
             self._end(request, answer, links)

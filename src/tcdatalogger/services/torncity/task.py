@@ -18,29 +18,12 @@ from tcdatalogger.models.shape import Object
 from tcdatalogger.models.streams import ArrowStream
 from tcdatalogger.services.torncity import clocks, paging
 from tcdatalogger.services.torncity.catalog import Endpoint
-from tcdatalogger.services.torncity.cursor import Reading
+from tcdatalogger.services.torncity.cursor import Reading, Stretch
 from tcdatalogger.services.torncity.messages import Answer, Request
 from tcdatalogger.services.warehouse import Warehouse
 
 BY_TIME: Final = frozenset({"time", "nanostamp", "all"})
 """The kinds of paging whose lists take `from` and `to`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stretch:
-    """A piece of history to read back: a backfill's window.
-
-    Attributes:
-        high: the second at which it begins.
-        low: the last second that is wanted, None for the list's own end.
-        pages: after how many pages it may end; it goes on until the second is left.
-        read: the books of the backfill so far (`cursor.Coverage.text`).
-    """
-
-    high: int
-    low: int | None = None
-    pages: int = 20
-    read: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +46,7 @@ class Task:
         overlap: seconds that a run goes back behind its cursor, None for the path's own.
         since: how far the first run goes back, seconds since 1970.
         stretch: what a backfill reads, None for a regular run.
+        stretch_pages: after how many pages it may end, when it has left its first second.
     """
 
     name: str
@@ -80,6 +64,7 @@ class Task:
     overlap: float | None = None
     since: float = 0.0
     stretch: Stretch | None = None
+    stretch_pages: int = 20
 
     @property
     def root_table(self) -> str:
@@ -90,7 +75,7 @@ class Task:
         """The same for every try of the same run; a backfill's hangs on its stretch alone."""
         told = f"{self.run_id}\n{self.name}"
         if self.stretch is not None:
-            told = f"{self.stretch}\n{self.name}\n{self.asked}\n{self.ids}"
+            told = f"{self.name}\n{self.stretch.text(self.asked)}"
         return sha256(told.encode()).hexdigest()[:16]
 
     @property
@@ -136,11 +121,13 @@ class Fetched:
         pages: in the order in which they came.
         warnings: what was odd about them, whole sentences.
         readings: how far each walk went, for the cursor.
+        stretch: what a backfill has read with it, None for a regular run.
     """
 
     pages: tuple[Page, ...]
     warnings: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
+    stretch: Stretch | None = None
 
     @classmethod
     def of(cls, *bodies: bytes) -> Fetched:
@@ -199,7 +186,7 @@ class Tools:
         known: the shape of earlier loads, with what they learned.
         archive: the file that holds the run's answers.
         cursor: where the run before left off, as the ledger has it.
-        readings: how far this run's walks went.
+        readings, stretch: how far this run's walks went.
         digest: of what was fetched, where it may be compared with the next run's.
     """
 
@@ -213,4 +200,5 @@ class Tools:
     archive: str = ""
     cursor: str | None = None
     readings: tuple[Reading, ...] = ()
+    stretch: Stretch | None = None
     digest: str | None = None

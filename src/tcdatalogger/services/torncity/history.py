@@ -1,0 +1,117 @@
+"""Reading a list back in time, a stretch at a time, and where a run leaves the cursor.
+
+A stretch ends after so many pages, or where the list ends. Torn's word for the end is not taken
+alone: only when nothing comes from before the last row either, there is nothing more.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from tcdatalogger.errors import TornUnavailable, UsageError
+from tcdatalogger.services.torncity import clocks, paging
+from tcdatalogger.services.torncity.bodies import count_rows
+from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
+from tcdatalogger.services.torncity.links import changed
+from tcdatalogger.services.torncity.messages import Answer, Request
+from tcdatalogger.services.torncity.task import Fetched, Page, Task, Tools
+
+_OWN = frozenset({"from", "to", "offset", "sort"})
+
+
+def place(request: Request, subject: int | None) -> str:
+    """Whose list a request is about, as a cursor calls it."""
+    return request.path if subject is None else str(subject)
+
+
+def cursor(task: Task, tools: Tools) -> str | None:
+    """The cursor after a run, for the ledger; None where the endpoint has none."""
+    if not task.incremental:
+        return None
+    before = Cursor.read(tools.cursor, task.asked)
+    after = before.moved(tools.readings)
+    return after.text if after.spans else None
+
+
+def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fetched:
+    """A stretch of history, from its newest second back.
+
+    Args:
+        task: with the stretch that is wanted.
+        tools: with the way to call Torn.
+        request: for the list.
+        subject: whom it is about.
+
+    Raises:
+        Failure: as a call; TornUnavailable too where nothing gets past the first second.
+        UsageError: the list cannot be read by time.
+    """
+    stretch, get = task.stretch, tools.get
+    if stretch is None or get is None or not clocks.field(task.endpoint.path):
+        raise UsageError(f"{task.endpoint.path} is no list that can be read back in time.")
+    asked = _asked(task, request, stretch)
+    walk = paging.pages(task.endpoint, asked, get, tools.clock, host=tools.host)
+    pages: list[Page] = []
+    whole = False
+    for answer in walk:
+        pages.append(Page(answer.body, subject, answer.server_time, answer))
+        left = walk.reached is not None and walk.reached < stretch.high
+        if left and walk.pages >= task.stretch_pages:
+            break
+    else:
+        whole = walk.complete
+    low: int | None = _low(stretch, walk.reached)
+    if whole:
+        bottom = stretch.high if walk.reached is None else walk.reached
+        older = _before(task, tools, asked, bottom)
+        pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
+        if not any(count_rows(answer.body) for answer in older):
+            low = stretch.low
+        elif walk.reached is not None:
+            low = min(low or 0, stretch.high)
+    if low is not None and low > stretch.high:
+        raise TornUnavailable(
+            f"The list {request.path} cannot be read past second {stretch.high}.",
+            remedy="; ".join(walk.warnings) or "Run it again: it goes on where it was.",
+        )
+    reading = Reading(stretch.place, stretch.high, at=int(walk.began_at))
+    return Fetched(
+        tuple(pages),
+        tuple(walk.warnings),
+        (reading,) if stretch.newest else (),
+        Stretch(stretch.place, stretch.high, low),
+    )
+
+
+def _low(stretch: Stretch, reached: int | None) -> int:
+    """The first second of which all rows are there: the last one may have been cut."""
+    return stretch.high + 1 if reached is None else min(reached, stretch.high) + 1
+
+
+def _asked(task: Task, request: Request, stretch: Stretch) -> Request:
+    """The newest page of a stretch: by the list's own clock, whatever the user sorts by."""
+    endpoint = task.endpoint
+    kept = tuple(pair for pair in request.params if pair[0] not in _OWN)
+    wanted = {"to": str(stretch.high)}
+    if stretch.low is not None:
+        wanted["from"] = str(stretch.low)
+    if endpoint.parameter("sort") is not None:
+        wanted["sort"] = "DESC"
+    filters = endpoint.parameter("filters")
+    clock = clocks.field(endpoint.path)[0]
+    if filters is not None and clock in filters.values:
+        wanted["filters"] = clock
+    return changed(Request(request.path, kept), **wanted)
+
+
+def _before(task: Task, tools: Tools, asked: Request, second: int) -> list[Answer]:
+    """The page before a second, if anything was asked for there: empty where a list ends.
+
+    An empty answer is not believed alone: a list that had an empty moment would end for good.
+    """
+    since = asked.param("from")
+    if second < 1 or (since is not None and second - 1 < int(since)) or tools.get is None:
+        return []
+    older = changed(asked, to=str(second - 1))
+    walk = paging.pages(task.endpoint, older, tools.get, tools.clock, host=tools.host)
+    return list(islice(walk, 1))

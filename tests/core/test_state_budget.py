@@ -1,0 +1,430 @@
+"""What all processes share of the call budget: slots, holds, the health of keys, the circuit."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.core.state import State
+from tcdatalogger.errors import TornUnavailable
+from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.services.torncity.codes import DAY
+from tcdatalogger.services.torncity.slots import (
+    ADDRESS,
+    Hold,
+    MemorySlots,
+    Rank,
+    Slot,
+    Terms,
+    book,
+    claim,
+)
+from tcdatalogger.services.torncity.standing import (
+    Circuit,
+    Mark,
+    MemoryStanding,
+    Rows,
+    failed,
+)
+
+TAKER = """
+import sys, time
+from pathlib import Path
+from tcdatalogger.clock import SystemClock
+from tcdatalogger.core.state import State
+from tcdatalogger.services.torncity.budget import Budget
+
+file, limit, window, calls, *rest = sys.argv[1:]
+with State(Path(file)) as state:
+    budget = Budget(state.traffic, SystemClock(), owner_calls=int(limit), window=float(window),
+                    margin=0.02)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for _ in range(int(calls)):
+        budget.wait("player:158", *rest)
+        print(time.time(), flush=True)
+"""
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "state.sqlite"
+
+
+@pytest.fixture
+def state(file):
+    with State(file) as opened:
+        yield opened
+
+
+def processes(script, *arguments):
+    """Processes that run a script, all let go at once; their outputs."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *map(str, words)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for words in arguments
+    ]
+    for one in started:
+        assert one.stdout.readline() == "ready\n"
+    for one in started:
+        one.stdin.write("\n")
+        one.stdin.flush()
+    return [one.communicate(timeout=60)[0].split() for one in started]
+
+
+# Never over, whatever the order
+
+WINDOW, SLACK = 61.0, 0.5
+LIMITS = ((2, 4), (3, 6), (3, 6))
+OWNERS = {"player:1": "1", "player:2": "2", "key:a": "1", "key:b": "2"}
+"""The names under which calls are counted, and whose they are in truth."""
+
+MOVES = st.one_of(
+    st.tuples(st.just("ask"), st.sampled_from(sorted(OWNERS)), st.sampled_from(list(Rank))),
+    st.tuples(st.just("wake"), st.integers(0, 9), st.none()),
+    st.tuples(st.just("late"), st.integers(0, 9), st.sampled_from([0.4, 3.0, 70.0])),
+    st.tuples(st.just("give up"), st.integers(0, 9), st.none()),
+    st.tuples(st.just("hold"), st.sampled_from([ADDRESS, "player:1"]), st.just(20.0)),
+    st.tuples(st.just("learn"), st.sampled_from(["key:a", "key:b"]), st.none()),
+    st.tuples(st.just("pass"), st.sampled_from([0.2, 5.0, 30.0, 61.0]), st.none()),
+)
+
+
+@dataclass
+class Waiter:
+    slot: Slot
+    terms: Terms
+
+
+class Play:
+    """Callers that ask, wait, wake early or late, give up and are held, in any order."""
+
+    def __init__(self, store, learn):
+        self.store, self.learn = store, learn
+        self.now, self.waiters, self.went = 1_000.0, [], []
+
+    def move(self, kind, what, more):
+        match kind:
+            case "ask":
+                terms = Terms(what, more, LIMITS, WINDOW, SLACK)
+                with self.store.open() as pages:
+                    self.note(Waiter(book(pages, terms, self.now), terms))
+            case "wake" | "late" if self.waiters:
+                waiter = self.waiters.pop(what % len(self.waiters))
+                self.now = max(self.now, waiter.slot.at + (more or 0.0))
+                with self.store.open() as pages:
+                    waiter.slot = claim(pages, waiter.slot, waiter.terms, self.now)
+                self.note(waiter)
+            case "give up" if self.waiters:
+                waiter = self.waiters.pop(what % len(self.waiters))
+                with self.store.open() as pages:
+                    pages.remove(waiter.slot.id)
+            case "hold":
+                self.store.hold(Hold(what, self.now + more, "http_429"))
+            case "learn":
+                self.learn(what, f"player:{OWNERS[what]}")
+            case "pass":
+                self.now += what
+
+    def note(self, waiter):
+        if waiter.slot.taken:
+            self.went.append((self.now, OWNERS[waiter.terms.owner], waiter.terms.rank))
+        else:
+            self.waiters.append(waiter)
+
+    def check(self):
+        """A call goes within the slack of its slot, so the windows shrink by that."""
+        window = WINDOW - SLACK
+        assert most([at for at, _, _ in self.went], window) <= LIMITS[1][1]
+        for owner in "12":
+            mine = [(at, rank) for at, whose, rank in self.went if whose == owner]
+            assert most([at for at, _ in mine], window) <= LIMITS[1][0]
+            assert most([at for at, rank in mine if rank is Rank.LOW], window) <= LIMITS[0][0]
+
+
+def most(times, window):
+    times = sorted(times)
+    return max((sum(t <= other < t + window for other in times) for t in times), default=0)
+
+
+@settings(max_examples=150)
+@given(st.lists(MOVES, min_size=5, max_size=60))
+def test_never_over_in_any_window_whatever_the_interleaving(moves):
+    play = Play(MemorySlots(), lambda _key, _owner: None)
+    for move in moves:
+        play.move(*move)
+    play.check()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(MOVES, min_size=5, max_size=60))
+def test_never_over_in_the_database_either(tmp_path, moves):
+    file = tmp_path / "state.sqlite"
+    file.unlink(missing_ok=True)
+    with State(file) as state:
+        play = Play(state.traffic, state.traffic.count_under)
+        for move in moves:
+            play.move(*move)
+        play.check()
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(MOVES.filter(lambda move: move[0] != "learn"), min_size=5, max_size=40))
+def test_the_database_gives_the_same_times_as_the_memory(tmp_path, moves):
+    file = tmp_path / "state.sqlite"
+    file.unlink(missing_ok=True)
+    with State(file) as state:
+        plays = [Play(store, None) for store in (MemorySlots(), state.traffic)]
+        for play in plays:
+            for move in moves:
+                play.move(*move)
+        assert plays[0].went == plays[1].went
+        assert [w.slot.at for w in plays[0].waiters] == [w.slot.at for w in plays[1].waiters]
+
+
+def test_a_clock_that_was_set_back_does_not_stop_everything():
+    store = MemorySlots()
+    terms = Terms("player:1", Rank.NORMAL, LIMITS, WINDOW, SLACK)
+    for _ in range(3):
+        with store.open() as pages:
+            assert book(pages, terms, 10_000.0).taken
+    with store.open() as pages:
+        assert book(pages, terms, 6_400.0).at == 6_400.0 + WINDOW
+
+
+# Several processes
+
+
+def test_four_processes_together_never_go_over_and_take_their_turns(file):
+    limit, window, calls = 10, 0.4, 12
+    outputs = processes(TAKER, *[(file, limit, window, calls)] * 4)
+    went = sorted(float(line) for lines in outputs for line in lines)
+
+    assert len(went) == 4 * calls
+    # When a call goes is printed a little after; the slots themselves are a window and 20 ms apart.
+    for first, last in zip(went, went[limit:], strict=False):
+        assert last - first > window * 0.9
+    assert went[-1] - went[0] < (window + 0.02) * (4 * calls / limit + 2)
+
+
+def test_nobody_is_left_behind_by_the_others(file):
+    outputs = processes(TAKER, *[(file, 8, 0.3, 16)] * 4)
+    ends = sorted(float(lines[-1]) for lines in outputs)
+
+    assert ends[-1] - ends[0] < 0.3 * 3  # of eight windows
+
+
+def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(file):
+    with State(file) as state:
+        budget = Budget(state.traffic, ManualClock(1_000.0), owner_calls=1)
+        budget.wait("player:1")
+        with state.traffic.open() as pages:  # a process that waits, and is never heard of again
+            terms = Terms("player:1", Rank.NORMAL, ((1, 9), (1, 9), (1, 9)), 61.0, 0.5)
+            assert book(pages, terms, 1_000.0).at == 1_061.0
+        assert budget.wait("player:1") == 122.0
+
+
+def test_old_calls_are_forgotten(state, file):
+    clock = ManualClock()
+    budget = Budget(state.traffic, clock)
+    for _ in range(50):
+        budget.wait("player:1")
+        clock.sleep(100)
+
+    with sqlite3.connect(file) as db:
+        assert db.execute("select count(*) from calls").fetchone()[0] <= 2
+    db.close()
+
+
+def test_threads_of_one_process_share_its_connection(state):
+    budget = Budget(state.traffic, ManualClock())
+    trouble = []
+
+    def call():
+        try:
+            for _ in range(25):
+                budget.wait("player:1")
+                state.standing.circuit()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the test has to say so
+            trouble.append(error)
+
+    threads = [threading.Thread(target=call) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert trouble == []
+    assert state.traffic.calls_since(0.0) == {"player:1": 100}
+
+
+# Holds
+
+
+def test_a_hold_of_one_process_is_kept_to_by_another(file):
+    clock = ManualClock()
+    with State(file) as one, State(file) as other:
+        Budget(one.traffic, clock).hold("player:1", clock.now() + 30)
+        budget = Budget(other.traffic, clock)
+
+        assert budget.wait("player:2") == 0.0
+        assert budget.wait("player:1") == 30.0
+
+
+def test_a_block_of_the_address_stops_every_process_and_the_next_one_too(file):
+    clock = ManualClock()
+    with State(file) as one:
+        Budget(one.traffic, clock).hold(ADDRESS, clock.now() + 3_600, "address_blocked")
+    with State(file) as other, pytest.raises(TornUnavailable) as caught:
+        Budget(other.traffic, clock).wait("player:1", patience=90)
+    assert caught.value.code == 8
+
+
+def test_a_shorter_hold_does_not_shorten_a_longer_one(state):
+    state.traffic.hold(Hold("player:1", 100.0, "http_429"))
+    state.traffic.hold(Hold("player:1", 50.0, "address_blocked"))
+
+    assert state.traffic.held("player:1") == Hold("player:1", 100.0, "http_429")
+    assert state.traffic.holds(99.0) == [Hold("player:1", 100.0, "http_429")]
+    assert state.traffic.holds(100.0) == []
+
+
+def test_calls_before_we_knew_whose_a_key_is_count_for_its_owner(state):
+    budget = Budget(state.traffic, ManualClock())
+    budget.wait("key:abc")
+    budget.wait("player:158")
+
+    state.traffic.count_under("key:abc", "player:158")
+
+    assert state.traffic.calls_since(999.0) == {"player:158": 2}
+    assert budget.left("player:1") == 100  # it is nobody else's any more
+
+
+# Health, circuit and rows: the same in memory and in the database
+
+
+@pytest.fixture(params=["memory", "database"])
+def standing(request, state):
+    return MemoryStanding() if request.param == "memory" else state.standing
+
+
+def test_what_is_known_of_a_key_is_kept(standing):
+    dead = Mark("key:a", "dead", code="incorrect_key", since=5.0, name="default")
+    path = Mark("key:a", "permission", "/user/log", "access_too_low", 99.0, 5.0, "default")
+    for mark in (path, dead):
+        standing.mark(mark)
+
+    assert sorted(standing.marks("key:a"), key=lambda mark: mark.path) == [dead, path]
+    assert standing.marks("key:b") == []
+    standing.forget_permissions("key:a")
+    assert standing.marks("key:a") == [dead]
+
+
+def test_a_key_is_tried_by_one_caller_at_once_until_that_one_is_given_up(standing):
+    assert standing.trial("key:a", 1_000.0)
+    assert not standing.trial("key:a", 1_001.0)
+    assert standing.trial("key:b", 1_001.0)
+    assert standing.trial("key:a", 1_500.0)
+    standing.end_trial("key:a")
+    assert standing.trial("key:a", 1_501.0)
+
+
+def test_the_circuit_is_changed_by_one_caller_at_a_time(standing):
+    assert standing.circuit() == Circuit()
+    for _ in range(3):
+        standing.change_circuit(lambda known: failed(known, 10.0, 2))
+    assert standing.circuit().faults == 6
+    assert standing.change_circuit(lambda _: None) is None
+    assert standing.circuit().faults == 6
+
+
+def test_rows_of_a_day_are_spent_and_come_back(standing):
+    assert standing.book_rows("1/events", Rows("a", 1_000.0, 60), 100) == 0.0
+    assert standing.book_rows("1/events", Rows("b", 2_000.0, 40), 100) == 0.0
+    assert standing.book_rows("2/events", Rows("c", 2_000.0, 40), 100) == 0.0
+    assert standing.book_rows("1/events", Rows("d", 3_000.0, 40), 100) == 1_000.0 + DAY
+    assert standing.book_rows("1/events", Rows("d", 3_000.0, 61), 100) == 2_000.0 + DAY
+    standing.settle_rows(Rows("b", 2_000.0, 10))
+    assert standing.book_rows("1/events", Rows("d", 3_000.0, 30), 100) == 0.0
+    standing.settle_rows(Rows("d", 3_000.0, 0))
+    assert standing.book_rows("1/events", Rows("e", 1_001.0 + DAY, 90), 100) == 0.0
+
+
+@given(st.lists(st.tuples(st.integers(0, 50_000), st.integers(1, 60)), max_size=40))
+def test_a_day_never_has_more_rows_than_its_limit(asked):
+    standing, now, booked = MemoryStanding(), 0.0, []
+    for number, (pause, count) in enumerate(asked):
+        now += pause
+        if not standing.book_rows("1/events", Rows(str(number), now, count), 100):
+            booked.append((now, count))
+    for start, _ in booked:
+        assert sum(count for at, count in booked if start <= at < start + DAY) <= 100
+
+
+def test_a_dead_key_is_called_exactly_once_across_two_processes(file, city):
+    before = city.stats()["keys"].get("dead", 0)
+    caller = """
+import sys
+from pathlib import Path
+from tcdatalogger.clock import SystemClock
+from tcdatalogger.core.secrets import Secret
+from tcdatalogger.core.state import State
+from tcdatalogger.errors import KeyRefused
+from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.services.torncity.client import Client
+from tcdatalogger.services.torncity.messages import Request
+
+file, url, text = sys.argv[1:]
+clock = SystemClock()
+with State(Path(file)) as state:
+    client = Client(url, Budget(state.traffic, clock), clock, standing=state.standing)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    for path in ("/user/basic", "/faction/basic") * 2:
+        try:
+            client.get(Request(path), Secret("default", text))
+        except KeyRefused as error:
+            print(error.code)
+    client.close()
+"""
+    words = (file, city.url, city.keys["dead"])
+    for _ in range(2):  # and in processes that come later
+        outputs = processes(caller, words, words)
+        assert outputs == [["2"] * 4] * 2
+    assert city.stats()["keys"].get("dead", 0) - before == 1
+
+
+def test_probes_of_a_torn_that_is_down_come_further_and_further_apart():
+    circuit, opened = Circuit(), []
+    now = 0.0
+    while len(opened) < 8:
+        circuit = failed(circuit, now, 1)
+        if circuit.open:
+            opened.append(circuit.until)
+            now = circuit.until
+    assert [round(b - a) for a, b in pairwise([0.0, *opened])] == [
+        30, 60, 120, 240, 480, 600, 600, 600,
+    ]  # fmt: skip
+
+
+def test_the_state_is_one_file_that_can_be_lost(file):
+    with State(file) as state:
+        state.standing.mark(Mark("key:a", "dead"))
+    for left in Path(file).parent.glob("state.sqlite*"):
+        left.unlink()
+    with State(file) as state:
+        assert state.standing.marks("key:a") == []

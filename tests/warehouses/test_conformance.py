@@ -296,7 +296,7 @@ def test_a_load_is_in_the_books_with_its_rows_and_where_it_came_from(warehouse, 
 def test_every_version_of_a_table_is_in_the_books_with_its_diff_and_cause(warehouse, load, rows):
     warehouse.commit(load({"id": 1}))
     warehouse.commit(load({"id": 2, "medals": 3, "aids": [{"who": "Fox"}]}))
-    warehouse.commit(load({"id": 3}, of={"tag": "text"}))
+    warehouse.commit(replace(load({"id": 3}, of={"tag": "text"}), catalog_version="next"))
 
     assert rows(
         "select table_name, version, cause, run_id, diff::varchar from _tcd_schemas order by all"

@@ -15,7 +15,7 @@ import msgspec
 
 from tcdatalogger.clock import utc
 from tcdatalogger.models import notation
-from tcdatalogger.models.evolution import Change, Step, adopt
+from tcdatalogger.models.evolution import Step, adopt
 from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.warehouse import Load
@@ -204,6 +204,12 @@ def write_load(
             utc(load.committed_at), load.stretch, load.digest,
         ],
     )  # fmt: skip
+    told = set(
+        connection.execute(
+            "select table_name, column_name, type from _tcd_drift where endpoint = ?",
+            [load.endpoint],
+        ).fetchall()
+    )
     _insert(
         connection,
         "_tcd_drift",
@@ -211,6 +217,7 @@ def write_load(
             (load.endpoint, d.table, d.column, d.type, d.example, "unknown to the catalogue",
              load.run_id, utc(load.committed_at))
             for d in load.drift
+            if (d.table, d.column, d.type) not in told
         ),
     )  # fmt: skip
     _insert(
@@ -226,47 +233,69 @@ def write_load(
 
 def write_schemas(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> int:
     """A new version of each table that changes; the newest version of the family's tables."""
-    changed: dict[str, list[Step]] = {}
-    for step in steps:
-        changed.setdefault(step.table, []).append(step)
-    family = load.family
-    current = _versions(connection, family)
-    shape = msgspec.json.encode(notation.write_whole(family.shape, {})).decode()
-    for name, of_table in changed.items():
-        table = family.table(name)
-        if table is None:
-            raise LookupError(f"{name} is not of this family")
-        current[name] = current.get(name, 0) + 1
-        cause = _cause(current[name], table, of_table)
+    versions = _versions(connection, load.family)
+    before = _last_catalogue(connection, load.endpoint)
+    shape = msgspec.json.encode(notation.write_whole(load.family.shape, {})).decode()
+    newest = {name: version for name, (version, _) in versions.items()}
+    for table in load.family.tables:
+        version, key = versions.get(table.name, (0, None))
+        of_table = [step for step in steps if step.table == table.name]
+        changes = [str(step) for step in of_table]
+        if key is not None and key != list(table.key):
+            changes.append(f"key: {', '.join(key)} -> {', '.join(table.key)}")
+        learned = _learned(load, table, {step.column for step in of_table})
+        if not changes and not learned:
+            continue
+        newest[table.name] = version + 1
         connection.execute(
             "insert into _tcd_schemas values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
-                load.endpoint, name, current[name], _columns(table), json.dumps(table.key),
-                json.dumps([str(step) for step in of_table]), cause, load.run_id,
+                load.endpoint, table.name, version + 1, _columns(table), json.dumps(table.key),
+                json.dumps(changes), _cause(load, before, learned=learned), load.run_id,
                 load.catalog_version, shape, utc(load.committed_at),
             ],
         )  # fmt: skip
-    return max(current.values(), default=0)
+    return max(newest.values(), default=0)
 
 
-def _versions(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> dict[str, int]:
-    names = [table.name for table in family.tables]
+def _versions(
+    connection: duckdb.DuckDBPyConnection, family: TableFamily
+) -> dict[str, tuple[int, list[str]]]:
+    """The newest version of each table of a family, and its key."""
     rows = connection.execute(
-        "select table_name, max(version) from _tcd_schemas "
-        "where list_contains(?, table_name) group by table_name",
-        [names],
+        """select table_name, max(version), arg_max(key, version) from _tcd_schemas
+           where list_contains(?, table_name) group by table_name""",
+        [[table.name for table in family.tables]],
     ).fetchall()
-    return {str(name): int(version) for name, version in rows}
+    return {str(name): (int(version), json.loads(key)) for name, version, key in rows}
 
 
-def _cause(version: int, table: TableSchema, steps: Sequence[Step]) -> str:
-    if version == 1 and not table.learned:
-        return "first load"
-    learned = {column.name for column in table.columns if column.learned}
-    whole = any(step.change is Change.TABLE for step in steps)
-    if (table.learned and whole) or {step.column for step in steps} & learned:
+def _last_catalogue(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | None:
+    """The version of the catalogue that an endpoint's newest load used, None before the first."""
+    # All is fetched: a result that is not read to its end blocks the connection.
+    rows = connection.execute(
+        "select catalog_version from _tcd_loads where endpoint = ? order by rowid desc limit 1",
+        [endpoint],
+    ).fetchall()
+    return str(rows[0][0]) if rows else None
+
+
+def _learned(load: Load, table: TableSchema, added: set[str]) -> bool:
+    """Whether a load brings columns of a table that the catalogue lacks and that are new.
+
+    They are added, or were there already, of a field that the catalogue lost.
+    """
+    told = {found.column for found in load.drift if found.table == table.name}
+    return any(column.learned for column in table.columns if column.name in told | added)
+
+
+def _cause(load: Load, before: str | None, *, learned: bool) -> str:
+    """Why a table changes: the version of the catalogue before tells it from the configuration."""
+    if learned:
         return "drift"
-    return "catalogue change"
+    if before is None:
+        return "first load"
+    return "catalogue change" if before != load.catalog_version else "configuration"
 
 
 def _columns(table: TableSchema) -> str:

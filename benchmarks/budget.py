@@ -1,7 +1,7 @@
 """Whether several processes together stay within Torn's call limit, and use it up.
 
     python benchmarks/budget.py [--window 6] [--windows 5] [--processes 4]
-    python benchmarks/budget.py --real          # the true 100 calls in 60 seconds: over 4 minutes
+    python benchmarks/budget.py --real          # the true 100 calls in 60 seconds: 4 minutes
 
 Each process has three callers that never rest, for three keys of two owners, over one state
 database. The sandbox counts: violations are calls that it had to refuse. Utilisation is the part
@@ -88,7 +88,7 @@ def measure(window, windows, processes):
     rules = Rules(history=86_400, cache=0, window=window)
     with Sandbox(seed=1, rules=rules) as city, tempfile.TemporaryDirectory() as folder:
         keys = [f"{name}={city.keys[name]}" for name in ("limited", "second", "rival")]
-        end = time.time() + window * (windows + 1) + 3
+        end = time.time() + window * windows + 4  # and some seconds to start
         command = [sys.executable, __file__, "--work", f"{folder}/s.sqlite", city.url]
         workers = [
             subprocess.Popen(
@@ -104,15 +104,12 @@ def measure(window, windows, processes):
         for worker in workers:
             worker.stdin.write("\n")
             worker.stdin.flush()
-        began = city.city.meter.calls()[-1].at
+        began = city.city.meter.calls()[0].at
         for worker in workers:
-            worker.wait()
+            worker.communicate()
         meter = city.city.meter
-        found = {
-            "violations": city.stats()["violations"],
-            "calls": len(meter.calls()),
-            "owners": {},
-        }
+        found = {"violations": city.stats()["violations"], "calls": len(meter.calls())}
+        found["owners"] = {}
         for owner in sorted({call.owner for call in meter.calls()}):
             made = [call for call in meter.calls() if call.owner == owner and call.at >= began]
             until = began + window * windows

@@ -126,6 +126,8 @@ def verify(workplace):
 def test_a_run_that_is_killed_leaves_all_of_a_load_or_nothing(workplace, point, nth):
     workplace.write(TWO)
     workplace.run("run", "--all")
+    # Another question, so that the same items are not taken for nothing new.
+    workplace.write(TWO.replace("replace", 'replace"\nparams = { cat = "All" }\n#', 1))
 
     child = subprocess.run(
         [sys.executable, "-c", CHILD, point, str(nth)],

@@ -152,8 +152,8 @@ def test_only_the_records_that_are_named_are_tried(workplace, older):
 def test_in_replace_mode_only_records_of_the_newest_run_are_stored(workplace, says):
     says("/faction/members", {"members": [member(1), {**member(2), "odd": 1}]})
     workplace.write(MEMBERS + STRICT + 'storage_mode = "replace"\n')
-    for _ in range(2):
-        log(workplace)
+    for tags in ("true", "false"):  # two questions, so that there is something new to store
+        log(workplace, "faction_members", 0, "--set", f"params.striptags={tags}")
     old, new = (line["quarantine_id"] for line in listed(workplace))
     workplace.write(MEMBERS + 'storage_mode = "replace"\n')
 
@@ -245,10 +245,11 @@ def test_a_record_of_the_second_page_keeps_the_time_of_its_page(workplace, says)
         {"crimes": crimes[:1], "_metadata": {"links": {"next": link, "prev": None}}},
         {"crimes": crimes[1:], "_metadata": {"links": {"next": None, "prev": None}}},
     )
-    workplace.write(CRIMES + STRICT)
+    whole = CRIMES + "incremental = false\n"
+    workplace.write(whole + STRICT)
     assert log(workplace, "faction_crimes")["quarantined"] == 2
     assert [line["page"] for line in listed(workplace)] == [0, 1]
-    workplace.write(CRIMES)
+    workplace.write(whole)
 
     workplace.run("quarantine", "retry", listed(workplace)[1]["quarantine_id"])
 

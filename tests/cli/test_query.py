@@ -12,7 +12,7 @@ import pytest
 
 @pytest.fixture
 def logged(workplace):
-    workplace.run("run", "faction_crimes", "faction_members")
+    workplace.run("run", "faction_crimes", "faction_members", "--set", "since=P1Y")
     return workplace
 
 
@@ -77,11 +77,24 @@ def test_parquet_is_written_with_all_rows(logged):
     assert table.num_rows == logged.value("select count(*) from faction_crimes")
 
 
-def test_a_terminal_shows_the_first_rows_and_says_how_many_more_there_are(logged):
-    done = logged.run("query", "from faction_crimes")
+def test_a_program_that_reads_the_table_gets_every_row(logged):
+    done = logged.run("query", "from range(1000)")
 
-    more = logged.value("select count(*) from faction_crimes") - 200
-    assert done.out.splitlines()[-1] == f"… and {more} rows more"
+    assert len(done.out.splitlines()) == 1001
+
+
+def test_a_difference_of_times_has_a_word_in_every_output(logged):
+    sql = "select interval 2 month + interval 3 day + interval 4 hour as d, 'nan'::double as n"
+
+    assert logged.run("query", sql, "--json").json == [
+        {"d": "2 months 3 days 04:00:00", "n": "nan"}
+    ]
+    assert '"2 months 3 days 04:00:00"' in logged.run("query", sql, "--csv").out
+    assert logged.run("query", sql, "--parquet", "x.parquet").code == 0
+
+
+def test_sql_may_come_from_the_standard_input_and_an_empty_query_is_wrong_usage(logged):
+    assert logged.run("query", "   ").code == 2
 
 
 @pytest.mark.parametrize(

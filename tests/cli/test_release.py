@@ -121,7 +121,7 @@ def test_the_difference_is_told_to_people_too(workplace, documents):
     assert "2027-01-01" in shown
     assert "Touched in your configuration: faction_members (changed)" in shown
     same = workplace.run("catalog", "diff", documents[0], documents[0])
-    assert "no change" in same.out
+    assert "nothing changes" in same.out
     assert "Touched in your configuration: nothing" in same.out
 
 
@@ -167,14 +167,16 @@ def test_check_shows_the_plan_of_another_catalogue_before_a_run_applies_it(workp
     assert "6.13.6" in back.out
     checked = workplace.run("check", "--offline", "--json")
 
-    (says,) = [f["says"] for f in checked.json["findings"] if f["part"] == "faction_members"]
+    (says,) = [
+        f["says"] for f in checked.json["findings"] if f["part"] == "tables of faction_members"
+    ]
     assert "+ faction_members.position text" in says
     assert "+ faction_members.days_in_faction int" in says
     assert workplace.sql("from _tcd_schemas") == books
     assert workplace.run("run", "faction_members").code == 0
     assert workplace.value("select count(position) from faction_members") == 30
     again = workplace.run("check", "--offline", "--json").json["findings"]
-    (says,) = [f["says"] for f in again if f["part"] == "faction_members"]
+    (says,) = [f["says"] for f in again if f["part"] == "tables of faction_members"]
     assert says == "faction_members"
 
 

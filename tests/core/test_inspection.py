@@ -33,7 +33,7 @@ def test_a_workplace_that_is_in_order_has_nothing_wrong(findings, workplace, cit
     assert wrong(found) == {}
     parts = [finding.part for finding in found]
     assert parts[:4] == ["state", "archive", "warehouse", "key default"]
-    assert parts[4:] == [e.name for e in workplace_endpoints(workplace)]
+    assert parts[4:] == [f"tables of {e.name}" for e in workplace_endpoints(workplace)]
     (key,) = [finding.says for finding in found if finding.part == "key default"]
     assert key.startswith("Limited Access, player ")
     assert "faction 40832 with API access" in key
@@ -96,7 +96,7 @@ def test_a_column_that_cannot_change_is_found_and_named(findings, workplace):
 
     found = wrong(findings(online=False))
 
-    assert "faction_members.id text cannot become int" in found["faction_members"]
+    assert "faction_members.id text cannot become int" in found["tables of faction_members"]
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,11 @@ from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
 
-CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\n'
+CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\nincremental = false\n'
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 REPLACE = "storage_mode=replace"
+OWN_KEY = "key=id"
+"""Another question, so that the same answer is not taken for nothing new."""
 
 
 @pytest.fixture
@@ -298,7 +300,7 @@ def test_a_run_is_left_out_though(place, says, spoilt):
 
 
 def test_a_replaced_table_is_rebuilt_from_the_newest_whole_run_alone(place, city):
-    runs = [place.log("faction_members", REPLACE).record.run_id for _ in range(2)]
+    runs = [place.log("faction_members", REPLACE, *more).record.run_id for more in ((), (OWN_KEY,))]
     before = tables(place, "faction_members")
     city.fault("error", code=16, path="/faction/members")
     place.log("faction_members", REPLACE)
@@ -314,7 +316,7 @@ def test_a_replaced_table_is_rebuilt_from_the_newest_whole_run_alone(place, city
 
 
 def test_leaving_the_newest_run_out_of_a_replaced_table_brings_back_the_one_before(place):
-    runs = [place.log("faction_members", REPLACE).record.run_id for _ in range(2)]
+    runs = [place.log("faction_members", REPLACE, *more).record.run_id for more in ((), (OWN_KEY,))]
 
     again(place, rebuild, "faction_members", without=[runs[1]], overrides=[REPLACE])
 
@@ -323,7 +325,7 @@ def test_leaving_the_newest_run_out_of_a_replaced_table_brings_back_the_one_befo
 
 
 def test_an_older_run_is_not_replayed_over_a_newer_one_that_replaced_it(place):
-    runs = [place.log("faction_members", REPLACE).record.run_id for _ in range(2)]
+    runs = [place.log("faction_members", REPLACE, *more).record.run_id for more in ((), (OWN_KEY,))]
 
     with pytest.raises(DataRefused, match=f"later run {runs[1]}"):
         again(place, replay, runs[0], overrides=[REPLACE])

@@ -28,6 +28,7 @@ from tcdatalogger.services.torncity.slots import (
     Terms,
     book,
     claim,
+    correct,
 )
 from tcdatalogger.services.torncity.standing import (
     Circuit,
@@ -47,12 +48,13 @@ from tcdatalogger.services.torncity.budget import Budget
 file, limit, window, calls, *rest = sys.argv[1:]
 with State(Path(file)) as state:
     budget = Budget(state.traffic, SystemClock(), owner_calls=int(limit), window=float(window),
-                    margin=0.02)
+                    margin=float(window) / 4)
     print("ready", flush=True)
     sys.stdin.readline()
     for _ in range(int(calls)):
         budget.wait("player:158", *rest)
         print(time.time(), flush=True)
+        time.sleep(0.02)  # the call itself
 """
 
 
@@ -88,8 +90,8 @@ def processes(script, *arguments):
 
 # Never over, whatever the order
 
-WINDOW, SLACK = 61.0, 0.5
-LIMITS = ((2, 4), (3, 6), (3, 6))
+WINDOW, MARGIN, SLACK = 61.0, 1.0, 0.5
+LIMITS = ((2, 3), (3, 5), (3, 5))
 OWNERS = {"player:1": "1", "player:2": "2", "key:a": "1", "key:b": "2"}
 """The names under which calls are counted, and whose they are in truth."""
 
@@ -97,6 +99,7 @@ MOVES = st.one_of(
     st.tuples(st.just("ask"), st.sampled_from(sorted(OWNERS)), st.sampled_from(list(Rank))),
     st.tuples(st.just("wake"), st.integers(0, 9), st.none()),
     st.tuples(st.just("late"), st.integers(0, 9), st.sampled_from([0.4, 3.0, 70.0])),
+    st.tuples(st.just("done"), st.integers(0, 9), st.sampled_from([0.3, 1.0, 25.0])),
     st.tuples(st.just("give up"), st.integers(0, 9), st.none()),
     st.tuples(st.just("hold"), st.sampled_from([ADDRESS, "player:1"]), st.just(20.0)),
     st.tuples(st.just("learn"), st.sampled_from(["key:a", "key:b"]), st.none()),
@@ -116,6 +119,7 @@ class Play:
     def __init__(self, store, learn):
         self.store, self.learn = store, learn
         self.now, self.waiters, self.went = 1_000.0, [], []
+        self.under_way, self.arrived = [], {}
 
     def move(self, kind, what, more):
         match kind:
@@ -129,6 +133,13 @@ class Play:
                 with self.store.open() as pages:
                     waiter.slot = claim(pages, waiter.slot, waiter.terms, self.now)
                 self.note(waiter)
+            case "done" if self.under_way:
+                place, slot = self.under_way.pop(what % len(self.under_way))
+                self.now = max(self.now, slot.at + more)
+                if self.now - slot.at < WINDOW - MARGIN:  # or it could not have been known in time
+                    self.arrived[place] = self.now
+                    with self.store.open() as pages:
+                        correct(pages, slot, self.now - MARGIN)
             case "give up" if self.waiters:
                 waiter = self.waiters.pop(what % len(self.waiters))
                 with self.store.open() as pages:
@@ -142,18 +153,21 @@ class Play:
 
     def note(self, waiter):
         if waiter.slot.taken:
+            self.under_way.append((len(self.went), waiter.slot))
             self.went.append((self.now, OWNERS[waiter.terms.owner], waiter.terms.rank))
         else:
             self.waiters.append(waiter)
 
     def check(self):
-        """A call goes within the slack of its slot, so the windows shrink by that."""
-        window = WINDOW - SLACK
-        assert most([at for at, _, _ in self.went], window) <= LIMITS[1][1]
+        """Torn counts a call when it comes, which may be as late as it is over."""
+        counted = [
+            (self.arrived.get(place, at), whose, rank)
+            for place, (at, whose, rank) in enumerate(self.went)
+        ]
+        assert most([at for at, _, _ in counted], WINDOW - MARGIN) <= LIMITS[1][1]
         for owner in "12":
-            mine = [(at, rank) for at, whose, rank in self.went if whose == owner]
-            assert most([at for at, _ in mine], window) <= LIMITS[1][0]
-            assert most([at for at, rank in mine if rank is Rank.LOW], window) <= LIMITS[0][0]
+            mine = [at for at, whose, _ in counted if whose == owner]
+            assert most(mine, WINDOW - MARGIN) <= LIMITS[1][0]
 
 
 def most(times, window):
@@ -196,8 +210,9 @@ def test_the_database_gives_the_same_times_as_the_memory(tmp_path, moves):
         assert [w.slot.at for w in plays[0].waiters] == [w.slot.at for w in plays[1].waiters]
 
 
-def test_a_clock_that_was_set_back_does_not_stop_everything():
-    store = MemorySlots()
+@pytest.mark.parametrize("kind", ["memory", "database"])
+def test_a_clock_that_was_set_back_does_not_stop_everything(state, kind):
+    store = MemorySlots() if kind == "memory" else state.traffic
     terms = Terms("player:1", Rank.NORMAL, LIMITS, WINDOW, SLACK)
     for _ in range(3):
         with store.open() as pages:
@@ -215,17 +230,18 @@ def test_four_processes_together_never_go_over_and_take_their_turns(file):
     went = sorted(float(line) for lines in outputs for line in lines)
 
     assert len(went) == 4 * calls
-    # When a call goes is printed a little after; the slots themselves are a window and 20 ms apart.
     for first, last in zip(went, went[limit:], strict=False):
-        assert last - first > window * 0.9
-    assert went[-1] - went[0] < (window + 0.02) * (4 * calls / limit + 2)
+        assert last - first > window  # the margin covers that it is printed a little later
+    assert went[-1] - went[0] < window * 1.25 * (4 * calls / limit + 2)
 
 
 def test_nobody_is_left_behind_by_the_others(file):
-    outputs = processes(TAKER, *[(file, 8, 0.3, 16)] * 4)
-    ends = sorted(float(lines[-1]) for lines in outputs)
+    outputs = processes(TAKER, *[(file, 8, 0.5, 12)] * 4)
+    went = [[float(line) for line in lines] for lines in outputs]
+    first_end = min(times[-1] for times in went)
 
-    assert ends[-1] - ends[0] < 0.3 * 3  # of eight windows
+    for times in went:  # when the first has all of its 12, the others have most of theirs
+        assert sum(at <= first_end for at in times) >= 6
 
 
 def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(file):

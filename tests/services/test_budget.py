@@ -15,6 +15,7 @@ from tcdatalogger.services.torncity.slots import (
     Terms,
     book,
     claim,
+    correct,
     earliest_fit,
 )
 
@@ -225,6 +226,42 @@ def test_a_time_that_was_missed_is_not_made_up_for():
     assert (first.slot.taken, late.slot.at) == (True, 61.0)
     assert late.wake(90.0).at == 90.0  # nobody else came, so it may go, and counts from now
     assert Sleeper(store, "normal", 91.0).slot.at == 151.0
+
+
+@pytest.mark.parametrize(("seconds", "waits"), [(0.5, 60.5), (1.0, 60.0), (20.0, 60.0)])
+def test_a_call_that_took_long_counts_from_its_end(seconds, waits):
+    """It may have reached Torn only then; what the margin covers needs no care."""
+    clock = ManualClock()
+    budget = Budget(MemorySlots(), clock, owner_calls=1)
+    slot = budget.turn("ann")
+    clock.sleep(seconds)
+    budget.done(slot)
+    assert budget.wait("ann") == waits
+
+
+def test_a_call_that_waits_for_one_that_took_long_waits_longer():
+    store = MemorySlots()
+    first = Sleeper(store, "normal", 0.0)
+    second = Sleeper(store, "normal", 1.0)
+    with store.open() as pages:
+        correct(pages, first.slot, 19.0)
+    assert second.wake(61.0).at == 80.0
+    assert second.wake(80.0).taken
+
+
+def test_a_call_of_low_priority_keeps_its_slot_beside_those_who_came_since():
+    store = MemorySlots()
+    clock = ManualClock()
+    budget = Budget(store, clock, owner_calls=10)
+    for _ in range(7):
+        budget.wait("ann", "low")
+    terms = Terms("ann", Rank.LOW, ((7, 70), (10, 100), (10, 100)), 61, 0.5)
+    with store.open() as pages:
+        slot = book(pages, terms, clock.now())
+    clock.sleep(50)
+    assert [budget.wait("ann") for _ in range(3)] == [0.0] * 3
+    with store.open() as pages:
+        assert claim(pages, slot, terms, slot.at).taken
 
 
 def test_a_call_that_is_given_up_leaves_its_time_to_others():

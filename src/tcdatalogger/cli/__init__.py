@@ -35,6 +35,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Log": {
         "run": ("tcdatalogger.cli.run:command", "Run endpoints now, whatever the schedule says."),
+        "backfill": ("tcdatalogger.cli.backfill:command", "Log the history of a list."),
         "status": ("tcdatalogger.cli.status:command", "Show what each endpoint did last."),
         "runs": ("tcdatalogger.cli.runs:command", "List runs and what became of them."),
     },
@@ -93,7 +94,10 @@ class Options:
         from tcdatalogger.core import config  # noqa: PLC0415  # pydantic, which help never needs
 
         settings = config.load(self.config, os.environ, overrides, names=names)
-        self.start_logs(settings.log.level, settings.log.format, settings.log.file)
+        chosen = "level" in settings.log.model_fields_set or settings.log.file is not None
+        # Who looks at a terminal sees the result; every step is for files and for programs.
+        level = settings.log.level if chosen or not sys.stderr.isatty() else "warning"
+        self.start_logs(level, settings.log.format, settings.log.file)
         return settings
 
     def start_logs(

@@ -56,7 +56,7 @@ default = "env:{variable}"
 name = "faction_crimes"
 path = "/faction/crimes"
 frequency = "PT15M"
-params = {{ cat = "all" }}
+since = "P1Y"
 
 [[endpoints]]
 name = "faction_members"

@@ -43,13 +43,24 @@ def print_json(value: object) -> None:
 
 
 def print_table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str = ""
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str = "",
+    upright: bool = False,
 ) -> None:
-    """Print rows under their columns: drawn on a terminal, aligned text elsewhere."""
+    """Print rows under their columns: drawn on a terminal, aligned text elsewhere.
+
+    `upright` rows that are wider than the terminal are printed one below the other instead, a line
+    for each value: so what a query gives, which may have any width.
+    """
     found = [list(row) for row in rows]
     numbers = [_numeric(row[index] for row in found) for index in range(len(columns))]
     texts = [[cell(value) for value in row] for row in found]
     if sys.stdout.isatty():
+        if upright and _width(columns, texts) > shutil.get_terminal_size().columns:
+            _print_upright(columns, texts)
+            return
         _drawn(columns, texts, numbers, title)
         return
     if title:
@@ -73,6 +84,20 @@ def aligned(
     ]
 
 
+def _width(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> int:
+    """How many columns of a terminal a drawn table takes."""
+    lines = (columns, *texts)
+    return sum(max(len(line[at]) for line in lines) + 2 for at in range(len(columns)))
+
+
+def _print_upright(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+    widest = max(len(name) for name in columns)
+    for number_, row in enumerate(texts, 1):
+        click.echo(f"-- row {number_}")
+        for name, text in zip(columns, row, strict=True):
+            click.echo(f"{name.ljust(widest)}  {text}".rstrip())
+
+
 def _drawn(
     columns: Sequence[str],
     texts: Sequence[Sequence[str]],
@@ -84,13 +109,19 @@ def _drawn(
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD)
+    plain = "NO_COLOR" in os.environ
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        header_style="none" if plain else "bold",
+    )
     for name, number in zip(columns, numbers, strict=True):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in texts:
         # As Text, since a value with brackets in it would be read as markup.
         table.add_row(*(Text(text) for text in row))
-    Console(no_color="NO_COLOR" in os.environ, highlight=False).print(table)
+    Console(no_color=plain, highlight=False).print(table)
 
 
 def _numeric(values: Iterable[object]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -44,21 +45,27 @@ def command(
     parquet: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
-    """Read the warehouse with a query. `show tables` lists what there is; nothing can be changed.
+    """Read the warehouse with a query. `show tables` lists what there is; no table can be changed.
 
-    Times are in UTC. A terminal shows the first 200 rows; --json, --csv and --parquet give all.
+    SQL may be `-`: then it is read from the standard input. Times are in UTC. A terminal shows the
+    first 200 rows, one below the other where they are too wide; --json, --csv and --parquet give
+    all.
     """
     if sum((as_csv, as_json, parquet is not None)) > 1:
         raise UsageError("Choose one of --json, --csv and --parquet.")
+    sql = sys.stdin.read() if sql == "-" else sql
+    if not sql.strip():
+        raise UsageError("The query is empty.", remedy="As: tcdatalogger query 'show tables'")
     settings = options.load()
     from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb
 
     application = Application(settings)
     with application, application.warehouse(read_only=True) as warehouse:
-        table = warehouse.query(sql)
+        table = _plain_spans(warehouse.query(sql))
     if as_json:
         names = _distinct(table.column_names)
-        print_json([dict(zip(names, row, strict=True)) for row in _rows(table)])
+        rows = ([_sayable(value) for value in row] for row in _rows(table))
+        print_json([dict(zip(names, row, strict=True)) for row in rows])
     elif as_csv:
         _write_csv(table)
     elif parquet is not None:
@@ -68,9 +75,39 @@ def command(
 
 
 def _print(table: pa.Table) -> None:
-    print_table(table.column_names, list(_rows(table.slice(0, MOST_ROWS))))
-    if table.num_rows > MOST_ROWS:
-        click.echo(f"… and {number(table.num_rows - MOST_ROWS)} rows more")
+    most = MOST_ROWS if sys.stdout.isatty() else table.num_rows
+    print_table(table.column_names, list(_rows(table.slice(0, most))), upright=True)
+    if table.num_rows > most:
+        click.echo(f"… and {number(table.num_rows - most)} rows more", err=True)
+
+
+def _sayable(value: Any) -> Any:
+    """JSON has no word for what is no number, or endless: a text then."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def _plain_spans(table: pa.Table) -> pa.Table:
+    """Differences of times as texts: neither CSV nor Parquet has a word for months and days."""
+    import pyarrow as pa  # noqa: PLC0415
+
+    for at, field in enumerate(table.schema):
+        if field.type == pa.month_day_nano_interval():
+            texts = [None if v is None else _span(v) for v in table.column(at).to_pylist()]
+            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
+    return table
+
+
+def _span(value: Any) -> str:
+    """As `2 months 3 days 04:05:06`, without the parts that are zero."""
+    seconds, rest = divmod(abs(value.nanoseconds) // 1_000, 1_000_000)
+    sign = "-" if value.nanoseconds < 0 else ""
+    hours, minutes = divmod(seconds // 60, 60)
+    clock = f"{sign}{hours:02}:{minutes:02}:{seconds % 60:02}" + (f".{rest:06}" if rest else "")
+    parts = [f"{value.months} months"] * bool(value.months)
+    parts += [f"{value.days} days"] * bool(value.days)
+    return " ".join([*parts, clock])
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:

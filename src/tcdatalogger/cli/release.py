@@ -75,7 +75,10 @@ def _print(before: Catalog, after: Catalog, changes: list[EndpointChange]) -> No
     kinds = Counter(change.change for change in changes)
     inner = Counter(str(d.kind) for change in changes for d in change.differences)
     counts = [f"{number(n)} {word}" for word, n in kinds.items()]
-    click.echo(f"{before.version} -> {after.version}: {', '.join(counts) or 'no change'} endpoints")
+    if not changes:
+        click.echo(f"{before.version} -> {after.version}: nothing changes.")
+        return
+    click.echo(f"{before.version} -> {after.version}: {', '.join(counts)} endpoints")
     click.echo(", ".join(f"{number(n)} x {word}" for word, n in inner.items()))
     rows: list[tuple[str, ...]] = []
     for change in changes:

@@ -66,9 +66,11 @@ def command(
     One endpoint that fails changes nothing for the others; the exit code is that of the first that
     failed.
     """
-    if sum((bool(names), everything, tag is not None)) != 1:
+    said = sum((bool(names), everything, tag is not None))
+    if said != 1:
         raise UsageError(
-            "Say which endpoints to run.", remedy="Give their names, or --all, or --tag TAG."
+            "Say once which endpoints to run." if said else "Say which endpoints to run.",
+            remedy="Give their names, or --all, or --tag TAG.",
         )
     settings = options.load(overrides, names=names or None)
     from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb, httpx2
@@ -125,6 +127,8 @@ def _result(outcome: Outcome) -> str:
     record = outcome.record
     if record.status == "stopped":
         return f"stopped after {record.step}"
+    if record.unchanged:
+        return "unchanged"
     return record.status
 
 
@@ -199,6 +203,7 @@ def outcome_facts(outcome: Outcome) -> Mapping[str, Any]:
         "quarantined": record.quarantined,
         "drift": record.drift,
         "repeated": record.repeated,
+        "unchanged": record.unchanged,
         "warnings": record.warnings,
         "load_id": record.load_id or None,
         "schema_version": record.schema_version or None,

@@ -123,7 +123,9 @@ def _versions(options: Options, name: str) -> list[dict[str, Any]]:
         near = difflib.get_close_matches(name, known, n=1)
         raise UsageError(
             f"No table or endpoint {name!r} was ever stored.",
-            remedy=f"Did you mean {near[0]!r}?" if near else "`tcdatalogger status` lists them.",
+            remedy=f"Did you mean {near[0]!r}?"
+            if near
+            else "`tcdatalogger query 'show tables'` lists all.",
         )
     for row in found:
         row |= {key: json.loads(row[key]) for key in ("columns", "key", "diff")}

@@ -15,6 +15,8 @@ from tcdatalogger.errors import UsageError
 if TYPE_CHECKING:
     from tcdatalogger.models.salvage import Misfit
 
+STRICT = 65
+
 
 @click.command(
     epilog="\b\nExample:\n"
@@ -36,17 +38,25 @@ if TYPE_CHECKING:
     type=click.Path(file_okay=False, path_type=Path),
     help="The folder for the tables; made where it is not there.",
 )
+@click.option("--strict", is_flag=True, help="Exit with 65 when anything was set aside.")
 @json_option
-def command(path: str, bodies: tuple[Path, ...], out: Path, as_json: bool) -> None:  # noqa: FBT001
+def command(
+    path: str,
+    bodies: tuple[Path, ...],
+    out: Path,
+    strict: bool,  # noqa: FBT001 - click's way
+    as_json: bool,  # noqa: FBT001
+) -> None:
     """Turn answers of Torn's API, saved in files, into Parquet tables.
 
     PATH is one of the catalogue's. Writes DIR/TABLE.parquet for every table, DIR/quarantine.jsonl
-    with the records that do not fit, and DIR/drift.json with what the catalogue does not know.
+    with the records that do not fit (whole bodies too, and errors of Torn's), and DIR/drift.json
+    with what the catalogue does not know.
     """
     from tcdatalogger.models.csv import decode_csv  # noqa: PLC0415
     from tcdatalogger.models.decode import decode  # noqa: PLC0415 - pyarrow
     from tcdatalogger.models.drift import drift  # noqa: PLC0415
-    from tcdatalogger.models.normalize import Provenance, normalize  # noqa: PLC0415
+    from tcdatalogger.models.normalize import Provenance, absent, normalize  # noqa: PLC0415
     from tcdatalogger.models.schema import family  # noqa: PLC0415
 
     endpoint, values = endpoint_at(path)
@@ -62,20 +72,45 @@ def command(path: str, bodies: tuple[Path, ...], out: Path, as_json: bool) -> No
 
     subject = next((int(v) for v in values.values() if v.isdecimal()), None)
     read = decode_csv if endpoint.content == "csv" else decode
-    decoded = read([file.read_bytes() for file in bodies], tables(endpoint.shape))
+    answers, errors = _without_errors([file.read_bytes() for file in bodies])
+    decoded = read(answers, tables(endpoint.shape))
     grown = tables(decoded.shape)
     made = normalize(decoded.batches, grown, [Provenance(subject_id=subject)] * len(bodies))
     found = drift(grown, decoded.examples)
-    _write(out, made.tables, decoded.misfits, [_drift_facts(one) for one in found])
+    misfits = (*errors, *decoded.misfits)
+    _write(out, made.tables, misfits, [_drift_facts(one) for one in found])
     rows = {name: table.num_rows for name, table in made.tables.items()}
+    if empty := absent(decoded.batches, grown):
+        what = "/".join(grown.root)
+        click.echo(f"{number(empty)} of {number(len(bodies))} have no `{what}`.", err=True)
     if as_json:
-        print_json({"tables": rows, "quarantined": len(decoded.misfits), "drift": len(found)})
-        return
-    print_table(("table", "rows", "file"), [(n, r, out / f"{n}.parquet") for n, r in rows.items()])
-    if decoded.misfits:
-        click.echo(f"{number(len(decoded.misfits))} set aside: {out / 'quarantine.jsonl'}")
-    if found:
-        click.echo(f"{number(len(found))} unknown to the catalogue: {out / 'drift.json'}")
+        print_json({"tables": rows, "quarantined": len(misfits), "drift": len(found)})
+    else:
+        files = [(n, r, out / f"{n}.parquet") for n, r in rows.items()]
+        print_table(("table", "rows", "file"), files)
+        if misfits:
+            click.echo(f"{number(len(misfits))} set aside: {out / 'quarantine.jsonl'}")
+        if found:
+            click.echo(f"{number(len(found))} unknown to the catalogue: {out / 'drift.json'}")
+    if strict and misfits:
+        raise SystemExit(STRICT)
+
+
+def _without_errors(bodies: list[bytes]) -> tuple[list[bytes], list[Misfit]]:
+    """The bodies that are data, and those that are an error of Torn's, which are set aside."""
+    from tcdatalogger.models.salvage import Misfit  # noqa: PLC0415
+    from tcdatalogger.services.torncity import findings  # noqa: PLC0415
+
+    data, errors = [], []
+    for number_, body in enumerate(bodies):
+        found = findings.find(200, "", body)
+        if found is None or found.number is None or found.selection:
+            data.append(body)
+            continue
+        reason = f"it is Torn's error {found.number}: {found.kind.meaning}"
+        text = body.decode(errors="backslashreplace")
+        errors.append(Misfit(number_, "", reason, text, again=False))
+    return data, errors
 
 
 def _drift_facts(one: Any) -> dict[str, str]:

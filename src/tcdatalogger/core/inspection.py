@@ -149,6 +149,8 @@ def _keys(application: Application) -> Iterator[Finding]:
             why = needs(found, info)
             if why is not None:
                 remedy = f"A key that can do all of this: {link}"
+                if found.faction_access and not info.faction_access:
+                    remedy = "Ask your faction's leader for API access in your position."
                 yield Finding(endpoint.name, endpoint.path, KeyRefused(why, remedy=remedy))
 
 
@@ -158,7 +160,7 @@ def _tables(application: Application, families: dict[str, TableFamily]) -> Itera
         with application.warehouse(read_only=True) as warehouse:
             for name, family in families.items():
                 steps = warehouse.plan(family)
-                yield Finding(name, _told(family, steps), _refused(name, steps))
+                yield Finding(f"tables of {name}", _told(family, steps), _refused(name, steps))
     except Failure as failure:
         yield Finding("warehouse", "", failure)
 

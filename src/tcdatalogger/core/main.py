@@ -16,11 +16,12 @@ from tcdatalogger.clock import Clock, SystemClock, utc
 from tcdatalogger.core import pipeline
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.keychoice import Keys, subject
+from tcdatalogger.core.moments import moment
 from tcdatalogger.core.pipeline import Outcome, Workplace
 from tcdatalogger.core.secrets import Secret, resolve
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.core.targets import path_values, query
+from tcdatalogger.core.targets import is_incremental, path_values, query
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
@@ -195,7 +196,13 @@ class Application:
         """
         endpoints = self.settings.endpoints
         if everything:
-            return [endpoint for endpoint in endpoints if endpoint.enabled]
+            enabled = [endpoint for endpoint in endpoints if endpoint.enabled]
+            if not enabled:
+                raise ConfigError(
+                    "No endpoint is configured.",
+                    remedy="Add one under [[endpoints]]; `tcdatalogger catalog` lists them.",
+                )
+            return enabled
         if tag is not None:
             found = [e for e in endpoints if tag in e.tags and e.enabled]
             if not found:
@@ -217,6 +224,7 @@ class Application:
     def task(self, endpoint: Endpoint, run_id: str = "") -> Task:
         """What one run of an endpoint is to do."""
         found, given = self.catalog.find(endpoint.path)
+        now, overlap = self.clock.now(), endpoint.overlap
         ids = tuple(v for values in path_values(endpoint, found, given) for v in values.values())
         return Task(
             name=endpoint.name,
@@ -230,11 +238,32 @@ class Application:
             key=tuple(endpoint.key),
             contract=endpoint.contract,
             max_pages=endpoint.max_pages,
+            incremental=is_incremental(endpoint, found),
+            overlap=None if overlap is None else now - overlap.before(now),
+            since=moment(endpoint.since, now),
         )
 
     def run(self, endpoint: Endpoint, *, until: str = "store", dry: bool = False) -> Outcome:
         """Run an endpoint now."""
-        task = self.task(endpoint)
+        outcome = self.run_task(
+            endpoint, self.task(endpoint), until=until, dry=dry, timeout=endpoint.timeout.seconds
+        )
+        keep = self.settings.archive.keep
+        if keep is not None and outcome.record.status == "done":
+            self.archive.prune(endpoint.name, keep.before(self.clock.now()))
+        return outcome
+
+    def run_task(
+        self,
+        endpoint: Endpoint,
+        task: Task,
+        *,
+        until: str = "store",
+        dry: bool = False,
+        timeout: float | None = None,
+        priority: Priority | None = None,
+    ) -> Outcome:
+        """Run one task of an endpoint; the arguments are those of `pipeline.run`."""
         record = RunRecord(
             run_id=task.run_id,
             endpoint=task.name,
@@ -247,29 +276,25 @@ class Application:
             state=self.state,
             archive=self.archive,
             warehouse=self.warehouse,
-            prepare=lambda _task: self._tools(endpoint, task),
+            prepare=lambda _task: self.tools(endpoint, task, priority),
             on_page=self._on_page,
         )
-        outcome = pipeline.run(
+        return pipeline.run(
             task,
             lambda: processor(task.endpoint.path, endpoint.processor),
             place,
             until=until,
             dry=dry,
-            timeout=endpoint.timeout.seconds,
+            timeout=timeout,
             record=record,
         )
-        keep = self.settings.archive.keep
-        if keep is not None and outcome.record.status == "done":
-            self.archive.prune(endpoint.name, keep.before(self.clock.now()))
-        return outcome
 
     def mark_lost(self) -> None:
         """Write down which runs ended with their process, and clear away what they left half."""
         for run in self.state.mark_lost():
             self.archive.clear(run.endpoint, run.run_id)
 
-    def _tools(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Tools:
+    def tools(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Tools:
         """How to call Torn for an endpoint; refused here what the key may not do.
 
         Raises:

@@ -36,7 +36,8 @@ def apply(
         key, equals, value = override.partition("=")
         if not equals or not key.strip():
             raise UsageError(
-                "--set takes key=value.", remedy="As --set endpoints.faction_crimes.timeout=PT1M."
+                "--set takes SETTING=VALUE.",
+                remedy="As --set endpoints.faction_crimes.timeout=PT1M.",
             )
         keys = [part.strip() for part in key.split(".")]
         for each in _meant(keys, raw, names):

@@ -131,18 +131,28 @@ def _steps(
         try:
             kind = choose()
             fetching = replace(place.prepare(task), clock=place.clock)
-            processor = kind(task, replace(fetching, get=calls.wrap(fetching.get)))
-            outcome.fetched = processor.fetch_data()
+            fetching = replace(fetching, get=calls.wrap(fetching.get))
+            outcome.fetched = _asker(kind, task, fetching, place).fetch_data()
         finally:
             _keep(outcome, task, calls, place)
     if "transform" not in wanted:
         return
+    digest = outcome.fetched.digest(task, kind) if task.mode == "replace" else None
     with place.warehouse() as warehouse:
+        if digest is not None and "store" in wanted and warehouse.digest(task.name) == digest:
+            outcome.record = replace(
+                outcome.record, unchanged=True, warnings=outcome.fetched.warnings
+            )
+            return
         tools = replace(
             fetching,
             warehouse=warehouse,
             known=warehouse.known(task.name),
             archive=outcome.record.archive_file,
+            cursor=warehouse.cursor(task.name) if task.once else None,
+            readings=outcome.fetched.readings,
+            stretch=outcome.fetched.stretch,
+            digest=digest,
         )
         processor = kind(task, tools)
         with _timed(outcome, "transform", place):
@@ -158,6 +168,21 @@ def _steps(
             commits()
             with _timed(outcome, "store", place):
                 outcome.receipt = processor.store(outcome.made)
+
+
+def _asker(
+    kind: type[EndpointProcessor], task: Task, tools: Tools, place: Workplace
+) -> EndpointProcessor:
+    """The processor that fetches; an incremental one knows where the last run left off.
+
+    The warehouse is let go before Torn is asked: others may want it meanwhile.
+    """
+    if not task.once or (task.stretch is not None and not task.stretch.newest):
+        return kind(task, tools)
+    with place.warehouse() as warehouse:
+        asker = kind(task, replace(tools, cursor=warehouse.cursor(task.name)))
+        asker.look_back(warehouse)
+    return asker
 
 
 @dataclass(slots=True)
@@ -272,10 +297,13 @@ def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None
             record,
             status="done",
             rows=dict(receipt.rows),
-            load_id=receipt.load_id,
+            unchanged=receipt.unchanged,
+            load_id="" if receipt.unchanged else receipt.load_id,
             schema_version=receipt.schema_version,
             steps=tuple(map(str, receipt.steps)),
         )
+    elif record.unchanged:
+        record = replace(record, status="done")
     elif record.status == RUNNING:
         held = outcome.fetched if until == "fetch" and not dry else outcome.made
         meant = held is not None and not outcome.record.error and (dry or until != "store")

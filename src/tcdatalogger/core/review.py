@@ -9,7 +9,7 @@ from tcdatalogger.core.places import Place
 from tcdatalogger.core.problems import Problems, either, like_a_key, masked, near, shown
 from tcdatalogger.core.secrets import SCHEMES
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
-from tcdatalogger.core.targets import path_values, text
+from tcdatalogger.core.targets import path_values, text, why_not_incremental
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity import catalog
 
@@ -113,7 +113,7 @@ def _api_key(part: Part, keys: Mapping[str, str], problems: Problems) -> None:
             )
         else:
             remedy = (
-                masked(near(name, keys)) or 'Add it under [keys], as default = "env:TORN_API_KEY".'
+                masked(near(name, keys)) or f'Add it under [keys], as {name} = "env:TORN_API_KEY".'
             )
             problems.add(place, f"[keys] has no {shown(name)}", remedy)
 
@@ -123,6 +123,12 @@ def _not_built(part: Part, problems: Problems) -> None:
     if "storage_mode" not in part.wrong and mode in ("merge", "history"):
         problems.add(
             part.place("storage_mode"), f"{mode} is not built yet", "Use 'append' or 'replace'."
+        )
+    if part.endpoint.incremental and mode != "append":
+        problems.add(
+            part.place("incremental"),
+            f"only endpoints that append can be incremental, and this one is {mode!r}",
+            "Leave it out: all there is is read then.",
         )
     ids = part.endpoint.ids
     if len(ids) > 1 and any(str(value).startswith(QUERY) for value in ids):
@@ -149,6 +155,9 @@ def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
         )
         return
     _params(part, entry, problems)
+    why = why_not_incremental(part.endpoint, entry) if part.endpoint.incremental else ""
+    if why:
+        problems.add(part.place("incremental"), f"it cannot be so: {why}", "Leave it out.")
     if "params" not in part.wrong and "ids" not in part.wrong:
         _placeholders(part, entry, given, problems)
 

@@ -6,6 +6,7 @@ What a field is for stands in its description, which `tcdatalogger config schema
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,6 +25,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError, core_schema
 
 from tcdatalogger.core.duration import Duration, parse
+from tcdatalogger.core.moments import moment
 
 ARCHIVE_PATH = "data/archive"
 WAREHOUSE_URL = "duckdb:///data/torn.duckdb"
@@ -50,6 +52,14 @@ def _duration(value: Any) -> Duration:
         return parse(value)
     except ValueError as error:
         raise _wrong(str(error)) from None
+
+
+def _since(value: str) -> str:
+    try:
+        moment(value, time.time())
+    except ValueError as error:
+        raise _wrong(str(error)) from None
+    return value
 
 
 def _clock_only(duration: Duration) -> Duration:
@@ -188,6 +198,16 @@ class Endpoint(_Model):
     before anything is stored, or set the record aside."""
     key: Texts = ()
     """Columns of the root table that together are its primary key, where not the catalogue's."""
+
+    incremental: bool | None = None
+    """Whether a run asks only for what is new since the last one, and leaves out what is stored
+    already. Lists by time that append do, unless it is false here."""
+    overlap: AnyDuration | None = None
+    """How far an incremental run goes back behind the last one, as PT10M: rows that come late or
+    change within it are found. A minute, or as long as the rows of the path may change."""
+    since: Annotated[str, AfterValidator(_since)] = "P1D"
+    """How far back the first incremental run goes, as P1D or 2026-01-31; all that is older is left
+    to `tcdatalogger backfill`."""
 
     processor: str = ""
     """A processor by the name that its package registers, where not the path's own."""

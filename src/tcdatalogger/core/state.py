@@ -54,6 +54,7 @@ class RunRecord:
         calls, bytes: of Torn's API.
         rows: stored, by table.
         quarantined, drift, repeated: counts.
+        unchanged: whether Torn had nothing new, so that nothing was stored.
         load_id, schema_version, archive_file: where it went.
         steps: how the tables changed.
         error, error_class, remedy, exit_code: why it failed.
@@ -74,6 +75,7 @@ class RunRecord:
     quarantined: int = 0
     drift: int = 0
     repeated: int = 0
+    unchanged: bool = False
     warnings: tuple[str, ...] = ()
     server_time: float | None = None
     load_id: str = ""

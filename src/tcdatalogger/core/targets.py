@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tcdatalogger.core.settings import Endpoint
-from tcdatalogger.services.torncity import catalog
+from tcdatalogger.services.torncity import catalog, clocks
+from tcdatalogger.services.torncity.catalog import BY_TIME
 
 
 def path_values(
@@ -37,6 +38,21 @@ def query(endpoint: Endpoint, entry: catalog.Endpoint) -> tuple[tuple[str, str],
     return tuple(
         (name, text(value)) for name, value in endpoint.params.items() if name not in in_path
     )
+
+
+def is_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> bool:
+    """Whether runs ask only for what is new: as the endpoint says, else where that is possible."""
+    if endpoint.incremental is not None:
+        return endpoint.incremental
+    return endpoint.storage_mode == "append" and why_not_incremental(endpoint, entry) == ""
+
+
+def why_not_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> str:
+    """What stands against asking only for what is new, "" for nothing."""
+    if entry.paging not in BY_TIME or not clocks.field(entry.path):
+        return f"{entry.path} is no list by time"
+    given = [name for name in ("from", "to", "offset") if name in endpoint.params]
+    return f"its params set {given[0]!r}" if given else ""
 
 
 def text(value: object) -> str:

@@ -10,13 +10,18 @@ import duckdb
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
+from tcdatalogger.observability.log import get_logger
 
 FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
+SILENCE: Final = 2.0
+"""Seconds after which a wait is worth a word."""
 
 _MAGIC: Final = b"DUCK"
 _MAGIC_AT: Final = 8
 """Where a DuckDB file says what it is: four bytes after the checksum of its first block."""
+
+_log = get_logger("warehouse")
 
 _HOLDER = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
 
@@ -42,15 +47,19 @@ def connect(
         )
     _make_folder(path)
     _look_at(path)
-    end, pause = clock.now() + patience, FIRST_PAUSE
+    began, pause, told = clock.now(), FIRST_PAUSE, False
     while True:
         try:
             connection = duckdb.connect(str(path), read_only=read_only)
             connection.execute("set TimeZone = 'UTC'")
         except duckdb.Error as error:
             failure = _failure(path, error)
-            if not isinstance(failure, WarehouseUnavailable) or clock.now() + pause > end:
+            waited = clock.now() - began
+            if not isinstance(failure, WarehouseUnavailable) or waited + pause > patience:
                 raise failure from None
+            if waited > SILENCE and not told:
+                _log.warning("waiting for the warehouse", **failure.facts, seconds=patience)
+                told = True
             clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         else:

@@ -101,7 +101,7 @@ def _stage(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> 
 
 
 def _states(records: Sequence[TableSchema], key: Sequence[Column], which: str) -> str:
-    """A query for the state of each record: one text that two records share if they are the same."""
+    """A query for the state of each record: a text that is the same for records that are."""
     names = ", ".join(f"k{number}" for number in range(len(key)))
     parts = []
     for number, table in enumerate(records):

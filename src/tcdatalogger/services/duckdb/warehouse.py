@@ -237,10 +237,12 @@ class DuckDBWarehouse:
         before = ledger.set_aside_before(connection, load.endpoint)
         load = replace(load, misfits=tuple(m for m in load.misfits if m.record not in before))
         fresh = states.find(connection, load.family, load.tables)
-        rows = {}
+        rows: dict[str, int] = {}
         for table in load.family.tables:
             source = fresh.rows.get(table.name) if fresh else None
-            if source is None:
+            if fresh and source is None and not any(rows.values()):
+                rows[table.name] = 0  # what stands beside the records is not news of its own
+            elif source is None:
                 rows[table.name] = _insert(connection, table.name, load.tables[table.name])
             else:
                 rows[table.name] = _copy(connection, table.name, source)

@@ -66,6 +66,7 @@ class Budget:
         self._slots = slots
         self._clock = clock
         self._window = window + margin
+        self._margin = margin
         self._slack = margin / 2
         whole = _part(owner_calls, share), _part(address_calls, share)
         low = _part(whole[0], LOW_SHARE), _part(whole[1], LOW_SHARE)
@@ -80,7 +81,15 @@ class Budget:
     def wait(
         self, owner: str, priority: Priority = "normal", *, patience: float = math.inf
     ) -> float:
-        """Return when a call of `owner` may go; the seconds that were waited.
+        """Return when a call of `owner` may go; the seconds that were waited."""
+        began = self._clock.now()
+        self.turn(owner, priority, patience=patience)
+        return max(0.0, self._clock.now() - began)
+
+    def turn(
+        self, owner: str, priority: Priority = "normal", *, patience: float = math.inf
+    ) -> Slot:
+        """Return when a call of `owner` may go, with its slot, which is to be given to `done`.
 
         Of calls that wait, one of a higher priority gets the earlier time.
 
@@ -94,7 +103,6 @@ class Budget:
                 of the error that said so.
         """
         terms = Terms(owner, _RANKS[priority], self._limits, self._window, self._slack)
-        began = self._clock.now()
         self._stop_held((owner, ADDRESS), patience)
         with self._slots.open() as book:
             slot = slots.book(book, terms, self._clock.now())
@@ -107,7 +115,19 @@ class Budget:
         except BaseException:
             self._give_back(slot)
             raise
-        return max(0.0, self._clock.now() - began)
+        return slot
+
+    def done(self, slot: Slot) -> None:
+        """The call of a slot is over, well or not.
+
+        Torn counted it between its slot and now. Where that is longer than the margin covers, it
+        counts from now on; a call that was stuck on its way would let others go too early. (It
+        is known in time: connecting and the first byte together may take less than a window.)
+        """
+        latest = self._clock.now() - self._margin
+        if latest > slot.at:
+            with self._slots.open() as book:
+                slots.correct(book, slot, latest)
 
     def hold(self, name: str, until: float, code: str = codes.TOO_MANY.name) -> None:
         """Let no call of an owner go before `until`; `ADDRESS` holds those of every owner."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -39,6 +39,10 @@ CITY_WIDE = frozenset(
     warfareraids warfareranked warfareterritory""".split()
 )
 """Selections whose rows are not about the key's owner, though they stand in a section of theirs."""
+
+
+BY_TIME: Final = frozenset({"time", "nanostamp", "all"})
+"""The kinds of paging whose lists take `from` and `to`."""
 
 
 @dataclass(frozen=True, slots=True)

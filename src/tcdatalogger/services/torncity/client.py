@@ -20,7 +20,7 @@ from tcdatalogger.services.torncity.codes import Outage, TornFault, Waits
 from tcdatalogger.services.torncity.messages import Answer, Key, Request
 from tcdatalogger.services.torncity.paging import count_rows
 from tcdatalogger.services.torncity.retries import LONGEST_WAIT
-from tcdatalogger.services.torncity.slots import ADDRESS
+from tcdatalogger.services.torncity.slots import ADDRESS, Slot
 from tcdatalogger.services.torncity.standing import Circuit, Mark, MemoryStanding, Rows, Standing
 from tcdatalogger.services.torncity.wire import LARGEST_BODY, Wire, http_date
 
@@ -152,8 +152,11 @@ class Client:
         try:
             caller = _Caller(identity, self._owner_of(key), key.name)
             rows = self._book_rows(request, caller)
-            self._wait_turn(caller.owner, priority)
-            outcome = self._wire.call(request, key.name, secret)
+            slot = self._wait_turn(caller.owner, priority)
+            try:
+                outcome = self._wire.call(request, key.name, secret)
+            finally:
+                self._budget.done(slot)
             self._settle_rows(rows, outcome)
             if isinstance(outcome, Answer):
                 self._worked()
@@ -235,8 +238,8 @@ class Client:
 
     # --- whose turn it is ------------------------------------------------------------------
 
-    def _wait_turn(self, owner: str, priority: Priority) -> None:
-        """Return when a call may go.
+    def _wait_turn(self, owner: str, priority: Priority) -> Slot:
+        """Return when a call may go, with its slot.
 
         Raises:
             TornFault: it may not for longer than we wait.
@@ -244,9 +247,9 @@ class Client:
         began = self._clock.now()
         while True:
             probes = self._pass_circuit(began)
-            self._budget.wait(owner, priority, patience=LONGEST_WAIT)
+            slot = self._budget.turn(owner, priority, patience=LONGEST_WAIT)
             if probes or not self._standing.circuit().open:
-                return
+                return slot
 
     def _pass_circuit(self, began: float) -> bool:
         """Return when Torn may be called; whether this call is the probe."""

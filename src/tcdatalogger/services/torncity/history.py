@@ -29,6 +29,8 @@ def cursor(task: Task, tools: Tools) -> str | None:
     if not task.incremental:
         return None
     before = Cursor.read(tools.cursor, task.asked)
+    if tools.stretch is not None and (not tools.readings or tools.stretch.place in before.spans):
+        return None  # a backfill leaves a cursor alone that is there
     after = before.moved(tools.readings)
     return after.text if after.spans else None
 
@@ -74,12 +76,13 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
             f"The list {request.path} cannot be read past second {stretch.high}.",
             remedy="; ".join(walk.warnings) or "Run it again: it goes on where it was.",
         )
-    reading = Reading(stretch.place, stretch.high, at=int(walk.began_at))
+    begun = int(walk.began_at)
+    reading = Reading(stretch.place, min(stretch.high, begun), at=begun)
     return Fetched(
         tuple(pages),
         tuple(walk.warnings),
         (reading,) if stretch.newest else (),
-        Stretch(stretch.place, stretch.high, low),
+        Stretch(stretch.place, min(stretch.high, begun), low),
     )
 
 

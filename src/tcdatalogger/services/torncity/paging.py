@@ -137,7 +137,7 @@ class Walk(Iterator[Answer]):
                 found = yield from self._through(found)
             onward = found
 
-    def _ask(self, request: Request) -> Answer | None:
+    def _ask(self, request: Request, *, way: str = "") -> Answer | None:
         """The answer; None, and a warning, where it is an earlier page again or one too many."""
         if self.pages >= self._max_pages:
             self._warn(f"The limit of {self._max_pages} pages is reached and there are more")
@@ -145,7 +145,7 @@ class Walk(Iterator[Answer]):
         answer = self._get(
             request if self.pages == 0 and self._cached else self._past_cache(request)
         )
-        digest = hashlib.blake2b(answer.body, digest_size=16).digest()
+        digest = hashlib.blake2b(answer.body, digest_size=16, salt=way.encode()).digest()
         if digest in self._seen:
             self._warn(f"Page {self.pages + 1} was an earlier page again")
             return None
@@ -235,7 +235,7 @@ class Walk(Iterator[Answer]):
             return changed(larger, **{bound: str(crowd.second)})
         links = read_links(crowd.answer.body)
         stamp = links.nanostamp if links else None
-        if self._endpoint.parameter("nanostamp") is not None and stamp is not None:
+        if self._endpoint.parameter("nanostamp") is not None and stamp is not None and crowd.full:
             onward = self._at(crowd.second, crowd.request, nanostamp=stamp)
             if place(onward) not in self._asked:
                 return onward
@@ -249,8 +249,6 @@ class Walk(Iterator[Answer]):
     def _over(self, crowd: _Crowd) -> _Pages[_Onward]:
         """One second on; a warning unless it turns out that the list ended with this second."""
         onward = self._after(crowd)
-        if onward is None:
-            self.complete = True
         if crowd.full or onward is None:
             if crowd.full:
                 self._may_lack(crowd.second)
@@ -275,10 +273,11 @@ class Walk(Iterator[Answer]):
         )
 
     def _after(self, crowd: _Crowd) -> Request | None:
-        """The page behind a second; None where nothing was asked for there."""
+        """The page behind a second; None, and the walk is complete, if nothing was asked there."""
         second = crowd.second + (-1 if self._falls else 1)
         other = self._first.param("from" if self._falls else "to") or ""
         if other.isdecimal() and (second < int(other) if self._falls else second > int(other)):
+            self.complete = True
             return None
         limit = self._first.param("limit")
         return self._at(second, self._first, **({"limit": limit} if limit else {}))
@@ -301,7 +300,7 @@ class Walk(Iterator[Answer]):
             pivot = start
             while True:
                 request = self._ids(sort, bound, pivot)
-                answer = self._ask(request)
+                answer = self._ask(request, way=sort)
                 if answer is None:
                     return False
                 yield answer

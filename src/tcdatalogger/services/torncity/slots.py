@@ -86,8 +86,8 @@ class Book(Protocol):
         """Forget slots that bind nobody; those taken in what is now the future were taken now."""
         ...
 
-    def times(self, owner: str, after: float) -> list[float]:
-        """The times of the slots that count for an owner, in order."""
+    def times(self, owner: str | None, after: float) -> list[float]:
+        """The times of the slots that count for an owner (None: for the address), in order."""
         ...
 
     def newest(self, place: int) -> float:
@@ -143,18 +143,29 @@ def book(pages: Book, terms: Terms, now: float) -> Slot:
 def claim(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
     """Let a call go whose time has come, or say when it comes.
 
-    It comes later where a call of a higher rank got its time, where a hold came meanwhile, or
-    where the time was missed: a call that went long after its slot would be counted too early.
+    It comes later where a call of a higher rank got its time, where a hold came meanwhile, where
+    an earlier call took longer than was thought, or where the time was missed: a call that went
+    long after its slot would be counted too early.
     """
     current = pages.find(slot.id) or replace(slot, at=-math.inf)
     if current.at > now:
         return current
-    if now - current.at <= terms.slack and pages.held_until(slot.owner) <= now:
+    pages.remove(slot.id)
+    in_time = now - current.at <= terms.slack and pages.held_until(slot.owner) <= now
+    # With the whole limit: who has a slot of low rank already keeps it beside those who came since.
+    anyone = replace(current, rank=Rank.HIGH)
+    if in_time and _first_fit(pages, anyone, terms, current.at) == current.at:
         taken = replace(current, taken=True)
         pages.write(taken)
         return taken
-    pages.remove(slot.id)
     return _place(pages, current, terms, now)
+
+
+def correct(pages: Book, slot: Slot, at: float) -> None:
+    """Count a call later than its slot: so when it may have reached Torn only then."""
+    known = pages.find(slot.id)
+    if known is not None and known.at < at:
+        pages.write(replace(known, at=at))
 
 
 def _place(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
@@ -179,15 +190,22 @@ def _place(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
 
 
 def _earliest(pages: Book, slot: Slot, terms: Terms, now: float) -> float:
+    return _first_fit(pages, slot, terms, max(now, pages.held_until(slot.owner)))
+
+
+def _first_fit(pages: Book, slot: Slot, terms: Terms, start: float) -> float:
+    """The earliest time from `start` on that fits for the owner and for the address."""
     of_owner, of_address = terms.limits[slot.rank]
     owners = [slot.owner]
     if slot.owner.startswith(UNKNOWN_OWNER):
         owners += [owner for owner in pages.owners() if not owner.startswith(UNKNOWN_OWNER)]
-    times = [pages.times(owner, now - terms.window) for owner in owners]
-    # The address has so many slots that its rule is coarser: it counts all later ones as beside.
-    at = max(now, pages.newest(of_address) + terms.window, pages.held_until(slot.owner))
+    since = start - terms.window
+    limits = [(pages.times(owner, since), of_owner) for owner in owners]
+    if pages.newest(of_address) > since:  # rarely so: all of their times are many
+        limits.append((pages.times(None, since), of_address))
+    at = start
     while True:
-        fits = max(earliest_fit(of_one, of_owner, terms.window, at) for of_one in times)
+        fits = max(earliest_fit(times, limit, terms.window, at) for times, limit in limits)
         if fits == at:
             return at
         at = fits
@@ -233,14 +251,15 @@ class MemorySlots:
 
     def tidy(self, now: float, terms: Terms) -> None:
         everything = self._times.get(None, [])
-        if everything and everything[0] < now - terms.window - terms.slack:
-            for slot in [s for s in self._slots.values() if s.at < now - terms.window]:
+        oldest = now - terms.window - terms.slack
+        if everything and everything[0] < oldest:
+            for slot in [s for s in self._slots.values() if s.at < oldest]:
                 self.remove(slot.id)
         if everything and everything[-1] > now:
             for slot in [s for s in self._slots.values() if s.taken and s.at > now]:
                 self.write(replace(slot, at=now))
 
-    def times(self, owner: str, after: float) -> list[float]:
+    def times(self, owner: str | None, after: float) -> list[float]:
         times = self._counted(owner)
         return times[bisect.bisect_right(times, after) :]
 
@@ -248,11 +267,11 @@ class MemorySlots:
         times = self._times.get(None, [])
         return times[-place] if len(times) >= place else -math.inf
 
-    def _counted(self, owner: str) -> list[float]:
+    def _counted(self, owner: str | None) -> list[float]:
         """The times of the slots that count for an owner, in order."""
         unknown = [o for o in self._times if o and o.startswith(UNKNOWN_OWNER) and o != owner]
         own = self._times.get(owner, [])
-        if not unknown:
+        if owner is None or not unknown:
             return own
         return sorted([*own, *(at for other in unknown for at in self._times[other])])
 

@@ -6,10 +6,11 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
+from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.models.drift import Drift
 from tcdatalogger.models.salvage import Misfit
@@ -17,13 +18,11 @@ from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.streams import ArrowStream
 from tcdatalogger.services.torncity import clocks, paging
+from tcdatalogger.services.torncity.bodies import digest
 from tcdatalogger.services.torncity.catalog import Endpoint
 from tcdatalogger.services.torncity.cursor import Reading, Stretch
 from tcdatalogger.services.torncity.messages import Answer, Request
 from tcdatalogger.services.warehouse import Warehouse
-
-BY_TIME: Final = frozenset({"time", "nanostamp", "all"})
-"""The kinds of paging whose lists take `from` and `to`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +132,19 @@ class Fetched:
     def of(cls, *bodies: bytes) -> Fetched:
         """Bodies from a file or a test."""
         return cls(tuple(Page(body) for body in bodies))
+
+    def digest(self, task: Task, kind: type) -> str:
+        """Tells whether another run's answers would make the very same rows.
+
+        Args:
+            task: what was asked for.
+            kind: the class that makes the rows.
+        """
+        how = [__version__, task.catalog_version, task.asked, task.key, task.contract, str(kind)]
+        told = sha256(json.dumps(how).encode())
+        for page in self.pages:
+            told.update(f"{page.subject_id} ".encode() + digest(page.body))
+        return told.hexdigest()[:32]
 
     def json(self) -> Iterator[Any]:
         """The bodies as Python values, for processors that like them so."""

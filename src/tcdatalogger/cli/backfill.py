@@ -1,0 +1,147 @@
+"""`tcdatalogger backfill`: the history of an endpoint, read back in time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import json_option, number, print_json, span
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.backfill import Progress
+
+MOMENT = "DATE"
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger backfill faction_attacks\n"
+    "  tcdatalogger backfill faction_news --since 2024-01-01\n"
+    "  tcdatalogger backfill user_log --since P1Y --json",
+)
+@click.argument("name")
+@click.option("--since", metavar=MOMENT, help="How far back: 2024-01-31, or P1Y for a year ago.")
+@click.option("--until", metavar=MOMENT, help="Where to begin, if not where the runs began.")
+@click.option("--pages", type=click.IntRange(1), default=20, hidden=True)
+@json_option
+@click.pass_obj
+def command(
+    options: Options,
+    name: str,
+    since: str | None,
+    until: str | None,
+    pages: int,
+    as_json: bool,  # noqa: FBT001 - click's way
+) -> None:
+    """Log the whole history of a list, from where the regular runs began back in time.
+
+    It may be stopped at any moment, and goes on where it was when it is started again. It uses no
+    more than a part of the calls that may be made, so that regular runs find room.
+    """
+    settings = options.load(names=(name,))
+    from tcdatalogger.core.backfill import backfill  # noqa: PLC0415 - pyarrow, duckdb, httpx2
+    from tcdatalogger.core.main import Application  # noqa: PLC0415
+
+    with Application(settings) as application:
+        application.mark_lost()
+        now = application.clock.now()
+        low, high = _moment("--since", since, now), _moment("--until", until, now)
+        if low is not None and high is not None and low >= high:
+            raise UsageError("--since must lie before --until.")
+        steps = backfill(application, name, since=low, until=high, pages=pages)
+        last = _show(steps, quiet=as_json)
+    facts = _facts(name, last)
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(
+            f"{name}: {number(facts['rows'])} rows in {number(facts['calls'])} calls, "
+            f"{facts['back_to'] or 'back to the beginning'}."
+            if last
+            else f"{name}: all of it was read before."
+        )
+
+
+def _moment(option: str, text: str | None, now: float) -> float | None:
+    from tcdatalogger.core.moments import moment  # noqa: PLC0415 - whenever
+
+    if text is None:
+        return None
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        raise UsageError(f"{option} is {error}.") from None
+
+
+def _show(steps: Iterable[Progress], *, quiet: bool) -> Progress | None:
+    """Tell each step as it is done; the last one."""
+    last = None
+    began = time.monotonic()
+    with _line(drawn=sys.stderr.isatty() and not quiet) as tell:
+        for last in steps:
+            if not quiet:
+                tell(last, _left(last, time.monotonic() - began))
+            for warning in last.warnings:
+                click.echo(f"odd: {warning}", err=True)
+    return last
+
+
+@contextmanager
+def _line(*, drawn: bool) -> Iterator[Any]:
+    """What tells of progress: a bar on a terminal, a line for each step elsewhere."""
+    if not drawn:
+        yield lambda step, left: click.echo(_words(step, left), err=True)
+        return
+    from rich.console import Console  # noqa: PLC0415 - only where somebody looks
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn  # noqa: PLC0415
+    from rich.progress import Progress as Bars  # noqa: PLC0415
+
+    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("asking Torn", total=None)
+
+        def tell(step: Progress, left: float | None) -> None:
+            total = None if step.part is None else 1.0
+            bars.update(task, description=_words(step, left), completed=step.part or 0, total=total)
+
+        yield tell
+
+
+def _words(step: Progress, left: float | None) -> str:
+    words = [
+        step.place,
+        f"back to {_day(step.back_to) or 'the beginning'}",
+        f"{number(step.rows)} rows",
+        f"{number(step.calls)} calls",
+    ]
+    if left is not None and left >= 1:
+        words.append(f"{span(left)} left")
+    return ", ".join(words)
+
+
+def _left(step: Progress, seconds: float) -> float | None:
+    """Seconds that the rest may take, by what was done so far; None where nobody knows."""
+    return seconds / step.part * (1 - step.part) if step.part else None
+
+
+def _day(moment: int | None) -> str:
+    return "" if moment is None else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
+
+
+def _facts(name: str, last: Progress | None) -> dict[str, Any]:
+    back = last.back_to if last else None
+    return {
+        "endpoint": name,
+        "rows": last.rows if last else 0,
+        "left_out": last.left_out if last else 0,
+        "calls": last.calls if last else 0,
+        "back_to": None if back is None else datetime.fromtimestamp(back, UTC),
+    }

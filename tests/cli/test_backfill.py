@@ -1,0 +1,51 @@
+"""`tcdatalogger backfill`: what it says, and that it goes on."""
+
+from __future__ import annotations
+
+import pytest
+
+ATTACKS = '[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\n'
+
+
+@pytest.fixture
+def place(workplace):
+    workplace.write(ATTACKS)
+    return workplace
+
+
+def test_it_tells_how_far_it_is_and_what_it_did(place):
+    done = place.run("backfill", "attacks", "--since", "2025-12-20", "--pages", "1")
+
+    assert done.code == 0
+    steps = [line for line in done.err.splitlines() if line.startswith("40832, back to")]
+    assert len(steps) > 1
+    assert "rows" in steps[-1]
+    assert "calls" in steps[-1]
+    assert "back to 2025-12-20 00:00" in steps[-1]
+    rows = place.value("select count(*) from attacks")
+    assert done.out.startswith(f"attacks: {rows} rows in ")
+    again = place.run("backfill", "attacks", "--since", "2025-12-20")
+    assert again.out == "attacks: all of it was read before.\n"
+
+
+def test_json_is_one_document(place):
+    facts = place.run("backfill", "attacks", "--since", "P5D", "--json").json
+
+    assert facts["endpoint"] == "attacks"
+    assert facts["rows"] == place.value("select count(*) from attacks")
+    assert facts["back_to"] == "2025-12-27T00:00:00Z"
+    assert place.run("runs", "--json").json[0]["endpoint"] == "attacks"
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("attack",), "Did you mean 'attacks'?"),
+        (("attacks", "--since", "soon"), "--since is not a date or a duration"),
+        (("attacks", "--since", "2025-12-20", "--until", "2025-12-10"), "must lie before"),
+    ],
+)
+def test_mistakes_are_told(place, words, says):
+    done = place.run("backfill", *words)
+    assert done.code == 2
+    assert says in done.err

@@ -1,0 +1,373 @@
+"""Runs that ask only for what is new: nothing is missed, nothing is stored twice."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.core.replay import rebuild, replay
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.sandbox.bursts import Bursts, Corrections
+from tcdatalogger.sandbox.city import Rules
+from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.services.duckdb import ledger
+from tcdatalogger.services.torncity.cursor import Coverage, Cursor, Reading, Stretch
+
+HOUR, DAY = 3_600, 86_400
+LISTS = """
+[[endpoints]]
+name = "attacks"
+path = "/faction/attacks"
+
+[[endpoints]]
+name = "chains"
+path = "/faction/chains"
+
+[[endpoints]]
+name = "crimes"
+path = "/faction/crimes"
+
+[[endpoints]]
+name = "members"
+path = "/faction/members"
+"""
+RULES = Rules(
+    cache=0, per_user=10**6, per_address=10**6, cloud_rows=10**9, history=40 * DAY,
+    corrections=Corrections(share=0.2, within=6 * HOUR), bursts=Bursts(at=(int(START) + HOUR,)),
+)  # fmt: skip
+
+
+@pytest.fixture
+def place(workplace):
+    with Sandbox(seed=5, rules=RULES) as living:
+        workplace.city = living
+        workplace.key = living.keys["limited"]
+        workplace.write(LISTS)
+        yield workplace
+
+
+def later(place, seconds):
+    place.city.advance(seconds)
+    place.clock = ManualClock(place.city.now())
+
+
+def asked(place, outcome):
+    return [dict(page.answer.request.params) for page in outcome.fetched.pages]
+
+
+def cursor(place, name):
+    with place.application() as application, application.warehouse() as warehouse:
+        return json.loads(warehouse.cursor(name))["spans"]["40832"]
+
+
+def ids(place, table="attacks"):
+    return Counter(row["id"] for row in place.sql(f"select id from {table}"))
+
+
+def books(place, what, low=None):
+    return {row["id"] for row in place.city.books(what, low, key="limited")}
+
+
+def test_the_first_run_goes_back_a_day_and_leaves_the_rest(place):
+    outcome = place.log("attacks")
+
+    assert asked(place, outcome)[0]["from"] == str(int(START) - DAY)
+    assert set(ids(place)) == books(place, "attacks", int(START) - DAY)
+
+
+@pytest.mark.parametrize(("since", "begin"), [("P3D", START - 3 * DAY), ("2025-12-30", 1767052800)])
+def test_how_far_it_goes_back_is_a_setting(place, since, begin):
+    assert asked(place, place.log("attacks", f"since={since}"))[0]["from"] == str(int(begin))
+
+
+def test_a_run_asks_only_from_a_minute_before_the_last_row(place):
+    place.log("attacks")
+    later(place, HOUR * 5)
+    low, high = cursor(place, "attacks")
+    assert low == START - DAY
+
+    outcome = place.log("attacks")
+
+    assert {int(params["from"]) for params in asked(place, outcome)} == {high - 60}
+    assert set(ids(place).values()) == {1}
+    assert set(ids(place)) == books(place, "attacks", int(START) - DAY)
+
+
+def test_runs_on_and_on_store_every_row_once_over_a_crowded_second(place):
+    place.log("attacks")
+    for seconds in (HOUR - 1, 1, 1, 1, 2 * HOUR, 7, 12 * HOUR, 3 * DAY):
+        later(place, seconds)
+        place.log("attacks", "overlap=PT7H")
+
+    states = place.sql("from attacks select id, respect_gain, respect_loss")
+    assert set(ids(place)) == books(place, "attacks", int(START) - DAY)
+    assert len(states) == len({tuple(row.values()) for row in states})
+    newest = {row["id"]: row["respect_gain"] for row in states}  # in the order of their storing
+    for row in place.city.books("attacks", int(START), key="limited"):
+        assert newest[row["id"]] == row["respect_gain"]
+    assert max(ids(place).values()) == 2  # some were edited by Torn: both states are there
+
+
+def test_nothing_new_is_done_and_unchanged_and_keeps_the_cursor(place):
+    place.log("attacks")
+    before, loads = cursor(place, "attacks"), place.sql("from _tcd_loads")
+
+    outcome = place.log("attacks")
+
+    record = outcome.record
+    assert (record.status, record.unchanged, record.exit_code, record.load_id) == (
+        *("done", True, 0),
+        "",
+    )
+    assert outcome.receipt.left_out > 0
+    assert cursor(place, "attacks") == before
+    assert place.sql("from _tcd_loads") == loads
+    shown = place.run("run", "attacks", "--json").json[0]
+    assert shown["unchanged"]
+    assert "unchanged" in place.run("run", "attacks").out
+
+
+def test_a_list_that_is_empty_at_first_is_gone_on_from_there(place):
+    place.log("attacks", "since=PT1S")
+    assert cursor(place, "attacks") == [START - 1, START - 1]
+    later(place, 3 * DAY)
+    place.log("attacks")
+    assert set(ids(place)) == books(place, "attacks", int(START) - 61)
+
+
+def test_a_walk_that_was_stopped_leaves_the_cursor(place):
+    place.log("attacks")
+    before = cursor(place, "attacks")
+    later(place, DAY)
+    outcome = place.log("attacks", "max_pages=1", "params.limit=5")
+    assert outcome.record.warnings
+    # What is asked for is the same but for its page, and so the cursor starts anew and stays.
+    assert cursor(place, "attacks") == [START, START]
+    later(place, DAY)
+    place.log("attacks")
+    assert set(ids(place)) == books(place, "attacks", int(START) - DAY)
+    assert cursor(place, "attacks")[1] > before[1]
+
+
+def test_the_cursor_is_in_the_same_transaction_as_its_rows(place, monkeypatch):
+    place.log("attacks")
+    before = cursor(place, "attacks")
+    later(place, DAY)
+    write = ledger.write_load
+
+    def dying(*args):
+        write(*args)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ledger, "write_load", dying)
+    with pytest.raises(KeyboardInterrupt):
+        place.log("attacks")
+    monkeypatch.undo()
+
+    assert cursor(place, "attacks") == before
+    place.log("attacks")
+    assert set(ids(place)) == books(place, "attacks", int(START) - DAY)
+
+
+def test_other_params_are_another_list_with_a_cursor_of_its_own(place):
+    place.log("attacks", "params.filters=incoming")
+    later(place, HOUR)
+    outcome = place.log("attacks", "params.filters=outgoing")
+    assert asked(place, outcome)[0]["from"] == str(int(place.clock.now()) - DAY)
+
+
+def test_chains_are_found_though_they_are_listed_when_they_end(place):
+    place.log("chains", "since=P20D")
+    for _ in range(12):
+        later(place, DAY)
+        place.log("chains")
+    assert set(ids(place, "chains")) >= books(place, "chains", int(START) - 20 * DAY)
+    assert set(ids(place, "chains").values()) == {1}
+
+
+def test_what_is_not_incremental_adds_a_snapshot_each_time(place):
+    whole = [place.log("attacks", "incremental=false", "max_pages=1").record for _ in range(2)]
+    members = [place.log("members").record for _ in range(2)]
+    assert whole[0].rows["attacks"] == whole[1].rows["attacks"] == 100
+    assert members[0].rows == members[1].rows
+    assert not any(record.unchanged for record in (*whole, *members))
+
+
+# Crimes
+
+
+def state(row):
+    return json.dumps(row, default=str, sort_keys=True)
+
+
+def test_every_state_of_a_crime_that_a_run_could_see_is_there_once(place):
+    seen = {}
+    for _ in range(40):
+        place.log("crimes")
+        for row in place.city.books("crimes", key="limited"):
+            if row["executed_at"] is None and row["status"] != "Expired":
+                seen.setdefault(row["id"], set()).add((row["status"], len(row["slots"])))
+        later(place, 5 * HOUR)
+    place.log("crimes")
+
+    rows = place.sql("from crimes select id, status order by server_timestamp, rowid")
+    stored = {}
+    for row in rows:
+        stored.setdefault(row["id"], []).append(row["status"])
+    for crime, states in seen.items():
+        assert {status for status, _ in states} <= set(stored[crime])
+    newest = {crime: states[-1] for crime, states in stored.items()}
+    since = int(START) - DAY
+    for row in place.city.books("crimes", key="limited"):
+        late = (row["executed_at"] or row["expired_at"]) >= since
+        if row["created_at"] >= since or late:
+            assert newest[row["id"]] == row["status"]
+    paid = {r["id"]: r["rewards_payout_paid_at"] for r in place.sql(
+        "from crimes select id, rewards_payout_paid_at order by server_timestamp")}  # fmt: skip
+    for row in place.city.books("crimes", since, key="limited"):
+        payout = (row["rewards"] or {}).get("payout")
+        assert (paid[row["id"]] is not None) == (payout is not None)
+
+
+def test_crimes_ask_for_what_is_open_finished_expired_and_unpaid(place):
+    place.log("crimes", "since=P20D")
+    later(place, HOUR)
+
+    params = asked(place, place.log("crimes"))
+
+    by = {p["cat"]: p for p in params}
+    assert set(by) == {"available", "completed", "expired"}
+    assert by["expired"]["filters"] == "expired_at"
+    assert int(by["expired"]["from"]) == START - 60
+    assert by["completed"]["filters"] == "executed_at"
+    unpaid = place.value("""select min(epoch(executed_at))::bigint from crimes
+        where status = 'Successful' and rewards_payout_paid_at is null""")
+    assert int(by["completed"]["from"]) == unpaid < START - DAY
+    assert "from" not in by["available"]
+
+
+def test_an_unchanged_crime_is_not_stored_again(place):
+    place.log("crimes")
+    again = place.log("crimes").record
+    assert again.unchanged
+
+
+def test_crimes_that_replace_are_read_whole(place):
+    outcome = place.log("crimes", "storage_mode=replace")
+    assert set(ids(place, "crimes")) == books(place, "crimes")
+    assert {p["cat"] for p in asked(place, outcome)} == {"all"}
+
+
+# The same body again
+
+
+def test_the_same_answer_to_an_endpoint_that_replaces_is_not_stored_again(place):
+    first, second = (place.log("members", "storage_mode=replace").record for _ in range(2))
+    assert (second.status, second.unchanged, second.rows) == ("done", True, {})
+    assert place.value("select distinct _run_id from members") == first.run_id
+
+    later(place, DAY)
+    third = place.log("members", "storage_mode=replace").record
+    assert not third.unchanged
+    assert place.value("select distinct _run_id from members") == third.run_id
+
+
+@pytest.mark.parametrize("other", ["key=id", "params.striptags=false", "table=people",
+                                   "contract=freeze"])  # fmt: skip
+def test_the_same_answer_to_another_question_is_stored(place, other):
+    place.log("members", "storage_mode=replace")
+    assert not place.log("members", "storage_mode=replace", other).record.unchanged
+
+
+def test_the_same_answer_is_stored_where_the_tables_are_gone(place):
+    import duckdb  # noqa: PLC0415
+
+    place.log("members", "storage_mode=replace")
+    with duckdb.connect(str(place.warehouse)) as connection:
+        connection.execute("drop table members")
+    assert place.log("members", "storage_mode=replace").record.rows["members"] > 0
+
+
+# The archive
+
+
+def test_a_rebuild_of_incremental_runs_has_the_same_rows_and_the_same_cursor(place):
+    for _ in range(5):
+        place.log("crimes")
+        place.log("attacks", "overlap=PT7H")
+        later(place, 9 * HOUR)
+    before = {name: place.sql(f"from {name} order by all") for name in ("crimes", "attacks",
+              "crimes_slots")}  # fmt: skip
+    cursors = cursor(place, "crimes"), cursor(place, "attacks")
+
+    with place.application() as application:
+        runs = [run.run_id for run in application.state.runs(endpoint="crimes")]
+        replay(application, runs[-1])
+        for name in ("crimes", "attacks"):
+            rebuild(application, name)
+
+    columns = "select * exclude _run_id"
+    for name, rows in before.items():
+        found = place.sql(f"from {name} {columns} order by all")
+        assert len(found) == len(rows)
+    assert {n: place.sql(f"from {n} order by all") for n in before} == before
+    assert (cursor(place, "crimes"), cursor(place, "attacks")) == cursors
+
+
+# Settings
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ('path = "/faction/members"\nincremental = true', "is no list by time"),
+        (
+            'path = "/faction/attacks"\nincremental = true\nstorage_mode = "replace"',
+            "only endpoints",
+        ),
+        ('path = "/faction/attacks"\nincremental = true\nparams = { from = 5 }', "set 'from'"),
+        ('path = "/faction/attacks"\nsince = "yesterday"', "not a date or a duration"),
+        ('path = "/faction/attacks"\noverlap = "often"', "not an ISO 8601 duration"),
+    ],
+)
+def test_what_cannot_be_incremental_is_told(workplace, words, says):
+    workplace.write(f'[[endpoints]]\nname = "a"\n{words}\n')
+    with pytest.raises(ConfigError) as caught, workplace.application():
+        pass
+    assert says in str(caught.value)
+
+
+# Cursors and stretches
+
+
+def test_a_cursor_never_goes_into_the_future_or_back():
+    cursor = Cursor("x", {"1": (5, 50)})
+    moved = cursor.moved([Reading("1", 40, at=100, newest=900)])
+    assert moved.spans["1"] == (5, 100)
+    assert moved.moved([Reading("1", 40, at=200, newest=60)]).spans["1"] == (5, 100)
+    assert Cursor.read(moved.text, "x") == moved
+    assert Cursor.read(moved.text, "y").spans == {}
+
+
+SPANS = st.lists(
+    st.tuples(st.none() | st.integers(0, 60), st.integers(0, 60)).filter(
+        lambda span: span[0] is None or span[0] <= span[1]
+    ),
+    max_size=8,
+)
+
+
+@given(spans=SPANS, high=st.integers(0, 70))
+def test_what_is_not_read_yet_is_found_whatever_was_read(spans, high):
+    texts = [Stretch("1", top, low).text("x") for low, top in spans]
+    read = {s for low, top in spans for s in range(-1 if low is None else low, top + 1)}
+    found = Coverage.read(texts, "x", "1").below(high)
+
+    left = [second for second in range(-1, high + 1) if second not in read]
+    assert found == (left[-1] if left and left[-1] >= 0 else None if left == [] else left[-1])
+    assert Coverage.read(texts, "y", "1").below(high) == high

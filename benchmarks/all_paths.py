@@ -58,6 +58,7 @@ def section(endpoint, pages):
         f'name = "{name_of(endpoint)}"',
         f'path = "{endpoint.path}"',
         f"max_pages = {pages}",
+        "incremental = false",
     ]
     if endpoint.path_parameters:
         lines.append(f"ids = {json.dumps(ids_of(endpoint))}")

@@ -521,7 +521,7 @@ def pages(place, *found):
 def test_a_record_at_the_boundary_of_two_pages_counts_once(place, says):
     """Number 6: cursors are inclusive."""
     crimes = [{**CRIME, "id": n, "slots": [{"position": "P"}]} for n in range(4)]
-    place.write('[[endpoints]]\nname = "odd"\npath = "/faction/crimes"\n')
+    place.write('[[endpoints]]\nname = "odd"\npath = "/faction/crimes"\nincremental = false\n')
     says("/faction/crimes", *pages(place, crimes[:2], crimes[1:3], crimes[2:]))
 
     code, told = run(place, "--strict")
@@ -532,7 +532,7 @@ def test_a_record_at_the_boundary_of_two_pages_counts_once(place, says):
 
 
 def test_of_a_record_that_changed_between_two_pages_the_later_stands(place, says):
-    place.write('[[endpoints]]\nname = "odd"\npath = "/faction/crimes"\n')
+    place.write('[[endpoints]]\nname = "odd"\npath = "/faction/crimes"\nincremental = false\n')
     later = {**CRIME, "status": "Successful", "slots": [{"position": "P"}]}
     says("/faction/crimes", *pages(place, [CRIME], [later, {**CRIME, "id": 10}]))
 

@@ -14,6 +14,7 @@ from tcdatalogger.core.backfill import backfill
 from tcdatalogger.errors import TornUnavailable, UsageError
 from tcdatalogger.sandbox.bursts import Bursts
 from tcdatalogger.sandbox.city import Rules
+from tcdatalogger.sandbox.people import FACTIONS
 from tcdatalogger.sandbox.server import START, Sandbox
 
 DAY = 86_400
@@ -29,12 +30,12 @@ path = "/faction/crimes"
 [[endpoints]]
 name = "chains"
 path = "/faction/{id}/chains"
-ids = [40832, 9533]
+ids = [40832, OTHER]
 
 [[endpoints]]
 name = "members"
 path = "/faction/members"
-"""
+""".replace("OTHER", str(FACTIONS[1].id))
 RULES = Rules(
     cache=29, per_user=10**6, per_address=10**6, cloud_rows=10**9, history=60 * DAY,
     bursts=Bursts(every=20, rows=230),
@@ -90,10 +91,11 @@ def test_crimes_are_read_back_by_when_they_were_created(place):
 
 def test_each_id_has_a_history_of_its_own(place):
     steps = back(place, "chains", pages=1)
-    assert {step.place for step in steps} == {"40832", "9533"}
-    assert all(step.back_to is None for step in steps)
+    other = FACTIONS[1].id
+    assert {step.place for step in steps} == {"40832", str(other)}
+    assert [step.place for step in steps if step.back_to is None] == ["40832", str(other)]
     found = place.sql("select _subject_id, count(*) as n from chains group by all order by all")
-    assert [row["_subject_id"] for row in found] == [9533, 40832]
+    assert {row["_subject_id"] for row in found} == {40832, other}
     assert sum(row["n"] for row in found) == len(ids(place, "chains"))
     assert {row["id"] for row in place.sql("from chains where _subject_id = 40832")} == books(
         place, "chains"
@@ -119,9 +121,6 @@ def test_it_goes_on_where_it_was_stopped(place):
         going = backfill(application, "attacks", pages=2)
         first = [next(going) for _ in range(3)]
         going.close()
-    calls = sum(place.city.stats()["calls"].values()) if "calls" in place.city.stats() else 0
-    assert calls >= 0
-
     steps = back(place)
 
     assert steps[0].back_to < first[-1].back_to
@@ -173,7 +172,7 @@ def test_an_empty_answer_is_not_the_end(place, monkeypatch):
     count = iter(range(1_000))
 
     def lie(params, body):
-        if next(count) == 7:
+        if "idFilter" not in params.get("filters", "") and next(count) == 3:
             return {"attacks": [], "_metadata": {"links": {"prev": None, "next": None}}}
         return body
 
@@ -215,12 +214,17 @@ def test_a_fault_ends_it_and_what_was_stored_stays(place):
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
-    [("members", ()), ("attacks", ("storage_mode=replace",)), ("attacks", ("params.from=5",))],
+    ("path", "words"),
+    [
+        ("members", ""),
+        ("attacks", 'storage_mode = "replace"'),
+        ("attacks", "params = { from = 5 }"),
+    ],
 )
-def test_what_has_no_history_is_refused_before_anything_is_asked(place, name, words):
+def test_what_has_no_history_is_refused_before_anything_is_asked(place, path, words):
+    place.write(f'[[endpoints]]\nname = "it"\npath = "/faction/{path}"\n{words}\n')
     with pytest.raises(UsageError, match="has no history that could be read back"):
-        back(place, name, *words)
+        back(place, "it")
 
 
 def test_its_calls_are_of_low_priority(place, monkeypatch):

@@ -335,7 +335,8 @@ def test_a_last_page_that_links_to_itself_is_the_end_without_a_warning(torn, wal
 def test_a_link_that_turns_back_is_not_followed(torn, walk):
     def answer(params):
         to = int(params.get("to", 2_000))
-        link = f"https://api.torn.com/v2/user/attacks?&to={to + (500 if len(torn.calls) > 1 else -500)}"
+        step = 500 if len(torn.calls) > 1 else -500
+        link = f"https://api.torn.com/v2/user/attacks?&to={to + step}"
         return {"attacks": [{"id": 1, "ended": to}], "_metadata": {"links": {"prev": link}}}
 
     going = walk("/user/attacks", answer)

@@ -170,6 +170,11 @@ class Walk(Iterator[Answer]):
                 self._warn("Torn offers a further page where the catalogue knows of none")
             self.complete = links.next is None
             return None
+        here = self.reached is not None and self._bound(request) == self.reached
+        if here and not count_rows(answer.body):
+            # Cursors are inclusive: where a page was cut, its last row has to come again.
+            self._warn(f"Page {self.pages} is empty, and the one before it ended there")
+            return None
         top, bottom = ends(rows(answer.body), self._way)
         self.reached = self.reached if bottom is None else bottom
         self.newest = max((at for at in (self.newest, top, bottom) if at is not None), default=None)
@@ -260,10 +265,11 @@ class Walk(Iterator[Answer]):
             return None
         found = self._onward(onward, answer)
         yield answer
-        if not count_rows(answer.body):
+        if count_rows(answer.body):
+            self._may_lack(crowd.second)
+        elif not isinstance(found, Request):
             self.complete = True
             return None
-        self._may_lack(crowd.second)
         return found
 
     def _may_lack(self, second: int) -> None:
@@ -306,7 +312,9 @@ class Walk(Iterator[Answer]):
                 yield answer
                 marks = [mark(row, self._way) for row in rows(answer.body)]
                 ids = [one.id for one in marks if one.id is not None]
-                if not ids or not self._full(request, answer) or _outside(marks, crowd.second):
+                if pivot not in ids:
+                    return False  # ids are inclusive too
+                if not self._full(request, answer) or _outside(marks, crowd.second):
                     break
                 before, pivot = pivot, min(ids) if sort == "DESC" else max(ids)
                 if pivot == before:

@@ -54,7 +54,7 @@ def command(
             f"There is no section {section!r}.", remedy=f"There are: {', '.join(sections)}."
         )
     chosen = [
-        (endpoint, tables_of(endpoint))
+        (endpoint, endpoint.family)
         for endpoint in found.endpoints
         if section in {None, endpoint.section}
         and (access is None or ACCESS.index(endpoint.access) <= ACCESS.index(access))
@@ -98,20 +98,6 @@ def endpoint_at(path: str) -> tuple[Endpoint, dict[str, str]]:
         return catalog.load().find(path)
     except ConfigError as error:
         raise UsageError(error.message, remedy=error.remedy) from None
-
-
-def tables_of(endpoint: Endpoint) -> TableFamily | None:
-    """The tables of an endpoint, None for a route."""
-    from tcdatalogger.models.schema import family  # noqa: PLC0415
-
-    if endpoint.route:
-        return None
-    return family(
-        endpoint.shape,
-        endpoint.name,
-        selection=endpoint.selection,
-        paged=endpoint.paging != "none",
-    )
 
 
 def _notes(endpoint: Endpoint) -> Iterator[str]:
@@ -189,7 +175,7 @@ def facts(endpoint: Endpoint, family: TableFamily | None) -> dict[str, Any]:
 def show(path: str, as_json: bool) -> None:  # noqa: FBT001
     """Show an endpoint: its parameters, and every table with columns, types and key."""
     endpoint, _ = endpoint_at(path)
-    family = tables_of(endpoint)
+    family = endpoint.family
     if as_json:
         print_json(facts(endpoint, family))
         return
@@ -261,7 +247,7 @@ def compile_(spec: Path, out: Path, as_json: bool) -> None:  # noqa: FBT001
         out.write_bytes(raw)
     except OSError as error:
         raise ConfigError(f"{out} cannot be written: {error.strerror}.") from None
-    tables = [family for endpoint in made.endpoints if (family := tables_of(endpoint))]
+    tables = [family for endpoint in made.endpoints if (family := endpoint.family)]
     count = {
         "version": made.version,
         "paths": len(made.endpoints),

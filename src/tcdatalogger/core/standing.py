@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import astuple
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from tcdatalogger.core.database import Database
 from tcdatalogger.services.torncity.codes import DAY
 from tcdatalogger.services.torncity.standing import (
     TRIAL_SECONDS,
@@ -14,9 +15,6 @@ from tcdatalogger.services.torncity.standing import (
     Rows,
     frees_at,
 )
-
-if TYPE_CHECKING:
-    from tcdatalogger.core.state import State
 
 SCHEMA: Final = """
 create table if not exists key_health (
@@ -42,29 +40,29 @@ _CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
 class SharedStanding:
     """What is kept for all processes on this machine."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def marks(self, fingerprint: str) -> list[Mark]:
-        rows = self._state.reading(
+        rows = self._database.reading(
             "select * from key_health where fingerprint = ? order by path", (fingerprint,)
         )
         return [Mark(*row) for row in rows]
 
     def mark(self, mark: Mark) -> None:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             db.execute(
                 "insert or replace into key_health values (?, ?, ?, ?, ?, ?, ?)", astuple(mark)
             )
 
     def forget_permissions(self, fingerprint: str) -> None:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             db.execute(
                 "delete from key_health where fingerprint = ? and path <> ''", (fingerprint,)
             )
 
     def trial(self, fingerprint: str, now: float) -> bool:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             row = db.execute(
                 """insert into key_trials values (?1, ?2) on conflict (fingerprint)
                    do update set until = excluded.until where until <= ?3 returning until""",
@@ -73,15 +71,15 @@ class SharedStanding:
         return row is not None
 
     def end_trial(self, fingerprint: str) -> None:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             db.execute("delete from key_trials where fingerprint = ?", (fingerprint,))
 
     def circuit(self) -> Circuit:
-        rows = self._state.reading(_CIRCUIT)
+        rows = self._database.reading(_CIRCUIT)
         return Circuit(*rows[0]) if rows else Circuit()
 
     def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             row = db.execute(_CIRCUIT).fetchone()
             changed = change(Circuit() if row is None else Circuit(*row))
             if changed is not None:
@@ -91,7 +89,7 @@ class SharedStanding:
         return changed
 
     def book_rows(self, name: str, rows: Rows, limit: int) -> float:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             db.execute("delete from day_rows where at <= ?", (rows.at - DAY,))
             (total,) = db.execute(
                 "select coalesce(sum(count), 0) from day_rows where name = ?", (name,)
@@ -107,7 +105,7 @@ class SharedStanding:
         return 0.0
 
     def settle_rows(self, rows: Rows) -> None:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             if not rows.count:
                 db.execute("delete from day_rows where id = ?", (rows.id,))
                 return
@@ -118,7 +116,7 @@ class SharedStanding:
 
     def day_rows(self, now: float) -> dict[str, int]:
         """The rows of the last 24 hours by owner and category."""
-        rows = self._state.reading(
+        rows = self._database.reading(
             "select name, sum(count) from day_rows where at > ? group by name", (now - DAY,)
         )
         return {str(name): int(count) for name, count in rows}

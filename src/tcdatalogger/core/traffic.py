@@ -6,13 +6,18 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from tcdatalogger.services.torncity.slots import ADDRESS, UNKNOWN_OWNER, Book, Hold, Rank, Slot
-
-if TYPE_CHECKING:
-    from tcdatalogger.core.state import State
-    from tcdatalogger.services.torncity.slots import Terms
+from tcdatalogger.core.database import Database
+from tcdatalogger.services.torncity.slots import (
+    ADDRESS,
+    UNKNOWN_OWNER,
+    Book,
+    Hold,
+    Rank,
+    Slot,
+    Terms,
+)
 
 SCHEMA: Final = """
 create table if not exists calls (
@@ -33,16 +38,16 @@ _SLOT: Final = "id, owner, rank, asked_at, at, taken"
 class Traffic:
     """The book of calls; whoever opens it has it alone until the end of the block."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     @contextmanager
     def open(self) -> Iterator[Book]:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             yield _Pages(db)
 
     def hold(self, hold: Hold) -> None:
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             db.execute(
                 """insert into holds values (?, ?, ?) on conflict (name)
                    do update set until = excluded.until, code = excluded.code
@@ -52,29 +57,29 @@ class Traffic:
 
     def held(self, name: str) -> Hold | None:
         query = "select name, until, code from holds where name = ?"
-        rows = self._state.reading(query, (name,))
+        rows = self._database.reading(query, (name,))
         return Hold(*rows[0]) if rows else None
 
     def holds(self, now: float) -> list[Hold]:
         """All that are not over."""
-        rows = self._state.reading("select * from holds where until > ? order by name", (now,))
+        rows = self._database.reading("select * from holds where until > ? order by name", (now,))
         return [Hold(*row) for row in rows]
 
     def count(self, owner: str, since: float) -> int:
         query = "select count(*) from calls where at > ? and (owner = ? or unknown)"
-        ((found,),) = self._state.reading(query, (since, owner))
+        ((found,),) = self._database.reading(query, (since, owner))
         return int(found)
 
     def calls_since(self, since: float) -> dict[str, int]:
         """How many calls of each owner have a slot after `since`."""
-        rows = self._state.reading(
+        rows = self._database.reading(
             "select owner, count(*) from calls where at > ? group by owner", (since,)
         )
         return {str(owner): int(count) for owner, count in rows}
 
     def count_under(self, former: str, owner: str) -> None:
         """Count the calls of `former` as `owner`'s: so when we learn whose a key is."""
-        with self._state.writing() as db:
+        with self._database.writing() as db:
             db.execute(
                 "update calls set owner = ?, unknown = ? where owner = ?",
                 (owner, owner.startswith(UNKNOWN_OWNER), former),

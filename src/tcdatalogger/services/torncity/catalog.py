@@ -19,6 +19,7 @@ import msgspec
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models import notation
 from tcdatalogger.models.naming import snake
+from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Shape
 
 ACCESS = ("public", "minimal", "limited", "full")
@@ -108,6 +109,14 @@ class Endpoint:
     def shape(self) -> Shape:
         """The shape of the whole body, `_metadata` included."""
         return self.shapes.read(self.notation)
+
+    @cached_property
+    def family(self) -> TableFamily | None:
+        """Its tables by its own name, None for a route."""
+        if self.route:
+            return None
+        paged = self.paging != "none"
+        return family(self.shape, self.name, selection=self.selection, paged=paged)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,6 @@ import msgspec
 
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.comparison import Difference, compare
-from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.torncity.catalog import Catalog, Endpoint
 
@@ -73,18 +72,6 @@ def compiled(file: Path) -> bytes:
     return compile_catalog(raw, str(file)) if "openapi" in keys else raw
 
 
-def tables_of(endpoint: Endpoint) -> TableFamily | None:
-    """The tables of an endpoint by its own name, None for a route."""
-    if endpoint.route:
-        return None
-    return family(
-        endpoint.shape,
-        endpoint.name,
-        selection=endpoint.selection,
-        paged=endpoint.paging != "none",
-    )
-
-
 def changes(before: Catalog, after: Catalog) -> Iterator[EndpointChange]:
     """What changed between two catalogues, in the order of the later one."""
     old = {endpoint.path: endpoint for endpoint in before.endpoints}
@@ -94,7 +81,7 @@ def changes(before: Catalog, after: Catalog) -> Iterator[EndpointChange]:
             yield EndpointChange(path, "added")
             continue
         facts = tuple(_facts(old[path], endpoint))
-        one, other = tables_of(old[path]), tables_of(endpoint)
+        one, other = old[path].family, endpoint.family
         differences = tuple(compare(one, other)) if one and other else ()
         if facts or differences:
             yield EndpointChange(path, "changed", facts, differences)
@@ -108,7 +95,7 @@ def endings(after: Catalog) -> Iterator[Ending]:
     for endpoint in after.endpoints:
         if endpoint.deprecated:
             yield Ending(endpoint.path, "", "", endpoint.ends)
-        tables = tables_of(endpoint)
+        tables = endpoint.family
         for table in tables.tables if tables else ():
             for column in table.data_columns:
                 if column.deprecated and column.level == len(table.lists):

@@ -35,7 +35,7 @@ class Import:
     module: str
     line: int
     target: str  # a module of ours, without the package's name
-    late: bool  # within a function, so that it makes no circle when modules are loaded
+    late: bool  # within a function: only what is known to a whole module can make a circle
 
     def __str__(self) -> str:
         file = self.module.replace(".", "/")
@@ -59,12 +59,6 @@ def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[Import]:
         for function in ast.walk(tree)
         if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for node in ast.walk(function)
-    }
-    inside |= {
-        id(node)
-        for block in ast.walk(tree)
-        if isinstance(block, ast.If) and ast.unparse(block.test).endswith("TYPE_CHECKING")
-        for node in ast.walk(block)
     }
     for node in ast.walk(tree):
         for target in targets(node, name, path):

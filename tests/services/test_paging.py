@@ -3,9 +3,10 @@
 import json
 import time
 from dataclasses import replace
+from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
@@ -533,6 +534,10 @@ def test_reading_the_links_of_a_large_body_is_cheap():
 
 
 @settings(max_examples=150, deadline=None)
+@example(
+    times=[1, 1, 2, 2], limit=2, sort="ASC", kind="/faction/attacks", bounds=[0, 2],
+    shuffle=Random(1),  # two crowded seconds beside each other
+)  # fmt: skip
 @given(
     times=st.lists(st.integers(1, 40), max_size=90),
     limit=st.integers(2, 12),

@@ -306,7 +306,8 @@ class Walk(Iterator[Answer]):
             pivot = start
             while True:
                 request = self._ids(sort, bound, pivot)
-                answer = self._ask(request, way=sort)
+                # Two crowded seconds close together are crossed over the same pages.
+                answer = self._ask(request, way=f"{sort} {crowd.second}")
                 if answer is None:
                     return False
                 yield answer

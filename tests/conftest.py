@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -206,3 +207,23 @@ def workplace(
     place = Workplace(tmp_path, city, capsys, monkeypatch, city.keys["limited"])
     place.write()
     return place
+
+
+@pytest.fixture
+def says(city, monkeypatch):
+    """Make the city answer a path with bodies of ours, the last of them for ever."""
+    bodies = {}
+    answer = city.city.answer
+
+    def ours(request):
+        reply = answer(dataclasses.replace(request, gzip=False))
+        queue = bodies.get(request.path)
+        if not queue:
+            return reply
+        return dataclasses.replace(reply, body=queue.pop(0) if len(queue) > 1 else queue[0])
+
+    def says(path, *given):
+        bodies[path] = [b if isinstance(b, bytes) else json.dumps(b).encode() for b in given]
+
+    monkeypatch.setattr(city.city, "answer", ours)
+    return says

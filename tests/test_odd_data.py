@@ -5,7 +5,6 @@ read is shown in tests/models/cases.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,26 +14,6 @@ import pytest
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 MEMBER = {"id": 1, "name": "Ann", "level": 7, "position": "Leader"}
 CRIME = {"id": 9, "name": "Pet Project", "difficulty": 1, "status": "Planning"}
-
-
-@pytest.fixture
-def says(city, monkeypatch):
-    """Make the city answer a path with bodies of ours, the last of them for ever."""
-    bodies = {}
-    answer = city.city.answer
-
-    def ours(request):
-        reply = answer(dataclasses.replace(request, gzip=False))
-        queue = bodies.get(request.path)
-        if not queue:
-            return reply
-        return dataclasses.replace(reply, body=queue.pop(0) if len(queue) > 1 else queue[0])
-
-    def says(path, *given):
-        bodies[path] = [b if isinstance(b, bytes) else json.dumps(b).encode() for b in given]
-
-    monkeypatch.setattr(city.city, "answer", ours)
-    return says
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """`quarantine list|show|retry`: what was set aside is seen, and stored once when it fits."""
 
-import dataclasses
 import json
 from importlib.resources import files
 
@@ -10,26 +9,6 @@ SHIPPED = files("tcdatalogger.services.torncity").joinpath("catalog.json").read_
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\n'
 STRICT = 'contract = "quarantine"\n'
-
-
-@pytest.fixture
-def says(city, monkeypatch):
-    """Make the city answer a path with bodies of ours, the last of them for ever."""
-    bodies = {}
-    answer = city.city.answer
-
-    def ours(request):
-        reply = answer(dataclasses.replace(request, gzip=False))
-        queue = bodies.get(request.path)
-        if not queue:
-            return reply
-        return dataclasses.replace(reply, body=queue.pop(0) if len(queue) > 1 else queue[0])
-
-    def says(path, *given):
-        bodies[path] = [b if isinstance(b, bytes) else json.dumps(b).encode() for b in given]
-
-    monkeypatch.setattr(city.city, "answer", ours)
-    return says
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
 from importlib.resources import files
@@ -36,28 +35,6 @@ def place(workplace):
 
     workplace.log = later
     return workplace
-
-
-@pytest.fixture
-def says(city, monkeypatch):
-    """Make the city answer a path with a body of ours."""
-    bodies = {}
-    answer = city.city.answer
-
-    def ours(request):
-        reply = answer(dataclasses.replace(request, gzip=False))
-        queue = bodies.get(request.path)
-        if not queue:
-            return reply
-        body = queue.pop(0) if len(queue) > 1 else queue[0]
-        return dataclasses.replace(reply, body=body)
-
-    monkeypatch.setattr(city.city, "answer", ours)
-
-    def says(path, *given):
-        bodies[path] = [b if isinstance(b, bytes) else json.dumps(b).encode() for b in given]
-
-    return says
 
 
 @pytest.fixture

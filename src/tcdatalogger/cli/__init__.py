@@ -91,7 +91,7 @@ class Options:
             ConfigError: the configuration is missing or wrong.
             UsageError: an override is not written as `key=value`.
         """
-        from tcdatalogger.core import config  # noqa: PLC0415  # pydantic, which help never needs
+        from tcdatalogger.core import config  # pydantic, which help never needs
 
         settings = config.load(self.config, os.environ, overrides, names=names)
         chosen = "level" in settings.log.model_fields_set or settings.log.file is not None
@@ -107,7 +107,7 @@ class Options:
         file: Path | None = None,
     ) -> None:
         """Begin to log; what was said on the command line is stronger than the arguments."""
-        from tcdatalogger.observability import log  # noqa: PLC0415  # help never logs
+        from tcdatalogger.observability import log  # help never logs
 
         level = "debug" if self.debug else self.log_level or level
         log.configure(level, self.log_format or format, file)
@@ -194,7 +194,7 @@ def cli(
     config: Path | None,
     log_level: str | None,
     log_format: str | None,
-    debug: bool,  # noqa: FBT001  # click calls it by name
+    debug: bool,
 ) -> None:
     """Logs Torn City's API v2 into a warehouse of typed tables.
 

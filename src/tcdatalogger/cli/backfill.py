@@ -39,7 +39,7 @@ def command(
     since: str | None,
     until: str | None,
     pages: int,
-    as_json: bool,  # noqa: FBT001 - click's way
+    as_json: bool,
 ) -> None:
     """Log the whole history of a list, from where the regular runs began back in time.
 
@@ -47,8 +47,8 @@ def command(
     more than a part of the calls that may be made, so that regular runs find room.
     """
     settings = options.load(names=(name,))
-    from tcdatalogger.core.backfill import backfill  # noqa: PLC0415 - pyarrow, duckdb, httpx2
-    from tcdatalogger.core.main import Application  # noqa: PLC0415
+    from tcdatalogger.core.backfill import backfill  # pyarrow, duckdb, httpx2
+    from tcdatalogger.core.main import Application
 
     with Application(settings) as application:
         application.mark_lost()
@@ -71,7 +71,7 @@ def command(
 
 
 def _moment(option: str, text: str | None, now: float) -> float | None:
-    from tcdatalogger.core.moments import moment  # noqa: PLC0415 - whenever
+    from tcdatalogger.core.moments import moment  # whenever
 
     if text is None:
         return None
@@ -100,9 +100,9 @@ def _line(*, drawn: bool) -> Iterator[Any]:
     if not drawn:
         yield lambda step, left: click.echo(_words(step, left), err=True)
         return
-    from rich.console import Console  # noqa: PLC0415 - only where somebody looks
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn  # noqa: PLC0415
-    from rich.progress import Progress as Bars  # noqa: PLC0415
+    from rich.console import Console  # only where somebody looks
+    from rich.progress import BarColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as Bars
 
     columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
     with Bars(*columns, console=Console(stderr=True), transient=True) as bars:

@@ -40,12 +40,12 @@ def command(
     access: str | None,
     paging: str | None,
     search: str | None,
-    as_json: bool,  # noqa: FBT001 - click's way
+    as_json: bool,
 ) -> None:
     """List the endpoints of Torn's API, with their access, paging and tables."""
     if context.invoked_subcommand is not None:
         return
-    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415 - not for the help
+    from tcdatalogger.services.torncity import catalog  # not for the help
 
     found = catalog.load()
     sections = sorted({endpoint.section for endpoint in found.endpoints})
@@ -92,7 +92,7 @@ def endpoint_at(path: str) -> tuple[Endpoint, dict[str, str]]:
     Raises:
         UsageError: the catalogue has no such path.
     """
-    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415
+    from tcdatalogger.services.torncity import catalog
 
     try:
         return catalog.load().find(path)
@@ -172,7 +172,7 @@ def facts(endpoint: Endpoint, family: TableFamily | None) -> dict[str, Any]:
 )
 @click.argument("path")
 @json_option
-def show(path: str, as_json: bool) -> None:  # noqa: FBT001
+def show(path: str, as_json: bool) -> None:
     """Show an endpoint: its parameters, and every table with columns, types and key."""
     endpoint, _ = endpoint_at(path)
     family = endpoint.family
@@ -236,10 +236,10 @@ command.add_command(use)
     help="Where the catalogue is written.",
 )
 @json_option
-def compile_(spec: Path, out: Path, as_json: bool) -> None:  # noqa: FBT001
+def compile_(spec: Path, out: Path, as_json: bool) -> None:
     """Compile Torn's OpenAPI document into a catalogue: facts only, none of its sentences."""
-    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415
-    from tcdatalogger.services.torncity.openapi import compile_catalog  # noqa: PLC0415
+    from tcdatalogger.services.torncity import catalog
+    from tcdatalogger.services.torncity.openapi import compile_catalog
 
     raw = compile_catalog(spec.read_bytes(), str(spec))
     made = catalog.read(raw, str(out))

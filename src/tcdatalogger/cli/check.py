@@ -14,14 +14,14 @@ from tcdatalogger.cli.output import json_option, print_json, print_table
 @click.option("--offline", is_flag=True, help="Do not ask Torn about the keys.")
 @json_option
 @click.pass_obj
-def command(options: Options, offline: bool, as_json: bool) -> None:  # noqa: FBT001 - click's way
+def command(options: Options, offline: bool, as_json: bool) -> None:
     """Check the configuration, the keys, the folders and the tables, and change nothing.
 
     Asks Torn one question for each key. The exit code is that of the first thing that is wrong.
     """
     settings = options.load()
-    from tcdatalogger.core.inspection import inspect  # noqa: PLC0415 - pyarrow, duckdb, httpx2
-    from tcdatalogger.core.main import Application  # noqa: PLC0415
+    from tcdatalogger.core.inspection import inspect  # pyarrow, duckdb, httpx2
+    from tcdatalogger.core.main import Application
 
     with Application(settings) as application:
         findings = list(inspect(application, online=not offline))

@@ -24,7 +24,7 @@ def command() -> None:
 @click.option("--json", "_as_json", is_flag=True, expose_value=False, hidden=True)
 def schema() -> None:
     """Print the JSON Schema of the configuration file, with what each setting means."""
-    from tcdatalogger.core.config import json_schema  # noqa: PLC0415  # pydantic
+    from tcdatalogger.core.config import json_schema  # pydantic
 
     # Always indented: it goes into a file that people open.
     click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
@@ -37,7 +37,7 @@ def schema() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
 @json_option
 @click.pass_obj
-def show(options: Options, overrides: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
+def show(options: Options, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show the settings in force: of the file, the environment and --set, or the default.
 
     With --json also those that are not set. Keys are shown as references; where they lead is

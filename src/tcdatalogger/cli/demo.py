@@ -105,17 +105,17 @@ def command(
     options: Options,
     folder: Path,
     polls: int,
-    fresh: bool,  # noqa: FBT001 - click's way
-    as_json: bool,  # noqa: FBT001
+    fresh: bool,
+    as_json: bool,
 ) -> None:
     """Log a living Torn City into DuckDB: no key, no network.
 
     Starts a sandbox on this machine, reads five endpoints several times while its world goes on,
     and answers three questions from the tables. A second call goes on where the first one was.
     """
-    from tcdatalogger.core import config  # noqa: PLC0415 - pydantic
-    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb, httpx2
-    from tcdatalogger.sandbox.server import Sandbox  # noqa: PLC0415
+    from tcdatalogger.core import config  # pydantic
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb, httpx2
+    from tcdatalogger.sandbox.server import Sandbox
 
     options.start_logs(level="error")
     _claim(folder, fresh=fresh)
@@ -177,8 +177,8 @@ def _claim(folder: Path, *, fresh: bool) -> None:
 
 def _start(folder: Path) -> float:
     """When the demo's world begins: some hours after what was last seen of it."""
-    from tcdatalogger.core.state import State  # noqa: PLC0415
-    from tcdatalogger.sandbox.server import START  # noqa: PLC0415
+    from tcdatalogger.core.state import State
+    from tcdatalogger.sandbox.server import START
 
     file = folder / "torn.state.sqlite"
     if not file.exists():

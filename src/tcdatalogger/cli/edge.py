@@ -90,7 +90,7 @@ def _bug(error: Exception, words: Sequence[str]) -> int:
 
 
 def _traceback(error: BaseException) -> None:
-    import traceback  # noqa: PLC0415  # only when something went wrong
+    import traceback  # only when something went wrong
 
     _say(redact("".join(traceback.format_exception(error))))
 

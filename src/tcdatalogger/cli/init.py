@@ -71,7 +71,7 @@ storage_mode = "replace"
 )
 @click.option("--force", is_flag=True, help="Overwrite a configuration that is there.")
 @json_option
-def command(folder: Path, force: bool, as_json: bool) -> None:  # noqa: FBT001
+def command(folder: Path, force: bool, as_json: bool) -> None:
     """Write a configuration to begin with into DIR (this folder, where none is named)."""
     file = folder / FILE
     try:

@@ -24,15 +24,15 @@ def command() -> None:
 @click.option("--offline", is_flag=True, help="Do not ask Torn; tell what is known.")
 @json_option
 @click.pass_obj
-def check(options: Options, offline: bool, as_json: bool) -> None:  # noqa: FBT001 - click's way
+def check(options: Options, offline: bool, as_json: bool) -> None:
     """Show whose each key is, how it is, and whether it can do what its endpoints need.
 
     Asks Torn one question for each key, and none for a key that it refused for good. The exit code
     is that of the first thing that is wrong.
     """
     settings = options.load()
-    from tcdatalogger.core.keyreport import reports  # noqa: PLC0415 - pyarrow, httpx2
-    from tcdatalogger.core.main import Application  # noqa: PLC0415
+    from tcdatalogger.core.keyreport import reports  # pyarrow, httpx2
+    from tcdatalogger.core.main import Application
 
     with Application(settings) as application:
         found = list(reports(application, online=not offline))

@@ -104,10 +104,10 @@ def _drawn(
     numbers: Sequence[bool],
     title: str,
 ) -> None:
-    from rich import box  # noqa: PLC0415  # only where somebody looks
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich import box  # only where somebody looks
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     plain = "NO_COLOR" in os.environ
     table = Table(

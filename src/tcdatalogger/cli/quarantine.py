@@ -30,7 +30,7 @@ def command() -> None:
 @click.option("--endpoint", metavar="NAME", help="Only records of this endpoint.")
 @json_option
 @click.pass_obj
-def list_(options: Options, endpoint: str | None, as_json: bool) -> None:  # noqa: FBT001
+def list_(options: Options, endpoint: str | None, as_json: bool) -> None:
     """List what was set aside, and why."""
     with _application(options) as application:
         found = _read(application, endpoint)
@@ -51,7 +51,7 @@ def list_(options: Options, endpoint: str | None, as_json: bool) -> None:  # noq
 @click.argument("quarantine_id", metavar="ID")
 @json_option
 @click.pass_obj
-def show(options: Options, quarantine_id: str, as_json: bool) -> None:  # noqa: FBT001
+def show(options: Options, quarantine_id: str, as_json: bool) -> None:
     """Show one record whole, with its reason and its run."""
     with _application(options) as application:
         found = [r for r in _read(application) if r["quarantine_id"] == quarantine_id]
@@ -78,13 +78,13 @@ def retry(
     options: Options,
     ids: tuple[str, ...],
     endpoint: str | None,
-    everything: bool,  # noqa: FBT001 - click's way
-    as_json: bool,  # noqa: FBT001
+    everything: bool,
+    as_json: bool,
 ) -> None:
     """Try records again: with a newer catalogue they may fit. The others stay where they are."""
     if sum((bool(ids), endpoint is not None, everything)) != 1:
         raise UsageError("Say which records to try.", remedy="Give ids, or --endpoint, or --all.")
-    from tcdatalogger.core import replay  # noqa: PLC0415 - pyarrow, duckdb
+    from tcdatalogger.core import replay  # pyarrow, duckdb
 
     with _application(options) as application:
         found = _read(application, endpoint)
@@ -102,7 +102,7 @@ def retry(
 
 def _application(options: Options) -> Application:
     settings = options.load()
-    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
 
     return Application(settings)
 

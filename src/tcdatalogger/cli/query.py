@@ -41,9 +41,9 @@ MOST_ROWS = 200
 def command(
     options: Options,
     sql: str,
-    as_csv: bool,  # noqa: FBT001 - click's way
+    as_csv: bool,
     parquet: Path | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Read the warehouse with a query. `show tables` lists what there is; no table can be changed.
 
@@ -57,7 +57,7 @@ def command(
     if not sql.strip():
         raise UsageError("The query is empty.", remedy="As: tcdatalogger query 'show tables'")
     settings = options.load()
-    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
 
     application = Application(settings)
     with application, application.warehouse(read_only=True) as warehouse:
@@ -90,7 +90,7 @@ def _sayable(value: Any) -> Any:
 
 def _plain_spans(table: pa.Table) -> pa.Table:
     """Differences of times as texts: neither CSV nor Parquet has a word for months and days."""
-    import pyarrow as pa  # noqa: PLC0415
+    import pyarrow as pa
 
     for at, field in enumerate(table.schema):
         if field.type == pa.month_day_nano_interval():
@@ -133,8 +133,8 @@ def _distinct(names: Sequence[str]) -> list[str]:
 
 
 def _write_csv(table: pa.Table) -> None:
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.csv as pa_csv  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.csv as pa_csv
 
     for at, field in enumerate(table.schema):
         if pa.types.is_nested(field.type):  # CSV has no word for it
@@ -150,7 +150,7 @@ def _json(value: Any) -> str:
 
 
 def _write_parquet(table: pa.Table, file: Path) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq
 
     try:
         pq.write_table(table, file, compression="zstd")

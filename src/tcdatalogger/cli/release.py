@@ -33,13 +33,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.argument("new", type=_FILE)
 @json_option
 @click.pass_obj
-def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:  # noqa: FBT001
+def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
     """Show what changes from one version of Torn's document to another.
 
     OLD and NEW are compiled catalogues or Torn's own documents. Where there is a configuration,
     also which of its endpoints are touched.
     """
-    from tcdatalogger.services.torncity import release  # noqa: PLC0415 - not for the help
+    from tcdatalogger.services.torncity import release  # not for the help
 
     before, after = release.read(old), release.read(new)
     changes = list(release.changes(before, after))
@@ -94,9 +94,9 @@ def _print(before: Catalog, after: Catalog, changes: list[EndpointChange]) -> No
 
 def _settings(options: Options) -> Settings | None:
     """The configuration, None where there is none to be found; a broken one is an error."""
-    import os  # noqa: PLC0415
+    import os
 
-    from tcdatalogger.core import config  # noqa: PLC0415
+    from tcdatalogger.core import config
 
     if not config.locate(options.config, os.environ).exists() and options.config is None:
         return None
@@ -142,14 +142,14 @@ def _templates(path: str, versions: Sequence[Catalog]) -> Iterator[str]:
 @click.option("--shipped", is_flag=True, help="Go back to the catalogue of the package.")
 @json_option
 @click.pass_obj
-def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> None:  # noqa: FBT001
+def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> None:
     """Switch to another catalogue: a compiled one, or Torn's own document.
 
     It is kept in the file of the setting `torn.catalog`. Nothing of the warehouse is touched:
     `tcdatalogger check` shows how its tables will change.
     """
-    from tcdatalogger.errors import UsageError  # noqa: PLC0415
-    from tcdatalogger.services.torncity import catalog, release  # noqa: PLC0415
+    from tcdatalogger.errors import UsageError
+    from tcdatalogger.services.torncity import catalog, release
 
     if (file is None) != shipped:
         raise UsageError("Name a file, or say --shipped.")

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 @click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
 @json_option
 @click.pass_obj
-def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:  # noqa: FBT001
+def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
     """Make the rows of one run again from its archived answers, in place of those it stored.
 
     Torn is not asked. Of a run that failed after its fetch, it stores what was not stored then.
     """
     settings = options.load()
-    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb
-    from tcdatalogger.core.replay import replay  # noqa: PLC0415
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.core.replay import replay
 
     with Application(settings) as application:
         found = replay(application, run_id, dry=dry)
@@ -46,13 +46,13 @@ def rebuild_command(
     options: Options,
     name: str,
     without: tuple[str, ...],
-    dry: bool,  # noqa: FBT001 - click's way
-    as_json: bool,  # noqa: FBT001
+    dry: bool,
+    as_json: bool,
 ) -> None:
     """Make all rows of an endpoint again from the archive, in one step: all of them or none."""
     settings = options.load()
-    from tcdatalogger.core.main import Application  # noqa: PLC0415
-    from tcdatalogger.core.replay import rebuild  # noqa: PLC0415
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.core.replay import rebuild
 
     with Application(settings) as application:
         found = rebuild(application, name, without=without, dry=dry)

@@ -53,13 +53,13 @@ QUIET_SECONDS = 2.0
 def command(
     options: Options,
     names: tuple[str, ...],
-    everything: bool,  # noqa: FBT001 - click's way
+    everything: bool,
     tag: str | None,
     until: str,
     overrides: tuple[str, ...],
-    dry: bool,  # noqa: FBT001
-    strict: bool,  # noqa: FBT001
-    as_json: bool,  # noqa: FBT001
+    dry: bool,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Run endpoints now: fetch, archive, transform, validate, store.
 
@@ -73,7 +73,7 @@ def command(
             remedy="Give their names, or --all, or --tag TAG.",
         )
     settings = options.load(overrides, names=names or None)
-    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb, httpx2
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb, httpx2
 
     progress = _Progress()
     with Application(settings, on_page=progress.page) as application:

@@ -30,7 +30,7 @@ def command(
     context: click.Context,
     endpoint: str | None,
     most: int,
-    as_json: bool,  # noqa: FBT001 - click's way
+    as_json: bool,
 ) -> None:
     """List the newest runs."""
     if context.invoked_subcommand is not None:
@@ -61,7 +61,7 @@ def command(
 @click.argument("run_id", metavar="RUN")
 @json_option
 @click.pass_obj
-def show(options: Options, run_id: str, as_json: bool) -> None:  # noqa: FBT001
+def show(options: Options, run_id: str, as_json: bool) -> None:
     """Show one run: its steps, calls, rows, and why it failed."""
     found = _read(options, run_id=run_id)
     if not found:
@@ -98,7 +98,7 @@ def _read(
     options: Options, *, endpoint: str | None = None, run_id: str | None = None, most: int = 20
 ) -> list[RunRecord]:
     settings = options.load()
-    from tcdatalogger.core.state import State  # noqa: PLC0415 - not for the help
+    from tcdatalogger.core.state import State  # not for the help
 
     if endpoint is not None and settings.endpoint(endpoint) is None:
         raise UsageError(f"There is no endpoint {endpoint!r}.")

@@ -83,9 +83,9 @@ def command(
     error codes. The same seed and time give the same answers. Faults are switched on, keys changed
     and the world moved under /_sandbox/. Stop it with Ctrl-C.
     """
-    from tcdatalogger.sandbox.bursts import Bursts, Corrections  # noqa: PLC0415, heavy
-    from tcdatalogger.sandbox.city import CACHE_SECONDS, Rules  # noqa: PLC0415, heavy
-    from tcdatalogger.sandbox.server import Sandbox  # noqa: PLC0415, heavy
+    from tcdatalogger.sandbox.bursts import Bursts, Corrections  # heavy
+    from tcdatalogger.sandbox.city import CACHE_SECONDS, Rules  # heavy
+    from tcdatalogger.sandbox.server import Sandbox  # heavy
 
     rules = Rules(
         history=history * DAY,

@@ -36,7 +36,7 @@ def command() -> None:
 @click.argument("name")
 @json_option
 @click.pass_obj
-def history(options: Options, name: str, as_json: bool) -> None:  # noqa: FBT001 - click's way
+def history(options: Options, name: str, as_json: bool) -> None:
     """List the versions of a table, or of all tables of an endpoint."""
     found = _versions(options, name)
     if as_json:
@@ -64,7 +64,7 @@ def history(options: Options, name: str, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--version", type=click.IntRange(min=1), help="The newest where none is named.")
 @json_option
 @click.pass_obj
-def show(options: Options, name: str, version: int | None, as_json: bool) -> None:  # noqa: FBT001
+def show(options: Options, name: str, version: int | None, as_json: bool) -> None:
     """Show the columns of a table in one version."""
     one = _one(_versions(options, name), name, version)
     if as_json:
@@ -89,7 +89,7 @@ def show(options: Options, name: str, version: int | None, as_json: bool) -> Non
 @click.argument("new", type=click.IntRange(min=1))
 @json_option
 @click.pass_obj
-def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None:  # noqa: FBT001
+def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None:
     """Show what changed between two versions of a table."""
     found = _versions(options, name)
     before, after = _one(found, name, old), _one(found, name, new)
@@ -112,7 +112,7 @@ def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None
 def _versions(options: Options, name: str) -> list[dict[str, Any]]:
     """The versions of a table or of the tables of an endpoint, the oldest first."""
     settings = options.load()
-    from tcdatalogger.core.main import Application  # noqa: PLC0415 - pyarrow, duckdb
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
 
     application = Application(settings)
     with application, application.warehouse(read_only=True) as warehouse:

@@ -23,10 +23,10 @@ WINDOW = 60.0
 @click.command(epilog="\b\nExample:\n  tcdatalogger status\n  tcdatalogger status --json")
 @json_option
 @click.pass_obj
-def command(options: Options, as_json: bool) -> None:  # noqa: FBT001 - click's way
+def command(options: Options, as_json: bool) -> None:
     """Show what each endpoint did last, and the calls of the last minute."""
     settings = options.load()
-    from tcdatalogger.core.state import State  # noqa: PLC0415 - not for the help
+    from tcdatalogger.core.state import State  # not for the help
 
     now = time.time()
     file = settings.state.file
@@ -61,7 +61,7 @@ def status(settings: Settings, state: State | None, now: float) -> dict[str, Any
 
 def _keys(settings: Settings, state: State, now: float) -> list[dict[str, Any]]:
     """The health of the configured keys; one that cannot be had now has none to show."""
-    from tcdatalogger.core import keychoice, secrets  # noqa: PLC0415 - not for the help
+    from tcdatalogger.core import keychoice, secrets  # not for the help
 
     found = []
     for name, reference in settings.keys.items():
@@ -77,7 +77,7 @@ def _keys(settings: Settings, state: State, now: float) -> list[dict[str, Any]]:
 
 def _held(state: State, now: float) -> list[dict[str, Any]]:
     """What stops calls now: holds, and Torn being down."""
-    from tcdatalogger.services.torncity import codes  # noqa: PLC0415
+    from tcdatalogger.services.torncity import codes
 
     held = [
         {"who": hold.name, "until": hold.until, "why": codes.named(hold.code).meaning}

@@ -44,8 +44,8 @@ def command(
     path: str,
     bodies: tuple[Path, ...],
     out: Path,
-    strict: bool,  # noqa: FBT001 - click's way
-    as_json: bool,  # noqa: FBT001
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Turn answers of Torn's API, saved in files, into Parquet tables.
 
@@ -53,11 +53,11 @@ def command(
     with the records that do not fit (whole bodies too, and errors of Torn's), and DIR/drift.json
     with what the catalogue does not know.
     """
-    from tcdatalogger.models.csv import decode_csv  # noqa: PLC0415
-    from tcdatalogger.models.decode import decode  # noqa: PLC0415 - pyarrow
-    from tcdatalogger.models.drift import drift  # noqa: PLC0415
-    from tcdatalogger.models.normalize import Provenance, absent, normalize  # noqa: PLC0415
-    from tcdatalogger.models.schema import family  # noqa: PLC0415
+    from tcdatalogger.models.csv import decode_csv
+    from tcdatalogger.models.decode import decode  # pyarrow
+    from tcdatalogger.models.drift import drift
+    from tcdatalogger.models.normalize import Provenance, absent, normalize
+    from tcdatalogger.models.schema import family
 
     endpoint, values = endpoint_at(path)
     if endpoint.route:
@@ -98,8 +98,8 @@ def command(
 
 def _without_errors(bodies: list[bytes]) -> tuple[list[bytes], list[Misfit]]:
     """The bodies that are data, and those that are an error of Torn's, which are set aside."""
-    from tcdatalogger.models.salvage import Misfit  # noqa: PLC0415
-    from tcdatalogger.services.torncity import findings  # noqa: PLC0415
+    from tcdatalogger.models.salvage import Misfit
+    from tcdatalogger.services.torncity import findings
 
     data, errors = [], []
     for number_, body in enumerate(bodies):
@@ -120,7 +120,7 @@ def _drift_facts(one: Any) -> dict[str, str]:
 def _write(
     out: Path, tables: Any, misfits: tuple[Misfit, ...], found: list[dict[str, str]]
 ) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms
+    import pyarrow.parquet as pq  # 30 ms
 
     try:
         out.mkdir(parents=True, exist_ok=True)

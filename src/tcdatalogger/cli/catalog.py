@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ACCESS = ("public", "minimal", "limited", "full")
 PAGING = ("none", "time", "offset", "all", "cursor", "nanostamp")
+MOST_VALUES = 8
 ROUTE = "takes any selection of its section; name one to get its tables"
 
 
@@ -214,8 +215,8 @@ def show(path: str, as_json: bool) -> None:
 def _values(parameter: Any) -> str:
     texts = [str(value) for value in parameter.values]
     if texts:
-        shown = ", ".join(texts[:8])
-        return shown if len(texts) <= 8 else f"{shown}, … ({len(texts)})"  # noqa: PLR2004
+        shown = ", ".join(texts[:MOST_VALUES])
+        return shown if len(texts) <= MOST_VALUES else f"{shown}, … ({len(texts)})"
     return "" if parameter.default is None else f"default {parameter.default}"
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 
@@ -71,9 +72,13 @@ def _told(failure: Failure, words: Sequence[str]) -> int:
         _say(f"  {remedy}")
     if "--debug" in words:
         _traceback(failure)
-    error = {"class": type(failure).__name__, "message": message, "remedy": remedy}
+    error: dict[str, Any] = {
+        "class": type(failure).__name__,
+        "message": message,
+        "remedy": remedy,
+    }
     if problems:
-        error["problems"] = [redact(problem) for problem in problems]  # type: ignore[assignment]
+        error["problems"] = [redact(problem) for problem in problems]
     return _json(error, failure.exit_code, words)
 
 
@@ -95,7 +100,7 @@ def _traceback(error: BaseException) -> None:
     _say(redact("".join(traceback.format_exception(error))))
 
 
-def _json(error: dict[str, str], code: int, words: Sequence[str]) -> int:
+def _json(error: dict[str, Any], code: int, words: Sequence[str]) -> int:
     if "--json" in words:
         try:
             print(json.dumps({"error": {**error, "exit_code": code}}), flush=True)  # noqa: T201

@@ -72,7 +72,7 @@ class Database:
                 self._db.execute("begin immediate")
                 try:
                     yield self._db
-                except BaseException:
+                except BaseException:  # Ctrl-C and an alarm too: nothing half-written may stay
                     self._db.execute("rollback")
                     raise
                 self._db.execute("commit")

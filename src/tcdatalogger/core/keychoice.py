@@ -101,19 +101,24 @@ class Keys:
             KeyRefused: none of them may do it.
             TryAgain: none of them can do it now.
         """
-        if self._chosen is not None and (
-            len(self._keys) == 1 or self._budget.left(self._owner(self._chosen[0]))
+        return self._best()[1]
+
+    def _best(self) -> tuple[Key, KeyInfo]:
+        """The chosen key, or another where its calls are used up; it stays chosen."""
+        chosen = self._chosen
+        if chosen is not None and (
+            len(self._keys) == 1 or self._budget.left(self._owner(chosen[0]))
         ):
-            return self._chosen[1]
+            return chosen
         for key in sorted(self._keys, key=self._calls_left, reverse=True):
             if key.name in self._out:
                 continue
-            if self._chosen is not None and key is self._chosen[0]:
-                return self._chosen[1]
+            if chosen is not None and key is chosen[0]:
+                return chosen
             info = self._usable(key)
             if info is not None:
                 self._chosen = (key, info)
-                return info
+                return self._chosen
         raise self._none_left()
 
     def get(self, request: Request) -> Answer:
@@ -123,9 +128,7 @@ class Keys:
             Failure: as `Client.get`; of a key, when no other can take its place.
         """
         while True:
-            self.choose()
-            assert self._chosen is not None  # noqa: S101 - choose has chosen
-            key = self._chosen[0]
+            key, _ = self._best()
             try:
                 return self._client.get(request, key, priority=self._priority)
             except TornFault as fault:

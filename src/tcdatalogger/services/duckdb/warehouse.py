@@ -156,7 +156,7 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             self._give_up()
             raise _failure(self.path, error) from None
-        except BaseException:
+        except BaseException:  # Ctrl-C and an alarm too: nothing half-stored may stay
             self._give_up()
             raise
         return receipts

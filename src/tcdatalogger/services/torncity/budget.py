@@ -112,7 +112,7 @@ class Budget:
                 self._stop_held((owner, ADDRESS), patience)
                 with self._slots.open() as book:
                     slot = slots.claim(book, slot, terms, self._clock.now())
-        except BaseException:
+        except BaseException:  # whatever ends the wait: a slot that nobody uses is given back
             self._give_back(slot)
             raise
         return slot

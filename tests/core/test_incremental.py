@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -384,3 +385,22 @@ def test_what_is_not_read_yet_is_found_whatever_was_read(spans, high):
     left = [second for second in range(-1, high + 1) if second not in read]
     assert found == (left[-1] if left and left[-1] >= 0 else None if left == [] else left[-1])
     assert Coverage.read(texts, "y", "1").below(high) == high
+
+
+def test_four_processes_that_read_one_list_at_once_store_each_row_once(workplace):
+    workplace.write(
+        '[[endpoints]]\nname = "chains"\npath = "/faction/chains"\nsince = "P2Y"\n'
+        '[[endpoints]]\nname = "crimes"\npath = "/faction/crimes"\nsince = "P2Y"\n'
+    )
+    workplace.key = workplace.city.keys["full"]
+
+    with ThreadPoolExecutor(4) as pool:
+        runs = list(pool.map(lambda _: workplace.process("run", "--all", "--json"), range(4)))
+
+    assert [run.code for run in runs] == [0, 0, 0, 0]
+    for table in ("chains", "crimes"):
+        sql = f"select count(*) n, count(distinct id) k from {table}"
+        rows, keys = workplace.sql(sql)[0].values()
+        assert rows == keys > 0
+        stored = sum(run["rows"].get(table, 0) for one in runs for run in one.json)
+        assert stored == rows

@@ -22,7 +22,7 @@ from tcdatalogger.core.backfill import backfill
 from tcdatalogger.sandbox.bursts import Bursts, Corrections
 from tcdatalogger.sandbox.city import Rules
 from tcdatalogger.sandbox.server import Sandbox
-from tcdatalogger.services.duckdb import ledger, states, warehouse
+from tcdatalogger.services.duckdb import ledger, states, tables, warehouse
 from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched
 from tcdatalogger.services.torncity.client import Client
 
@@ -63,7 +63,7 @@ POINTS = [
     (archive.Archive, "write", False),
     (archive.Archive, "write", True),
     (states, "find", True),
-    (warehouse, "_copy", True),
+    (tables, "copy", True),
     (ledger, "write_load", False),
     (ledger, "write_load", True),
     (warehouse.DuckDBWarehouse, "commit", True),

@@ -30,7 +30,7 @@ CHILD = """
 import os, signal, sys
 from tcdatalogger.cli import main
 from tcdatalogger.core import archive
-from tcdatalogger.services.duckdb import ledger, warehouse
+from tcdatalogger.services.duckdb import ledger, tables, warehouse
 
 point, left = sys.argv[1], [int(sys.argv[2])]
 
@@ -49,8 +49,8 @@ def die_at(owner, name, *, after):
 POINTS = {
     "before the archive has its name": (archive.os, "fsync", False),
     "when the archive is there": (archive.Archive, "write", True),
-    "between two tables": (warehouse, "_insert", True),
-    "between two tables of a swap": (warehouse, "_swap", True),
+    "between two tables": (tables, "insert", True),
+    "between two tables of a swap": (tables, "swap", True),
     "before the ledger is written": (ledger, "write_load", False),
     "before the commit": (ledger, "write_load", True),
     "when all is committed": (warehouse.DuckDBWarehouse, "commit", True),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
@@ -18,8 +18,8 @@ from tcdatalogger.models.shape import Object
 LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine")
 """The tables in which a warehouse keeps its own books."""
 
-MODES = ("append", "replace")
-"""The storage modes that work today."""
+MODES = ("append", "replace", "merge", "history")
+"""The storage modes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,13 @@ class Load:
         drift, misfits: for the books.
         again: whether what the same run stored before is taken out first: so when it is replayed.
         settles: records of the quarantine that are stored with it.
+        listed: the subjects whose whole list this is: a `history` closes what it no longer lists of
+            them. None where it is a part of a list, or where nobody can tell.
+        max_drop: the largest share of the records there are that may vanish by it; 1 for any.
+        token: of the claim under which the run works, a number that grows from claim to claim of an
+            endpoint; None where nobody claimed it. A load whose token is below that of a load in
+            the ledger is refused.
+        fence: asked as the last thing before the commit; raises where the run may store no more.
     """
 
     id: str
@@ -61,6 +68,10 @@ class Load:
     misfits: tuple[Misfit, ...] = ()
     again: bool = False
     settles: tuple[str, ...] = ()
+    listed: frozenset[int | None] | None = None
+    max_drop: float = 1.0
+    token: int | None = None
+    fence: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +134,7 @@ class Warehouse(Protocol):
         Raises:
             DataRefused: the tables cannot take it; nothing was changed.
             WarehouseUnavailable: it cannot be reached now; nothing was changed.
+            Busy: the run has lost its claim; nothing was changed.
         """
         ...
 

@@ -14,6 +14,7 @@ import duckdb
 import msgspec
 
 from tcdatalogger.clock import utc
+from tcdatalogger.errors import Busy
 from tcdatalogger.models import notation
 from tcdatalogger.models.evolution import Step, adopt
 from tcdatalogger.models.schema import TableFamily, TableSchema
@@ -26,10 +27,11 @@ create table if not exists _tcd_loads (
     mode varchar not null, rows json not null, cursor varchar, schema_version bigint not null,
     archive_file varchar, quarantined bigint not null, drift bigint not null,
     catalog_version varchar not null, committed_at timestamptz not null, superseded_by varchar,
-    stretch varchar, digest varchar
+    stretch varchar, digest varchar, token bigint
 );
 alter table _tcd_loads add column if not exists stretch varchar;
 alter table _tcd_loads add column if not exists digest varchar;
+alter table _tcd_loads add column if not exists token bigint;
 create table if not exists _tcd_schemas (
     endpoint varchar not null, table_name varchar not null, version bigint not null,
     columns json not null, key json not null, diff json not null, cause varchar not null,
@@ -70,6 +72,24 @@ def load_rows(connection: duckdb.DuckDBPyConnection, load_id: str) -> tuple[Any,
         "select rows, schema_version from _tcd_loads where load_id = ?", [load_id]
     ).fetchone()
     return None if row is None else (json.loads(row[0]), int(row[1]))
+
+
+def refuse_overtaken(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    """Keep a run from storing that was thought dead, and whose endpoint another has run since.
+
+    Raises:
+        Busy: the ledger has a load of a later claim.
+    """
+    if load.token is None:
+        return
+    row = connection.execute(
+        "select max(token) from _tcd_loads where endpoint = ?", [load.endpoint]
+    ).fetchone()
+    if row is not None and row[0] is not None and row[0] > load.token:
+        raise Busy(
+            f"The run {load.run_id} of {load.endpoint} lost its claim, and a later one has stored.",
+            remedy="Nothing of it was stored; its answers are in the archive.",
+        )
 
 
 def known_shape(connection: duckdb.DuckDBPyConnection, endpoint: str) -> Object | None:
@@ -196,12 +216,13 @@ def write_load(
 ) -> None:
     connection.execute(
         """insert into _tcd_loads (load_id, run_id, endpoint, mode, rows, cursor, schema_version,
-               archive_file, quarantined, drift, catalog_version, committed_at, stretch, digest)
-           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+               archive_file, quarantined, drift, catalog_version, committed_at, stretch, digest,
+               token)
+           values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         [
             load.id, load.run_id, load.endpoint, load.mode, json.dumps(rows), load.cursor, version,
             load.archive or None, len(load.misfits), len(load.drift), load.catalog_version,
-            utc(load.committed_at), load.stretch, load.digest,
+            utc(load.committed_at), load.stretch, load.digest, load.token,
         ],
     )  # fmt: skip
     told = set(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -13,30 +12,16 @@ import pyarrow as pa
 
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
-from tcdatalogger.models.evolution import Change, Step, plan
-from tcdatalogger.models.schema import TableFamily, TableSchema, Type
+from tcdatalogger.models.evolution import Step, plan
+from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
-from tcdatalogger.services.duckdb import ledger, states
+from tcdatalogger.services.duckdb import ledger, modes, tables
 from tcdatalogger.services.duckdb.file import connect, quoted
 from tcdatalogger.services.warehouse import Load, Receipt
 
 PATIENCE: Final = 20.0
 """Seconds to wait for a file that another program has open."""
 
-FORMER: Final = "_tcd_former_"
-"""Prefix of the tables that hold what a `replace` replaced, for one rollback."""
-
-_BESIDE: Final = "_tcd_new_"
-_BATCH: Final = "_tcd_batch"
-
-_TYPES: Final = {
-    Type.INT: "BIGINT",
-    Type.FLOAT: "DOUBLE",
-    Type.TEXT: "VARCHAR",
-    Type.BOOL: "BOOLEAN",
-    Type.TIME: "TIMESTAMP WITH TIME ZONE",
-    Type.JSON: "JSON",
-}
 _OF_THE_ROWS: Final = (
     duckdb.ConversionException,
     duckdb.ConstraintException,
@@ -49,7 +34,6 @@ _OF_THE_TABLES: Final = (
     duckdb.DependencyException,
     duckdb.ParserException,
 )
-_OURS: Final = {name: kind for kind, name in _TYPES.items()}
 
 
 class DuckDBWarehouse:
@@ -120,8 +104,8 @@ class DuckDBWarehouse:
         if not self._has_books():
             return None
         connection = self._connection
-        tables = ledger.tables_of_last_load(connection, endpoint)
-        if not all(_exists(connection, name) for name in tables):
+        names = ledger.tables_of_last_load(connection, endpoint)
+        if not all(tables.exists(connection, name) for name in names):
             return None
         return ledger.digest(connection, endpoint)
 
@@ -130,7 +114,8 @@ class DuckDBWarehouse:
 
     def plan(self, family: TableFamily) -> tuple[Step, ...]:
         """How the tables would have to change for this family."""
-        return plan(self._stored(family) if self.path.exists() else {}, family)
+        names = [table.name for table in family.tables]
+        return plan(tables.stored(self._connection, names) if self.path.exists() else {}, family)
 
     def commit(self, load: Load) -> Receipt:
         """Store a load in one transaction; a load that is in the books already does nothing.
@@ -138,6 +123,7 @@ class DuckDBWarehouse:
         Raises:
             DataRefused: a column cannot become what the load needs.
             WarehouseUnavailable: the file is held by another program, or the disk is full.
+            Busy: the run has lost its claim.
         """
         return self.commit_all([load])[0]
 
@@ -151,7 +137,11 @@ class DuckDBWarehouse:
         try:
             connection.execute("begin")
             ledger.prepare(connection)
-            receipts = [self._store_once(connection, load) for load in loads]
+            receipts = []
+            for load in loads:
+                receipts.append(self._store_once(connection, load))
+                if load.fence is not None:
+                    load.fence()
             connection.execute("commit")
         except duckdb.Error as error:
             self._give_up()
@@ -166,17 +156,18 @@ class DuckDBWarehouse:
         if before is not None:
             rows, version = before
             return Receipt(load.id, rows, repeated=True, schema_version=version)
+        ledger.refuse_overtaken(connection, load)
         if load.again:
             load = ledger.inherited(connection, load)
             self._take_out(connection, load)
         if load.settles:
             ledger.settle(connection, load.settles)
-        return self._store(connection, load)
+        return modes.store(connection, load)
 
     def _take_out(self, connection: duckdb.DuckDBPyConnection, load: Load) -> None:
         """Remove what the run of a load stored before."""
         for name in ledger.forget_run(connection, load):
-            if _exists(connection, name):
+            if tables.exists(connection, name):
                 connection.execute(f"delete from {quoted(name)} where _run_id = ?", [load.run_id])
 
     def query(self, sql: str) -> pa.Table:
@@ -196,163 +187,9 @@ class DuckDBWarehouse:
         try:
             if self._open is not None:
                 self._open.execute("rollback")
-                self._open.unregister(_BATCH)
+                self._open.unregister(tables.BATCH)
         except duckdb.Error:
             self.close()
-
-    def _store(self, connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
-        steps = plan(self._stored(load.family), load.family)
-        refused = [str(step) for step in steps if step.change is Change.REFUSED]
-        if refused:
-            raise DataRefused(
-                f"The tables of {load.endpoint} cannot take these rows:\n  " + "\n  ".join(refused),
-                remedy="Give the endpoint another `table`, or rename the old one.",
-            )
-        version = ledger.write_schemas(connection, load, steps)
-        targets = {}
-        for table in load.family.tables:
-            of_table = [step for step in steps if step.table == table.name]
-            targets[table.name] = self._prepare(connection, table, of_table, load.mode)
-        if load.once:
-            return self._store_new(connection, load, steps, version)
-        rows = {}
-        for table in load.family.tables:
-            target = targets[table.name]
-            rows[table.name] = _insert(connection, target, load.tables[table.name])
-            if load.mode == "replace":
-                _swap(connection, table.name, target)
-        if load.mode == "replace":
-            self._empty_others(connection, load)
-        ledger.write_load(connection, load, rows, version)
-        return Receipt(load.id, rows, steps=steps, schema_version=version)
-
-    def _store_new(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        load: Load,
-        steps: tuple[Step, ...],
-        version: int,
-    ) -> Receipt:
-        """Add the records of a load that are not stored yet, or have changed since."""
-        before = ledger.set_aside_before(connection, load.endpoint)
-        load = replace(load, misfits=tuple(m for m in load.misfits if m.record not in before))
-        fresh = states.find(connection, load.family, load.tables)
-        rows: dict[str, int] = {}
-        for table in load.family.tables:
-            source = fresh.rows.get(table.name) if fresh else None
-            if fresh and source is None and not any(rows.values()):
-                rows[table.name] = 0  # what stands beside the records is not news of its own
-            elif source is None:
-                rows[table.name] = _insert(connection, table.name, load.tables[table.name])
-            else:
-                rows[table.name] = _copy(connection, table.name, source)
-        states.forget(connection, load.family)
-        receipt = Receipt(
-            load.id,
-            rows,
-            steps=steps,
-            schema_version=version,
-            left_out=fresh.left_out if fresh else 0,
-        )
-        told = any(rows.values()) or steps or load.misfits or load.drift
-        asked = load.again or load.settles or load.stretch is not None
-        if told or asked or load.cursor != ledger.latest(connection, load.endpoint, "cursor"):
-            ledger.write_load(connection, load, rows, version)
-            return receipt
-        return replace(receipt, unchanged=True)
-
-    def _prepare(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        table: TableSchema,
-        steps: Sequence[Step],
-        mode: str,
-    ) -> str:
-        """The table that takes the rows, with every column that they need.
-
-        For `replace` it is a new one beside the old, which stays as it is until the swap.
-        """
-        there = not any(step.change is Change.TABLE for step in steps)
-        if not there:
-            connection.execute(_create(table.name, table))
-        if mode != "replace":
-            _alter(connection, table.name, steps)
-            return table.name
-        beside = f"{_BESIDE}{table.name}"
-        connection.execute(f"create table {quoted(beside)} as from {quoted(table.name)} limit 0")
-        _alter(connection, beside, steps)
-        return beside
-
-    def _empty_others(self, connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-        """A child that left the family holds nothing of the latest run: it is swapped too."""
-        names = {table.name for table in load.family.tables}
-        for name in ledger.tables_of_last_load(connection, load.endpoint):
-            if name in names or not _exists(connection, name):
-                continue
-            beside = f"{_BESIDE}{name}"
-            connection.execute(f"create table {quoted(beside)} as from {quoted(name)} limit 0")
-            _swap(connection, name, beside)
-
-    def _stored(self, family: TableFamily) -> dict[str, dict[str, Type | None]]:
-        names = [table.name for table in family.tables]
-        rows = self._connection.execute(
-            """select table_name, column_name, data_type from duckdb_columns()
-               where list_contains(?, table_name) and schema_name = current_schema()
-               and database_name = current_database()""",
-            [names],
-        ).fetchall()
-        stored: dict[str, dict[str, Type | None]] = {}
-        for table, column, kind in rows:
-            stored.setdefault(table, {})[column] = _OURS.get(kind)
-        return stored
-
-
-def _exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    found = connection.execute(
-        "select 1 from duckdb_tables() where table_name = ? and not temporary", [name]
-    )
-    return found.fetchone() is not None
-
-
-def _create(name: str, table: TableSchema) -> str:
-    columns = ", ".join(f"{quoted(c.name)} {_TYPES[c.type]}" for c in table.columns)
-    return f"create table {quoted(name)} ({columns})"
-
-
-def _alter(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Step]) -> None:
-    for step in steps:
-        column = quoted(step.column)
-        if step.change is Change.COLUMN:
-            kind = _TYPES[Type(step.type)]
-            connection.execute(f"alter table {quoted(name)} add column {column} {kind}")
-        elif step.change is Change.WIDER:
-            kind = _TYPES[Type(step.type)]
-            connection.execute(f"alter table {quoted(name)} alter {column} type {kind}")
-
-
-def _insert(connection: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) -> int:
-    if not rows.num_rows:
-        return 0
-    # Not undone in a `finally`: in a transaction that failed it raises an error that hides the
-    # first, and the rollback undoes it.
-    connection.register(_BATCH, rows)
-    connection.execute(f"insert into {quoted(target)} by name from {_BATCH}")
-    connection.unregister(_BATCH)
-    return int(rows.num_rows)
-
-
-def _copy(connection: duckdb.DuckDBPyConnection, target: str, source: str) -> int:
-    """Insert a relation that DuckDB has already."""
-    found = connection.execute(f"insert into {quoted(target)} by name from {source}").fetchone()
-    return int(found[0]) if found else 0
-
-
-def _swap(connection: duckdb.DuckDBPyConnection, name: str, beside: str) -> None:
-    """The new table takes the name; the old one stays under another for one rollback."""
-    former = f"{FORMER}{name}"
-    connection.execute(f"drop table if exists {quoted(former)}")
-    connection.execute(f"alter table {quoted(name)} rename to {quoted(former)}")
-    connection.execute(f"alter table {quoted(beside)} rename to {quoted(name)}")
 
 
 def _failure(path: Path, error: duckdb.Error) -> Failure:

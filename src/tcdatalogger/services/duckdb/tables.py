@@ -1,0 +1,93 @@
+"""Tables of a DuckDB file: what is there, and the statements that make, change and fill them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from tcdatalogger.models.evolution import Change, Step
+from tcdatalogger.models.schema import TableSchema, Type
+from tcdatalogger.services.duckdb.file import quoted
+
+FORMER: Final = "_tcd_former_"
+"""Prefix of the tables that hold what a `replace` replaced, for one rollback."""
+
+BESIDE: Final = "_tcd_new_"
+BATCH: Final = "_tcd_batch"
+
+TYPES: Final = {
+    Type.INT: "BIGINT",
+    Type.FLOAT: "DOUBLE",
+    Type.TEXT: "VARCHAR",
+    Type.BOOL: "BOOLEAN",
+    Type.TIME: "TIMESTAMP WITH TIME ZONE",
+    Type.JSON: "JSON",
+}
+_OURS: Final = {name: kind for kind, name in TYPES.items()}
+
+
+def stored(
+    connection: duckdb.DuckDBPyConnection, names: Iterable[str]
+) -> dict[str, dict[str, Type | None]]:
+    """The columns of those tables that are there, and their types."""
+    rows = connection.execute(
+        """select table_name, column_name, data_type from duckdb_columns()
+           where list_contains(?, table_name) and schema_name = current_schema()
+           and database_name = current_database()""",
+        [list(names)],
+    ).fetchall()
+    found: dict[str, dict[str, Type | None]] = {}
+    for table, column, kind in rows:
+        found.setdefault(table, {})[column] = _OURS.get(kind)
+    return found
+
+
+def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    found = connection.execute(
+        "select 1 from duckdb_tables() where table_name = ? and not temporary", [name]
+    )
+    return found.fetchone() is not None
+
+
+def create(name: str, table: TableSchema) -> str:
+    columns = ", ".join(f"{quoted(c.name)} {TYPES[c.type]}" for c in table.columns)
+    return f"create table {quoted(name)} ({columns})"
+
+
+def alter(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Step]) -> None:
+    for step in steps:
+        column = quoted(step.column)
+        if step.change is Change.COLUMN:
+            kind = TYPES[Type(step.type)]
+            connection.execute(f"alter table {quoted(name)} add column {column} {kind}")
+        elif step.change is Change.WIDER:
+            kind = TYPES[Type(step.type)]
+            connection.execute(f"alter table {quoted(name)} alter {column} type {kind}")
+
+
+def insert(connection: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) -> int:
+    if not rows.num_rows:
+        return 0
+    # Not undone in a `finally`: in a transaction that failed it raises an error that hides the
+    # first, and the rollback undoes it.
+    connection.register(BATCH, rows)
+    connection.execute(f"insert into {quoted(target)} by name from {BATCH}")
+    connection.unregister(BATCH)
+    return int(rows.num_rows)
+
+
+def copy(connection: duckdb.DuckDBPyConnection, target: str, source: str) -> int:
+    """Insert a relation that DuckDB has already."""
+    found = connection.execute(f"insert into {quoted(target)} by name from {source}").fetchone()
+    return int(found[0]) if found else 0
+
+
+def swap(connection: duckdb.DuckDBPyConnection, name: str, beside: str) -> None:
+    """The new table takes the name; the old one stays under another for one rollback."""
+    former = f"{FORMER}{name}"
+    connection.execute(f"drop table if exists {quoted(former)}")
+    connection.execute(f"alter table {quoted(name)} rename to {quoted(former)}")
+    connection.execute(f"alter table {quoted(beside)} rename to {quoted(name)}")

@@ -13,7 +13,7 @@ import pytest
 
 from tcdatalogger.core.replay import rebuild, replay, retry
 from tcdatalogger.errors import DataRefused, UsageError
-from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.duckdb import modes
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
 
 CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\nincremental = false\n'
@@ -329,16 +329,16 @@ def test_a_rebuild_that_is_killed_in_the_middle_leaves_the_old_rows(place, monke
     place.log("faction_crimes")
     place.log("faction_crimes")
     before, books = tables(place), place.sql("from _tcd_loads")
-    store = DuckDBWarehouse._store
+    store = modes.store
     stored = []
 
-    def killed(self, connection, load):
+    def killed(connection, load):
         if stored:
             raise KeyboardInterrupt
         stored.append(load)
-        return store(self, connection, load)
+        return store(connection, load)
 
-    monkeypatch.setattr(DuckDBWarehouse, "_store", killed)
+    monkeypatch.setattr(modes, "store", killed)
     with pytest.raises(KeyboardInterrupt):
         again(place, rebuild, "faction_crimes")
 

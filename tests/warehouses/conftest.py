@@ -51,6 +51,8 @@ class Maker:
         run: str = "",
         endpoint: str = "wars",
         table: str = "",
+        at: float = SERVED_AT,
+        subject: int = 40832,
     ) -> Load:
         """A load of these records, as a run would make it: with all that was learned before.
 
@@ -58,6 +60,8 @@ class Maker:
             wars: the records; one without `hits` has none.
             of: the kinds of the fields that the catalogue knows beside `id` and `hits`.
             mode, run, endpoint, table: as in a load.
+            at: when Torn answered, seconds since 1970.
+            subject: whom they are about.
         """
         self.runs += 1
         self.clock.sleep(60)
@@ -69,7 +73,7 @@ class Maker:
         table = table or endpoint
         decoded = decode([body], family(grown, table, key=("id",)))
         made = family(decoded.shape, table, key=("id",))
-        rows = normalize(decoded.batches, made, [Provenance(SERVED_AT, 40832, run)])
+        rows = normalize(decoded.batches, made, [Provenance(at, subject, run)])
         return Load(
             id=f"load-of-{run}-{endpoint}",
             run_id=run,
@@ -112,6 +116,29 @@ def warehouse(store: Store) -> Iterator[Warehouse]:
 @pytest.fixture
 def load(warehouse: Warehouse) -> Maker:
     return Maker(lambda: warehouse)
+
+
+@pytest.fixture
+def maker() -> type[Maker]:
+    """For a warehouse of a test's own."""
+    return Maker
+
+
+@pytest.fixture
+def beside(warehouse: Warehouse) -> Callable[..., Load]:
+    """A load of one war whose page also says something that the catalogue lacks."""
+
+    def beside(note: str, *, mode: str, run: str, at: float) -> Load:
+        grown = shape({})
+        known = warehouse.known("wars")
+        grown = grown if known is None else adopt(grown, known)
+        body = json.dumps({"wars": [{"id": 1, "hits": []}], "note": note}).encode()
+        decoded = decode([body], family(grown, "wars", key=("id",)))
+        made = family(decoded.shape, "wars", key=("id",))
+        rows = normalize(decoded.batches, made, [Provenance(at, 40832, run)])
+        return Load(f"load-{run}", run, "wars", mode, made, rows.tables, "6.13.6", at)
+
+    return beside
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from tcdatalogger.errors import DataRefused, UsageError
 
 HIT = {"id": 7, "user": 158}
-LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine")
+LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine", "_tcd_checks")
 
 
 @pytest.fixture

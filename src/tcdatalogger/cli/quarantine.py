@@ -84,7 +84,7 @@ def retry(
     """Try records again: with a newer catalogue they may fit. The others stay where they are."""
     if sum((bool(ids), endpoint is not None, everything)) != 1:
         raise UsageError("Say which records to try.", remedy="Give ids, or --endpoint, or --all.")
-    from tcdatalogger.core import replay  # pyarrow, duckdb
+    from tcdatalogger.core import retry as again  # pyarrow, duckdb
 
     with _application(options) as application:
         found = _read(application, endpoint)
@@ -93,7 +93,7 @@ def retry(
             if quarantine_id not in known:
                 raise _unknown(quarantine_id)
         chosen = [r for r in found if not ids or r["quarantine_id"] in ids]
-        stored = replay.retry(application, chosen)
+        stored = again.retry(application, chosen)
     if as_json:
         print_json({"tried": len(chosen), "stored": stored})
         return

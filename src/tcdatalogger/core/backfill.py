@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tcdatalogger.core.main import Application, new_run_id
+from tcdatalogger.core.leases import BACKFILL, Claim
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.core.targets import why_not_incremental
 from tcdatalogger.errors import DataRefused, UsageError
@@ -81,6 +83,7 @@ def backfill(
 
     Raises:
         UsageError: there is no such endpoint, or its list cannot be read back in time.
+        Busy: another backfill of it goes on.
         Failure: as a run; what was stored before stays.
     """
     [endpoint] = application.chosen([name])
@@ -88,20 +91,21 @@ def backfill(
     _refuse(endpoint, task)
     low = None if since is None else int(since)
     sums = _Sums()
-    for place, one in _places(application, endpoint, task):
-        yield from _back(
-            application, endpoint, replace(one, stretch_pages=pages), place, low, until, sums
-        )
+    # A name of its own: regular runs go on beside it, another backfill does not.
+    with application.claimed(endpoint.name + BACKFILL, task.run_id) as claim:
+        for place, one in _places(application, endpoint, task):
+            each = replace(one, stretch_pages=pages)
+            yield from _back(application, endpoint, each, claim, place, low, until, sums)
 
 
 def _refuse(endpoint: Endpoint, task: Task) -> None:
     """Refuse what has no history that could be added to the tables.
 
     Raises:
-        UsageError: the endpoint is no list by time, or does not append.
+        UsageError: the endpoint is no list by time, or neither appends nor merges.
     """
     why = why_not_incremental(endpoint, task.endpoint)
-    if not why and task.mode != "append":
+    if not why and task.mode not in ("append", "merge"):
         why = f"its storage mode is {task.mode}, so its tables have no place for it"
     if why:
         raise UsageError(f"{endpoint.name} has no history that could be read back: {why}.")
@@ -120,6 +124,7 @@ def _back(
     application: Application,
     endpoint: Endpoint,
     task: Task,
+    claim: Claim,
     place: str,
     since: int | None,
     until: float | None,
@@ -147,7 +152,7 @@ def _back(
         before = wanted
         run_id = new_run_id(application.clock)
         one = replace(task, run_id=run_id, stretch=wanted)
-        outcome = application.run_task(endpoint, one, priority="low")
+        outcome = application.run_task(endpoint, one, claim=claim, priority="low")
         if outcome.error is not None:
             raise outcome.error
         reached = outcome.fetched.stretch if outcome.fetched else None

@@ -1,4 +1,4 @@
-"""Rows once more from the archive: a run replayed, an endpoint rebuilt, a quarantine tried again.
+"""Rows once more from the archive: a run replayed, an endpoint rebuilt.
 
 Nothing is asked of Torn. What the catalogue knows by now, and what was learned since, counts: a
 record that was set aside may fit today.
@@ -6,26 +6,30 @@ record that was set aside may fit today.
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
-from pathlib import Path
-from typing import Any
+from typing import Final
 
-import pyarrow as pa
-
-from tcdatalogger.core.main import Application, new_run_id
+from tcdatalogger.core.archived import (
+    ORDERED,
+    load_id,
+    newest_run,
+    pages,
+    run_of,
+    text,
+    worker,
+)
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.pending import About
+from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.core.state import LATER, LOST
 from tcdatalogger.errors import DataRefused, Failure, UsageError
-from tcdatalogger.models.normalize import arrow_schema
-from tcdatalogger.models.schema import TableFamily
-from tcdatalogger.services.torncity.base import EndpointProcessor
-from tcdatalogger.services.torncity.registry import processor
-from tcdatalogger.services.torncity.task import Fetched, Page, Tools, Transformed
-from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
+from tcdatalogger.services.torncity.task import Fetched, Transformed
+from tcdatalogger.services.warehouse import Clear, Load, Receipt, Warehouse
+
+ROLLED_BACK: Final = "rolled back"
+"""The status of a run in the state's books whose rows were taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,8 @@ class Replayed:
 def replay(application: Application, run_id: str, *, dry: bool = False) -> Replayed:
     """Make the rows of one run again, in place of what it stored before.
 
+    Where later runs stand on it, as by `merge` and `history`, they are made again too, in order.
+
     Raises:
         UsageError: no archive file is of that run, or no endpoint is.
         DataRefused: its answers make no rows, the warehouse refuses them, or the storage mode is
@@ -55,11 +61,26 @@ def replay(application: Application, run_id: str, *, dry: bool = False) -> Repla
     """
     endpoint, file = _find(application, run_id)
     with application.warehouse() as warehouse:
-        _refuse_older(warehouse, endpoint, run_id)
-        one, load = _again(application, endpoint, file, warehouse, new_run_id(application.clock))
-        if load is None:
-            raise DataRefused(f"The run {run_id} has no rows: {one.why}")
-        return one if dry else replace(one, receipt=warehouse.commit(load))
+        newest = newest_run(warehouse, endpoint.name)
+        later = newest is not None and newest > run_id
+        if later and endpoint.storage_mode == "replace":
+            raise DataRefused(
+                f"The tables of {endpoint.name} hold the later run {newest}.",
+                remedy="Its storage mode is replace, so an older run has no place in them.",
+            )
+        if not later or endpoint.storage_mode == "append":
+            token = new_run_id(application.clock)
+            one, load = _again(application, endpoint, file, warehouse, token)
+            if load is not None and not dry:
+                one = replace(one, receipt=warehouse.commit(replace(load, cause="replay")))
+    if later and endpoint.storage_mode != "append":
+        made = _rebuild(application, endpoint, named=run_id, dry=dry, cause="replay")
+        one = next(each for each in made if each.run_id == run_id)
+    if one.why:
+        raise DataRefused(f"The run {run_id} has no rows: {one.why}")
+    if one.receipt is not None:
+        _mark_done(application, run_id, one.receipt)
+    return one
 
 
 def rebuild(
@@ -67,12 +88,13 @@ def rebuild(
 ) -> list[Replayed]:
     """Make all rows of an endpoint again from the archive, in one step.
 
-    Runs that were not to store anything (`--dry-run`, `--step`) are passed over.
+    Runs that were not to store anything (`--dry-run`, `--step`) are passed over, and those that
+    were rolled back.
 
     Args:
         application: with the settings.
         name: of the endpoint.
-        without: runs whose rows are left out from now on.
+        without: runs whose rows are left out.
         dry: make the rows and store nothing.
 
     Raises:
@@ -80,63 +102,145 @@ def rebuild(
         DataRefused, WarehouseUnavailable: as a commit; then the tables are as they were.
     """
     [endpoint] = application.chosen([name])
-    files = _files(application, endpoint, without)
+    return _rebuild(application, endpoint, without=without, dry=dry, cause="rebuild")
+
+
+def _rebuild(
+    application: Application,
+    endpoint: Endpoint,
+    *,
+    without: Sequence[str] = (),
+    named: str = "",
+    dry: bool,
+    cause: str,
+) -> list[Replayed]:
+    """As `rebuild`; the run `named` counts again if it was rolled back."""
     token = new_run_id(application.clock)
     found: list[Replayed] = []
-
-    def loads(warehouse: Warehouse) -> Iterator[Load]:
-        for file in files:
-            if _run_of(file) in without:
-                found.append(Replayed(_run_of(file), why="left out"))
-                yield _nothing(application, endpoint, file, warehouse, token)
-                continue
-            if _stopped(application, file):
-                found.append(Replayed(_run_of(file), why="it was not to store anything"))
-                continue
-            one, load = _again(application, endpoint, file, warehouse, token)
-            found.append(one)
-            if load is not None:
-                yield load
-
     with application.warehouse() as warehouse:
+        undone = _rolled_back(warehouse, endpoint.name)
+        passed = _passed_over(application, endpoint, without, undone - {named}, named)
+        files = _files(application, endpoint, passed)
+
+        def loads() -> Iterator[Load]:
+            for file in files:
+                run_id = run_of(file)
+                if run_id in passed:
+                    found.append(Replayed(run_id, why=passed[run_id]))
+                    continue
+                one, load = _again(application, endpoint, file, warehouse, token)
+                found.append(one)
+                if load is not None:
+                    yield replace(load, cause=cause)
+                elif endpoint.storage_mode in ORDERED and _counts(warehouse, endpoint, run_id):
+                    raise DataRefused(
+                        f"The run {run_id} of {endpoint.name} cannot be made again: {one.why}",
+                        remedy="Nothing was changed. `tcdatalogger rebuild "
+                        f"{endpoint.name} --without {run_id}` makes the rest without it.",
+                    )
+
         if dry:
-            list(loads(warehouse))
+            list(loads())
             return found
-        receipts = {receipt.load_id: receipt for receipt in warehouse.commit_all(loads(warehouse))}
+        runs = tuple(without)
+        if endpoint.storage_mode in ORDERED:
+            runs = tuple(map(run_of, files))
+        clear = Clear(endpoint.name, runs, tuple(without), token)
+        receipts = {one.load_id: one for one in warehouse.commit_all(loads(), clear)}
     return [
-        replace(one, receipt=receipts.get(_load_id(one.run_id, endpoint.name, token)))
+        replace(one, receipt=receipts.get(load_id(one.run_id, endpoint.name, token)))
         for one in found
     ]
 
 
-def _files(application: Application, endpoint: Endpoint, without: Sequence[str]) -> list[str]:
+def _passed_over(
+    application: Application,
+    endpoint: Endpoint,
+    without: Sequence[str],
+    undone: set[str],
+    named: str,
+) -> dict[str, str]:
+    """The archived runs of which no rows are made, and why.
+
+    Raises:
+        UsageError: the archive has none of them.
+    """
+    known = sorted(map(run_of, application.archive.files(endpoint.name)))
+    for run_id in without:
+        if run_id not in known:
+            raise UsageError(f"The archive has no run {run_id} of {endpoint.name}.")
+    if not known:
+        raise UsageError(f"The archive has no answers of {endpoint.name}.")
+    passed = {}
+    for run_id in known:
+        status = _status(application, run_id)
+        if run_id in without:
+            passed[run_id] = "left out"
+        elif run_id in undone or (status == ROLLED_BACK and run_id != named):
+            passed[run_id] = "it was rolled back"
+        elif status == "stopped" and run_id != named:
+            passed[run_id] = "it was not to store anything"
+    return passed
+
+
+def _files(application: Application, endpoint: Endpoint, passed: Mapping[str, str]) -> list[str]:
     """The archive files of the runs that a rebuild has to do with, the oldest first.
 
     For `replace` these are those to leave out and then the newest that is left.
     """
-    files = sorted(application.archive.files(endpoint.name), key=_run_of)
-    known = {_run_of(file) for file in files}
-    for run_id in without:
-        if run_id not in known:
-            raise UsageError(f"The archive has no run {run_id} of {endpoint.name}.")
-    if not files:
-        raise UsageError(f"The archive has no answers of {endpoint.name}.")
+    files = sorted(application.archive.files(endpoint.name), key=run_of)
     if endpoint.storage_mode != "replace":
         return files
-    others = [f for f in files if _run_of(f) not in without and not _stopped(application, f)]
-    return [f for f in files if _run_of(f) in without] + _newest(application, endpoint, others)
+    others = [file for file in files if run_of(file) not in passed]
+    left_out = [file for file in files if passed.get(run_of(file)) == "left out"]
+    return left_out + _newest(application, endpoint, others)
 
 
-def _stopped(application: Application, file: str) -> bool:
-    """Whether a run was told to end before its store; not known once the state is gone."""
-    runs = application.state.runs(run_id=_run_of(file), most=1)
-    return bool(runs) and runs[0].status == "stopped"
+def _status(application: Application, run_id: str) -> str:
+    """What became of a run; not known once the state is gone."""
+    runs = application.state.runs(run_id=run_id, most=1)
+    return runs[0].status if runs else ""
+
+
+def _mark_done(application: Application, run_id: str, receipt: Receipt) -> None:
+    """A run that was owed or rolled back, and has its rows now, is done."""
+    for run in application.state.runs(run_id=run_id, most=1):
+        if run.status in {ROLLED_BACK, LATER, LOST, "dropped"}:
+            clean = replace(run, error="", error_class="", remedy="", exit_code=0)
+            rows = dict(receipt.rows)
+            application.state.write_run(
+                replace(clean, status="done", rows=rows, settled=True, note="It was replayed.")
+            )
+
+
+def _rolled_back(warehouse: Warehouse, endpoint: str) -> set[str]:
+    """The runs of an endpoint that the ledger has, none of whose loads counts any more, by hand."""
+    if warehouse.known(endpoint) is None:
+        return set()
+    rows = warehouse.query(
+        f"select run_id from _tcd_loads where endpoint = {text(endpoint)} group by run_id "
+        "having count(*) = count(superseded_by) "
+        "and max(case when superseded_by like 'rollback %' then 1 else 0 end) = 1"
+    ).to_pylist()
+    return {str(row["run_id"]) for row in rows}
+
+
+def _counts(warehouse: Warehouse, endpoint: Endpoint, run_id: str) -> bool:
+    """Whether the ledger has a load of a run that counts."""
+    if warehouse.known(endpoint.name) is None:
+        return False
+    return bool(
+        warehouse.query(
+            f"select 1 as one from _tcd_loads where endpoint = {text(endpoint.name)} "
+            f"and run_id = {text(run_id)} and superseded_by is null"
+        ).num_rows
+    )
 
 
 def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:
     """For `replace`, the newest run whose answers are whole: only its rows have a place."""
     for file in reversed(files):
-        if _pages(application, file):
+        if pages(application, file):
             return [file]
     raise UsageError(f"No run of {endpoint.name} in the archive has whole answers.")
 
@@ -149,188 +253,28 @@ def _again(
     token: str,
 ) -> tuple[Replayed, Load | None]:
     """The rows of an archived run, and the load that puts them in place of the former ones."""
-    run_id = _run_of(file)
-    pages = _pages(application, file)
-    if not pages:
+    run_id = run_of(file)
+    answers = pages(application, file)
+    if not answers:
         return Replayed(run_id, why="its fetch failed"), None
-    worker = _worker(application, endpoint, run_id, warehouse, file)
-    fetched = Fetched(pages)
+    maker = worker(application, endpoint, run_id, warehouse, file)
+    maker.tools = replace(maker.tools, readings=About.read(application.archive, file).readings)
+    fetched = Fetched(answers)
     try:
-        made = worker.validate(worker.transform_data(fetched), fetched)
+        made = maker.validate(maker.transform_data(fetched), fetched)
     except Failure as failure:
         return Replayed(run_id, why=failure.message), None
-    load = replace(worker.load(made), id=_load_id(run_id, endpoint.name, token), again=True)
+    name = load_id(run_id, endpoint.name, token)
+    load = replace(maker.load(made), id=name, again=True, max_drop=1.0)
     return Replayed(run_id, made), load
-
-
-def _worker(
-    application: Application, endpoint: Endpoint, run_id: str, warehouse: Warehouse, file: str
-) -> EndpointProcessor:
-    task = application.task(endpoint, run_id)
-    tools = Tools(
-        warehouse=warehouse,
-        clock=application.clock,
-        known=warehouse.known(endpoint.name),
-        archive=file,
-    )
-    return processor(task.endpoint.path, endpoint.processor)(task, tools)
-
-
-def _pages(application: Application, file: str) -> tuple[Page, ...]:
-    """The pages of an archived run, none where its fetch ended in an error.
-
-    An id that Torn did not know stands among the answers as an error too and is passed over.
-    """
-    kept = list(application.archive.read(file))
-    whole = not kept or not kept[-1][0] or len({page.subject_id for _, page in kept}) > 1
-    return tuple(page for error, page in kept if not error) if whole else ()
-
-
-def _nothing(
-    application: Application, endpoint: Endpoint, file: str, warehouse: Warehouse, token: str
-) -> Load:
-    """A load that only takes out what a run stored; its answers, damaged maybe, are not read."""
-    worker = _worker(application, endpoint, _run_of(file), warehouse, file)
-    family = worker.family()
-    tables = {table.name: arrow_schema(table).empty_table() for table in family.tables}
-    load = worker.load(Transformed(family, tables))
-    load_id = _load_id(load.run_id, endpoint.name, token)
-    return replace(load, id=load_id, mode="append", again=True)
 
 
 def _find(application: Application, run_id: str) -> tuple[Endpoint, str]:
     for endpoint in application.settings.endpoints:
         for file in application.archive.files(endpoint.name):
-            if _run_of(file) == run_id:
+            if run_of(file) == run_id:
                 return endpoint, file
     raise UsageError(
         f"The archive has no run {run_id} of an endpoint that is configured.",
         remedy="`tcdatalogger runs` lists them.",
     )
-
-
-def _refuse_older(warehouse: Warehouse, endpoint: Endpoint, run_id: str) -> None:
-    if endpoint.storage_mode != "replace":
-        return
-    newest = _newest_run(warehouse, endpoint.name)
-    if newest is not None and newest > run_id:
-        raise DataRefused(
-            f"The tables of {endpoint.name} hold the later run {newest}.",
-            remedy="Its storage mode is replace, so an older run has no place in them.",
-        )
-
-
-def _newest_run(warehouse: Warehouse, endpoint: str) -> str | None:
-    """The run whose rows an endpoint stored last, None before its first load."""
-    if warehouse.known(endpoint) is None:
-        return None
-    name = endpoint.replace("'", "''")
-    rows = warehouse.query(
-        f"select run_id from _tcd_loads where endpoint = '{name}' and superseded_by is null "
-        "order by committed_at desc, rowid desc limit 1"
-    ).to_pylist()
-    return str(rows[0]["run_id"]) if rows else None
-
-
-def _run_of(file: str) -> str:
-    return Path(file).stem
-
-
-def _load_id(run_id: str, endpoint: str, token: str) -> str:
-    return sha256(f"{run_id}\n{endpoint}\n{token}".encode()).hexdigest()[:16]
-
-
-# --- quarantine --------------------------------------------------------------------------------
-
-
-def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[str]:
-    """Try records of the quarantine again; the ids of those that are stored now.
-
-    Args:
-        application: with the settings.
-        records: lines of `_tcd_quarantine`. Those that fit no better than before stay there.
-    """
-    stored: list[str] = []
-    token = new_run_id(application.clock)
-    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for record in records:
-        if record["again"]:
-            groups.setdefault((record["endpoint"], record["run_id"]), []).append(record)
-    with application.warehouse() as warehouse:
-        for (name, run_id), lines in groups.items():
-            endpoint = application.settings.endpoint(name)
-            if endpoint is None or not lines[0]["archive_file"]:
-                continue
-            stored += _retry(application, endpoint, run_id, lines, warehouse, token)
-    return stored
-
-
-def _retry(
-    application: Application,
-    endpoint: Endpoint,
-    run_id: str,
-    lines: list[dict[str, Any]],
-    warehouse: Warehouse,
-    token: str,
-) -> list[str]:
-    """Try the records of one run, each by itself, and store those that fit in one load."""
-    if endpoint.storage_mode == "replace" and _newest_run(warehouse, endpoint.name) != run_id:
-        return []
-    file = lines[0]["archive_file"]
-    pages = [page for error, page in application.archive.read(file) if not error]
-    worker = _worker(application, endpoint, run_id, warehouse, file)
-    family = worker.family()
-    there = _there(warehouse, family, run_id)
-    good = []
-    for line in lines:
-        body = _body(line, family, worker.task.endpoint.content)
-        page = replace(pages[line["page"]], body=body)
-        made = worker.as_tables(worker.transform_data(Fetched((page,))), Fetched((page,)))
-        if not made.misfits and not there & _keys(made.tables[family.tables[0].name], family):
-            good.append((line["quarantine_id"], page))
-    if not good:
-        return []
-    fetched = Fetched(tuple(page for _, page in good))
-    made = worker.validate(worker.transform_data(fetched), fetched)
-    ids = tuple(quarantine_id for quarantine_id, _ in good)
-    load = replace(
-        worker.load(made), id=_load_id(run_id, endpoint.name, token), mode="append", settles=ids
-    )
-    warehouse.commit(load)
-    return list(ids)
-
-
-def _there(warehouse: Warehouse, family: TableFamily, run_id: str) -> set[tuple[object, ...]]:
-    """The keys of the records that a run has stored: none of them is stored twice."""
-    root = family.tables[0]
-    names = ", ".join(f'"{name}"' for name in (*root.key, "_subject_id"))
-    return _keys(
-        warehouse.query(f"select {names} from \"{root.name}\" where _run_id = '{run_id}'"), family
-    )
-
-
-def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:
-    """The keys of root rows, where Torn sends one; a place in a list tells nothing across loads."""
-    root = family.tables[0]
-    own = {column.name for column in root.data_columns if not column.ours}
-    if not own.issuperset(root.key):
-        return set()
-    rows = table.select([*root.key, "_subject_id"]).to_pylist()
-    return {tuple(row.values()) for row in rows}
-
-
-def _body(line: dict[str, Any], family: TableFamily, content: str) -> bytes:
-    """A body that holds the one record, as Torn would have sent it."""
-    record, path = str(line["record"]), str(line["path"])
-    if content == "csv":
-        return _csv(json.loads(record))
-    if family.listed and path.startswith(f"{family.root[0]}["):
-        return f"{{{json.dumps(family.root[0])}:[{record}]}}".encode()
-    return record.encode()
-
-
-def _csv(record: dict[str, str | None]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows((record, record.values()))
-    return text.getvalue().encode()

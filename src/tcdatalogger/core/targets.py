@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 
-from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.core.settings import Endpoint, Settings
+from tcdatalogger.errors import ConfigError, UsageError
 from tcdatalogger.services.torncity import catalog, clocks
 from tcdatalogger.services.torncity.catalog import BY_TIME
 
@@ -44,7 +46,7 @@ def is_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> bool:
     """Whether runs ask only for what is new: as the endpoint says, else where that is possible."""
     if endpoint.incremental is not None:
         return endpoint.incremental
-    return endpoint.storage_mode == "append" and why_not_incremental(endpoint, entry) == ""
+    return endpoint.storage_mode != "replace" and why_not_incremental(endpoint, entry) == ""
 
 
 def why_not_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> str:
@@ -60,3 +62,41 @@ def text(value: object) -> str:
     if isinstance(value, tuple | list):
         return ",".join(text(item) for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def chosen(
+    settings: Settings, names: Sequence[str] = (), *, everything: bool = False, tag: str | None
+) -> list[Endpoint]:
+    """The endpoints that are meant: by name, all that are enabled, or those with a tag.
+
+    Raises:
+        UsageError: there is none of that name or tag, or none is named.
+        ConfigError: all are meant, and there is none.
+    """
+    endpoints = settings.endpoints
+    if everything:
+        enabled = [endpoint for endpoint in endpoints if endpoint.enabled]
+        if not enabled:
+            raise ConfigError(
+                "No endpoint is configured.",
+                remedy="Add one under [[endpoints]]; `tcdatalogger catalog` lists them.",
+            )
+        return enabled
+    if tag is not None:
+        found = [e for e in endpoints if tag in e.tags and e.enabled]
+        if not found:
+            raise UsageError(f"No endpoint has the tag {tag!r}.")
+        return found
+    return [_named(settings, name) for name in dict.fromkeys(names)]
+
+
+def _named(settings: Settings, name: str) -> Endpoint:
+    found = settings.endpoint(name)
+    if found is not None:
+        return found
+    known = [endpoint.name for endpoint in settings.endpoints]
+    near = difflib.get_close_matches(name, known, n=1)
+    raise UsageError(
+        f"There is no endpoint {name!r}.",
+        remedy=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.",
+    )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
 import pyarrow as pa
 
+from tcdatalogger.models.checks import Checked, CheckResult
 from tcdatalogger.models.drift import Drift
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
+from tcdatalogger.services.files import FileSum, Progress, silent
 
-LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine")
+LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine", "_tcd_checks")
 """The tables in which a warehouse keeps its own books."""
 
 MODES = ("append", "replace", "merge", "history")
@@ -42,13 +45,16 @@ class Load:
         drift, misfits: for the books.
         again: whether what the same run stored before is taken out first: so when it is replayed.
         settles: records of the quarantine that are stored with it.
-        listed: the subjects whose whole list this is: a `history` closes what it no longer lists of
-            them. None where it is a part of a list, or where nobody can tell.
+        listed: the subjects whose whole list this is, and when it was given by the server's clock,
+            seconds since 1970: a `history` closes what it no longer lists of them. None where it is
+            a part of a list, or where nobody can tell.
         max_drop: the largest share of the records there are that may vanish by it; 1 for any.
         token: of the claim under which the run works, a number that grows from claim to claim of an
             endpoint; None where nobody claimed it. A load whose token is below that of a load in
             the ledger is refused.
         fence: asked as the last thing before the commit; raises where the run may store no more.
+        cause: why tables change by it, "" where the load itself tells it.
+        checks: what came of the checks of its rows, for the books.
     """
 
     id: str
@@ -68,10 +74,12 @@ class Load:
     misfits: tuple[Misfit, ...] = ()
     again: bool = False
     settles: tuple[str, ...] = ()
-    listed: frozenset[int | None] | None = None
+    listed: Mapping[int | None, float] | None = None
     max_drop: float = 1.0
     token: int | None = None
     fence: Callable[[], None] | None = None
+    cause: str = ""
+    checks: tuple[CheckResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,74 @@ class Receipt:
     schema_version: int = 0
     left_out: int = 0
     unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableSum:
+    """What the content of a table is known by, whatever the order of its rows."""
+
+    rows: int
+    checksum: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy of a warehouse.
+
+    Attributes:
+        kind: of the warehouse, as its address begins.
+        engine: the version of the program that can read it.
+        file: that it is opened by; `files` has it, and what belongs to it.
+        encrypted: whether it takes the key of the warehouse to read it.
+        files: of the copy, by name.
+        tables: that are in it.
+    """
+
+    kind: str
+    engine: str
+    file: str
+    encrypted: bool
+    files: Mapping[str, FileSum]
+    tables: Mapping[str, TableSum]
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """What is taken out before loads that make it again.
+
+    Attributes:
+        endpoint: whose.
+        runs: whose rows are taken out; of a `history` also the ends that they set.
+        out: those of them that no longer count from now on.
+        by: for the ledger: what they gave way to.
+    """
+
+    endpoint: str
+    runs: tuple[str, ...]
+    out: tuple[str, ...]
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """What the rollback of a run did, or would do.
+
+    Attributes:
+        endpoint, run_id: what was rolled back.
+        mode: in which the run had stored.
+        removed: rows that were taken out, by table.
+        restored: rows that are there again, or current again, by table.
+        steps: how the tables changed.
+        cursor: where the endpoint goes on after it, None where no load says it.
+    """
+
+    endpoint: str
+    run_id: str
+    mode: str
+    removed: Mapping[str, int]
+    restored: Mapping[str, int]
+    steps: tuple[str, ...] = ()
+    cursor: str | None = None
 
 
 class Warehouse(Protocol):
@@ -128,6 +204,50 @@ class Warehouse(Protocol):
         """How the tables would have to change for this family."""
         ...
 
+    def reshape(self, load: Load, *, accept: bool = False, dry: bool = False) -> tuple[Step, ...]:
+        """Make the tables fit a load without its rows, in one step; the steps that were taken.
+
+        Args:
+            load: its family is what counts.
+            accept: whether steps are taken that no load takes by itself.
+            dry: do it all and undo it.
+
+        Raises:
+            DataRefused: a step needs consent, or a value would change; nothing was changed.
+            WarehouseUnavailable: it cannot be reached now; nothing was changed.
+        """
+        ...
+
+    def reshape_back(
+        self, table: str, version: int, *, at: float, dry: bool = False
+    ) -> tuple[Step, ...]:
+        """Give a table the columns of an older version, in one step and as a new version.
+
+        Args:
+            table: its name.
+            version: to go back to.
+            at: when, seconds since 1970.
+            dry: do it all and undo it.
+
+        Raises:
+            UsageError: there is no such version.
+            DataRefused: a value does not fit the older type; nothing was changed.
+            WarehouseUnavailable: it cannot be reached now; nothing was changed.
+        """
+        ...
+
+    def layout(self, table: str) -> str:
+        """How well a table lies for queries by time, in words of the warehouse's own."""
+        ...
+
+    def note_checks(self, checked: Checked) -> None:
+        """Write down which checks a load failed that is not stored.
+
+        Raises:
+            WarehouseUnavailable: it cannot be reached now.
+        """
+        ...
+
     def commit(self, load: Load) -> Receipt:
         """Store all tables of a load and its line in the ledger in one step, once.
 
@@ -138,10 +258,41 @@ class Warehouse(Protocol):
         """
         ...
 
-    def commit_all(self, loads: Iterable[Load]) -> list[Receipt]:
-        """As `commit`, for several loads in one step: all of them or none."""
+    def commit_all(self, wanted: Iterable[Load], clear: Clear | None = None) -> list[Receipt]:
+        """As `commit`, for several loads in one step, after what they clear: all or nothing."""
+        ...
+
+    def rollback(
+        self, endpoint: str, run_id: str, *, at: float, by: str, dry: bool = False
+    ) -> Undo:
+        """Take back what a run stored, in one step: of `append` any, of others the newest.
+
+        The evolution that came with it goes too, as new versions, where nobody has built on it.
+
+        Args:
+            endpoint: whose run.
+            run_id: of the run.
+            at: when, seconds since 1970.
+            by: for the ledger: who rolls it back.
+            dry: do it all, tell it, and undo it.
+
+        Raises:
+            UsageError: the run has stored nothing, or was rolled back already.
+            DataRefused: a later run of the endpoint stands on it; nothing was changed.
+            WarehouseUnavailable: it cannot be reached now; nothing was changed.
+        """
         ...
 
     def query(self, sql: str) -> pa.Table:
         """The rows of a query."""
+        ...
+
+    def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
+        """Copy it as it is now into a folder, and check the copy.
+
+        Raises:
+            DataRefused: it is damaged.
+            WarehouseUnavailable: it cannot be reached now, or is not there yet.
+            OSError: the copy cannot be written.
+        """
         ...

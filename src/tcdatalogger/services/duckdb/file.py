@@ -1,10 +1,16 @@
-"""A DuckDB file: opened for as long as it is needed, waited for while another program holds it."""
+"""A DuckDB file: opened for as long as it is needed, waited for while another program holds it.
+
+A file may be encrypted. DuckDB then attaches it to a connection in memory, with a key that is
+bound as a value: it stands in no statement, and no text of DuckDB's own errors is passed on.
+"""
 
 from __future__ import annotations
 
 import re
+import sys
+from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import duckdb
 
@@ -24,10 +30,44 @@ _MAGIC_AT: Final = 8
 _log = get_logger("warehouse")
 
 _HOLDER = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
+_TAKEN: Final = ("memory", "system", "temp")
+"""Names of databases that every connection has."""
+
+
+_OPEN_HERE: Final = ("different configuration than existing", "Unique file handle conflict")
+_OF_KEYS: Final = (
+    (
+        "without a key",
+        "The warehouse {} is encrypted, and no key for it is configured.",
+        'Say where its key is: encryption_key = "env:TCD_WAREHOUSE_KEY" under [warehouse].',
+    ),
+    (
+        "Wrong encryption key",
+        "The warehouse {} is encrypted with another key than that of warehouse.encryption_key.",
+        "Put the key there with which it was made. Without it nobody can read the file.",
+    ),
+    (
+        "is not encrypted",
+        "The warehouse {} is not encrypted, but warehouse.encryption_key is set.",
+        "Leave the key out; or name a new file in `warehouse.url`, for `rebuild` to fill.",
+    ),
+)
+"""What DuckDB says of keys, what it means, and what to do."""
+
+
+class Key(Protocol):
+    """What a file is encrypted with; it prints nowhere."""
+
+    def reveal(self) -> str: ...
 
 
 def connect(
-    path: Path, clock: Clock, patience: float, *, read_only: bool = False
+    path: Path,
+    clock: Clock,
+    patience: float,
+    *,
+    read_only: bool = False,
+    key: Key | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """A connection to the file, in UTC.
 
@@ -36,10 +76,12 @@ def connect(
         clock: that is slept on while another process holds the file.
         patience: seconds to wait for it.
         read_only: for queries: several readers may have it open at once.
+        key: of an encrypted file; one that is made is encrypted with it.
 
     Raises:
         WarehouseUnavailable: another process holds it, or it is to be read and does not exist.
-        ConfigError: it is no DuckDB file, or this user may not write there.
+        ConfigError: it is no DuckDB file, this user may not write there, the key is not that of
+            the file, or this machine cannot encrypt.
     """
     if read_only and not path.exists():
         raise WarehouseUnavailable(
@@ -50,8 +92,7 @@ def connect(
     began, pause, told = clock.now(), FIRST_PAUSE, False
     while True:
         try:
-            connection = duckdb.connect(str(path), read_only=read_only)
-            connection.execute("set TimeZone = 'UTC'")
+            connection = _opened(path, key, read_only=read_only)
         except duckdb.Error as error:
             failure = _failure(path, error)
             waited = clock.now() - began
@@ -64,6 +105,83 @@ def connect(
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
             return connection
+
+
+def _opened(path: Path, key: Key | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    if key is None:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    else:
+        connection = duckdb.connect()
+        try:
+            _attach(connection, path, key, read_only=read_only)
+        except BaseException:  # whatever ends it: nothing may keep hold of the file
+            connection.close()
+            raise
+    connection.execute("set TimeZone = 'UTC'")
+    if (most := memory()) is not None:
+        connection.execute(f"set memory_limit = '{most}B'")
+    return connection
+
+
+def memory() -> int | None:
+    """Bytes that DuckDB may take where this process was given a limit: half; None without one.
+
+    By itself it would take most of the machine's. What does not fit goes to a file beside.
+    """
+    if sys.platform == "win32":
+        return None
+    import resource  # noqa: PLC0415  # there is none on Windows
+
+    most, _ = resource.getrlimit(resource.RLIMIT_DATA)
+    return None if most == resource.RLIM_INFINITY else most // 2
+
+
+def _attach(
+    connection: duckdb.DuckDBPyConnection, path: Path, key: Key, *, read_only: bool
+) -> None:
+    load_cipher(connection, required=not read_only)
+    # What does not fit into memory goes beside the file, as it does without a key, and as secret.
+    connection.execute("set temp_file_encryption = true")
+    connection.execute("set temp_directory = ?", [f"{path}.tmp"])
+    name = quoted(_database(path))
+    mode = ", read_only" if read_only else ""
+    file = str(path).replace("'", "''")
+    connection.execute(f"attach '{file}' as {name} (encryption_key ?{mode})", [key.reveal()])
+    connection.execute(f"use {name}")
+
+
+def _database(path: Path) -> str:
+    """How DuckDB calls the database of a file, so that views of a user's find it by its name."""
+    name = path.name.lstrip(".").partition(".")[0]
+    return f"{name}_db" if name in _TAKEN else name
+
+
+def load_cipher(connection: duckdb.DuckDBPyConnection, *, required: bool) -> None:
+    """Let DuckDB encrypt: with OpenSSL, which its extension httpfs brings.
+
+    Reading needs no extension: the module that is built in deciphers, and only refuses to write.
+    It can be forced to write by a setting that DuckDB itself calls unsafe (its random numbers can
+    be guessed), so this program never does. Tests do, by replacing this function, as the extension
+    comes from the network.
+
+    Raises:
+        ConfigError: it is required, not there, and cannot be fetched.
+    """
+    with suppress(duckdb.Error):
+        connection.execute("load httpfs")
+        return
+    if not required:
+        return
+    try:
+        connection.execute("install httpfs")
+        connection.execute("load httpfs")
+    except duckdb.Error:
+        raise ConfigError(
+            "An encrypted warehouse needs DuckDB's extension httpfs, which is not on this machine "
+            "and cannot be fetched.",
+            remedy="Fetch it once where there is a network, from a DuckDB of the same version: "
+            "`INSTALL httpfs`.",
+        ) from None
 
 
 def _make_folder(path: Path) -> None:
@@ -112,6 +230,13 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             remedy="Close it there, or open it read-only and only as long as you look at it.",
             holder=holder["pid"],
         )
+    if any(sign in text for sign in _OPEN_HERE):
+        return WarehouseUnavailable(
+            f"The warehouse {path} is open in another part of this program.", remedy="Try again."
+        )
+    for sign, says, remedy in _OF_KEYS:
+        if sign in text:
+            return ConfigError(says.format(path), remedy=remedy)
     if "not a valid DuckDB" in text or isinstance(error, duckdb.SerializationException):
         return _no_warehouse(path)
     return ConfigError(

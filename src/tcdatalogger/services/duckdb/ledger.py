@@ -11,14 +11,16 @@ from dataclasses import replace
 from typing import Any, Final
 
 import duckdb
-import msgspec
 
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import Busy
 from tcdatalogger.models import notation
+from tcdatalogger.models.checks import Checked
 from tcdatalogger.models.evolution import Step, adopt
 from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.models.shape import Object
+from tcdatalogger.models.versions import kept
+from tcdatalogger.services.duckdb import checks, evolve, loads, versions
 from tcdatalogger.services.warehouse import Load
 
 _TABLES: Final = """
@@ -36,8 +38,9 @@ create table if not exists _tcd_schemas (
     endpoint varchar not null, table_name varchar not null, version bigint not null,
     columns json not null, key json not null, diff json not null, cause varchar not null,
     run_id varchar not null, catalog_version varchar not null, shape json not null,
-    created_at timestamptz not null, primary key (table_name, version)
+    created_at timestamptz not null, backup varchar, primary key (table_name, version)
 );
+alter table _tcd_schemas add column if not exists backup varchar;
 create table if not exists _tcd_drift (
     endpoint varchar not null, table_name varchar not null, column_name varchar not null,
     type varchar not null, example varchar, cause varchar not null, run_id varchar not null,
@@ -47,6 +50,12 @@ create table if not exists _tcd_quarantine (
     quarantine_id varchar primary key, endpoint varchar not null, run_id varchar not null,
     page bigint not null, path varchar not null, reason varchar not null, record varchar not null,
     again boolean not null, archive_file varchar, quarantined_at timestamptz not null
+);
+create table if not exists _tcd_checks (
+    endpoint varchar not null, table_name varchar not null, check_text varchar not null,
+    passed boolean not null, failed_rows bigint not null, example varchar,
+    on_failure varchar not null, run_id varchar not null, load_id varchar not null,
+    times bigint not null, checked_at timestamptz not null
 );
 """
 
@@ -111,9 +120,9 @@ def known_shape(connection: duckdb.DuckDBPyConnection, endpoint: str) -> Object 
 
 
 def tables_of_last_load(connection: duckdb.DuckDBPyConnection, endpoint: str) -> list[str]:
-    """The tables that an endpoint's newest load wrote; none before its first."""
+    """The tables that an endpoint's newest load that counts wrote; none before its first."""
     row = connection.execute(
-        """select json_keys(rows) from _tcd_loads where endpoint = ?
+        """select json_keys(rows) from _tcd_loads where endpoint = ? and superseded_by is null
            order by rowid desc limit 1""",
         [endpoint],
     ).fetchone()
@@ -131,12 +140,7 @@ def forget_run(connection: duckdb.DuckDBPyConnection, load: Load) -> list[str]:
            where endpoint = ? and run_id = ? and superseded_by is null""",
         key,
     ).fetchall()
-    connection.execute(
-        """update _tcd_loads set superseded_by = ?
-           where endpoint = ? and run_id = ? and superseded_by is null""",
-        [load.id, *key],
-    )
-    connection.execute("delete from _tcd_quarantine where endpoint = ? and run_id = ?", key)
+    loads.supersede(connection, load.endpoint, [load.run_id], load.id)
     return [str(name) for (name,) in rows]
 
 
@@ -147,11 +151,13 @@ def latest(connection: duckdb.DuckDBPyConnection, endpoint: str, column: str) ->
 
 
 def digest(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | None:
-    """That of the newest load, whether it counts or not: its rows are what the tables hold."""
+    """That of the newest load that counts: its rows are what the tables hold."""
     if not _has(connection, "digest"):
         return None
     row = connection.execute(
-        "select digest from _tcd_loads where endpoint = ? order by rowid desc limit 1", [endpoint]
+        """select digest from _tcd_loads where endpoint = ? and superseded_by is null
+           order by rowid desc limit 1""",
+        [endpoint],
     ).fetchone()
     return None if row is None else row[0]
 
@@ -227,7 +233,10 @@ def write_load(
     )  # fmt: skip
     told = set(
         connection.execute(
-            "select table_name, column_name, type from _tcd_drift where endpoint = ?",
+            """select table_name, column_name, type from _tcd_drift where endpoint = ?
+               qualify row_number() over (
+                   partition by table_name, column_name, type order by rowid desc) = 1
+               and not starts_with(cause, 'schema rollback')""",
             [load.endpoint],
         ).fetchall()
     )
@@ -250,16 +259,22 @@ def write_load(
             for number, m in enumerate(load.misfits)
         ),
     )  # fmt: skip
+    checked = Checked(load.endpoint, load.run_id, load.id, load.committed_at, load.checks)
+    checks.note(connection, checked)
 
 
-def write_schemas(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> int:
-    """A new version of each table that changes; the newest version of the family's tables."""
-    versions = _versions(connection, load.family)
+def write_schemas(
+    connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step], cause: str = ""
+) -> int:
+    """A new version of each table that changes; the newest version of the family's tables.
+
+    The cause is found out where none is given.
+    """
+    there = _versions(connection, load.family)
     before = _last_catalogue(connection, load.endpoint)
-    shape = msgspec.json.encode(notation.write_whole(load.family.shape, {})).decode()
-    newest = {name: version for name, (version, _) in versions.items()}
+    newest = {name: version for name, (version, _) in there.items()}
     for table in load.family.tables:
-        version, key = versions.get(table.name, (0, None))
+        version, key = there.get(table.name, (0, None))
         of_table = [step for step in steps if step.table == table.name]
         changes = [str(step) for step in of_table]
         if key is not None and key != list(table.key):
@@ -268,14 +283,21 @@ def write_schemas(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequ
         if not changes and not learned:
             continue
         newest[table.name] = version + 1
-        connection.execute(
-            "insert into _tcd_schemas values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                load.endpoint, table.name, version + 1, _columns(table), json.dumps(table.key),
-                json.dumps(changes), _cause(load, before, learned=learned), load.run_id,
-                load.catalog_version, shape, utc(load.committed_at),
-            ],
-        )  # fmt: skip
+        entry = versions.Entry(
+            load.endpoint,
+            load.run_id,
+            table.name,
+            version + 1,
+            kept(load.family, table),
+            table.key,
+            changes,
+            cause or _cause(load, before, learned=learned),
+            load.catalog_version,
+            load.family.shape,
+            load.committed_at,
+            evolve.backup(load.mode, table.name, of_table),
+        )
+        versions.write(connection, entry)
     return max(newest.values(), default=0)
 
 
@@ -317,23 +339,6 @@ def _cause(load: Load, before: str | None, *, learned: bool) -> str:
     if before is None:
         return "first load"
     return "catalogue change" if before != load.catalog_version else "configuration"
-
-
-def _columns(table: TableSchema) -> str:
-    return json.dumps(
-        [
-            {
-                "name": c.name,
-                "type": c.type,
-                "nullable": c.nullable,
-                "path": list(c.path),
-                "learned": c.learned,
-                "deprecated": c.deprecated,
-                "ends": c.ends or None,
-            }
-            for c in table.columns
-        ]
-    )
 
 
 def _insert(

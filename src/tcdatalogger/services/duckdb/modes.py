@@ -6,46 +6,38 @@ All of it happens inside of the transaction of the commit; nothing here begins o
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import duckdb
 
+from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.evolution import Change, Step
+from tcdatalogger.models.records import VERSION, versioned
 from tcdatalogger.models.schema import TableSchema
-from tcdatalogger.services.duckdb import evolve, ledger, states, tables
+from tcdatalogger.services.duckdb import evolve, ledger, loads, states, tables
 from tcdatalogger.services.duckdb.file import quoted
+from tcdatalogger.services.duckdb.history import history
+from tcdatalogger.services.duckdb.merge import merge
+from tcdatalogger.services.duckdb.stored import Stored, is_news, refuse_drop
 from tcdatalogger.services.warehouse import Load, Receipt
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What a mode did with a load.
-
-    Attributes:
-        rows: that were added, by table.
-        left_out: records that were stored already and had not changed.
-        news: whether it is worth a line in the ledger.
-    """
-
-    rows: Mapping[str, int]
-    left_out: int = 0
-    news: bool = True
 
 
 def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
     """Change the tables where they must, put the rows in, and write the ledger's line.
 
     Raises:
-        DataRefused: a column cannot become what the load needs.
+        DataRefused: a column cannot become what the load needs, or its mode cannot take it.
     """
+    if load.mode == "history":
+        load = _versioned(load)
+    _refuse_mixed(connection, load)
     steps = evolve.plan_of(connection, load)
-    version = ledger.write_schemas(connection, load, steps)
+    version = ledger.write_schemas(connection, load, steps, load.cause)
     if load.once:
         before = ledger.set_aside_before(connection, load.endpoint)
         load = replace(load, misfits=tuple(m for m in load.misfits if m.record not in before))
-        done = _once(connection, load, steps)
-    else:
-        done = _MODES[load.mode](connection, load, steps)
+    mode = _once if load.once and load.mode == "append" else _MODES[load.mode]
+    done = mode(connection, load, steps)
     receipt = Receipt(
         load.id, done.rows, steps=steps, schema_version=version, left_out=done.left_out
     )
@@ -53,6 +45,40 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
         return replace(receipt, unchanged=True)
     ledger.write_load(connection, load, dict(done.rows), version)
     return receipt
+
+
+def _versioned(load: Load) -> Load:
+    try:
+        return replace(load, family=versioned(load.family))
+    except ValueError as error:
+        raise DataRefused(
+            f"{error} is a column of Torn's, and history keeps its own under this name.",
+            remedy=f"Set another storage_mode for {load.endpoint}.",
+        ) from None
+
+
+def _refuse_mixed(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    """Refuse to mix versions with rows that are none.
+
+    Raises:
+        DataRefused: the tables hold rows of the other kind.
+    """
+    root = load.family.tables[0]
+    there = tables.stored(connection, [root.name]).get(root.name)
+    if there is None:
+        return
+    since = VERSION[0]
+    if load.mode != "history" and (since not in there or root.column(since) is not None):
+        return
+    other = "true" if since not in there else f"{since} is null"
+    test = other if load.mode == "history" else f"{since} is not null"
+    if connection.execute(f"select 1 from {quoted(root.name)} where {test} limit 1").fetchall():
+        held = "rows without versions" if load.mode == "history" else "versions of a history"
+        raise DataRefused(
+            f"{root.name} holds {held}, and {load.endpoint} stores by {load.mode} now.",
+            remedy=f"`tcdatalogger rebuild {load.endpoint}` makes its rows again from the archive, "
+            "or give it another `table`.",
+        )
 
 
 def _append(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
@@ -76,21 +102,49 @@ def _once(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
         else:
             rows[table.name] = tables.copy(connection, table.name, source)
     states.forget(connection, load.family)
-    told = any(rows.values()) or steps or load.misfits or load.drift
-    asked = load.again or load.settles or load.stretch is not None
-    moved = load.cursor != ledger.latest(connection, load.endpoint, "cursor")
-    return Stored(rows, fresh.left_out if fresh else 0, news=bool(told or asked or moved))
+    news = is_news(connection, load, steps, any(rows.values()))
+    return Stored(rows, fresh.left_out if fresh else 0, news=news)
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
-    """All tables beside the old ones first, then each takes the name of the old."""
+    """All tables beside the old ones first, then each takes the name of the old.
+
+    Raises:
+        DataRefused: too many rows would vanish.
+    """
+    root = load.family.tables[0].name
+    there = tables.count(connection, root) if tables.exists(connection, root) else 0
+    refuse_drop(load, root, there - load.tables[root].num_rows, there)
+    swap = tables.swap_in_place if _holds(connection, load) else tables.swap
     rows = {}
     for table in load.family.tables:
         beside = _beside(connection, table, [step for step in steps if step.table == table.name])
         rows[table.name] = tables.insert(connection, beside, load.tables[table.name])
-        tables.swap(connection, table.name, beside)
-    _empty_others(connection, load)
+        swap(connection, table.name, beside)
+    for name in _others(connection, load):
+        beside = f"{tables.BESIDE}{name}"
+        connection.execute(f"create table {quoted(beside)} as from {quoted(name)} limit 0")
+        swap(connection, name, beside)
     return Stored(rows)
+
+
+def _holds(connection: duckdb.DuckDBPyConnection, load: Load) -> bool:
+    """Whether a load makes the very rows again that the tables hold: the former ones then stay."""
+    if not load.again:
+        return False
+    newest = loads.newest_that_counts(connection, load.endpoint, load.id)
+    return newest == load.run_id
+
+
+def _others(connection: duckdb.DuckDBPyConnection, load: Load) -> list[str]:
+    """Children that left the family: they hold nothing of the latest run."""
+    root = load.family.tables[0].name
+    names = {table.name for table in load.family.tables}
+    return [
+        name
+        for name in loads.tables_of(connection, load.endpoint)
+        if name not in names and name.startswith(f"{root}_") and tables.exists(connection, name)
+    ]
 
 
 def _beside(
@@ -105,16 +159,10 @@ def _beside(
     return beside
 
 
-def _empty_others(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-    """A child that left the family holds nothing of the latest run: it is swapped too."""
-    names = {table.name for table in load.family.tables}
-    for name in ledger.tables_of_last_load(connection, load.endpoint):
-        if name in names or not tables.exists(connection, name):
-            continue
-        beside = f"{tables.BESIDE}{name}"
-        connection.execute(f"create table {quoted(beside)} as from {quoted(name)} limit 0")
-        tables.swap(connection, name, beside)
-
-
 _Mode = Callable[[duckdb.DuckDBPyConnection, Load, Sequence[Step]], Stored]
-_MODES: Mapping[str, _Mode] = {"append": _append, "replace": _replace}
+_MODES: Mapping[str, _Mode] = {
+    "append": _append,
+    "replace": _replace,
+    "merge": merge,
+    "history": history,
+}

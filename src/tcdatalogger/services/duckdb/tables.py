@@ -91,3 +91,32 @@ def swap(connection: duckdb.DuckDBPyConnection, name: str, beside: str) -> None:
     connection.execute(f"drop table if exists {quoted(former)}")
     connection.execute(f"alter table {quoted(name)} rename to {quoted(former)}")
     connection.execute(f"alter table {quoted(beside)} rename to {quoted(name)}")
+
+
+def swap_in_place(connection: duckdb.DuckDBPyConnection, name: str, beside: str) -> None:
+    """The new table takes the name, and what is kept for a rollback stays as it is."""
+    connection.execute(f"drop table {quoted(name)}")
+    connection.execute(f"alter table {quoted(beside)} rename to {quoted(name)}")
+
+
+def swap_back(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    """The former table takes its name again."""
+    connection.execute(f"drop table {quoted(name)}")
+    connection.execute(f"alter table {quoted(f'{FORMER}{name}')} rename to {quoted(name)}")
+
+
+def forget_former(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    connection.execute(f"drop table if exists {quoted(f'{FORMER}{name}')}")
+
+
+def count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    [(rows,)] = connection.execute(f"select count(*) from {quoted(name)}").fetchall()
+    return int(rows)
+
+
+def take_out(connection: duckdb.DuckDBPyConnection, name: str, runs: Sequence[str]) -> int:
+    """Delete the rows of runs; how many."""
+    found = connection.execute(
+        f"delete from {quoted(name)} where list_contains(?, _run_id)", [list(runs)]
+    ).fetchall()
+    return int(found[0][0])

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import duckdb
 import pyarrow as pa
 
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
+from tcdatalogger.models.checks import Checked
 from tcdatalogger.models.evolution import Step, plan
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
-from tcdatalogger.services.duckdb import ledger, modes, tables
-from tcdatalogger.services.duckdb.file import connect, quoted
-from tcdatalogger.services.warehouse import Load, Receipt
+from tcdatalogger.services.duckdb import (
+    backup,
+    checks,
+    evolve,
+    layout,
+    ledger,
+    loads,
+    modes,
+    reshape,
+    rollback,
+    tables,
+)
+from tcdatalogger.services.duckdb.file import Key, connect
+from tcdatalogger.services.files import Progress, silent
+from tcdatalogger.services.warehouse import Backup, Clear, Load, Receipt, Undo
 
 PATIENCE: Final = 20.0
 """Seconds to wait for a file that another program has open."""
+
+_Done = TypeVar("_Done")
 
 _OF_THE_ROWS: Final = (
     duckdb.ConversionException,
@@ -44,6 +60,7 @@ class DuckDBWarehouse:
         clock: slept on while another program has it open.
         patience: seconds to wait for it.
         read_only: for queries beside other readers.
+        key: of an encrypted file; a new one is encrypted with it.
     """
 
     def __init__(
@@ -53,8 +70,10 @@ class DuckDBWarehouse:
         *,
         patience: float = PATIENCE,
         read_only: bool = False,
+        key: Key | None = None,
     ) -> None:
         self.path = path
+        self._key = key
         self._clock = clock or SystemClock()
         self._patience = patience
         self._read_only = read_only
@@ -80,7 +99,9 @@ class DuckDBWarehouse:
     @property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         if self._open is None:
-            self._open = connect(self.path, self._clock, self._patience, read_only=self._read_only)
+            self._open = connect(
+                self.path, self._clock, self._patience, read_only=self._read_only, key=self._key
+            )
         return self._open
 
     def known(self, endpoint: str) -> Object | None:
@@ -114,8 +135,54 @@ class DuckDBWarehouse:
 
     def plan(self, family: TableFamily) -> tuple[Step, ...]:
         """How the tables would have to change for this family."""
-        names = [table.name for table in family.tables]
-        return plan(tables.stored(self._connection, names) if self.path.exists() else {}, family)
+        if not self.path.exists():
+            return plan({}, family)
+        return evolve.steps_to(self._connection, family)
+
+    def reshape(self, load: Load, *, accept: bool = False, dry: bool = False) -> tuple[Step, ...]:
+        """Make the tables fit a load without its rows; the steps that were taken.
+
+        Raises:
+            DataRefused: a step needs consent, or a value would change; nothing was changed.
+        """
+        return self._in_one_step(lambda own: reshape.apply(own, load, accept=accept), dry=dry)
+
+    def reshape_back(
+        self, table: str, version: int, *, at: float, dry: bool = False
+    ) -> tuple[Step, ...]:
+        """Give a table the columns of an older version, as a new one; the steps that were taken.
+
+        Raises:
+            UsageError: there is no such version.
+            DataRefused: a value does not fit the older type; nothing was changed.
+        """
+        return self._in_one_step(lambda own: reshape.roll_back(own, table, version, at), dry=dry)
+
+    def layout(self, table: str) -> str:
+        """How many of the table's row groups stand in the order of time."""
+        return layout.describe(self._connection, table)
+
+    def note_checks(self, checked: Checked) -> None:
+        """Write down which checks a load failed that is not stored."""
+        self._in_one_step(lambda own: checks.note(own, checked), dry=False)
+
+    def _in_one_step(
+        self, work: Callable[[duckdb.DuckDBPyConnection], _Done], *, dry: bool
+    ) -> _Done:
+        """Do something in one transaction, or do it all and undo it again."""
+        connection = self._connection
+        try:
+            connection.execute("begin")
+            ledger.prepare(connection)
+            done = work(connection)
+            connection.execute("rollback" if dry else "commit")
+        except duckdb.Error as error:
+            self._give_up()
+            raise _failure(self.path, error) from None
+        except BaseException:  # Ctrl-C and an alarm too: nothing half-done may stay
+            self._give_up()
+            raise
+        return done
 
     def commit(self, load: Load) -> Receipt:
         """Store a load in one transaction; a load that is in the books already does nothing.
@@ -127,48 +194,55 @@ class DuckDBWarehouse:
         """
         return self.commit_all([load])[0]
 
-    def commit_all(self, loads: Iterable[Load]) -> list[Receipt]:
-        """As `commit`, for several loads in one transaction.
+    def commit_all(self, wanted: Iterable[Load], clear: Clear | None = None) -> list[Receipt]:
+        """As `commit`, for several loads in one transaction, after what they clear.
 
         Raises:
             DataRefused, WarehouseUnavailable: as `commit`; then none of them was stored.
         """
-        connection = self._connection
-        try:
-            connection.execute("begin")
-            ledger.prepare(connection)
+
+        def work(connection: duckdb.DuckDBPyConnection) -> list[Receipt]:
             receipts = []
-            for load in loads:
+            if clear is not None:
+                rollback.clear(connection, clear)
+            for load in wanted:
                 receipts.append(self._store_once(connection, load))
                 if load.fence is not None:
                     load.fence()
-            connection.execute("commit")
-        except duckdb.Error as error:
-            self._give_up()
-            raise _failure(self.path, error) from None
-        except BaseException:  # Ctrl-C and an alarm too: nothing half-stored may stay
-            self._give_up()
-            raise
-        return receipts
+            return receipts
+
+        return self._in_one_step(work, dry=False)
+
+    def rollback(
+        self, endpoint: str, run_id: str, *, at: float, by: str, dry: bool = False
+    ) -> Undo:
+        """Take back what a run stored, in one transaction; a dry one is undone at its end.
+
+        Raises:
+            UsageError: the run has stored nothing, or was rolled back already.
+            DataRefused: a later run of the endpoint stands on it.
+            WarehouseUnavailable: the file is held by another program, or the disk is full.
+        """
+        return self._in_one_step(
+            lambda own: rollback.rollback(own, endpoint, run_id, at=at, by=by), dry=dry
+        )
 
     def _store_once(self, connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
         before = ledger.load_rows(connection, load.id)
+        if before is not None and loads.was_rolled_back(connection, load):
+            # A stretch of history that is read once more: its id hangs on the stretch alone.
+            load = replace(load, id=f"{load.id}-{load.run_id}")
+            before = ledger.load_rows(connection, load.id)
         if before is not None:
             rows, version = before
             return Receipt(load.id, rows, repeated=True, schema_version=version)
         ledger.refuse_overtaken(connection, load)
         if load.again:
             load = ledger.inherited(connection, load)
-            self._take_out(connection, load)
+            rollback.take_out(connection, load)
         if load.settles:
             ledger.settle(connection, load.settles)
         return modes.store(connection, load)
-
-    def _take_out(self, connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-        """Remove what the run of a load stored before."""
-        for name in ledger.forget_run(connection, load):
-            if tables.exists(connection, name):
-                connection.execute(f"delete from {quoted(name)} where _run_id = ?", [load.run_id])
 
     def query(self, sql: str) -> pa.Table:
         """The rows of a query.
@@ -181,6 +255,19 @@ class DuckDBWarehouse:
             return pa.table({}) if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
             raise UsageError(f"The query is refused: {str(error).rstrip()}") from None
+
+    def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
+        """Copy the file as it is now into a folder, and check the copy.
+
+        The file is let go first, as one process cannot open it twice.
+
+        Raises:
+            DataRefused, WarehouseUnavailable, ConfigError, OSError: as `backup.back_up`.
+        """
+        self.close()
+        return backup.back_up(
+            self.path, folder, self._clock, self._patience, key=self._key, progress=progress
+        )
 
     def _give_up(self) -> None:
         """Undo what was begun. A connection whose rollback fails is closed, which undoes it too."""

@@ -15,17 +15,19 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from tcdatalogger.errors import DataRefused, NotFound, UsageError
-from tcdatalogger.models.checks import missing, repeated_keys
+from tcdatalogger.errors import ConfigError, DataRefused, NotFound, UsageError
+from tcdatalogger.models import renames
+from tcdatalogger.models.checks import CheckFailed, CheckResult, missing, repeated_keys
 from tcdatalogger.models.csv import decode_csv
 from tcdatalogger.models.decode import decode
 from tcdatalogger.models.drift import drift
 from tcdatalogger.models.evolution import adopt
+from tcdatalogger.models.judge import judge, unknown
 from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normalize
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.models.streams import family_of, with_system
-from tcdatalogger.services.torncity import history, paging
+from tcdatalogger.services.torncity import history, paging, setaside
 from tcdatalogger.services.torncity.cursor import Cursor, Reading
 from tcdatalogger.services.torncity.links import changed
 from tcdatalogger.services.torncity.messages import Request
@@ -155,7 +157,15 @@ class EndpointProcessor:
     # --- transform -------------------------------------------------------------------------
 
     def family(self, shape: Shape | None = None) -> TableFamily:
-        """The tables for bodies of a shape: the catalogue's with all that was learned before."""
+        """The tables for bodies of a shape: the catalogue's with all that was learned before.
+
+        Raises:
+            ConfigError: the user's own names for columns give a table two of one name.
+        """
+        return renames.renamed(self.plain_family(shape), dict(self.task.columns))
+
+    def plain_family(self, shape: Shape | None = None) -> TableFamily:
+        """As `family`, under our names for the columns."""
         task = self.task
         if shape is None:
             shape = task.endpoint.shape
@@ -177,14 +187,16 @@ class EndpointProcessor:
         grown = self.family(decoded.shape)
         pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in fetched.pages]
         made = normalize(decoded.batches, grown, pages, once=True)
+        misfits = (*decoded.misfits, *made.changed)
         return Transformed(
             grown,
             made.tables,
             drift(grown, decoded.examples),
-            (*decoded.misfits, *made.changed),
+            misfits,
             absent(decoded.batches, grown),
             sum(not misfit.path for misfit in decoded.misfits),
             made.repeated,
+            odd=frozenset(fetched.pages[misfit.page].subject_id for misfit in misfits),
         )
 
     # --- validate --------------------------------------------------------------------------
@@ -197,7 +209,9 @@ class EndpointProcessor:
             fetched: what it was made from: gives the system columns of frames of a user's own.
 
         Raises:
-            DataRefused: a contract forbids it, a key repeats, or the answer has no records.
+            DataRefused: a contract forbids it, or the answer has no records.
+            CheckFailed: a key repeats, or a check that the user configured refuses the rows.
+            ConfigError: a check or a name for a column means a column that is not there.
         """
         made = self.as_tables(result, fetched)
         if made.drift and self.task.contract == "freeze":
@@ -212,11 +226,62 @@ class EndpointProcessor:
             table, count = next(iter(repeated.items()))
             schema = made.family.table(table)
             key = ", ".join(schema.key) if schema else ""
-            raise DataRefused(
+            raise CheckFailed(
                 f"The key of {table} ({key}) repeats in {count} rows.",
+                [CheckResult(table, f"its key ({key}) is unique", count)],
                 remedy=f"Set `key` of {self.task.name} to columns that tell its rows apart.",
             )
-        return replace(made, warnings=(*made.warnings, *missing(made.family, made.tables)))
+        made = self.held_to_rules(made, fetched)
+        lacking = list(missing(made.family, made.tables))
+        return replace(
+            made,
+            warnings=(*made.warnings, *self._unknown(made), *(says for says, _ in lacking)),
+            checks=(*made.checks, *(result for _, result in lacking)),
+        )
+
+    def held_to_rules(self, made: Transformed, fetched: Fetched | None = None) -> Transformed:
+        """Rows that pass the checks which the user configured.
+
+        Raises:
+            CheckFailed: one of them refuses the rows.
+            ConfigError: one of them cannot be made of such a column.
+        """
+        whole = self.task.stretch is None  # of a backfill each load is a piece
+        checks = [rule for rule in self.task.checks if whole or not rule.rows]
+        verdicts = list(judge(checks, made.family, made.tables))
+        results = tuple(verdict.result for verdict in verdicts)
+        failed = [result for result in results if not result.passed]
+        refusing = [result for result in failed if result.on_failure == "refuse"]
+        if refusing:
+            raise CheckFailed(
+                f"{self.task.name} failed: {'; '.join(map(str, refusing))}.",
+                results,
+                remedy="Nothing was stored; the answers are in the archive. Correct `checks`, or "
+                'let it be on_failure = "warn" or "quarantine".',
+            )
+        told = [f"{result}." for result in failed if result.on_failure == "warn"]
+        made = replace(made, checks=results, warnings=(*made.warnings, *told))
+        aside = [verdict for verdict in verdicts if verdict.result.on_failure == "quarantine"]
+        return setaside.set_aside(made, aside, fetched.pages if fetched else ())
+
+    def _unknown(self, made: Transformed) -> Iterator[str]:
+        """A sentence for each check and each name for a column that means nothing.
+
+        Raises:
+            ConfigError: it is near to something that there is.
+        """
+        task = self.task
+        plain = self.plain_family(made.family.shape) if made.family.shape.fields else made.family
+        names = [old for old, _ in task.columns]
+        found = [f"`columns` names {each}" for each in renames.unknown(plain, names)]
+        found += [f"`checks` names {each}" for each in unknown(task.checks, made.family)]
+        near = [each for each in found if "did you mean" in each]
+        if near:
+            raise ConfigError(
+                f"{task.name} has no such column: {'; '.join(near)}.",
+                remedy="Nothing was stored; the answers are in the archive.",
+            )
+        yield from (f"{each}, which is not there" for each in found)
 
     def _refuse_nothing(self, made: Transformed) -> None:
         """Refuse answers that hold no records for another reason than that there are none.
@@ -295,4 +360,24 @@ class EndpointProcessor:
             cursor=history.cursor(self.task, self.tools),
             stretch=stretch.text(self.task.asked) if stretch else None,
             digest=self.tools.digest,
+            token=self.tools.token,
+            fence=self.tools.fence,
+            checks=made.checks,
+            listed=self._listed(made),
+            max_drop=self.task.max_drop,
         )
+
+    def _listed(self, made: Transformed) -> Mapping[int | None, float] | None:
+        """The subjects whose whole list was read, and when: nothing of it cut, lost or set aside.
+
+        A record that was set aside must not be taken for one that vanished.
+        """
+        if self.task.once or made.absent:
+            return None
+        found: dict[int | None, float] = {}
+        for reading in self.tools.readings:
+            subject = int(reading.place) if reading.place.isdecimal() else None
+            alone = subject is not None or len(self.ids) < 2  # noqa: PLR2004 - ids that are no numbers
+            if reading.complete and reading.at and alone and subject not in made.odd:
+                found[subject] = float(reading.at)
+        return found

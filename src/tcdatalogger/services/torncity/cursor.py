@@ -62,17 +62,22 @@ class Cursor:
         """The cursor after a run.
 
         It moves only over what was read whole: where a walk was stopped it stays, and after a
-        first one it stands where that began. Rows of the future do not draw it there.
+        first one it stands where that began. It stays too where a walk began behind it. Neither
+        rows of the future nor a clock of ours that is ahead draw it there.
         """
         spans = dict(self.spans)
         of: dict[str, list[Reading]] = {}
         for reading in readings:
             of.setdefault(reading.place, []).append(reading)
         for place, walks in of.items():
-            begun = min((one.since for one in walks if one.since is not None), default=None)
-            if place not in spans and begun is None:
+            began = [one.since for one in walks if one.since is not None]
+            begun = min(began, default=None)
+            known = place in spans
+            if not known and (begun is None or begun > max(one.at for one in walks)):
                 continue
             low, high = spans.get(place, (begun or 0, begun or 0))
+            if known and max(began, default=high) > high:
+                continue  # nobody has read what lies between
             seen = [one.newest for one in walks if one.newest is not None]
             if seen and all(one.complete for one in walks):
                 high = max(high, min([max(seen), *(one.at for one in walks)]))

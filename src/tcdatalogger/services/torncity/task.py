@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.models.checks import CheckResult
 from tcdatalogger.models.drift import Drift
+from tcdatalogger.models.rules import Rule
 from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
@@ -39,6 +41,8 @@ class Task:
         ids: values of the path's placeholder, one request each; empty where it has none.
         params: of the query, as configured.
         key: columns of the root that are its key; empty for the catalogue's own.
+        columns: names of the user's own for columns, by ours.
+        checks: of the rows of each run, as the user configures them.
         contract: what to do with a field that the catalogue lacks.
         max_pages: after how many pages a walk stops, None for no limit of ours.
         incremental: whether only what is new is asked for, and what is stored already is left out.
@@ -46,6 +50,7 @@ class Task:
         since: how far the first run goes back, seconds since 1970.
         stretch: what a backfill reads, None for a regular run.
         stretch_pages: after how many pages it may end, when it has left its first second.
+        max_drop: the largest share of the records there are that may vanish by it.
     """
 
     name: str
@@ -57,6 +62,8 @@ class Task:
     ids: tuple[str, ...] = ()
     params: tuple[tuple[str, str], ...] = ()
     key: tuple[str, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
+    checks: tuple[Rule, ...] = ()
     contract: str = "evolve"
     max_pages: int | None = None
     incremental: bool = False
@@ -64,6 +71,7 @@ class Task:
     since: float = 0.0
     stretch: Stretch | None = None
     stretch_pages: int = 20
+    max_drop: float = 0.5
 
     @property
     def root_table(self) -> str:
@@ -141,7 +149,7 @@ class Fetched:
             kind: the class that makes the rows.
         """
         how = [__version__, task.catalog_version, task.asked, task.key, task.contract, str(kind)]
-        told = sha256(json.dumps(how).encode())
+        told = sha256(json.dumps([*how, task.columns, list(map(str, task.checks))]).encode())
         for page in self.pages:
             told.update(f"{page.subject_id} ".encode() + digest(page.body))
         return told.hexdigest()[:32]
@@ -164,6 +172,8 @@ class Transformed:
         unread: pages that are no JSON object at all; each is among the misfits too.
         repeated: records that came on two pages and count once.
         warnings: what was odd, whole sentences.
+        odd: the subjects of which a record was set aside.
+        checks: what came of the checks of the rows.
     """
 
     family: TableFamily
@@ -174,6 +184,8 @@ class Transformed:
     unread: int = 0
     repeated: int = 0
     warnings: tuple[str, ...] = ()
+    odd: frozenset[int | None] = frozenset()
+    checks: tuple[CheckResult, ...] = ()
 
     @property
     def rows(self) -> dict[str, int]:
@@ -200,6 +212,7 @@ class Tools:
         cursor: where the run before left off, as the ledger has it.
         readings, stretch: how far this run's walks went.
         digest: of what was fetched, where it may be compared with the next run's.
+        token, fence: of the claim under which it runs (`Load`).
     """
 
     get: Callable[[Request], Answer] | None = None
@@ -214,3 +227,5 @@ class Tools:
     readings: tuple[Reading, ...] = ()
     stretch: Stretch | None = None
     digest: str | None = None
+    token: int | None = None
+    fence: Callable[[], None] | None = None

@@ -40,15 +40,20 @@ class CrimesProcessor(EndpointProcessor):
         known = warehouse.known(self.task.name)
         if known is None:
             return
-        table = self.task.root_table.replace('"', '""')
+        root = self.family().tables[0]
+        table = root.name.replace('"', '""')
+        names = {c.path: c.name.replace('"', '""') for c in root.data_columns}
+        crime, status = names["id",], names["status",]
+        executed, paid = names["executed_at",], names["rewards", "payout", "paid_at"]
         since = int(self.tools.clock.now()) - UNPAID
         [row] = warehouse.query(
             f"""select cast(floor(epoch(min(executed_at))) as bigint) as oldest from (
-                    select status, executed_at, rewards_payout_paid_at,
+                    select "{status}" as status, "{executed}" as executed_at, "{paid}" as paid_at,
                         row_number() over (
-                            partition by _subject_id, id order by server_timestamp desc) as age
-                    from "{table}" where executed_at >= to_timestamp({since}))
-                where age = 1 and status = 'Successful' and rewards_payout_paid_at is null"""
+                            partition by _subject_id, "{crime}" order by server_timestamp desc
+                        ) as age
+                    from "{table}" where "{executed}" >= to_timestamp({since}))
+                where age = 1 and status = 'Successful' and paid_at is null"""
         ).to_pylist()
         self._unpaid = row["oldest"]
 

@@ -1,0 +1,40 @@
+"""`tcdatalogger rollback`: take back what a run stored."""
+
+from __future__ import annotations
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import json_option, number, print_json, print_table
+
+
+@click.command(epilog="\b\nExample:\n  tcdatalogger rollback 20261123T081500Z-5f3a9c1e --dry-run")
+@click.argument("run_id", metavar="RUN")
+@click.option("--dry-run", "dry", is_flag=True, help="Show what would go, and change nothing.")
+@json_option
+@click.pass_obj
+def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
+    """Take back what one run stored, and the columns and tables that came with it, in one step.
+
+    Of an endpoint that appends it may be any run, of others the newest. The answers stay in the
+    archive: `tcdatalogger replay RUN` brings the rows back.
+    """
+    settings = options.load()
+    from dataclasses import asdict
+
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.core.rollback import roll_back
+
+    with Application(settings) as application:
+        undo = roll_back(application, run_id, dry=dry)
+    if as_json:
+        print_json({**asdict(undo), "dry_run": dry})
+        return
+    names = sorted({*undo.removed, *undo.restored})
+    rows = [(name, undo.removed.get(name, 0), undo.restored.get(name, 0)) for name in names]
+    print_table(("table", "removed", "restored"), rows)
+    for step in undo.steps:
+        click.echo(step)
+    count = number(sum(undo.removed.values()))
+    what = "would be removed; nothing was changed" if dry else "removed"
+    click.echo(f"{count} rows of {undo.endpoint} {what}.")

@@ -1,0 +1,54 @@
+"""A run taken back: its rows, and the tables and columns that came with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.replay import ROLLED_BACK
+from tcdatalogger.core.runid import new_run_id
+from tcdatalogger.errors import UsageError
+from tcdatalogger.services.warehouse import Undo, Warehouse
+
+
+def roll_back(application: Application, run_id: str, *, dry: bool = False) -> Undo:
+    """Take back what a run stored: of `append` any, of other modes the endpoint's newest.
+
+    Args:
+        application: with the settings.
+        run_id: of the run.
+        dry: tell what would go, and change nothing.
+
+    Raises:
+        UsageError: no run of that name has stored anything, or it was rolled back already.
+        DataRefused: a later run of the endpoint stands on it; the remedy names the way.
+        WarehouseUnavailable: it cannot be reached now; nothing was changed.
+    """
+    clock = application.clock
+    with application.warehouse() as warehouse:
+        endpoint = _endpoint_of(application, warehouse, run_id)
+        by = new_run_id(clock)
+        undo = warehouse.rollback(endpoint, run_id, at=clock.now(), by=by, dry=dry)
+    if not dry:
+        for run in application.state.runs(run_id=run_id, most=1):
+            application.state.write_run(replace(run, status=ROLLED_BACK))
+    return undo
+
+
+def _endpoint_of(application: Application, warehouse: Warehouse, run_id: str) -> str:
+    """Whose run it was, by the ledger: the endpoint may be gone from the configuration.
+
+    Raises:
+        UsageError: the ledger has none of that name.
+    """
+    names = [endpoint.name for endpoint in application.settings.endpoints]
+    if any(warehouse.known(name) is not None for name in names):
+        told = run_id.replace("'", "''")
+        rows = warehouse.query(
+            f"select endpoint from _tcd_loads where run_id = '{told}' limit 1"
+        ).to_pylist()
+        if rows:
+            return str(rows[0]["endpoint"])
+    raise UsageError(
+        f"No run {run_id} has stored anything.", remedy="`tcdatalogger runs` lists them."
+    )

@@ -1,0 +1,68 @@
+"""Records: what tells them apart in every table of a family, and their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
+
+VERSION = ("valid_from", "valid_to", "_closed_by")
+"""Columns that `history` adds to every table: from when to when a version was the current one, and
+the run that ended it."""
+
+
+def key_columns(family: TableFamily) -> tuple[Column, ...] | None:
+    """The columns of the root that tell its records of one subject apart; None where none do.
+
+    None at all are needed where there is one record for each subject.
+    """
+    root = family.tables[0]
+    names = [name for name in root.key if not ((c := root.column(name)) and _is_ours(c))]
+    if names == [SYSTEM[1]]:
+        return ()
+    key = [column for name in names if (column := root.column(name)) is not None]
+    if not key or len(key) != len(names) or INDEX in names:
+        return None
+    records = [table for table in family.tables if not table.beside]
+    return None if any(own(table, key) is None for table in records) else tuple(key)
+
+
+def own(table: TableSchema, key: Sequence[Column]) -> tuple[Column, ...] | None:
+    """The columns in which a table has the root's key; None where it lacks one."""
+    found = []
+    for wanted in key:
+        column = next(
+            (c for c in table.columns if c.level == 0 and c.path == wanted.path and not c.ours),
+            None,
+        )
+        if column is None:
+            return None
+        found.append(column)
+    return tuple(found)
+
+
+def versioned(family: TableFamily) -> TableFamily:
+    """A family as `history` stores it: with the columns of `VERSION` before the system's.
+
+    Raises:
+        ValueError: a table has a column of such a name already; it is named.
+    """
+    return replace(family, tables=tuple(map(_versioned, family.tables)))
+
+
+def _versioned(table: TableSchema) -> TableSchema:
+    taken = [column.name for column in table.columns if column.name in VERSION]
+    if taken:
+        raise ValueError(f"{table.name}.{taken[0]}")
+    level = len(table.lists)
+    new = tuple(
+        Column(name, kind, nullable=True, level=level, path=(name,), ours=True)
+        for name, kind in zip(VERSION, (Type.TIME, Type.TIME, Type.TEXT), strict=True)
+    )
+    columns = (*table.data_columns, *new, *table.columns[-len(SYSTEM) :])
+    return replace(table, columns=columns, key=(*table.key, VERSION[0]))
+
+
+def _is_ours(column: Column) -> bool:
+    return column.ours and column.name in VERSION

@@ -1,0 +1,123 @@
+"""What the versions of a table say of its columns, and which of them stood at a version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from tcdatalogger.models.drift import place
+from tcdatalogger.models.evolution import WIDENING, Origin
+from tcdatalogger.models.schema import TableFamily, TableSchema, Type
+
+ROLLBACK: Final = "schema rollback to "
+"""How the cause of a version begins that takes a table back to an older one."""
+
+UNDONE: Final = "rollback"
+"""The cause of a version that came with the rollback of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A column as a version of a table has it.
+
+    Attributes:
+        name, type, nullable, learned, deprecated, ends: as in `schema.Column`.
+        origin: where its values come from.
+        place: of the field in the body where the table's own element has it; empty for others.
+    """
+
+    name: str
+    type: Type
+    nullable: bool
+    learned: bool
+    deprecated: bool
+    ends: str
+    origin: Origin
+    place: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a table."""
+
+    number: int
+    cause: str
+    columns: tuple[Kept, ...]
+
+
+def kept(family: TableFamily, table: TableSchema) -> tuple[Kept, ...]:
+    """The columns of a table of a family, for a version of it."""
+    return tuple(
+        Kept(
+            column.name,
+            column.type,
+            column.nullable,
+            column.learned,
+            column.deprecated,
+            column.ends,
+            (column.level, column.path, column.ours),
+            place(family, table, column)
+            if column.level == len(table.lists) and not column.ours
+            else (),
+        )
+        for column in table.columns
+    )
+
+
+def standing(versions: Iterable[Version]) -> dict[Origin, Kept]:
+    """The columns that a table has after these versions, by where they come from.
+
+    A version names the columns of its load alone: those that the load lacks stay in the table. One
+    of a rollback names all.
+
+    Args:
+        versions: of the table, the oldest first.
+    """
+    found: dict[Origin, Kept] = {}
+    for version in versions:
+        if version.cause.startswith((ROLLBACK, UNDONE)):
+            found = {}
+        for column in version.columns:
+            before = found.get(column.origin)
+            if before is not None and (column.type, before.type) in WIDENING:
+                column = replace(column, type=before.type)  # noqa: PLW2901 - whole numbers fit
+            found[column.origin] = column
+    return found
+
+
+def write(columns: Iterable[Kept]) -> list[dict[str, Any]]:
+    """Columns as JSON."""
+    return [
+        {
+            "name": c.name,
+            "type": c.type,
+            "nullable": c.nullable,
+            "path": list(c.origin[1]),
+            "learned": c.learned,
+            "deprecated": c.deprecated,
+            "ends": c.ends or None,
+            "level": c.origin[0],
+            "ours": c.origin[2],
+            "place": list(c.place),
+        }
+        for c in columns
+    ]
+
+
+def read(columns: Iterable[Mapping[str, Any]]) -> tuple[Kept, ...]:
+    """Columns from JSON; those that an older ledger keeps without their level are passed over."""
+    return tuple(
+        Kept(
+            c["name"],
+            Type(c["type"]),
+            c["nullable"],
+            c["learned"],
+            c["deprecated"],
+            c["ends"] or "",
+            (c["level"], tuple(c["path"]), c["ours"]),
+            tuple(c["place"]),
+        )
+        for c in columns
+        if "level" in c
+    )

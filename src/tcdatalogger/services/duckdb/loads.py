@@ -1,0 +1,81 @@
+"""Which loads of an endpoint the ledger has, which of them count, and what they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import duckdb
+
+from tcdatalogger.services.warehouse import Load
+
+ROLLED_BACK: Final = "rollback "
+"""How the ledger begins to say of a load that it was rolled back; then, by whom."""
+
+
+def tables_of(connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str = "") -> list[str]:
+    """The tables that the loads of an endpoint wrote, or those of one run of it."""
+    rows = connection.execute(
+        """select distinct unnest(json_keys(rows)) as name from _tcd_loads
+           where endpoint = $1 and ($2 = '' or run_id = $2) order by name""",
+        [endpoint, run_id],
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+def newest_run(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | None:
+    """The run of an endpoint's newest load, whether it counts or not; None before its first."""
+    rows = connection.execute(
+        "select run_id from _tcd_loads where endpoint = ? order by rowid desc limit 1", [endpoint]
+    ).fetchall()
+    return str(rows[0][0]) if rows else None
+
+
+def newest_that_counts(
+    connection: duckdb.DuckDBPyConnection, endpoint: str, instead: str = ""
+) -> str | None:
+    """The run of an endpoint's newest load that counts, or counted until the load `instead`."""
+    rows = connection.execute(
+        """select run_id from _tcd_loads
+           where endpoint = ? and (superseded_by is null or superseded_by = ?)
+           order by rowid desc limit 1""",
+        [endpoint, instead],
+    ).fetchall()
+    return str(rows[0][0]) if rows else None
+
+
+def of_run(
+    connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str
+) -> list[tuple[str, str | None]]:
+    """The mode of each load of a run, and what it gave way to, None where it counts."""
+    return [
+        (str(mode), gone)
+        for mode, gone in connection.execute(
+            """select mode, superseded_by from _tcd_loads
+               where endpoint = ? and run_id = ? order by rowid""",
+            [endpoint, run_id],
+        ).fetchall()
+    ]
+
+
+def supersede(
+    connection: duckdb.DuckDBPyConnection, endpoint: str, runs: Sequence[str], by: str
+) -> None:
+    """Let the loads of runs count no longer, and take what they set aside off the books."""
+    connection.execute(
+        """update _tcd_loads set superseded_by = ?
+           where endpoint = ? and list_contains(?, run_id) and superseded_by is null""",
+        [by, endpoint, list(runs)],
+    )
+    connection.execute(
+        "delete from _tcd_quarantine where endpoint = ? and list_contains(?, run_id)",
+        [endpoint, list(runs)],
+    )
+
+
+def was_rolled_back(connection: duckdb.DuckDBPyConnection, load: Load) -> bool:
+    """Whether another run stored the load of this id, and was rolled back."""
+    rows = connection.execute(
+        "select run_id, superseded_by from _tcd_loads where load_id = ?", [load.id]
+    ).fetchall()
+    return any(run != load.run_id and str(gone).startswith(ROLLED_BACK) for run, gone in rows)

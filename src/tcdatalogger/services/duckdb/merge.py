@@ -1,0 +1,151 @@
+"""`merge`: a record is stored in the place of the one with its key, its children with it.
+
+A state that was seen later is never overwritten by an older one. What the newest load of an
+endpoint replaced is kept for one rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import duckdb
+
+from tcdatalogger.models.evolution import Step
+from tcdatalogger.services.duckdb import evolve, loads, records, tables
+from tcdatalogger.services.duckdb.file import quoted
+from tcdatalogger.services.duckdb.records import CHOSEN, RUN, SEEN, Group, staged
+from tcdatalogger.services.duckdb.stored import Stored, is_news
+from tcdatalogger.services.warehouse import Load
+
+JOURNAL: Final = "_tcd_merged_"
+"""Prefix of the tables that hold what the newest load of an endpoint replaced: then the endpoint's
+name, which never has two underscores together, two of them, and the table's name."""
+
+
+def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
+    """Insert what is new and put the rest in the place of what is stored.
+
+    Raises:
+        DataRefused: the records have no key, or one repeats.
+    """
+    evolve.apply(connection, load.family, steps)
+    rows = {table.name: 0 for table in load.family.tables}
+    left_out = 0
+    fresh = loads.newest_run(connection, load.endpoint) != load.run_id
+    groups = records.groups(connection, load)
+    for number, group in enumerate(groups):
+        records.stage_all(connection, group, load)
+        late = _choose(connection, group)
+        left_out += late if number == 0 else 0
+        if not _any(connection):
+            continue
+        if fresh:
+            forget_journal(connection, load.endpoint)
+            fresh = False
+        for name in group.keys:
+            _replace(connection, load, group, name)
+        for table in group.tables:
+            rows[table.name] = records.insert(connection, group, table.name)
+        connection.execute(f"drop table temp.{CHOSEN}")
+    records.forget(connection, load.family)
+    news = is_news(connection, load, steps, any(rows.values()))
+    if news and fresh:
+        forget_journal(connection, load.endpoint)
+    return Stored(rows, left_out, news=news)
+
+
+def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
+    """Choose the records of which no later state is stored; how many are left out."""
+    root = group.root
+    connection.execute(
+        f"""create or replace temp table {CHOSEN} as
+            with new as (
+                select {group.named(root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
+                group by all),
+            old as (
+                select {group.named(root, "o")}, max(o.{SEEN}) as seen from {quoted(root)} o
+                semi join new n on {group.matches(root, "o", "n")} group by all)
+            select n.* from new n left join old o on {group.same("n", "o")}
+            where o.seen is null or n.seen is null or o.seen <= n.seen"""
+    )
+    [(whole, chosen)] = connection.execute(
+        f"select (select count(*) from (select distinct {group.named(root, 't')} "
+        f"from {staged(root)} t)), (select count(*) from temp.{CHOSEN})"
+    ).fetchall()
+    return int(whole) - int(chosen)
+
+
+def _any(connection: duckdb.DuckDBPyConnection) -> bool:
+    return bool(connection.execute(f"select 1 from temp.{CHOSEN} limit 1").fetchall())
+
+
+def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, table: str) -> None:
+    """Take the stored rows of the chosen records out, and keep them for a rollback."""
+    ours = group.matches(table, "o", "c")
+    own = load.run_id.replace("'", "''")
+    [(count,)] = connection.execute(
+        f"select count(*) from {quoted(table)} o semi join temp.{CHOSEN} c on {ours}"
+    ).fetchall()
+    if not count:
+        return
+    journal = journal_of(load.endpoint, table)
+    kept = (
+        f"select o.* from {quoted(table)} o semi join temp.{CHOSEN} c on {ours} "
+        f"where o.{RUN} is distinct from '{own}'"
+    )
+    if tables.exists(connection, journal):
+        beside = f"{tables.BESIDE}{journal}"
+        connection.execute(
+            f"create table {quoted(beside)} as from {quoted(journal)} union all by name ({kept})"
+        )
+        connection.execute(f"drop table {quoted(journal)}")
+        connection.execute(f"alter table {quoted(beside)} rename to {quoted(journal)}")
+    else:
+        connection.execute(f"create table {quoted(journal)} as {kept}")
+    connection.execute(f"delete from {quoted(table)} o using temp.{CHOSEN} c where {ours}")
+
+
+def journal_of(endpoint: str, table: str) -> str:
+    return f"{JOURNAL}{endpoint}__{table}"
+
+
+def forget_journal(connection: duckdb.DuckDBPyConnection, endpoint: str) -> None:
+    for journal in journals(connection, endpoint).values():
+        connection.execute(f"drop table {quoted(journal)}")
+
+
+def journals(connection: duckdb.DuckDBPyConnection, endpoint: str) -> dict[str, str]:
+    """The tables of which the newest load of an endpoint replaced rows, and where these are."""
+    prefix = journal_of(endpoint, "")
+    found = connection.execute(
+        "select table_name from duckdb_tables() where starts_with(table_name, ?) and not temporary",
+        [prefix],
+    ).fetchall()
+    return {name.removeprefix(prefix): name for (name,) in found}
+
+
+def restore(
+    connection: duckdb.DuckDBPyConnection, endpoint: str, keys: dict[str, tuple[str, ...]]
+) -> dict[str, int]:
+    """Put back what the newest load replaced, but for records that somebody else stored since.
+
+    Args:
+        connection: in a transaction.
+        endpoint: whose load it was; its own rows are taken out already.
+        keys: the columns of each table that tell whose record a row is of; the first is the root.
+    """
+    found = journals(connection, endpoint)
+    rows: dict[str, int] = {}
+    root = next(iter(keys), "")
+    for table in reversed([name for name in keys if name in found]):
+        known = keys[table]
+        other = root if len(known) == len(keys[root]) and len(known) > 1 else table
+        on = " and ".join(
+            f"j.{quoted(mine)} is not distinct from r.{quoted(its)}"
+            for mine, its in zip(known, keys[other], strict=True)
+        )
+        source = f"(select j.* from {quoted(found[table])} j anti join {quoted(other)} r on {on})"
+        rows[table] = tables.copy(connection, table, source)
+    forget_journal(connection, endpoint)
+    return rows

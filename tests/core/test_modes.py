@@ -1,0 +1,211 @@
+"""The four storage modes from the configuration to the tables, and back from the archive."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import duckdb
+import pytest
+
+from tcdatalogger.core.replay import rebuild, replay
+from tcdatalogger.errors import ConfigError, DataRefused
+from tcdatalogger.sandbox.city import Rules
+from tcdatalogger.sandbox.server import Sandbox
+
+MODES = ("append", "replace", "merge", "history")
+MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
+CRIMES = '[[endpoints]]\nname = "crimes"\npath = "/faction/crimes"\n'
+
+
+def member(number, position="Member"):
+    status = dict.fromkeys(("description", "details", "state", "color", "until"))
+    return {
+        "id": number, "name": f"n{number}", "position": position, "level": 7,
+        "days_in_faction": 3, "is_revivable": False, "is_on_wall": False, "is_in_oc": False,
+        "has_early_discharge": False, "revive_setting": "No one",
+        "last_action": {"status": "Idle", "timestamp": 1_767_225_000, "relative": "now"},
+        "status": status | {"description": "Okay", "state": "Okay", "color": "green"},
+    }  # fmt: skip
+
+
+ANSWERS = [
+    [member(1), member(2), member(3)],
+    [member(1, "Leader"), member(2), member(3)],
+    [member(1, "Leader"), member(3)],
+    [member(1), member(2), member(3), member(4)],
+]
+
+
+@pytest.fixture
+def place(workplace, says, city, monkeypatch):
+    """A faction of which every run, a minute after the last, is told something else."""
+    start, later = city.now(), []
+
+    def write(mode, *, words="", path=MEMBERS):
+        workplace.write(f'{path}storage_mode = "{mode}"\n{words}\n')
+
+    def log(*overrides, name="members", answers=ANSWERS):
+        said = answers[min(len(later), len(answers) - 1)]
+        says("/faction/members", {"members": said} if isinstance(said, list) else said)
+        later.append(said)
+        monkeypatch.setattr(city.city.clock, "now", lambda: start + 60 * len(later))
+        workplace.clock.sleep(60)
+        return workplace.__class__.log(workplace, name, *overrides)
+
+    workplace.write_mode, workplace.log = write, log
+    return workplace
+
+
+def tables(place):
+    """Every row of every table, and what the tables are called."""
+    with duckdb.connect(str(place.warehouse), read_only=True) as connection:
+        found = connection.sql("select table_name from duckdb_tables()").fetchall()
+        names = [name for (name,) in found if not name.startswith("_tcd_")]
+        rows = {n: connection.sql(f'from "{n}"').to_arrow_table().to_pylist() for n in names}
+    return {n: Counter(repr(sorted(row.items())) for row in found) for n, found in rows.items()}
+
+
+def again(place, what, *words, overrides=(), **options):
+    place.clock.sleep(60)
+    with place.application(*overrides) as application:
+        return what(application, *words, **options)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_what_is_made_again_from_the_archive_is_what_was_there(place, mode):
+    place.write_mode(mode)
+    runs = [place.log().record for _ in ANSWERS]
+    assert {run.status for run in runs} == {"done"}
+    before = tables(place)
+
+    again(place, rebuild, "members")
+    assert tables(place) == before
+    for run in runs:
+        if mode != "replace" or run == runs[-1]:
+            again(place, replay, run.run_id)
+            assert tables(place) == before
+    place.warehouse.unlink()
+    again(place, rebuild, "members")
+    assert tables(place) == before
+
+
+def test_history_knows_who_came_went_and_changed(place):
+    place.write_mode("history")
+    for _ in ANSWERS:
+        place.log()
+
+    start = place.sql("select min(valid_from) as t from members")[0]["t"]
+    found = place.sql("select id, position, valid_from, valid_to from members order by 1, 3")
+
+    def minutes(moment):
+        return None if moment is None else round((moment - start).total_seconds() / 60)
+
+    told = [
+        (r["id"], r["position"], minutes(r["valid_from"]), minutes(r["valid_to"])) for r in found
+    ]
+    assert told == [
+        (1, "Member", 0, 1), (1, "Leader", 1, 3), (1, "Member", 3, None),
+        (2, "Member", 0, 2), (2, "Member", 3, None), (3, "Member", 0, None),
+        (4, "Member", 3, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("spoilt", ["a member is odd", "it was cut"])
+def test_what_was_not_listed_for_another_reason_is_not_closed(place, spoilt):
+    odd = [member(1), member(2) | {"level": "seven"}]
+    answers = [ANSWERS[0], odd if spoilt == "a member is odd" else ANSWERS[0]]
+    place.write_mode("history")
+    place.log(answers=answers)
+    place.log(answers=answers)
+
+    assert place.value("select count(*) from members where valid_to is not null") == 0
+
+
+@pytest.mark.parametrize("mode", ["replace", "history"])
+def test_a_list_that_lost_most_of_its_records_is_refused_until_somebody_says_so(place, mode):
+    answers = [ANSWERS[0], [], [member(1)], [member(1)]]
+    place.write_mode(mode)
+    place.log(answers=answers)
+    before = tables(place)
+
+    for lost in (3, 2):
+        outcome = place.log(answers=answers)
+        assert isinstance(outcome.error, DataRefused)
+        assert f"{lost} of its 3 records" in outcome.record.error
+        assert "--set max_drop=1" in outcome.record.remedy
+        assert tables(place) == before
+    assert place.log("max_drop=1", answers=answers).record.status == "done"
+    current = "where valid_to is null" if mode == "history" else ""
+    assert place.sql(f"select id from members {current}") == [{"id": 1}]
+
+
+@pytest.mark.parametrize("mode", ["merge", "history"])
+def test_a_rebuild_without_a_run_is_as_if_it_had_never_been(place, mode):
+    place.write_mode(mode)
+    runs = [place.log().record.run_id for _ in ANSWERS]
+    again(place, rebuild, "members", without=[runs[1]])
+
+    assert place.value(f"select count(*) from members where _run_id = '{runs[1]}'") == 0
+    assert place.value("select count(*) from members where position = 'Leader'") == (
+        1 if mode == "history" else 0
+    )
+    again(place, rebuild, "members")
+    before = tables(place)
+    place.warehouse.unlink()
+    again(place, rebuild, "members")
+    assert tables(place) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["append", "merge", "history"])
+def test_crimes_by_time_are_the_same_when_they_are_made_again(workplace, mode):
+    rules = Rules(cache=0, per_user=10**6, per_address=10**6, history=10 * 86_400)
+    with Sandbox(seed=5, rules=rules) as living:
+        workplace.city, workplace.key = living, living.keys["limited"]
+        workplace.write(f'{CRIMES}storage_mode = "{mode}"\n')
+        for _ in range(4):
+            living.advance(6 * 3_600)
+            workplace.clock.sleep(max(0.0, living.now() - workplace.clock.now()))
+            record = workplace.log("crimes").record
+            assert record.status == "done", record.error
+    before = tables(workplace)
+    if mode == "merge":
+        assert workplace.value("select count(*) - count(distinct id) from crimes") == 0
+    if mode == "history":
+        assert workplace.value("select count(*) from crimes where valid_to is not null") > 0
+
+    workplace.warehouse.unlink()
+    again(workplace, rebuild, "crimes")
+    assert tables(workplace) == before
+
+
+@pytest.mark.parametrize("mode", ["merge", "history"])
+def test_an_endpoint_without_a_key_is_told_how_to_give_it_one(workplace, mode):
+    endpoint = f'[[endpoints]]\nname = "a"\npath = "/faction/positions"\nstorage_mode = "{mode}"\n'
+    workplace.write(endpoint)
+
+    with (
+        pytest.raises(ConfigError, match=f"{mode} needs a key") as refused,
+        workplace.application(),
+    ):
+        pass
+    assert 'key = ["' in str(refused.value)
+    workplace.write(f'{endpoint}key = ["name"]\n')
+    with workplace.application():
+        pass
+
+
+@pytest.mark.parametrize(("one", "other", "fine"), [
+    ("merge", "merge", True), ("append", "append", True), ("merge", "append", False),
+    ("history", "history", False),
+])  # fmt: skip
+def test_two_endpoints_share_a_table_where_neither_wipes_the_other(workplace, one, other, fine):
+    workplace.write(
+        f'{MEMBERS}storage_mode = "{one}"\n'
+        f'{MEMBERS.replace("members", "others", 1)}table = "members"\nstorage_mode = "{other}"\n'
+    )
+    if fine:
+        with workplace.application():
+            return
+    with pytest.raises(ConfigError, match="Let both append or both merge"), workplace.application():
+        pass

@@ -1,0 +1,278 @@
+"""A run taken back, in every mode: what is there afterwards is what was there before it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tcdatalogger.errors import DataRefused, UsageError
+
+SERVED_AT = 1_767_225_600.0
+MODES = ("append", "replace", "merge", "history")
+HIT, OTHER = {"id": 7, "user": 158}, {"id": 8, "user": 159}
+TAG = {"tag": "text"}
+
+
+def war(number, tag=None, *hits, **more):
+    return {"id": number, "tag": tag, "hits": list(hits), **more}
+
+
+@pytest.fixture
+def at(load, warehouse):
+    """Commit what was listed at a minute, as the whole list; `r1` at minute 1 and so on."""
+
+    def at(number, *wars, mode, **facts):
+        seconds = SERVED_AT + 60 * number
+        made = load(*wars, mode=mode, at=seconds, of=TAG, run=f"r{number}")
+        made = replace(made, listed={40832: seconds}, cursor=f"at {number}", **facts)
+        warehouse.commit(made)
+        return made
+
+    return at
+
+
+@pytest.fixture
+def undo(warehouse):
+    def undo(run, **options):
+        return warehouse.rollback("wars", run, at=SERVED_AT, by="me", **options)
+
+    return undo
+
+
+@pytest.fixture
+def content(warehouse, rows):
+    """The rows of every table that is no book, its columns by name."""
+
+    def content():
+        names = rows(
+            "select table_name from duckdb_tables() where not starts_with(table_name, '_tcd_')"
+        )
+        found = {name: warehouse.query(f'from "{name}"').to_pylist() for name in names}
+        return {
+            name: sorted(repr(sorted(row.items())) for row in rows_) for name, rows_ in
+            found.items()
+        }  # fmt: skip
+
+    return content
+
+
+CASES = [
+    pytest.param([war(1, "b", OTHER), war(2, "b", HIT)], id="changed and unchanged"),
+    pytest.param([war(2, "a", HIT), war(3, "c", HIT)], id="one came and one went"),
+    pytest.param([war(1, "b")], id="its children went"),
+    pytest.param([], id="nothing is listed"),
+    pytest.param([war(1, "a", HIT, medals=3, aids=[{"who": "Fox"}])], id="new column and table"),
+]
+
+
+@pytest.mark.parametrize("wars", CASES)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_newest_run_is_taken_back_with_all_that_came_with_it(
+    at, undo, content, warehouse, mode, wars
+):
+    at(1, war(1, "a", HIT), war(2, "a", HIT), mode=mode)
+    before, known = content(), warehouse.known("wars")
+    at(2, *wars, mode=mode)
+    after = content()
+
+    told = undo("r2", dry=True)
+    assert content() == after
+    assert undo("r2") == told
+
+    assert content() == before
+    assert warehouse.known("wars") == known
+    assert warehouse.cursor("wars") == told.cursor == "at 1"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_first_run_is_taken_back_and_its_tables_with_it(at, undo, content, warehouse, mode):
+    at(1, war(1, "a", HIT), mode=mode)
+
+    told = undo("r1")
+
+    assert dict(told.removed) == {"wars": 1, "wars_hits": 1}
+    assert set(told.steps) == {"- table wars", "- table wars_hits"}
+    assert content() == {}
+    assert warehouse.cursor("wars") is None
+    at(2, war(1, "a", HIT), mode=mode)
+    assert len(content()["wars"]) == 1
+
+
+def test_any_run_of_append_is_taken_back(at, undo, rows):
+    for number in (1, 2, 3):
+        at(number, war(number, "a", HIT), mode="append")
+
+    assert dict(undo("r2").removed) == {"wars": 1, "wars_hits": 1}
+    assert rows("select _run_id from wars order by all") == ["r1", "r3"]
+    assert rows("select _run_id from wars_hits order by all") == ["r1", "r3"]
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge", "history"])
+def test_an_older_run_is_refused_with_the_way_to_do_it(at, undo, content, mode):
+    for number in (1, 2):
+        at(number, war(1, str(number), HIT), mode=mode)
+    before = content()
+
+    with pytest.raises(DataRefused, match="r2 of wars has stored since") as refused:
+        undo("r1")
+    assert "tcdatalogger rebuild wars --without r1" in refused.value.remedy
+    assert content() == before
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge"])
+def test_what_a_run_replaced_is_kept_for_one_rollback_only(at, undo, content, mode):
+    for number in (1, 2, 3):
+        at(number, war(1, str(number), HIT), mode=mode)
+    undo("r3")
+    before = content()
+
+    with pytest.raises(DataRefused, match="no longer kept") as refused:
+        undo("r2")
+    assert "--without r2" in refused.value.remedy
+    assert content() == before
+
+
+def test_versions_are_taken_back_one_run_after_the_other(at, undo, content):
+    found = []
+    for number in (1, 2, 3):
+        at(number, war(1, str(number), HIT), mode="history")
+        found.append(content())
+    for number in (3, 2):
+        undo(f"r{number}")
+        assert content() == found[number - 2]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_was_taken_back_is_not_taken_back_again(at, undo, content, mode):
+    at(1, war(1, "a", HIT), mode=mode)
+    at(2, war(1, "b"), mode=mode)
+    undo("r2")
+    before = content()
+
+    with pytest.raises(UsageError, match="rolled back already") as refused:
+        undo("r2")
+    assert "tcdatalogger replay r2" in refused.value.remedy
+    with pytest.raises(UsageError, match="stored nothing"):
+        undo("r9")
+    assert content() == before
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_run_that_was_taken_back_stays_so_when_it_is_retried_and_comes_back_when_it_is_replayed(
+    at, undo, warehouse, content, mode
+):
+    at(1, war(1, "a", HIT), mode=mode)
+    made = at(2, war(1, "b", OTHER), mode=mode)
+    after = content()
+    undo("r2")
+    before = content()
+
+    assert warehouse.commit(made).repeated
+    assert content() == before
+    warehouse.commit(replace(made, id="again", again=True))
+    assert content() == after
+    undo("r2")
+    assert content() == before
+
+
+@pytest.mark.parametrize("mode", ["replace", "merge", "history"])
+def test_a_run_that_was_made_again_is_taken_back_to_what_was_before_it(
+    at, undo, warehouse, content, mode
+):
+    at(1, war(1, "a", HIT), war(2, "a"), mode=mode)
+    before = content()
+    made = at(2, war(1, "b", OTHER), war(3, "c"), mode=mode)
+    for number in range(2):
+        warehouse.commit(replace(made, id=f"again-{number}", again=True))
+
+    undo("r2")
+    assert content() == before
+
+
+def test_what_another_endpoint_merged_since_stays(load, warehouse, rows):
+    for number, (endpoint, tag) in enumerate([("a", "1"), ("a", "2"), ("b", "3")]):
+        made = load(war(1, tag, HIT), war(number + 5, tag), mode="merge", of=TAG, table="wars",
+                    endpoint=endpoint, run=f"r{number}", at=SERVED_AT + number)  # fmt: skip
+        warehouse.commit(made)
+
+    warehouse.rollback("a", "r1", at=SERVED_AT, by="me")
+
+    assert rows("select id, tag from wars order by all") == [(1, "3"), (5, "1"), (7, "3")]
+    assert rows("select war_id, _run_id from wars_hits") == [(1, "r2")]
+
+
+def test_a_column_that_others_have_built_on_stays(at, undo, rows):
+    at(1, war(1, "a"), mode="append")
+    at(2, war(2, "a", medals=3), mode="append")
+    at(3, war(3, "a", medals=4, stars=1), mode="append")
+
+    assert undo("r2").steps == ()
+    assert rows("select id, medals from wars order by id") == [(1, None), (3, 4)]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_versions_of_the_tables_go_on_and_say_why(at, undo, rows, mode):
+    at(1, war(1, "a", HIT), mode=mode)
+    at(2, war(1, "a", HIT, medals=3), mode=mode)
+    undo("r2")
+
+    assert rows(
+        "select version, cause, run_id, diff::varchar from _tcd_schemas "
+        "where table_name = 'wars' order by version"
+    )[1:] == [
+        (2, "drift", "r2", '["+ wars.medals int"]'),
+        (3, "rollback", "r2", '["- wars.medals int"]'),
+    ]
+    assert rows("select count(*) from _tcd_drift") == [0]
+    made = at(3, war(1, "a", HIT, medals=3), mode=mode)
+    assert [found.column for found in made.drift][:1] == ["medals"]
+    assert rows("select max(version) from _tcd_schemas where table_name = 'wars'") == [4]
+
+
+def test_what_a_run_set_aside_goes_with_it(at, undo, rows):
+    at(1, war(1, "a"), {"id": "seven"}, mode="append")
+    at(2, war(1, "a"), {"id": "eight"}, mode="append")
+    undo("r2")
+
+    assert rows("select run_id from _tcd_quarantine") == ["r1"]
+
+
+def test_after_a_rollback_the_same_answer_is_no_longer_taken_for_unchanged(at, undo, warehouse):
+    at(1, war(1, "a"), mode="replace", digest="one")
+    at(2, war(1, "b"), mode="replace", digest="two")
+    assert warehouse.digest("wars") == "two"
+
+    undo("r2")
+    assert warehouse.digest("wars") == "one"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_rollback_that_breaks_off_leaves_all_as_it_was(at, undo, content, monkeypatch, mode):
+    from tcdatalogger.services.duckdb import rollback  # noqa: PLC0415 - what is broken here
+
+    at(1, war(1, "a", HIT), mode=mode)
+    at(2, war(1, "b"), mode=mode)
+    before = content()
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(rollback, "_devolve", killed)
+    with pytest.raises(KeyboardInterrupt):
+        undo("r2")
+    assert content() == before
+
+
+def test_a_stretch_that_was_taken_back_is_stored_when_it_is_read_once_more(
+    at, undo, warehouse, load, rows
+):
+    made = replace(at(1, war(1, "a"), mode="append", stretch="back"), stretch="back")
+    undo("r1")
+    assert warehouse.stretches("wars") == []
+
+    again = replace(load(war(1, "a"), of=TAG, run="r2"), id=made.id, stretch="back")
+    for repeated in (False, True):
+        assert warehouse.commit(again).repeated is repeated
+    assert rows("select _run_id from wars") == ["r2"]
+    assert warehouse.stretches("wars") == ["back"]

@@ -149,3 +149,165 @@ def test_before_the_first_load_there_is_nothing_to_show(workplace):
 
     assert done.code == 69
     assert "There is no warehouse" in done.err
+
+
+# `schema apply` and `schema rollback`
+
+RENAMED = MEMBERS + 'columns = { level = "rank", status_state = "state" }\n'
+
+
+def load_members(workplace, code=0):
+    workplace.clock.sleep(60)
+    done = workplace.run("run", "faction_members", "--json")
+    assert done.code == code, done.err
+    return done
+
+
+def test_a_new_name_is_shown_accepted_and_then_loaded_under(workplace):
+    workplace.write(MEMBERS)
+    load_members(workplace)
+    levels = workplace.sql("select level from faction_members order by id")
+    workplace.write(RENAMED)
+
+    refused = load_members(workplace, 65)
+    shown = workplace.run("schema", "apply", "faction_members", "--dry-run")
+    asked = workplace.run("schema", "apply", "faction_members")
+    assert "level" in workplace.sql("from faction_members limit 1")[0]
+    done = workplace.run("schema", "apply", "faction_members", "--accept", "--json")
+    load_members(workplace)
+
+    error = refused.json[0]["error"]
+    assert "tcdatalogger schema apply faction_members --accept" in error["remedy"]
+    assert "~ faction_members.level renamed to rank" in error["message"]
+    assert shown.out.splitlines()[0] == "~ faction_members.level renamed to rank   renamed column"
+    assert "dry run" in shown.out
+    assert (shown.code, asked.code, done.code) == (0, 65, 0)
+    assert "--accept" in asked.err
+    assert done.json["applied"]
+    assert [step["change"] for step in done.json["steps"]] == ["renamed column"] * 2
+    ranks = workplace.sql("select rank from faction_members where _run_id = "
+                          "(select min(_run_id) from faction_members) order by id")  # fmt: skip
+    assert [row["rank"] for row in ranks] == [row["level"] for row in levels]
+    assert workplace.value("select count(*) from faction_members where state is null") == 0
+
+
+def test_the_next_load_waits_for_nothing_when_there_is_nothing_to_change(workplace):
+    workplace.write(MEMBERS)
+    load_members(workplace)
+
+    done = workplace.run("schema", "apply", "faction_members", "--json")
+
+    assert (done.code, done.json["steps"], done.json["applied"]) == (0, [], False)
+    assert "so already" in workplace.run("schema", "apply", "faction_members").out
+
+
+def test_an_endpoint_that_never_ran_gets_its_tables(workplace):
+    workplace.write(MEMBERS)
+
+    assert workplace.run("schema", "apply", "faction_members").code == 0
+
+    assert workplace.value("select count(*) from faction_members") == 0
+    load_members(workplace)
+
+
+@pytest.mark.parametrize(
+    ("columns", "why"),
+    [
+        ('{ level = "name" }', "two columns of the name name"),
+        ('{ levle = "rank" }', "did you mean 'level'"),
+        ('{ level = "Rank" }', "columns.level"),
+    ],
+)
+def test_names_that_cannot_be_are_found_before_anything_is_stored(workplace, columns, why):
+    workplace.write(f"{MEMBERS}columns = {columns}\n")
+
+    assert why in workplace.run("check", "--offline").out + workplace.run("check").err
+    assert workplace.run("run", "faction_members").code == 78
+    assert not workplace.warehouse.exists() or workplace.sql("show tables") == []
+
+
+def test_two_endpoints_of_a_table_need_the_same_names(workplace):
+    both = RENAMED + '[[endpoints]]\nname = "b"\ntable = "faction_members"\n'
+    workplace.write(both + 'path = "/faction/members"\n')
+
+    done = workplace.run("check", "--offline")
+
+    assert done.code == 78
+    assert "otherwise than 'faction_members'" in done.err
+
+
+def test_the_crimes_that_wait_for_their_pay_are_found_under_names_of_ones_own(workplace):
+    crimes = '[[endpoints]]\nname = "c"\npath = "/faction/crimes"\nincremental = true\n'
+    names = '{ id = "crime", status = "what", executed_at = "done", rewards_payout_paid_at = "p" }'
+    workplace.write(f"{crimes}columns = {names}\n")
+
+    for _ in range(2):
+        workplace.clock.sleep(60)
+        assert workplace.run("run", "c").code == 0
+
+    assert workplace.value("select count(*) from c where crime is null") == 0
+    assert workplace.value("select count(*) - count(distinct crime) from c") == 0
+
+
+def test_a_key_may_be_named_by_either_name(workplace):
+    for key in ("id", "member"):
+        workplace.write(f'{MEMBERS}columns = {{ id = "member" }}\nkey = ["{key}"]\n')
+        assert workplace.run("check", "--offline").code == 0
+        load_members(workplace)
+    assert json.loads(workplace.value("select key from _tcd_schemas")) == ["member"]
+
+
+def test_a_schema_is_rolled_back_shown_first_and_told_what_comes_next(workplace, versions):
+    before = workplace.sql("from _tcd_schemas")
+
+    shown = workplace.run("schema", "rollback", "faction_members", "1", "--dry-run", "--json")
+    assert workplace.sql("from _tcd_schemas") == before
+    done = workplace.run("schema", "rollback", "faction_members", "1")
+
+    assert shown.json["steps"] != []
+    assert not shown.json["applied"]
+    assert (shown.code, done.code) == (0, 0)
+    assert "- faction_members._key text" in done.out
+    last = workplace.run("schema", "history", "faction_members", "--json").json[-1]
+    assert last["cause"] == "schema rollback to 1"
+    assert last["version"] > before[-1]["version"]
+    row = workplace.sql("from faction_members limit 1")[0]
+    assert not {"_key", "position"} & set(row)
+    assert "position" in workplace.sql("from _tcd_before_faction_members limit 1")[0]
+
+
+def test_a_version_or_a_name_that_never_was_is_a_wrong_command(workplace, versions):
+    assert workplace.run("schema", "rollback", "faction_members", "99").code == 2
+    wrong = workplace.run("schema", "rollback", "faction_membres", "1")
+    assert wrong.code == 2
+    assert "'faction_members'" in wrong.err
+
+
+def test_the_catalogue_that_still_has_a_column_is_told(workplace):
+    workplace.write(MEMBERS)
+    older = json.loads(SHIPPED)
+    older["version"] = "6.0.0"
+    del older["shapes"]["FactionMember"]["object"]["position"]
+    (workplace.folder / "older.json").write_text(json.dumps(older))
+    workplace.run("catalog", "use", "older.json")
+    workplace.run("run", "faction_members", "--set", "contract=quarantine")
+    workplace.run("catalog", "use", "--shipped")
+    load_members(workplace)
+
+    done = workplace.run("schema", "rollback", "faction_members", "1")
+
+    assert "+ faction_members.position text" in done.out.splitlines()[-1]
+
+
+def test_a_rebuild_after_a_renaming_gives_the_same_rows(workplace):
+    workplace.write(MEMBERS)
+    load_members(workplace)
+    load_members(workplace)
+    workplace.write(RENAMED)
+    workplace.run("schema", "apply", "faction_members", "--accept")
+    before = workplace.sql("from faction_members order by all")
+
+    assert workplace.run("rebuild", "faction_members").code == 0
+
+    assert workplace.sql("from faction_members order by all") == before
+    assert "rank" in before[0]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import time
+from typing import TYPE_CHECKING
+
 import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, print_json, print_table
+from tcdatalogger.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.inspection import Finding
+    from tcdatalogger.core.settings import Settings
 
 
 @click.command(
     epilog="\b\nExample:\n  tcdatalogger check\n  tcdatalogger check --offline --json",
 )
 @click.option("--offline", is_flag=True, help="Do not ask Torn about the keys.")
+@click.option("--alerts", is_flag=True, help="Send a message to the webhook of the alerts.")
 @json_option
 @click.pass_obj
-def command(options: Options, offline: bool, as_json: bool) -> None:
+def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> None:
     """Check the configuration, the keys, the folders and the tables, and change nothing.
 
     Asks Torn one question for each key. The exit code is that of the first thing that is wrong.
@@ -25,6 +35,8 @@ def command(options: Options, offline: bool, as_json: bool) -> None:
 
     with Application(settings) as application:
         findings = list(inspect(application, online=not offline))
+    if alerts:
+        findings.append(_tried(settings))
     wrong = [finding.failure for finding in findings if finding.failure is not None]
     if as_json:
         print_json(
@@ -54,3 +66,21 @@ def command(options: Options, offline: bool, as_json: bool) -> None:
             "Everything is there: tcdatalogger run --all" if not wrong else f"{len(wrong)} to mend."
         )
     raise SystemExit(wrong[0].exit_code if wrong else 0)
+
+
+def _tried(settings: Settings) -> Finding:
+    """Whether a message to the webhook of the alerts is taken."""
+    from tcdatalogger.core.inspection import Finding
+    from tcdatalogger.scheduler.alerts import try_out
+
+    try:
+        why = try_out(settings, os.environ, time.time()).why
+    except ConfigError as error:
+        return Finding("alerts", "", error)
+    if not why:
+        return Finding("alerts", "a message was sent: look whether it came")
+    refused = ConfigError(
+        f"The webhook of the alerts did not take a message: {why}.",
+        remedy="Look at the address where `alerts.webhook` says it is.",
+    )
+    return Finding("alerts", "", refused)

@@ -15,6 +15,8 @@ from tcdatalogger.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tcdatalogger.models.evolution import Step
+
 _VERSIONS = """
 select endpoint, table_name, version, columns, key, diff, cause, run_id, catalog_version, created_at
 from _tcd_schemas order by created_at, table_name, version
@@ -24,10 +26,11 @@ from _tcd_schemas order by created_at, table_name, version
 @click.group(
     epilog="\b\nExample:\n"
     "  tcdatalogger schema history faction_members\n"
-    "  tcdatalogger schema diff faction_members 1 2",
+    "  tcdatalogger schema diff faction_members 1 2\n"
+    "  tcdatalogger schema apply faction_members --dry-run",
 )
 def command() -> None:
-    """Show the versions of tables: what changed, when, by which run and why."""
+    """Show the versions of tables and why they came, make another, or go back to one."""
 
 
 @command.command(
@@ -107,6 +110,98 @@ def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None
         print_json([dict(zip(names, change, strict=True)) for change in changes])
         return
     print_table(("", "column", "before", "after"), changes)
+
+
+@command.command(
+    "apply",
+    epilog="\b\nExample:\n"
+    "  tcdatalogger schema apply faction_crimes --dry-run\n"
+    "  tcdatalogger schema apply faction_crimes --accept",
+)
+@click.argument("name")
+@click.option("--accept", is_flag=True, help="Take the steps too that no load takes by itself.")
+@click.option("--dry-run", is_flag=True, help="Take them, compare every value, and undo it all.")
+@json_option
+@click.pass_obj
+def apply(options: Options, name: str, accept: bool, dry_run: bool, as_json: bool) -> None:
+    """Make the tables of an endpoint fit the configuration and the catalogue.
+
+    New columns and wider ones need nothing else; names and other types need --accept. A value that
+    would change by it stops it all. What is touched is kept in _tcd_before_TABLE.
+    """
+    settings = options.load()
+    from tcdatalogger.core import evolution  # pyarrow, duckdb
+    from tcdatalogger.core.main import Application
+
+    with Application(settings) as application:
+        plan = evolution.planned(application, name)
+        if not as_json:
+            _print_steps(plan.steps)
+        asking = [step for step in plan.steps if not step.free]
+        if as_json and asking and not (accept or dry_run):
+            print_json(_steps_of(plan.name, plan.steps, applied=False))
+        done = evolution.apply(application, name, accept=accept, dry=dry_run)
+    if as_json:
+        print_json(_steps_of(done.name, done.steps, applied=bool(done.steps) and not dry_run))
+    elif done.steps:
+        click.echo("Nothing was changed: it was a dry run." if dry_run else "Done.")
+
+
+@command.command(
+    "rollback",
+    epilog="\b\nExample:\n  tcdatalogger schema rollback faction_members 1 --dry-run",
+)
+@click.argument("name")
+@click.argument("version", type=click.IntRange(min=1))
+@click.option("--dry-run", is_flag=True, help="Do it, compare every value, and undo it all.")
+@json_option
+@click.pass_obj
+def rollback(options: Options, name: str, version: int, dry_run: bool, as_json: bool) -> None:
+    """Give a table the columns of an older version, as a new version.
+
+    Columns that came since are dropped; their values stay in _tcd_before_TABLE and in the archive.
+    """
+    settings = options.load()
+    from tcdatalogger.core import evolution  # pyarrow, duckdb
+    from tcdatalogger.core.main import Application
+
+    with Application(settings) as application:
+        done = evolution.roll_back(application, name, version, dry=dry_run)
+    if as_json:
+        facts = _steps_of(done.name, done.steps, applied=bool(done.steps) and not dry_run)
+        print_json({**facts, "next_load": [str(step) for step in done.next]})
+        return
+    _print_steps(done.steps)
+    if done.steps:
+        click.echo("Nothing was changed: it was a dry run." if dry_run else "Done.")
+    for step in done.next:
+        click.echo(f"The next load has this to say, as the configuration is: {step}")
+
+
+def _print_steps(steps: Sequence[Step]) -> None:
+    for step in steps:
+        click.echo(f"{step}   {'' if step.free else step.change.value}".rstrip())
+    if not steps:
+        click.echo("The tables are so already.")
+
+
+def _steps_of(name: str, steps: Sequence[Step], *, applied: bool) -> dict[str, Any]:
+    return {
+        "name": name,
+        "applied": applied,
+        "steps": [
+            {
+                "change": step.change.value,
+                "table": step.table,
+                "column": step.column or None,
+                "type": step.type or None,
+                "was": step.was or None,
+                "by_itself": step.free,
+                "says": str(step),
+            }
+            for step in steps
+        ],
+    }
 
 
 def _versions(options: Options, name: str) -> list[dict[str, Any]]:

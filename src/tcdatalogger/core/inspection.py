@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tcdatalogger.core import soundness
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.settings import Endpoint
-from tcdatalogger.errors import ConfigError, Failure, KeyRefused
+from tcdatalogger.errors import ConfigError, DataRefused, Failure, KeyRefused
+from tcdatalogger.models import renames
 from tcdatalogger.models.evolution import Change, Step
+from tcdatalogger.models.judge import unknown
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.keys import custom_key_link, needs
 from tcdatalogger.services.torncity.registry import processor
+from tcdatalogger.services.torncity.task import Tools
+from tcdatalogger.services.warehouse import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,9 @@ def _family(application: Application, endpoint: Endpoint) -> TableFamily:
     task = application.task(endpoint)
     kind = processor(task.endpoint.path, endpoint.processor)
     family = kind(task).family()
-    root = {column.name for column in family.tables[0].columns}
-    missing = [name for name in endpoint.key if name not in root]
+    plain = kind(task).plain_family()
+    root = {column.name for column in plain.tables[0].columns}
+    missing = [name for name in task.key if name not in root]
     if missing and not endpoint.processor:
         raise ConfigError(
             f"The key of {endpoint.name} names a column that {endpoint.root_table} lacks: "
@@ -94,8 +100,8 @@ def _family(application: Application, endpoint: Endpoint) -> TableFamily:
         )
     nested = [
         column.name
-        for column in family.tables[0].data_columns
-        if column.name in endpoint.key and len(column.path) > 1
+        for column in plain.tables[0].data_columns
+        if column.name in task.key and len(column.path) > 1
     ]
     if nested:
         raise ConfigError(
@@ -158,11 +164,54 @@ def _tables(application: Application, families: dict[str, TableFamily]) -> Itera
     """How the warehouse would change; it is not opened where it is not there yet."""
     try:
         with application.warehouse(read_only=True) as warehouse:
-            for name, family in families.items():
-                steps = warehouse.plan(family)
-                yield Finding(f"tables of {name}", _told(family, steps), _refused(name, steps))
+            for name in families:
+                endpoint = application.settings.endpoint(name)
+                if endpoint is not None:
+                    yield from _stored(application, endpoint, warehouse)
     except Failure as failure:
         yield Finding("warehouse", "", failure)
+
+
+def _stored(
+    application: Application, endpoint: Endpoint, warehouse: Warehouse
+) -> Iterator[Finding]:
+    """What is to be said of the tables of an endpoint, with all that was learned of them."""
+    task = application.task(endpoint)
+    there = application.settings.warehouse.file
+    known = warehouse.known(endpoint.name) if there is None or there.exists() else None
+    worker = processor(task.endpoint.path, endpoint.processor)(task, Tools(known=known))
+    family = worker.family()
+    strangers = [
+        *(f"`columns` names {n}" for n in renames.unknown(worker.plain_family(), endpoint.columns)),
+        *(f"`checks` names {n}" for n in unknown(task.checks, family)),
+    ]
+    if strangers and not endpoint.processor:
+        yield Finding(endpoint.name, endpoint.path, _no_such(endpoint, strangers))
+    steps = warehouse.plan(family)
+    part = f"tables of {endpoint.name}"
+    yield Finding(part, _told(family, steps), _refused(endpoint.name, steps))
+    yield from _last_checks(application, endpoint)
+    if known is not None:
+        yield from (Finding(*found) for found in soundness.findings(warehouse, task, family))
+
+
+def _no_such(endpoint: Endpoint, strangers: list[str]) -> Failure:
+    return ConfigError(
+        f"{endpoint.name} has no such column: {'; '.join(strangers)}.",
+        remedy=f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
+    )
+
+
+def _last_checks(application: Application, endpoint: Endpoint) -> Iterator[Finding]:
+    """The checks that the rows of the last run failed."""
+    file = application.settings.state.file
+    if file is not None and not file.exists():
+        return
+    for run in application.state.runs(endpoint=endpoint.name, most=1):
+        for says in run.failed_checks:
+            part = f"last run of {endpoint.name}"
+            wrong = run.status == "failed"
+            yield Finding(part, says, DataRefused(f"{says}.", remedy=run.remedy) if wrong else None)
 
 
 def _told(family: TableFamily, steps: tuple[Step, ...]) -> str:
@@ -174,10 +223,11 @@ def _told(family: TableFamily, steps: tuple[Step, ...]) -> str:
 
 
 def _refused(name: str, steps: tuple[Step, ...]) -> Failure | None:
-    refused = [str(step) for step in steps if step.change is Change.REFUSED]
-    if not refused:
+    asking = [str(step) for step in steps if not step.free]
+    if not asking:
         return None
     return ConfigError(
-        f"The tables of {name} cannot change so: {'; '.join(refused)}.",
-        remedy="Give the endpoint another `table`.",
+        f"The tables of {name} would have to change so: {'; '.join(asking)}.",
+        remedy=f"`tcdatalogger schema apply {name}` shows what comes of it; "
+        "or give the endpoint another `table`.",
     )

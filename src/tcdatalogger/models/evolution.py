@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
-from tcdatalogger.models.schema import TableFamily, TableSchema, Type
+from tcdatalogger.models.schema import Column, TableFamily, TableSchema, Type
 from tcdatalogger.models.shape import List, Object, Shape
 
 Stored = Mapping[str, Mapping[str, Type | None]]
 """The types of the columns of each table that is there; None for a type that is not ours."""
 
+Origin = tuple[int, tuple[str, ...], bool]
+"""Where a column's values come from, whatever it is called: its level, its path, whether ours."""
+
+Names = Mapping[str, Mapping[Origin, str]]
+"""What the columns of each table are called there, by their origin."""
+
 WIDENING = {(Type.INT, Type.FLOAT)}
-"""From and to: what may be widened without asking, as no value changes by it."""
+"""From and to: what may be widened without asking, if every value of the column can be held."""
+
+WHOLE: Final = 2**53
+"""Beyond it, up and down, a float does not hold every integer."""
 
 
 class Change(StrEnum):
@@ -22,6 +32,9 @@ class Change(StrEnum):
     TABLE = "new table"
     COLUMN = "new column"
     WIDER = "wider column"
+    RENAMED = "renamed column"
+    RETYPED = "another type"
+    DROPPED = "dropped column"
     REFUSED = "refused"
 
 
@@ -32,7 +45,7 @@ class Step:
     Attributes:
         column: its name, "" for a whole table.
         type: what the column becomes.
-        was: what it is, "" where it is not there.
+        was: what it is, its name where it is renamed; "" where it is not there.
     """
 
     change: Change
@@ -41,37 +54,79 @@ class Step:
     type: str = ""
     was: str = ""
 
+    @property
+    def free(self) -> bool:
+        """Whether it happens by itself, in the step of a load."""
+        return self.change in {Change.TABLE, Change.COLUMN, Change.WIDER}
+
     def __str__(self) -> str:
+        place = f"{self.table}.{self.column}"
         match self.change:
             case Change.TABLE:
                 return f"+ table {self.table}"
             case Change.COLUMN:
-                return f"+ {self.table}.{self.column} {self.type}"
+                return f"+ {place} {self.type}"
             case Change.WIDER:
-                return f"~ {self.table}.{self.column} {self.was} -> {self.type}"
+                return f"~ {place} {self.was} -> {self.type}"
+            case Change.RENAMED:
+                return f"~ {self.table}.{self.was} renamed to {self.column}"
+            case Change.RETYPED:
+                return f"! {place} {self.was} cannot become {self.type} by itself"
+            case Change.DROPPED:
+                return f"- {place} {self.was}"
             case Change.REFUSED:
-                return f"! {self.table}.{self.column} {self.was} cannot become {self.type}"
+                return (
+                    f"! {self.table}.{self.was} cannot be called {self.column}: "
+                    f"another column of the table is"
+                )
 
 
-def plan(stored: Stored, family: TableFamily) -> tuple[Step, ...]:
-    """The steps from what is stored to what `family` needs; a refused one means: do not store."""
-    return tuple(step for table in family.tables for step in _table_steps(stored, table))
+def origin(column: Column) -> Origin:
+    """Where the values of a column come from."""
+    return column.level, column.path, column.ours
 
 
-def _table_steps(stored: Stored, table: TableSchema) -> Iterator[Step]:
+def plan(stored: Stored, family: TableFamily, names: Names | None = None) -> tuple[Step, ...]:
+    """The steps from what is stored to what `family` needs; one that is not free: do not store.
+
+    Args:
+        stored: what is there.
+        family: of the rows that are to be stored.
+        names: what the columns are called there; one that has another name now is renamed.
+    """
+    known = names or {}
+    return tuple(step for table in family.tables for step in _table_steps(stored, table, known))
+
+
+def _table_steps(stored: Stored, table: TableSchema, names: Names) -> Iterator[Step]:
     columns = stored.get(table.name)
     if columns is None:
         yield Step(Change.TABLE, table.name)
         return
+    known = names.get(table.name, {})
+    before = {
+        column.name: name
+        for column in table.data_columns
+        if (name := known.get(origin(column), column.name)) != column.name and name in columns
+    }
+    leaving = set(before.values())
     for column in table.columns:
-        if column.name not in columns:
+        name = before.get(column.name, column.name)
+        if name != column.name:
+            taken = column.name in columns and column.name not in leaving
+            change = Change.REFUSED if taken else Change.RENAMED
+            yield Step(change, table.name, column.name, column.type, name)
+        elif name not in columns or name in leaving:
             yield Step(Change.COLUMN, table.name, column.name, column.type)
             continue
-        was = columns[column.name]
-        if was is column.type or (was is Type.FLOAT and column.type is Type.INT):
-            continue
-        change = Change.WIDER if (was, column.type) in WIDENING else Change.REFUSED
-        yield Step(change, table.name, column.name, column.type, was or "another type")
+        yield from _type_steps(table.name, column, columns[name])
+
+
+def _type_steps(table: str, column: Column, was: Type | None) -> Iterator[Step]:
+    if was is column.type or (was is Type.FLOAT and column.type is Type.INT):
+        return
+    change = Change.WIDER if (was, column.type) in WIDENING else Change.RETYPED
+    yield Step(change, table, column.name, column.type, was or "another type")
 
 
 def adopt(shape: Object, known: Object) -> Object:
@@ -95,3 +150,48 @@ def _adopt(shape: Shape, known: Shape) -> Shape:
             return replace(shape, element=_adopt(shape.element, known.element))
         case _:
             return shape
+
+
+def taken_back(
+    shape: Object, places: Collection[tuple[str, ...]], before: Object | None = None
+) -> Object:
+    """`shape` with the learned fields at these places as they were before, or without them.
+
+    Args:
+        shape: as it is known.
+        places: of fields, as `drift.place` tells them.
+        before: as it was known then.
+    """
+    left = _taken_back(shape, (), frozenset(places), before)
+    return left if isinstance(left, Object) else shape
+
+
+def _taken_back(
+    shape: Shape, here: tuple[str, ...], places: frozenset[tuple[str, ...]], before: Shape | None
+) -> Shape:
+    match shape:
+        case Object(fields=fields):
+            then = before if isinstance(before, Object) else Object(())
+            kept = []
+            for field in fields:
+                at, old = (*here, field.name), then.field(field.name)
+                inner = _taken_back(field.shape, at, places, None if old is None else old.shape)
+                if field.learned and at in places:
+                    kept += [] if old is None else [old]
+                elif not (field.learned and _emptied(field.shape, inner)):
+                    kept.append(replace(field, shape=inner))
+            return replace(shape, fields=tuple(kept))
+        case List(element=element):
+            then_ = before.element if isinstance(before, List) else None
+            return replace(shape, element=_taken_back(element, (*here, "[]"), places, then_))
+        case _:
+            return shape
+
+
+def _emptied(before: Shape, after: Shape) -> bool:
+    """Whether nothing is left in an object."""
+    match before, after:
+        case Object(fields=(_, *_)), Object(fields=()):
+            return True
+        case _:
+            return False

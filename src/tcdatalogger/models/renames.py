@@ -1,0 +1,92 @@
+"""Columns under names of the user's own: `columns = { rewards_money = "money" }`.
+
+A plain name means a column of the root, and every child's copy of it that bears the same name; with
+a table before it, `"faction_crimes_slots.user_id"`, it means the column of that table alone. Names
+are given last, so that they change nothing of how the others are called.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.models.evolution import origin
+from tcdatalogger.models.schema import TableFamily, TableSchema
+
+
+def renamed(family: TableFamily, names: Mapping[str, str]) -> TableFamily:
+    """`family` with the names of the user's own. Names of columns that it lacks do nothing.
+
+    Args:
+        family: as the catalogue and what was learned make it.
+        names: yours by ours; ours with or without its table.
+
+    Raises:
+        ConfigError: two columns of a table would have one name.
+    """
+    if not names:
+        return family
+    tables = tuple(_renamed(table, _wanted(family, table, names)) for table in family.tables)
+    return replace(family, tables=tables)
+
+
+def _wanted(family: TableFamily, table: TableSchema, names: Mapping[str, str]) -> dict[str, str]:
+    """The new names of a table's columns by the old."""
+    root = family.tables[0]
+    wanted = {}
+    for column in table.data_columns:
+        own = names.get(f"{table.name}.{column.name}")
+        source = root.column(column.name)
+        if own is None and source is not None and origin(source) == origin(column):
+            own = names.get(column.name)
+        if own is not None and own != column.name:
+            wanted[column.name] = own
+    return wanted
+
+
+def _renamed(table: TableSchema, wanted: Mapping[str, str]) -> TableSchema:
+    columns = tuple(replace(c, name=wanted.get(c.name, c.name)) for c in table.columns)
+    taken: set[str] = set()
+    for column in columns:
+        if column.name in taken:
+            raise ConfigError(
+                f"`columns` gives the table {table.name} two columns of the name {column.name}.",
+                remedy="Choose another name, or put the table before it: "
+                f'"{table.name}.COLUMN" means the column of that table alone.',
+            )
+        taken.add(column.name)
+    key = tuple(wanted.get(name, name) for name in table.key)
+    return replace(table, columns=columns, key=key)
+
+
+def ours(names: Mapping[str, str], yours: Iterable[str], table: str) -> tuple[str, ...]:
+    """Columns of the root by our names for them: `key` may name them by either.
+
+    Args:
+        names: as in `renamed`.
+        yours: of the columns.
+        table: the root's name.
+    """
+    back = {new: old.removeprefix(f"{table}.") for old, new in names.items()}
+    return tuple(name if name in names else back.get(name, name) for name in yours)
+
+
+def unknown(family: TableFamily, names: Iterable[str]) -> list[str]:
+    """Those of the names that mean no column of `family`, each with a near one where there is.
+
+    Args:
+        family: with our names.
+        names: of columns, with or without their table.
+    """
+    root = family.tables[0]
+    known = [column.name for column in root.data_columns]
+    known += [f"{table.name}.{c.name}" for table in family.tables for c in table.data_columns]
+    return [f"{name!r}{near(name, known)}" for name in names if name not in known]
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """` (did you mean 'that'?)`, or nothing."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f" (did you mean {found[0]!r}?)" if found else ""

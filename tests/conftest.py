@@ -25,6 +25,8 @@ from tcdatalogger.core.pipeline import Outcome
 from tcdatalogger.sandbox.city import Rules
 from tcdatalogger.sandbox.server import START, Sandbox
 
+pytest_plugins = ["postgres"]
+
 FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
 PROGRAM = [sys.executable, "-W", "error", "-m", "tcdatalogger"]
 VARIABLE = "TORN_API_KEY"

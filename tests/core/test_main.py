@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.main import KEY_INFO_SECONDS, new_run_id
+from tcdatalogger.core.main import KEY_INFO_SECONDS
+from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.errors import KeyRefused, UsageError
 
 LOG = '[[endpoints]]\nname = "user_log"\npath = "/user/log"\n'

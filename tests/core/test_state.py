@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import socket
+import resource
+import signal
 import sqlite3
-import subprocess
-import sys
+from pathlib import Path
 
 import pytest
 
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.core import sqlite
+from tcdatalogger.core.sqlite import SQLite
 from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.errors import Busy, ConfigError
+from tcdatalogger.errors import Busy, ConfigError, StateUnavailable
 from tcdatalogger.services.torncity.keys import KeyInfo
 
 INFO = KeyInfo(
@@ -31,8 +33,13 @@ def file(tmp_path):
 
 
 @pytest.fixture
-def state(file):
-    with State(file) as opened:
+def clock():
+    return ManualClock(10_000.0)
+
+
+@pytest.fixture
+def state(state_url, clock):
+    with State(state_url, clock) as opened:
         yield opened
 
 
@@ -71,35 +78,65 @@ def test_the_newest_runs_come_first_and_can_be_asked_for_by_endpoint_or_id(state
     assert state.runs(run_id="run-9") == []
 
 
-def test_runs_outlive_the_process(file):
-    with State(file) as first:
+def test_runs_of_one_moment_come_in_the_order_in_which_they_began(state):
+    for number in (2, 1, 3):
+        state.write_run(run(number, started_at=1000.0))
+    state.write_run(run(2, started_at=1000.0, status="done"))
+
+    assert [r.run_id for r in state.runs()] == ["run-3", "run-1", "run-2"]
+
+
+def test_old_runs_are_forgotten_once_a_day_and_those_that_go_on_are_not(state, clock):
+    for number, status in enumerate(("done", "running", "done", "done")):
+        state.write_run(run(number, status=status, started_at=1000.0 * number))
+
+    assert state.forget(1500.0) == 1
+    assert state.forget(9000.0) == 0
+    clock.sleep(86_400)
+    assert state.forget(2500.0) == 1
+    assert [r.run_id for r in state.runs()] == ["run-3", "run-1"]
+
+
+def test_runs_outlive_the_process(state_url):
+    with State(state_url) as first:
         first.write_run(run(1, status="done"))
-    with State(file) as second:
+    with State(state_url) as second:
         assert [r.status for r in second.runs()] == ["done"]
 
 
-def test_a_run_of_another_version_is_read_as_far_as_it_is_known(state, file):
+def test_a_run_of_another_version_is_read_as_far_as_it_is_known(state):
     state.write_run(run(1))
-    with sqlite3.connect(file) as db:
-        db.execute("update runs set facts = json_set(facts, '$.mood', 'sunny')")
-    db.close()
+    with state.writing() as db:
+        old = "update runs set facts = replace(facts, ?, ?)"
+        db.execute(old, ('{"run_id"', '{"mood": "sunny", "run_id"'))
 
     assert state.runs() == [run(1)]
 
 
-def test_a_run_whose_process_is_gone_is_lost_and_the_others_are_not(state):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    here = socket.gethostname()
-    state.write_run(run(1, pid=gone.pid, host=here))
-    state.write_run(run(2, pid=os.getpid(), host=here))
-    state.write_run(run(3, pid=gone.pid, host="another machine"))
-    state.write_run(run(4, pid=gone.pid, host=here, status="done"))
+# Versions
 
-    assert [r.run_id for r in state.mark_lost()] == ["run-1"]
 
-    assert [r.status for r in state.runs()] == ["done", "running", "running", "lost"]
-    assert state.mark_lost() == []
+def test_a_state_of_the_first_release_is_brought_up_with_its_runs(file):
+    with sqlite3.connect(file) as db:
+        db.execute(
+            "create table runs (run_id text primary key, endpoint text not null, "
+            "status text not null, started_at real not null, facts text not null)"
+        )
+        facts = '{"run_id": "old", "endpoint": "x", "started_at": 5.0, "status": "done"}'
+        db.execute("insert into runs values ('old', 'x', 'done', 5.0, ?)", (facts,))
+    db.close()
+
+    with State(file) as state:
+        state.write_run(run(1))
+        assert [r.run_id for r in state.runs()] == ["run-1", "old"]
+
+
+def test_a_state_of_a_newer_release_is_refused(state_url):
+    with State(state_url) as state, state.writing() as db:
+        db.execute("update state_version set version = 99")
+
+    with pytest.raises(ConfigError, match="newer release"):
+        State(state_url)
 
 
 # Keys
@@ -134,10 +171,11 @@ def test_a_file_of_another_kind_is_refused_and_left_alone(file):
     assert file.read_text().startswith("no database")
 
 
-def test_a_state_that_another_process_writes_for_too_long_is_busy(state, file):
+def test_a_state_that_another_process_writes_for_too_long_is_busy(file):
+    state = State(file)
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("begin immediate")
-    state._db.execute("pragma busy_timeout = 10")
+    state.database._db.execute("pragma busy_timeout = 10")
 
     with pytest.raises(Busy, match="another process"):
         state.write_run(run(1))
@@ -146,12 +184,95 @@ def test_a_state_that_another_process_writes_for_too_long_is_busy(state, file):
     other.close()
     state.write_run(run(1))
     assert len(state.runs()) == 1
+    state.close()
 
 
-def test_a_state_that_was_never_closed_can_be_opened_again(file):
-    first = State(file)
+def test_a_state_that_was_never_closed_can_be_opened_again(state_url):
+    first = State(state_url)
     first.write_run(run(1))
-    with State(file) as second:
+    with State(state_url) as second:
         second.write_run(run(2))
         assert len(first.runs()) == 2
     first.close()
+
+
+def test_what_fails_within_a_transaction_leaves_nothing_of_it(state):
+    def broken_off():
+        with state.writing() as db:
+            db.execute("insert into chores (name, at) values ('x', 1)")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken_off()
+
+    assert state.reading("select * from chores") == []
+    state.write_run(run(1))
+
+
+def test_a_full_disk_is_told_and_it_goes_on_when_there_is_room(file):
+    with State(file) as state:
+        state.write_run(run(1))
+        state.database._db.execute("pragma wal_checkpoint(truncate)")
+        before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+            with pytest.raises(StateUnavailable, match="cannot be written") as full:
+                state.write_run(run(2, error="x" * 100_000))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, before)
+        assert "space" in full.value.remedy
+        state.write_run(run(2))
+        assert [r.run_id for r in state.runs()] == ["run-2", "run-1"]
+
+
+def test_a_state_that_may_only_be_read_says_so_and_goes_on_when_it_may_be_written(file):
+    with State(file) as state:
+        state.database._db.execute("pragma query_only = on")
+        with pytest.raises(ConfigError, match="readonly"):
+            state.write_run(run(1))
+        state.database._db.execute("pragma query_only = off")
+        state.write_run(run(1))
+
+
+MOUNTS = """\
+21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 21 0:40 / /net rw - nfs4 server:/export rw
+31 21 0:41 / /my\\040files rw - fuse.sshfs me@there:/ rw
+32 30 8:2 / /net/local rw - xfs /dev/sdb1 rw
+33 21 0:42 / /covered rw - cifs //server/share rw
+34 21 8:3 / /covered rw - ext4 /dev/sdc1 rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/net/torn.sqlite", "nfs4"),
+        ("/my files/below/torn.sqlite", "fuse.sshfs"),
+        ("/net/local/torn.sqlite", ""),
+        ("/network/torn.sqlite", ""),
+        ("/covered/torn.sqlite", ""),
+    ],
+)
+def test_sqlite_on_a_network_share_is_refused(tmp_path, path, kind):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+
+    if not kind:
+        sqlite._refuse_share(Path(path), mounts)
+        return
+    with pytest.raises(ConfigError, match=f"[(]{kind}[)]") as refused:
+        sqlite._refuse_share(Path(path), mounts)
+    assert "postgresql://" in refused.value.remedy
+
+
+def test_a_file_on_a_share_is_never_opened(tmp_path):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 0 0:1 / {tmp_path} rw - cifs //server/share rw")
+
+    with pytest.raises(ConfigError, match="network share"):
+        SQLite(tmp_path / "state.sqlite", mounts)
+
+    assert not (tmp_path / "state.sqlite").exists()

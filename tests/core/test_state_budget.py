@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 import sys
 import threading
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -40,13 +38,12 @@ from tcdatalogger.services.torncity.standing import (
 
 TAKER = """
 import sys, time
-from pathlib import Path
 from tcdatalogger.clock import SystemClock
 from tcdatalogger.core.state import State
 from tcdatalogger.services.torncity.budget import Budget
 
-file, limit, window, calls, *rest = sys.argv[1:]
-with State(Path(file)) as state:
+place, limit, window, calls, *rest = sys.argv[1:]
+with State(place) as state:
     budget = Budget(state.traffic, SystemClock(), owner_calls=int(limit), window=float(window),
                     margin=float(window) / 4)
     print("ready", flush=True)
@@ -59,14 +56,22 @@ with State(Path(file)) as state:
 
 
 @pytest.fixture
-def file(tmp_path):
-    return tmp_path / "state.sqlite"
+def place(state_url):
+    return state_url
 
 
 @pytest.fixture
-def state(file):
-    with State(file) as opened:
+def state(place):
+    with State(place) as opened:
         yield opened
+
+
+def emptied(state):
+    """The state without calls and holds."""
+    with state.writing() as db:
+        for table in ("calls", "holds"):
+            db.execute(f"delete from {table}")
+    return state
 
 
 def processes(script, *arguments):
@@ -186,47 +191,44 @@ def test_never_over_in_any_window_whatever_the_interleaving(moves):
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES, min_size=5, max_size=60))
-def test_never_over_in_the_database_either(tmp_path, moves):
-    file = tmp_path / "state.sqlite"
-    file.unlink(missing_ok=True)
-    with State(file) as state:
-        play = Play(state.traffic, state.traffic.count_under)
-        for move in moves:
-            play.move(*move)
-        play.check()
+def test_never_over_in_the_database_either(state, moves):
+    play = Play(emptied(state).traffic, state.traffic.count_under)
+    for move in moves:
+        play.move(*move)
+    play.check()
 
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES.filter(lambda move: move[0] != "learn"), min_size=5, max_size=40))
-def test_the_database_gives_the_same_times_as_the_memory(tmp_path, moves):
-    file = tmp_path / "state.sqlite"
-    file.unlink(missing_ok=True)
-    with State(file) as state:
-        plays = [Play(store, None) for store in (MemorySlots(), state.traffic)]
-        for play in plays:
-            for move in moves:
-                play.move(*move)
-        assert plays[0].went == plays[1].went
-        assert [w.slot.at for w in plays[0].waiters] == [w.slot.at for w in plays[1].waiters]
+def test_the_database_gives_the_same_times_as_the_memory(state, moves):
+    plays = [Play(store, None) for store in (MemorySlots(), emptied(state).traffic)]
+    for play in plays:
+        for move in moves:
+            play.move(*move)
+    assert plays[0].went == plays[1].went
+    assert [w.slot.at for w in plays[0].waiters] == [w.slot.at for w in plays[1].waiters]
 
 
-@pytest.mark.parametrize("kind", ["memory", "database"])
-def test_a_clock_that_was_set_back_does_not_stop_everything(state, kind):
-    store = MemorySlots() if kind == "memory" else state.traffic
+@pytest.fixture(params=["memory", "database"])
+def slots(request, state):
+    return MemorySlots() if request.param == "memory" else state.traffic
+
+
+def test_a_clock_that_was_set_back_does_not_stop_everything(slots):
     terms = Terms("player:1", Rank.NORMAL, LIMITS, WINDOW, SLACK)
     for _ in range(3):
-        with store.open() as pages:
+        with slots.open() as pages:
             assert book(pages, terms, 10_000.0).taken
-    with store.open() as pages:
+    with slots.open() as pages:
         assert book(pages, terms, 6_400.0).at == 6_400.0 + WINDOW
 
 
 # Several processes
 
 
-def test_four_processes_together_never_go_over_and_take_their_turns(file):
+def test_four_processes_together_never_go_over_and_take_their_turns(place):
     limit, window, calls = 10, 0.4, 12
-    outputs = processes(TAKER, *[(file, limit, window, calls)] * 4)
+    outputs = processes(TAKER, *[(place, limit, window, calls)] * 4)
     went = sorted(float(line) for lines in outputs for line in lines)
 
     assert len(went) == 4 * calls
@@ -235,8 +237,8 @@ def test_four_processes_together_never_go_over_and_take_their_turns(file):
     assert went[-1] - went[0] < window * 1.25 * (4 * calls / limit + 2)
 
 
-def test_nobody_is_left_behind_by_the_others(file):
-    outputs = processes(TAKER, *[(file, 8, 0.5, 12)] * 4)
+def test_nobody_is_left_behind_by_the_others(place):
+    outputs = processes(TAKER, *[(place, 8, 0.5, 12)] * 4)
     went = [[float(line) for line in lines] for lines in outputs]
     first_end = min(times[-1] for times in went)
 
@@ -244,8 +246,8 @@ def test_nobody_is_left_behind_by_the_others(file):
         assert sum(at <= first_end for at in times) >= 6
 
 
-def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(file):
-    with State(file) as state:
+def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(place):
+    with State(place) as state:
         budget = Budget(state.traffic, ManualClock(1_000.0), owner_calls=1)
         budget.wait("player:1")
         with state.traffic.open() as pages:  # a process that waits, and is never heard of again
@@ -254,16 +256,14 @@ def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(fil
         assert budget.wait("player:1") == 122.0
 
 
-def test_old_calls_are_forgotten(state, file):
+def test_old_calls_are_forgotten(state):
     clock = ManualClock()
     budget = Budget(state.traffic, clock)
     for _ in range(50):
         budget.wait("player:1")
         clock.sleep(100)
 
-    with sqlite3.connect(file) as db:
-        assert db.execute("select count(*) from calls").fetchone()[0] <= 2
-    db.close()
+    assert state.reading("select count(*) from calls")[0][0] <= 2
 
 
 def test_threads_of_one_process_share_its_connection(state):
@@ -291,9 +291,9 @@ def test_threads_of_one_process_share_its_connection(state):
 # Holds
 
 
-def test_a_hold_of_one_process_is_kept_to_by_another(file):
+def test_a_hold_of_one_process_is_kept_to_by_another(place):
     clock = ManualClock()
-    with State(file) as one, State(file) as other:
+    with State(place) as one, State(place) as other:
         Budget(one.traffic, clock).hold("player:1", clock.now() + 30)
         budget = Budget(other.traffic, clock)
 
@@ -301,11 +301,11 @@ def test_a_hold_of_one_process_is_kept_to_by_another(file):
         assert budget.wait("player:1") == 30.0
 
 
-def test_a_block_of_the_address_stops_every_process_and_the_next_one_too(file):
+def test_a_block_of_the_address_stops_every_process_and_the_next_one_too(place):
     clock = ManualClock()
-    with State(file) as one:
+    with State(place) as one:
         Budget(one.traffic, clock).hold(ADDRESS, clock.now() + 3_600, "address_blocked")
-    with State(file) as other, pytest.raises(TornUnavailable) as caught:
+    with State(place) as other, pytest.raises(TornUnavailable) as caught:
         Budget(other.traffic, clock).wait("player:1", patience=90)
     assert caught.value.code == 8
 
@@ -391,11 +391,10 @@ def test_a_day_never_has_more_rows_than_its_limit(asked):
         assert sum(count for at, count in booked if start <= at < start + DAY) <= 100
 
 
-def test_a_dead_key_is_called_exactly_once_across_two_processes(file, city):
+def test_a_dead_key_is_called_exactly_once_across_two_processes(place, city):
     before = city.stats()["keys"].get("dead", 0)
     caller = """
 import sys
-from pathlib import Path
 from tcdatalogger.clock import SystemClock
 from tcdatalogger.core.secrets import Secret
 from tcdatalogger.core.state import State
@@ -404,9 +403,9 @@ from tcdatalogger.services.torncity.budget import Budget
 from tcdatalogger.services.torncity.client import Client
 from tcdatalogger.services.torncity.messages import Request
 
-file, url, text = sys.argv[1:]
+place, url, text = sys.argv[1:]
 clock = SystemClock()
-with State(Path(file)) as state:
+with State(place) as state:
     client = Client(url, Budget(state.traffic, clock), clock, standing=state.standing)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -417,7 +416,7 @@ with State(Path(file)) as state:
             print(error.code)
     client.close()
 """
-    words = (file, city.url, city.keys["dead"])
+    words = (place, city.url, city.keys["dead"])
     for _ in range(2):  # and in processes that come later
         outputs = processes(caller, words, words)
         assert outputs == [["2"] * 4] * 2
@@ -437,10 +436,11 @@ def test_probes_of_a_torn_that_is_down_come_further_and_further_apart():
     ]  # fmt: skip
 
 
-def test_the_state_is_one_file_that_can_be_lost(file):
+def test_the_state_is_one_file_that_can_be_lost(tmp_path):
+    file = tmp_path / "state.sqlite"
     with State(file) as state:
         state.standing.mark(Mark("key:a", "dead"))
-    for left in Path(file).parent.glob("state.sqlite*"):
+    for left in tmp_path.glob("state.sqlite*"):
         left.unlink()
     with State(file) as state:
         assert state.standing.marks("key:a") == []

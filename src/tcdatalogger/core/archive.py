@@ -7,13 +7,14 @@ request.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -42,6 +43,12 @@ SCHEMA: Final = pa.schema(
     ]
 )
 
+_ABOUT: Final = b"tcdatalogger"
+"""Under which name a file says what its run was to do, in the metadata of its schema."""
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""No space on the disk, in the user's quota, or under the limit of this process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -67,8 +74,20 @@ class Archive:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def write(self, run_id: str, endpoint: str, kept: Sequence[Kept]) -> str:
+    def write(
+        self,
+        run_id: str,
+        endpoint: str,
+        kept: Sequence[Kept],
+        about: Mapping[str, object] | None = None,
+    ) -> str:
         """Write the answers of a run and return their file, relative to the root.
+
+        Args:
+            run_id: of the run.
+            endpoint: of the run.
+            kept: in the order in which they came.
+            about: what the run was to do (`pending.About`), for whoever stores them later.
 
         Raises:
             ConfigError: the folder cannot be written to.
@@ -83,7 +102,9 @@ class Archive:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
-                pq.write_table(_table(run_id, endpoint, kept), file, compression="zstd")
+                table = _table(run_id, endpoint, kept)
+                table = table.replace_schema_metadata({_ABOUT: json.dumps(about or {}).encode()})
+                pq.write_table(table, file, compression="zstd")
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
@@ -122,6 +143,32 @@ class Archive:
         found = (self.root / endpoint).glob("*/*.parquet")
         return [str(file.relative_to(self.root)) for file in found]
 
+    def everything(self) -> list[str]:
+        """The files of all endpoints, relative to the root, by name."""
+        found = self.root.glob("*/*/*.parquet")
+        return sorted(file.relative_to(self.root).as_posix() for file in found)
+
+    def find(self, endpoint: str, run_id: str) -> str | None:
+        """The file of a run, relative to the root; None where there is none."""
+        for file in (self.root / endpoint).glob(f"????-??-??/{run_id}.parquet"):
+            return str(file.relative_to(self.root))
+        return None
+
+    def about(self, file: str) -> dict[str, Any]:
+        """What the run of a file was to do; empty where an older version wrote it.
+
+        Raises:
+            DataRefused: there is no such file, or it is damaged.
+        """
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        try:
+            facts = pq.read_schema(self.root / file).metadata or {}
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(file, error) from None
+        found = json.loads(facts.get(_ABOUT, b"{}"))
+        return found if isinstance(found, dict) else {}
+
     def read(self, file: str) -> Iterator[tuple[str, Page]]:
         """The pages of a file in order, each with its error ("" for data).
 
@@ -133,7 +180,7 @@ class Archive:
         try:
             rows = pq.read_table(self.root / file, schema=SCHEMA).to_pylist()
         except (OSError, pa.ArrowException) as error:
-            raise DataRefused(f"The archive file {file} cannot be read: {error}.") from None
+            raise _damaged(file, error) from None
         for row in rows:
             yield row["error"], _page(row)
 
@@ -194,9 +241,21 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def _damaged(file: str, error: Exception) -> DataRefused:
+    why = str(error).partition("\n")[0].rstrip(".")
+    return DataRefused(
+        f"The archive file {file} cannot be read: {why}.",
+        remedy="Bring it back from a backup, or leave its run out: `tcdatalogger rebuild NAME "
+        "--without RUN`.",
+    )
+
+
 def _refused(root: Path, error: OSError) -> ConfigError | WarehouseUnavailable:
-    if error.errno is not None and os.strerror(error.errno) == os.strerror(28):
-        return WarehouseUnavailable(f"The disk of the archive {root} is full.")
+    if error.errno in _FULL:
+        return WarehouseUnavailable(
+            f"The disk of the archive {root} is full.",
+            remedy="Nothing was stored. Make space, or shorten `archive.keep`, and run it again.",
+        )
     return ConfigError(
         f"The archive {root} cannot be written to: {error.strerror or error}.",
         remedy="Give it a folder that this user may write to, in `archive.path`.",

@@ -7,22 +7,26 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, Final
 
 from tcdatalogger.errors import TimedOut
+
+_ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 
 
 @contextmanager
 def deadline(seconds: float | None, what: str) -> Iterator[Callable[[], None]]:
-    """Raise `TimedOut` inside of the block when it has run for `seconds`.
+    """Raise `TimedOut` inside of the block when it has run for `seconds`, None for no limit.
 
-    Yields a function that ends the limit early: a commit that has begun is not cut off, or nobody
-    would know whether it was done.
+    Yields a function that is called when a commit begins: from then to the end of the block
+    neither the limit nor a signal to end cuts in, or nobody would know whether the commit was
+    done. A signal that came meanwhile does at the end of the block what it would have done.
 
-    Without a limit, in another thread than the first, or on a system without alarms nothing is
-    limited here: there the calls' own limits hold.
+    In another thread than the first, or on a system without alarms nothing is limited here: there
+    the calls' own limits hold.
     """
     can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
-    if seconds is None or not can:
+    if not can:
         yield lambda: None
         return
 
@@ -32,14 +36,21 @@ def deadline(seconds: float | None, what: str) -> Iterator[Callable[[], None]]:
             remedy="Nothing was stored; give it more `timeout`, or fewer pages.",
         )
 
-    former = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    former: dict[int, Any] = {signal.SIGALRM: signal.signal(signal.SIGALRM, ring)}
+    came: list[int] = []
 
-    def stop() -> None:
+    def commits() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
+        for number in _ENDS:
+            before = signal.signal(number, lambda its, _frame: came.append(its))
+            former.setdefault(number, before)
 
+    signal.setitimer(signal.ITIMER_REAL, seconds or 0)
     try:
-        yield stop
+        yield commits
     finally:
-        stop()
-        signal.signal(signal.SIGALRM, former)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for number, handler in former.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])

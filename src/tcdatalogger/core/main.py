@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import secrets as random
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from tcdatalogger.clock import Clock, SystemClock, utc
-from tcdatalogger.core import pipeline
+from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.core import leases, pipeline
 from tcdatalogger.core.archive import Archive
+from tcdatalogger.core.artifacts import Artifacts, Left
 from tcdatalogger.core.keychoice import Keys, subject
-from tcdatalogger.core.moments import moment
+from tcdatalogger.core.leases import Claim
+from tcdatalogger.core.pending import Desk
 from tcdatalogger.core.pipeline import Outcome, Workplace
+from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.secrets import Secret, resolve
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
-from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.core.targets import is_incremental, path_values, query
-from tcdatalogger.errors import ConfigError, DataRefused, UsageError
+from tcdatalogger.core.skipped import already, busy_outcome
+from tcdatalogger.core.state import RunRecord, State, gone_on
+from tcdatalogger.core.targets import chosen
+from tcdatalogger.core.tasks import queried, task
+from tcdatalogger.errors import Busy, ConfigError, TryAgain
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.torncity.base import Task, Tools
@@ -37,16 +42,20 @@ KEY_INFO_SECONDS: Final = 60.0
 """How long an answer about a key is believed: a player may change faction, and whom rows are about
 goes by it. Long enough that several endpoints of one call to `run` share it."""
 
+ENCRYPTION_KEY: Final = "warehouse.encryption_key"
+"""Under which name messages speak of the key of an encrypted warehouse."""
+
 
 class Application:
     """The program with its settings. Parts are made when they are first needed.
 
     Args:
         settings: as `config.load` made them.
-        clock: the one source of time.
+        clock: the one source of time; None for this machine's, or that of a state on Postgres.
         environ: where `env:` keys are.
         patience: seconds to wait for a warehouse that another program has open.
-        on_page: told of each page as it comes.
+        lease: seconds for which a run claims its endpoint before it has to say that it goes on.
+        tell: told of each run as it begins, at each step and page, and when it has ended.
     """
 
     def __init__(
@@ -56,13 +65,15 @@ class Application:
         clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
         patience: float = PATIENCE,
-        on_page: Callable[[Task, int], None] = lambda _task, _page: None,
+        lease: float = leases.SECONDS,
+        tell: Callable[[RunRecord], None] = lambda _run: None,
     ) -> None:
         self.settings = settings
-        self.clock = clock or SystemClock()
+        self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
         self._patience = patience
-        self._on_page = on_page
+        self._lease = lease
+        self._tell = tell
 
     def __enter__(self) -> Self:
         return self
@@ -84,13 +95,12 @@ class Application:
 
     @cached_property
     def state(self) -> State:
-        file = self.settings.state.file
-        if file is None:
-            raise ConfigError(
-                f"The state {self.settings.state.url} is of a kind that does not work yet.",
-                remedy="Use sqlite:///FILE.",
-            )
-        return State(file)
+        return State(self.settings.state.url or "", self._clock)
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The one source of time: that of all who share the state."""
+        return self._clock if self.settings.state.file is not None else self.state.clock
 
     @cached_property
     def archive(self) -> Archive:
@@ -98,6 +108,10 @@ class Application:
         if "://" in path:
             raise ConfigError(f"The archive {path} is of a kind that does not work yet.")
         return Archive(Path(path))
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.archive.root.parent / "artifacts", self.clock)
 
     @cached_property
     def budget(self) -> Budget:
@@ -118,11 +132,16 @@ class Application:
             owner_of=self.owner,
         )
 
-    def warehouse(self, *, read_only: bool = False) -> Warehouse:
+    def warehouse(self, patience: float | None = None, *, read_only: bool = False) -> Warehouse:
         """The warehouse; opened at its first use.
 
+        Args:
+            patience: seconds to wait for it, None for the usual time.
+            read_only: for queries.
+
         Raises:
-            ConfigError: it is of a kind that does not work yet.
+            ConfigError: it is of a kind that does not work yet, or its key is not where the
+                configuration says.
         """
         file = self.settings.warehouse.file
         if file is None:
@@ -130,7 +149,14 @@ class Application:
                 f"The warehouse {self.settings.warehouse.url} is of a kind that does not work yet.",
                 remedy="Use duckdb:///FILE.",
             )
-        return DuckDBWarehouse(file, self.clock, patience=self._patience, read_only=read_only)
+        longest = self._patience if patience is None else min(patience, self._patience)
+        return DuckDBWarehouse(
+            file, self.clock, patience=longest, read_only=read_only, key=self._encryption_key()
+        )
+
+    def _encryption_key(self) -> Secret | None:
+        reference = self.settings.warehouse.encryption_key
+        return None if reference is None else resolve(ENCRYPTION_KEY, reference, self._environ)
 
     # --- keys ------------------------------------------------------------------------------
 
@@ -189,96 +215,115 @@ class Application:
     def chosen(
         self, names: Sequence[str] = (), *, everything: bool = False, tag: str | None = None
     ) -> list[Endpoint]:
-        """The endpoints that are meant: by name, all that are enabled, or those with a tag.
-
-        Raises:
-            UsageError: there is none of that name or tag, or none is named.
-        """
-        endpoints = self.settings.endpoints
-        if everything:
-            enabled = [endpoint for endpoint in endpoints if endpoint.enabled]
-            if not enabled:
-                raise ConfigError(
-                    "No endpoint is configured.",
-                    remedy="Add one under [[endpoints]]; `tcdatalogger catalog` lists them.",
-                )
-            return enabled
-        if tag is not None:
-            found = [e for e in endpoints if tag in e.tags and e.enabled]
-            if not found:
-                raise UsageError(f"No endpoint has the tag {tag!r}.")
-            return found
-        return [self._named(name) for name in dict.fromkeys(names)]
-
-    def _named(self, name: str) -> Endpoint:
-        found = self.settings.endpoint(name)
-        if found is not None:
-            return found
-        known = [endpoint.name for endpoint in self.settings.endpoints]
-        near = difflib.get_close_matches(name, known, n=1)
-        raise UsageError(
-            f"There is no endpoint {name!r}.",
-            remedy=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.",
-        )
+        """The endpoints that are meant (`targets.chosen`)."""
+        return chosen(self.settings, names, everything=everything, tag=tag)
 
     def task(self, endpoint: Endpoint, run_id: str = "") -> Task:
         """What one run of an endpoint is to do."""
-        found, given = self.catalog.find(endpoint.path)
-        now, overlap = self.clock.now(), endpoint.overlap
-        ids = tuple(v for values in path_values(endpoint, found, given) for v in values.values())
-        return Task(
-            name=endpoint.name,
-            endpoint=found,
-            catalog_version=self.catalog.version,
-            run_id=run_id or new_run_id(self.clock),
-            table=endpoint.root_table,
-            mode=endpoint.storage_mode,
-            ids=ids,
-            params=query(endpoint, found),
-            key=tuple(endpoint.key),
-            contract=endpoint.contract,
-            max_pages=endpoint.max_pages,
-            incremental=is_incremental(endpoint, found),
-            overlap=None if overlap is None else now - overlap.before(now),
-            since=moment(endpoint.since, now),
-        )
+        run_id = run_id or new_run_id(self.clock)
+        return task(endpoint, self.catalog, run_id, self.clock.now())
 
-    def run(self, endpoint: Endpoint, *, until: str = "store", dry: bool = False) -> Outcome:
-        """Run an endpoint now."""
-        outcome = self.run_task(
-            endpoint, self.task(endpoint), until=until, dry=dry, timeout=endpoint.timeout.seconds
-        )
+    @contextmanager
+    def claimed(self, name: str, run_id: str, claim: Claim | None = None) -> Iterator[Claim]:
+        """Have an endpoint alone until the end of the block, whatever else is started meanwhile.
+
+        Args:
+            name: of the endpoint, or of what else only one may do at a time.
+            run_id: of the run.
+            claim: one that was made already, and is kept and released here.
+
+        Raises:
+            Busy: somebody else has it.
+            StateUnavailable: the state cannot be reached.
+        """
+        claim = claim or self.state.leases.claim(name, run_id, seconds=self._lease)
+        with self.state.leases.kept(claim, self._lease):
+            self.mark_lost()
+            yield claim
+
+    def run(
+        self,
+        endpoint: Endpoint,
+        *,
+        run_id: str = "",
+        claim: Claim | None = None,
+        until: str = "store",
+        dry: bool = False,
+    ) -> Outcome:
+        """Run an endpoint now. One that somebody else runs is `busy`, which is not written down.
+
+        Args:
+            endpoint: what to run.
+            run_id: of the run, where it is known; one that is stored already does nothing.
+            claim: where the endpoint was claimed for it already.
+            until: the last step to take.
+            dry: stop before anything is stored and say what would be.
+
+        Raises:
+            StateUnavailable: the state cannot be reached.
+        """
+        task = self.task(endpoint, run_id)
+        try:
+            with self.claimed(endpoint.name, task.run_id, claim) as held:
+                if run_id and claim is None and until == "store" and not dry:
+                    stored = already(self, endpoint, task)
+                    if stored is not None:
+                        return stored
+                seconds = endpoint.timeout.seconds
+                outcome = self.run_task(
+                    endpoint, task, claim=held, until=until, dry=dry, timeout=seconds
+                )
+        except Busy as busy:
+            return busy_outcome(self.record(task), busy)
+        now = self.clock.now()
+        with suppress(TryAgain):  # what became of the run is told all the same
+            self.state.forget(self.settings.state.keep.before(now))
         keep = self.settings.archive.keep
         if keep is not None and outcome.record.status == "done":
-            self.archive.prune(endpoint.name, keep.before(self.clock.now()))
+            self.archive.prune(endpoint.name, keep.before(now))
         return outcome
+
+    def record(self, task: Task, claim: Claim | None = None) -> RunRecord:
+        """Of a run, as it begins."""
+        return RunRecord(
+            run_id=task.run_id,
+            endpoint=task.name,
+            started_at=self.clock.now(),
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            token=claim.token if claim else None,
+            owner=claim.owner if claim else "",
+            log_file=str(self.settings.log.file or ""),
+        )
 
     def run_task(
         self,
         endpoint: Endpoint,
         task: Task,
         *,
+        claim: Claim,
         until: str = "store",
         dry: bool = False,
         timeout: float | None = None,
         priority: Priority | None = None,
+        left: Left | None = None,
+        before: RunRecord | None = None,
     ) -> Outcome:
-        """Run one task of an endpoint; the arguments are those of `pipeline.run`."""
-        record = RunRecord(
-            run_id=task.run_id,
-            endpoint=task.name,
-            started_at=self.clock.now(),
-            pid=os.getpid(),
-            host=socket.gethostname(),
-        )
+        """Run one task of an endpoint under a claim; the arguments are those of `pipeline.run`.
+
+        A run that goes on from what it `left` has a record from `before`.
+        """
         place = Workplace(
             clock=self.clock,
             state=self.state,
             archive=self.archive,
             warehouse=self.warehouse,
-            prepare=lambda _task: self.tools(endpoint, task, priority),
-            on_page=self._on_page,
+            prepare=lambda _task: self._fenced(self.tools(endpoint, task, priority), task, claim),
+            tell=self._tell,
+            desk=self.desk(endpoint, lambda tools: self._fenced(tools, task, claim)),
+            artifacts=self.artifacts,
         )
+        record = self.record(task, claim)
         return pipeline.run(
             task,
             lambda: processor(task.endpoint.path, endpoint.processor),
@@ -286,7 +331,30 @@ class Application:
             until=until,
             dry=dry,
             timeout=timeout,
-            record=record,
+            record=record if before is None else gone_on(before, record),
+            left=left and replace(left, tools=self._fenced(left.tools, task, claim)),
+        )
+
+    def _fenced(self, tools: Tools, task: Task, claim: Claim) -> Tools:
+        # Tokens are compared among claims of one name: a backfill goes on beside regular runs.
+        return replace(
+            tools,
+            token=claim.token if claim.endpoint == task.name else None,
+            fence=partial(self.state.leases.check, claim, self._lease),
+        )
+
+    def desk(
+        self, endpoint: Endpoint, fenced: Callable[[Tools], Tools] = lambda tools: tools
+    ) -> Desk:
+        """Where runs of an endpoint are stored that are owed."""
+        return Desk(
+            endpoint.name,
+            self.state,
+            self.archive,
+            self.clock,
+            lambda run_id: self.task(endpoint, run_id),
+            lambda: processor(self.catalog.find(endpoint.path)[0].path, endpoint.processor),
+            fenced,
         )
 
     def mark_lost(self) -> None:
@@ -312,7 +380,10 @@ class Application:
         )
         info = keys.choose()
 
-        found = self._queried(task.ids[0]) if task.ids[:1] and _is_query(task.ids[0]) else ()
+        found: tuple[str, ...] = ()
+        if task.ids[:1] and task.ids[0].startswith(QUERY):
+            with self.warehouse(read_only=True) as warehouse:
+                found = queried(warehouse, task.ids[0])
         return Tools(
             get=keys.get,
             host=self.client.host,
@@ -320,29 +391,3 @@ class Application:
             ids=found,
             clock=self.clock,
         )
-
-    def _queried(self, ids: str) -> tuple[str, ...]:
-        """The values that a query of the warehouse gives, each once, in its order.
-
-        Raises:
-            DataRefused: it gives none, or no numbers and texts.
-        """
-        with self.warehouse(read_only=True) as warehouse:
-            table = warehouse.query(ids.removeprefix(QUERY))
-        column = table.column(0).to_pylist() if table.num_columns else []
-        values = dict.fromkeys(str(value) for value in column if isinstance(value, int | str))
-        if not values:
-            raise DataRefused(
-                f"The query for ids gives none: {ids.removeprefix(QUERY)}",
-                remedy="Nothing was asked for; the tables stay as they are.",
-            )
-        return tuple(values)
-
-
-def _is_query(value: str) -> bool:
-    return value.startswith(QUERY)
-
-
-def new_run_id(clock: Clock) -> str:
-    """A name for a run that sorts by time: `20261123T081500Z-5f3a9c1e`."""
-    return f"{utc(clock.now()):%Y%m%dT%H%M%SZ}-{random.token_hex(4)}"

@@ -1,24 +1,30 @@
 """One run of one endpoint: fetch -> archive -> transform -> validate -> store.
 
 A run ends in an `Outcome`, also when it fails: what went wrong is in its record, the answers that
-came are in the archive, and the warehouse is as it was. Only what nobody foresaw is raised.
+came are in the archive, and the warehouse is as it was. Only what nobody foresaw is raised. Where
+the warehouse cannot be had after the fetch the run ends as `later`, and the next one of its
+endpoint stores its rows first (`pending.py`).
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Final
 
-from tcdatalogger.clock import Clock
-from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.core.artifacts import Left
+from tcdatalogger.core.calls import Calls
 from tcdatalogger.core.deadline import deadline
-from tcdatalogger.core.state import RUNNING, RunRecord, State
-from tcdatalogger.errors import Failure
-from tcdatalogger.models.evolution import Step
+from tcdatalogger.core.noting import noting
+from tcdatalogger.core.state import LATER, RUNNING, RunRecord
+from tcdatalogger.core.workplace import Outcome, Workplace
+from tcdatalogger.errors import Busy, ConfigError, Failure, TryAgain, WarehouseUnavailable
+from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
+from tcdatalogger.observability.traces import Span, span
+from tcdatalogger.services.torncity import history
 from tcdatalogger.services.torncity.base import (
     EndpointProcessor,
     Fetched,
@@ -26,52 +32,18 @@ from tcdatalogger.services.torncity.base import (
     Tools,
     Transformed,
 )
-from tcdatalogger.services.torncity.codes import TornFault
-from tcdatalogger.services.torncity.messages import Answer, Request
-from tcdatalogger.services.warehouse import Receipt, Warehouse
+from tcdatalogger.services.warehouse import Warehouse
+
+__all__ = ["LATER_REMEDY", "SHORTLY", "STEPS", "Outcome", "Workplace", "run"]
 
 STEPS: Final = ("fetch", "transform", "validate", "store")
 
-BROKEN_OFF: Final = "the fetch broke off after this page"
+LATER_REMEDY: Final = "Its answers are in the archive: the next run of the endpoint stores them."
+
+SHORTLY: Final = 2.0
+"""Seconds to wait for a warehouse before the fetch, where the run can do without it until then."""
 
 _log = get_logger("pipeline")
-
-
-@dataclass(frozen=True, slots=True)
-class Workplace:
-    """What a run works with.
-
-    Attributes:
-        warehouse: opens it; the run keeps it from the transform to the end of the store.
-        prepare: makes the tools for calling Torn with the endpoint's key; may refuse.
-        on_page: told of each page as it comes, for progress.
-    """
-
-    clock: Clock
-    state: State
-    archive: Archive
-    warehouse: Callable[[], Warehouse]
-    prepare: Callable[[Task], Tools]
-    on_page: Callable[[Task, int], None] = lambda _task, _page: None
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What became of a run.
-
-    Attributes:
-        record: as the books have it.
-        fetched, made, receipt: what each step left, None where it did not come to it.
-        plan: how the tables would change, for a run that stores nothing.
-        error: why it failed.
-    """
-
-    record: RunRecord
-    fetched: Fetched | None = None
-    made: Transformed | None = None
-    receipt: Receipt | None = None
-    plan: tuple[Step, ...] = ()
-    error: Failure | None = None
 
 
 def run(
@@ -83,6 +55,7 @@ def run(
     dry: bool = False,
     timeout: float | None = None,
     record: RunRecord,
+    left: Left | None = None,
 ) -> Outcome:
     """Run an endpoint.
 
@@ -94,10 +67,13 @@ def run(
         dry: stop before anything is stored and say what would be.
         timeout: seconds until the store must have begun, None for no limit.
         record: of the run, as it begins.
+        left: what an earlier part of it has left, to go on from; None for a run that begins.
     """
-    outcome = Outcome(record)
-    with bound(run_id=task.run_id, endpoint=task.name):
-        place.state.write_run(record)
+    outcome = Outcome(record, stores=until == "store" and not dry, left=left)
+    names = {"run_id": task.run_id, "endpoint": task.name}
+    began = usage.cpu()
+    with bound(**names), span("run", **names, path=task.endpoint.path) as measured:
+        _write(outcome, place)
         _log.info("run begins", path=task.endpoint.path, mode=task.mode)
         try:
             with deadline(timeout, task.name) as unlimited:
@@ -109,9 +85,17 @@ def run(
             # Its text may quote what Torn sent, so the books have the kind alone.
             name = type(error).__name__
             outcome.record = replace(outcome.record, error=f"It ended by {name}.", error_class=name)
+            if outcome.owed and not isinstance(error, Exception):  # Ctrl-C, or told to end
+                outcome.record = replace(outcome.record, status=LATER, remedy=LATER_REMEDY)
             raise
         finally:
+            outcome.record = replace(
+                outcome.record,
+                cpu_seconds=round(usage.cpu() - began, 4),
+                memory=usage.peak_memory(),
+            )
             _close(outcome, place, until=until, dry=dry)
+            _measure(outcome.record, measured)
     return outcome
 
 
@@ -125,24 +109,23 @@ def _steps(
     plan: bool,
     commits: Callable[[], None],
 ) -> None:
-    wanted = STEPS[: STEPS.index(until) + 1]
-    calls = _Calls(task, place)
-    with _timed(outcome, "fetch", place):
-        try:
-            kind = choose()
-            fetching = replace(place.prepare(task), clock=place.clock)
-            fetching = replace(fetching, get=calls.wrap(fetching.get))
-            outcome.fetched = _asker(kind, task, fetching, place).fetch_data()
-        finally:
-            _keep(outcome, task, calls, place)
-    if "transform" not in wanted:
+    left = outcome.left
+    wanted = STEPS[STEPS.index(left.step) + 1 if left else 0 : STEPS.index(until) + 1]
+    _settle_first(outcome, place)
+    if left is None:
+        kind, fetching, outcome.fetched = _fetch(outcome, task, choose, place)
+    else:
+        kind, fetching = choose(), replace(left.tools, clock=place.clock)
+        outcome.fetched, outcome.made = left.fetched, left.made
+    if until == "fetch":
         return
     digest = outcome.fetched.digest(task, kind) if task.mode == "replace" else None
-    with place.warehouse() as warehouse:
+    with place.warehouse(None) as warehouse, noting(outcome, task, warehouse, place.clock):
+        _settle(outcome, place, warehouse)
+        if left is not None and "store" in wanted:
+            left.refuse_stale(warehouse, task.name)
         if digest is not None and "store" in wanted and warehouse.digest(task.name) == digest:
-            outcome.record = replace(
-                outcome.record, unchanged=True, warnings=outcome.fetched.warnings
-            )
+            outcome.record = replace(outcome.record, unchanged=True)
             return
         tools = replace(
             fetching,
@@ -154,20 +137,61 @@ def _steps(
             stretch=outcome.fetched.stretch,
             digest=digest,
         )
-        processor = kind(task, tools)
-        with _timed(outcome, "transform", place):
-            result = processor.transform_data(outcome.fetched)
-            outcome.made = processor.as_tables(result, outcome.fetched)
+        processor, made = kind(task, tools), outcome.made
+        if made is None or "transform" in wanted:
+            with _timed(outcome, "transform", place):
+                result = processor.transform_data(outcome.fetched)
+                outcome.made = made = processor.as_tables(result, outcome.fetched)
         if "validate" in wanted:
             with _timed(outcome, "validate", place):
-                outcome.made = processor.validate(outcome.made, outcome.fetched)
-        _count(outcome, outcome.made)
+                outcome.made = made = processor.validate(made, outcome.fetched)
+        _count(outcome, made)
         if plan:
-            outcome.plan = warehouse.plan(outcome.made.family)
+            outcome.plan = warehouse.plan(made.family)
+        elif "store" not in wanted and place.artifacts is not None:
+            folder = place.artifacts.write(task, until, made)
+            outcome.record = replace(outcome.record, artifact=str(folder))
         if "store" in wanted:
             commits()
             with _timed(outcome, "store", place):
-                outcome.receipt = processor.store(outcome.made)
+                outcome.receipt = processor.store(made)
+            left_at = history.cursor(task, tools) or ""
+            outcome.record = replace(outcome.record, cursor=left_at)
+
+
+def _fetch(
+    outcome: Outcome, task: Task, choose: Callable[[], type[EndpointProcessor]], place: Workplace
+) -> tuple[type[EndpointProcessor], Tools, Fetched]:
+    """Ask Torn, and put every answer into the archive; the processor's class and its tools too."""
+    calls = Calls(task, place.clock, lambda calls: _page(outcome, calls, place))
+    with _timed(outcome, "fetch", place):
+        try:
+            kind = choose()
+            fetching = replace(place.prepare(task), clock=place.clock)
+            fetching = replace(fetching, get=calls.wrap(fetching.get))
+            asker = _asker(kind, task, fetching, place)
+            calls.cursor = asker.tools.cursor
+            outcome.fetched = fetched = asker.fetch_data()
+        finally:
+            _keep(outcome, calls, place)
+    outcome.record = replace(outcome.record, warnings=fetched.warnings)
+    return kind, fetching, fetched
+
+
+def _settle_first(outcome: Outcome, place: Workplace) -> None:
+    """Store what earlier runs owe, if the warehouse is free: else it is tried again afterwards."""
+    if not outcome.stores or place.desk is None or not place.desk.owes():
+        return
+    try:
+        with place.warehouse(0.0) as warehouse:
+            _settle(outcome, place, warehouse)
+    except (WarehouseUnavailable, Busy, ConfigError) as failure:
+        _log.info("what is owed has to wait", why=failure.message)
+
+
+def _settle(outcome: Outcome, place: Workplace, warehouse: Warehouse) -> None:
+    if outcome.stores and place.desk is not None and place.desk.owes():
+        outcome.settled += tuple(place.desk.settle(warehouse))
 
 
 def _asker(
@@ -175,71 +199,58 @@ def _asker(
 ) -> EndpointProcessor:
     """The processor that fetches; an incremental one knows where the last run left off.
 
-    The warehouse is let go before Torn is asked: others may want it meanwhile.
+    The warehouse is let go before Torn is asked: others may want it meanwhile. Where it cannot be
+    had now, the run goes on from where the last one left off by the archive: what Torn shows today
+    may be gone tomorrow. The ledger's own cursor moves only over what was read without a gap.
     """
     if not task.once or (task.stretch is not None and not task.stretch.newest):
         return kind(task, tools)
-    with place.warehouse() as warehouse:
-        asker = kind(task, replace(tools, cursor=warehouse.cursor(task.name)))
-        asker.look_back(warehouse)
+    instead = place.desk.cursor if place.desk is not None and task.stretch is None else None
+    remembered: str | None = None
+    try:
+        with place.warehouse(SHORTLY if instead else None) as warehouse:
+            return _looked_back(kind, task, tools, warehouse)
+    except WarehouseUnavailable:
+        remembered = instead() if instead is not None else None
+        if remembered is None and instead is None:
+            raise
+    if remembered is None:  # nothing is known of it: then it is worth the whole wait
+        with place.warehouse(None) as warehouse:
+            return _looked_back(kind, task, tools, warehouse)
+    return kind(task, replace(tools, cursor=remembered))
+
+
+def _looked_back(
+    kind: type[EndpointProcessor], task: Task, tools: Tools, warehouse: Warehouse
+) -> EndpointProcessor:
+    asker = kind(task, replace(tools, cursor=warehouse.cursor(task.name)))
+    asker.look_back(warehouse)
     return asker
 
 
-@dataclass(slots=True)
-class _Calls:
-    """Every answer that came, data or not, for the archive."""
-
-    task: Task
-    place: Workplace
-    kept: list[Kept] = field(default_factory=list)
-
-    def wrap(self, get: Callable[[Request], Answer] | None) -> Callable[[Request], Answer] | None:
-        if get is None:
-            return None
-
-        def keeping(request: Request) -> Answer:
-            try:
-                answer = get(request)
-            except TornFault as fault:
-                if fault.answer is not None:
-                    self.kept.append(Kept(fault.answer, error=fault.message))
-                raise
-            self.kept.append(Kept(answer))
-            self.place.on_page(self.task, len(self.kept))
-            return answer
-
-        return keeping
+def _page(outcome: Outcome, calls: Calls, place: Workplace) -> None:
+    """Tell how far the fetch is; the books are told once a second, for whoever looks from afar."""
+    outcome.record = replace(outcome.record, **calls.so_far)
+    place.tell(outcome.record)
+    if calls.due():
+        with suppress(Failure):  # to tell of a run must not end it
+            place.state.write_run(outcome.record)
 
 
-def _keep(outcome: Outcome, task: Task, calls: _Calls, place: Workplace) -> None:
+def _keep(outcome: Outcome, calls: Calls, place: Workplace) -> None:
     """Write the answers down, those of a failed fetch too."""
-    subjects = {
-        id(page.answer): page.subject_id
-        for page in (outcome.fetched.pages if outcome.fetched else ())
-    }
-    kept = [replace(one, subject_id=subjects.get(id(one.answer))) for one in calls.kept]
-    answers = [one.answer for one in kept]
-    outcome.record = replace(
-        outcome.record,
-        calls=len(kept),
-        pages=sum(not one.error for one in kept),
-        bytes=sum(len(answer.body) for answer in answers),
-        server_time=max((answer.server_time for answer in answers), default=None),
-        archive_file=place.archive.write(task.run_id, task.name, _marked(outcome, kept))
-        if kept
-        else "",
-    )
+    outcome.record = replace(outcome.record, **calls.facts())
+    file = calls.write(place.archive, outcome.fetched, stores=outcome.stores)
+    outcome.record = replace(outcome.record, archive_file=file)
 
 
-def _marked(outcome: Outcome, kept: list[Kept]) -> list[Kept]:
-    """A fetch that broke off without an answer leaves a mark: its pages are not the whole."""
-    if outcome.fetched is None and kept and not kept[-1].error:
-        return [*kept[:-1], replace(kept[-1], error=BROKEN_OFF)]
-    return kept
+def _write(outcome: Outcome, place: Workplace) -> None:
+    place.state.write_run(outcome.record)
+    place.tell(outcome.record)
 
 
 def _count(outcome: Outcome, made: Transformed) -> None:
-    warnings = (*(outcome.fetched.warnings if outcome.fetched else ()), *made.warnings)
+    warnings = tuple(dict.fromkeys((*outcome.record.warnings, *made.warnings)))
     outcome.record = replace(
         outcome.record,
         rows=made.rows,
@@ -259,10 +270,11 @@ def _count(outcome: Outcome, made: Transformed) -> None:
 @contextmanager
 def _timed(outcome: Outcome, step: str, place: Workplace) -> Iterator[None]:
     outcome.record = replace(outcome.record, step=step)
-    place.state.write_run(outcome.record)
+    _write(outcome, place)
     began = time.monotonic()
     try:
-        yield
+        with span(step):
+            yield
     finally:
         seconds = round(time.monotonic() - began, 4)
         outcome.record = replace(outcome.record, seconds={**outcome.record.seconds, step: seconds})
@@ -270,14 +282,15 @@ def _timed(outcome: Outcome, step: str, place: Workplace) -> Iterator[None]:
 
 
 def _fail(outcome: Outcome, failure: Failure) -> None:
+    later = outcome.owed and isinstance(failure, TryAgain | ConfigError)
     outcome.error = failure
     outcome.record = replace(
         outcome.record,
-        status="failed",
+        status=LATER if later else "failed",
         rows={},
         error=failure.message,
         error_class=type(failure).__name__,
-        remedy=failure.remedy,
+        remedy=" ".join(filter(None, (failure.remedy, LATER_REMEDY if later else ""))),
         exit_code=failure.exit_code,
     )
     facts = {
@@ -285,7 +298,7 @@ def _fail(outcome: Outcome, failure: Failure) -> None:
         "error": type(failure).__name__,
         "message": failure.message,
     }
-    _log.error("run failed", **{**failure.facts, **facts})
+    _log.error("stored later" if later else "run failed", **{**failure.facts, **facts})
 
 
 def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None:
@@ -309,8 +322,10 @@ def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None
         meant = held is not None and not outcome.record.error and (dry or until != "store")
         status = "stopped" if meant else "failed"
         record = replace(record, status=status, exit_code=0 if status == "stopped" else 1)
+    elif record.status == LATER and outcome.error is None:
+        record = replace(record, exit_code=1, rows={})
     outcome.record = record
-    place.state.write_run(record)
+    _write(outcome, place)
     _log.info(
         "run ends",
         status=record.status,
@@ -318,3 +333,17 @@ def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None
         calls=record.calls,
         seconds=round(sum(record.seconds.values()), 3),
     )
+
+
+def _measure(record: RunRecord, measured: Span) -> None:
+    """What a run came to, for its trace."""
+    measured.note(
+        status=record.status,
+        rows=sum(record.rows.values()),
+        calls=record.calls,
+        bytes=record.bytes,
+        quarantined=record.quarantined,
+        drift=record.drift,
+    )
+    if record.error_class:
+        measured.fail(record.error_class)

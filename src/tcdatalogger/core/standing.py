@@ -19,21 +19,23 @@ from tcdatalogger.services.torncity.standing import (
 SCHEMA: Final = """
 create table if not exists key_health (
     fingerprint text not null, health text not null, path text not null, code text not null,
-    until real not null, since real not null, name text not null, primary key (fingerprint, path)
-) without rowid;
+    until double precision not null, since double precision not null, name text not null,
+    primary key (fingerprint, path)
+);
 create table if not exists key_trials (
-    fingerprint text primary key, until real not null
-) without rowid;
+    fingerprint text primary key, until double precision not null
+);
 create table if not exists circuit (
-    id integer primary key check (id = 1), faults integer not null, pause real not null,
-    until real not null, probe_until real not null
+    id bigint primary key check (id = 1), faults bigint not null, pause double precision not null,
+    until double precision not null, probe_until double precision not null
 );
 create table if not exists day_rows (
-    id text primary key, name text not null, at real not null, count integer not null
-) without rowid;
+    id text primary key, name text not null, at double precision not null, count bigint not null
+);
 create index if not exists day_rows_by_name on day_rows (name, at);
 """
 
+_MARK: Final = "fingerprint, health, path, code, until, since, name"
 _CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
 
 
@@ -45,14 +47,18 @@ class SharedStanding:
 
     def marks(self, fingerprint: str) -> list[Mark]:
         rows = self._database.reading(
-            "select * from key_health where fingerprint = ? order by path", (fingerprint,)
+            f"select {_MARK} from key_health where fingerprint = ? order by path", (fingerprint,)
         )
         return [Mark(*row) for row in rows]
 
     def mark(self, mark: Mark) -> None:
         with self._database.writing() as db:
             db.execute(
-                "insert or replace into key_health values (?, ?, ?, ?, ?, ?, ?)", astuple(mark)
+                f"""insert into key_health ({_MARK}) values (?, ?, ?, ?, ?, ?, ?)
+                    on conflict (fingerprint, path) do update set health = excluded.health,
+                    code = excluded.code, until = excluded.until, since = excluded.since,
+                    name = excluded.name""",
+                astuple(mark),
             )
 
     def forget_permissions(self, fingerprint: str) -> None:
@@ -64,8 +70,9 @@ class SharedStanding:
     def trial(self, fingerprint: str, now: float) -> bool:
         with self._database.writing() as db:
             row = db.execute(
-                """insert into key_trials values (?1, ?2) on conflict (fingerprint)
-                   do update set until = excluded.until where until <= ?3 returning until""",
+                """insert into key_trials (fingerprint, until) values (?, ?)
+                   on conflict (fingerprint) do update set until = excluded.until
+                   where key_trials.until <= ? returning until""",
                 (fingerprint, now + TRIAL_SECONDS, now),
             ).fetchone()
         return row is not None
@@ -84,7 +91,11 @@ class SharedStanding:
             changed = change(Circuit() if row is None else Circuit(*row))
             if changed is not None:
                 db.execute(
-                    "insert or replace into circuit values (1, ?, ?, ?, ?)", astuple(changed)
+                    """insert into circuit (id, faults, pause, until, probe_until)
+                       values (1, ?, ?, ?, ?) on conflict (id) do update set
+                       faults = excluded.faults, pause = excluded.pause, until = excluded.until,
+                       probe_until = excluded.probe_until""",
+                    astuple(changed),
                 )
         return changed
 
@@ -100,7 +111,8 @@ class SharedStanding:
                 if at > rows.at:
                     return at
             db.execute(
-                "insert into day_rows values (?, ?, ?, ?)", (rows.id, name, rows.at, rows.count)
+                "insert into day_rows (id, name, at, count) values (?, ?, ?, ?)",
+                (rows.id, name, rows.at, rows.count),
             )
         return 0.0
 

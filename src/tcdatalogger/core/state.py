@@ -1,38 +1,63 @@
 """What is known while things happen: runs, what a key may do, calls and the health of keys.
 
-A SQLite file that all processes on a machine share. Nothing in it is needed to keep data right:
-cursors and loads are in the warehouse's ledger, so this file can be lost.
+A SQLite file that all processes on a machine share, or a Postgres for several machines. Nothing in
+it is needed to keep data right: cursors and loads are in the warehouse's ledger, so it can be lost.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
-from tcdatalogger.core import standing, traffic
-from tcdatalogger.core.database import Database
+from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.core import alarms, leases, standing, totals, traffic
+from tcdatalogger.core.database import Shared, Statements
+from tcdatalogger.core.leases import Leases, Owner
 from tcdatalogger.core.standing import SharedStanding
 from tcdatalogger.core.traffic import Traffic
 from tcdatalogger.services.torncity.keys import KeyInfo
 
-_SCHEMA: Final = """
+_FIRST: Final = """
 create table if not exists runs (
-    run_id text primary key, endpoint text not null, status text not null, started_at real not null,
-    facts text not null
+    run_id text primary key, endpoint text not null, status text not null,
+    started_at double precision not null, facts text not null
 );
 create index if not exists runs_by_endpoint on runs (endpoint, started_at);
+create index if not exists runs_by_status on runs (status, endpoint);
 create table if not exists keys (
-    fingerprint text primary key, owner_id integer not null, checked_at real not null,
+    fingerprint text primary key, owner_id bigint not null, checked_at double precision not null,
     info text not null
 );
 """
 
+_SECOND: Final = """
+alter table runs add column place bigint not null default 0;
+alter table runs add column token bigint;
+create index if not exists runs_by_place on runs (place);
+create index if not exists runs_by_time on runs (started_at);
+create table if not exists chores (name text primary key, at double precision not null);
+"""
+
+_RELEASES: Final = (
+    _FIRST + traffic.SCHEMA + standing.SCHEMA,
+    _SECOND + leases.SCHEMA + totals.SCHEMA + alarms.SCHEMA,
+)
+"""What each version of the tables adds to the one before. One that was given out never changes."""
+
+_RUNNING: Final = f"""
+select facts, leases.owner, leases.until from runs left join leases on leases.token = runs.token
+and leases.endpoint in (runs.endpoint, runs.endpoint || '{leases.BACKFILL}') and leases.owner <> ''
+where status = 'running'
+"""
+
+_DAY: Final = 86_400.0
+
 RUNNING: Final = "running"
+LATER: Final = "later"
+LOST: Final = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,18 +65,32 @@ class RunRecord:
     """One run as the books have it. Times are seconds since 1970.
 
     Attributes:
-        status: `running`, `done`, `failed`, `stopped` (after the step that was asked for) or
-            `lost` (its process is gone).
+        status: `running`, `done`, `failed`, `stopped` (after the step that was asked for), `later`
+            (its answers are in the archive and the next run stores them), `dropped` (it was owed
+            and has no place any more) or `lost` (its process is gone).
         step: the last step that was begun.
         seconds: how long each step took.
         calls, bytes: of Torn's API.
+        records: that its pages held, each counted where it stood; those of a list of pages overlap.
+        waited: seconds for which its calls were held back: by the budget, or before another try.
         rows: stored, by table.
         quarantined, drift, repeated: counts.
+        failed_checks: of its rows, each as a sentence; also those that let the rows be stored.
         unchanged: whether Torn had nothing new, so that nothing was stored.
         load_id, schema_version, archive_file: where it went.
+        artifact: the folder of what it left, where it stopped after a step; "" for none.
+        cursor: where its endpoint goes on, as the run left it in the ledger; "" where it has none.
         steps: how the tables changed.
         error, error_class, remedy, exit_code: why it failed.
         pid, host: of its process.
+        token, owner: of the claim under which it ran (`leases.Claim`); None and "" without one.
+        call_seconds: how long its calls took (`totals.histogram`).
+        cpu_seconds: of the processor.
+        memory: bytes that its process held at most, 0 where nobody knows.
+        resumed: whether it went on after it had ended; its calls were counted then.
+        settled: of a run that was `later` or `lost`: whether nothing of it is owed any more.
+        tries: to store what is owed of it that ended with their process.
+        note: what became of it later.
     """
 
     run_id: str
@@ -64,37 +103,58 @@ class RunRecord:
     calls: int = 0
     pages: int = 0
     bytes: int = 0
+    records: int = 0
+    waited: float = 0.0
     rows: Mapping[str, int] = field(default_factory=dict)
     quarantined: int = 0
     drift: int = 0
     repeated: int = 0
     unchanged: bool = False
     warnings: tuple[str, ...] = ()
+    failed_checks: tuple[str, ...] = ()
     server_time: float | None = None
     load_id: str = ""
     schema_version: int = 0
     steps: tuple[str, ...] = ()
     archive_file: str = ""
+    artifact: str = ""
+    cursor: str = ""
     error: str = ""
     error_class: str = ""
     remedy: str = ""
     exit_code: int = 0
     pid: int = 0
     host: str = ""
+    token: int | None = None
+    owner: str = ""
+    log_file: str = ""
+    call_seconds: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+    memory: int = 0
+    resumed: bool = False
+    settled: bool = False
+    tries: int = 0
+    note: str = ""
 
 
-class State(Database):
+class State(Shared):
     """The state database.
 
     Args:
-        path: of the file; made where it is not there.
+        place: an address (`sqlite:///FILE`, `postgresql://user@host/database`), or a SQLite file.
+        clock: this machine's; on Postgres it is corrected to the database's.
 
     Raises:
         ConfigError: it cannot be opened or written.
+        StateUnavailable: it cannot be reached now.
     """
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, _SCHEMA + traffic.SCHEMA + standing.SCHEMA)
+    def __init__(self, place: str | Path, clock: Clock | None = None) -> None:
+        super().__init__(place, _RELEASES)
+        self.clock = self.shared_clock(clock or SystemClock())
+        """By which claims run out."""
+        self.leases = Leases(self, self.clock)
+        """Who runs which endpoint."""
         self.traffic = Traffic(self)
         """Slots and holds of the call budget."""
         self.standing = SharedStanding(self)
@@ -104,42 +164,101 @@ class State(Database):
 
     def write_run(self, run: RunRecord) -> None:
         """Write a run down, over what was known of it."""
-        facts = json.dumps(asdict(run))
         with self.writing() as db:
-            db.execute(
-                "insert or replace into runs values (?, ?, ?, ?, ?)",
-                (run.run_id, run.endpoint, run.status, run.started_at, facts),
-            )
+            _write(db, run)
 
     def runs(
-        self, *, endpoint: str | None = None, run_id: str | None = None, most: int = 20
+        self,
+        *,
+        endpoint: str | None = None,
+        run_id: str | None = None,
+        begins: str | None = None,
+        status: str | None = None,
+        since: float | None = None,
+        most: int = 20,
     ) -> list[RunRecord]:
-        """The newest runs first."""
+        """The newest runs first.
+
+        Args:
+            endpoint: only those of it.
+            run_id: only this one.
+            begins: only those whose id begins so.
+            status: only those that have it now.
+            since: only those that began then or later; seconds since 1970.
+            most: how many.
+        """
+        wanted: dict[str, object] = {
+            "endpoint = ?": endpoint,
+            "run_id = ?": run_id,
+            "run_id like ?": None if begins is None else f"{begins}%",
+            "status = ?": status,
+            "started_at >= ?": since,
+        }
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        where = f"where {' and '.join(given)}" if given else ""
         rows = self.reading(
-            """select facts from runs where (?1 is null or endpoint = ?1)
-               and (?2 is null or run_id = ?2) order by started_at desc, rowid desc limit ?3""",
-            (endpoint, run_id, most),
+            f"select facts from runs {where} order by started_at desc, place desc limit ?",
+            (*given.values(), most),
         )
-        return [_run(json.loads(facts)) for (facts,) in rows]
+        found = [_run(json.loads(facts)) for (facts,) in rows]
+        return [run for run in found if begins is None or run.run_id.startswith(begins)]
+
+    def unsettled(self, endpoint: str) -> list[RunRecord]:
+        """Runs of an endpoint of which something may be owed, in no order."""
+        rows = self.reading(
+            "select facts from runs where endpoint = ? and status in (?, ?)",
+            (endpoint, LATER, LOST),
+        )
+        return [run for (facts,) in rows if not (run := _run(json.loads(facts))).settled]
 
     def mark_lost(self) -> list[RunRecord]:
-        """Runs whose process on this machine is gone become `lost`; which they were."""
-        rows = self.reading("select facts from runs where status = ?", (RUNNING,))
-        lost = []
-        for (facts,) in rows:
-            run = _run(json.loads(facts))
-            if run.host == socket.gethostname() and not _alive(run.pid):
-                gone = _run(asdict(run) | {"status": "lost", "error": "Its process is gone."})
-                self.write_run(gone)
-                lost.append(gone)
-        return lost
+        """Runs that go on under no claim any more become `lost`; which they were.
+
+        So are those whose process is gone, on this machine at once, on others when their claim has
+        run out; one that was only paused finds that it may store no more.
+        """
+        now = self.clock.now()
+        if not any(_why_lost(row, now) for row in self.reading(_RUNNING)):
+            return []
+        found = []
+        with self.writing() as db:
+            for row in db.execute(_RUNNING).fetchall():
+                if why := _why_lost(row, now):
+                    run = replace(_run(json.loads(row[0])), status=LOST, error=why)
+                    _write(db, run)
+                    db.execute(
+                        """update leases set owner = '', until = 0 where token = ?
+                            and endpoint in (?, ?)""",
+                        (run.token, run.endpoint, run.endpoint + leases.BACKFILL),
+                    )
+                    found.append(run)
+        return found
+
+    def forget(self, before: float) -> int:
+        """Forget runs that began before a moment, at most once a day; how many they were."""
+        now = self.clock.now()
+        rows = self.reading("select at from chores where name = 'forget'")
+        if rows and abs(now - rows[0][0]) < _DAY:
+            return 0
+        with self.writing() as db:
+            db.execute(
+                """insert into chores (name, at) values ('forget', ?)
+                   on conflict (name) do update set at = excluded.at""",
+                (now,),
+            )
+            old = "from runs where started_at < ? and status <> 'running'"
+            (count,) = db.execute(f"select count(*) {old}", (before,)).fetchone()
+            db.execute(f"delete {old}", (before,))
+        return int(count)
 
     # --- keys ------------------------------------------------------------------------------
 
     def write_key(self, fingerprint: str, info: KeyInfo, checked_at: float) -> None:
         with self.writing() as db:
             db.execute(
-                "insert or replace into keys values (?, ?, ?, ?)",
+                """insert into keys (fingerprint, owner_id, checked_at, info) values (?, ?, ?, ?)
+                   on conflict (fingerprint) do update set owner_id = excluded.owner_id,
+                   checked_at = excluded.checked_at, info = excluded.info""",
                 (fingerprint, info.owner_id, checked_at, json.dumps(asdict(info))),
             )
 
@@ -156,20 +275,47 @@ class State(Database):
         return KeyInfo(**facts), float(row[1])
 
 
+def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
+    """The record of a run that goes on after it had ended, from the one of `now` as it would begin.
+
+    It keeps when it began and what it has done so far; how it ended then is no longer so.
+    """
+    kept = (
+        *("started_at", "step", "seconds", "calls", "pages", "bytes", "records", "waited"),
+        *("call_seconds", "server_time", "archive_file", "warnings"),
+    )
+    return replace(now, resumed=True, **{name: getattr(before, name) for name in kept})
+
+
 def _run(facts: dict[str, Any]) -> RunRecord:
     """A run from its facts; what an older or newer version wrote besides is passed over."""
     known = {f.name for f in fields(RunRecord)}
-    facts = {name: value for name, value in facts.items() if name in known}
-    for name in ("warnings", "steps"):
-        facts[name] = tuple(facts.get(name, ()))
-    return RunRecord(**facts)
+    found: dict[str, Any] = {name: value for name, value in facts.items() if name in known}
+    for name, value in found.items():
+        if isinstance(value, list):
+            found[name] = tuple(value)
+    return RunRecord(**found)
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _write(db: Statements, run: RunRecord) -> None:
+    facts = asdict(run)
+    known = db.execute("select status from runs where run_id = ?", (run.run_id,)).fetchone()
+    totals.add(db, facts, known and known[0])
+    db.execute(
+        """insert into runs (run_id, endpoint, status, started_at, facts, token, place)
+           values (?, ?, ?, ?, ?, ?, (select coalesce(max(place), 0) + 1 from runs))
+           on conflict (run_id) do update set endpoint = excluded.endpoint,
+           status = excluded.status, started_at = excluded.started_at, facts = excluded.facts,
+           token = excluded.token""",
+        (run.run_id, run.endpoint, run.status, run.started_at, json.dumps(facts), run.token),
+    )
+
+
+def _why_lost(row: tuple[str, str | None, float | None], now: float) -> str:
+    """Why a run that should be running cannot be, "" where it can."""
+    _, owner, until = row
+    if owner is None or until is None:
+        return "Its claim was given up or taken over."
+    if Owner.read(owner).gone:
+        return "Its process is gone."
+    return "" if until > now else "Its process was not heard of for too long."

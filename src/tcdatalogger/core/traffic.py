@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tcdatalogger.core.database import Database
+from tcdatalogger.core.database import Database, Statements
 from tcdatalogger.services.torncity.slots import (
     ADDRESS,
     UNKNOWN_OWNER,
@@ -21,15 +20,15 @@ from tcdatalogger.services.torncity.slots import (
 
 SCHEMA: Final = """
 create table if not exists calls (
-    id text primary key, owner text not null, unknown integer not null, rank integer not null,
-    asked_at real not null, at real not null, taken integer not null
-) without rowid;
+    id text primary key, owner text not null, unknown bigint not null, rank bigint not null,
+    asked_at double precision not null, at double precision not null, taken bigint not null
+);
 create index if not exists calls_by_owner on calls (owner, at);
 create index if not exists calls_by_time on calls (at);
-create index if not exists calls_unknown on calls (at) where unknown;
+create index if not exists calls_unknown on calls (at) where unknown = 1;
 create table if not exists holds (
-    name text primary key, until real not null, code text not null
-) without rowid;
+    name text primary key, until double precision not null, code text not null
+);
 """
 
 _SLOT: Final = "id, owner, rank, asked_at, at, taken"
@@ -49,9 +48,9 @@ class Traffic:
     def hold(self, hold: Hold) -> None:
         with self._database.writing() as db:
             db.execute(
-                """insert into holds values (?, ?, ?) on conflict (name)
+                """insert into holds (name, until, code) values (?, ?, ?) on conflict (name)
                    do update set until = excluded.until, code = excluded.code
-                   where excluded.until > until""",
+                   where excluded.until > holds.until""",
                 (hold.name, hold.until, hold.code),
             )
 
@@ -62,11 +61,13 @@ class Traffic:
 
     def holds(self, now: float) -> list[Hold]:
         """All that are not over."""
-        rows = self._database.reading("select * from holds where until > ? order by name", (now,))
+        rows = self._database.reading(
+            "select name, until, code from holds where until > ? order by name", (now,)
+        )
         return [Hold(*row) for row in rows]
 
     def count(self, owner: str, since: float) -> int:
-        query = "select count(*) from calls where at > ? and (owner = ? or unknown)"
+        query = "select count(*) from calls where at > ? and (owner = ? or unknown = 1)"
         ((found,),) = self._database.reading(query, (since, owner))
         return int(found)
 
@@ -82,29 +83,29 @@ class Traffic:
         with self._database.writing() as db:
             db.execute(
                 "update calls set owner = ?, unknown = ? where owner = ?",
-                (owner, owner.startswith(UNKNOWN_OWNER), former),
+                (owner, int(owner.startswith(UNKNOWN_OWNER)), former),
             )
 
 
 class _Pages:
     """The book within one transaction (`slots.Book`)."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: Statements) -> None:
         self._db = db
 
     def tidy(self, now: float, terms: Terms) -> None:
         self._db.execute("delete from calls where at < ?", (now - 2 * terms.window,))
-        self._db.execute("update calls set at = ?1 where at > ?1 and taken", (now,))
+        self._db.execute("update calls set at = ? where at > ? and taken = 1", (now, now))
 
     def times(self, owner: str | None, after: float) -> list[float]:
         if owner is None:
             everything = "select at from calls where at > ? order by at"
             return [at for (at,) in self._db.execute(everything, (after,))]
         rows = self._db.execute(
-            """select at from calls where owner = ?1 and at > ?2
-               union all select at from calls where unknown and owner <> ?1 and at > ?2
+            """select at from calls where owner = ? and at > ?
+               union all select at from calls where unknown = 1 and owner <> ? and at > ?
                order by at""",
-            (owner, after),
+            (owner, after, owner, after),
         )
         return [at for (at,) in rows]
 
@@ -118,7 +119,7 @@ class _Pages:
 
     def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
         rows = self._db.execute(
-            f"""select {_SLOT} from calls where owner = ? and at > ? and not taken and rank < ?
+            f"""select {_SLOT} from calls where owner = ? and at > ? and taken = 0 and rank < ?
                 and asked_at > ? order by at""",
             (owner, after, rank, asked_after),
         )
@@ -130,15 +131,18 @@ class _Pages:
 
     def write(self, slot: Slot) -> None:
         self._db.execute(
-            "insert or replace into calls values (?, ?, ?, ?, ?, ?, ?)",
+            f"""insert into calls ({_SLOT}, unknown) values (?, ?, ?, ?, ?, ?, ?)
+                on conflict (id) do update set owner = excluded.owner, rank = excluded.rank,
+                asked_at = excluded.asked_at, at = excluded.at, taken = excluded.taken,
+                unknown = excluded.unknown""",
             (
                 slot.id,
                 slot.owner,
-                slot.owner.startswith(UNKNOWN_OWNER),
-                slot.rank,
+                int(slot.rank),
                 slot.asked_at,
                 slot.at,
-                slot.taken,
+                int(slot.taken),
+                int(slot.owner.startswith(UNKNOWN_OWNER)),
             ),
         )
 

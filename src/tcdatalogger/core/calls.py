@@ -1,0 +1,114 @@
+"""The calls of one run: every answer is kept for the archive, and how far it is can be told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from tcdatalogger.clock import Clock
+from tcdatalogger.core import totals
+from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.core.pending import About
+from tcdatalogger.services.torncity.base import Fetched, Task
+from tcdatalogger.services.torncity.bodies import count_rows
+from tcdatalogger.services.torncity.codes import TornFault
+from tcdatalogger.services.torncity.messages import Answer, Request
+
+BROKEN_OFF: Final = "the fetch broke off after this page"
+
+EVERY: Final = 1.0
+"""Seconds between two times that the books are told how far a run is."""
+
+
+@dataclass(slots=True)
+class Calls:
+    """Every answer that came, data or not.
+
+    Attributes:
+        task: of the run.
+        clock: by which it is told how long calls were held back.
+        told: called after each page.
+        cursor: what was asked by.
+        kept: the answers, in the order in which they came.
+        so_far: how far the run is, as its record says it.
+    """
+
+    task: Task
+    clock: Clock
+    told: Callable[[Calls], None] = lambda _calls: None
+    cursor: str | None = None
+    kept: list[Kept] = field(default_factory=list)
+    so_far: dict[str, Any] = field(
+        default_factory=lambda: {"calls": 0, "pages": 0, "bytes": 0, "records": 0, "waited": 0.0}
+    )
+    _written: float = field(default_factory=time.monotonic)
+
+    def wrap(self, get: Callable[[Request], Answer] | None) -> Callable[[Request], Answer] | None:
+        """The way to call Torn, each answer of which is kept."""
+        if get is None:
+            return None
+
+        def keeping(request: Request) -> Answer:
+            began = self.clock.now()
+            try:
+                answer = get(request)
+            except TornFault as fault:
+                if fault.answer is not None:
+                    self._add(Kept(fault.answer, error=fault.message), began)
+                raise
+            self._add(Kept(answer), began)
+            self.told(self)
+            return answer
+
+        return keeping
+
+    def _add(self, one: Kept, began: float) -> None:
+        answer, sums = one.answer, self.so_far
+        self.kept.append(one)
+        sums["calls"] += 1
+        sums["pages"] += not one.error
+        sums["bytes"] += len(answer.body)
+        sums["records"] += 0 if one.error else count_rows(answer.body)
+        # What a call took beyond its own way there and back: its slot, a hold, another try.
+        held = self.clock.now() - began - answer.seconds
+        sums["waited"] = round(sums["waited"] + max(0.0, held), 3)
+
+    def due(self) -> bool:
+        """Whether it is time to write down how far the run is."""
+        now = time.monotonic()
+        if now - self._written < EVERY:
+            return False
+        self._written = now
+        return True
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of the run says of its calls."""
+        answers = [one.answer for one in self.kept]
+        return {
+            **self.so_far,
+            "call_seconds": totals.histogram(answer.seconds for answer in answers),
+            "server_time": max((answer.server_time for answer in answers), default=None),
+        }
+
+    def write(self, archive: Archive, fetched: Fetched | None, *, stores: bool) -> str:
+        """Write the answers down, those of a failed fetch too; their file, "" for none.
+
+        Args:
+            archive: to write to.
+            fetched: what the fetch brought, None where it failed.
+            stores: whether the run is to store its rows.
+
+        Raises:
+            ConfigError, WarehouseUnavailable: as `Archive.write`.
+        """
+        if not self.kept:
+            return ""
+        subjects = {id(page.answer): page.subject_id for page in (fetched.pages if fetched else ())}
+        kept = [replace(one, subject_id=subjects.get(id(one.answer))) for one in self.kept]
+        if fetched is None and not kept[-1].error:
+            # A fetch that broke off without an answer leaves a mark: its pages are not the whole.
+            kept[-1] = replace(kept[-1], error=BROKEN_OFF)
+        about = About.of(self.task, fetched, self.cursor, stores=stores)
+        return archive.write(self.task.run_id, self.task.name, kept, about.facts())

@@ -1,0 +1,394 @@
+"""Stored later: a run that could not store its rows owes them, and the next one stores them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.core import pending
+from tcdatalogger.core.replay import rebuild
+from tcdatalogger.errors import Busy, TimedOut, WarehouseUnavailable
+from tcdatalogger.sandbox.city import Rules
+from tcdatalogger.sandbox.server import Sandbox
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+
+HOUR = 3_600
+MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
+ATTACKS = '[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\nsince = "PT8H"\n'
+CRIMES = '[[endpoints]]\nname = "crimes"\npath = "/faction/crimes"\nsince = "PT8H"\n'
+HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
+
+
+@contextmanager
+def held(place):
+    """Another program has the warehouse open."""
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(place.warehouse)], stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    holder.stdout.readline()
+    try:
+        yield holder
+    finally:
+        holder.communicate()
+
+
+@pytest.fixture
+def unavailable(monkeypatch):
+    """Let the warehouse refuse, and be free again."""
+
+    def unavailable(error=WarehouseUnavailable):
+        def refuse(_self):
+            raise error("The warehouse cannot be had.")
+
+        monkeypatch.setattr(DuckDBWarehouse, "_connection", property(refuse))
+
+    yield unavailable
+    monkeypatch.undo()
+
+
+@pytest.fixture
+def free(monkeypatch):
+    whole = DuckDBWarehouse._connection
+    return lambda: monkeypatch.setattr(DuckDBWarehouse, "_connection", whole)
+
+
+@pytest.fixture
+def place(workplace):
+    workplace.write(MEMBERS)
+    return workplace
+
+
+@pytest.fixture
+def living(workplace):
+    rules = Rules(cache=0, per_user=10**6, per_address=10**6, history=3 * 86_400)
+    with Sandbox(seed=5, rules=rules) as city:
+        workplace.city = city
+        workplace.key = city.keys["limited"]
+        yield workplace
+
+
+def later(place, seconds):
+    place.city.advance(seconds)
+    place.clock = ManualClock(place.city.now())
+
+
+def record(place, run_id):
+    with place.application() as application:
+        [found] = application.state.runs(run_id=run_id)
+    return found
+
+
+def runs_of(place, table="members"):
+    return Counter(row["_run_id"] for row in place.sql(f"select _run_id from {table}"))
+
+
+def loads(place):
+    return place.value("select count(*) from _tcd_loads")
+
+
+def test_a_warehouse_that_another_program_holds_ends_the_run_as_later(place):
+    place.log("members")
+    with held(place) as holder:
+        done = place.run("run", "members", "--json")
+
+    (run,) = done.json
+    assert done.code == 69
+    assert run["status"] == "later"
+    assert f"process {holder.pid}" in run["error"]["message"]
+    assert "the next run of the endpoint stores them" in run["error"]["remedy"]
+    assert (place.folder / "archive" / run["archive_file"]).exists()
+    assert runs_of(place)[run["run_id"]] == 0
+
+
+def test_a_person_reads_that_it_is_stored_later(place):
+    place.log("members")
+    with held(place):
+        told = place.run("run", "members")
+    shown = place.run("status")
+    listed = place.run("runs")
+
+    assert "stored later" in told.out
+    assert told.err.count("another program") >= 1
+    assert "stored later" in listed.out
+    assert "members: 1 run is not stored yet" in shown.out
+    assert place.run("status", "--json").json["endpoints"][0]["owed"] == 1
+
+
+def test_the_next_run_stores_what_is_owed_once_and_the_oldest_first(place, unavailable, free):
+    place.log("members")
+    unavailable()
+    owed = [place.log("members").record for _ in range(2)]
+    free()
+
+    third = place.log("members")
+
+    order = [row["run_id"] for row in place.sql("select run_id from _tcd_loads order by rowid")]
+    assert order[1:] == [*sorted(one.run_id for one in owed), third.record.run_id]
+    assert set(runs_of(place).values()) == {30}
+    assert [run.status for run in third.settled] == ["done", "done"]
+    for one in owed:
+        found = record(place, one.run_id)
+        assert (found.status, found.exit_code, found.error) == ("done", 0, "")
+        assert found.note.startswith("Stored later, at 2026-01-01")
+        assert found.rows["members"] == 30
+        assert one.load_id in {"", found.load_id}
+    place.log("members")
+    assert len(runs_of(place)) == 5
+    assert loads(place) == 5
+
+
+def test_torn_is_not_asked_again_for_what_is_owed(place, unavailable, free, city):
+    unavailable()
+    owed = place.log("members").record
+    free()
+    city.fault("http", status=503, path="/faction/members")
+
+    failed = place.log("members")
+
+    assert failed.record.status == "failed"
+    assert runs_of(place) == {owed.run_id: 30}
+
+
+def test_a_commit_that_happened_before_the_end_came_is_not_done_again(place, monkeypatch):
+    commit = DuckDBWarehouse.commit
+
+    def dying(self, load):
+        commit(self, load)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DuckDBWarehouse, "commit", dying)
+    with pytest.raises(KeyboardInterrupt):
+        place.log("members")
+    monkeypatch.setattr(DuckDBWarehouse, "commit", commit)
+
+    place.log("members")
+
+    assert sorted(runs_of(place).values()) == [30, 30]
+    assert loads(place) == 2
+
+
+@pytest.mark.parametrize("error", [WarehouseUnavailable, Busy, TimedOut])
+def test_whatever_keeps_it_from_storing_for_now_is_later(place, unavailable, error):
+    unavailable(error)
+    run = place.log("members").record
+    assert (run.status, run.exit_code) == ("later", error.exit_code)
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [((), {"until": "validate"}), ((), {"dry": True}), (("contract=freeze",), {})],
+)
+def test_what_was_not_to_be_stored_or_was_refused_is_not_owed(place, city, words, options):
+    city.fault("map", path="/faction/members", times=1)  # a field that the catalogue lacks
+    first = place.log("members", *words, **options)
+    assert first.record.status in {"stopped", "failed"}
+
+    second = place.log("members")
+
+    assert second.settled == ()
+    assert runs_of(place) == {second.record.run_id: 30}
+
+
+def test_a_dry_run_leaves_what_is_owed(place, unavailable, free):
+    unavailable()
+    owed = place.log("members").record
+    free()
+    place.log("members", dry=True)
+    assert not place.warehouse.exists()
+    assert record(place, owed.run_id).status == "later"
+
+
+def test_replay_stores_a_run_that_is_owed_and_the_next_run_does_not_again(place, unavailable, free):
+    unavailable()
+    owed = place.log("members").record
+    free()
+
+    assert place.run("replay", owed.run_id).code == 0
+
+    assert record(place, owed.run_id).status == "done"
+    second = place.log("members")
+    assert runs_of(place) == {owed.run_id: 30, second.record.run_id: 30}
+
+
+def test_a_rebuild_takes_what_is_owed_along_and_it_is_not_stored_again(place, unavailable, free):
+    place.log("members")
+    unavailable()
+    owed = place.log("members").record
+    free()
+    with place.application() as application:
+        rebuild(application, "members")
+    assert runs_of(place)[owed.run_id] == 30
+
+    place.log("members")
+
+    assert set(runs_of(place).values()) == {30}
+    assert record(place, owed.run_id).status == "done"
+
+
+def test_an_owed_run_that_a_later_one_has_replaced_is_dropped_with_a_note(place, unavailable, free):
+    mode = "storage_mode=replace"
+    unavailable()
+    owed = place.log("members", mode).record
+    free()
+    place.city.city.clock.advance(0)
+    with place.application(mode) as application:
+        state = application.state
+        state.write_run(pending.replace(owed, settled=True))  # so that it is passed over
+        place.clock.sleep(60)
+        (endpoint,) = application.chosen(["members"])
+        newer = application.run(endpoint).record
+        state.write_run(owed)
+
+    place.log("members", mode)
+
+    found = record(place, owed.run_id)
+    assert found.status == "dropped"
+    assert newer.run_id in found.note
+    assert set(runs_of(place)) == {newer.run_id}
+
+
+def test_the_answers_of_an_owed_run_that_are_damaged_are_told_and_the_next_goes_on(
+    place, unavailable, free
+):
+    unavailable()
+    owed = place.log("members").record
+    free()
+    file = place.folder / "archive" / owed.archive_file
+    file.write_bytes(file.read_bytes()[:100])
+
+    done = place.run("run", "members", "--json")
+
+    assert done.code == 0
+    found = record(place, owed.run_id)
+    assert (found.status, found.error_class) == ("failed", "DataRefused")
+    assert owed.archive_file in found.error
+    assert found.remedy
+    assert len(runs_of(place)) == 1
+
+
+def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
+    place, unavailable, free, monkeypatch
+):
+    unavailable()
+    owed = place.log("members").record
+    free()
+
+    def end(*_args, **_options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pending.Desk, "_store", end)
+    for _ in range(pending.TRIES):
+        with pytest.raises(KeyboardInterrupt):
+            place.log("members")
+    assert place.log("members").record.status == "done"
+    assert record(place, owed.run_id).status == "dropped"
+
+
+# Lists that are read on from a cursor
+
+
+@pytest.mark.parametrize(("name", "words"), [("attacks", ATTACKS), ("crimes", CRIMES)])
+def test_a_list_is_read_on_while_the_ledger_cannot_be_and_nothing_is_lost_or_doubled(
+    living, unavailable, free, name, words
+):
+    living.write(words)
+    living.log(name)
+    asked = []
+    for _ in range(2):
+        later(living, 5 * HOUR)
+        unavailable()
+        outcome = living.log(name)
+        assert outcome.record.status == "later"
+        params = [dict(page.answer.request.params) for page in outcome.fetched.pages]
+        asked.append(min(int(one["from"]) for one in params if "from" in one))
+        free()
+    assert asked[1] == asked[0] + 5 * HOUR or name == "attacks"
+    later(living, 5 * HOUR)
+    done = living.log(name)
+
+    assert [run.status for run in done.settled] == ["done", "done"]
+    low = int(living.city.now()) - 15 * HOUR
+    ids = Counter(row["id"] for row in living.sql(f"select id from {name}"))
+    if name == "attacks":
+        assert set(ids) >= {r["id"] for r in living.city.books(name, low, key="limited")}
+        assert set(ids.values()) == {1}
+    states = living.sql(f"select * exclude (_run_id, server_timestamp), count(*) n from {name} "
+                        "group by all having n > 1")  # fmt: skip
+    assert name == "crimes" or states == []
+    spans = json.loads(done.record.cursor)["spans"]["40832"]
+    assert spans[1] > low
+
+
+def test_rows_that_torn_no_longer_shows_arrive(living, unavailable, free, monkeypatch):
+    living.write(ATTACKS)
+    living.log("attacks")
+    later(living, 5 * HOUR)
+    unavailable()
+    owed = living.log("attacks")
+    free()
+    seen = {row["id"] for page in owed.fetched.pages for row in json.loads(page.body)["attacks"]}
+    assert seen
+    answer = living.city.city.answer
+    empty = b'{"attacks":[],"_metadata":{"links":{"prev":null,"next":null}}}'
+
+    def none(request):
+        reply = answer(pending.replace(request, gzip=False))
+        return pending.replace(reply, body=empty) if "attacks" in request.path else reply
+
+    monkeypatch.setattr(living.city.city, "answer", none)
+    living.log("attacks")
+
+    assert seen <= {row["id"] for row in living.sql("select id from attacks")}
+
+
+def test_a_cursor_never_jumps_over_what_nobody_read(living, unavailable, free):
+    """The warehouse came back from a backup: the archive knows of more than the ledger."""
+    living.write(ATTACKS)
+    living.log("attacks")
+    older = living.warehouse.read_bytes()
+    later(living, 5 * HOUR)
+    living.log("attacks")
+    living.warehouse.write_bytes(older)
+    later(living, HOUR)
+    unavailable()
+    living.log("attacks")
+    free()
+    later(living, 60)
+
+    living.log("attacks")
+
+    low = int(living.city.now()) - 13 * HOUR
+    ids = Counter(row["id"] for row in living.sql("select id from attacks"))
+    assert set(ids) >= {row["id"] for row in living.city.books("attacks", low, key="limited")}
+    assert set(ids.values()) == {1}
+
+
+# The state
+
+
+@pytest.mark.parametrize("name", ["members", "attacks"])
+def test_the_state_can_be_lost_altogether(living, name):
+    living.write(MEMBERS + ATTACKS)
+    living.log(name)
+    for file in living.folder.glob("*.db*"):
+        file.unlink()
+    for file in living.folder.glob("state*"):
+        file.unlink()
+    later(living, HOUR)
+
+    second = living.log(name)
+
+    assert second.record.status == "done"
+    if name == "attacks":
+        assert set(Counter(r["id"] for r in living.sql("select id from attacks")).values()) == {1}
+        params = dict(second.fetched.pages[0].answer.request.params)
+        assert int(params["from"]) > living.city.now() - 8 * HOUR
+    else:
+        assert sorted(runs_of(living).values()) == [30, 30]

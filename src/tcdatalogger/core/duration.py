@@ -40,6 +40,13 @@ class Duration:
         """The moment that lies one duration earlier; the arguments are those of `after`."""
         return self._from(moment, zone, -1)
 
+    @property
+    def calendar(self) -> tuple[int, int]:
+        """Months and days of a duration of the calendar; neither of one of the clock."""
+        parts = dict(ItemizedDelta.parse_iso(self.text).date_and_time_parts()[0] or {})
+        months = 12 * parts.get("years", 0) + parts.get("months", 0)
+        return months, 7 * parts.get("weeks", 0) + parts.get("days", 0)
+
     def _from(self, moment: float, zone: str, sign: int) -> float:
         if self.seconds is not None:
             return moment + sign * self.seconds

@@ -1,0 +1,1 @@
+"""The central orchestrator: what is due, in which process, for how long."""

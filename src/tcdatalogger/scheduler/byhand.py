@@ -1,0 +1,54 @@
+"""Runs of what is due by hand, by cron or by another orchestrator: same agenda, same leases."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tcdatalogger.core import leases
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.pipeline import Outcome
+from tcdatalogger.core.runid import new_run_id
+from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.scheduler import books
+from tcdatalogger.scheduler.agenda import Agenda, Due, Plan
+from tcdatalogger.scheduler.plans import plan
+
+
+def run_due(application: Application, endpoints: Sequence[Endpoint]) -> list[Outcome]:
+    """Run those of the endpoints that are due, one after the other; what became of them.
+
+    One without a frequency is never due, nor is one that somebody else is running.
+    """
+    agenda = Agenda(application.state)
+    planned = [(endpoint, plan(endpoint)) for endpoint in endpoints]
+    agenda.sync([its for _, its in planned if its], application.state.clock.now(), alone=False)
+    return [
+        outcome
+        for endpoint, its in planned
+        if its is not None and (outcome := _run(application, agenda, endpoint, its)) is not None
+    ]
+
+
+def _run(
+    application: Application, agenda: Agenda, endpoint: Endpoint, plan: Plan
+) -> Outcome | None:
+    state, now = application.state, application.state.clock.now()
+    entry = agenda.entries()[endpoint.name]
+    if entry.due_at > now:
+        return None
+    due = Due(endpoint.name, entry.due_at, entry.wake_at, entry.attempt)
+    run_id = new_run_id(application.clock)
+    until = now + leases.SECONDS
+    claim = agenda.take(
+        due, until=until, later=until, claim=lambda db: state.leases.take(db, plan.endpoint, run_id)
+    )
+    if claim is None:
+        return None
+    outcome = application.run(endpoint, run_id=run_id, claim=claim)
+    ended = state.clock.now()
+    if outcome.record.exit_code:
+        again = books.may_pass(outcome.record.exit_code, outcome.record.status)
+        agenda.failed(plan, now, ended, attempt=due.attempt + 1, again=again)
+    else:
+        agenda.served(plan, now, ended)
+    return outcome

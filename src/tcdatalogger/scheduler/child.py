@@ -1,0 +1,152 @@
+"""Inside the process of one run. The daemon imports this too, so nothing heavy stands here."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from tcdatalogger.core import size
+from tcdatalogger.observability import log
+from tcdatalogger.scheduler.spawn import Job, Report
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.state import RunRecord
+
+_PR_SET_PDEATHSIG: Final = 1
+_STACKS: Final = 16 * 1024**2
+"""Reserved by the threads that DuckDB and Arrow start for each processor; hardly any of it used."""
+
+STOPPED: Final = 143
+
+
+class Stopped(BaseException):
+    """SIGTERM came: unwind to the next safe place."""
+
+
+def main(job: Job, pipe: Connection) -> None:
+    """Run a job and say on the pipe how it ended."""
+    os.setsid()
+    _die_with_the_daemon()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to answer
+    signal.signal(signal.SIGTERM, _on_sigterm)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    lift = _limit(job.endpoint.memory)
+    try:
+        log.configure(**job.logs)
+        report = _worked(job)
+    except Stopped:
+        report = Report("failed", STOPPED, "The scheduler was stopped.", "Stopped")
+    except SystemExit:
+        report = _unforeseen("Its code called for the end of the process.", "SystemExit")
+    except BaseException as error:  # noqa: BLE001  # the edge of the process: nothing is above us
+        lift()
+        report = _failed(job, error)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe.send_bytes(report.packed())
+    pipe.close()
+
+
+def _worked(job: Job) -> Report:
+    from tcdatalogger.core.main import Application  # noqa: PLC0415  # not in the daemon
+
+    with Application(job.settings) as application:
+        for lost in application.state.unsettled(job.endpoint.name):
+            application.archive.clear(lost.endpoint, lost.run_id)  # what it had begun to write
+        outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
+        return reported(outcome.record)
+
+
+def reported(record: RunRecord) -> Report:
+    """What a run's record says."""
+    return Report(
+        status=record.status,
+        exit_code=record.exit_code,
+        error=record.error,
+        error_class=record.error_class,
+        remedy=record.remedy,
+        rows=dict(record.rows),
+        seconds=round(sum(record.seconds.values()), 3),
+        calls=record.calls,
+    )
+
+
+def _failed(job: Job, error: BaseException) -> Report:
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "OutOfMemoryException":
+        return Report(
+            "failed",
+            1,
+            f"It ran out of its memory of {job.endpoint.memory}.",
+            "OutOfMemory",
+            "Give it more `memory`, or let it fetch less at once with `max_pages`.",
+        )
+    # Its text may quote what Torn sent, so the books have the kind alone.
+    log.get_logger("scheduler").error("bug", error=name, exc_info=True)
+    return _unforeseen(f"It ended by {name}.", name)
+
+
+def _unforeseen(error: str, kind: str) -> Report:
+    remedy = "This is a bug, in TCdatalogger or in the endpoint's processor; the log has more."
+    return Report("failed", 1, error, kind, remedy)
+
+
+def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: the tidying up has begun
+    raise Stopped
+
+
+def _limit(memory: str) -> Callable[[], None]:
+    """Let no more memory be had than the setting allows beyond what the bare program has.
+
+    Returns what lifts the limit again: to say that it was reached takes memory too.
+    """
+    if sys.platform != "linux":
+        return lambda: None  # elsewhere this limit is not kept by the system
+    import resource  # noqa: PLC0415  # there is none on Windows
+
+    kind = resource.RLIMIT_DATA
+    before = resource.getrlimit(kind)
+    bare = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        if line.startswith("VmData:")
+    )
+    most = bare + (os.cpu_count() or 1) * _STACKS + size.parse(memory)
+    if before[1] != resource.RLIM_INFINITY:
+        most = min(most, before[1])
+    resource.setrlimit(kind, (most, before[1]))
+    return lambda: resource.setrlimit(kind, before)
+
+
+def _die_with_the_daemon() -> None:
+    """Leave nothing behind when the daemon is killed, not even what this run started."""
+    # Each child has an end of the pipe by which the forkserver knows that the daemon lives: it
+    # would outlive the daemon for as long as one of them does.
+    server: Any = forkserver._forkserver  # noqa: SLF001  # there is no public way to it
+    if server._forkserver_alive_fd is not None:  # noqa: SLF001
+        os.close(server._forkserver_alive_fd)  # noqa: SLF001
+        server._forkserver_alive_fd = None  # noqa: SLF001
+    if sys.platform == "linux":
+        # The parent of this process is the forkserver, which ends with the daemon.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    daemon = parent_process()
+    if daemon is not None:
+        sentinel = daemon.sentinel
+
+        def watch() -> None:
+            wait([sentinel])
+            os.killpg(0, signal.SIGKILL)
+
+        threading.Thread(target=watch, name="watchdog", daemon=True).start()

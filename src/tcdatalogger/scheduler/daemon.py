@@ -1,0 +1,384 @@
+"""The loop: what is due and unleased is claimed and run, and nothing else is remembered.
+
+Any number of daemons may run on one state; none is the leader. Everything that has to outlive a
+daemon is in the database, so one that is killed is replaced by any other, or by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import Any, Final, Literal
+
+from tcdatalogger.core import leases
+from tcdatalogger.core.leases import Claim
+from tcdatalogger.core.runid import new_run_id
+from tcdatalogger.core.settings import Endpoint, Settings
+from tcdatalogger.core.state import State
+from tcdatalogger.errors import Busy, Failure
+from tcdatalogger.observability.log import get_logger
+from tcdatalogger.scheduler import books
+from tcdatalogger.scheduler.agenda import Agenda, Due, Plan
+from tcdatalogger.scheduler.liveness import BEAT, Beat, Daemons
+from tcdatalogger.scheduler.plans import plans
+from tcdatalogger.scheduler.signals import Signals
+from tcdatalogger.scheduler.spawn import Ended, Job, Report, Running, Spawn
+
+Mode = Literal["for ever", "once", "until idle"]
+
+LOOK_AGAIN: Final = 2.0
+"""Seconds until an endpoint is looked at again that runs already by other hands."""
+
+PATIENCE: Final = 8.0
+"""Seconds that runs get at most to end when the daemon is to stop: it ends within ten."""
+
+_JUMP: Final = 2.0
+
+_log = get_logger("scheduler")
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run of ours. Its limits are of the clock that never jumps.
+
+    Attributes:
+        told: why we ended it, "" where we did not: `timeout`, `stop` or `claim`.
+        ended: how its process did, as soon as that is known.
+    """
+
+    due: Due
+    plan: Plan
+    claim: Claim
+    job: Job
+    process: Running
+    began: float
+    term_at: float
+    kill_at: float
+    told: str = ""
+    ended: Ended | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the daemon tells whoever looks on: a run begins, or ended.
+
+    Attributes:
+        report: how it ended; None for one that begins.
+    """
+
+    at: float
+    endpoint: str
+    run_id: str
+    report: Report | None = None
+
+
+class Daemon:
+    """One scheduler.
+
+    Args:
+        settings: the configuration to begin with.
+        state: the state database, open.
+        spawn: how runs are begun.
+        workers: how many runs at once.
+        logs: how the runs are to log: arguments of `observability.log.configure`.
+        reload: reads the configuration again; may refuse.
+        on_event: told of each run that begins and ends.
+        on_round: told each time that the loop goes round: every few seconds.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        spawn: Spawn,
+        *,
+        workers: int | None = None,
+        logs: Mapping[str, Any] | None = None,
+        reload: Callable[[], Settings] | None = None,
+        on_event: Callable[[Told], None] = lambda _told: None,
+        on_round: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._settings = settings
+        self._state = state
+        self._spawn = spawn
+        self._clock = state.clock
+        self._asked_workers = workers
+        self._logs = logs or {}
+        self._reload = reload
+        self._tell = on_event
+        self._went_round = on_round
+        self._agenda = Agenda(state)
+        self._daemons = Daemons(state)
+        self._owner = leases.me()
+        self._started = state.clock.now()
+        self._running: dict[str, _Run] = {}
+        self._plans = plans(settings)
+        self._beat_at = 0.0
+        self._trouble = False
+        self._in_line = False
+        self._removed: set[str] = set()
+        self._drift: float | None = None
+        self._stopping = False
+        self._idle = False
+        self._left: set[str] | None = None
+        self._codes: list[int] = []
+
+    @property
+    def _workers(self) -> int:
+        return self._asked_workers or self._settings.scheduler.workers
+
+    def run(self, mode: Mode = "for ever") -> int:
+        """Run what is due until a signal ends it, or until nothing is left; the exit code.
+
+        Args:
+            mode: `once` runs what is due now, each endpoint once. `until idle` goes on until
+                nothing is due and nothing runs; it does not wait for a run that is to be tried
+                again later.
+        """
+        with Signals() as signals, self._in_order():
+            self._sync()
+            if mode == "once":
+                due = self._agenda.due(self._clock.now(), len(self._plans), known=self._plans)
+                self._left = {one.endpoint for one in due}
+            while True:
+                patience = self._work()
+                if not self._running and (self._stopping or (mode != "for ever" and self._idle)):
+                    break
+                if signals.fd in wait([signals.fd, *self._waitables()], patience):
+                    self._answer(signals)
+            if signals.last is not None:
+                return 128 + signals.last
+        return next((code for code in self._codes if code), 0)
+
+    def _work(self) -> float:
+        """Do what is to be done now; seconds until something is to be done again.
+
+        A state that cannot be reached or written stops nothing that runs: it is told once, and
+        tried again until it answers.
+        """
+        self._went_round()
+        self._mind()
+        try:
+            self._sync()
+            self._reap()
+            self._beat()
+            self._begin()
+            patience = self._patience()
+        except Failure as failure:
+            if not self._trouble:
+                _log.error("the state cannot be used", why=str(failure))
+            self._trouble = True
+            return LOOK_AGAIN
+        if self._trouble:
+            _log.info("the state can be used again")
+        self._trouble = False
+        return patience
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Leave nothing behind, however this ends: no process, no lease, no sign of life."""
+        try:
+            yield
+        finally:
+            for run in self._running.values():
+                run.process.kill()
+            with suppress(Failure):  # leases run out by themselves
+                for run in self._running.values():
+                    self._state.leases.release(run.claim)
+                self._daemons.gone(self._owner)
+            self._running.clear()
+            self._spawn.close()
+
+    # --- what runs -------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Begin what is due, as far as there are workers."""
+        self._idle = self._stopping
+        while not self._stopping and (free := self._workers - len(self._running)) > 0:
+            known = {name: plan for name, plan in self._plans.items() if self._may_begin(name)}
+            found = self._agenda.due(self._clock.now(), free, known=known)
+            for due in found:
+                self._begin_one(due)
+            if not found:
+                self._idle = True
+                return
+
+    def _may_begin(self, name: str) -> bool:
+        return name not in self._running and (self._left is None or name in self._left)
+
+    def _begin_one(self, due: Due) -> None:
+        now, plan = self._clock.now(), self._plans[due.endpoint]
+        endpoint = self._settings.endpoint(due.endpoint)
+        if endpoint is None:
+            return
+        if self._left is not None:
+            self._left.discard(due.endpoint)
+        run_id = new_run_id(self._clock)
+        claim = self._agenda.take(
+            due,
+            until=now + leases.SECONDS,
+            later=now + LOOK_AGAIN,
+            claim=lambda db: self._state.leases.take(db, due.endpoint, run_id),
+        )
+        if claim is None:
+            return
+        if due.attempt > plan.retries:
+            _log.error("its runs never come back", endpoint=due.endpoint, runs=due.attempt)
+            self._agenda.give_up(plan, now)
+            self._state.leases.release(claim)
+            return
+        self._running[due.endpoint] = self._started_run(due, plan, endpoint, claim)
+        self._tell(Told(now, due.endpoint, run_id))
+
+    def _started_run(self, due: Due, plan: Plan, endpoint: Endpoint, claim: Claim) -> _Run:
+        job = Job(
+            run_id=claim.run_id,
+            settings=self._settings.model_copy(update={"endpoints": (endpoint,)}),
+            claim=claim,
+            logs=self._logs,
+        )
+        grace = self._settings.scheduler.grace.seconds or 0
+        limit = time.monotonic() + (endpoint.timeout.seconds or 0) + grace
+        return _Run(
+            due, plan, claim, job, self._spawn(job), self._clock.now(), limit, limit + grace
+        )
+
+    def _mind(self) -> None:
+        """Keep runs to their time."""
+        now = time.monotonic()
+        for run in self._running.values():
+            if now >= run.kill_at:
+                run.told = run.told or "timeout"
+                run.process.kill()
+            elif now >= run.term_at and not run.told:
+                run.told = "timeout"
+                run.process.terminate()
+
+    def _reap(self) -> None:
+        for name, run in list(self._running.items()):
+            run.ended = run.ended or run.process.ended()
+            if run.ended is None:
+                continue
+            now = self._clock.now()
+            report = books.close(self._state, run.job, run.ended, now, run.began, told=run.told)
+            self._plan_next(run, report)
+            self._state.leases.release(run.claim)
+            del self._running[name]
+            self._codes.append(report.exit_code)
+            self._tell(Told(now, name, run.job.run_id, report))
+
+    def _plan_next(self, run: _Run, report: Report) -> None:
+        plan, now = self._plans.get(run.plan.endpoint), self._clock.now()
+        if plan is None:
+            return  # taken from the configuration meanwhile
+        if run.told == "stop" and report.status != "done":
+            self._agenda.put_back(run.due, now)
+        elif not report.exit_code:
+            self._agenda.served(plan, run.began, now)
+        else:
+            self._agenda.failed(
+                plan,
+                run.began,
+                now,
+                attempt=run.due.attempt + 1,
+                again=books.may_pass(report.exit_code, report.status),
+            )
+
+    # --- time ------------------------------------------------------------------------------
+
+    def _patience(self) -> float:
+        """Seconds until something is to be done, if nothing happens before."""
+        now = time.monotonic()
+        moments = [self._beat_at]
+        moments += [run.kill_at if run.told else run.term_at for run in self._running.values()]
+        if len(self._running) < self._workers and not self._stopping:
+            wall = self._clock.now()
+            wake = self._agenda.next_wake(wall)
+            if wake is not None:
+                moments.append(now + wake - wall)
+        return max(0.0, min(moments) - now)
+
+    def _beat(self) -> None:
+        """A sign of life: for the leases of what runs, for the agenda, for whoever looks on."""
+        if time.monotonic() < self._beat_at:
+            return
+        now = self._clock.now()
+        drift = now - time.monotonic()
+        if self._drift is not None and drift < self._drift - _JUMP:
+            _log.warning("the clock went back", seconds=round(self._drift - drift, 1))
+            self._in_line = False
+        self._drift = drift
+        for run in self._running.values():
+            try:
+                self._state.leases.renew(run.claim)
+            except Busy:  # we were asleep for so long that somebody took it over
+                run.told = "claim"
+                run.process.kill()
+        self._agenda.hold(list(self._running), now + leases.SECONDS)
+        if orphaned := self._state.leases.orphaned():
+            self._agenda.wake(orphaned, now)
+        self._daemons.write(
+            Beat(
+                owner=self._owner,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                started_at=self._started,
+                beat_at=now,
+                workers=self._workers,
+                running=len(self._running),
+            )
+        )
+        self._beat_at = time.monotonic() + BEAT
+
+    # --- the outside -----------------------------------------------------------------------
+
+    def _waitables(self) -> list[Any]:
+        return [each for run in self._running.values() for each in run.process.waitables]
+
+    def _answer(self, signals: Signals) -> None:
+        if signals.take_hangup():
+            self._configure()
+        if signals.last is not None and not self._stopping:
+            _log.info("stopping", running=sorted(self._running))
+            self._stopping = True
+            grace = self._settings.scheduler.grace.seconds or 0
+            limit = time.monotonic() + min(PATIENCE, 2 * grace)
+            for run in self._running.values():
+                run.told = run.told or "stop"
+                run.process.terminate()
+                run.kill_at = min(run.kill_at, limit)
+
+    def _configure(self) -> None:
+        """Take a changed configuration up; a broken one leaves the old in force."""
+        if self._reload is None:
+            return
+        try:
+            settings = self._reload()
+        except Failure as failure:
+            _log.error("the old configuration stays in force", why=str(failure))
+            return
+        if settings.state.url != self._settings.state.url:
+            _log.error("another state database is taken up by a new start only")
+            settings = settings.model_copy(update={"state": self._settings.state})
+        before = self._plans
+        self._settings = settings
+        self._plans = plans(settings)
+        self._removed |= before.keys() - self._plans.keys()
+        self._in_line = False
+        _log.info("configuration read again", endpoints=len(self._plans))
+
+    def _sync(self) -> None:
+        """Bring the agenda in line with the configuration and the clock, if it is not."""
+        if self._in_line:
+            return
+        now = self._clock.now()
+        self._agenda.drop(self._removed - self._plans.keys())
+        self._removed.clear()
+        alone = not self._daemons.alive(now, but=self._owner)
+        self._agenda.sync(self._plans.values(), now, alone=alone)
+        self._in_line = True

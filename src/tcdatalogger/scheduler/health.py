@@ -1,0 +1,286 @@
+"""Beside the loop of the scheduler: /metrics, /healthz and /readyz, and the watch for alerts.
+
+Both have threads and a connection to the state of their own. Whatever happens to them, the loop
+goes on; and whatever happens to the loop, `/healthz` says so.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Lock, Thread
+from types import TracebackType
+from typing import Any, Final, Self
+
+from tcdatalogger.clock import Clock
+from tcdatalogger.core.settings import Settings
+from tcdatalogger.core.state import State
+from tcdatalogger.errors import Failure
+from tcdatalogger.observability.log import get_logger
+from tcdatalogger.observability.metrics import Reading, page
+from tcdatalogger.observability.redact import redact
+from tcdatalogger.scheduler import collect
+from tcdatalogger.scheduler.alerts import Teller
+from tcdatalogger.scheduler.disks import Sizes, disks
+
+SILENT: Final = 60.0
+"""Seconds without a beat after which the loop is taken for stuck."""
+LOOK: Final = 30.0
+"""Seconds between two looks at what is wrong, and between two tries of a port that is taken."""
+FULL: Final = 50_000_000
+"""Bytes; with less free than that nothing can be stored."""
+_ENDING: Final = 0.5
+"""Seconds that each thread gets to end: the daemon as a whole has ten."""
+_POLL: Final = 0.5
+"""Seconds between two looks of the server whether it is to end."""
+
+_log = get_logger("health")
+
+
+class Health:
+    """Tells how the scheduler is, for as long as it is open.
+
+    Args:
+        settings: the configuration in force; `take` changes it.
+        clock: the one source of time.
+        environ: where an `env:` webhook is.
+        look: seconds between two looks.
+        serves: False for a scheduler that soon ends: it only looks once at what is wrong, at its
+            end, and tells of it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        environ: Mapping[str, str] | None = None,
+        *,
+        look: float = LOOK,
+        serves: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._teller = Teller(environ)
+        self._look = look
+        self._sizes = Sizes()
+        self._broken = ""
+        self._beat = time.monotonic()
+        self._beat_at = clock.now()
+        self._state: State | None = None
+        self._alone = Lock()
+        self._said: dict[str, str] = {}
+        self._stop = Event()
+        self._server: _Server | None = None
+        self._threads = [
+            Thread(target=self._forever, args=(each,), name=each.__name__, daemon=True)
+            for each in (self.watch, self.serve)
+        ]
+        self._serves = serves
+
+    def __enter__(self) -> Self:
+        if self._serves:
+            for thread in self._threads:
+                thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if not self._serves:
+            self.watch()
+            return
+        for thread in self._threads:
+            thread.join(_ENDING)
+        self._unbind()
+        self._forget()
+
+    # --- what the loop says ----------------------------------------------------------------
+
+    def beat(self) -> None:
+        """The loop has gone round."""
+        self._beat, self._beat_at = time.monotonic(), self._clock.now()
+
+    def take(self, settings: Settings) -> None:
+        """A new configuration is in force."""
+        self._settings, self._broken = settings, ""
+
+    def refuse(self, why: str) -> None:
+        """The configuration on disk is broken, and the old one stays in force."""
+        self._broken = redact(why)
+
+    # --- what it answers -------------------------------------------------------------------
+
+    @property
+    def port(self) -> int | None:
+        """Where it listens, None where it does not."""
+        return None if self._server is None else int(self._server.server_address[1])
+
+    def metrics(self) -> Reading:
+        """Every metric, now."""
+        settings = self._settings
+        with self._alone:
+            try:
+                state = self._opened(settings)
+                reading = collect.here(settings, self._sizes, collect.running(state))
+                collect.books(reading, settings, state, state.clock.now())
+                reading.add("state_up", 1)
+            except Failure as failure:
+                self._complain("metrics", failure.message)
+                self._forget()
+                reading = collect.here(settings, self._sizes, {})
+                reading.add("state_up", 0)
+        reading.add("scheduler_beat_timestamp_seconds", self._beat_at)
+        return reading
+
+    def alive(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the loop goes round."""
+        seconds = time.monotonic() - self._beat
+        return seconds < SILENT, {"alive": seconds < SILENT, "beat_seconds": round(seconds, 1)}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether runs can be made, and why not."""
+        problems = {
+            "loop": "" if self.alive()[0] else f"it has not gone round for {SILENT:.0f} s",
+            "configuration": self._broken,
+            "state": self._unreachable(),
+            "disk": self._full(),
+        }
+        checks = {name: why or "ok" for name, why in problems.items()}
+        ready = not any(problems.values())
+        return ready, {"ready": ready, "checks": checks}
+
+    def _unreachable(self) -> str:
+        with self._alone:
+            try:
+                self._opened(self._settings).reading("select 1")
+            except Failure as failure:
+                self._forget()
+                return redact(failure.message)
+        return ""
+
+    def _full(self) -> str:
+        full = [disk for disk in disks(self._settings) if disk.free < FULL]
+        return ", ".join(f"that of the {disk.part} is full ({disk.place})" for disk in full)
+
+    # --- threads ---------------------------------------------------------------------------
+
+    def watch(self) -> None:
+        """Look once at what is wrong, and tell of it."""
+        settings = self._settings
+        try:
+            with State(settings.state.url or "", self._clock) as state:
+                self._teller.look(settings, state)
+        except Failure as failure:
+            self._complain("watch", failure.message)
+        else:
+            self._said.pop("watch", None)
+
+    def serve(self) -> None:
+        """Listen where the configuration says, if that is not so already."""
+        listen = self._settings.metrics.listen
+        if self._server is not None and self._server.listen == listen:
+            return
+        self._unbind()
+        if not listen:
+            return
+        try:
+            self._server = _Server(listen, self._answer)
+        except OSError as error:
+            why = error.strerror or str(error)
+            self._complain("serve", f"no metrics at {listen}: {why}. It is tried again.")
+            return
+        self._said.pop("serve", None)
+        Thread(target=self._server.serve_forever, args=(_POLL,), name="health", daemon=True).start()
+        _log.info("metrics are served", at=listen)
+
+    def _forever(self, step: Callable[[], None]) -> None:
+        while True:
+            step()
+            if self._stop.wait(self._look):
+                return
+
+    def _unbind(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def _opened(self, settings: Settings) -> State:
+        if self._state is None:
+            self._state = State(settings.state.url or "", self._clock)
+        return self._state
+
+    def _forget(self) -> None:
+        if self._state is not None:
+            self._state.close()
+            self._state = None
+
+    def _complain(self, who: str, why: str) -> None:
+        """Once for each reason: all of this is tried again and again."""
+        if self._said.get(who) != why:
+            self._said[who] = why
+            _log.warning("health", what=why)
+
+    def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+        if path == "/metrics":
+            body, kind = page(self.metrics, accept)
+            return 200, kind, body
+        asked = {"/healthz": self.alive, "/readyz": self.ready}.get(path)
+        if asked is None:
+            return 404, "text/plain; charset=utf-8", b"/metrics, /healthz or /readyz\n"
+        well, facts = asked()
+        return 200 if well else 503, "application/json", json.dumps(facts).encode() + b"\n"
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, listen: str, answer: Callable[[str, str], tuple[int, str, bytes]]) -> None:
+        host, _, port = listen.rpartition(":")
+        host = host.strip("[]")
+        self.listen = listen
+        self.answer = answer
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, int(port)), _Handler)
+
+    def server_bind(self) -> None:
+        # Not HTTPServer's, which looks the machine's name up and may wait for it.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Whoever asked has gone away, or something is wrong with us: the log says it."""
+        del request, client_address
+        _log.error("a question about health failed", exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 10.0
+    server: _Server
+
+    def do_GET(self) -> None:
+        status, kind, body = self.server.answer(
+            self.path.partition("?")[0], self.headers.get("Accept", "")
+        )
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET  # noqa: N815  # the library's name
+
+    def version_string(self) -> str:
+        return "TCdatalogger"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's name
+        """Nothing: somebody asks every few seconds."""

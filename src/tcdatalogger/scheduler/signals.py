@@ -1,0 +1,62 @@
+"""Signals as something to wait for, so that nothing is polled and nothing is broken into."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+_END: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class Signals:
+    """Takes SIGTERM, SIGINT and SIGHUP of the process for as long as it is open.
+
+    Attributes:
+        last: the signal that asked for the end; None while none did.
+        fd: for `multiprocessing.connection.wait`: readable when a signal came.
+    """
+
+    def __init__(self) -> None:
+        self.last: int | None = None
+        self._hangup = False
+        self._before: dict[int, Any] = {}
+        self.fd, self._writer = os.pipe()
+
+    def __enter__(self) -> Self:
+        os.set_blocking(self.fd, False)
+        os.set_blocking(self._writer, False)
+        hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+        for number in (*_END, *([hangup] if hangup is not None else [])):
+            with suppress(ValueError):  # not in the main thread: whoever owns that minds them
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        os.close(self.fd)
+        os.close(self._writer)
+
+    def take_hangup(self) -> bool:
+        """Whether SIGHUP came since this was asked last; what was waited for is taken."""
+        with suppress(BlockingIOError):
+            while os.read(self.fd, 64):
+                pass
+        hangup, self._hangup = self._hangup, False
+        return hangup
+
+    def _note(self, number: int, _frame: object) -> None:
+        if number in _END:
+            self.last = self.last or number
+        else:
+            self._hangup = True
+        with suppress(BlockingIOError):  # it is full: whoever waits is woken anyway
+            os.write(self._writer, b"!")

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.observability.logfile import LogFile
 from tcdatalogger.observability.redact import redact
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -31,7 +32,7 @@ _bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})  # no
 
 @dataclass(frozen=True, slots=True)
 class _Sink:
-    stream: TextIO
+    stream: TextIO | LogFile | _StandardError
     render: Callable[..., Any]
 
 
@@ -41,7 +42,7 @@ class _Edge:
 
     level: int = _SILENT
     output: Any = None
-    file: TextIO | None = None
+    file: LogFile | None = None
 
 
 _edge = _Edge()
@@ -98,6 +99,9 @@ def configure(
     format: str = "auto",  # noqa: A002  # the name of the setting
     file: Path | None = None,
     stream: TextIO | None = None,
+    *,
+    max_bytes: int = 0,
+    keep: int = 5,
 ) -> None:
     """Decide once, at the edge of a process, where lines go and how they look.
 
@@ -106,17 +110,19 @@ def configure(
         format: `human`, `json`, or `auto`: human on a terminal and JSON elsewhere.
         file: a file that gets each line too, always as JSON.
         stream: instead of the standard error.
+        max_bytes: how large the file may get before another one is begun, 0 for no limit.
+        keep: how many old files stay.
 
     Raises:
         ConfigError: the file cannot be written.
     """
-    out = sys.stderr if stream is None else stream
+    out = _StandardError() if stream is None else stream
     terminal = out.isatty()
     human = format == "human" or (format == "auto" and terminal)
     stop()
-    sinks = [(out, human)]
+    sinks: list[tuple[TextIO | LogFile | _StandardError, bool]] = [(out, human)]
     if file is not None:
-        _edge.file = _open(file)
+        _edge.file = _open(file, max_bytes, keep)
         sinks.append((_edge.file, False))
     _edge.level = LEVELS[level]
     _edge.output = _Late(
@@ -134,6 +140,19 @@ def stop() -> None:
         _edge.file = None
 
 
+class _StandardError:
+    """The standard error as it is at each line: a live display may stand in its place meanwhile."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def isatty(self) -> bool:
+        return sys.stderr.isatty()
+
+
 class _Late:
     """Stands for the real logger until its first line, as structlog takes a tenth of a second."""
 
@@ -145,7 +164,7 @@ class _Late:
         return getattr(_edge.output, name)
 
 
-def _wrapped(sinks: list[tuple[TextIO, bool]], *, colours: bool) -> Any:
+def _wrapped(sinks: list[tuple[TextIO | LogFile | _StandardError, bool]], *, colours: bool) -> Any:
     import structlog  # noqa: PLC0415  # slow to import, and many commands never log a line
 
     plain = structlog.dev.plain_traceback  # a pretty one shows local variables, and so keys
@@ -221,10 +240,9 @@ def _emit(
     raise structlog.DropEvent
 
 
-def _open(file: Path) -> TextIO:
+def _open(file: Path, max_bytes: int, keep: int) -> LogFile:
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        return file.open("a", encoding="utf-8")
+        return LogFile(file, max_bytes, keep)
     except OSError as error:
         raise ConfigError(
             f"The log file {file} cannot be written: {error.strerror}.",

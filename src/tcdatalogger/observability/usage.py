@@ -1,0 +1,26 @@
+"""What a process took of the machine."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+resource: Any = None
+with suppress(ImportError):  # not on Windows
+    import resource
+
+
+def cpu() -> float:
+    """Seconds of the processor that this process has used."""
+    return time.process_time()
+
+
+def peak_memory() -> int:
+    """Bytes that this process held at most, 0 where nobody knows."""
+    if resource is None:
+        return 0
+    most: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = {"darwin": 1}.get(sys.platform, 1024)
+    return most * unit

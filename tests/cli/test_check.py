@@ -52,3 +52,14 @@ def test_a_wrong_configuration_is_told_before_anything_else(workplace, city):
     assert done.code == 78
     assert "/faction/crimes" in done.err
     assert city.stats()["calls"] == before
+
+
+def test_alerts_are_tried_out_when_asked_for(workplace):
+    missing = workplace.run("check", "--offline", "--alerts", "--json")
+    workplace.write(extra='[alerts]\nwebhook = "env:TORN_API_KEY"\n')
+    refused = workplace.run("check", "--offline", "--alerts", "--json")
+
+    for done, problem in ((missing, "No webhook is configured."), (refused, "did not take")):
+        (found,) = (one for one in done.json["findings"] if one["part"] == "alerts")
+        assert problem in found["problem"]
+        assert done.code == 78

@@ -24,7 +24,7 @@ from tcdatalogger.cli.edge import answered
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.config import Settings
+    from tcdatalogger.core.config import Log, Settings
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
@@ -36,6 +36,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Log": {
         "run": ("tcdatalogger.cli.run:command", "Run endpoints now, whatever the schedule says."),
         "backfill": ("tcdatalogger.cli.backfill:command", "Log the history of a list."),
+        "schedule": ("tcdatalogger.cli.schedule:command", "Run every endpoint when it is due."),
         "status": ("tcdatalogger.cli.status:command", "Show what each endpoint did last."),
         "runs": ("tcdatalogger.cli.runs:command", "List runs and what became of them."),
     },
@@ -52,6 +53,11 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.replay:rebuild_command",
             "Make an endpoint's rows again from the archive.",
         ),
+        "rollback": ("tcdatalogger.cli.rollback:command", "Take back what a run stored."),
+    },
+    "Keep": {
+        "backup": ("tcdatalogger.cli.backup:command", "Copy all that was logged, and check it."),
+        "restore": ("tcdatalogger.cli.restore:command", "Bring a backup back into a new place."),
     },
     "Tools": {
         "config": ("tcdatalogger.cli.config:command", "Show the configuration or its schema."),
@@ -94,23 +100,39 @@ class Options:
         from tcdatalogger.core import config  # pydantic, which help never needs
 
         settings = config.load(self.config, os.environ, overrides, names=names)
-        chosen = "level" in settings.log.model_fields_set or settings.log.file is not None
-        # Who looks at a terminal sees the result; every step is for files and for programs.
-        level = settings.log.level if chosen or not sys.stderr.isatty() else "warning"
-        self.start_logs(level, settings.log.format, settings.log.file)
+        self.start_logs(**self.logs(settings.log))
         return settings
+
+    def logs(self, log: Log) -> dict[str, Any]:
+        """How settings want logs, as arguments of `log.configure`, also for other processes."""
+        from tcdatalogger.core import size
+
+        chosen = "level" in log.model_fields_set or log.file is not None
+        # Who looks at a terminal sees the result; every step is for files and for programs.
+        level = log.level if chosen or not sys.stderr.isatty() else "warning"
+        return {
+            "level": "debug" if self.debug else self.log_level or level,
+            "format": self.log_format or log.format,
+            "file": log.file,
+            "max_bytes": size.parse(log.max_bytes),
+            "keep": log.keep,
+        }
 
     def start_logs(
         self,
         level: str = "info",
         format: str = "auto",  # noqa: A002  # the name of the setting
         file: Path | None = None,
+        *,
+        max_bytes: int = 0,
+        keep: int = 5,
     ) -> None:
         """Begin to log; what was said on the command line is stronger than the arguments."""
         from tcdatalogger.observability import log  # help never logs
 
         level = "debug" if self.debug else self.log_level or level
-        log.configure(level, self.log_format or format, file)
+        format = self.log_format or format  # noqa: A001  # as above
+        log.configure(level, format, file, max_bytes=max_bytes, keep=keep)
         click.get_current_context().find_root().call_on_close(log.stop)
 
 

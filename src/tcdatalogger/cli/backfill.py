@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,8 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, number, print_json, span
+from tcdatalogger.cli.progress import Progress as ProgressLines
+from tcdatalogger.cli.progress import say
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,14 +51,17 @@ def command(
     from tcdatalogger.core.backfill import backfill  # pyarrow, duckdb, httpx2
     from tcdatalogger.core.main import Application
 
-    with Application(settings) as application:
+    drawn = sys.stderr.isatty() and not as_json
+    progress = ProgressLines(quiet=not drawn)
+    with Application(settings, tell=progress.tell) as application:
         application.mark_lost()
         now = application.clock.now()
         low, high = _moment("--since", since, now), _moment("--until", until, now)
         if low is not None and high is not None and low >= high:
             raise UsageError("--since must lie before --until.")
         steps = backfill(application, name, since=low, until=high, pages=pages)
-        last = _show(steps, quiet=as_json)
+        with progress:
+            last = _show(steps, name, progress if drawn else None, quiet=as_json)
     facts = _facts(name, last)
     if as_json:
         print_json(facts)
@@ -81,38 +85,22 @@ def _moment(option: str, text: str | None, now: float) -> float | None:
         raise UsageError(f"{option} is {error}.") from None
 
 
-def _show(steps: Iterable[Progress], *, quiet: bool) -> Progress | None:
-    """Tell each step as it is done; the last one."""
+def _show(
+    steps: Iterable[Progress], name: str, lines: ProgressLines | None, *, quiet: bool
+) -> Progress | None:
+    """Tell each step as it is done, on `lines` or each on a line of its own; the last one."""
     last = None
     began = time.monotonic()
-    with _line(drawn=sys.stderr.isatty() and not quiet) as tell:
-        for last in steps:
-            if not quiet:
-                tell(last, _left(last, time.monotonic() - began))
-            for warning in last.warnings:
-                click.echo(f"odd: {warning}", err=True)
+    for last in steps:
+        words = _words(last, _left(last, time.monotonic() - began))
+        if lines is not None:
+            part = "" if last.part is None else f"{last.part:.0%} of it, "
+            lines.say(name, part + words)
+        elif not quiet:
+            click.echo(words, err=True)
+        for warning in last.warnings:
+            say(f"odd: {warning}")
     return last
-
-
-@contextmanager
-def _line(*, drawn: bool) -> Iterator[Any]:
-    """What tells of progress: a bar on a terminal, a line for each step elsewhere."""
-    if not drawn:
-        yield lambda step, left: click.echo(_words(step, left), err=True)
-        return
-    from rich.console import Console  # only where somebody looks
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    columns = (SpinnerColumn(), BarColumn(), TextColumn("{task.description}"))
-    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("asking Torn", total=None)
-
-        def tell(step: Progress, left: float | None) -> None:
-            total = None if step.part is None else 1.0
-            bars.update(task, description=_words(step, left), completed=step.part or 0, total=total)
-
-        yield tell
 
 
 def _words(step: Progress, left: float | None) -> str:

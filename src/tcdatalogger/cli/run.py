@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, number, print_json, print_table, span
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, program, span
+from tcdatalogger.cli.progress import Progress
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
+    from tcdatalogger.core.main import Application
     from tcdatalogger.core.pipeline import Outcome
-    from tcdatalogger.services.torncity.base import Task
+    from tcdatalogger.core.settings import Endpoint
 
 STEPS = ("fetch", "transform", "validate", "store")
 STRICT = 65
-QUIET_SECONDS = 2.0
+BUSY = 75
 
 
 @click.command(
     epilog="\b\nExample:\n"
     "  tcdatalogger run --all\n"
     "  tcdatalogger run faction_crimes --step transform\n"
-    "  tcdatalogger run torn_items --set storage_mode=replace --dry-run",
+    "  tcdatalogger run faction_crimes --run 20261123T081500Z-5f3a9c1e\n"
+    "  tcdatalogger run torn_items --set storage_mode=replace --dry-run\n"
+    "  tcdatalogger run --all --if-due    # in a line of cron",
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--all", "everything", is_flag=True, help="Every endpoint that is enabled.")
@@ -35,9 +38,13 @@ QUIET_SECONDS = 2.0
     "--step",
     "until",
     type=click.Choice(STEPS),
-    default="store",
-    show_default=True,
     help="Stop after this step and show what it holds.",
+)
+@click.option(
+    "--run",
+    "going_on",
+    metavar="RUN",
+    help="Go on with a run that has stopped, without asking Torn again; with --step by one step.",
 )
 @click.option(
     "--set",
@@ -47,6 +54,19 @@ QUIET_SECONDS = 2.0
     help="Override a setting for this run: warehouse.url=… or, of the endpoints, params.cat=….",
 )
 @click.option("--dry-run", "dry", is_flag=True, help="Fetch, and show what would be stored.")
+@click.option(
+    "--run-id",
+    "run_id",
+    metavar="ID",
+    default="",
+    help="Name the run of one endpoint: one of that name that is stored does nothing.",
+)
+@click.option(
+    "--if-due",
+    "if_due",
+    is_flag=True,
+    help="Only those that are due by their frequency; that none is, is a good end too.",
+)
 @click.option("--strict", is_flag=True, help="Exit with 65 when a record was set aside.")
 @json_option
 @click.pass_obj
@@ -55,16 +75,19 @@ def command(
     names: tuple[str, ...],
     everything: bool,
     tag: str | None,
-    until: str,
+    until: str | None,
+    going_on: str | None,
     overrides: tuple[str, ...],
     dry: bool,
+    run_id: str,
+    if_due: bool,
     strict: bool,
     as_json: bool,
 ) -> None:
     """Run endpoints now: fetch, archive, transform, validate, store.
 
     One endpoint that fails changes nothing for the others; the exit code is that of the first that
-    failed.
+    failed. One that runs elsewhere just now is busy: 75, if nothing worse happened.
     """
     said = sum((bool(names), everything, tag is not None))
     if said != 1:
@@ -72,20 +95,56 @@ def command(
             "Say once which endpoints to run." if said else "Say which endpoints to run.",
             remedy="Give their names, or --all, or --tag TAG.",
         )
+    if if_due and (until or dry or run_id or going_on is not None):
+        raise UsageError(
+            "What is due is run whole.",
+            remedy="Leave --if-due out, or --step, --run, --run-id and --dry-run.",
+        )
     settings = options.load(overrides, names=names or None)
+    from tcdatalogger.core import skipped
     from tcdatalogger.core.main import Application  # pyarrow, duckdb, httpx2
 
-    progress = _Progress()
-    with Application(settings, on_page=progress.page) as application:
+    run_id = run_id and skipped.run_id(run_id)
+
+    progress = Progress(quiet=as_json and not sys.stderr.isatty())
+    with Application(settings, tell=progress.tell) as application:
         chosen = application.chosen(names, everything=everything, tag=tag)
+        if going_on is not None and (run_id or len(chosen) > 1):
+            raise UsageError(
+                "A run goes on by itself.", remedy="Name its endpoint alone, without --run-id."
+            )
+        if run_id and len(chosen) > 1:
+            raise UsageError("An id names the run of one endpoint.", remedy="Name just one.")
         application.mark_lost()
-        outcomes = [application.run(endpoint, until=until, dry=dry) for endpoint in chosen]
-        progress.done()
-        tell(outcomes, as_json=as_json, until=until, dry=dry)
-    code = next((o.record.exit_code for o in outcomes if o.record.exit_code), 0)
+        with progress:
+            if if_due:
+                from tcdatalogger.scheduler.byhand import run_due
+
+                outcomes = run_due(application, chosen)
+            elif going_on is not None:
+                outcomes = [_go_on(application, chosen, going_on, until, dry=dry)]
+            else:
+                outcomes = [
+                    application.run(endpoint, run_id=run_id, until=until or "store", dry=dry)
+                    for endpoint in chosen
+                ]
+        tell(outcomes, as_json=as_json, until=until or "store", dry=dry)
+    codes = [outcome.record.exit_code for outcome in outcomes if outcome.record.exit_code]
+    code = next((each for each in codes if each != BUSY), codes[0] if codes else 0)
     if not code and strict and any(outcome.record.quarantined for outcome in outcomes):
         code = STRICT
     raise SystemExit(code)
+
+
+def _go_on(
+    application: Application, chosen: list[Endpoint], run: str, step: str | None, *, dry: bool
+) -> Outcome:
+    """Go on with a run that is named by its id or how that begins."""
+    from tcdatalogger.cli.runs import find  # not for runs that begin
+    from tcdatalogger.core.resume import resume
+
+    record = find(application.state, application.settings, run)
+    return resume(application, chosen[0], record.run_id, step=step, dry=dry)
 
 
 def tell(
@@ -99,6 +158,9 @@ def tell(
     if as_json:
         facts = [outcome_facts(outcome) for outcome in outcomes]
         print_json(facts)
+        return
+    if not outcomes:
+        click.echo("Nothing is due.")
         return
     print_table(
         ("endpoint", "result", "rows", "set aside", "new", "calls", "time", "run"),
@@ -117,6 +179,8 @@ def tell(
         ],
     )
     for outcome in outcomes:
+        for earlier in outcome.settled:
+            click.echo(f"{earlier.endpoint}: the run {earlier.run_id} was owed: {earlier.note}")
         if outcome.error is not None:
             click.echo(f"{outcome.record.endpoint}: {outcome.error}", err=True)
         if until != "store" or dry:
@@ -127,16 +191,18 @@ def _result(outcome: Outcome) -> str:
     record = outcome.record
     if record.status == "stopped":
         return f"stopped after {record.step}"
+    if outcome.receipt is not None and outcome.receipt.repeated:
+        return "stored before"
     if record.unchanged:
         return "unchanged"
-    return record.status
+    return "stored later" if record.status == "later" else record.status
 
 
 def _show_step(outcome: Outcome, *, dry: bool) -> None:
     """What the last step holds."""
     made = outcome.made
-    if made is None:
-        if outcome.fetched is not None and outcome.error is None:
+    if made is None or outcome.record.status != "stopped":
+        if outcome.fetched is not None and outcome.error is None and made is None:
             _show_pages(outcome)
         return
     for name, table in made.tables.items():
@@ -144,6 +210,9 @@ def _show_step(outcome: Outcome, *, dry: bool) -> None:
         if table.num_rows and not dry:
             head = table.slice(0, 3)
             print_table(("column", *(f"row {n}" for n in range(head.num_rows))), _across(head))
+    if outcome.record.artifact:
+        click.echo(f"\nIn {outcome.record.artifact}")
+        _show_way(outcome)
     if dry:
         steps = [str(step) for step in outcome.plan]
         click.echo("\n" + ("\n".join(steps) if steps else "The tables need no change."))
@@ -177,6 +246,13 @@ def _show_pages(outcome: Outcome) -> None:
         ],
     )
     click.echo(f"In the archive: {outcome.record.archive_file}")
+    _show_way(outcome)
+
+
+def _show_way(outcome: Outcome) -> None:
+    """How a run that stopped goes on."""
+    record = outcome.record
+    click.echo(f"It goes on with: {program()} run {record.endpoint} --run {record.run_id}")
 
 
 def outcome_facts(outcome: Outcome) -> Mapping[str, Any]:
@@ -205,29 +281,16 @@ def outcome_facts(outcome: Outcome) -> Mapping[str, Any]:
         "repeated": record.repeated,
         "unchanged": record.unchanged,
         "warnings": record.warnings,
+        "failed_checks": record.failed_checks,
         "load_id": record.load_id or None,
         "schema_version": record.schema_version or None,
         "schema_changes": record.steps or [str(step) for step in outcome.plan],
         "archive_file": record.archive_file or None,
+        "artifact": record.artifact or None,
+        "waited": record.waited,
+        "cursor": record.cursor or None,
         "error": error,
     }
     if outcome.receipt is not None and outcome.receipt.repeated:
         facts["already_stored"] = True
     return facts
-
-
-class _Progress:
-    """A line on a terminal for what takes longer than two seconds."""
-
-    def __init__(self) -> None:
-        self._began = time.monotonic()
-        self._shown = False
-
-    def page(self, task: Task, page: int) -> None:
-        if sys.stderr.isatty() and time.monotonic() - self._began > QUIET_SECONDS:
-            click.echo(f"\r\x1b[K{task.name}: page {page}", nl=False, err=True)
-            self._shown = True
-
-    def done(self) -> None:
-        if self._shown:
-            click.echo("\r\x1b[K", nl=False, err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -29,11 +30,10 @@ def command(options: Options, as_json: bool) -> None:
     from tcdatalogger.core.state import State  # not for the help
 
     now = time.time()
-    file = settings.state.file
-    if file is None or not file.exists():
+    if not settings.state.begun:
         found = status(settings, None, now)
     else:
-        with State(file) as state:
+        with State(settings.state.url or "") as state:
             state.mark_lost()
             found = status(settings, state, now)
     if as_json:
@@ -44,7 +44,11 @@ def command(options: Options, as_json: bool) -> None:
 
 def status(settings: Settings, state: State | None, now: float) -> dict[str, Any]:
     """What the books say, as JSON for programs."""
-    endpoints = [_endpoint(endpoint, state, now) for endpoint in settings.endpoints]
+    scheduler, due = _scheduler(settings, state, now)
+    endpoints = [
+        _endpoint(endpoint, state, now) | {"next_due": due.get(endpoint.name)}
+        for endpoint in settings.endpoints
+    ]
     calls = state.traffic.calls_since(now - WINDOW) if state else {}
     limit = max(1, int(OWNER_CALLS * settings.limits.share))
     owners = [
@@ -56,7 +60,32 @@ def status(settings: Settings, state: State | None, now: float) -> dict[str, Any
         "owners": owners,
         "keys": _keys(settings, state, now) if state else [],
         "held": _held(state, now) if state else [],
+        "scheduler": scheduler,
     }
+
+
+def _scheduler(
+    settings: Settings, state: State | None, now: float
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Whether a scheduler is alive, and when each endpoint is due next; also where none is."""
+    from tcdatalogger.scheduler.agenda import Agenda
+    from tcdatalogger.scheduler.liveness import Daemons
+    from tcdatalogger.scheduler.plans import plans
+
+    found = {"alive": False, "workers": 0, "running": 0, "backlog": 0, "daemons": []}
+    planned = plans(settings)
+    if state is None or not state.has("agenda"):
+        return found, dict.fromkeys(planned, now)
+    entries = Agenda(state).entries()
+    alive = Daemons(state).alive(now) if state.has("daemons") else []
+    held = {claim.endpoint for claim in state.leases.held()}
+    due = {name: entries[name].due_at if name in entries else now for name in planned}
+    found["alive"] = bool(alive)
+    found["workers"] = sum(beat.workers for beat in alive)
+    found["running"] = sum(beat.running for beat in alive)
+    found["backlog"] = sum(moment <= now and name not in held for name, moment in due.items())
+    found["daemons"] = [asdict(beat) for beat in alive]
+    return found, due
 
 
 def _keys(settings: Settings, state: State, now: float) -> list[dict[str, Any]]:
@@ -107,15 +136,24 @@ def _endpoint(endpoint: Endpoint, state: State | None, now: float) -> dict[str, 
         "schema_version": good.schema_version if good else None,
         "quarantined": sum(run.quarantined for run in runs),
         "drift": sum(run.drift for run in runs),
+        "owed": _owed(endpoint, state) if state else 0,
     }
+
+
+def _owed(endpoint: Endpoint, state: State) -> int:
+    """How many runs have their answers in the archive and their rows nowhere yet."""
+    runs = state.unsettled(endpoint.name)
+    return sum(run.status == "later" or bool(run.archive_file) for run in runs)
 
 
 def _run(run: RunRecord) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "status": run.status,
+        "step": run.step,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "failed_checks": list(run.failed_checks),
         "error": run.error or None,
         "exit_code": run.exit_code,
     }
@@ -125,13 +163,14 @@ def _print(found: dict[str, Any], now: float) -> None:
     if not found["endpoints"]:
         click.echo("No endpoint is configured: add one to the configuration.")
     print_table(
-        ("endpoint", "path", "last run", "result", "rows", "set aside", "new"),
+        ("endpoint", "path", "last run", "next", "result", "rows", "set aside", "new"),
         [
             (
                 one["endpoint"],
                 one["path"],
                 ago(one["last_run"]["started_at"] if one["last_run"] else None, now),
-                one["last_run"]["status"] if one["last_run"] else "",
+                _next(one["next_due"], now),
+                _result(one["last_run"]),
                 sum(one["rows"].values()),
                 one["quarantined"],
                 one["drift"],
@@ -140,8 +179,13 @@ def _print(found: dict[str, Any], now: float) -> None:
         ],
     )
     for one in found["endpoints"]:
-        if one["last_run"] and one["last_run"]["error"]:
-            click.echo(f"{one['endpoint']}: {one['last_run']['error']}")
+        for line in _wrong(one["last_run"]):
+            click.echo(f"{one['endpoint']}: {line}")
+    for one in found["endpoints"]:
+        if one["owed"]:
+            what = "1 run is" if one["owed"] == 1 else f"{one['owed']} runs are"
+            click.echo(f"{one['endpoint']}: {what} not stored yet: its next run stores them")
+    _print_scheduler(found["scheduler"])
     for owner in found["owners"]:
         click.echo(
             f"{owner['owner']}: {owner['calls_used']} calls in the last minute, "
@@ -153,6 +197,41 @@ def _print(found: dict[str, Any], now: float) -> None:
     for hold in found["held"]:
         who = {"torn": "Torn", "address": "this address"}.get(hold["who"], hold["who"])
         click.echo(f"No call of {who} before {moment(hold['until'])}: {hold['why']}")
+
+
+def _result(run: dict[str, Any] | None) -> str:
+    if run is None:
+        return ""
+    return "stored later" if run["status"] == "later" else str(run["status"])
+
+
+def _wrong(run: dict[str, Any] | None) -> list[str]:
+    """What the last run has to tell: its error, or the checks that its rows failed."""
+    if run is None:
+        return []
+    if run["error"]:
+        return [str(run["error"])]
+    return [f"failed check: {says}" for says in run["failed_checks"]]
+
+
+def _next(due: float | None, now: float) -> str:
+    if due is None:
+        return "by hand"
+    return "due" if due <= now else ago(due, now)
+
+
+def _print_scheduler(scheduler: dict[str, Any]) -> None:
+    if scheduler["alive"]:
+        where = ", ".join(f"process {one['pid']} on {one['host']}" for one in scheduler["daemons"])
+        click.echo(
+            f"The scheduler is alive ({where}): {scheduler['running']} of {scheduler['workers']} "
+            f"workers busy, {scheduler['backlog']} endpoints wait."
+        )
+    elif scheduler["backlog"]:
+        click.echo(
+            f"No scheduler is alive, and {scheduler['backlog']} endpoints are due: "
+            "`tcdatalogger schedule` runs them."
+        )
 
 
 def key_lines(key: dict[str, Any]) -> list[str]:

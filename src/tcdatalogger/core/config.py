@@ -14,29 +14,37 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tcdatalogger.core.grounding import ground
 from tcdatalogger.core.overrides import apply
 from tcdatalogger.core.places import Place, places
 from tcdatalogger.core.problems import Problems, masked, near, shown
 from tcdatalogger.core.review import Part, review
 from tcdatalogger.core.settings import (
+    Alerts,
     Archive,
+    Backup,
     Endpoint,
     Limits,
     Log,
+    Metrics,
+    Scheduler,
     Settings,
     State,
     Torn,
     Warehouse,
-    ground,
 )
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity import catalog
 
 __all__ = [
+    "Alerts",
     "Archive",
+    "Backup",
     "Endpoint",
     "Limits",
     "Log",
+    "Metrics",
+    "Scheduler",
     "Settings",
     "State",
     "Torn",
@@ -51,9 +59,13 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "warehouse": Warehouse,
     "archive": Archive,
     "state": State,
+    "backup": Backup,
+    "scheduler": Scheduler,
     "limits": Limits,
     "torn": Torn,
     "log": Log,
+    "metrics": Metrics,
+    "alerts": Alerts,
 }
 _Model = TypeVar("_Model", bound=BaseModel)
 

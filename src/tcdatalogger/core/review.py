@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tcdatalogger.core.database import POSTGRES, SQLITE
 from tcdatalogger.core.places import Place
 from tcdatalogger.core.problems import Problems, either, like_a_key, masked, near, shown
 from tcdatalogger.core.secrets import SCHEMES
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.targets import path_values, text, why_not_incremental
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.models.records import VERSION, key_columns
+from tcdatalogger.models.renames import ours
+from tcdatalogger.models.schema import family
 from tcdatalogger.services.torncity import catalog
 
 _OWN_PARAMETERS = {
@@ -18,6 +22,9 @@ _OWN_PARAMETERS = {
     "comment": "It is sent with each call; set it as torn.comment",
     "selections": "Each endpoint is one selection; name the others as endpoints of their own",
 }
+
+_SHARED = (("append", "append"), ("merge", "merge"))
+"""Modes of two endpoints by which neither wipes the rows of the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,10 @@ def review(
 ) -> None:
     """Note every mistake that types alone do not show; paths are those of the catalogue `known`."""
     _keys(settings.keys, problems)
+    if settings.alerts.webhook is not None:
+        _webhook(settings.alerts.webhook, problems)
+    if (key := settings.warehouse.encryption_key) is not None:
+        _reference(("warehouse", "encryption_key"), key, "TCD_WAREHOUSE_KEY", problems)
     _places_to_store(settings, problems)
     _names(parts, problems)
     for part in parts:
@@ -53,33 +64,52 @@ def review(
     _tables(parts, problems, known)
 
 
+def _webhook(reference: str, problems: Problems) -> None:
+    """Its address is a secret: it is no more shown than a key is."""
+    scheme, _, rest = reference.partition(":")
+    if scheme not in SCHEMES or not rest:
+        remedy = "Write where the address is, as env:DISCORD_WEBHOOK or file:PATH."
+        problems.add(("alerts", "webhook"), "is no reference to an address", remedy)
+
+
 def _keys(keys: Mapping[str, str], problems: Problems) -> None:
-    """No value of this section is ever shown: one of them may be a key."""
     for name, reference in keys.items():
-        scheme, colon, rest = reference.partition(":")
-        if colon and scheme in SCHEMES and rest:
-            continue
-        place = ("keys", name)
-        example = "as env:TORN_API_KEY, file:PATH or keyring:SERVICE/USER"
-        if like_a_key(reference) or (scheme in SCHEMES and not rest):
-            what = "holds a key itself" if like_a_key(reference) else "refers to nothing"
-            problems.add(place, what, f"Write where the key is instead, {example}.")
-        elif colon and (hint := near(f"{scheme}:", [f"{each}:" for each in SCHEMES], known=False)):
-            problems.add(place, "is no reference to a key", hint)
-        else:
-            problems.add(place, "is no reference to a key", f"Write where it is, {example}.")
+        _reference(("keys", name), reference, "TORN_API_KEY", problems)
+
+
+def _reference(place: Place, reference: str, variable: str, problems: Problems) -> None:
+    """The value is never shown: it may be a key."""
+    scheme, colon, rest = reference.partition(":")
+    if colon and scheme in SCHEMES and rest:
+        return
+    example = f"as env:{variable}, file:PATH or keyring:SERVICE/USER"
+    if like_a_key(reference) or (scheme in SCHEMES and not rest):
+        what = "holds a key itself" if like_a_key(reference) else "refers to nothing"
+        problems.add(place, what, f"Write where the key is instead, {example}.")
+    elif colon and (hint := near(f"{scheme}:", [f"{each}:" for each in SCHEMES], known=False)):
+        problems.add(place, "is no reference to a key", hint)
+    else:
+        problems.add(place, "is no reference to a key", f"Write where it is, {example}.")
 
 
 def _places_to_store(settings: Settings, problems: Problems) -> None:
-    checks = (
-        (("warehouse", "url"), settings.warehouse.url, "duckdb:///", ("bigquery://",)),
-        (("state", "url"), settings.state.url or "sqlite:///x", "sqlite:///", ("postgresql://",)),
-    )
-    for place, url, ours, later in checks:
-        if url.startswith(later):
-            problems.add(place, f"{later[0]} is not built yet", f"Use {ours}FILE for now.")
-        elif not url.startswith(ours) or url == ours:
-            problems.add(place, f"{shown(url)} is no address of one", f"Write {ours}FILE.")
+    url, ours = settings.warehouse.url, "duckdb:///"
+    if url.startswith("bigquery://"):
+        problems.add(
+            ("warehouse", "url"), "bigquery:// is not built yet", f"Use {ours}FILE for now."
+        )
+    elif not url.startswith(ours) or url == ours:
+        problems.add(
+            ("warehouse", "url"), f"{shown(url)} is no address of one", f"Write {ours}FILE."
+        )
+    state = settings.state.url or SQLITE + "x"
+    if not state.startswith((SQLITE, *POSTGRES)) or state in (SQLITE, *POSTGRES):
+        # Not shown: it may hold a password.
+        problems.add(
+            ("state", "url"),
+            "is no address of a state",
+            f"Write {SQLITE}FILE or {POSTGRES[0]}USER@HOST/DATABASE.",
+        )
     if settings.archive.path.startswith("gs://"):
         problems.add(("archive", "path"), "a bucket is not built yet", "Use a folder for now.")
     elif not settings.archive.path or "://" in settings.archive.path:
@@ -120,14 +150,10 @@ def _api_key(part: Part, keys: Mapping[str, str], problems: Problems) -> None:
 
 def _not_built(part: Part, problems: Problems) -> None:
     mode = part.endpoint.storage_mode
-    if "storage_mode" not in part.wrong and mode in ("merge", "history"):
-        problems.add(
-            part.place("storage_mode"), f"{mode} is not built yet", "Use 'append' or 'replace'."
-        )
-    if part.endpoint.incremental and mode != "append":
+    if part.endpoint.incremental and mode == "replace":
         problems.add(
             part.place("incremental"),
-            f"only endpoints that append can be incremental, and this one is {mode!r}",
+            "only endpoints that append, merge or keep a history can be incremental",
             "Leave it out: all there is is read then.",
         )
     ids = part.endpoint.ids
@@ -155,11 +181,40 @@ def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
         )
         return
     _params(part, entry, problems)
+    _key(part, entry, problems)
     why = why_not_incremental(part.endpoint, entry) if part.endpoint.incremental else ""
     if why:
         problems.add(part.place("incremental"), f"it cannot be so: {why}", "Leave it out.")
     if "params" not in part.wrong and "ids" not in part.wrong:
         _placeholders(part, entry, given, problems)
+
+
+def _key(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
+    """What `merge` and `history` need of the tables; what another processor makes is not known."""
+    endpoint, mode = part.endpoint, part.endpoint.storage_mode
+    if mode not in ("merge", "history") or endpoint.processor or part.wrong & {"key"}:
+        return
+    paged = entry.paging != "none"
+    name = endpoint.root_table
+    key = ours(endpoint.columns, endpoint.key, name)
+    found = family(entry.shape, name, selection=entry.selection, key=key, paged=paged)
+    if key_columns(found) is None:
+        columns = [c.name for c in found.tables[0].data_columns if not c.ours and len(c.path) == 1]
+        problems.add(
+            part.place("key" if endpoint.key else "storage_mode"),
+            f"{mode} needs a key that tells the records of {entry.path} apart",
+            f'Write key = ["{columns[0]}"], with columns of the root table that do.'
+            if columns
+            else "Use append or replace.",
+        )
+    if mode == "history" and (
+        taken := [c for t in found.tables for c in t.columns if c.name in VERSION]
+    ):
+        problems.add(
+            part.place("storage_mode"),
+            f"{entry.path} has a column {taken[0].name!r} of its own, as history would",
+            "Use another storage_mode.",
+        )
 
 
 def _params(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
@@ -244,7 +299,7 @@ def _placeholders(
 
 
 def _tables(parts: Sequence[Part], problems: Problems, known: catalog.Catalog) -> None:
-    """Two endpoints may share a table only where they ask for the same thing and both append."""
+    """Two endpoints may share a table only where they ask for the same thing and add to it."""
     first: dict[str, Part] = {}
     for part in parts:
         if part.wrong & {"name", "table", "path"}:
@@ -261,11 +316,17 @@ def _tables(parts: Sequence[Part], problems: Problems, known: catalog.Catalog) -
                 f"writes the table {table!r}, which {its!r} fills from another path",
                 "Give one of them a table of its own.",
             )
-        elif (endpoint.storage_mode, other.endpoint.storage_mode) != ("append", "append"):
+        elif endpoint.columns != other.endpoint.columns:
+            problems.add(
+                part.place("columns"),
+                f"names columns of the table {table!r} otherwise than {its!r}, which fills it too",
+                "Give both the same names, or one of them a table of its own.",
+            )
+        elif (endpoint.storage_mode, other.endpoint.storage_mode) not in _SHARED:
             problems.add(
                 place,
                 f"shares the table {table!r} with {its!r}, so one would wipe the other's rows",
-                "Let both append, or give one of them a table of its own.",
+                "Let both append or both merge, or give one of them a table of its own.",
             )
 
 

@@ -7,139 +7,65 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    GetPydanticSchema,
-    PlainValidator,
+    field_serializer,
     model_validator,
 )
-from pydantic_core import PydanticCustomError, core_schema
 
-from tcdatalogger.core.duration import Duration, parse
+from tcdatalogger.core import schedule, size
+from tcdatalogger.core.checking import Check
+from tcdatalogger.core.duration import parse
+from tcdatalogger.core.grounding import (
+    backups_beside,
+    file_of,
+    ground,
+    ground_reference,
+    ground_url,
+    state_beside,
+    without_password,
+)
+from tcdatalogger.core.kinds import (
+    AnyDuration,
+    ClockDuration,
+    Ids,
+    Model,
+    Name,
+    Param,
+    Texts,
+    checked,
+    listening,
+    lowered,
+    safe_url,
+    wrong,
+)
 from tcdatalogger.core.moments import moment
 
 ARCHIVE_PATH = "data/archive"
 WAREHOUSE_URL = "duckdb:///data/torn.duckdb"
 TORN_URL = "https://api.torn.com/v2"
-_SNAKE = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
-Plain = str | int | float | bool
 QUERY = "query:"
 """How `ids` begin that are to be read from the warehouse."""
 
 
-def _wrong(message: str) -> PydanticCustomError:
-    # Through {text}, as a brace in the message itself would be read as a placeholder.
-    return PydanticCustomError("wrong", "{text}", {"text": message})
-
-
-def _duration(value: Any) -> Duration:
-    if isinstance(value, Duration):
-        return value
-    if not isinstance(value, str):
-        raise _wrong("a duration is a text such as PT15M (15 minutes) or P1D (a day)")
-    try:
-        return parse(value)
-    except ValueError as error:
-        raise _wrong(str(error)) from None
-
-
-def _since(value: str) -> str:
-    try:
-        moment(value, time.time())
-    except ValueError as error:
-        raise _wrong(str(error)) from None
-    return value
-
-
-def _clock_only(duration: Duration) -> Duration:
-    if duration.seconds is None:
-        raise _wrong("must be counted in hours, minutes and seconds; write PT24H for a day")
-    return duration
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    many = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not all(isinstance(item, str) and item for item in many):
-        raise _wrong("must be a text in quotes, or a list of texts")
-    return many
-
-
-def _ids(value: Any) -> tuple[int | str, ...]:
-    many = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not all(isinstance(item, int | str) and not isinstance(item, bool) for item in many):
-        raise _wrong("must be an id, or a list of ids")
-    return many
-
-
-def _param(value: Any) -> Plain | tuple[Plain, ...]:
-    many = tuple(value) if isinstance(value, list | tuple) else (value,)
-    if not many or not all(isinstance(item, str | int | float) for item in many):
-        raise _wrong("must be a text, a number, true or false, or a list of these")
-    return many if isinstance(value, list | tuple) else many[0]
-
-
-def _safe_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise _wrong("must be a web address such as https://api.torn.com/v2")
-    if parts.username or parts.password:
-        raise _wrong("must not hold a user name or a password")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
-        raise _wrong("must begin with https: over http the key could be read on its way")
-    return url.rstrip("/")
-
-
-def _level(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-_DURATION_SCHEMA = GetPydanticSchema(
-    get_pydantic_core_schema=lambda _source, _handler: core_schema.no_info_plain_validator_function(
-        _duration, serialization=core_schema.to_string_ser_schema()
-    ),
-    get_pydantic_json_schema=lambda _schema, _handler: {"type": "string", "format": "duration"},
-)
-AnyDuration = Annotated[Duration, _DURATION_SCHEMA]
-ClockDuration = Annotated[Duration, _DURATION_SCHEMA, AfterValidator(_clock_only)]
-Name = Annotated[str, Field(pattern=_SNAKE, max_length=63)]
-Texts = Annotated[tuple[str, ...], BeforeValidator(_texts, json_schema_input_type=str | list[str])]
-Ids = Annotated[
-    tuple[int | str, ...],
-    BeforeValidator(_ids, json_schema_input_type=int | str | list[int | str]),
-]
-Param = Annotated[
-    Plain | tuple[Plain, ...], PlainValidator(_param, json_schema_input_type=Plain | list[Plain])
-]
-
-
-class _Model(BaseModel):
-    # Inputs never stand in the text of an error: one of them may be a key.
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-    )
-
-
-class Warehouse(_Model):
+class Warehouse(Model):
     """Where the tables go."""
 
     url: str = WAREHOUSE_URL
     """duckdb:///FILE for a DuckDB file (relative to this file's folder; duckdb:////FILE from the
     root), or bigquery://PROJECT/DATASET?location=EU."""
+    encryption_key: str | None = None
+    """Where the key is that a DuckDB file is encrypted with, as env:TCD_WAREHOUSE_KEY; never the
+    key itself. A new file is encrypted with it; without it, files are not."""
 
     @property
     def file(self) -> Path | None:
@@ -147,7 +73,7 @@ class Warehouse(_Model):
         return file_of(self.url, "duckdb")
 
 
-class Archive(_Model):
+class Archive(Model):
     """Where every answer of Torn is kept as it came."""
 
     path: str = ARCHIVE_PATH
@@ -156,7 +82,7 @@ class Archive(_Model):
     """How long raw answers stay, as P1Y. For ever where it is not given."""
 
 
-class Endpoint(_Model):
+class Endpoint(Model):
     """One path of Torn's API, how often it is read and where its rows go."""
 
     model_config = ConfigDict(
@@ -175,6 +101,20 @@ class Endpoint(_Model):
     """Whose calls go first where calls have to wait; low also leaves a part of the limit free."""
     frequency: AnyDuration | None = None
     """How often it runs, as PT15M or P1D. Without it, only when it is asked for by name."""
+    timezone: Annotated[str, checked(schedule.zone)] = "UTC"
+    """Whose days, weeks, months and years a frequency like P1D counts, as Europe/Vienna."""
+    anchor: Annotated[str, checked(schedule.anchor)] = schedule.ANCHOR
+    """A local date and time at which it is due, as 2001-01-01T06:30; it is due at whole periods
+    before and after it. By default days begin at midnight, weeks on Monday, months on the 1st."""
+    jitter: ClockDuration | None = None
+    """Up to how much later it is due, as PT2M: always the same for its name, so that endpoints of
+    one frequency do not all begin at once."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often the scheduler tries a run again that failed by what may pass, before the next one
+    is due."""
+    memory: Annotated[str, checked(size.parse)] = "1GB"
+    """What a run of the scheduler may take beyond the bare program; one that wants more fails, and
+    nothing else with it."""
     storage_mode: Literal["append", "replace", "merge", "history"] = "append"
     """append: every run adds its rows. replace: the tables hold just the latest run. merge: rows
     are inserted or updated by key. history: a new version of a row when it changes."""
@@ -198,14 +138,20 @@ class Endpoint(_Model):
     before anything is stored, or set the record aside."""
     key: Texts = ()
     """Columns of the root table that together are its primary key, where not the catalogue's."""
+    columns: dict[str, Name] = Field(default_factory=dict)
+    """Names of your own for columns, as { rewards_money = "money" }, or of one table alone, as
+    { "faction_crimes_slots.user_id" = "player_id" }. Where there are rows, `tcdatalogger schema
+    apply NAME --accept` renames the columns."""
+    checks: tuple[Check, ...] = Field(default=(), strict=False)
+    """What the rows of each load must keep, as [{ column = "level", min = 1, max = 100 }]."""
 
     incremental: bool | None = None
     """Whether a run asks only for what is new since the last one, and leaves out what is stored
-    already. Lists by time that append do, unless it is false here."""
+    already. Lists by time do, unless their storage_mode is replace, or it is false here."""
     overlap: AnyDuration | None = None
     """How far an incremental run goes back behind the last one, as PT10M: rows that come late or
     change within it are found. A minute, or as long as the rows of the path may change."""
-    since: Annotated[str, AfterValidator(_since)] = "P1D"
+    since: Annotated[str, checked(lambda text: moment(text, time.time()))] = "P1D"
     """How far back the first incremental run goes, as P1D or 2026-01-31; all that is older is left
     to `tcdatalogger backfill`."""
 
@@ -213,6 +159,9 @@ class Endpoint(_Model):
     """A processor by the name that its package registers, where not the path's own."""
     max_pages: Annotated[int, Field(ge=1)] | None = None
     """After how many pages a run stops; without it a list is read to its end."""
+    max_drop: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """The largest share of the records there are that may vanish by one run of replace or history:
+    one by which more would go is refused, and the old rows stay. 1 for any."""
 
     @property
     def root_table(self) -> str:
@@ -226,9 +175,9 @@ class Endpoint(_Model):
             return data
         path, url = data.get("path"), data.get("url")
         if not path and not url:
-            raise _wrong('needs a path, as path = "/faction/crimes"')
+            raise wrong('needs a path, as path = "/faction/crimes"')
         if path and url and path != _path_and_params(url)[0]:
-            raise _wrong("has both a path and a url; leave one out")
+            raise wrong("has both a path and a url; leave one out")
         if path or not isinstance(url, str):
             return data
         found, params = _path_and_params(url)
@@ -238,29 +187,74 @@ class Endpoint(_Model):
         return {**data, "path": found, "params": params}
 
 
-class State(_Model):
+class State(Model):
     """Where runs, leases and budgets are kept while they happen."""
 
     url: str | None = None
-    """sqlite:///FILE, by default beside the warehouse, or postgresql://… for several machines."""
+    """sqlite:///FILE, by default beside the warehouse, on a disk of this machine; or for several
+    machines postgresql://USER@HOST/DATABASE, with the password in PGPASSWORD, .pgpass or a service
+    file. Two configurations share a database by schemas: ?options=-csearch_path%3Dname."""
+    keep: AnyDuration = Field(
+        default_factory=lambda: parse("P1Y"), json_schema_extra={"default": "P1Y"}
+    )
+    """How long it is remembered what ran."""
 
     @property
     def file(self) -> Path | None:
         """The SQLite file, None for a state that is no file."""
         return file_of(self.url or "", "sqlite")
 
+    @property
+    def begun(self) -> bool:
+        """Whether there may be anything in it: to look at one must not make it."""
+        return self.file is None or self.file.exists()
 
-class Limits(_Model):
+    @field_serializer("url")
+    def _without_password(self, url: str | None) -> str | None:
+        return without_password(url)
+
+    def __repr_args__(self) -> Iterator[tuple[str | None, object]]:
+        yield "url", without_password(self.url)
+        yield "keep", self.keep
+
+
+class Scheduler(Model):
+    """How `tcdatalogger schedule` runs what is due."""
+
+    workers: Annotated[int, Field(ge=1)] = 4
+    """How many runs at once."""
+    grace: ClockDuration = Field(
+        default_factory=lambda: parse("PT5S"), json_schema_extra={"default": "PT5S"}
+    )
+    """How long a run may take to end after its timeout before it is told to, and again as long
+    before it is killed."""
+
+
+class Backup(Model):
+    """Where `tcdatalogger backup` puts its copies, and how many of them stay."""
+
+    path: Path | None = Field(default=None, strict=False)
+    """The folder of the backups, `backups` beside the warehouse where it is not given. Relative to
+    this file's folder; another disk is better."""
+    frequency: AnyDuration | None = None
+    """How often one is made, as P1D: by the scheduler, and by `backup --if-due`."""
+    keep: Annotated[int, Field(ge=1)] = 7
+    """How many stay; older ones are deleted when a new one is made and checked."""
+    archive: bool = False
+    """Whether they hold the archive's files too, and not only a list of them."""
+
+
+class Limits(Model):
     """How much of Torn's limits this program may use."""
 
     share: float = Field(default=1.0, gt=0, le=1)
     """Of the 100 calls a minute of each user; less where other tools use the same keys."""
 
 
-class Torn(_Model):
+class Torn(Model):
     """How Torn is called."""
 
-    url: Annotated[str, AfterValidator(_safe_url)] = TORN_URL
+    url: Annotated[str, AfterValidator(safe_url)] = TORN_URL
     """The root of the API; the sandbox's address while trying things out."""
     comment: str = Field(default="tcdlogger", pattern=r"^[A-Za-z0-9_.-]{0,20}$")
     """Shown to the owner of a key in the log of its calls; Torn shows about ten characters."""
@@ -279,18 +273,46 @@ class Torn(_Model):
     """For the answer of one call."""
 
 
-class Log(_Model):
+class Log(Model):
     """What is logged, and how."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_level)] = "info"
+    level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lowered)] = (
+        "info"
+    )
     """The least important lines that are shown."""
     format: Literal["auto", "human", "json"] = "auto"
     """auto is human on a terminal and JSON lines elsewhere."""
     file: Path | None = Field(default=None, strict=False)
     """A file that gets every line too, as JSON. Relative to this file's folder."""
+    max_bytes: Annotated[str, checked(size.parse)] = "50MB"
+    """How large that file may get, as 50MB; then another one is begun."""
+    keep: Annotated[int, Field(ge=0)] = 5
+    """How many old ones stay, as FILE.1 (the newest) to FILE.5."""
 
 
-class Settings(_Model):
+class Metrics(Model):
+    """Metrics for Prometheus and answers about health, while the scheduler runs."""
+
+    listen: Annotated[str, checked(listening)] = "127.0.0.1:9464"
+    """Where /metrics, /healthz and /readyz are; empty for nowhere. They tell names of endpoints and
+    ids of key owners to whoever asks, so anything but this machine has to be meant."""
+
+
+class Alerts(Model):
+    """Who is told when something is wrong, and when it is over."""
+
+    webhook: str | None = None
+    """Where its address is, as env:DISCORD_WEBHOOK or file:PATH: whoever has the address may post.
+    Nobody is told without one."""
+    kind: Literal["discord", "json"] = "discord"
+    """How it is told: a message for a channel of Discord, or plain JSON for programs."""
+    min_free: Annotated[str, checked(size.parse)] = "1GB"
+    """The free space on the disks that hold the data below which somebody is told."""
+    failures: Annotated[int, Field(ge=1)] = 3
+    """After how many failed runs in a row of an endpoint somebody is told."""
+
+
+class Settings(Model):
     """The whole configuration."""
 
     warehouse: Warehouse = Warehouse()
@@ -299,9 +321,13 @@ class Settings(_Model):
     """Names of keys and where they are: env:VARIABLE, file:PATH or keyring:SERVICE/USER."""
     endpoints: tuple[Endpoint, ...] = ()
     state: State = State()
+    backup: Backup = Backup()
+    scheduler: Scheduler = Scheduler()
     limits: Limits = Limits()
     torn: Torn = Torn()
     log: Log = Log()
+    metrics: Metrics = Metrics()
+    alerts: Alerts = Alerts()
 
     def endpoint(self, name: str) -> Endpoint | None:
         """The endpoint of that name, None where there is none."""
@@ -309,49 +335,32 @@ class Settings(_Model):
 
     def grounded(self, folder: Path) -> Self:
         """The same settings with every relative path taken from `folder`."""
-        warehouse = _ground_url(self.warehouse.url, "duckdb", folder)
+        warehouse = ground_url(self.warehouse.url, "duckdb", folder)
         archive = self.archive.path
         if "://" not in archive:
             archive = str(ground(archive, folder))
-        state = _ground_url(self.state.url or _state_beside(warehouse), "sqlite", folder)
+        state = ground_url(self.state.url or state_beside(warehouse), "sqlite", folder)
         torn = self.torn.model_copy(update={"catalog": ground(str(self.torn.catalog), folder)})
+        backups = self.backup.path or backups_beside(warehouse)
+        webhook = self.alerts.webhook and ground_reference(self.alerts.webhook, folder)
+        key = self.warehouse.encryption_key and ground_reference(
+            self.warehouse.encryption_key, folder
+        )
         log_file = None if self.log.file is None else ground(str(self.log.file), folder)
         return self.model_copy(
             update={
-                "warehouse": self.warehouse.model_copy(update={"url": warehouse}),
+                "warehouse": self.warehouse.model_copy(
+                    update={"url": warehouse, "encryption_key": key}
+                ),
                 "archive": self.archive.model_copy(update={"path": archive}),
                 "state": self.state.model_copy(update={"url": state}),
+                "backup": self.backup.model_copy(update={"path": ground(str(backups), folder)}),
                 "torn": torn,
                 "log": self.log.model_copy(update={"file": log_file}),
-                "keys": {name: _ground_key(key, folder) for name, key in self.keys.items()},
+                "keys": {name: ground_reference(key, folder) for name, key in self.keys.items()},
+                "alerts": self.alerts.model_copy(update={"webhook": webhook}),
             }
         )
-
-
-def file_of(url: str, scheme: str) -> Path | None:
-    """The file that a `scheme:///FILE` names, None for any other address."""
-    prefix = f"{scheme}:///"
-    return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
-
-
-def ground(path: str, folder: Path) -> Path:
-    """`path` as an absolute one, `~` and `..` resolved."""
-    return (folder / Path(path).expanduser()).resolve()
-
-
-def _ground_url(url: str, scheme: str, folder: Path) -> str:
-    file = file_of(url, scheme)
-    return url if file is None else f"{scheme}:///{ground(str(file), folder)}"
-
-
-def _state_beside(warehouse: str) -> str:
-    file = file_of(warehouse, "duckdb") or Path("data/torn")
-    return f"sqlite:///{file.with_suffix('.state.sqlite')}"
-
-
-def _ground_key(reference: str, folder: Path) -> str:
-    scheme, _, rest = reference.partition(":")
-    return f"file:{ground(rest, folder)}" if scheme == "file" else reference
 
 
 def _path_and_params(url: object) -> tuple[str, dict[str, Any]]:

@@ -14,8 +14,9 @@ from typing import Any, Final
 
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.core import alarms, leases, standing, totals, traffic
-from tcdatalogger.core.database import Shared, Statements
+from tcdatalogger.core.database import Statements
 from tcdatalogger.core.leases import Leases, Owner
+from tcdatalogger.core.shared import Shared
 from tcdatalogger.core.standing import SharedStanding
 from tcdatalogger.core.traffic import Traffic
 from tcdatalogger.services.torncity.keys import KeyInfo

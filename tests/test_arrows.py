@@ -35,7 +35,6 @@ class Import:
     module: str
     line: int
     target: str  # a module of ours, without the package's name
-    late: bool  # within a function: only what is known to a whole module can make a circle
 
     def __str__(self) -> str:
         file = self.module.replace(".", "/")
@@ -54,12 +53,6 @@ def modules(source: Path = SOURCE) -> dict[str, Path]:
 
 def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[Import]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    inside = {
-        id(node)
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        for node in ast.walk(function)
-    }
     for node in ast.walk(tree):
         for target in targets(node, name, path):
             ours = target.removeprefix(PACKAGE).lstrip(".")
@@ -67,7 +60,7 @@ def imports(name: str, path: Path, known: dict[str, Path]) -> Iterator[Import]:
                 # `from tcdatalogger.core import config` may name a module or something in one.
                 while ours and ours not in known:
                     ours = ours.rpartition(".")[0]
-                yield Import(name, node.lineno, ours, id(node) in inside)
+                yield Import(name, node.lineno, ours)
 
 
 def targets(node: ast.AST, name: str, path: Path) -> Iterator[str]:
@@ -147,7 +140,7 @@ def test_there_is_no_circle_among_the_modules():
     graph: dict[str, set[str]] = {}
     lines: dict[tuple[str, str], str] = {}
     for each in all_imports():
-        if not each.late and each.target and each.module != each.target:
+        if each.target and each.module != each.target:
             graph.setdefault(each.module, set()).add(each.target)
             lines.setdefault((each.module, each.target), str(each))
     told = ["\n".join(lines[step] for step in pairwise(circle)) for circle in circles(graph)]

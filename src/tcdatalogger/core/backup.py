@@ -83,6 +83,22 @@ def due(settings: Settings, now: float, place: Path | None = None) -> bool:
     return not made <= now < frequency.after(made)
 
 
+def wanted(settings: Settings, now: float) -> bool:
+    """Whether the scheduler, whose moments stand on a grid, is to make one at such a moment.
+
+    One that is younger than half of the period (made by hand, or a little late) counts for it. Nor
+    is one wanted where nothing was stored yet.
+
+    Args:
+        settings: with the frequency.
+        now: seconds since 1970.
+    """
+    frequency, file = settings.backup.frequency, settings.warehouse.file
+    if frequency is None or (file is not None and not file.exists()):
+        return False
+    return due(settings, now + (frequency.after(now) - now) / 2)
+
+
 def back_up(
     application: Application,
     place: Path | None = None,

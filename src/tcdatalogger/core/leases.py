@@ -37,6 +37,9 @@ create table if not exists leases (
 BACKFILL: Final = "/backfill"
 """After the name of an endpoint: the claim of its backfill."""
 
+BACKUP: Final = "/backup"
+"""The claim of the backup, and the name under which it stands with the runs; no endpoint's."""
+
 _LEASE: Final = "select run_id, token, owner, since, until from leases where endpoint = ?"
 
 

@@ -360,6 +360,8 @@ class Application:
     def mark_lost(self) -> None:
         """Write down which runs ended with their process, and clear away what they left half."""
         for run in self.state.mark_lost():
+            if run.endpoint == leases.BACKUP:
+                continue  # the next one clears away what it left
             self.archive.clear(run.endpoint, run.run_id)
 
     def tools(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Tools:

@@ -238,6 +238,10 @@ class Backup(Model):
     this file's folder; another disk is better."""
     frequency: AnyDuration | None = None
     """How often one is made, as P1D: by the scheduler, and by `backup --if-due`."""
+    timeout: ClockDuration = Field(
+        default_factory=lambda: parse("PT1H"), json_schema_extra={"default": "PT1H"}
+    )
+    """How long the scheduler lets one take; its process is killed after it."""
     keep: Annotated[int, Field(ge=1)] = 7
     """How many stay; older ones are deleted when a new one is made and checked."""
     archive: bool = False

@@ -80,14 +80,30 @@ def test_a_person_sees_one_line_for_each_run(workplace):
 def test_set_overrides_a_setting_for_this_run_alone(workplace):
     workplace.run("run", "faction_members")
 
-    done = workplace.run("run", "faction_members", "--set", "storage_mode=replace")
+    done = workplace.run("run", "faction_members", "--set", "table=members_beside")
     workplace.run("run", "faction_members")
 
     assert done.code == 0
-    assert [row["mode"] for row in workplace.sql("select mode from _tcd_loads order by rowid")] == [
-        "append", "replace", "append",
-    ]  # fmt: skip
+    assert workplace.value("select count(*) from members_beside") == 30
     assert workplace.value("select count(*) from faction_members") == 60
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+def test_a_mode_that_keeps_less_never_wipes_what_another_has_stored(workplace, mode):
+    workplace.run("run", "faction_members")
+    workplace.run("run", "faction_members")
+
+    done = workplace.run("run", "faction_members", "--set", f"storage_mode={mode}")
+
+    assert done.code == 65
+    assert "`tcdatalogger rebuild faction_members`" in done.err
+    assert workplace.value("select count(*) from faction_members") == 60
+    text = workplace.file.read_text()
+    path = 'path = "/faction/members"'
+    workplace.file.write_text(text.replace(path, f'{path}\nstorage_mode = "{mode}"', 1))
+    assert workplace.run("rebuild", "faction_members").code == 0
+    assert workplace.value("select count(*) from faction_members") == 30
+    assert workplace.run("run", "faction_members").code == 0
 
 
 def test_set_may_ask_for_another_category(workplace):
@@ -301,3 +317,20 @@ def test_an_error_is_json_where_json_was_asked_for(workplace):
     assert run["error"]["class"] == "ConfigError"
     assert run["error"]["exit_code"] == 78
     assert run["error"]["remedy"]
+
+
+def test_rows_whose_answers_are_gone_are_not_given_up_by_a_rebuild_in_another_mode(workplace):
+    for _ in range(2):
+        workplace.run("run", "faction_members")
+    first = min((workplace.folder / "archive/faction_members").rglob("*.parquet"))
+    first.unlink()
+
+    done = workplace.run("rebuild", "faction_members")
+    assert (done.code, workplace.value("select count(*) from faction_members")) == (0, 60)
+    text = workplace.file.read_text()
+    path = 'path = "/faction/members"'
+    workplace.file.write_text(text.replace(path, f'{path}\nstorage_mode = "merge"', 1))
+    done = workplace.run("rebuild", "faction_members")
+
+    assert (done.code, workplace.value("select count(*) from faction_members")) == (65, 60)
+    assert first.stem in done.err

@@ -7,6 +7,7 @@ from collections import Counter
 import duckdb
 import pytest
 
+from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.sandbox.city import Rules
@@ -209,3 +210,25 @@ def test_two_endpoints_share_a_table_where_neither_wipes_the_other(workplace, on
             return
     with pytest.raises(ConfigError, match="Let both append or both merge"), workplace.application():
         pass
+
+
+@pytest.mark.parametrize("mode", ["merge", "history", "replace"])
+def test_runs_are_made_again_in_the_order_of_torns_clock_though_ours_jumped_back(place, mode):
+    place.write_mode(mode)
+    runs = [place.log().record.run_id for _ in ANSWERS[:2]]
+    place.clock = ManualClock(place.clock.now() - 7_200)
+    runs += [place.log().record.run_id for _ in ANSWERS[2:]]
+    assert runs[2] < runs[0]
+    before = tables(place)
+
+    again(place, rebuild, "members")
+    assert tables(place) == before
+    if mode == "replace":
+        with pytest.raises(DataRefused, match="hold the later run"):
+            again(place, replay, runs[1])
+    else:
+        again(place, replay, runs[1])
+    assert tables(place) == before
+    place.warehouse.unlink()
+    again(place, rebuild, "members")
+    assert tables(place) == before

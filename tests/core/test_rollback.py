@@ -80,3 +80,39 @@ def test_what_is_shown_names_the_tables_and_their_rows(place):
 
     assert done.out.splitlines()[1].split() == ["members", "30", "30"]
     assert "30 rows of members removed." in done.out
+
+
+@pytest.mark.parametrize("lost", ["a run is left out", "the warehouse"])
+def test_a_replace_is_not_taken_back_to_the_tables_that_a_rebuild_began_with(place, lost):
+    place.write(f'{MEMBERS}storage_mode = "replace"\n')
+    place.next_run()
+    run = place.next_run()
+    if lost == "the warehouse":
+        place.warehouse.unlink()
+        again(place, rebuild, "members")
+    else:
+        before, run = run, place.next_run()
+        for left_out in (run, before):
+            place.clock.sleep(60)
+            assert place.run("rebuild", "members", "--without", left_out).code == 0
+    before = held(place)
+    assert len(before) == 30
+
+    told = place.run("rollback", run)
+    assert (told.code, held(place)) == (65, before)
+    assert f"rebuild members --without {run}" in told.err
+
+
+def test_a_run_that_came_back_and_was_then_left_out_once_is_made_again_by_the_next_rebuild(place):
+    place.write(MEMBERS)
+    place.next_run()
+    run = place.next_run()
+    before = held(place)
+    assert place.run("rollback", run).code == 0
+    again(place, replay, run)
+    place.clock.sleep(60)
+    assert place.run("rebuild", "members", "--without", run).code == 0
+    assert held(place) != before
+
+    again(place, rebuild, "members")
+    assert held(place) == before

@@ -6,12 +6,13 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing, contextmanager
+from dataclasses import replace
 
 import duckdb
 import pytest
 
 from tcdatalogger.clock import ManualClock, SystemClock
-from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 HOLDER = """
@@ -102,6 +103,23 @@ def test_readers_beside_each_other_do_not_wait(file, load):
         process.communicate()
 
 
+def test_two_parts_of_a_process_that_change_the_same_tables_are_told_to_try_again(file, load):
+    with DuckDBWarehouse(file) as one, DuckDBWarehouse(file) as other:
+        one.commit(load({"id": 1}, mode="merge"))
+        mine, its = load({"id": 1}, mode="merge"), load({"id": 1}, mode="merge")
+        other.query("select 1")
+
+        def between():
+            one.commit(its)
+
+        with pytest.raises(WarehouseUnavailable, match="at the same moment") as refused:
+            other.commit(replace(mine, fence=between))
+
+        assert "disk" not in refused.value.remedy
+        assert "Try again" in refused.value.remedy
+        assert other.commit(mine).rows["wars"] == 1
+
+
 def test_a_warehouse_opened_for_reading_cannot_be_changed(file, load):
     with DuckDBWarehouse(file) as warehouse:
         warehouse.commit(load({"id": 1}))
@@ -111,6 +129,66 @@ def test_a_warehouse_opened_for_reading_cannot_be_changed(file, load):
             with pytest.raises(Exception, match="read-only"):
                 warehouse.query(change)
         assert warehouse.query("select id from wars").to_pylist() == [{"id": 1}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "copy wars to '{out}'",
+        "copy (from wars) to '{out}' (format csv)",
+        "export database '{out}'",
+        "attach '{out}' as other",
+        "explain analyze copy wars to '{out}'",
+        "EXPLAIN (analyze) COPY wars TO '{out}'",
+        "/* explain */ explain /* it */ analyze copy wars to '{out}'",
+        "prepare it as copy wars to '{out}'; execute it",
+        "select 1; copy wars to '{out}'",
+        "set profiling_output = '{out}'; pragma enable_profiling; from wars",
+        "pragma profiling_output = '{out}'; pragma enable_profiling; from wars",
+        "create persistent secret s (type gcs, key_id 'a', secret 'b')",
+        "call enable_logging(storage = 'file', storage_path = '{out}')",
+        "install spatial",
+    ],
+)
+def test_a_query_writes_no_file(file, load, tmp_path, sql):
+    with DuckDBWarehouse(file) as warehouse:
+        warehouse.commit(load({"id": 1}))
+    before = sorted(tmp_path.iterdir())
+
+    with (
+        DuckDBWarehouse(file, read_only=True) as warehouse,
+        pytest.raises(UsageError, match="refused"),
+    ):
+        warehouse.query(sql.format(out=tmp_path / "out"))
+
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "from wars",
+        "show tables",
+        "describe wars",
+        "explain from wars",
+        "explain analyze from wars",
+        "explain (format json) select 1",
+        "pivot wars on id using count(*)",
+        "pragma table_info('wars')",
+        "create temp table few as from wars; from few",
+        "set variable a = 1; select getvariable('a')",
+        "from read_parquet('{there}')",
+        "with a as (select 1) from a -- copy wars to 'x'",
+    ],
+)
+def test_a_query_reads_tables_and_files_in_any_way(file, load, tmp_path, sql):
+    there = tmp_path / "there.parquet"
+    duckdb.sql(f"copy (select 1 as one) to '{there}'")
+    with DuckDBWarehouse(file) as warehouse:
+        warehouse.commit(load({"id": 1}))
+
+    with DuckDBWarehouse(file, read_only=True) as warehouse:
+        assert warehouse.query(sql.format(there=there)).num_rows > 0
 
 
 def test_reading_a_warehouse_that_is_not_there_makes_none(file):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tcdatalogger.errors import DataRefused, UsageError
+from tcdatalogger.models.renames import renamed
 
 SERVED_AT = 1_767_225_600.0
 MODES = ("append", "replace", "merge", "history")
@@ -24,7 +25,8 @@ def at(load, warehouse):
 
     def at(number, *wars, mode, **facts):
         seconds = SERVED_AT + 60 * number
-        made = load(*wars, mode=mode, at=seconds, of=TAG, run=f"r{number}")
+        table = facts.pop("table", "")
+        made = load(*wars, mode=mode, at=seconds, of=TAG, run=f"r{number}", table=table)
         made = replace(made, listed={40832: seconds}, cursor=f"at {number}", **facts)
         warehouse.commit(made)
         return made
@@ -276,3 +278,60 @@ def test_a_stretch_that_was_taken_back_is_stored_when_it_is_read_once_more(
         assert warehouse.commit(again).repeated is repeated
     assert rows("select _run_id from wars") == ["r2"]
     assert warehouse.stretches("wars") == ["back"]
+
+
+def test_what_was_replaced_before_the_mode_was_another_never_comes_back(at, undo, rows):
+    at(1, war(1, "a"), mode="replace")
+    at(2, war(1, "b"), mode="replace")
+    at(3, war(2, "c"), mode="merge")
+    at(4, war(3, "d"), mode="append")
+    undo("r4")
+
+    assert rows("select id, tag from wars order by id") == [(1, "b"), (2, "c")]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("table", ["wars_2024", "w"])
+def test_tables_of_a_name_that_the_endpoint_had_before_are_left_alone(at, undo, rows, mode, table):
+    at(1, war(1, "a", HIT), mode="replace", table=table)
+    at(2, war(1, "b", HIT), war(2, "c"), mode="replace", table=table)
+    at(3, war(1, "d"), mode=mode)
+    before = rows(f"select id, tag, _run_id from {table} order by id")
+    assert before == [(1, "b", "r2"), (2, "c", "r2")]
+    at(4, war(1, "e"), mode=mode)
+    undo("r4")
+
+    assert rows(f"select id, tag, _run_id from {table} order by id") == before
+    assert rows(f"select count(*) from {table}_hits") == [1]
+    assert rows("select id, tag from wars") == [(1, "d")]
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+def test_what_was_kept_under_other_names_is_not_put_back(at, undo, content, warehouse, load, mode):
+    at(1, war(1, tag="a"), mode=mode)
+    at(2, war(1, tag="b"), mode=mode)
+    other = load(of=TAG)
+    family = renamed(other.family, {"tag": "label"})
+    warehouse.reshape(replace(other, family=family, tables={}), accept=True)
+    before = content()
+
+    with pytest.raises(DataRefused, match="no longer kept") as refused:
+        undo("r2")
+    assert "rebuild wars --without r2" in refused.value.remedy
+    assert content() == before
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_users_own_copies_in_another_schema_are_not_taken_for_ours(
+    at, undo, rows, warehouse, mode
+):
+    at(1, war(1, "a"), mode=mode)
+    at(2, war(1, "b"), mode=mode)
+    before = rows("select id, tag from wars order by tag")
+    warehouse.query("create schema mine")
+    for name in rows("select table_name from duckdb_tables() where schema_name = 'main'"):
+        warehouse.query(f'create table mine."{name}" as from main."{name}"')
+    at(3, war(1, "c"), mode=mode)
+    undo("r3")
+
+    assert rows("select id, tag from wars order by tag") == before

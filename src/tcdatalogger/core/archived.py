@@ -47,7 +47,7 @@ def newest_run(warehouse: Warehouse, endpoint: str) -> str | None:
         return None
     rows = warehouse.query(
         f"select run_id from _tcd_loads where endpoint = {text(endpoint)} "
-        "and superseded_by is null order by committed_at desc, rowid desc limit 1"
+        "and superseded_by is null order by rowid desc limit 1"
     ).to_pylist()
     return str(rows[0]["run_id"]) if rows else None
 

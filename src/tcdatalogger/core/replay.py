@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tcdatalogger.core.alone import Fenced, alone
 from tcdatalogger.core.archived import (
     ORDERED,
     load_id,
@@ -25,8 +26,12 @@ from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.core.state import LATER, LOST
 from tcdatalogger.errors import DataRefused, Failure, UsageError
+from tcdatalogger.models.checks import Checked, CheckFailed, CheckResult
+from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.task import Fetched, Transformed
 from tcdatalogger.services.warehouse import Clear, Load, Receipt, Warehouse
+
+_log = get_logger("checks")
 
 ROLLED_BACK: Final = "rolled back"
 """The status of a run in the state's books whose rows were taken back."""
@@ -41,12 +46,14 @@ class Replayed:
         made: its rows as they are now, None where it has none.
         receipt: of the commit, None where nothing was stored.
         why: why it was passed over, "" where it was not.
+        failed: the checks that its rows failed and that refuse them.
     """
 
     run_id: str
     made: Transformed | None = None
     receipt: Receipt | None = None
     why: str = ""
+    failed: tuple[CheckResult, ...] = ()
 
 
 def replay(application: Application, run_id: str, *, dry: bool = False) -> Replayed:
@@ -56,13 +63,22 @@ def replay(application: Application, run_id: str, *, dry: bool = False) -> Repla
 
     Raises:
         UsageError: no archive file is of that run, or no endpoint is.
+        Busy: somebody else has the endpoint.
         DataRefused: its answers make no rows, the warehouse refuses them, or the storage mode is
             replace and the tables hold a later run.
     """
     endpoint, file = _find(application, run_id)
+    with alone(application, endpoint.name, new_run_id(application.clock), dry=dry) as fenced:
+        return _replay(application, endpoint, file, fenced, dry=dry)
+
+
+def _replay(
+    application: Application, endpoint: Endpoint, file: str, fenced: Fenced, *, dry: bool
+) -> Replayed:
+    run_id = run_of(file)
     with application.warehouse() as warehouse:
         newest = newest_run(warehouse, endpoint.name)
-        later = newest is not None and newest > run_id
+        later = newest is not None and _stands_before(application, endpoint, file, newest)
         if later and endpoint.storage_mode == "replace":
             raise DataRefused(
                 f"The tables of {endpoint.name} hold the later run {newest}.",
@@ -72,9 +88,12 @@ def replay(application: Application, run_id: str, *, dry: bool = False) -> Repla
             token = new_run_id(application.clock)
             one, load = _again(application, endpoint, file, warehouse, token)
             if load is not None and not dry:
-                one = replace(one, receipt=warehouse.commit(replace(load, cause="replay")))
+                load = replace(fenced(load), cause="replay")
+                one = replace(one, receipt=warehouse.commit(load))
+            if not dry:
+                _note(application, endpoint, one, token, warehouse)
     if later and endpoint.storage_mode != "append":
-        made = _rebuild(application, endpoint, named=run_id, dry=dry, cause="replay")
+        made = _rebuild(application, endpoint, fenced, named=run_id, dry=dry, cause="replay")
         one = next(each for each in made if each.run_id == run_id)
     if one.why:
         raise DataRefused(f"The run {run_id} has no rows: {one.why}")
@@ -99,15 +118,18 @@ def rebuild(
 
     Raises:
         UsageError: there is no such endpoint or run, or the archive has none of it.
+        Busy: somebody else has the endpoint.
         DataRefused, WarehouseUnavailable: as a commit; then the tables are as they were.
     """
     [endpoint] = application.chosen([name])
-    return _rebuild(application, endpoint, without=without, dry=dry, cause="rebuild")
+    with alone(application, name, new_run_id(application.clock), dry=dry) as fenced:
+        return _rebuild(application, endpoint, fenced, without=without, dry=dry, cause="rebuild")
 
 
 def _rebuild(
     application: Application,
     endpoint: Endpoint,
+    fenced: Fenced,
     *,
     without: Sequence[str] = (),
     named: str = "",
@@ -121,6 +143,7 @@ def _rebuild(
         undone = _rolled_back(warehouse, endpoint.name)
         passed = _passed_over(application, endpoint, without, undone - {named}, named)
         files = _files(application, endpoint, passed)
+        _refuse_pruned(application, warehouse, endpoint)
 
         def loads() -> Iterator[Load]:
             for file in files:
@@ -131,7 +154,7 @@ def _rebuild(
                 one, load = _again(application, endpoint, file, warehouse, token)
                 found.append(one)
                 if load is not None:
-                    yield replace(load, cause=cause)
+                    yield replace(fenced(load), cause=cause)
                 elif endpoint.storage_mode in ORDERED and _counts(warehouse, endpoint, run_id):
                     raise DataRefused(
                         f"The run {run_id} of {endpoint.name} cannot be made again: {one.why}",
@@ -146,11 +169,37 @@ def _rebuild(
         if endpoint.storage_mode in ORDERED:
             runs = tuple(map(run_of, files))
         clear = Clear(endpoint.name, runs, tuple(without), token)
-        receipts = {one.load_id: one for one in warehouse.commit_all(loads(), clear)}
+        try:
+            receipts = {one.load_id: one for one in warehouse.commit_all(loads(), clear)}
+        finally:  # whatever became of it: the failed checks tell why
+            for one in found:
+                _note(application, endpoint, one, token, warehouse)
     return [
         replace(one, receipt=receipts.get(load_id(one.run_id, endpoint.name, token)))
         for one in found
     ]
+
+
+def _refuse_pruned(application: Application, warehouse: Warehouse, endpoint: Endpoint) -> None:
+    """Refuse to give up the rows of an append whose answers are gone.
+
+    Raises:
+        DataRefused: the endpoint appended before, and the archive lacks some of those runs.
+    """
+    if endpoint.storage_mode not in {"merge", "replace"} or warehouse.known(endpoint.name) is None:
+        return
+    rows = warehouse.query(
+        f"select run_id from _tcd_loads where endpoint = {text(endpoint.name)} "
+        "and superseded_by is null group by run_id having max(mode) = 'append'"
+    ).to_pylist()
+    kept = set(map(run_of, application.archive.files(endpoint.name)))
+    gone = sorted({str(row["run_id"]) for row in rows} - kept)
+    if gone:
+        raise DataRefused(
+            f"{endpoint.name} appended the rows of {len(gone)} runs whose answers the archive has "
+            f"no more, as {gone[0]}; by {endpoint.storage_mode} they would be lost.",
+            remedy="Give it another `table`.",
+        )
 
 
 def _passed_over(
@@ -170,7 +219,10 @@ def _passed_over(
         if run_id not in known:
             raise UsageError(f"The archive has no run {run_id} of {endpoint.name}.")
     if not known:
-        raise UsageError(f"The archive has no answers of {endpoint.name}.")
+        raise UsageError(
+            f"The archive has no answers of {endpoint.name}.",
+            remedy=f"`tcdatalogger run {endpoint.name}` asks Torn for some.",
+        )
     passed = {}
     for run_id in known:
         status = _status(application, run_id)
@@ -179,7 +231,7 @@ def _passed_over(
         elif run_id in undone or (status == ROLLED_BACK and run_id != named):
             passed[run_id] = "it was rolled back"
         elif status == "stopped" and run_id != named:
-            passed[run_id] = "it was not to store anything"
+            passed[run_id] = "stopped by --step or --dry-run"
     return passed
 
 
@@ -188,12 +240,31 @@ def _files(application: Application, endpoint: Endpoint, passed: Mapping[str, st
 
     For `replace` these are those to leave out and then the newest that is left.
     """
-    files = sorted(application.archive.files(endpoint.name), key=run_of)
+    files = sorted(application.archive.files(endpoint.name), key=lambda f: _when(application, f))
     if endpoint.storage_mode != "replace":
         return files
     others = [file for file in files if run_of(file) not in passed]
     left_out = [file for file in files if passed.get(run_of(file)) == "left out"]
     return left_out + _newest(application, endpoint, others)
+
+
+def _when(application: Application, file: str) -> tuple[float, str]:
+    """When a run was, by the server's clock: ours may have jumped."""
+    try:
+        at = About.read(application.archive, file).at
+    except DataRefused:  # it is told where the file is read
+        at = 0.0
+    return at, run_of(file)
+
+
+def _stands_before(application: Application, endpoint: Endpoint, file: str, newest: str) -> bool:
+    """Whether a run was before that whose rows were stored last."""
+    others = [one for one in application.archive.files(endpoint.name) if run_of(one) == newest]
+    mine = _when(application, file)
+    its = _when(application, others[0]) if others else (0.0, newest)
+    if mine[0] and its[0]:
+        return mine < its
+    return run_of(file) < newest  # a fetch that failed says no time
 
 
 def _status(application: Application, run_id: str) -> str:
@@ -220,7 +291,7 @@ def _rolled_back(warehouse: Warehouse, endpoint: str) -> set[str]:
     rows = warehouse.query(
         f"select run_id from _tcd_loads where endpoint = {text(endpoint)} group by run_id "
         "having count(*) = count(superseded_by) "
-        "and max(case when superseded_by like 'rollback %' then 1 else 0 end) = 1"
+        "and arg_max(superseded_by, rowid) like 'rollback %'"
     ).to_pylist()
     return {str(row["run_id"]) for row in rows}
 
@@ -263,10 +334,25 @@ def _again(
     try:
         made = maker.validate(maker.transform_data(fetched), fetched)
     except Failure as failure:
-        return Replayed(run_id, why=failure.message), None
+        results = failure.results if isinstance(failure, CheckFailed) else ()
+        failed = tuple(result for result in results if not result.passed)
+        return Replayed(run_id, why=failure.message, failed=failed), None
     name = load_id(run_id, endpoint.name, token)
     load = replace(maker.load(made), id=name, again=True, max_drop=1.0)
     return Replayed(run_id, made), load
+
+
+def _note(
+    application: Application, endpoint: Endpoint, one: Replayed, token: str, warehouse: Warehouse
+) -> None:
+    """Write down which checks the rows of a run failed that are not stored, as a run does."""
+    if one.failed:
+        name = load_id(one.run_id, endpoint.name, token)
+        at = application.clock.now()
+        try:
+            warehouse.note_checks(Checked(endpoint.name, one.run_id, name, at, one.failed))
+        except Failure as failure:
+            _log.warning("failed checks are not in the ledger", why=failure.message)
 
 
 def _find(application: Application, run_id: str) -> tuple[Endpoint, str]:

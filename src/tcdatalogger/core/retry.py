@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tcdatalogger.core.alone import Fenced, alone
 from tcdatalogger.core.archived import ORDERED, load_id, newest_run, worker
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.runid import new_run_id
@@ -30,6 +31,9 @@ def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[s
     Args:
         application: with the settings.
         records: lines of `_tcd_quarantine`. Those that fit no better than before stay there.
+
+    Raises:
+        Busy: somebody else has an endpoint of them; those of endpoints before it are stored.
     """
     stored: list[str] = []
     token = new_run_id(application.clock)
@@ -37,12 +41,13 @@ def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[s
     for record in records:
         if record["again"]:
             groups.setdefault((record["endpoint"], record["run_id"]), []).append(record)
-    with application.warehouse() as warehouse:
-        for (name, run_id), lines in groups.items():
-            endpoint = application.settings.endpoint(name)
-            if endpoint is None or not lines[0]["archive_file"]:
-                continue
-            stored += _retry(application, endpoint, run_id, lines, warehouse, token)
+    for (name, run_id), lines in groups.items():
+        endpoint = application.settings.endpoint(name)
+        if endpoint is None or not lines[0]["archive_file"]:
+            continue
+        claimed = alone(application, name, token)
+        with claimed as fenced, application.warehouse() as warehouse:
+            stored += _retry(application, endpoint, run_id, lines, warehouse, token, fenced)
     return stored
 
 
@@ -53,6 +58,7 @@ def _retry(
     lines: list[dict[str, Any]],
     warehouse: Warehouse,
     token: str,
+    fenced: Fenced,
 ) -> list[str]:
     """Try the records of one run, each by itself, and store those that fit in one load."""
     if endpoint.storage_mode == "replace" and newest_run(warehouse, endpoint.name) != run_id:
@@ -86,7 +92,7 @@ def _retry(
         mode=endpoint.storage_mode if endpoint.storage_mode in ORDERED else "append",
         settles=ids,
     )
-    warehouse.commit(load)
+    warehouse.commit(fenced(load))
     return list(ids)
 
 

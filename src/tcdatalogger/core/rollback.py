@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tcdatalogger.core.alone import alone
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.replay import ROLLED_BACK
 from tcdatalogger.core.runid import new_run_id
@@ -22,15 +23,16 @@ def roll_back(application: Application, run_id: str, *, dry: bool = False) -> Un
     Raises:
         UsageError: no run of that name has stored anything, or it was rolled back already.
         DataRefused: a later run of the endpoint stands on it; the remedy names the way.
+        Busy: somebody else has the endpoint.
         WarehouseUnavailable: it cannot be reached now; nothing was changed.
     """
     clock = application.clock
     with application.warehouse() as warehouse:
         endpoint = _endpoint_of(application, warehouse, run_id)
-        by = new_run_id(clock)
+    by = new_run_id(clock)
+    with alone(application, endpoint, by, dry=dry), application.warehouse() as warehouse:
         undo = warehouse.rollback(endpoint, run_id, at=clock.now(), by=by, dry=dry)
-    if not dry:
-        for run in application.state.runs(run_id=run_id, most=1):
+        for run in () if dry else application.state.runs(run_id=run_id, most=1):
             application.state.write_run(replace(run, status=ROLLED_BACK))
     return undo
 

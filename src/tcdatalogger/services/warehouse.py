@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -10,9 +10,11 @@ from typing import Protocol, Self
 
 import pyarrow as pa
 
+from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.checks import Checked, CheckResult
 from tcdatalogger.models.drift import Drift
 from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.records import versioned
 from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
@@ -172,6 +174,23 @@ class Undo:
     cursor: str | None = None
 
 
+def as_stored(family: TableFamily, mode: str, endpoint: str) -> TableFamily:
+    """A family with the columns that its storage mode adds to every table.
+
+    Raises:
+        DataRefused: Torn has a column of such a name.
+    """
+    if mode != "history":
+        return family
+    try:
+        return versioned(family)
+    except ValueError as error:
+        raise DataRefused(
+            f"{error} is a column of Torn's, and history keeps its own under this name.",
+            remedy=f"Set another storage_mode for {endpoint}.",
+        ) from None
+
+
 class Warehouse(Protocol):
     """Where tables live. Opening one may take a lock: hold it no longer than needed."""
 
@@ -236,8 +255,8 @@ class Warehouse(Protocol):
         """
         ...
 
-    def layout(self, table: str) -> str:
-        """How well a table lies for queries by time, in words of the warehouse's own."""
+    def layout(self, table: str) -> tuple[str, bool]:
+        """How a table lies for queries by time, in words of the warehouse's own; whether well."""
         ...
 
     def note_checks(self, checked: Checked) -> None:
@@ -285,6 +304,18 @@ class Warehouse(Protocol):
 
     def query(self, sql: str) -> pa.Table:
         """The rows of a query."""
+        ...
+
+    def rows(
+        self, table: str, columns: Sequence[str], *, since: tuple[str, float] | None = None
+    ) -> pa.Table:
+        """Some columns of a table, in no order, whatever SQL the warehouse speaks.
+
+        Args:
+            table: its name; one that is not there has no rows.
+            columns: their names; one that the table lacks is null in every row.
+            since: a column of times and seconds since 1970: only rows that are not earlier.
+        """
         ...
 
     def back_up(self, folder: Path, progress: Progress = silent) -> Backup:

@@ -12,8 +12,8 @@ GROUP: Final = 122_880
 """Rows of a row group: DuckDB knows the least and the greatest value of each of them."""
 
 
-def describe(connection: duckdb.DuckDBPyConnection, table: str) -> str:
-    """A sentence about the order of its rows.
+def describe(connection: duckdb.DuckDBPyConnection, table: str) -> tuple[str, bool]:
+    """A sentence about the order of its rows, and whether it is the order of time.
 
     DuckDB has neither partitions nor clusters: it skips the row groups whose values cannot match,
     so rows that stand in the order of their time are found by it without any index.
@@ -28,4 +28,5 @@ def describe(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     for least, most, _ in rows:
         ordered += latest is None or least is None or least >= latest
         latest = most if latest is None or (most is not None and most > latest) else latest
-    return f"{count} rows in {len(rows)} row groups, {ordered} of them in the order of time"
+    says = f"{count} rows; {ordered} of {len(rows)} row groups in the order of time"
+    return says, ordered == len(rows)

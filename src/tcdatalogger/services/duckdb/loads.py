@@ -13,14 +13,38 @@ ROLLED_BACK: Final = "rollback "
 """How the ledger begins to say of a load that it was rolled back; then, by whom."""
 
 
-def tables_of(connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str = "") -> list[str]:
-    """The tables that the loads of an endpoint wrote, or those of one run of it."""
+def tables_of(connection: duckdb.DuckDBPyConnection, endpoint: str) -> list[str]:
+    """The tables that the loads of an endpoint wrote."""
     rows = connection.execute(
         """select distinct unnest(json_keys(rows)) as name from _tcd_loads
-           where endpoint = $1 and ($2 = '' or run_id = $2) order by name""",
-        [endpoint, run_id],
+           where endpoint = ? order by name""",
+        [endpoint],
     ).fetchall()
     return [str(name) for (name,) in rows]
+
+
+def family_of(connection: duckdb.DuckDBPyConnection, endpoint: str, root: str) -> list[str]:
+    """The tables that the loads of an endpoint wrote together with a root.
+
+    An endpoint may have had another `table` before, whose name can begin like that of this one.
+    """
+    rows = connection.execute(
+        """select distinct unnest(json_keys(rows)) as name from _tcd_loads
+           where endpoint = $1 and list_contains(json_keys(rows), $2) order by name""",
+        [endpoint, root],
+    ).fetchall()
+    return [str(name) for (name,) in rows]
+
+
+def family_of_run(connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str) -> list[str]:
+    """The tables of the family that the loads of a run that count have written."""
+    rows = connection.execute(
+        """select distinct json_keys(rows)[1] from _tcd_loads
+           where endpoint = $1 and run_id = $2 and superseded_by is null""",
+        [endpoint, run_id],
+    ).fetchall()
+    found = [name for (root,) in rows for name in family_of(connection, endpoint, str(root))]
+    return list(dict.fromkeys(found))
 
 
 def newest_run(connection: duckdb.DuckDBPyConnection, endpoint: str) -> str | None:
@@ -79,3 +103,18 @@ def was_rolled_back(connection: duckdb.DuckDBPyConnection, load: Load) -> bool:
         "select run_id, superseded_by from _tcd_loads where load_id = ?", [load.id]
     ).fetchall()
     return any(run != load.run_id and str(gone).startswith(ROLLED_BACK) for run, gone in rows)
+
+
+def mode(connection: duckdb.DuckDBPyConnection, endpoint: str, table: str) -> str | None:
+    """The storage mode of an endpoint's newest load of a table that counts; None before one.
+
+    A record of the quarantine that is stored later is appended to a `replace`, and does not tell.
+    """
+    row = connection.execute(
+        """select arg_max(mode, rowid) from _tcd_loads l where endpoint = ?1
+           and superseded_by is null and list_contains(json_keys(rows), ?2)
+           and not exists (from _tcd_loads r where r.endpoint = ?1 and r.run_id = l.run_id
+                           and r.mode = 'replace' and l.mode = 'append')""",
+        [endpoint, table],
+    ).fetchone()
+    return None if row is None else row[0]

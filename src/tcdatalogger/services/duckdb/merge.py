@@ -52,6 +52,8 @@ def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
     news = is_news(connection, load, steps, any(rows.values()))
     if news and fresh:
         forget_journal(connection, load.endpoint)
+    if news:
+        _begin_journal(connection, load)
     return Stored(rows, left_out, news=news)
 
 
@@ -106,6 +108,13 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, ta
     connection.execute(f"delete from {quoted(table)} o using temp.{CHOSEN} c where {ours}")
 
 
+def _begin_journal(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
+    """That of a load that replaced nothing is empty: without one a load is not rolled back."""
+    root = load.family.tables[0].name
+    journal = quoted(journal_of(load.endpoint, root))
+    connection.execute(f"create table if not exists {journal} as from {quoted(root)} limit 0")
+
+
 def journal_of(endpoint: str, table: str) -> str:
     return f"{JOURNAL}{endpoint}__{table}"
 
@@ -119,10 +128,25 @@ def journals(connection: duckdb.DuckDBPyConnection, endpoint: str) -> dict[str, 
     """The tables of which the newest load of an endpoint replaced rows, and where these are."""
     prefix = journal_of(endpoint, "")
     found = connection.execute(
-        "select table_name from duckdb_tables() where starts_with(table_name, ?) and not temporary",
-        [prefix],
+        f"select table_name {tables.HERE} and starts_with(table_name, ?)", [prefix]
     ).fetchall()
     return {name.removeprefix(prefix): name for (name,) in found}
+
+
+def journals_on(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    """The tables that hold what the newest loads of any endpoints replaced in a table."""
+    found = connection.execute(
+        f"select table_name {tables.HERE} and starts_with(table_name, ?)", [JOURNAL]
+    ).fetchall()
+    return [name for (name,) in found if name.removeprefix(JOURNAL).partition("__")[2] == table]
+
+
+def forget_kept(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+    """Forget all that is kept of a table for a rollback: it no longer fits."""
+    for journal in journals_on(connection, table):
+        endpoint = journal.removeprefix(JOURNAL).partition("__")[0]
+        forget_journal(connection, endpoint)
+    tables.forget_former(connection, table)
 
 
 def restore(

@@ -12,14 +12,14 @@ import duckdb
 
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.evolution import Change, Step
-from tcdatalogger.models.records import VERSION, versioned
+from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import TableSchema
 from tcdatalogger.services.duckdb import evolve, ledger, loads, states, tables
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.duckdb.history import history
-from tcdatalogger.services.duckdb.merge import merge
+from tcdatalogger.services.duckdb.merge import forget_journal, merge
 from tcdatalogger.services.duckdb.stored import Stored, is_news, refuse_drop
-from tcdatalogger.services.warehouse import Load, Receipt
+from tcdatalogger.services.warehouse import Load, Receipt, as_stored
 
 
 def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
@@ -28,8 +28,7 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
     Raises:
         DataRefused: a column cannot become what the load needs, or its mode cannot take it.
     """
-    if load.mode == "history":
-        load = _versioned(load)
+    load = replace(load, family=as_stored(load.family, load.mode, load.endpoint))
     _refuse_mixed(connection, load)
     steps = evolve.plan_of(connection, load)
     version = ledger.write_schemas(connection, load, steps, load.cause)
@@ -43,18 +42,10 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
     )
     if not done.news:
         return replace(receipt, unchanged=True)
+    if load.mode != "merge":
+        forget_journal(connection, load.endpoint)
     ledger.write_load(connection, load, dict(done.rows), version)
     return receipt
-
-
-def _versioned(load: Load) -> Load:
-    try:
-        return replace(load, family=versioned(load.family))
-    except ValueError as error:
-        raise DataRefused(
-            f"{error} is a column of Torn's, and history keeps its own under this name.",
-            remedy=f"Set another storage_mode for {load.endpoint}.",
-        ) from None
 
 
 def _refuse_mixed(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
@@ -67,6 +58,7 @@ def _refuse_mixed(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
     there = tables.stored(connection, [root.name]).get(root.name)
     if there is None:
         return
+    _refuse_fewer(connection, load, root.name)
     since = VERSION[0]
     if load.mode != "history" and (since not in there or root.column(since) is not None):
         return
@@ -78,6 +70,24 @@ def _refuse_mixed(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
             f"{root.name} holds {held}, and {load.endpoint} stores by {load.mode} now.",
             remedy=f"`tcdatalogger rebuild {load.endpoint}` makes its rows again from the archive, "
             "or give it another `table`.",
+        )
+
+
+def _refuse_fewer(connection: duckdb.DuckDBPyConnection, load: Load, root: str) -> None:
+    """Refuse a mode that would keep less of the rows than the one by which they were stored.
+
+    Raises:
+        DataRefused: the first load after the change would wipe rows that no load can bring back.
+    """
+    if load.cause == "rebuild":  # all of them are made again
+        return
+    mode = loads.mode(connection, load.endpoint, root)
+    if mode in _KEEP_MORE.get(load.mode, ()) and tables.count(connection, root):
+        raise DataRefused(
+            f"{root} holds rows that {load.endpoint} stored by {mode}, and it stores by "
+            f"{load.mode} now, which would keep only a part of them.",
+            remedy=f"`tcdatalogger rebuild {load.endpoint}` makes its rows again from the "
+            "archive, or give it another `table`.",
         )
 
 
@@ -142,8 +152,8 @@ def _others(connection: duckdb.DuckDBPyConnection, load: Load) -> list[str]:
     names = {table.name for table in load.family.tables}
     return [
         name
-        for name in loads.tables_of(connection, load.endpoint)
-        if name not in names and name.startswith(f"{root}_") and tables.exists(connection, name)
+        for name in loads.family_of(connection, load.endpoint, root)
+        if name not in names and tables.exists(connection, name)
     ]
 
 
@@ -158,6 +168,12 @@ def _beside(
     tables.alter(connection, beside, steps)
     return beside
 
+
+_KEEP_MORE: Mapping[str, frozenset[str]] = {
+    "merge": frozenset({"append"}),
+    "replace": frozenset({"append", "merge", "history"}),
+}
+"""For a mode, those that keep rows which it would wipe."""
 
 _Mode = Callable[[duckdb.DuckDBPyConnection, Load, Sequence[Step]], Stored]
 _MODES: Mapping[str, _Mode] = {

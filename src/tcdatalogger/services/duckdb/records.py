@@ -99,7 +99,7 @@ def _gone(
     """Children that earlier loads wrote and the family no longer has, and their keys."""
     root = load.family.tables[0].name
     now = {table.name for table in load.family.tables}
-    for name in loads.tables_of(connection, load.endpoint):
+    for name in loads.family_of(connection, load.endpoint, root):
         is_child = name.startswith(f"{root}_") and not f"{name}_".startswith(f"{root}_page_")
         if not is_child or name in now or not tables.exists(connection, name):
             continue

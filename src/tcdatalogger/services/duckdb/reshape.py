@@ -6,7 +6,7 @@ All of it happens inside of a transaction; nothing here begins or ends one.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -18,7 +18,7 @@ from tcdatalogger.models.evolution import Change, Origin, Step, adopt, taken_bac
 from tcdatalogger.models.schema import Type
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.versions import ROLLBACK, Kept
-from tcdatalogger.services.duckdb import evolve, ledger, tables, versions
+from tcdatalogger.services.duckdb import evolve, ledger, merge, tables, versions
 from tcdatalogger.services.warehouse import Load
 
 ACCEPTED = "accepted"
@@ -46,7 +46,14 @@ def apply(connection: duckdb.DuckDBPyConnection, load: Load, *, accept: bool) ->
     if steps:
         ledger.write_schemas(connection, load, steps, ACCEPTED)
         evolve.apply(connection, load.family, steps)
+        _forget_kept(connection, steps)
     return steps
+
+
+def _forget_kept(connection: duckdb.DuckDBPyConnection, steps: Iterable[Step]) -> None:
+    """What is kept for a rollback has the names and types of before: it would be mistaken."""
+    for table in {step.table for step in steps if not step.free}:
+        merge.forget_kept(connection, table)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ def roll_back(
     if not steps:
         return ()
     evolve.change(connection, table, newest.key, steps)
+    _forget_kept(connection, steps)
     touched = {step.column for step in steps if step.change is not Change.RENAMED}
     places = {
         column.place

@@ -32,13 +32,14 @@ def rollback(
     """
     mode = _mode(connection, endpoint, run_id)
     _refuse_older(connection, endpoint, run_id, mode)
-    names = [
-        name for name in loads.tables_of(connection, endpoint) if tables.exists(connection, name)
-    ]
+    family = loads.family_of_run(connection, endpoint, run_id)
+    names = [name for name in family if tables.exists(connection, name)]
     if mode == "replace":
         removed, restored = _swap_back(connection, names)
     else:
-        removed, restored = _take_back(connection, endpoint, run_id, names)
+        removed, restored = _take_back(connection, run_id, names)
+        if mode == "merge":
+            _put_back(connection, endpoint, names, restored)
     loads.supersede(connection, endpoint, [run_id], f"{loads.ROLLED_BACK}{by}")
     connection.execute(
         "delete from _tcd_drift where endpoint = ? and run_id = ?", [endpoint, run_id]
@@ -69,16 +70,28 @@ def take_out(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
         merge.restore(connection, load.endpoint, _keys(connection, there))
 
 
-def clear(connection: duckdb.DuckDBPyConnection, wanted: Clear) -> None:
-    """Take out what runs stored; those of `out` no longer count."""
+def clear(connection: duckdb.DuckDBPyConnection, wanted: Clear) -> bool:
+    """Take out what runs stored; those of `out` no longer count.
+
+    Returns whether what the next loads replace is a state that the tables were in: it is none
+    where runs are left out of it, or nothing counted that should have been there.
+    """
+    fits = not wanted.out and loads.newest_that_counts(connection, wanted.endpoint) is not None
+    if wanted.out:
+        forget_former(connection, wanted.endpoint)
     for name in loads.tables_of(connection, wanted.endpoint):
-        if wanted.out:
-            tables.forget_former(connection, name)
         if tables.exists(connection, name):
-            tables.take_out(connection, name, wanted.runs)
+            _take_out(connection, name, wanted.runs)
             history.reopen(connection, name, wanted.runs)
     merge.forget_journal(connection, wanted.endpoint)
     loads.supersede(connection, wanted.endpoint, wanted.out, wanted.by)
+    return fits
+
+
+def forget_former(connection: duckdb.DuckDBPyConnection, endpoint: str) -> None:
+    """Forget what the tables of an endpoint were before their newest `replace`."""
+    for name in loads.tables_of(connection, endpoint):
+        tables.forget_former(connection, name)
 
 
 def _mode(connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str) -> str:
@@ -125,6 +138,8 @@ def _refuse_older(
     if mode == "replace":
         root = ledger.tables_of_last_load(connection, endpoint)
         kept = kept and all(tables.exists(connection, f"{tables.FORMER}{name}") for name in root)
+    if mode == "merge":
+        kept = kept and bool(merge.journals(connection, endpoint))
     if mode != "history" and not kept:
         raise DataRefused(
             f"What the run {run_id} of {endpoint} replaced is no longer kept.", remedy=remedy
@@ -144,13 +159,29 @@ def _swap_back(
 
 
 def _take_back(
-    connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str, names: Sequence[str]
+    connection: duckdb.DuckDBPyConnection, run_id: str, names: Sequence[str]
 ) -> tuple[dict[str, int], dict[str, int]]:
-    removed = {name: tables.take_out(connection, name, [run_id]) for name in names}
+    removed = {name: _take_out(connection, name, [run_id]) for name in names}
     restored = {name: history.reopen(connection, name, [run_id]) for name in names}
+    return removed, restored
+
+
+def _put_back(
+    connection: duckdb.DuckDBPyConnection,
+    endpoint: str,
+    names: Sequence[str],
+    restored: dict[str, int],
+) -> None:
     for name, count in merge.restore(connection, endpoint, _keys(connection, names)).items():
         restored[name] += count
-    return removed, restored
+
+
+def _take_out(connection: duckdb.DuckDBPyConnection, name: str, runs: Sequence[str]) -> int:
+    """Delete the rows of runs, also of what is kept for the rollback of others; how many."""
+    for copy in (f"{tables.FORMER}{name}", *merge.journals_on(connection, name)):
+        if tables.exists(connection, copy):
+            tables.take_out(connection, copy, runs)
+    return tables.take_out(connection, name, runs)
 
 
 def _keys(

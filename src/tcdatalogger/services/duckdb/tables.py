@@ -18,6 +18,10 @@ FORMER: Final = "_tcd_former_"
 BESIDE: Final = "_tcd_new_"
 BATCH: Final = "_tcd_batch"
 
+HERE: Final = """from duckdb_tables() where not temporary
+    and schema_name = current_schema() and database_name = current_database()"""
+"""The tables that are ours: a user may have others of the same names in a schema of their own."""
+
 TYPES: Final = {
     Type.INT: "BIGINT",
     Type.FLOAT: "DOUBLE",
@@ -46,9 +50,7 @@ def stored(
 
 
 def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    found = connection.execute(
-        "select 1 from duckdb_tables() where table_name = ? and not temporary", [name]
-    )
+    found = connection.execute(f"select 1 {HERE} and table_name = ?", [name])
     return found.fetchone() is not None
 
 

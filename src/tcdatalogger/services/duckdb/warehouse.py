@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,8 @@ from tcdatalogger.services.duckdb import (
     rollback,
     tables,
 )
-from tcdatalogger.services.duckdb.file import Key, connect
+from tcdatalogger.services.duckdb.file import Key, connect, quoted
+from tcdatalogger.services.duckdb.reading import refuse_writing
 from tcdatalogger.services.files import Progress, silent
 from tcdatalogger.services.warehouse import Backup, Clear, Load, Receipt, Undo
 
@@ -145,7 +146,14 @@ class DuckDBWarehouse:
         Raises:
             DataRefused: a step needs consent, or a value would change; nothing was changed.
         """
-        return self._in_one_step(lambda own: reshape.apply(own, load, accept=accept), dry=dry)
+
+        def work(connection: duckdb.DuckDBPyConnection) -> tuple[Step, ...]:
+            steps = reshape.apply(connection, load, accept=accept)
+            if load.fence is not None:
+                load.fence()
+            return steps
+
+        return self._in_one_step(work, dry=dry)
 
     def reshape_back(
         self, table: str, version: int, *, at: float, dry: bool = False
@@ -158,8 +166,8 @@ class DuckDBWarehouse:
         """
         return self._in_one_step(lambda own: reshape.roll_back(own, table, version, at), dry=dry)
 
-    def layout(self, table: str) -> str:
-        """How many of the table's row groups stand in the order of time."""
+    def layout(self, table: str) -> tuple[str, bool]:
+        """How many of the table's row groups stand in the order of time; whether all of them do."""
         return layout.describe(self._connection, table)
 
     def note_checks(self, checked: Checked) -> None:
@@ -203,12 +211,13 @@ class DuckDBWarehouse:
 
         def work(connection: duckdb.DuckDBPyConnection) -> list[Receipt]:
             receipts = []
-            if clear is not None:
-                rollback.clear(connection, clear)
+            fits = clear is None or rollback.clear(connection, clear)
             for load in wanted:
                 receipts.append(self._store_once(connection, load))
                 if load.fence is not None:
                     load.fence()
+            if clear is not None and not fits:
+                rollback.forget_former(connection, clear.endpoint)
             return receipts
 
         return self._in_one_step(work, dry=False)
@@ -251,10 +260,31 @@ class DuckDBWarehouse:
             UsageError: DuckDB refuses it.
         """
         try:
+            if self._read_only:
+                refuse_writing(self._connection, sql)
             relation = self._connection.sql(sql)
             return pa.table({}) if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
-            raise UsageError(f"The query is refused: {str(error).rstrip()}") from None
+            raise UsageError(
+                f"The query is refused: {str(error).rstrip()}",
+                remedy="`tcdatalogger query 'show tables'` lists the tables, 'describe TABLE' "
+                "the columns of one.",
+            ) from None
+
+    def rows(
+        self, table: str, columns: Sequence[str], *, since: tuple[str, float] | None = None
+    ) -> pa.Table:
+        """Some columns of a table; those that it lacks are null. No rows where it is not there."""
+        there = set()
+        if self.path.exists() and tables.exists(self._connection, table):
+            there = set(tables.stored(self._connection, [table])[table])
+        if not there or (since is not None and since[0] not in there):
+            return pa.table({name: pa.nulls(0) for name in columns})
+        picked = [quoted(c) if c in there else f"null as {quoted(c)}" for c in columns]
+        sql = f"select {', '.join(picked)} from {quoted(table)}"
+        if since is not None:
+            sql += f" where {quoted(since[0])} >= to_timestamp({float(since[1])!r})"
+        return self.query(sql)
 
     def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
         """Copy the file as it is now into a folder, and check the copy.
@@ -287,6 +317,12 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
         return DataRefused(
             f"The warehouse {path} refuses the tables: {text}.",
             remedy="Nothing was changed. Look for an index or a view of your own on them.",
+        )
+    if isinstance(error, duckdb.TransactionException):
+        return WarehouseUnavailable(
+            f"Something else in this process changed the same tables of the warehouse {path} at "
+            f"the same moment: {text.rstrip('!')}.",
+            remedy="Nothing was changed. Try again: one of the two goes first then.",
         )
     return WarehouseUnavailable(
         f"The warehouse {path} failed: {text}.",

@@ -2,6 +2,7 @@
 
 import configparser
 import importlib
+import json
 import re
 import runpy
 import shlex
@@ -19,6 +20,9 @@ from tcdatalogger import errors
 from tcdatalogger.cli import COMMANDS
 from tcdatalogger.cli import cli as program
 from tcdatalogger.core.config import load
+from tcdatalogger.core.state import State
+from tcdatalogger.scheduler import daemon
+from tcdatalogger.scheduler.spawn import Ended, Job
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FATAL = {
@@ -192,6 +196,95 @@ def test_airflow_runs_each_endpoint_once_and_takes_busy_for_a_skip(monkeypatch):
         assert tool == "tcdatalogger"
         assert understood(words)
         assert task["skip_on_exit_code"] == errors.Busy.exit_code
+
+
+class Sent:
+    """A task of the fake Celery: JSON alone travels, and it is done when it is looked at again."""
+
+    def __init__(self, function, words):
+        self._todo, self._looked = (function, json.dumps(words)), False
+        self.result, self.revoked = None, []
+
+    def ready(self):
+        if self._looked and self.result is None and not self.revoked:
+            function, words = self._todo
+            self.result = json.loads(json.dumps(function(*json.loads(words))))
+        self._looked = True
+        return self.result is not None or bool(self.revoked)
+
+    def successful(self):
+        return not self.revoked
+
+    def revoke(self, *, terminate, signal):
+        assert terminate
+        self.revoked.append(signal)
+
+
+@pytest.fixture
+def celery(monkeypatch, workplace):
+    """The example beside a Celery of one worker; what was sent to it."""
+    sent = []
+
+    class Celery:
+        def __init__(self, name, *, broker, backend):
+            self.facts = name, broker, backend
+
+        def task(self, *, name):
+            assert name
+
+            def made(function):
+                function.delay = lambda *words: sent.append(Sent(function, words)) or sent[-1]
+                return function
+
+            return made
+
+    module = types.ModuleType("celery")
+    module.Celery = Celery
+    monkeypatch.setitem(sys.modules, "celery", module)
+    monkeypatch.setattr(daemon, "BEAT", 0.01)
+    monkeypatch.setenv("TCDATALOGGER_CONFIG", str(workplace.file))
+    monkeypatch.setenv(*next(iter(workplace.environ.items())))
+    often = 'frequency = "PT1H"'
+    workplace.write(
+        f'[[endpoints]]\nname = "m"\npath = "/faction/members"\n{often}\n'
+        f'[[endpoints]]\nname = "c"\npath = "/faction/crimes"\n{often}\ntable = "crimes"\n',
+        extra='[backup]\nfrequency = "P1D"\n',
+    )
+    found = runpy.run_path(str(EXAMPLES / "celery/spawn.py"))
+    return types.SimpleNamespace(sent=sent, **found)
+
+
+def test_celery_takes_claimed_runs_and_brings_back_how_they_ended(celery, workplace):
+    settings, told = load(workplace.file, {}), []
+    with State(settings.state.url) as state:
+        scheduler = daemon.Daemon(
+            settings, state, celery.CelerySpawn(), workers=1, on_event=told.append
+        )
+        assert scheduler.run("until idle") == 0
+        runs = {run.endpoint: run for run in state.runs()}
+        assert state.leases.held() == []
+
+    ended = {one.endpoint: one.report.status for one in told if one.report}
+    assert ended == {"m": "done", "c": "done", "/backup": "done"}
+    assert {run.status for run in runs.values()} == {"done"}
+    assert len(celery.sent) == len(runs) == 3
+    assert workplace.value("select count(*) from m") == sum(runs["m"].rows.values()) > 0
+    assert runs["m"].token is not None
+    assert len(list((workplace.folder / "backups").glob("*Z*"))) == 1
+
+
+def test_what_celery_lost_is_told_and_what_is_to_end_is_revoked(celery, workplace):
+    settings = load(workplace.file, {})
+    with State(settings.state.url) as state:
+        claim = state.leases.claim("m", "run")
+        running = celery.CelerySpawn()(Job("run", settings, claim))
+
+    assert running.ended() is None
+    running.terminate()
+    running.kill()
+
+    assert celery.sent[0].revoked == ["SIGTERM", "SIGKILL"]
+    assert running.ended() == Ended(None, 1)
 
 
 def test_the_image_is_made_from_the_lock_file_and_runs_as_nobody_in_particular():

@@ -11,6 +11,7 @@
     │   ├── TornUnavailable    69   Torn, or the way to it
     │   ├── WarehouseUnavailable 69
     │   ├── StateUnavailable   69
+    │   │   └── StateGone       69   its file was moved away or deleted while it was open
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   └── TimedOut          124
     └── SetAside              one record or one subject is put aside, the rest goes on
@@ -115,6 +116,10 @@ class StateUnavailable(TryAgain):
     exit_code = 69
 
 
+class StateGone(StateUnavailable):
+    """Whoever has it open has to begin anew."""
+
+
 class Busy(TryAgain):
     exit_code = 75
 
@@ -129,3 +134,12 @@ class Misfit(SetAside):
 
 class NotFound(SetAside):
     """Torn does not know this id: a tombstone, not a failure."""
+
+
+class Stopped(BaseException):
+    """SIGTERM came: unwind to the next safe place, leave nothing half-written, and end.
+
+    No `Failure`: nothing went wrong, and whoever handles those must not take it for one.
+    """
+
+    exit_code: ClassVar[int] = 143

@@ -59,6 +59,22 @@ def test_a_failed_check_keeps_the_old_rows_and_is_written_down(checked, mode):
     assert (place.folder / "archive").exists()
 
 
+@pytest.mark.parametrize("again", ["replay", "rebuild"])
+def test_a_replay_whose_rows_fail_a_check_of_today_is_written_down_too(checked, again):
+    place = checked()
+    first = run(place)["run_id"]
+    checked('{ column = "level", min = 1, max = 5 }')
+    place.clock.sleep(60)
+
+    shown = place.run(again, "m" if again == "rebuild" else first, "--dry-run")
+    assert told(place) == []
+    done = place.run(again, "m" if again == "rebuild" else first)
+
+    assert (shown.code, done.code) == ((0, 0) if again == "rebuild" else (65, 65))
+    [line] = told(place, "check_text, passed, run_id")
+    assert line == ("level is between 1 and 5", False, first)
+
+
 def test_a_check_that_warns_stores_the_rows_and_says_so(checked):
     place = checked('{ column = "level", max = 5, on_failure = "warn" }')
 
@@ -252,7 +268,21 @@ def test_check_looks_over_what_is_stored(checked):
     assert code == 0
     assert found["key of m"]["says"].startswith("id: unique within each run, ")
     assert "level is at least 1: " in found["check of m"]["says"]
-    assert "row groups, 1 of them in the order of time" in found["layout of m"]["says"]
+    assert "row groups in the order of time" in found["layout of m"]["says"]
+
+
+def test_the_versions_of_a_history_do_not_repeat_its_key(checked, city):
+    place = checked(mode="history")
+    run(place)
+    city.advance(3 * 86400)
+    run(place)
+    [versions, members] = place.sql("select count(*) n, count(distinct id) m from m")[0].values()
+
+    found, code = findings(place)
+
+    assert versions > members
+    assert code == 0
+    assert found["key of m"]["says"].startswith("id: unique among the versions in force, ")
 
 
 def test_check_finds_a_key_that_repeats_and_rows_that_break_a_check_of_today(checked):

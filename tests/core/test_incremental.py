@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -241,6 +242,59 @@ def test_every_state_of_a_crime_that_a_run_could_see_is_there_once(place):
     for row in place.city.books("crimes", since, key="limited"):
         payout = (row["rewards"] or {}).get("payout")
         assert (paid[row["id"]] is not None) == (payout is not None)
+
+
+RENAMED = """columns = { id = "crime", status = "what", executed_at = "done", \
+"crimes.rewards_payout_paid_at" = "p" }"""
+
+
+@pytest.mark.parametrize("mode", ["append", "merge", "history"])
+@pytest.mark.parametrize("names", ["", RENAMED], ids=["plain", "renamed"])
+def test_crimes_that_wait_for_their_pay_are_asked_for_in_every_mode_by_any_name(place, mode, names):
+    words = f'incremental = true\nsince = "P20D"\nstorage_mode = "{mode}"\n{names}\n'
+    alone(place, words, "/faction/crimes", "crimes")
+    fetched = place.log("crimes").fetched.pages
+    later(place, HOUR)
+
+    params = asked(place, place.log("crimes"))
+
+    crimes = [crime for page in fetched for crime in json.loads(page.body)["crimes"]]
+    unpaid = min(
+        crime["executed_at"]
+        for crime in crimes
+        if crime["status"] == "Successful" and not (crime["rewards"]["payout"] or {}).get("paid_at")
+    )
+    [begin] = [int(one["from"]) for one in params if one["cat"] == "completed"]
+    assert begin == unpaid < START - DAY
+
+
+def test_a_crime_that_was_paid_meanwhile_is_waited_for_no_more(place):
+    place.log("crimes", "since=P20D")
+    waits = "from crimes where status = 'Successful' and rewards_payout_paid_at is null"
+    first, second = place.sql(f"select distinct id, executed_at {waits} order by 2 limit 2")
+    with duckdb.connect(str(place.warehouse)) as connection:  # as a later run would have stored it
+        connection.execute(
+            f"""insert into crimes select * replace (now() as rewards_payout_paid_at,
+                server_timestamp + interval 1 minute as server_timestamp)
+                {waits} and id = {first["id"]}"""
+        )
+    later(place, HOUR)
+
+    params = asked(place, place.log("crimes"))
+
+    [begin] = [int(one["from"]) for one in params if one["cat"] == "completed"]
+    assert begin == second["executed_at"].timestamp() > first["executed_at"].timestamp()
+
+
+def test_names_that_nobody_accepted_yet_keep_no_crimes_from_the_archive(place):
+    place.log("crimes", "since=P20D")
+    later(place, HOUR)
+    alone(place, f"incremental = true\n{RENAMED}\n", "/faction/crimes", "crimes")
+
+    refused = place.log("crimes").record
+
+    assert (refused.status, refused.step) == ("failed", "store")
+    assert refused.archive_file
 
 
 def test_crimes_ask_for_what_is_open_finished_expired_and_unpaid(place):

@@ -424,3 +424,20 @@ def test_a_run_whose_claim_was_taken_stores_nothing_also_before_the_other_one_ha
 
     assert outcome.record.error_class == "Busy"
     assert workplace.sql("select * from duckdb_tables()") == []
+
+
+def test_a_run_that_begins_after_another_has_taken_its_claim_does_nothing(workplace, city):
+    with workplace.application() as application:
+        late = application.state.leases.claim("faction_crimes", "late")
+        workplace.clock.sleep(leases.SECONDS + 1)  # whoever was to begin it was held up
+        with application.state.writing() as db:
+            other = application.state.leases.take(
+                db, "faction_crimes", "other", owner="far/away/1/1/1"
+            )
+        calls = city.stats()["calls"]
+        outcome = application.run(*application.chosen(["faction_crimes"]), claim=late)
+
+        assert outcome.record.error_class == "Busy"
+        assert city.stats()["calls"] == calls
+        assert application.state.leases.held() == [other]
+        assert application.state.runs() == []

@@ -90,6 +90,22 @@ def test_a_dry_run_stores_nothing_and_tells_the_plan(workplace):
     assert workplace.sql("from _tcd_loads") == before
 
 
+def test_the_plan_of_a_history_has_the_columns_that_it_adds(workplace):
+    workplace.log("faction_members")
+    workplace.write(
+        '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
+        'storage_mode = "history"\n'
+    )
+
+    plan = workplace.log("faction_members", dry=True).plan
+    checked = workplace.run("check", "--json").json
+
+    for name in ("valid_from", "valid_to"):
+        assert f"+ faction_members.{name}" in " ".join(map(str, plan))
+        [finding] = [f for f in checked["findings"] if f["part"] == "tables of faction_members"]
+        assert name in str(finding)
+
+
 def test_a_refused_replace_keeps_the_old_rows(workplace, city):
     mode = "storage_mode=replace"
     workplace.log("faction_members", mode)

@@ -13,7 +13,7 @@ from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import sqlite
 from tcdatalogger.core.sqlite import SQLite
 from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.errors import Busy, ConfigError, StateUnavailable
+from tcdatalogger.errors import Busy, ConfigError, StateGone, StateUnavailable
 from tcdatalogger.services.torncity.keys import KeyInfo
 
 INFO = KeyInfo(
@@ -276,3 +276,18 @@ def test_a_file_on_a_share_is_never_opened(tmp_path):
         SQLite(tmp_path / "state.sqlite", mounts)
 
     assert not (tmp_path / "state.sqlite").exists()
+
+
+@pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced"])
+def test_a_file_that_was_taken_away_is_not_gone_on_with(file, replaced):
+    with State(file) as state:
+        claim = state.leases.claim("faction_crimes", "one")
+        file.rename(file.with_suffix(".damaged"))
+        if replaced:
+            with State(file) as other:
+                other.leases.claim("faction_crimes", "two")
+
+        with pytest.raises(StateGone, match="moved away or deleted"):
+            state.leases.check(claim)
+        with pytest.raises(StateGone):
+            state.runs()

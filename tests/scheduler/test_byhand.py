@@ -29,6 +29,20 @@ def test_only_what_is_due_is_run_and_is_due_again_at_its_next_point(due, workpla
     assert due() == ["faction_crimes", "faction_members"]
 
 
+def test_what_was_run_by_hand_before_anything_was_scheduled_is_due_at_its_next_point(
+    due, workplace, monkeypatch
+):
+    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
+    workplace.clock.sleep(60)
+    assert workplace.run("run", "faction_crimes").code == 0
+
+    first = workplace.run("status", "--json").json["endpoints"][0]
+    assert first["next_due"] == START + 15 * 60
+    assert due() == ["faction_members"]
+    workplace.clock.sleep(14 * 60)
+    assert due() == ["faction_crimes"]
+
+
 def test_a_run_that_is_due_nowhere_says_so_and_ends_well(workplace):
     done = workplace.run("run", "torn_items", "--if-due")
 
@@ -72,4 +86,4 @@ def test_status_has_the_next_moment_of_each_endpoint_and_whether_a_scheduler_is_
     assert found["scheduler"] == nobody
     workplace.clock.sleep(20 * 60)
     assert workplace.run("status", "--json").json["scheduler"]["backlog"] == 1
-    assert "No scheduler is alive, and 1 endpoints are due" in workplace.run("status").out
+    assert "No scheduler is alive, and 1 endpoint waits" in workplace.run("status").out

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import multiprocessing
 import os
 import signal
 from pathlib import Path
@@ -10,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.core import config
+from tcdatalogger.core.leases import Claim
+from tcdatalogger.core.settings import Settings
 from tcdatalogger.core.state import State
-from tcdatalogger.errors import StateUnavailable
+from tcdatalogger.errors import Busy, StateGone, StateUnavailable
 from tcdatalogger.observability import log
 from tcdatalogger.scheduler import daemon
 from tcdatalogger.scheduler.agenda import Agenda
-from tcdatalogger.scheduler.spawn import Ended, Report
+from tcdatalogger.scheduler.forkserver import ForkServer
+from tcdatalogger.scheduler.spawn import Ended, Job, Report
 
 pytestmark = pytest.mark.slow
 
@@ -95,6 +100,20 @@ def test_a_changed_file_is_taken_up_at_a_hangup_and_a_broken_one_is_not(yard):
         assert yard.living  # what runs may end, though it is configured no more
 
 
+def test_it_ends_when_its_state_is_taken_away_and_a_new_start_has_a_new_one(yard):
+    yard.write("clean")
+    state = yard.place.folder / "torn.state.sqlite"
+    with yard.daemon() as running:
+        yard.until(lambda: yard.pids)
+        for file in state.parent.glob("torn.state.sqlite*"):
+            file.unlink()
+        assert running.wait() == StateGone.exit_code
+        assert "moved away or deleted" in running.err.read_text()
+    yard.until(lambda: not yard.living)
+    with yard.daemon():
+        yard.until(lambda: [run.status for run in yard.runs("clean")] == ["running"])
+
+
 class Nobody:
     """Another engine behind the seam: its runs are done before they have begun."""
 
@@ -144,6 +163,65 @@ def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
     assert [job.endpoint.name for job in spawn.jobs[:-1]] == ["faction_crimes", "faction_members"]
     assert len(spawn.jobs[0].settings.endpoints) == 1
     assert lines.getvalue().count("the state cannot be used") == 1
+
+
+class Full(Nobody):
+    """One in whose place nothing more can be begun."""
+
+    def __call__(self, job):
+        self.jobs.append(job)
+        raise Busy("No process for a run can be begun.")
+
+
+def test_what_cannot_be_begun_is_as_due_as_before_and_is_tried_again_soon(workplace):
+    settings = config.load(workplace.file, {})
+    with State(workplace.folder / "torn.state.sqlite") as state:
+        code = daemon.Daemon(settings, state, Full(), workers=1).run("until idle")
+
+        assert code == Busy.exit_code
+        assert state.leases.held() == []
+        now = state.clock.now()
+        found = Agenda(state).entries().values()
+        assert {entry.attempt for entry in found} == {0}
+        assert all(entry.due_at <= now < entry.wake_at <= now + 10 for entry in found)
+
+
+class Spent:
+    """A system that has no room for another process."""
+
+    def __init__(self, pipe=None, start=None):
+        self.errors, self.ends = {"pipe": pipe, "start": start}, []
+
+    def _may_fail(self, what):
+        if self.errors[what] is not None:
+            raise self.errors[what]
+
+    def Pipe(self, duplex):  # noqa: N802  # the library's name
+        self._may_fail("pipe")
+        self.ends = multiprocessing.Pipe(duplex=duplex)
+        return self.ends
+
+    def Process(self, **_facts):  # noqa: N802  # as above
+        return self
+
+    def start(self):
+        self._may_fail("start")
+
+
+FULL = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
+@pytest.mark.parametrize(
+    "spent", [Spent(pipe=FULL), Spent(start=FULL), Spent(start=EOFError())],
+    ids=["no pipe", "no process", "no forkserver"],
+)  # fmt: skip
+def test_a_machine_that_is_full_is_a_clear_error(monkeypatch, spent):
+    server = ForkServer()
+    monkeypatch.setattr(server, "_context", spent)
+
+    with pytest.raises(Busy, match="No process for a run can be begun"):
+        server(Job("one", Settings(), Claim("one", "one", 1, "", 0.0)))
+    assert all(end.closed for end in spent.ends)
 
 
 def test_a_configuration_without_a_frequency_is_refused_with_a_remedy(workplace):

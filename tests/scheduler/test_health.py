@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 import socket
 import threading
@@ -14,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tcdatalogger.core import config
 from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.observability import log
 from tcdatalogger.observability.metrics import METRICS, PREFIX
 from tcdatalogger.scheduler import health as module
 from tcdatalogger.scheduler.health import Health
@@ -247,8 +249,14 @@ def test_a_port_that_is_taken_stops_nothing_and_is_tried_again(workplace):
         port = other.getsockname()[1]
         workplace.write(extra=f'[metrics]\nlisten = "127.0.0.1:{port}"\n')
         health = Health(config.load(workplace.file, {}), workplace.clock, {}, look=0.02)
-        health.serve()
+        lines = io.StringIO()
+        log.configure("debug", "json", stream=lines)
+        for _ in range(5):
+            health.serve()
+        log.stop()
         assert health.port is None
+        assert lines.getvalue().count("\n") == 1  # another daemon has it, and that is well
+        assert f"127.0.0.1:{port}" in lines.getvalue()
     with health:
         deadline = time.monotonic() + 10
         while health.port is None and time.monotonic() < deadline:

@@ -47,7 +47,7 @@ class Event:
 
     @property
     def kind(self) -> str:
-        """What is wrong: late, failing, refused, key, drift or disk."""
+        """What is wrong: late, failing, refused, backup, key, drift or disk."""
         return self.name.partition(":")[0]
 
 

@@ -108,7 +108,11 @@ def _refuse(endpoint: Endpoint, task: Task) -> None:
     if not why and task.mode not in ("append", "merge"):
         why = f"its storage mode is {task.mode}, so its tables have no place for it"
     if why:
-        raise UsageError(f"{endpoint.name} has no history that could be read back: {why}.")
+        raise UsageError(
+            f"{endpoint.name} has no history that could be read back: {why}.",
+            remedy="A list by time has one, where it appends or merges: "
+            "`tcdatalogger catalog --paging time` lists them.",
+        )
 
 
 def _places(application: Application, endpoint: Endpoint, task: Task) -> Iterator[tuple[str, Task]]:

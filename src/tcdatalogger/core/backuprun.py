@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from tcdatalogger.core.backup import Made, back_up
+from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.leases import BACKUP, Claim
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.runid import new_run_id
@@ -33,6 +34,7 @@ def make(
     *,
     run_id: str = "",
     claim: Claim | None = None,
+    timeout: float | None = None,
     place: Path | None = None,
     archive: bool | None = None,
     progress: Progress = silent,
@@ -42,8 +44,12 @@ def make(
     Args:
         application: whose warehouse, state and archive.
         wanted: asked when it is claimed: whoever had it before may have made one.
-        run_id, claim: of the run, where it was begun already.
-        place, archive, progress: as `back_up`.
+        run_id: of the run, where it was begun already.
+        claim: of it, likewise.
+        timeout: seconds that it may take, None for no limit.
+        place: the folder for it, where not as the settings say.
+        archive: whether the files of the archive are copied too, where not as the settings say.
+        progress: told of each piece of work.
 
     Raises:
         Busy: somebody else makes one.
@@ -67,7 +73,8 @@ def make(
         )
         application.state.write_run(record)
         try:
-            made = back_up(application, place, archive=archive, progress=progress)
+            with deadline(timeout, "backup"):
+                made = back_up(application, place, archive=archive, progress=progress)
         except Failure as failure:
             _log.error("the backup failed", error=type(failure).__name__, message=failure.message)
             _close(application, record, failure)

@@ -28,7 +28,6 @@ _CONFIG = ConfigDict(
     frozen=True,
     strict=True,
     hide_input_in_errors=True,
-    use_attribute_docstrings=True,
 )
 
 

@@ -120,8 +120,11 @@ def _catalog(settings: Settings, folder: Path) -> catalog.Catalog:
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the file, with a description of every setting."""
+    from tcdatalogger.core.descriptions import describe  # noqa: PLC0415  # for this alone
+
     endpoints = {"type": "array", "items": {"$ref": "#/$defs/Endpoint"}}
     schema = Settings.model_json_schema()
+    describe(schema)
     schema["properties"]["endpoints"] |= endpoints
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     tidy: dict[str, Any] = _tidy(schema)

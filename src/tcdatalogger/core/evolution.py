@@ -5,16 +5,17 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
+from tcdatalogger.core.alone import alone
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.errors import UsageError
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.normalize import arrow_schema
-from tcdatalogger.models.records import versioned
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.base import EndpointProcessor, Tools
 from tcdatalogger.services.torncity.registry import processor
-from tcdatalogger.services.warehouse import Load, Warehouse
+from tcdatalogger.services.warehouse import Load, Warehouse, as_stored
 
 _KNOWN = "select endpoint, table_name from _tcd_schemas order by created_at, version"
 
@@ -60,10 +61,12 @@ def apply(
     Raises:
         UsageError, ConfigError: as `planned`.
         DataRefused: a step needs consent, or a value would change; nothing was changed.
+        Busy: somebody else has the endpoint.
         WarehouseUnavailable: the warehouse cannot be reached now.
     """
     [endpoint] = application.chosen([name])
-    with application.warehouse() as warehouse:
+    by = new_run_id(application.clock)
+    with alone(application, name, by, dry=dry) as fenced, application.warehouse() as warehouse:
         family = _family(application, endpoint, warehouse)
         load = Load(
             id="",
@@ -75,7 +78,7 @@ def apply(
             catalog_version=application.catalog.version,
             committed_at=application.clock.now(),
         )
-        return Evolved(name, warehouse.reshape(load, accept=accept or dry, dry=dry))
+        return Evolved(name, warehouse.reshape(fenced(load), accept=accept or dry, dry=dry))
 
 
 def roll_back(application: Application, name: str, version: int, *, dry: bool = False) -> Evolved:
@@ -90,12 +93,14 @@ def roll_back(application: Application, name: str, version: int, *, dry: bool = 
     Raises:
         UsageError: there is no such table or version.
         DataRefused: a value does not fit the older type; nothing was changed.
+        Busy: somebody else has the endpoint.
         WarehouseUnavailable: the warehouse cannot be reached now.
     """
     with application.warehouse(read_only=True) as warehouse:
         table, owner = _table(warehouse, name)
     endpoint = application.settings.endpoint(owner)
-    with application.warehouse() as warehouse:
+    by = new_run_id(application.clock)
+    with alone(application, owner, by, dry=dry), application.warehouse() as warehouse:
         steps = warehouse.reshape_back(table, version, at=application.clock.now(), dry=dry)
         if dry or endpoint is None:
             return Evolved(table, steps)
@@ -128,5 +133,4 @@ def _family(application: Application, endpoint: Endpoint, warehouse: Warehouse) 
             remedy="What they look like is known when it runs.",
         )
     tools = Tools(clock=application.clock, known=warehouse.known(endpoint.name))
-    family = kind(task, tools).family()
-    return versioned(family) if task.mode == "history" else family
+    return as_stored(kind(task, tools).family(), task.mode, task.name)

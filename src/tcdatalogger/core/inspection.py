@@ -19,7 +19,7 @@ from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.keys import custom_key_link, needs
 from tcdatalogger.services.torncity.registry import processor
 from tcdatalogger.services.torncity.task import Tools
-from tcdatalogger.services.warehouse import Warehouse
+from tcdatalogger.services.warehouse import Warehouse, as_stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,13 @@ class Finding:
         part: the endpoint, key or place.
         says: what was found, one line.
         failure: what is wrong, None where it is right.
+        plain: whether it is as it should be and of no interest to a person.
     """
 
     part: str
     says: str
     failure: Failure | None = None
+    plain: bool = False
 
 
 def inspect(application: Application, *, online: bool = True) -> Iterator[Finding]:
@@ -44,6 +46,7 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
         application: with the settings to look at.
         online: whether Torn is asked what the keys may do: one call for each key.
     """
+    yield Finding("torn", application.settings.torn.url)
     yield from _places(application)
     families = {}
     for endpoint in application.settings.endpoints:
@@ -74,7 +77,8 @@ def _writable(name: str, file: Path) -> Finding:
     folder = next((parent for parent in file.parents if parent.exists()), file.parent)
     target = file if file.exists() else folder
     if os.access(target, os.W_OK) and folder.is_dir():
-        return Finding(name, str(file if name != "archive" else file.parent))
+        shown = file if name != "archive" else file.parent
+        return Finding(name, str(shown) if shown.exists() else f"{shown}, to be made")
     return Finding(
         name,
         str(file),
@@ -187,7 +191,7 @@ def _stored(
     ]
     if strangers and not endpoint.processor:
         yield Finding(endpoint.name, endpoint.path, _no_such(endpoint, strangers))
-    steps = warehouse.plan(family)
+    steps = warehouse.plan(as_stored(family, task.mode, task.name))
     part = f"tables of {endpoint.name}"
     yield Finding(part, _told(family, steps), _refused(endpoint.name, steps))
     yield from _last_checks(application, endpoint)

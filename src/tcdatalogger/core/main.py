@@ -236,7 +236,10 @@ class Application:
             Busy: somebody else has it.
             StateUnavailable: the state cannot be reached.
         """
-        claim = claim or self.state.leases.claim(name, run_id, seconds=self._lease)
+        if claim is None:
+            claim = self.state.leases.claim(name, run_id, seconds=self._lease)
+        else:  # whoever made it may have been held up until another had it
+            claim = self.state.leases.renew(claim, self._lease)
         with self.state.leases.kept(claim, self._lease):
             self.mark_lost()
             yield claim
@@ -294,6 +297,7 @@ class Application:
             token=claim.token if claim else None,
             owner=claim.owner if claim else "",
             log_file=str(self.settings.log.file or ""),
+            backfill=task.stretch is not None,
         )
 
     def run_task(

@@ -20,7 +20,14 @@ from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.noting import noting
 from tcdatalogger.core.state import LATER, RUNNING, RunRecord
 from tcdatalogger.core.workplace import Outcome, Workplace
-from tcdatalogger.errors import Busy, ConfigError, Failure, TryAgain, WarehouseUnavailable
+from tcdatalogger.errors import (
+    Busy,
+    ConfigError,
+    Failure,
+    Stopped,
+    TryAgain,
+    WarehouseUnavailable,
+)
 from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.observability.traces import Span, span
@@ -32,11 +39,14 @@ from tcdatalogger.services.torncity.base import (
     Tools,
     Transformed,
 )
-from tcdatalogger.services.warehouse import Warehouse
+from tcdatalogger.services.warehouse import Warehouse, as_stored
 
 __all__ = ["LATER_REMEDY", "SHORTLY", "STEPS", "Outcome", "Workplace", "run"]
 
 STEPS: Final = ("fetch", "transform", "validate", "store")
+
+WAITS: Final = "waiting for the warehouse"
+"""Told in place of a step to whoever looks on; the books have the step."""
 
 LATER_REMEDY: Final = "Its answers are in the archive: the next run of the endpoint stores them."
 
@@ -82,9 +92,14 @@ def run(
         except Failure as failure:
             _fail(outcome, failure)
         except BaseException as error:
+            if outcome.receipt is not None:
+                raise  # told to end while it stored: it has, and ends well
             # Its text may quote what Torn sent, so the books have the kind alone.
-            name = type(error).__name__
-            outcome.record = replace(outcome.record, error=f"It ended by {name}.", error_class=name)
+            name, code = type(error).__name__, 1
+            says = f"It ended by {name}."
+            if isinstance(error, Stopped):
+                says, code = "It was told to end.", error.exit_code
+            outcome.record = replace(outcome.record, error=says, error_class=name, exit_code=code)
             if outcome.owed and not isinstance(error, Exception):  # Ctrl-C, or told to end
                 outcome.record = replace(outcome.record, status=LATER, remedy=LATER_REMEDY)
             raise
@@ -120,6 +135,8 @@ def _steps(
     if until == "fetch":
         return
     digest = outcome.fetched.digest(task, kind) if task.mode == "replace" else None
+    place.state.write_run(outcome.record)  # what the calls cost is known, whatever comes
+    _wait(outcome, place)
     with place.warehouse(None) as warehouse, noting(outcome, task, warehouse, place.clock):
         _settle(outcome, place, warehouse)
         if left is not None and "store" in wanted:
@@ -147,7 +164,7 @@ def _steps(
                 outcome.made = made = processor.validate(made, outcome.fetched)
         _count(outcome, made)
         if plan:
-            outcome.plan = warehouse.plan(made.family)
+            outcome.plan = warehouse.plan(as_stored(made.family, task.mode, task.name))
         elif "store" not in wanted and place.artifacts is not None:
             folder = place.artifacts.write(task, until, made)
             outcome.record = replace(outcome.record, artifact=str(folder))
@@ -169,7 +186,9 @@ def _fetch(
             kind = choose()
             fetching = replace(place.prepare(task), clock=place.clock)
             fetching = replace(fetching, get=calls.wrap(fetching.get))
+            _wait(outcome, place)
             asker = _asker(kind, task, fetching, place)
+            place.tell(outcome.record)
             calls.cursor = asker.tools.cursor
             outcome.fetched = fetched = asker.fetch_data()
         finally:
@@ -249,6 +268,11 @@ def _write(outcome: Outcome, place: Workplace) -> None:
     place.tell(outcome.record)
 
 
+def _wait(outcome: Outcome, place: Workplace) -> None:
+    """Tell that the warehouse may have to be waited for; the next step tells that it is there."""
+    place.tell(replace(outcome.record, step=WAITS))
+
+
 def _count(outcome: Outcome, made: Transformed) -> None:
     warnings = tuple(dict.fromkeys((*outcome.record.warnings, *made.warnings)))
     outcome.record = replace(
@@ -321,9 +345,10 @@ def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None
         held = outcome.fetched if until == "fetch" and not dry else outcome.made
         meant = held is not None and not outcome.record.error and (dry or until != "store")
         status = "stopped" if meant else "failed"
-        record = replace(record, status=status, exit_code=0 if status == "stopped" else 1)
+        code = 0 if status == "stopped" else record.exit_code or 1
+        record = replace(record, status=status, exit_code=code)
     elif record.status == LATER and outcome.error is None:
-        record = replace(record, exit_code=1, rows={})
+        record = replace(record, exit_code=record.exit_code or 1, rows={})
     outcome.record = record
     _write(outcome, place)
     _log.info(

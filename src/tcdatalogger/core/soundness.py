@@ -6,16 +6,20 @@ from collections.abc import Iterator
 
 from tcdatalogger.errors import DataRefused, Failure
 from tcdatalogger.models.judge import judge
+from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.rules import Rule
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 from tcdatalogger.services.torncity.task import Task
 from tcdatalogger.services.warehouse import Warehouse
 
+CLOSED = VERSION[1]
+"""The column that says until when a version was in force; null for one that still is."""
+
 
 def findings(
     warehouse: Warehouse, task: Task, family: TableFamily
-) -> Iterator[tuple[str, str, Failure | None]]:
-    """Part, what is to be said of it and what is wrong, for every table of an endpoint.
+) -> Iterator[tuple[str, str, Failure | None, bool]]:
+    """Part, what is to be said of it, what is wrong and whether it is plain, for every table.
 
     Args:
         warehouse: that holds them; nothing is changed.
@@ -25,14 +29,15 @@ def findings(
     stored = _columns(warehouse)
     there = [table for table in family.tables if table.name in stored]
     for table in there:
-        yield _key(warehouse, task, table, stored[table.name])
+        yield *_key(warehouse, task, table, stored[table.name]), False
     for rule in task.checks:
         owner = next((t for t in there if t.name == (rule.table or family.tables[0].name)), None)
         lasting = not rule.rows and not rule.unique
         if owner is not None and lasting and stored[owner.name].issuperset(rule.columns):
-            yield _rule(warehouse, rule, family, owner)
+            yield *_rule(warehouse, rule, family, owner), False
     for table in there:
-        yield f"layout of {table.name}", warehouse.layout(table.name), None
+        says, well = warehouse.layout(table.name)
+        yield f"layout of {table.name}", says, None, well
 
 
 def _columns(warehouse: Warehouse) -> dict[str, set[str]]:
@@ -47,7 +52,7 @@ def _columns(warehouse: Warehouse) -> dict[str, set[str]]:
 def _key(
     warehouse: Warehouse, task: Task, table: TableSchema, stored: set[str]
 ) -> tuple[str, str, Failure | None]:
-    """Whether rows repeat a key: within a run where each run adds its rows."""
+    """Whether rows repeat a key: within a run, or among the versions that are in force."""
     part = f"key of {table.name}"
     within = ["_subject_id", *(["_run_id"] if task.mode == "append" else [])]
     names = list(dict.fromkeys((*table.key, *within)))
@@ -56,7 +61,13 @@ def _key(
         return part, f"its column {lacking[0]} is not stored yet", None
     columns = ", ".join(map(_quoted, names))
     own = [name for name in table.key if name != "_subject_id"]
-    given = " and ".join(f"{_quoted(name)} is not null" for name in own) or "true"
+    open_only = task.mode == "history" and CLOSED in stored
+    given = " and ".join(
+        [
+            *(f"{_quoted(name)} is not null" for name in own),
+            f"{_quoted(CLOSED)} is null" if open_only else "true",
+        ]
+    )
     [row] = warehouse.query(
         f"""select count(*) as keys, coalesce(sum(times - 1), 0)::bigint as too_many,
                 coalesce(max(times), 0) as most
@@ -64,7 +75,9 @@ def _key(
                   where {given} group by {columns})"""
     ).to_pylist()
     key = ", ".join(table.key)
-    scope = " within each run" if task.mode == "append" else ""
+    scope = {"append": " within each run", "history": " among the versions in force"}.get(
+        task.mode, ""
+    )
     if row["too_many"]:
         return (
             part,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.database import PATIENCE
-from tcdatalogger.errors import Busy, ConfigError, Failure, StateUnavailable
+from tcdatalogger.errors import Busy, ConfigError, Failure, StateGone, StateUnavailable
 
 MOUNTS: Final = Path("/proc/self/mountinfo")
 
@@ -54,13 +55,15 @@ class SQLite:
             self._db.execute("pragma synchronous = normal")
             # Fails where it is no database.
             self._db.execute("select count(*) from sqlite_master").fetchall()
+            self._file = _identity(path)
         except (OSError, sqlite3.Error) as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_FULL, *_DAMAGED}:
                 raise self._failure(error) from None
             why = getattr(error, "strerror", None) or error
             raise ConfigError(
                 f"The state database {path} cannot be used: {why}.",
-                remedy="Give it a place that this user may write to, in `state.url`.",
+                remedy="It lies beside the warehouse unless [state] url names another place: this "
+                'user must be able to write there. As: [state] url = "sqlite:///FILE".',
             ) from None
 
     def close(self) -> None:
@@ -70,6 +73,7 @@ class SQLite:
     def writing(self) -> Iterator[sqlite3.Connection]:
         try:
             with self._alone:
+                self._look()
                 self._db.execute("begin immediate")
                 try:
                     yield self._db
@@ -89,6 +93,7 @@ class SQLite:
         # an old state of the file, from which no thread could write.
         try:
             with self._alone:
+                self._look()
                 return self._db.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise self._failure(error) from None
@@ -98,6 +103,18 @@ class SQLite:
 
     def shared_clock(self, clock: Clock) -> Clock:
         return clock  # all who share it are on this machine
+
+    def _look(self) -> None:
+        """Refuse to go on with a file that nobody else finds any more: claims in it mean nothing.
+
+        Raises:
+            StateGone: it was moved away or deleted; there may be another in its place.
+        """
+        if _identity(self.path) != self._file:
+            raise StateGone(
+                f"The state database {self.path} was moved away or deleted while it was open.",
+                remedy="Begin again: a new one is made, or the one that is there now is taken.",
+            )
 
     def _undo(self) -> None:
         if self._db.in_transaction:  # SQLite itself undoes it when the disk is full
@@ -128,6 +145,15 @@ class SQLite:
             f"The state database {self.path} cannot be written: {error}.",
             remedy="Look at the disk's space, and whether this user may write there.",
         )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of the same name, None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # thousands of times in a run
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _refuse_share(path: Path, mounts: Path) -> None:

@@ -89,6 +89,8 @@ class RunRecord:
         cpu_seconds: of the processor.
         memory: bytes that its process held at most, 0 where nobody knows.
         resumed: whether it went on after it had ended; its calls were counted then.
+        backfill: whether it read a stretch of history, which says nothing of how fresh its
+            endpoint is.
         settled: of a run that was `later` or `lost`: whether nothing of it is owed any more.
         tries: to store what is owed of it that ended with their process.
         note: what became of it later.
@@ -133,6 +135,7 @@ class RunRecord:
     cpu_seconds: float = 0.0
     memory: int = 0
     resumed: bool = False
+    backfill: bool = False
     settled: bool = False
     tries: int = 0
     note: str = ""
@@ -176,6 +179,7 @@ class State(Shared):
         begins: str | None = None,
         status: str | None = None,
         since: float | None = None,
+        regular: bool = False,
         most: int = 20,
     ) -> list[RunRecord]:
         """The newest runs first.
@@ -186,6 +190,7 @@ class State(Shared):
             begins: only those whose id begins so.
             status: only those that have it now.
             since: only those that began then or later; seconds since 1970.
+            regular: only those that are no part of a backfill.
             most: how many.
         """
         wanted: dict[str, object] = {
@@ -194,6 +199,7 @@ class State(Shared):
             "run_id like ?": None if begins is None else f"{begins}%",
             "status = ?": status,
             "started_at >= ?": since,
+            "facts not like ?": '%"backfill": true%' if regular else None,
         }
         given = {clause: value for clause, value in wanted.items() if value is not None}
         where = f"where {' and '.join(given)}" if given else ""

@@ -85,7 +85,13 @@ def chosen(
     if tag is not None:
         found = [e for e in endpoints if tag in e.tags and e.enabled]
         if not found:
-            raise UsageError(f"No endpoint has the tag {tag!r}.")
+            known = sorted({tag for e in endpoints if e.enabled for tag in e.tags})
+            raise UsageError(
+                f"No endpoint that is enabled has the tag {tag!r}.",
+                remedy=f"There are: {', '.join(known)}."
+                if known
+                else 'Give it to an endpoint, as tags = ["war"].',
+            )
         return found
     return [_named(settings, name) for name in dict.fromkeys(names)]
 

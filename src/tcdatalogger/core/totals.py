@@ -32,8 +32,9 @@ BOUNDLESS: Final = "+Inf"
 GOOD: Final = "done"
 BAD: Final = frozenset({"failed", "lost"})
 _UNDER_WAY: Final = frozenset({None, "running"})
-_PASSING: Final = frozenset({"Busy"})
-"""Errors that say nothing of the endpoint: another one was at it, or it has to wait its turn."""
+_PASSING: Final = frozenset({"Busy", "Stopped"})
+"""Errors that say nothing of the endpoint: another one was at it, it has to wait its turn, or it
+was told to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +141,14 @@ def _increments(
 
 def _after(last: Last, run: Mapping[str, Any]) -> Last:
     ended = run["started_at"] if run["finished_at"] is None else run["finished_at"]
+    if run["drift"] and run["status"] == GOOD:
+        last = replace(last, drift_at=ended, drift=run["drift"], drift_run=run["run_id"])
+    if run.get("backfill"):
+        return last  # what is long past says nothing of how fresh the tables are
     if last.ended_at is None or ended >= last.ended_at:  # what was owed may be of long ago
         last = replace(
             last, ended_at=ended, status=run["status"], memory=run["memory"] or last.memory
         )
-    if run["drift"] and run["status"] == GOOD:
-        last = replace(last, drift_at=ended, drift=run["drift"], drift_run=run["run_id"])
     if run["status"] == GOOD:
         success_at = max(ended, last.success_at or ended)
         return replace(last, success_at=success_at, failures=0, failing_since=None)

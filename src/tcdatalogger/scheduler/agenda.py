@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tcdatalogger.core import totals
 from tcdatalogger.core.database import Statements
 from tcdatalogger.core.leases import Claim
 from tcdatalogger.core.schedule import Grid, jitter
@@ -98,9 +99,10 @@ class Agenda:
     def sync(self, plans: Iterable[Plan], now: float, *, alone: bool) -> None:
         """Bring the rows in line with the configuration and with the clock.
 
-        A new endpoint is due at once. A changed frequency counts from the last run. A row that lies
-        further ahead than its grid (a clock that was wrong) comes back to it, to its next point and
-        not to now, as that would be a storm.
+        A new endpoint is due at once, unless it ran by hand since its last point. A changed
+        frequency counts from the last run. A row that lies further ahead than its grid (a clock
+        that was wrong) comes back to it, to its next point and not to now, as that would be a
+        storm.
 
         Args:
             plans: of every endpoint that is to run by itself.
@@ -115,9 +117,11 @@ class Agenda:
             )
         }
         rows = []
+        ran = totals.lasts(self._state) if wanted.keys() - known.keys() else {}
         for name, plan in wanted.items():
             schedule, rank = str(plan.grid), RANKS[plan.priority]
-            before, its_rank, entry = known.get(name, ("", None, Entry(name, now, now, 0, None)))
+            first = first_entry(plan, ran.get(name), now)
+            before, its_rank, entry = known.get(name, ("", None, first))
             fresh = _in_line(entry, plan.grid, now, changed=before not in ("", schedule))
             if (schedule, rank, fresh) != (before, its_rank, entry):
                 rows.append((name, schedule, rank, fresh))
@@ -275,6 +279,19 @@ class Agenda:
             "select endpoint, due_at, wake_at, attempt, served_at from agenda"
         )
         return {row[0]: Entry(*row) for row in rows}
+
+
+def first_entry(plan: Plan, last: totals.Last | None, now: float) -> Entry:
+    """The row of an endpoint that had none: what ran by hand need not run again at once.
+
+    Args:
+        plan: of the endpoint.
+        last: what its last runs came to.
+        now: seconds since 1970.
+    """
+    ran = last.success_at if last else None
+    due = now if ran is None else min(plan.grid.after(min(ran, now)), plan.grid.after(now))
+    return Entry(plan.endpoint, due, due, 0, None if ran is None else min(ran, now))
 
 
 def pause(endpoint: str, attempt: int) -> float:

@@ -10,9 +10,11 @@ from typing import Any, Final
 from tcdatalogger.clock import utc
 from tcdatalogger.core import size, totals
 from tcdatalogger.core.alarms import Alarm, Alarms, Event
+from tcdatalogger.core.leases import BACKUP
 from tcdatalogger.core.secrets import resolve
 from tcdatalogger.core.settings import Settings
 from tcdatalogger.core.state import State
+from tcdatalogger.core.totals import Last
 from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.observability.redact import redact
@@ -45,9 +47,11 @@ def events(settings: Settings, state: State, now: float) -> list[Event]:
     """Everything that is wrong now, as far as this machine sees it."""
     low = {alarm.event.name for alarm in Alarms(state).all()}
     found: list[Event] = []
-    for pace in paces(settings, totals.lasts(state), now):
+    lasts = totals.lasts(state)
+    for pace in paces(settings, lasts, now):
         if pace.endpoint.enabled:
             found += _of_endpoint(pace, settings.alerts.failures, now)
+    found += _backup(settings, lasts.get(BACKUP), now)
     found += _keys(settings, state)
     found += _disks(settings, low, now)
     return found
@@ -88,6 +92,17 @@ def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
             f"does not have, in the run {last.drift_run}.",
             f"`tcdatalogger schema {name}` shows the columns that they became.",
             since=last.drift_at,
+        )
+
+
+def _backup(settings: Settings, last: Last | None, now: float) -> Iterator[Event]:
+    """A backup that failed: at the first time, as the next is due in a day or a week."""
+    if settings.backup.frequency is not None and last is not None and last.failures:
+        yield Event(
+            "backup:failed",
+            f"The backup failed: {last.error or last.error_class}",
+            last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
+            since=last.failing_since or now,
         )
 
 

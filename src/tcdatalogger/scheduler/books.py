@@ -9,7 +9,7 @@ from typing import Final
 from tcdatalogger.core.state import LATER, LOST, RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, TimedOut, TornUnavailable
 from tcdatalogger.scheduler.child import STOPPED, reported
-from tcdatalogger.scheduler.spawn import Ended, Job, Report
+from tcdatalogger.scheduler.spawn import LONGEST, Ended, Job, Report
 
 _PASSES: Final = {Busy.exit_code, TornUnavailable.exit_code, TimedOut.exit_code}
 
@@ -37,16 +37,18 @@ def close(state: State, job: Job, ended: Ended, now: float, began: float, *, tol
     report = ended.report or _cut_off(job, ended, told)
     found = state.runs(run_id=job.run_id, most=1)
     record = (
-        found[0]
-        if found
-        else RunRecord(run_id=job.run_id, endpoint=job.endpoint.name, started_at=began)
+        found[0] if found else RunRecord(run_id=job.run_id, endpoint=job.name, started_at=began)
     )
     if found and record.status in _STORED:
         if record.error:  # told to end while it committed
             record = replace(record, error="", error_class="", remedy="", exit_code=0)
             state.write_run(record)
         return reported(record)
-    if found and record.status not in {RUNNING, LOST} and record.error == report.error:
+    if (
+        found
+        and record.status not in {RUNNING, LOST}
+        and record.error[:LONGEST] == report.error[:LONGEST]
+    ):
         return report  # it wrote its own end
     # What was fetched is in the archive, and `lost` tells the next run to store it.
     unfinished = found and record.status in {RUNNING, LOST}
@@ -68,7 +70,7 @@ def close(state: State, job: Job, ended: Ended, now: float, began: float, *, tol
 def _cut_off(job: Job, ended: Ended, told: str) -> Report:
     """What is to be said for a process that said nothing."""
     if told == "timeout":
-        limit = f"{job.endpoint.timeout.seconds} s"
+        limit = f"{job.timeout:g} s"
         return Report(
             "failed",
             TimedOut.exit_code,

@@ -17,38 +17,42 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from tcdatalogger.core import size
-from tcdatalogger.observability import log
+from tcdatalogger.core.leases import BACKUP
+from tcdatalogger.errors import Failure, Stopped
+from tcdatalogger.observability import log, redact
+from tcdatalogger.scheduler import offspring
 from tcdatalogger.scheduler.spawn import Job, Report
 
 if TYPE_CHECKING:
+    from tcdatalogger.core.main import Application
     from tcdatalogger.core.state import RunRecord
 
 _PR_SET_PDEATHSIG: Final = 1
 _STACKS: Final = 16 * 1024**2
 """Reserved by the threads that DuckDB and Arrow start for each processor; hardly any of it used."""
 
-STOPPED: Final = 143
-
-
-class Stopped(BaseException):
-    """SIGTERM came: unwind to the next safe place."""
+STOPPED: Final = Stopped.exit_code
 
 
 def main(job: Job, pipe: Connection) -> None:
     """Run a job and say on the pipe how it ended."""
     os.setsid()
+    redact.leave_no_core()
+    offspring.keep_orphans()
     _die_with_the_daemon()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to answer
     signal.signal(signal.SIGTERM, _on_sigterm)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    lift = _limit(job.endpoint.memory)
+    lift = _limit(job.memory)
     try:
         log.configure(**job.logs)
-        report = _worked(job)
+        report = worked(job)
     except Stopped:
         report = Report("failed", STOPPED, "The scheduler was stopped.", "Stopped")
     except SystemExit:
         report = _unforeseen("Its code called for the end of the process.", "SystemExit")
+    except Failure as failure:  # it could not even write down how it ended
+        report = _refused(failure)
     except BaseException as error:  # noqa: BLE001  # the edge of the process: nothing is above us
         lift()
         report = _failed(job, error)
@@ -57,14 +61,30 @@ def main(job: Job, pipe: Connection) -> None:
     pipe.close()
 
 
-def _worked(job: Job) -> Report:
+def worked(job: Job) -> Report:
+    """Do a job in this process; how it ended. For whatever engine has brought it here."""
     from tcdatalogger.core.main import Application  # noqa: PLC0415  # not in the daemon
 
     with Application(job.settings) as application:
+        if job.name == BACKUP:
+            return _backed_up(job, application)
         for lost in application.state.unsettled(job.endpoint.name):
             application.archive.clear(lost.endpoint, lost.run_id)  # what it had begun to write
         outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
         return reported(outcome.record)
+
+
+def _backed_up(job: Job, application: Application) -> Report:
+    from tcdatalogger.core import backup, backuprun  # noqa: PLC0415  # not in the daemon
+
+    def wanted() -> bool:
+        return backup.wanted(job.settings, application.clock.now())
+
+    try:
+        backuprun.make(application, wanted, run_id=job.run_id, claim=job.claim, timeout=job.timeout)
+    except Failure as failure:
+        return _refused(failure)
+    return Report("done")
 
 
 def reported(record: RunRecord) -> Report:
@@ -81,13 +101,18 @@ def reported(record: RunRecord) -> Report:
     )
 
 
+def _refused(failure: Failure) -> Report:
+    kind, code = type(failure).__name__, failure.exit_code
+    return Report("failed", code, failure.message, kind, failure.remedy)
+
+
 def _failed(job: Job, error: BaseException) -> Report:
     name = type(error).__name__
     if isinstance(error, MemoryError) or name == "OutOfMemoryException":
         return Report(
             "failed",
             1,
-            f"It ran out of its memory of {job.endpoint.memory}.",
+            f"It ran out of its memory of {job.memory}." if job.memory else "It ran out of memory.",
             "OutOfMemory",
             "Give it more `memory`, or let it fetch less at once with `max_pages`.",
         )
@@ -106,12 +131,12 @@ def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Stopped
 
 
-def _limit(memory: str) -> Callable[[], None]:
+def _limit(memory: str | None) -> Callable[[], None]:
     """Let no more memory be had than the setting allows beyond what the bare program has.
 
     Returns what lifts the limit again: to say that it was reached takes memory too.
     """
-    if sys.platform != "linux":
+    if memory is None or sys.platform != "linux":
         return lambda: None  # elsewhere this limit is not kept by the system
     import resource  # noqa: PLC0415  # there is none on Windows
 

@@ -20,10 +20,10 @@ from tcdatalogger.core.leases import Claim
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint, Settings
 from tcdatalogger.core.state import State
-from tcdatalogger.errors import Busy, Failure
+from tcdatalogger.errors import Busy, Failure, StateGone
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.scheduler import books
-from tcdatalogger.scheduler.agenda import Agenda, Due, Plan
+from tcdatalogger.scheduler.agenda import FIRST_PAUSE, Agenda, Due, Plan
 from tcdatalogger.scheduler.liveness import BEAT, Beat, Daemons
 from tcdatalogger.scheduler.plans import plans
 from tcdatalogger.scheduler.signals import Signals
@@ -147,13 +147,19 @@ class Daemon:
                 self._left = {one.endpoint for one in due}
             while True:
                 patience = self._work()
-                if not self._running and (self._stopping or (mode != "for ever" and self._idle)):
+                if self._over(mode):
                     break
                 if signals.fd in wait([signals.fd, *self._waitables()], patience):
                     self._answer(signals)
             if signals.last is not None:
                 return 128 + signals.last
         return next((code for code in self._codes if code), 0)
+
+    def _over(self, mode: Mode) -> bool:
+        if not self._running:
+            return self._stopping or (mode != "for ever" and self._idle)
+        # A state that cannot be written must not keep us: the books are closed by others.
+        return self._stopping and self._trouble and all(r.ended for r in self._running.values())
 
     def _work(self) -> float:
         """Do what is to be done now; seconds until something is to be done again.
@@ -169,6 +175,8 @@ class Daemon:
             self._beat()
             self._begin()
             patience = self._patience()
+        except StateGone:  # what is claimed in it, others do not see
+            raise
         except Failure as failure:
             if not self._trouble:
                 _log.error("the state cannot be used", why=str(failure))
@@ -214,8 +222,6 @@ class Daemon:
     def _begin_one(self, due: Due) -> None:
         now, plan = self._clock.now(), self._plans[due.endpoint]
         endpoint = self._settings.endpoint(due.endpoint)
-        if endpoint is None:
-            return
         if self._left is not None:
             self._left.discard(due.endpoint)
         run_id = new_run_id(self._clock)
@@ -232,26 +238,33 @@ class Daemon:
             self._agenda.give_up(plan, now)
             self._state.leases.release(claim)
             return
-        self._running[due.endpoint] = self._started_run(due, plan, endpoint, claim)
+        try:
+            self._running[due.endpoint] = self._started_run(due, plan, endpoint, claim)
+        except Busy as failure:
+            _log.error("it cannot be begun", endpoint=due.endpoint, why=str(failure))
+            self._codes.append(failure.exit_code)
+            self._agenda.put_back(due, now + FIRST_PAUSE)
+            self._state.leases.release(claim)
+            return
         self._tell(Told(now, due.endpoint, run_id))
 
-    def _started_run(self, due: Due, plan: Plan, endpoint: Endpoint, claim: Claim) -> _Run:
-        job = Job(
-            run_id=claim.run_id,
-            settings=self._settings.model_copy(update={"endpoints": (endpoint,)}),
-            claim=claim,
-            logs=self._logs,
-        )
+    def _started_run(self, due: Due, plan: Plan, endpoint: Endpoint | None, claim: Claim) -> _Run:
+        mine = () if endpoint is None else (endpoint,)  # none for the backup
+        settings = self._settings.model_copy(update={"endpoints": mine})
+        job = Job(claim.run_id, settings, claim, self._logs)
         grace = self._settings.scheduler.grace.seconds or 0
-        limit = time.monotonic() + (endpoint.timeout.seconds or 0) + grace
+        limit = time.monotonic() + job.timeout + grace
         return _Run(
             due, plan, claim, job, self._spawn(job), self._clock.now(), limit, limit + grace
         )
 
     def _mind(self) -> None:
-        """Keep runs to their time."""
+        """See which runs have ended, and keep the others to their time."""
         now = time.monotonic()
         for run in self._running.values():
+            run.ended = run.ended or run.process.ended()
+            if run.ended is not None:
+                continue  # its end may have to wait for the state
             if now >= run.kill_at:
                 run.told = run.told or "timeout"
                 run.process.kill()
@@ -261,7 +274,6 @@ class Daemon:
 
     def _reap(self) -> None:
         for name, run in list(self._running.items()):
-            run.ended = run.ended or run.process.ended()
             if run.ended is None:
                 continue
             now = self._clock.now()
@@ -276,6 +288,8 @@ class Daemon:
         plan, now = self._plans.get(run.plan.endpoint), self._clock.now()
         if plan is None:
             return  # taken from the configuration meanwhile
+        if run.told == "claim" or report.error_class == Busy.__name__:
+            return  # whoever took it over says when it is due; else its row comes up by itself
         if run.told == "stop" and report.status != "done":
             self._agenda.put_back(run.due, now)
         elif not report.exit_code:

@@ -9,12 +9,13 @@ import errno
 import os
 import signal
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import forkserver, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any
 
-from tcdatalogger.scheduler import child
+from tcdatalogger.errors import Busy
+from tcdatalogger.scheduler import child, offspring
 from tcdatalogger.scheduler.spawn import MOST, Ended, Job, Report
 
 _HEADER = 4  # how `Connection.send_bytes` begins: the length, in network order
@@ -29,29 +30,50 @@ class ForkServer:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         # Without `__main__`, which would be run again in each child.
         self._context.set_forkserver_preload(["tcdatalogger.scheduler.preload"])
+        _track_nothing()
+        self._alive: set[int] = set()
 
     def __call__(self, job: Job) -> Forked:
-        reader, writer = self._context.Pipe(duplex=False)
+        try:
+            reader, writer = self._context.Pipe(duplex=False)
+        except OSError as error:
+            raise _no_process(error) from None
         process = self._context.Process(target=child.main, args=(job, writer), name=job.run_id)
-        process.start()
-        writer.close()
-        return Forked(process, reader)
+        try:
+            process.start()
+        except (OSError, EOFError) as error:  # EOFError: the forkserver could not, and has ended
+            reader.close()
+            raise _no_process(error) from None
+        finally:
+            writer.close()
+        return Forked(process, reader, self._alive)
 
     def close(self) -> None:
         """Nothing to do: it ends with this process."""
 
 
 class Forked:
-    """A run in a process group of its own."""
+    """A run in a process group of its own.
 
-    def __init__(self, process: ForkServerProcess, pipe: Connection) -> None:
+    Args:
+        process: that runs it.
+        pipe: on which it says how it ended.
+        alive: the processes of all runs that have not ended.
+    """
+
+    def __init__(self, process: ForkServerProcess, pipe: Connection, alive: set[int]) -> None:
         self._process = process
         self._pipe = pipe
+        self._alive = alive
+        alive.add(self.pid)
         self._said = bytearray()
+        self._ended: Ended | None = None
         os.set_blocking(pipe.fileno(), False)
 
     @property
     def waitables(self) -> list[Any]:
+        if self._ended is not None:
+            return []
         # A full pipe would keep the child from its end, so that is read too.
         return [self._process.sentinel, *([] if self._pipe.closed else [self._pipe])]
 
@@ -60,6 +82,8 @@ class Forked:
         return self._process.pid or 0
 
     def ended(self) -> Ended | None:
+        if self._ended is not None:
+            return self._ended
         self._listen()
         code = self._process.exitcode
         if code is None:
@@ -67,18 +91,32 @@ class Forked:
         self._listen()
         self._pipe.close()
         self.kill()  # what it started and left behind
+        self._alive.discard(self.pid)
+        self._end_strays()
         self._process.close()
-        return Ended(self._report(), code)
+        self._ended = Ended(self._report(), code)
+        return self._ended
 
     def terminate(self) -> None:
+        if self._ended is not None:
+            return
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
+        if self._ended is not None:
+            return
         # Not in a group of its own for its first moment; and the group may outlive it.
         for end in (os.killpg, os.kill) if self._process.exitcode is None else (os.killpg,):
             with suppress(ProcessLookupError, PermissionError):
                 end(self.pid, signal.SIGKILL)
+
+    def _end_strays(self) -> None:
+        """End what left the group too: it is the forkserver's child now, but none of its runs."""
+        server: Any = forkserver._forkserver  # noqa: SLF001  # there is no public way to it
+        for each in offspring.children(server._forkserver_pid or 0):  # noqa: SLF001
+            if each not in self._alive:
+                offspring.end(each)
 
     def _listen(self) -> None:
         """Take what is in the pipe, and no more than a report can be: never wait for more."""
@@ -99,3 +137,22 @@ class Forked:
         size = int.from_bytes(self._said[:_HEADER], "big")
         body = bytes(self._said[_HEADER:])
         return Report.unpacked(body) if len(body) == size else None
+
+
+def _no_process(error: OSError | EOFError) -> Busy:
+    why = getattr(error, "strerror", None) or "the system gave none"
+    return Busy(
+        f"No process for a run can be begun: {why}.",
+        remedy="Look at the machine's memory, and at the limits of processes and of open files.",
+    )
+
+
+def _track_nothing() -> None:
+    """Let no process be started that clears named semaphores and shared memory away: we have none.
+
+    The standard library begins it with the forkserver and never ends it: 6 MB for nothing. What it
+    would be told goes nowhere; where its inside is another one, it is begun as ever.
+    """
+    tracker: Any = getattr(resource_tracker, "_resource_tracker", None)
+    if getattr(tracker, "_fd", 0) is None:
+        tracker._fd = os.open(os.devnull, os.O_WRONLY)  # noqa: SLF001  # no public way to it

@@ -194,7 +194,11 @@ class Health:
             self._server = _Server(listen, self._answer)
         except OSError as error:
             why = error.strerror or str(error)
-            self._complain("serve", f"no metrics at {listen}: {why}. It is tried again.")
+            self._complain(
+                "serve",
+                f"no metrics at {listen}: {why}. It is tried again; another place can be named in "
+                "[metrics] listen.",
+            )
             return
         self._said.pop("serve", None)
         Thread(target=self._server.serve_forever, args=(_POLL,), name="health", daemon=True).start()

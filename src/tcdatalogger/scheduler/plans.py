@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tcdatalogger.core import schedule
+from tcdatalogger.core.leases import BACKUP
 from tcdatalogger.core.schedule import Grid
 from tcdatalogger.core.settings import Endpoint, Settings
 from tcdatalogger.scheduler.agenda import Plan
@@ -27,6 +28,9 @@ def plan(endpoint: Endpoint) -> Plan | None:
 
 
 def plans(settings: Settings) -> dict[str, Plan]:
-    """The plan of every endpoint that has one, by its name."""
-    found = map(plan, settings.endpoints)
-    return {one.endpoint: one for one in found if one is not None}
+    """The plan of every endpoint that has one, and that of the backup, by its name."""
+    found = {one.endpoint: one for one in map(plan, settings.endpoints) if one is not None}
+    often = settings.backup.frequency
+    if found and often is not None:  # after the endpoints: nobody waits for a backup
+        found[BACKUP] = Plan(BACKUP, Grid(often), priority="low")
+    return found

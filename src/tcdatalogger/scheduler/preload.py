@@ -7,32 +7,53 @@ starts one thread, of Arrow's allocator, which minds forks by itself.
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import signal
+import time
+import warnings
 from contextlib import suppress
-from pathlib import Path
+from typing import Final
 
 import pyarrow.compute
 import pyarrow.parquet
-import structlog
 
 import tcdatalogger.core.main
 import tcdatalogger.core.replay
 import tcdatalogger.scheduler.child
 import tcdatalogger.services.torncity.registry
+from tcdatalogger.observability import log
+from tcdatalogger.scheduler import offspring
 
-__all__ = ["pyarrow", "structlog", "tcdatalogger"]
+__all__ = ["pyarrow", "tcdatalogger"]
+
+_TIMES: Final = 100
 
 
 def _end_the_children() -> None:
     """The daemon is gone: nothing that it began may live on, and nothing that those began."""
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children")
-    with suppress(OSError):  # no Linux: there each child watches for itself
-        for child in children.read_text(encoding="ascii").split():
-            with suppress(OSError):
-                os.killpg(int(child), signal.SIGKILL)
+    # Elsewhere than on Linux none are seen: there each child watches for itself.
+    for _ in range(_TIMES):
+        mine = list(offspring.children(os.getpid()))
+        for child in mine:
+            offspring.end(child)
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        if not mine:
+            return
+        time.sleep(0.01)  # what they left behind comes to us when they have ended
 
+
+log.imported()
+
+# What is here stays. Children that looked through it for garbage would each have a copy of it.
+gc.collect()
+gc.freeze()
 
 # Whoever stops a service tells all its processes: the daemon then ends us, after the runs.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 atexit.register(_end_the_children)
+offspring.keep_orphans()
+# Of the standard library's own, for what a run left behind and we ended.
+warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")

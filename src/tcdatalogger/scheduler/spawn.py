@@ -1,6 +1,6 @@
 """The seam: who takes a claimed run and brings back how it ended.
 
-By forkserver here (`forkserver.py`); another engine would implement `Spawn` and `Running`.
+By forkserver here (`forkserver.py`), by Celery in `examples/celery`: `Spawn` and `Running`.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol, Self
 
-from tcdatalogger.core.leases import Claim
+from tcdatalogger.core.leases import BACKUP, Claim
 from tcdatalogger.core.settings import Endpoint, Settings
 
 MOST: Final = 64 * 1024
 """Bytes of a report that are read; more than that is none."""
+
+LONGEST: Final = 2_000
+"""Characters of a text that a report takes along: of any kind they fit in `MOST`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,8 @@ class Job:
     It holds references to keys, never a key.
 
     Attributes:
-        settings: with this endpoint as their only one.
-        claim: of the endpoint's lease; what is stored is fenced by it.
+        settings: with this endpoint as their only one; a backup has none.
+        claim: of the endpoint's lease, or of the backup's; what is stored is fenced by it.
         logs: arguments of `observability.log.configure`.
     """
 
@@ -37,6 +40,22 @@ class Job:
     @property
     def endpoint(self) -> Endpoint:
         return self.settings.endpoints[0]
+
+    @property
+    def name(self) -> str:
+        """The endpoint's, or `BACKUP`."""
+        return self.claim.endpoint
+
+    @property
+    def timeout(self) -> float:
+        """Seconds after which it is to be ended."""
+        it = self.settings.backup if self.name == BACKUP else self.endpoint
+        return it.timeout.seconds or 0.0
+
+    @property
+    def memory(self) -> str | None:
+        """How much it may take; None for a backup, which has no endpoint's data to grow with."""
+        return None if self.name == BACKUP else self.endpoint.memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +78,9 @@ class Report:
     calls: int = 0
 
     def packed(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        facts = asdict(self)
+        facts |= {name: facts[name][:LONGEST] for name in ("error", "remedy")}
+        return json.dumps(facts).encode()
 
     @classmethod
     def unpacked(cls, data: bytes) -> Self | None:
@@ -111,7 +132,13 @@ class Running(Protocol):
 class Spawn(Protocol):
     """Begins runs, each in isolation from the others."""
 
-    def __call__(self, job: Job) -> Running: ...
+    def __call__(self, job: Job) -> Running:
+        """Begin a run.
+
+        Raises:
+            Busy: there is no room for it now.
+        """
+        ...
 
     def close(self) -> None:
         """Let go of what was kept ready for runs to come."""

@@ -319,7 +319,7 @@ REDIRECT = Code(
 )
 NO_PATH = Code(None, "http_4xx", "a call that it does not take", RequestFault, _ASK)
 EMPTY = Code(
-    None, "empty_body", "nothing: an empty body", Outage, _STATUS, tries=3, pause=2, down=1
+    None, "empty_body", "nothing but an empty body", Outage, _STATUS, tries=3, pause=2, down=1
 )
 PAGE = Code(
     None, "web_page", "a web page in place of data", Outage, _STATUS, tries=2, pause=5, down=1
@@ -329,7 +329,7 @@ CUT = Code(None, "broken_answer", "a broken answer", Outage, _STATUS, tries=3, p
 UNREACHABLE = Code(
     None,
     "unreachable",
-    "nothing: the connection failed",
+    "nothing, as the connection failed",
     Outage,
     "Check the network, and the address of the API in the configuration.",
     tries=3,

@@ -7,9 +7,14 @@ slot has no user, and its `checkpoint_pass_rate` is then that of the key's owner
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import ClassVar, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tcdatalogger.services.torncity import history
 from tcdatalogger.services.torncity.base import EndpointProcessor
@@ -22,6 +27,11 @@ from tcdatalogger.services.warehouse import Warehouse
 UNPAID: Final = 30 * 86_400
 """Seconds after its execution for which a crime without a payout is read again: some are paid after
 days, and some never, for a faction may pay by hand."""
+
+
+_TOLD: Final = (("id",), ("status",), ("executed_at",), ("rewards", "payout", "paid_at"))
+"""Where a crime says that it waits for its payout."""
+_NEWEST: Final = ("_subject_id", "server_timestamp")
 
 
 class CrimesProcessor(EndpointProcessor):
@@ -37,25 +47,20 @@ class CrimesProcessor(EndpointProcessor):
 
     def look_back(self, warehouse: Warehouse) -> None:
         """Find when the oldest crime was executed that still waits for its payout."""
-        known = warehouse.known(self.task.name)
-        if known is None:
+        if warehouse.known(self.task.name) is None:
             return
         root = self.family().tables[0]
-        table = root.name.replace('"', '""')
-        names = {c.path: c.name.replace('"', '""') for c in root.data_columns}
-        crime, status = names["id",], names["status",]
-        executed, paid = names["executed_at",], names["rewards", "payout", "paid_at"]
-        since = int(self.tools.clock.now()) - UNPAID
-        [row] = warehouse.query(
-            f"""select cast(floor(epoch(min(executed_at))) as bigint) as oldest from (
-                    select "{status}" as status, "{executed}" as executed_at, "{paid}" as paid_at,
-                        row_number() over (
-                            partition by _subject_id, "{crime}" order by server_timestamp desc
-                        ) as age
-                    from "{table}" where "{executed}" >= to_timestamp({since}))
-                where age = 1 and status = 'Successful' and paid_at is null"""
-        ).to_pylist()
-        self._unpaid = row["oldest"]
+        names = {column.path: column.name for column in root.data_columns}
+        if not names.keys() >= set(_TOLD):
+            return  # another catalogue than ours, whose crimes do not say it
+        crime, status, executed, paid = (names[path] for path in _TOLD)
+        rows = warehouse.rows(
+            root.name,
+            (crime, status, executed, paid, *_NEWEST),
+            since=(executed, self.tools.clock.now() - UNPAID),
+        )
+        waits = _waiting(rows.rename_columns(["crime", "status", "executed", "paid", *_NEWEST]))
+        self._unpaid = None if waits is None else math.floor(waits.timestamp())
 
     def questions(self) -> Iterator[tuple[Request, int | None]]:
         """Everything, or in three lists what may have changed since the last run."""
@@ -73,6 +78,23 @@ class CrimesProcessor(EndpointProcessor):
         """The next run goes on at the time of this one: what ends later is listed later."""
         reading = super().reading(request, subject, walk)
         return replace(reading, newest=reading.at)
+
+
+def _waiting(rows: pa.Table) -> datetime | None:
+    """When the oldest was executed of the crimes that wait, by the newest row of each."""
+    if not rows.num_rows:
+        return None
+    told = ["status", "executed", "paid"]
+    whole = pc.ScalarAggregateOptions(skip_nulls=False)
+    newest = (
+        rows.sort_by("server_timestamp")
+        .group_by(["_subject_id", "crime"], use_threads=False)
+        .aggregate([(name, "last", whole) for name in told])
+        .rename_columns(["_subject_id", "crime", *told])
+    )
+    waits = newest.filter((pc.field("status") == "Successful") & pc.field("paid").is_null())
+    oldest: datetime | None = pc.min(waits["executed"]).as_py()
+    return oldest
 
 
 def _since(request: Request, category: str, field: str, begin: int) -> Request:

@@ -1,0 +1,40 @@
+"""An endpoint claimed for what changes its tables without a run: no run interleaves with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+
+from tcdatalogger.core.main import Application
+from tcdatalogger.services.warehouse import Load
+
+Fenced = Callable[[Load], Load]
+"""Puts the claim on a load, so that it is refused where the claim was lost meanwhile."""
+
+
+@contextmanager
+def alone(
+    application: Application, endpoint: str, by: str, *, dry: bool = False
+) -> Iterator[Fenced]:
+    """Have an endpoint alone until the end of the block.
+
+    Claim before the warehouse is opened, as a run does: else each would wait for the other.
+
+    Args:
+        application: with the state.
+        endpoint: its name.
+        by: an id of the run's kind, under which it is claimed.
+        dry: whether nothing will be changed; then nothing is claimed.
+
+    Raises:
+        Busy: a run has it, or another of these; the message says who.
+        StateUnavailable: the state cannot be reached.
+    """
+    if dry:
+        yield lambda load: load
+        return
+    with application.claimed(endpoint, by) as claim:
+        fence = partial(application.state.leases.check, claim)
+        yield lambda load: replace(load, token=claim.token, fence=fence)

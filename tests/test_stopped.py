@@ -1,0 +1,81 @@
+"""A run by hand that is told to end: soon, by its exit code, and with nothing half-done."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+# The child says that it is at a point, and then waits there: in a system call, as a slow one would.
+CHILD = """
+import sys, time
+from tcdatalogger.cli import main
+from tcdatalogger.core import archive
+from tcdatalogger.services.duckdb import ledger
+
+owner, name = {"archive": (archive.Archive, "write"), "store": (ledger, "write_load")}.get(
+    sys.argv[1], (None, "")
+)
+if owner is not None:
+    whole = getattr(owner, name)
+
+    def slow(*args, **options):
+        print("there", file=sys.stderr, flush=True)
+        time.sleep(0.5)
+        return whole(*args, **options)
+
+    setattr(owner, name, slow)
+sys.exit(main(["run", "faction_members", "--json"]))
+"""
+
+
+def stop(place, city, point, number):
+    """Run it in a process of its own, tell it to end at a point; its exit code and how long."""
+    with subprocess.Popen(
+        [sys.executable, "-c", CHILD, point],
+        cwd=place.folder, env=place.outside(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        if point == "fetch":
+            end = time.monotonic() + 20
+            while not any("members" in str(call) for call in city.calls()):
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            time.sleep(0.2)
+        else:
+            assert any("there" in line for line in process.stderr)
+        began = time.monotonic()
+        process.send_signal(number)
+        code = process.wait(10)
+        return code, time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("point", "status", "stored"),
+    [("fetch", "failed", False), ("archive", "failed", False), ("store", "done", True)],
+)
+def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, status, stored):
+    if point == "fetch":
+        city.fault("delay", path="/faction/members", seconds=15)
+
+    code, seconds = stop(workplace, city, point, signal.SIGTERM)
+
+    assert (code, seconds < 5) == (143, True)
+    with workplace.application() as application:
+        assert application.state.reading("select distinct owner from leases") == [("",)]
+        assert application.state.mark_lost() == []
+        [run] = application.state.runs()
+    assert run.status == status
+    assert (run.error_class, run.exit_code) == (("", 0) if stored else ("Stopped", 143))
+    assert workplace.warehouse.exists() == stored
+    assert list((workplace.folder / "archive").rglob("*.part")) == []
+    city.clear_faults()
+    again = workplace.process("run", "faction_members", "--json")
+    assert json.loads(again.out)[0]["status"] == "done"
+    assert workplace.value("select count(distinct _run_id) from faction_members") == 1 + stored

@@ -6,11 +6,13 @@ python benchmarks/scheduler.py
 from __future__ import annotations
 
 import os
+import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from tcdatalogger.core.duration import parse
@@ -21,7 +23,9 @@ from tcdatalogger.scheduler.agenda import Agenda, Plan
 ENDPOINTS = 200
 RUNS = 40
 MANY = 10_000
-REST = 20.0
+REST = 65.0
+"""Seconds; alerts are looked for every 30."""
+SCRAPES = 10
 
 
 def endpoints(count: int, frequency: str) -> str:
@@ -32,10 +36,10 @@ def endpoints(count: int, frequency: str) -> str:
     )
 
 
-def configure(folder: Path, frequency: str, count: int) -> None:
+def configure(folder: Path, frequency: str, count: int, extra: str = "") -> None:
     (folder / "tcdatalogger.toml").write_text(
         '[warehouse]\nurl = "duckdb:///torn.duckdb"\n[torn]\nurl = "http://127.0.0.1:9"\n'
-        f'[keys]\ndefault = "env:NO_SUCH_KEY"\n{endpoints(count, frequency)}',
+        f'[keys]\ndefault = "env:NO_SUCH_KEY"\n{extra}{endpoints(count, frequency)}',
         encoding="utf-8",
     )
 
@@ -52,9 +56,15 @@ def children(pid: int) -> list[int]:
     return [int(each) for each in text.split()]
 
 
-def pss(pid: int) -> float:
-    lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1000
+def memory(pid: int) -> dict[str, float]:
+    """MB of a process: all it has, its share of what it shares with others, what it alone has."""
+    found = dict.fromkeys(("Rss", "Pss", "Private_Clean", "Private_Dirty"), 0.0)
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines()[1:]:
+        name, size, _ = line.split()
+        if name[:-1] in found:
+            found[name[:-1]] = int(size) / 1000
+    own = found["Private_Clean"] + found["Private_Dirty"]
+    return {"RSS": found["Rss"], "PSS": found["Pss"], "own": own}
 
 
 def cpu(pid: int) -> float:
@@ -62,34 +72,67 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def settled(pid: int) -> None:
+    """Wait until a process has begun and does nothing."""
+    before = 0.0
+    while (now := cpu(pid)) != before or not now:
+        before = now
+        time.sleep(2.5)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return int(found.getsockname()[1])
+
+
+def show(title: str, pids: dict[int, str]) -> None:
+    sizes = {pid: memory(pid) for pid in pids}
+    total = sum(size["PSS"] for size in sizes.values())
+    print(f"{title}: {total:.0f} MB PSS in all")
+    for pid, size in sizes.items():
+        print(f"    {pids[pid]:12}" + "".join(f"  {k} {v:5.1f} MB" for k, v in size.items()))
+
+
 def at_rest(folder: Path) -> None:
-    configure(folder, "P1D", ENDPOINTS)
+    """The command as users run it: with metrics, alerts and the signs of life."""
+    port = free_port()
+    configure(folder, "P1D", ENDPOINTS, f'[metrics]\nlisten = "127.0.0.1:{port}"\n')
     subprocess.run(
         [sys.executable, "-m", "tcdatalogger", "schedule", "--until-idle", "--workers", "8"],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     process = daemon(folder)
     try:
-        time.sleep(3)
-        alone = pss(process.pid)
+        settled(process.pid)
+        show(f"at rest, {ENDPOINTS} endpoints, before its first run", {process.pid: "daemon"})
         used, began = cpu(process.pid), time.monotonic()
         time.sleep(REST)
         share = (cpu(process.pid) - used) / (time.monotonic() - began)
+        print(f"at rest for {REST:.0f} s: {share:.2%} of a CPU")
         with State(folder / "torn.state.sqlite") as state, state.writing() as db:
             db.execute("update agenda set due_at = 0, wake_at = 0 where endpoint = 'e0'")
         time.sleep(8)  # noticed at the next beat, run, and at rest again
-        all_of_it = {pid: pss(pid) for pid in (process.pid, *children(process.pid))}
-        names = {
-            pid: Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[2][:40]
-            for pid in all_of_it
+        settled(process.pid)
+        pids = {process.pid: "daemon"}
+        pids |= {
+            pid: "forkserver" if "forkserver" in words(pid) else words(pid)[:12]
+            for pid in children(process.pid)
         }
+        show("at rest again, after a run", pids)
+        used = cpu(process.pid)
+        for _ in range(SCRAPES):
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
+                size = len(answer.read())
+        each = (cpu(process.pid) - used) / SCRAPES
+        print(f"/metrics, {size:,} bytes: {1000 * each:.0f} ms of a CPU each time")
+        show("after metrics were asked for", pids)
     finally:
         process.kill()
         process.wait()
-    print(f"at rest, {ENDPOINTS} endpoints: {alone:.0f} MB PSS, {share:.2%} of a CPU")
-    print(f"with the forkserver: {sum(all_of_it.values()):.0f} MB PSS")
-    for pid, size in all_of_it.items():
-        print(f"    {size:6.1f} MB  {names[pid]}")
+
+
+def words(pid: int) -> str:
+    return " ".join(Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[1:])
 
 
 def from_due_to_code(folder: Path) -> None:

@@ -3,7 +3,8 @@
     python benchmarks/throughput.py [--pages 300] [--rounds 3]
 
 Pages of `/faction/crimes` come from the sandbox. Each round runs every step once, in turn, so that
-a slow moment of the machine falls on all of them; the middle round is printed.
+a slow moment of the machine falls on all of them; the middle round is printed. Each mode stores the
+same rows twice: into tables that are not there yet, and beside or in the place of the first ones.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import json
 import statistics
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import httpx2
@@ -24,6 +26,7 @@ from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.warehouse import Load
 
 PATH = "/faction/crimes"
+MODES = ("append", "replace", "merge", "history")
 
 
 def bodies(pages):
@@ -53,11 +56,21 @@ def once(pages, seconds, folder):
     tables = family(endpoint.shape, endpoint.name, paged=True)
     timed(seconds, "json.loads alone", lambda: [json.loads(page) for page in pages])
     decoded = timed(seconds, "decode", lambda: decode(pages, tables))
-    provenance = [Provenance(1.0, 40832, "bench")] * len(pages)
+    # Of another faction each time that a page is there again, so that no key repeats.
+    before = Counter()
+    provenance = []
+    for page in pages:
+        provenance.append(Provenance(1.0, 40832 + before[page], "bench"))
+        before[page] += 1
     made = timed(seconds, "normalise", lambda: normalize(decoded.batches, tables, provenance))
-    load = Load("bench", "bench", PATH, "append", tables, made.tables, "bench", 1.0)
-    with DuckDBWarehouse(folder / f"{len(seconds['decode'])}.duckdb") as warehouse:
-        timed(seconds, "store", lambda: warehouse.commit(load))
+    for mode in MODES:
+        file = folder / f"{mode}-{len(seconds['decode'])}.duckdb"
+        with DuckDBWarehouse(file) as warehouse:
+            for name, number in ((f"store, {mode}", 1), (f"store, {mode}, again", 2)):
+                load = Load(
+                    f"bench-{number}", "bench", PATH, mode, tables, made.tables, f"{number}", number
+                )
+                timed(seconds, name, lambda load=load: warehouse.commit(load))
     return {name: table.num_rows for name, table in made.tables.items()}
 
 
@@ -76,7 +89,7 @@ def main():
     base = statistics.median(seconds["json.loads alone"])
     for name, found in seconds.items():
         middle = statistics.median(found)
-        print(f"{name:18} {middle:6.2f} s {size / middle:8.0f} MB/s   {middle / base:5.2f} x")
+        print(f"{name:22} {middle:6.2f} s {size / middle:8.0f} MB/s   {middle / base:5.2f} x")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,14 @@ from tcdatalogger.sandbox.server import START, Sandbox
 
 pytest_plugins = ["postgres"]
 
+# Processes that tests start have no pandas: `tests/bare` says why.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(__file__).parent / "bare"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+LONG = ("test_five_years.py", "test_all_paths.py", "test_budget_load.py", "test_crash.py")
+"""Modules that take longest; they begin first, so that no process works alone in the end."""
+
 FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
 PROGRAM = [sys.executable, "-W", "error", "-m", "tcdatalogger"]
 VARIABLE = "TORN_API_KEY"
@@ -58,6 +66,10 @@ path = "/torn/items"
 storage_mode = "replace"
 """
 """The endpoints of the demo."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 
 @pytest.fixture(scope="session")

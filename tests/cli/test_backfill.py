@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 ATTACKS = '[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\n'
@@ -14,18 +16,27 @@ def place(workplace):
 
 
 def test_it_tells_how_far_it_is_and_what_it_did(place):
-    done = place.run("backfill", "attacks", "--since", "2025-12-20", "--pages", "1")
+    words = ("--since", "2025-12-20", "--pages", "1", "--log-format", "human")
+    done = place.run("backfill", "attacks", *words)
 
     assert done.code == 0
-    steps = [line for line in done.err.splitlines() if line.startswith("40832, back to")]
+    steps = [line for line in done.err.splitlines() if line.startswith("faction 40832, back to")]
     assert len(steps) > 1
     assert "rows" in steps[-1]
     assert "calls" in steps[-1]
-    assert "back to 2025-12-20 00:00" in steps[-1]
+    assert "back to 2025-12-20 00:00:00Z" in steps[-1]
     rows = place.value("select count(*) from attacks")
     assert done.out.startswith(f"attacks: {rows} rows in ")
     again = place.run("backfill", "attacks", "--since", "2025-12-20")
     assert again.out == "attacks: all of it was read before.\n"
+
+
+def test_where_the_log_is_json_each_line_of_it_is(place):
+    done = place.run("backfill", "attacks", "--since", "2025-12-29", "--pages", "1")
+
+    lines = [json.loads(line) for line in done.err.splitlines()]
+    (last, *_) = [line for line in reversed(lines) if line["event"] == "history read"]
+    assert last["back_to"] == "2025-12-29 00:00:00Z"
 
 
 def test_json_is_one_document(place):

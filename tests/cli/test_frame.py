@@ -122,12 +122,17 @@ def test_without_a_command_the_help_is_shown_and_the_usage_is_wrong(capsys):
         (["run", "--config=f", "--debug"], ["--config=f", "--debug", "run"]),
         (["--debug", "run"], ["--debug", "run"]),
         (["query", "--", "--debug"], ["query", "--", "--debug"]),
-        (["run", "--config"], ["--config", "run"]),
         (["run", "--configure"], ["run", "--configure"]),
     ],
 )
 def test_options_for_all_commands_may_stand_anywhere(words, expected):
     assert _globals_first(words) == expected
+
+
+@pytest.mark.parametrize("words", [["status", "--config"], ["run", "--log-level", "--all"]])
+def test_an_option_without_its_value_is_told_so_and_takes_no_command_for_it(words, capsys):
+    assert main(words) == 2
+    assert f"The option {words[1]} needs a value." in capsys.readouterr().err
 
 
 def test_a_command_is_told_the_options(plant):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
@@ -29,6 +30,21 @@ def test_a_table_on_a_terminal_keeps_brackets_as_they_are(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     output.print_table(("name",), [("[red]me[/red]",)])
     assert "[red]me[/red]" in capsys.readouterr().out
+
+
+def test_a_runs_id_is_never_broken_where_the_terminal_has_room_for_it(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setenv("NO_COLOR", "1")
+    run = "20261123T055230Z-68149d64"
+    output.print_table(
+        ("run", "endpoint", "began", "result", "rows", "set aside", "calls", "time"),
+        [(run, "members_history", MOMENT, "done", 22, 0, 1, "132 ms")],
+    )
+    lines = capsys.readouterr().out.splitlines()
+    plain = [re.sub("\x1b\\[[0-9;]*m", "", line) for line in lines]
+    assert any(run in line and "members_history" in line for line in plain)
+    assert max(map(len, plain)) <= 100
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def numbers(done):
         ((), [4, 3, 2, 1]),
         (("--status", "failed"), [3]),
         (("--status", "later"), [2]),
-        (("--status", "unheard"), []),
+        (("--status", "dropped"), []),
         (("--endpoint", "torn_items"), [4, 2]),
         (("--endpoint", "torn_items", "--status", "done"), [4]),
         (("--since", "2026-01-01T00:00:03Z"), [4, 3]),
@@ -250,7 +250,7 @@ def test_tail_follows_each_run_as_it_begins_and_ends_once_and_is_quiet_at_ctrl_c
     assert told == [("1", "done"), ("5", "running"), ("6", "done"), ("5", "failed")]
     monkeypatch.setattr(runs, "SystemClock", lambda: Hands(lambda: written(workplace, begins)))
     out = workplace.run("runs", "tail", "-f", "--endpoint", "faction_basic", "--most", "0").out
-    assert out == f"2026-01-01 00:00:05Z  faction_basic  begins  {begins.run_id}\n"
+    assert out == f"2026-01-01 00:00:05Z  faction_basic  {begins.run_id}  begins\n"
 
 
 def test_tail_waits_for_the_first_run_and_makes_nothing(workplace, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tcdatalogger.core import totals
 from tcdatalogger.sandbox.server import START
 
 
@@ -19,6 +20,29 @@ def test_before_the_first_run_everything_is_listed_and_nothing_made(status, work
     assert [one["last_run"] for one in found["endpoints"]] == [None] * 5
     assert found["owners"] == []
     assert not list(workplace.folder.glob("*sqlite*"))
+
+
+@pytest.mark.parametrize("how", ["backfill", "step", "dry"])
+def test_only_a_regular_run_that_stored_makes_an_endpoint_fresh(status, workplace, how):
+    workplace.write('[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\n')
+    good = workplace.log("attacks", "max_pages=1").record
+    workplace.clock.sleep(90)
+    words = {
+        "backfill": ("backfill", "attacks", "--pages", "1", "--since", "P2D"),
+        "step": ("run", "attacks", "--step", "validate"),
+        "dry": ("run", "attacks", "--dry-run"),
+    }[how]
+    assert workplace.run(*words).code == 0
+    with workplace.application() as application:
+        runs = application.state.runs(endpoint="attacks")
+        last = totals.lasts(application.state)["attacks"]
+
+    [one] = status()["endpoints"]
+
+    assert len(runs) > 1
+    assert last.success_at == good.finished_at
+    assert one["fresh_seconds"] == round(workplace.clock.now() - good.finished_at, 1)
+    assert (one["last_run"]["run_id"] == good.run_id) == (how == "backfill")
 
 
 def test_each_endpoint_has_its_last_run_rows_and_age(status, workplace):

@@ -10,7 +10,7 @@ from harness import SCENES, Kill
 pytestmark = pytest.mark.slow
 
 POINTS = {"replace": 10}
-"""For each mode, 5 where it is not named: between two swaps the window is small.
+"""For each mode, 4 where it is not named: between two swaps the window is small.
 `benchmarks/crash.py --every` takes all there are."""
 
 
@@ -18,7 +18,7 @@ POINTS = {"replace": 10}
 def test_a_run_that_is_killed_at_a_step_leaves_what_one_that_is_not_leaves(lab, mode):
     _, steps = lab.control(SCENES[mode])
     dice = random.Random(mode)
-    points = POINTS.get(mode, 5)
+    points = POINTS.get(mode, 4)
     # One in the first third, before there is an answer, and the others evenly over the rest.
     first = steps[-1] // 3
     chosen = [dice.randint(1, first), *range(first, steps[-1] + 1, steps[-1] * 2 // 3 // points)]

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,3 +45,21 @@ def test_an_empty_secret_hides_nothing():
 @given(st.text(), st.text())
 def test_no_text_around_a_key_brings_it_out(before, after):
     assert KEY not in redact(f"{before}{KEY}{after}")
+
+
+CORE = """
+import resource
+from tcdatalogger.observability.redact import register
+
+_, most = resource.getrlimit(resource.RLIMIT_CORE)
+resource.setrlimit(resource.RLIMIT_CORE, (most, most))
+register("a secret")
+print(resource.getrlimit(resource.RLIMIT_CORE) == (0, most))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no limits of processes")
+def test_who_knows_a_secret_leaves_no_file_of_its_memory():
+    done = subprocess.run([sys.executable, "-c", CORE], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "True\n"

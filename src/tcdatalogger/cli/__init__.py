@@ -6,6 +6,7 @@ Nothing heavy may be imported here: `--help` has to answer at once.
 from __future__ import annotations
 
 import difflib
+import gc
 import importlib
 import os
 import signal
@@ -21,10 +22,14 @@ import click
 
 from tcdatalogger import __version__
 from tcdatalogger.cli.edge import answered
-from tcdatalogger.errors import UsageError
+from tcdatalogger.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config import Log, Settings
+
+_SELDOM = (20_000, 20, 50)
+"""When garbage is looked for. Imports make many objects and hardly any garbage, and to look at all
+of them again and again took a tenth of the time in which a run begins."""
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
@@ -75,7 +80,8 @@ Example:
   tcdatalogger query "select * from faction_crimes limit 3"
 """
 
-_TAKES_VALUE = ("--config", "--log-level", "--log-format")
+_TAKES_VALUE = {"--config": "tcdatalogger.toml", "--log-level": "info", "--log-format": "json"}
+"""With an example of each."""
 _SWITCHES = ("--debug",)
 
 
@@ -182,7 +188,12 @@ def _globals_first(args: Sequence[str]) -> list[str]:
         if arg == "--":
             return [*first, *rest, arg, *left]
         if arg in _TAKES_VALUE:
-            first += [arg, *([value] if (value := next(left, None)) is not None else [])]
+            value = next(left, None)
+            if value is None or value.startswith("--"):
+                raise UsageError(
+                    f"The option {arg} needs a value.", remedy=f"As: {arg} {_TAKES_VALUE[arg]}"
+                )
+            first += [arg, value]
         elif arg in _SWITCHES or arg.startswith(tuple(f"{name}=" for name in _TAKES_VALUE)):
             first.append(arg)
         else:
@@ -201,7 +212,8 @@ def _globals_first(args: Sequence[str]) -> list[str]:
 @click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
-    help="The least important lines to show.",
+    help="The least important lines to show. [log.level; on a terminal, where it is not set, "
+    "warning]",
 )
 @click.option(
     "--log-format",
@@ -225,26 +237,23 @@ def cli(
     ctx.obj = Options(config, log_level, log_format, debug)
 
 
-class _Terminated(BaseException):
-    """SIGTERM came: unwind, so that nothing is left half-written, and end."""
-
-
 def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
     # Whoever asks twice waits: a second one would break into the tidying up.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise _Terminated
+    raise Stopped
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; this is the edge of the process."""
+    gc.set_threshold(*_SELDOM)
     words = list(sys.argv[1:] if args is None else args)
     before: Any = signal.SIG_DFL
     with suppress(ValueError):  # not in the main thread: whoever owns that minds the signals
         before = signal.signal(signal.SIGTERM, _on_sigterm)
     try:
         return answered(lambda: _call(words), words)
-    except _Terminated:
-        return 128 + signal.SIGTERM
+    except Stopped as stopped:
+        return stopped.exit_code
     finally:
         with suppress(ValueError):
             signal.signal(signal.SIGTERM, before)

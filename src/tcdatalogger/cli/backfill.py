@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, number, print_json, span
+from tcdatalogger.cli.output import counted, json_option, moment, print_json, span
 from tcdatalogger.cli.progress import Progress as ProgressLines
-from tcdatalogger.cli.progress import say
+from tcdatalogger.cli.progress import notice, say
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.backfill import Progress
+    from tcdatalogger.core.settings import Settings
 
 MOMENT = "DATE"
 
@@ -61,14 +62,15 @@ def command(
             raise UsageError("--since must lie before --until.")
         steps = backfill(application, name, since=low, until=high, pages=pages)
         with progress:
-            last = _show(steps, name, progress if drawn else None, quiet=as_json)
+            kind = _kind(settings, name)
+            last = _show(steps, name, kind, progress if drawn else None, quiet=as_json)
     facts = _facts(name, last)
     if as_json:
         print_json(facts)
     else:
         click.echo(
-            f"{name}: {number(facts['rows'])} rows in {number(facts['calls'])} calls, "
-            f"{facts['back_to'] or 'back to the beginning'}."
+            f"{name}: {counted(facts['rows'], 'row')} in {counted(facts['calls'], 'call')}, "
+            f"back to {moment(facts['back_to']) or 'the beginning'}."
             if last
             else f"{name}: all of it was read before."
         )
@@ -86,29 +88,48 @@ def _moment(option: str, text: str | None, now: float) -> float | None:
 
 
 def _show(
-    steps: Iterable[Progress], name: str, lines: ProgressLines | None, *, quiet: bool
+    steps: Iterable[Progress],
+    name: str,
+    kind: str,
+    lines: ProgressLines | None,
+    *,
+    quiet: bool,
 ) -> Progress | None:
     """Tell each step as it is done, on `lines` or each on a line of its own; the last one."""
     last = None
     began = time.monotonic()
     for last in steps:
-        words = _words(last, _left(last, time.monotonic() - began))
+        words = _words(last, kind, _left(last, time.monotonic() - began))
         if lines is not None:
             part = "" if last.part is None else f"{last.part:.0%} of it, "
             lines.say(name, part + words)
         elif not quiet:
-            click.echo(words, err=True)
-        for warning in last.warnings:
-            say(f"odd: {warning}")
+            notice(
+                words,
+                "history read",
+                place=last.place,
+                back_to=moment(last.back_to),
+                rows=last.rows,
+                calls=last.calls,
+            )
+        if lines is not None:
+            for warning in last.warnings:
+                say(f"odd: {warning}")
     return last
 
 
-def _words(step: Progress, left: float | None) -> str:
+def _kind(settings: Settings, name: str) -> str:
+    """What its path is about: `faction`, `user`."""
+    endpoint = settings.endpoint(name)
+    return endpoint.path.split("/")[1] if endpoint is not None and "/" in endpoint.path else ""
+
+
+def _words(step: Progress, kind: str, left: float | None) -> str:
     words = [
-        step.place,
-        f"back to {_day(step.back_to) or 'the beginning'}",
-        f"{number(step.rows)} rows",
-        f"{number(step.calls)} calls",
+        f"{kind} {step.place}".strip() if step.place.isdecimal() else step.place,
+        f"back to {moment(step.back_to) or 'the beginning'}",
+        counted(step.rows, "row"),
+        counted(step.calls, "call"),
     ]
     if left is not None and left >= 1:
         words.append(f"{span(left)} left")
@@ -118,10 +139,6 @@ def _words(step: Progress, left: float | None) -> str:
 def _left(step: Progress, seconds: float) -> float | None:
     """Seconds that the rest may take, by what was done so far; None where nobody knows."""
     return seconds / step.part * (1 - step.part) if step.part else None
-
-
-def _day(moment: int | None) -> str:
-    return "" if moment is None else f"{datetime.fromtimestamp(moment, UTC):%Y-%m-%d %H:%M}"
 
 
 def _facts(name: str, last: Progress | None) -> dict[str, Any]:

@@ -40,7 +40,8 @@ def command(
     backup.path where it is not given. Of the backups that are there backup.keep stay.
     """
     settings = options.load()
-    from tcdatalogger.core.backup import back_up, due  # pyarrow, duckdb
+    from tcdatalogger.core import backuprun  # pyarrow, duckdb
+    from tcdatalogger.core.backup import back_up, due
     from tcdatalogger.core.main import Application
 
     place = None if to is None else to.resolve()
@@ -50,11 +51,20 @@ def command(
                 "--if-due goes by backup.frequency, which is not set.",
                 remedy='Set it under [backup], as frequency = "P1D".',
             )
-        if if_due and not due(settings, application.clock.now(), place):
-            _not_due(as_json=as_json)
-            return
-        made = back_up(application, place, archive=archive, progress=Teller())
-    _tell(made, as_json=as_json)
+        if if_due:
+            made = backuprun.make(
+                application,
+                lambda: due(settings, application.clock.now(), place),
+                place=place,
+                archive=archive,
+                progress=Teller(),
+            )
+        else:  # whatever the state says: it may be what is broken
+            made = back_up(application, place, archive=archive, progress=Teller())
+    if made is None:
+        _not_due(as_json=as_json)
+    else:
+        _tell(made, as_json=as_json)
 
 
 def _not_due(*, as_json: bool) -> None:

@@ -167,6 +167,7 @@ def facts(endpoint: Endpoint, family: TableFamily | None) -> dict[str, Any]:
 
 @command.command(
     "show",
+    short_help="Show an endpoint: parameters, tables, columns.",
     epilog="\b\nExample:\n"
     "  tcdatalogger catalog show /faction/crimes\n"
     "  tcdatalogger catalog show /faction/40832/members --json",
@@ -226,6 +227,7 @@ command.add_command(use)
 
 @command.command(
     "compile",
+    short_help="Compile Torn's OpenAPI document.",
     epilog="\b\nExample:\n  tcdatalogger catalog compile openapi.json --out catalog.json",
 )
 @click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))

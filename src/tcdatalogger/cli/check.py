@@ -60,12 +60,22 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
             [
                 ("ok" if f.failure is None else "WRONG", f.part, str(f.failure or f.says))
                 for f in findings
+                if not f.plain
             ],
         )
-        click.echo(
-            "Everything is there: tcdatalogger run --all" if not wrong else f"{len(wrong)} to mend."
-        )
+        click.echo(_verdict(settings, len(wrong)))
     raise SystemExit(wrong[0].exit_code if wrong else 0)
+
+
+def _verdict(settings: Settings, wrong: int) -> str:
+    if wrong:
+        return f"{wrong} to mend."
+    if not settings.endpoints:
+        return (
+            "No endpoint is configured yet: add one under [[endpoints]]; `tcdatalogger catalog` "
+            "lists what Torn offers."
+        )
+    return "Everything is there: tcdatalogger run --all"
 
 
 def _tried(settings: Settings) -> Finding:

@@ -19,6 +19,9 @@ json_option = click.option(
 )
 """The same `--json` for every command; it arrives as `as_json`."""
 
+UNKNOWN = "-"
+"""In a column of numbers: nobody knows."""
+
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KILO = 1_000
 
@@ -114,18 +117,36 @@ def _drawn(
         title=title or None,
         title_justify="left",
         box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
         header_style="none" if plain else "bold",
     )
-    for name, number in zip(columns, numbers, strict=True):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    wholes = _wholes(columns, texts)
+    for name, number, whole in zip(columns, numbers, wholes, strict=True):
+        table.add_column(
+            name, justify="right" if number else "left", overflow="fold", no_wrap=whole
+        )
     for row in texts:
         # As Text, since a value with brackets in it would be read as markup.
         table.add_row(*(Text(text) for text in row))
     Console(no_color=plain, highlight=False).print(table)
 
 
+def _wholes(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> list[bool]:
+    """Which columns are never broken: those of single words, where the terminal has room for them.
+
+    A run's id that is broken over two lines cannot be copied.
+    """
+    words = [[line[at].split() for line in (columns, *texts)] for at in range(len(columns))]
+    longest = [max(len(word) for line in column for word in line or [""]) for column in words]
+    if sum(width + 2 for width in longest) > shutil.get_terminal_size().columns:
+        return [False] * len(columns)
+    return [all(len(line) < 2 for line in column[1:]) for column in words]  # noqa: PLR2004
+
+
 def _numeric(values: Iterable[object]) -> bool:
-    known = [value for value in values if value is not None]
+    known = [value for value in values if value not in (None, UNKNOWN)]
     return bool(known) and all(
         isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in known
     )
@@ -179,6 +200,14 @@ def span(seconds: float) -> str:
     return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
 
 
+def once(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
+    """Names and what is to be said of each: the same words once, with all of their names."""
+    found: dict[str, list[str]] = {}
+    for name, says in told:
+        found.setdefault(says, []).append(name)
+    return [(names, says) for says, names in found.items()]
+
+
 def ago(then: float | None, now: float) -> str:
     """How long ago, or until, a moment is: `3 min 5 s ago`, `in 12.0 s`, `never`."""
     if then is None:
@@ -199,6 +228,11 @@ def size(count: int) -> str:
 def number(count: int) -> str:
     """`12,345`."""
     return f"{count:,}"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 row`, `12,345 rows`."""
+    return f"{number(count)} {what}{'' if count == 1 else 's'}"
 
 
 def _in_utc(value: datetime) -> datetime:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
-from tcdatalogger.cli.output import number, span
+from tcdatalogger.cli.output import counted, span
 from tcdatalogger.errors import Failure
+from tcdatalogger.observability import log
 
 if TYPE_CHECKING:
     from tcdatalogger.core.state import RunRecord
@@ -29,6 +30,8 @@ BEAT: Final = 0.25
 """Seconds between two looks at what runs."""
 
 _RUNNING: Final = "running"
+
+_log = log.get_logger("progress")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ class Progress:
             for line in list(self._lines.values()):
                 if not line.said and self._now() - line.began >= QUIET:
                     self._lines[line.run.run_id] = replace(line, said=True)
-                    self._print(f"{self._text(line)}, still running")
+                    self._print(line, "still running")
 
     # --- how it is shown -------------------------------------------------------------------
 
@@ -150,12 +153,24 @@ class Progress:
     def _end(self, line: _Line) -> None:
         del self._lines[line.run.run_id]
         if line.said:
-            status = "ended" if line.run.status == _RUNNING else line.run.status
-            self._print(f"{self._text(line)}, {status}")
+            self._print(line, "ended" if line.run.status == _RUNNING else line.run.status)
 
-    def _print(self, text: str) -> None:
+    def _print(self, line: _Line, status: str) -> None:
+        if log.structured() and self._stream is sys.stderr:
+            run = line.run
+            _log.info(
+                status,
+                run_id=run.run_id,
+                endpoint=run.endpoint,
+                step=run.step,
+                pages=run.pages,
+                rows=_rows(run),
+                waited=round(run.waited, 1),
+                seconds=round(self._now() - line.began, 1),
+            )
+            return
         try:
-            self._stream.write(f"{text}\n")
+            self._stream.write(f"{self._text(line)}, {status}\n")
             self._stream.flush()
         except (OSError, ValueError):
             return  # nobody is there to read it, and that must not end a run
@@ -190,6 +205,14 @@ class Progress:
             self._live = None
 
 
+def notice(text: str, event: str, **facts: object) -> None:
+    """A line for whoever looks on: as text, or in the log where its lines are JSON."""
+    if log.structured():
+        _log.info(event, **facts)
+    else:
+        say(text)
+
+
 def say(text: str) -> None:
     """A line on the standard error, above the lines that are live there."""
     with suppress(OSError, ValueError):  # nobody is there to read it
@@ -199,7 +222,7 @@ def say(text: str) -> None:
 
 
 def _count(many: int, what: str) -> str:
-    return f"{number(many)} {what}{'' if many == 1 else 's'}" if many else ""
+    return counted(many, what) if many else ""
 
 
 def _rows(run: RunRecord) -> int:

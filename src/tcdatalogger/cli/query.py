@@ -45,7 +45,7 @@ def command(
     parquet: Path | None,
     as_json: bool,
 ) -> None:
-    """Read the warehouse with a query. `show tables` lists what there is; no table can be changed.
+    """Read the warehouse with a query. `show tables` lists what there is; nothing can be changed.
 
     SQL may be `-`: then it is read from the standard input. Times are in UTC. A terminal shows the
     first 200 rows, one below the other where they are too wide; --json, --csv and --parquet give
@@ -76,9 +76,17 @@ def command(
 
 def _print(table: pa.Table) -> None:
     most = MOST_ROWS if sys.stdout.isatty() else table.num_rows
-    print_table(table.column_names, list(_rows(table.slice(0, most))), upright=True)
+    rows = [[_as_sql(value) for value in row] for row in _rows(table.slice(0, most))]
+    print_table(table.column_names, rows, upright=True)
     if table.num_rows > most:
         click.echo(f"… and {number(table.num_rows - most)} rows more", err=True)
+
+
+def _as_sql(value: Any) -> Any:
+    """Truth as SQL writes it, also inside of lists: who reads it writes the next query by it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return [_as_sql(item) for item in value] if isinstance(value, list) else value
 
 
 def _sayable(value: Any) -> Any:
@@ -155,5 +163,8 @@ def _write_parquet(table: pa.Table, file: Path) -> None:
     try:
         pq.write_table(table, file, compression="zstd")
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror or error}.") from None
+        raise UsageError(
+            f"{file} cannot be written: {error.strerror or error}.",
+            remedy="Name a file in a folder that is there, and that this user may write to.",
+        ) from None
     click.echo(f"{file}: {number(table.num_rows)} rows")

@@ -134,6 +134,7 @@ def _templates(path: str, versions: Sequence[Catalog]) -> Iterator[str]:
 
 @click.command(
     "use",
+    short_help="Switch to another catalogue.",
     epilog="\b\nExample:\n"
     "  tcdatalogger catalog use openapi.json && tcdatalogger check\n"
     "  tcdatalogger catalog use --shipped",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.named import stored_run
 from tcdatalogger.cli.output import json_option, number, print_json, print_table
 
 if TYPE_CHECKING:
@@ -22,12 +23,17 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
     """Make the rows of one run again from its archived answers, in place of those it stored.
 
     Torn is not asked. Of a run that failed after its fetch, it stores what was not stored then.
+
+    RUN is its id or how that begins, the name of an endpoint for its newest that stored something,
+    or `last` for the newest of all that did.
     """
     settings = options.load()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.core.replay import replay
 
     with Application(settings) as application:
+        state = application.state if settings.state.begun else None
+        run_id = stored_run(state, settings, run_id)
         found = replay(application, run_id, dry=dry)
     _tell([found], as_json=as_json, dry=dry)
 
@@ -55,7 +61,10 @@ def rebuild_command(
     from tcdatalogger.core.replay import rebuild
 
     with Application(settings) as application:
-        found = rebuild(application, name, without=without, dry=dry)
+        application.chosen([name])  # the one that is near to a wrong name is told first
+        state = application.state if settings.state.begun else None
+        out = [stored_run(state, settings, run, endpoint=name) for run in without]
+        found = rebuild(application, name, without=out, dry=dry)
     _tell(found, as_json=as_json, dry=dry)
 
 

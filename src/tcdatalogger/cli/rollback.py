@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.named import stored_run
 from tcdatalogger.cli.output import json_option, number, print_json, print_table
 
 
@@ -18,6 +19,9 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
 
     Of an endpoint that appends it may be any run, of others the newest. The answers stay in the
     archive: `tcdatalogger replay RUN` brings the rows back.
+
+    RUN is its id or how that begins, the name of an endpoint for its newest that stored something,
+    or `last` for the newest of all that did.
     """
     settings = options.load()
     from dataclasses import asdict
@@ -26,6 +30,8 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
     from tcdatalogger.core.rollback import roll_back
 
     with Application(settings) as application:
+        state = application.state if settings.state.begun else None
+        run_id = stored_run(state, settings, run_id)
         undo = roll_back(application, run_id, dry=dry)
     if as_json:
         print_json({**asdict(undo), "dry_run": dry})

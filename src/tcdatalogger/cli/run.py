@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, number, print_json, print_table, program, span
+from tcdatalogger.cli.named import books, find_run
+from tcdatalogger.cli.output import (
+    counted,
+    json_option,
+    number,
+    once,
+    print_json,
+    print_table,
+    program,
+    span,
+)
 from tcdatalogger.cli.progress import Progress
 from tcdatalogger.errors import UsageError
 
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.pipeline import Outcome
     from tcdatalogger.core.settings import Endpoint
+    from tcdatalogger.core.state import RunRecord
 
 STEPS = ("fetch", "transform", "validate", "store")
 STRICT = 65
@@ -44,7 +55,8 @@ BUSY = 75
     "--run",
     "going_on",
     metavar="RUN",
-    help="Go on with a run that has stopped, without asking Torn again; with --step by one step.",
+    help="Go on with a run that has stopped, without asking Torn again; with --step by one step. "
+    "Its id or how that begins, or `last`, of NAME where one is given.",
 )
 @click.option(
     "--set",
@@ -90,7 +102,7 @@ def command(
     failed. One that runs elsewhere just now is busy: 75, if nothing worse happened.
     """
     said = sum((bool(names), everything, tag is not None))
-    if said != 1:
+    if said > 1 or (not said and going_on is None):
         raise UsageError(
             "Say once which endpoints to run." if said else "Say which endpoints to run.",
             remedy="Give their names, or --all, or --tag TAG.",
@@ -100,6 +112,8 @@ def command(
             "What is due is run whole.",
             remedy="Leave --if-due out, or --step, --run, --run-id and --dry-run.",
         )
+    if not said and going_on is not None:
+        names = (_whose(options, going_on),)
     settings = options.load(overrides, names=names or None)
     from tcdatalogger.core import skipped
     from tcdatalogger.core.main import Application  # pyarrow, duckdb, httpx2
@@ -111,7 +125,8 @@ def command(
         chosen = application.chosen(names, everything=everything, tag=tag)
         if going_on is not None and (run_id or len(chosen) > 1):
             raise UsageError(
-                "A run goes on by itself.", remedy="Name its endpoint alone, without --run-id."
+                "A run goes on by itself.",
+                remedy="Name its endpoint alone, without --all, --tag and --run-id.",
             )
         if run_id and len(chosen) > 1:
             raise UsageError("An id names the run of one endpoint.", remedy="Name just one.")
@@ -140,11 +155,18 @@ def _go_on(
     application: Application, chosen: list[Endpoint], run: str, step: str | None, *, dry: bool
 ) -> Outcome:
     """Go on with a run that is named by its id or how that begins."""
-    from tcdatalogger.cli.runs import find  # not for runs that begin
-    from tcdatalogger.core.resume import resume
+    from tcdatalogger.core.resume import resume  # not for runs that begin
 
-    record = find(application.state, application.settings, run)
+    state, settings = application.state, application.settings
+    record = find_run(state, settings, run, endpoint=chosen[0].name)
     return resume(application, chosen[0], record.run_id, step=step, dry=dry)
+
+
+def _whose(options: Options, run: str) -> str:
+    """The endpoint of the run that is to go on, where none is named."""
+    settings = options.load()
+    with books(settings) as state:
+        return find_run(state, settings, run).endpoint
 
 
 def tell(
@@ -180,11 +202,32 @@ def tell(
     )
     for outcome in outcomes:
         for earlier in outcome.settled:
-            click.echo(f"{earlier.endpoint}: the run {earlier.run_id} was owed: {earlier.note}")
-        if outcome.error is not None:
-            click.echo(f"{outcome.record.endpoint}: {outcome.error}", err=True)
+            click.echo(_settled(earlier))
+    errors = [(o.record.endpoint, str(o.error)) for o in outcomes if o.error is not None]
+    for names, error in once(errors):
+        click.echo(f"{', '.join(names)}: {error}", err=True)
+    waiting = [outcome.record.endpoint for outcome in outcomes if outcome.record.status == "later"]
+    if waiting:
+        click.echo(
+            f"The answers of {', '.join(waiting)} are in the archive: the next run of the endpoint "
+            "stores them.",
+            err=True,
+        )
+    for outcome in outcomes:
         if until != "store" or dry:
             _show_step(outcome, dry=dry)
+
+
+def _settled(run: RunRecord) -> str:
+    """What became of an earlier run whose answers waited in the archive."""
+    begins = f"{run.endpoint}: the earlier run {run.run_id}, whose answers waited in the archive,"
+    match run.status:
+        case "done":
+            return f"{begins} is stored now: {counted(sum(run.rows.values()), 'row')}."
+        case "failed":
+            return f"{begins} cannot be stored: {run.error}"
+        case _:
+            return f"{begins} is not stored: {run.note}"
 
 
 def _result(outcome: Outcome) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.named import books, find_run, known_endpoint, near
 from tcdatalogger.cli.output import (
+    UNKNOWN,
+    counted,
     json_option,
     moment,
     number,
@@ -25,10 +28,19 @@ from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.settings import Settings
-    from tcdatalogger.core.state import RunRecord, State
+    from tcdatalogger.core.state import RunRecord
 
-NEWEST: Final = "last"
-"""In place of a run's id: the newest of all."""
+STATUSES: Final = (
+    "running",
+    "done",
+    "failed",
+    "stopped",
+    "later",
+    "lost",
+    "dropped",
+    "rolled back",
+)
+"""What may have become of a run."""
 
 PAUSE: Final = 0.5
 """Seconds between two looks at the books."""
@@ -42,6 +54,8 @@ MOST: Final = 1_000
 INTERRUPTED: Final = 130
 
 _RUNNING: Final = "running"
+_NO_RUNS: Final = "No run is in the books yet."
+_NO_SUCH: Final = "No run in the books is like that."
 
 
 class _Listing(click.Group):
@@ -70,10 +84,17 @@ def command() -> None:
 @click.option(
     "--status",
     metavar="STATUS",
-    help="Only those that are: running, done, failed, stopped, later, lost …",
+    help=f"Only those that are: {', '.join(STATUSES)}.",
 )
 @click.option("--since", metavar="DATE", help="Only those since 2026-01-31, or PT6H for 6 h ago.")
-@click.option("--most", default=20, show_default=True, type=click.IntRange(min=1), metavar="N")
+@click.option(
+    "--most",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many at most, the newest of them.",
+)
 @json_option
 @click.pass_obj
 def listed(
@@ -86,14 +107,19 @@ def listed(
 ) -> None:
     """List the newest runs."""
     settings = options.load()
-    _known(settings, endpoint)
+    known_endpoint(settings, endpoint)
+    _known_status(status)
     begin = _moment(since)
-    with _books(settings) as state:
+    with books(settings) as state:
         found = (
             state.runs(endpoint=endpoint, status=status, since=begin, most=most) if state else []
         )
     if as_json:
         print_json([asdict(run) for run in found])
+        return
+    if not found:
+        picky = endpoint or status or since
+        click.echo(_NO_SUCH if picky else _NO_RUNS)
         return
     print_table(
         ("run", "endpoint", "began", "result", "rows", "set aside", "calls", "time"),
@@ -105,8 +131,8 @@ def listed(
                 result(run),
                 sum(run.rows.values()),
                 run.quarantined,
-                run.calls,
-                span(sum(run.seconds.values())),
+                UNKNOWN if unmeasured(run) else run.calls,
+                UNKNOWN if unmeasured(run) else span(sum(run.seconds.values())),
             )
             for run in found
         ],
@@ -128,8 +154,8 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
     RUN is its id or how that begins, the name of an endpoint for its newest, or `last`.
     """
     settings = options.load()
-    with _books(settings) as state:
-        run = find(state, settings, run_id)
+    with books(settings) as state:
+        run = find_run(state, settings, run_id)
     if as_json:
         print_json(asdict(run))
         return
@@ -139,20 +165,30 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
 @command.command("tail", epilog="\b\nExample:\n  tcdatalogger runs tail -f --endpoint torn_items")
 @click.option("--endpoint", metavar="NAME", help="Only runs of this endpoint.")
 @click.option("-f", "--follow", "follow", is_flag=True, help="Go on until Ctrl-C.")
-@click.option("--most", default=10, show_default=True, type=click.IntRange(min=0), metavar="N")
+@click.option(
+    "--most",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="So many of those that were before, the newest of them.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 @click.pass_obj
 def tail(options: Options, endpoint: str | None, follow: bool, most: int, as_json: bool) -> None:
     """Show the newest runs, and with -f each run as it begins and ends."""
     settings = options.load()
-    _known(settings, endpoint)
-    tell = _tell_json if as_json else _tell
+    known_endpoint(settings, endpoint)
+    names = [one.name for one in settings.endpoints if endpoint in {None, one.name}]
+    tell = _tell_json if as_json else partial(_tell, max(map(len, names), default=0))
     clock = SystemClock()
     try:
-        with _books(settings) as state:
+        with books(settings) as state:
             known = state.runs(endpoint=endpoint, most=max(most, MOST)) if state else []
         for run in reversed(known[:most]):
             tell(run)
+        if not (known or follow or as_json):
+            click.echo(_NO_RUNS if endpoint is None else _NO_SUCH)
         if follow:
             for run in changes(_looking(settings, endpoint), clock, known):
                 tell(run)
@@ -207,7 +243,7 @@ def _looking(
     """Looks at the books afresh each time: they may not be there yet."""
 
     def look(since: float, ids: Sequence[str]) -> list[RunRecord]:
-        with _books(settings) as state:
+        with books(settings) as state:
             if state is None:
                 return []
             found = state.runs(endpoint=endpoint, since=since, most=MOST)
@@ -220,30 +256,6 @@ def _looking(
             return list(there.values())
 
     return look
-
-
-def find(state: State | None, settings: Settings, words: str) -> RunRecord:
-    """The run that is meant: by its id, how that begins, its endpoint, or `last`.
-
-    Raises:
-        UsageError: there is none, or several begin so.
-    """
-    found: list[RunRecord] = []
-    if state is not None:
-        if words == NEWEST:
-            found = state.runs(most=1)
-        elif settings.endpoint(words) is not None:
-            found = state.runs(endpoint=words, most=1)
-        else:
-            found = state.runs(run_id=words, most=1) or state.runs(begins=words, most=2)
-    if len(found) > 1:
-        raise UsageError(
-            f"Several runs begin with {words!r}: {found[0].run_id} and {found[1].run_id}.",
-            remedy="Give more of the id.",
-        )
-    if not found:
-        raise UsageError(f"There is no run {words}.", remedy="`tcdatalogger runs` lists them.")
-    return found[0]
 
 
 def result(run: RunRecord) -> str:
@@ -270,7 +282,7 @@ def _facts(run: RunRecord) -> list[tuple[str, Any]]:
         ("server's time", moment(run.server_time)),
         ("steps", steps),
         ("step", run.step if run.status in {_RUNNING, "lost"} else ""),
-        ("calls", f"{run.calls}, {size(run.bytes)}"),
+        ("calls", "" if unmeasured(run) else f"{run.calls}, {size(run.bytes)}"),
         ("waited", span(run.waited) if run.waited else ""),
         ("rows", rows),
         ("set aside", run.quarantined),
@@ -291,21 +303,28 @@ def _facts(run: RunRecord) -> list[tuple[str, Any]]:
     ]
 
 
-def _tell(run: RunRecord) -> None:
+def unmeasured(run: RunRecord) -> bool:
+    """Whether nobody knows what it cost: it was killed before that was written down."""
+    killed = run.status == "lost" or run.settled
+    return killed and not run.calls and not run.seconds
+
+
+def _tell(width: int, run: RunRecord) -> None:
+    """A line in columns of one width: that of the names, and what most runs need."""
+    begins = f"{moment(_latest(run))}  {run.endpoint:{width}}  {run.run_id}"
     if run.status == _RUNNING:
-        click.echo(f"{moment(run.started_at)}  {run.endpoint}  begins  {run.run_id}")
+        click.echo(f"{begins}  begins")
         return
+    unknown = unmeasured(run)
     words = [
-        moment(_latest(run)),
-        run.endpoint,
-        result(run),
-        f"{number(sum(run.rows.values()))} rows",
-        f"{number(run.calls)} calls",
-        span(sum(run.seconds.values())),
-        run.run_id,
+        begins,
+        f"{result(run):12}",
+        f"{counted(sum(run.rows.values()), 'row'):>10}",
+        f"{UNKNOWN if unknown else counted(run.calls, 'call'):>8}",
+        f"{UNKNOWN if unknown else span(sum(run.seconds.values())):>8}",
         run.error,
     ]
-    click.echo("  ".join(filter(None, words)))
+    click.echo("  ".join(words).rstrip())
 
 
 def _tell_json(run: RunRecord) -> None:
@@ -315,22 +334,9 @@ def _tell_json(run: RunRecord) -> None:
     click.echo(json.dumps(asdict(run), ensure_ascii=False))
 
 
-@contextmanager
-def _books(settings: Settings) -> Iterator[State | None]:
-    """The state, None before the first run: to look at it must not make it."""
-    from tcdatalogger.core.state import State  # not for the help
-
-    if not settings.state.begun:
-        yield None
-        return
-    with State(settings.state.url or "") as state:
-        state.mark_lost()
-        yield state
-
-
-def _known(settings: Settings, endpoint: str | None) -> None:
-    if endpoint is not None and settings.endpoint(endpoint) is None:
-        raise UsageError(f"There is no endpoint {endpoint!r}.")
+def _known_status(status: str | None) -> None:
+    if status is not None and status not in STATUSES:
+        raise UsageError(f"No run is ever {status!r}.", remedy=near(status, list(STATUSES)))
 
 
 def _moment(text: str | None) -> float | None:

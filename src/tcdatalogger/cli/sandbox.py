@@ -134,6 +134,8 @@ def _tell(url: str, keys: dict[str, str], now: float, speed: float, *, as_json: 
     click.echo(f"Torn City at {url}   {moment}, {speed:g} x")
     for name, text in keys.items():
         click.echo(f"  {name:<8} {text}   {_MEANS.get(name, '')}")
+    click.echo(f'To log from it, write in tcdatalogger.toml: [torn] url = "{url}"')
+    click.echo("  and give one of the keys as TORN_API_KEY")
     click.echo("Ctrl-C stops it; what was called: " + url.removesuffix("v2") + "_sandbox/stats")
 
 

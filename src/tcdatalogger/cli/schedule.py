@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, moment, number, print_json, span
-from tcdatalogger.cli.progress import Progress, say
+from tcdatalogger.cli.output import ago, counted, json_option, moment, print_json, span
+from tcdatalogger.cli.progress import Progress, notice, say
 from tcdatalogger.errors import ConfigError, Failure, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from tcdatalogger.core.state import State
     from tcdatalogger.scheduler.daemon import Mode, Told
     from tcdatalogger.scheduler.health import Health
+    from tcdatalogger.scheduler.spawn import Report
 
 
 @click.command(
@@ -39,7 +42,8 @@ def command(
     """Run every endpoint with a frequency when it is due, until it is stopped.
 
     Any number of these may run on one state database; an endpoint never runs twice at once. SIGTERM
-    and Ctrl-C end it within ten seconds; SIGHUP makes it read its configuration again.
+    and Ctrl-C end it within ten seconds; SIGHUP makes it read its configuration again. With --json
+    each run that ends is a line; --once and --until-idle print one list of them at the end.
     """
     if once and until_idle:
         raise UsageError("Say either --once or --until-idle.")
@@ -58,7 +62,9 @@ def command(
         )
     mode: Mode = "once" if once else "until idle" if until_idle else "for ever"
     health = Health(settings, SystemClock(), serves=mode == "for ever")
+    tally = _Tally(as_json=as_json, keeps=mode != "for ever")
     with State(settings.state.url or "", SystemClock()) as state, health, _shown(state, as_json):
+        _tell_first(settings, state, workers or settings.scheduler.workers, serves=not tally.keeps)
         daemon = Daemon(
             settings,
             state,
@@ -66,10 +72,12 @@ def command(
             workers=workers,
             logs=options.logs(settings.log),
             reload=lambda: _read_again(options, health),
-            on_event=_tell_json if as_json else _tell if sys.stderr.isatty() else _tell_nobody,
+            on_event=tally.take,
             on_round=health.beat,
         )
-        return daemon.run(mode)
+        code = daemon.run(mode)
+    tally.close()
+    return code
 
 
 def _shown(state: State, as_json: bool) -> Progress:
@@ -91,15 +99,77 @@ def _read_again(options: Options, health: Health) -> Settings:
     return settings
 
 
-def _tell_nobody(_told: Told) -> None:
-    """What matters is in the log."""
+def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool) -> None:
+    """What this scheduler is about to do."""
+    from tcdatalogger.scheduler.agenda import Agenda  # loaded already
+    from tcdatalogger.scheduler.plans import plans
+
+    now = state.clock.now()
+    entries = Agenda(state).entries()
+    due = {name: entries[name].due_at if name in entries else now for name in plans(settings)}
+    first = min(due, key=lambda name: due[name])
+    when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"
+    listen = settings.metrics.listen if serves else ""
+    where = f"; http://{listen}/metrics tells how it is" if listen else ""
+    notice(
+        f"{counted(len(due), 'endpoint')}, {counted(workers, 'worker')}; {first} comes next: "
+        f"{when}{where}.",
+        "scheduler begins",
+        endpoints=len(due),
+        workers=workers,
+        next=first,
+        due=moment(max(now, due[first])),
+        metrics=listen,
+    )
 
 
-def _tell_json(told: Told) -> None:
-    """A line for each run that ended."""
-    if told.report is None:
-        return
-    report = told.report
+class _Tally:
+    """Tells each run as it begins and ends, and at the end what they came to.
+
+    Args:
+        as_json: for programs.
+        keeps: whether there is an end to wait for, where one list holds all of the runs; else each
+            is a line.
+    """
+
+    def __init__(self, *, as_json: bool, keeps: bool) -> None:
+        self.as_json, self.keeps = as_json, keeps
+        self._began = time.monotonic()
+        self._facts: list[dict[str, Any]] = []
+        self._ended = self._failed = 0
+
+    def take(self, told: Told) -> None:
+        """A run begins, or ended."""
+        if told.report is not None:
+            self._ended += 1
+            self._failed += bool(told.report.exit_code)
+        if not self.as_json:
+            if sys.stderr.isatty():  # elsewhere what matters is in the log
+                _tell(told)
+        elif told.report is not None and self.keeps:
+            self._facts.append(_facts(told, told.report))
+        elif told.report is not None:
+            click.echo(json.dumps(_facts(told, told.report), ensure_ascii=False))
+
+    def close(self) -> None:
+        """The scheduler has ended."""
+        if self.as_json and self.keeps:
+            print_json(self._facts)
+        elif self.keeps and not self._ended and not self.as_json:
+            click.echo("Nothing is due.")
+        seconds = time.monotonic() - self._began
+        failed = f", {self._failed} failed" if self._failed else ""
+        notice(
+            f"Ended after {span(seconds)}: {counted(self._ended, 'run')}{failed}.",
+            "scheduler ends",
+            runs=self._ended,
+            failed=self._failed,
+            seconds=round(seconds, 1),
+        )
+
+
+def _facts(told: Told, report: Report) -> dict[str, Any]:
+    """A run that ended, for programs."""
     error = None
     if report.error:
         error = {
@@ -108,7 +178,7 @@ def _tell_json(told: Told) -> None:
             "remedy": report.remedy,
             "exit_code": report.exit_code,
         }
-    facts: dict[str, Any] = {
+    return {
         "run_id": told.run_id,
         "endpoint": told.endpoint,
         "status": report.status,
@@ -117,7 +187,6 @@ def _tell_json(told: Told) -> None:
         "rows": report.rows,
         "error": error,
     }
-    print_json(facts)
 
 
 def _tell(told: Told) -> None:
@@ -128,5 +197,5 @@ def _tell(told: Told) -> None:
     elif report.error:
         say(f"{begins}  {report.status}: {report.error} {report.remedy}".rstrip())
     else:
-        rows = number(sum(report.rows.values()))
-        say(f"{begins}  {report.status}, {rows} rows in {span(report.seconds)}")
+        rows = counted(sum(report.rows.values()), "row")
+        say(f"{begins}  {report.status}, {rows} in {span(report.seconds)}")

@@ -114,6 +114,7 @@ def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None
 
 @command.command(
     "apply",
+    short_help="Make the tables fit configuration and catalogue.",
     epilog="\b\nExample:\n"
     "  tcdatalogger schema apply faction_crimes --dry-run\n"
     "  tcdatalogger schema apply faction_crimes --accept",
@@ -240,8 +241,14 @@ def _one(found: Sequence[dict[str, Any]], name: str, version: int | None) -> dic
         if one["version"] == version:
             return one
     raise UsageError(
-        f"{name} has no version {version}.", remedy=f"It has 1 to {of_table[-1]['version']}."
+        f"{name} has no version {version}.", remedy=_versions_of(name, of_table[-1]["version"])
     )
+
+
+def _versions_of(name: str, newest: int) -> str:
+    if newest == 1:
+        return "It has version 1 alone: it was never changed."
+    return f"It has 1 to {newest}: `tcdatalogger schema history {name}` tells of each."
 
 
 def _notes(column: dict[str, Any]) -> str:

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import ago, json_option, moment, print_json, print_table
+from tcdatalogger.cli.output import (
+    ago,
+    counted,
+    json_option,
+    moment,
+    once,
+    print_json,
+    print_table,
+)
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,7 +49,7 @@ def command(options: Options, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
-    _print(found, now)
+    _print(found, now, _marks(settings) if found["owners"] else {})
 
 
 def status(settings: Settings, state: State | None, now: float) -> dict[str, Any]:
@@ -61,6 +71,20 @@ def status(settings: Settings, state: State | None, now: float) -> dict[str, Any
         "keys": _keys(settings, state, now) if state else [],
         "held": _held(state, now) if state else [],
         "scheduler": scheduler,
+        "backup": _backup(settings, state, due),
+    }
+
+
+def _backup(settings: Settings, state: State | None, due: dict[str, float]) -> dict[str, Any]:
+    """The backups that are made when it is time."""
+    from tcdatalogger.core.leases import BACKUP
+
+    runs = state.runs(endpoint=BACKUP, most=1) if state else []
+    often = settings.backup.frequency
+    return {
+        "frequency": None if often is None else str(often),
+        "last_run": _run(runs[0]) if runs else None,
+        "next_due": due.get(BACKUP),
     }
 
 
@@ -68,18 +92,23 @@ def _scheduler(
     settings: Settings, state: State | None, now: float
 ) -> tuple[dict[str, Any], dict[str, float]]:
     """Whether a scheduler is alive, and when each endpoint is due next; also where none is."""
-    from tcdatalogger.scheduler.agenda import Agenda
+    from tcdatalogger.core import totals
+    from tcdatalogger.scheduler.agenda import Agenda, first_entry
     from tcdatalogger.scheduler.liveness import Daemons
     from tcdatalogger.scheduler.plans import plans
 
     found = {"alive": False, "workers": 0, "running": 0, "backlog": 0, "daemons": []}
     planned = plans(settings)
-    if state is None or not state.has("agenda"):
+    if state is None:
         return found, dict.fromkeys(planned, now)
+    ran = totals.lasts(state)
+    first = {name: first_entry(plan, ran.get(name), now).due_at for name, plan in planned.items()}
+    if not state.has("agenda"):
+        return found, first
     entries = Agenda(state).entries()
     alive = Daemons(state).alive(now) if state.has("daemons") else []
     held = {claim.endpoint for claim in state.leases.held()}
-    due = {name: entries[name].due_at if name in entries else now for name in planned}
+    due = {name: entries[name].due_at if name in entries else first[name] for name in planned}
     found["alive"] = bool(alive)
     found["workers"] = sum(beat.workers for beat in alive)
     found["running"] = sum(beat.running for beat in alive)
@@ -120,7 +149,7 @@ def _held(state: State, now: float) -> list[dict[str, Any]]:
 
 
 def _endpoint(endpoint: Endpoint, state: State | None, now: float) -> dict[str, Any]:
-    runs = state.runs(endpoint=endpoint.name, most=20) if state else []
+    runs = state.runs(endpoint=endpoint.name, regular=True, most=20) if state else []
     last = runs[0] if runs else None
     good = next((run for run in runs if run.status == "done"), None)
     fresh = None if good is None or good.finished_at is None else now - good.finished_at
@@ -159,7 +188,19 @@ def _run(run: RunRecord) -> dict[str, Any]:
     }
 
 
-def _print(found: dict[str, Any], now: float) -> None:
+def _marks(settings: Settings) -> dict[str, str]:
+    """The names of the configured keys by the marks that the books have in their place."""
+    from tcdatalogger.core import secrets  # not for the help
+    from tcdatalogger.services.torncity.client import fingerprint
+
+    found = {}
+    for name, reference in settings.keys.items():
+        with suppress(ConfigError):
+            found[fingerprint(secrets.resolve(name, reference, os.environ))] = f"key {name}"
+    return found
+
+
+def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     if not found["endpoints"]:
         click.echo("No endpoint is configured: add one to the configuration.")
     print_table(
@@ -178,18 +219,19 @@ def _print(found: dict[str, Any], now: float) -> None:
             for one in found["endpoints"]
         ],
     )
-    for one in found["endpoints"]:
-        for line in _wrong(one["last_run"]):
-            click.echo(f"{one['endpoint']}: {line}")
+    wrong = [(e["endpoint"], line) for e in found["endpoints"] for line in _wrong(e["last_run"])]
+    for names, line in once(wrong):
+        click.echo(f"{', '.join(names)}: {line}")
     for one in found["endpoints"]:
         if one["owed"]:
             what = "1 run is" if one["owed"] == 1 else f"{one['owed']} runs are"
             click.echo(f"{one['endpoint']}: {what} not stored yet: its next run stores them")
+    _print_backup(found["backup"], now)
     _print_scheduler(found["scheduler"])
     for owner in found["owners"]:
         click.echo(
-            f"{owner['owner']}: {owner['calls_used']} calls in the last minute, "
-            f"{owner['calls_left']} left"
+            f"{marks.get(owner['owner'], owner['owner'])}: {counted(owner['calls_used'], 'call')} "
+            f"in the last minute, {owner['calls_left']} left"
         )
     for key in found["keys"]:
         for line in key_lines(key):
@@ -220,18 +262,30 @@ def _next(due: float | None, now: float) -> str:
     return "due" if due <= now else ago(due, now)
 
 
+def _print_backup(backup: dict[str, Any], now: float) -> None:
+    last = backup["last_run"]
+    if last is not None and (error := _wrong(last)):
+        click.echo(f"backup: {last['status']} {ago(last['started_at'], now)}: {error[0]}")
+    elif last is not None and backup["frequency"]:
+        click.echo(f"backup: {last['status']} {ago(last['started_at'], now)}")
+
+
 def _print_scheduler(scheduler: dict[str, Any]) -> None:
     if scheduler["alive"]:
         where = ", ".join(f"process {one['pid']} on {one['host']}" for one in scheduler["daemons"])
         click.echo(
             f"The scheduler is alive ({where}): {scheduler['running']} of {scheduler['workers']} "
-            f"workers busy, {scheduler['backlog']} endpoints wait."
+            f"workers busy, {_waiting(scheduler['backlog'])}."
         )
     elif scheduler["backlog"]:
         click.echo(
-            f"No scheduler is alive, and {scheduler['backlog']} endpoints are due: "
-            "`tcdatalogger schedule` runs them."
+            f"No scheduler is alive, and {_waiting(scheduler['backlog'])}: "
+            "`tcdatalogger schedule` runs what is due."
         )
+
+
+def _waiting(backlog: int) -> str:
+    return f"{counted(backlog, 'endpoint')} {'waits' if backlog == 1 else 'wait'}"
 
 
 def key_lines(key: dict[str, Any]) -> list[str]:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from typing import Any
+
+resource: Any = None
+with suppress(ImportError):  # not on Windows
+    import resource
 
 _HIDDEN = "***"
 _HEADER = re.compile(r"(?i)\b(apikey|bearer)(\s+)[^\s\"',;]+")
@@ -17,6 +23,13 @@ def register(secret: str) -> None:
     """From now on `redact` hides this value wherever it stands."""
     if secret:
         _secrets.add(secret)
+        leave_no_core()
+
+
+def leave_no_core() -> None:
+    """Let the end of this process, however bad, write no file of its memory: secrets are in it."""
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def redact(text: str) -> str:

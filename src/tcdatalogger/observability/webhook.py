@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
+from math import isnan
 from typing import Any, Final
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
@@ -88,7 +89,9 @@ def _wait(error: HTTPError) -> float:
         said = None
     for each in (said, error.headers.get("Retry-After")):
         try:
-            return min(max(float(each), 0.0), _LONGEST)  # type: ignore[arg-type]  # None is one too
+            seconds = float(each)  # type: ignore[arg-type]  # None is one too
         except (TypeError, ValueError):
             continue
+        if not isnan(seconds):
+            return min(max(seconds, 0.0), _LONGEST)
     return 0.0

@@ -1,0 +1,126 @@
+"""Which run or endpoint is meant by the words of a command: the same words for all commands."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.settings import Settings
+    from tcdatalogger.core.state import RunRecord, State
+
+NEWEST: Final = "last"
+"""In place of a run's id: the newest."""
+
+_MOST: Final = 5_000
+"""Runs that are looked through for the newest that stored something: most may find nothing new."""
+
+
+def find_run(
+    state: State | None,
+    settings: Settings,
+    words: str,
+    *,
+    endpoint: str | None = None,
+    stored: bool = False,
+) -> RunRecord:
+    """The run that is meant: by its id, how that begins, its endpoint for the newest, or `last`.
+
+    Args:
+        state: with the books, None where nothing has run yet.
+        settings: with the endpoints.
+        words: that name it.
+        endpoint: whose newest is the last; None for the newest of all.
+        stored: whether the newest that stored something is meant by a name and by `last`.
+
+    Raises:
+        UsageError: there is none, or several begin so.
+    """
+    whose = endpoint if words == NEWEST else words if settings.endpoint(words) else None
+    newest = words == NEWEST or whose is not None
+    found: list[RunRecord] = []
+    if state is not None and newest:
+        found = _stored(state, whose) if stored else state.runs(endpoint=whose, most=1)
+    elif state is not None and words:
+        found = state.runs(run_id=words, most=1) or state.runs(begins=words, most=2)
+    if len(found) > 1:
+        raise UsageError(
+            f"Several runs begin with {words!r}: {found[0].run_id} and {found[1].run_id}.",
+            remedy="Give more of the id.",
+        )
+    if not found:
+        raise _none(words, whose, newest=newest, stored=stored)
+    return found[0]
+
+
+def stored_run(
+    state: State | None, settings: Settings, words: str, *, endpoint: str | None = None
+) -> str:
+    """The id of the run that is meant where rows are at stake: by a name the newest that has some.
+
+    An id that the books do not know is taken as it is: they may be gone, and the warehouse's ledger
+    and the archive know it.
+
+    Raises:
+        UsageError: no run has stored anything, or several begin so.
+    """
+    by_name = words == NEWEST or settings.endpoint(words) is not None
+    known = state is not None and bool(words) and bool(state.runs(begins=words, most=1))
+    if not by_name and not known:
+        return words
+    return find_run(state, settings, words, endpoint=endpoint, stored=True).run_id
+
+
+def known_endpoint(settings: Settings, name: str | None) -> None:
+    """Refuse the name of an endpoint that is not configured; None is none.
+
+    Raises:
+        UsageError: there is no such endpoint; the remedy has the near one.
+    """
+    if name is not None and settings.endpoint(name) is None:
+        names = [endpoint.name for endpoint in settings.endpoints]
+        raise UsageError(f"There is no endpoint {name!r}.", remedy=near(name, names))
+
+
+def near(word: str, known: list[str]) -> str:
+    """A remedy for a word that is none of those that are known."""
+    found = difflib.get_close_matches(word, known, n=1)
+    if found:
+        return f"Did you mean {found[0]!r}?"
+    return f"There are: {', '.join(known)}." if known else ""
+
+
+@contextmanager
+def books(settings: Settings) -> Iterator[State | None]:
+    """The state, None before the first run: to look at it must not make it."""
+    from tcdatalogger.core.state import State  # not for the help
+
+    if not settings.state.begun:
+        yield None
+        return
+    with State(settings.state.url or "") as state:
+        state.mark_lost()
+        yield state
+
+
+def _stored(state: State, endpoint: str | None) -> list[RunRecord]:
+    found = state.runs(endpoint=endpoint, status="done", most=_MOST)
+    return [run for run in found if run.load_id][:1]
+
+
+def _none(words: str, endpoint: str | None, *, newest: bool, stored: bool) -> UsageError:
+    if not newest:
+        return UsageError(
+            f"There is no run {words!r}.",
+            remedy="`tcdatalogger runs` lists them; `last` is the newest.",
+        )
+    what = "has stored anything yet" if stored else "is in the books yet"
+    of = "" if endpoint is None else f" of {endpoint}"
+    return UsageError(
+        f"No run{of} {what}.",
+        remedy=f"`tcdatalogger run {endpoint or '--all'}` makes one.",
+    )

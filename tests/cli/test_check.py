@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+
 
 def test_where_everything_is_there_it_says_how_to_go_on(workplace):
     done = workplace.run("check")
@@ -63,3 +65,36 @@ def test_alerts_are_tried_out_when_asked_for(workplace):
         (found,) = (one for one in done.json["findings"] if one["part"] == "alerts")
         assert problem in found["problem"]
         assert done.code == 78
+
+
+def test_without_an_endpoint_it_says_so_and_not_that_everything_is_there(workplace):
+    workplace.write("")
+
+    done = workplace.run("check")
+
+    assert done.code == 0
+    assert "Everything is there" not in done.out
+    assert "No endpoint is configured yet" in done.out
+
+
+def test_it_names_torn_first_and_what_is_to_be_made(workplace, city):
+    before = workplace.run("check", "--offline").out
+    workplace.log("torn_items")
+    after = workplace.run("check", "--offline").out
+
+    assert before.splitlines()[1].split() == ["ok", "torn", city.url]
+    for part in ("state", "archive", "warehouse"):
+        (line,) = (one for one in before.splitlines() if one.split()[1] == part)
+        assert line.endswith(", to be made")
+        (line,) = (one for one in after.splitlines() if one.split()[1] == part)
+        assert "to be made" not in line
+
+
+def test_how_a_table_lies_is_for_programs_unless_something_is_to_be_said(workplace, monkeypatch):
+    workplace.log("torn_items")
+
+    assert "layout of" not in workplace.run("check", "--offline").out
+    found = workplace.run("check", "--offline", "--json").json["findings"]
+    assert any(one["part"] == "layout of torn_items" for one in found)
+    monkeypatch.setattr(DuckDBWarehouse, "layout", lambda *_: ("1 of 2 in order", False))
+    assert "1 of 2 in order" in workplace.run("check", "--offline").out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import pty
 import re
@@ -13,8 +14,10 @@ from dataclasses import replace
 import pytest
 
 from tcdatalogger.cli.progress import QUIET, Progress
+from tcdatalogger.core.pipeline import WAITS
 from tcdatalogger.core.state import RunRecord
 from tcdatalogger.errors import Busy
+from tcdatalogger.observability import log
 
 RUN = RunRecord("20260101T000000Z-00000001", "faction_crimes", 1000.0)
 OTHER = RunRecord("20260101T000000Z-00000002", "torn_items", 1000.0)
@@ -128,6 +131,34 @@ def test_runs_of_other_processes_are_read_from_the_books(hands):
         "faction_crimes: fetch, 3 pages, 10.0 s, still running",
         "faction_crimes: fetch, 3 pages, 10.0 s, ended",
     ]
+
+
+def test_where_the_log_is_json_it_is_a_line_of_the_log(hands, capsys):
+    log.configure("info", "json")
+    with progress(hands, None) as shown:
+        shown.tell(RUN)
+        shown.tell(replace(RUN, step="store", pages=3))
+        hands.at += QUIET
+        shown.tick()
+        shown.tell(replace(RUN, status="done", step="store"))
+    log.stop()
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line["event"] for line in lines] == ["still running", "done"]
+    assert (lines[0]["endpoint"], lines[0]["step"], lines[0]["pages"]) == (
+        "faction_crimes", "store", 3,
+    )  # fmt: skip
+
+
+def test_a_run_that_waits_for_the_warehouse_says_so_and_its_books_do_not(workplace):
+    told = []
+    with workplace.application(tell=told.append) as application:
+        application.run(*application.chosen(["faction_members"]))
+        (record,) = application.state.runs()
+
+    steps = list(dict.fromkeys(run.step for run in told))
+    assert steps == ["fetch", WAITS, "transform", "validate", "store"]
+    assert record.step == "store"
 
 
 def test_books_that_cannot_be_read_now_end_nothing(hands):

@@ -50,6 +50,21 @@ def test_fractions_and_nulls_keep_what_they_are(logged):
     assert row == {"a": 92.25, "b": None, "c": "1.50", "d": True}
 
 
+def test_truth_is_written_as_in_sql(logged):
+    out = logged.run("query", "select true as a, [false, true] as b").out
+
+    assert out.splitlines()[1].split("  ") == ["true", "false, true"]
+
+
+def test_more_than_one_statement_is_refused_and_what_prepares_one_is_not(logged):
+    refused = logged.run("query", "select 1; select 2")
+
+    assert refused.code == 2
+    assert "more than one statement" in refused.err
+    assert logged.run("query", "set variable a = 3; select getvariable('a') as a;").code == 0
+    assert logged.run("query", "pivot (select 1 a, 2 b) on a using sum(b)").code == 0
+
+
 def test_two_columns_of_one_name_are_both_there(logged):
     sql = "select 1 as n, 2 as n"
 

@@ -125,6 +125,34 @@ def test_the_list_is_filtered(workplace, words, found):
     assert numbers(workplace.run("runs", "list", *words, "--json")) == found
 
 
+def test_a_status_that_no_run_has_is_wrong_usage_and_the_near_one_is_named(workplace):
+    done = workplace.run("runs", "list", "--status", "stoped")
+
+    assert done.code == 2
+    assert "Did you mean 'stopped'?" in done.err
+    assert "Did you mean 'faction_members'?" in workplace.run("runs", "--endpoint", "members").err
+
+
+def test_lists_of_nothing_say_so_in_words(workplace):
+    assert workplace.run("runs").out == "No run is in the books yet.\n"
+    assert workplace.run("runs", "tail").out == "No run is in the books yet.\n"
+    written(workplace, record(1))
+    assert workplace.run("runs", "--status", "failed").out == "No run in the books is like that.\n"
+    assert workplace.run("runs", "--status", "failed", "--json").json == []
+
+
+def test_what_a_killed_run_cost_is_not_said_to_be_nothing(workplace):
+    written(workplace, record(1, "done", settled=True, rows={"a": 30}), record(2, calls=1))
+
+    listed = workplace.run("runs").out.splitlines()
+    tailed = workplace.run("runs", "tail").out.splitlines()
+
+    assert listed[-1].split()[-3:] == ["0", "-", "-"]
+    assert tailed[0].split()[-4:] == ["30", "rows", "-", "-"]
+    assert "1 call " in tailed[1]
+    assert tailed[0].index("rows") == tailed[1].index("rows")
+
+
 def test_a_moment_that_is_none_is_wrong_usage(workplace):
     done = workplace.run("runs", "--since", "soon")
 

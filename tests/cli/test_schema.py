@@ -129,7 +129,7 @@ def test_all_tables_of_an_endpoint_are_listed_and_one_is_to_be_chosen(workplace)
     ("words", "says"),
     [
         (("history", "faction_member"), "Did you mean 'faction_members'?"),
-        (("show", "faction_members", "--version", "9"), "It has 1 to 1."),
+        (("show", "faction_members", "--version", "9"), "It has version 1 alone"),
         (("diff", "faction_members", "1", "4"), "has no version 4"),
         (("show", "faction_members", "--version", "0"), "0 is not in the range"),
     ],

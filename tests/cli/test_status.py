@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import totals
 from tcdatalogger.sandbox.server import START
 
@@ -85,6 +88,27 @@ def test_calls_of_the_last_minute_are_counted_for_their_owner(status, workplace,
     assert owner == {"owner": f"player:{owner_of(city)}", "calls_used": 4, "calls_left": 96}
     workplace.clock.sleep(61)
     assert status()["owners"] == []
+
+
+def test_one_cause_is_said_once_with_all_whom_it_stops(workplace):
+    workplace.key = None
+
+    ran = workplace.run("run", "faction_members", "faction_basic", "--log-level", "error")
+    shown = workplace.run("status").out
+
+    assert ran.err.count("faction_members, faction_basic: ") == 1
+    assert shown.count("faction_members, faction_basic: ") == 1
+
+
+def test_a_key_whose_owner_nobody_knows_yet_is_shown_by_its_name(workplace, city):
+    city.fault("error", code=17, path="/key/info")
+    workplace.clock = ManualClock(time.time())
+    workplace.log("faction_members")
+
+    found = workplace.run("status")
+
+    assert "key default: " in found.out
+    assert "key:" not in found.out
 
 
 def owner_of(city):

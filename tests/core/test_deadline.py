@@ -51,3 +51,23 @@ def test_a_signal_to_end_waits_for_a_commit_that_has_begun():
         signal.signal(signal.SIGTERM, before)
 
     assert steps == ["committed", "ended", "told"]
+
+
+def interrupted_query():
+    """What DuckDB makes of an exception that comes within a query."""
+    with deadline(0.02, "crimes"):
+        try:
+            while True:
+                time.monotonic()
+        except TimedOut:
+            raise RuntimeError("Query interrupted") from None
+
+
+def test_a_limit_that_comes_within_a_query_is_told_as_what_it_is():
+    with pytest.raises(TimedOut, match="crimes took longer than its timeout"):
+        interrupted_query()
+
+
+def test_another_error_is_left_as_it_is():
+    with pytest.raises(RuntimeError, match="mine"), deadline(10, "crimes"):
+        raise RuntimeError("mine")

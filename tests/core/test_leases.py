@@ -15,7 +15,7 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import leases
-from tcdatalogger.core.leases import Claim, Owner
+from tcdatalogger.core.leases import Claim, Leases, Owner
 from tcdatalogger.core.state import RunRecord, State
 from tcdatalogger.errors import Busy
 
@@ -161,6 +161,17 @@ def test_a_claim_that_ran_out_is_still_good_if_nobody_took_it(state, clock):
 
     with pytest.raises(Busy):
         state.leases.claim("crimes", "run-2")
+
+
+def test_a_claim_by_a_clock_that_was_ahead_runs_out_like_any_other(state, clock):
+    a_year_on = Leases(state, ManualClock(START + 365 * 86_400))
+    a_year_on.claim("crimes", "run-1", owner=elsewhere())
+
+    with pytest.raises(Busy):
+        state.leases.claim("crimes", "run-2")
+    clock.sleep(leases.SECONDS)
+
+    assert state.leases.claim("crimes", "run-2").run_id == "run-2"
 
 
 def test_a_claim_that_is_renewed_goes_on(state, clock):

@@ -52,6 +52,7 @@ class Stubborn(GenericProcessor):
 
 class Parent(GenericProcessor):
     def fetch_data(self):
+        print("this is no JSON", flush=True)
         grandchild()
         return super().fetch_data()
 
@@ -60,14 +61,17 @@ class Escape(GenericProcessor):
     """Leaves what has a session of its own, and no parent that lives."""
 
     def fetch_data(self):
+        told, tell = os.pipe()
         if not os.fork():
             os.setsid()
             if not os.fork():
                 note("pids", os.getpid())
+                os.write(tell, b"!")
                 time.sleep(300)
             os._exit(0)
         os.wait()
-        while not (HERE / "pids").exists() or self.task.name.endswith("stay"):
+        os.read(told, 1)
+        while self.task.name.endswith("stay"):
             time.sleep(0.01)
         return super().fetch_data()
 

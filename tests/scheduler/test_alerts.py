@@ -343,6 +343,8 @@ def receiver():
         ((429, {"Retry-After": "7"}, b""), Posted("it answered 429", 7.0)),
         ((429, {"Retry-After": "7"}, b'{"retry_after": 1.5}'), Posted("it answered 429", 1.5)),
         ((429, {"Retry-After": "soon"}, b"[]"), Posted("it answered 429")),
+        ((429, {"Retry-After": "nan"}, b'{"retry_after": NaN}'), Posted("it answered 429")),
+        ((429, {"Retry-After": "inf"}, b""), Posted("it answered 429", 3600.0)),
     ],
 )
 def test_what_a_webhook_answers_is_understood(receiver, answer, posted):

@@ -279,6 +279,19 @@ def test_nothing_else_is_answered(workplace, settings, path):
         assert get(health, path)[0] == 404
 
 
+@pytest.mark.parametrize(("error", "told"), [(BrokenPipeError(), 0), (KeyError("x"), 1)])
+def test_whoever_goes_away_is_no_error_of_ours(workplace, settings, error, told):
+    lines = io.StringIO()
+    log.configure("warning", "json", stream=lines)
+    with serving(settings, workplace.clock) as health:
+        try:
+            raise error
+        except type(error):
+            health._server.handle_error(None, None)
+    log.stop()
+    assert lines.getvalue().count("a question about health failed") == told
+
+
 def test_whoever_says_nothing_keeps_nobody_waiting(workplace, settings):
     with (
         serving(settings, workplace.clock) as health,

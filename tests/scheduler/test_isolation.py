@@ -69,6 +69,15 @@ def test_the_daemons_death_takes_its_runs_along_and_another_runs_them_again(yard
     yard.until(lambda: not yard.living)
 
 
+def test_what_left_its_group_ends_with_its_run_and_the_others_go_on(yard):
+    yard.write("escape", "clean")
+    with yard.daemon():
+        yard.until(lambda: len(yard.pids) == 2)
+        yard.until(lambda: [run.status for run in yard.runs("escape")] == ["done"])
+        yard.until(lambda: len(yard.living) == 1)
+        assert [run.status for run in yard.runs("clean")] == ["running"]
+
+
 def test_the_forkservers_death_takes_the_runs_along_and_the_daemon_goes_on(yard):
     yard.write(("clean", 'frequency = "PT1S"'))
     with yard.daemon() as daemon:

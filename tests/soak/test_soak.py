@@ -28,7 +28,7 @@ def benchmark(monkeypatch):
 
 def short(benchmark, **facts):
     return benchmark.Plan(
-        endpoints=12, minutes=0.1, rate=0.7, periods=("PT2M", "PT3M"),
+        endpoints=8, minutes=0.08, rate=0.6, periods=("PT2M", "PT3M"),
         list_periods=("PT1M",), jitter="PT1M", **facts,
     )  # fmt: skip
 

@@ -104,8 +104,8 @@ def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool)
     from tcdatalogger.scheduler.agenda import Agenda  # loaded already
     from tcdatalogger.scheduler.plans import plans
 
-    now = state.clock.now()
-    entries = Agenda(state).entries()
+    now = time.time()
+    entries = Agenda(state).entries() if state.has("agenda") else {}
     due = {name: entries[name].due_at if name in entries else now for name in plans(settings)}
     first = min(due, key=lambda name: due[name])
     when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"

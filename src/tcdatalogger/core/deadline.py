@@ -30,11 +30,16 @@ def deadline(seconds: float | None, what: str) -> Iterator[Callable[[], None]]:
         yield lambda: None
         return
 
+    rang: list[TimedOut] = []
+
     def ring(_number: int, _frame: FrameType | None) -> None:
-        raise TimedOut(
-            f"{what} took longer than its timeout of {seconds:g} s.",
-            remedy="Nothing was stored; give it more `timeout`, or fewer pages.",
+        rang.append(
+            TimedOut(
+                f"{what} took longer than its timeout of {seconds:g} s.",
+                remedy="Nothing was stored; give it more `timeout`, or fewer pages.",
+            )
         )
+        raise rang[0]
 
     former: dict[int, Any] = {signal.SIGALRM: signal.signal(signal.SIGALRM, ring)}
     came: list[int] = []
@@ -48,6 +53,10 @@ def deadline(seconds: float | None, what: str) -> Iterator[Callable[[], None]]:
     signal.setitimer(signal.ITIMER_REAL, seconds or 0)
     try:
         yield commits
+    except RuntimeError:  # DuckDB's own, where it was within a query
+        if rang:
+            raise rang[0] from None
+        raise
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in former.items():

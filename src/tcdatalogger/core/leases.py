@@ -133,7 +133,11 @@ class Leases:
             StateUnavailable: the state cannot be reached.
         """
         with self._database.writing() as db:
-            return self.take(db, endpoint, run_id, owner=owner, seconds=seconds)
+            try:
+                return self.take(db, endpoint, run_id, owner=owner, seconds=seconds)
+            except Busy as busy:  # no reason to undo what was written
+                found = busy
+        raise found
 
     def take(
         self,
@@ -147,7 +151,7 @@ class Leases:
         """As `claim`, within a transaction of the same state that is open already.
 
         Raises:
-            Busy: somebody else has it. Nothing was changed: the transaction may go on.
+            Busy: somebody else has it. The transaction may go on.
         """
         now = self._clock.now()
         token = int(now * 1e6)
@@ -155,6 +159,10 @@ class Leases:
         if row is not None:
             held_for, last, holder, since, until = row
             if holder and until > now and not Owner.read(holder).gone:
+                if until > now + max(seconds, SECONDS):
+                    # Of a clock that was ahead. Who lives renews it; of the dead it is to run out.
+                    soon = now + SECONDS
+                    db.execute("update leases set until = ? where endpoint = ?", (soon, endpoint))
                 raise _busy(endpoint, held_for, holder, since)
             token = max(token, last + 1)
         claim = Claim(endpoint, run_id, token, owner or me(), now + seconds)

@@ -32,11 +32,14 @@ _STACKS: Final = 16 * 1024**2
 """Reserved by the threads that DuckDB and Arrow start for each processor; hardly any of it used."""
 
 STOPPED: Final = Stopped.exit_code
+_STOP: Final = Report("failed", STOPPED, "The scheduler was stopped.", "Stopped")
 
 
 def main(job: Job, pipe: Connection) -> None:
     """Run a job and say on the pipe how it ended."""
     os.setsid()
+    with suppress(OSError):  # what a processor prints is no line of `schedule --json`
+        os.dup2(2, 1)
     redact.leave_no_core()
     offspring.keep_orphans()
     _die_with_the_daemon()
@@ -48,14 +51,16 @@ def main(job: Job, pipe: Connection) -> None:
         log.configure(**job.logs)
         report = worked(job)
     except Stopped:
-        report = Report("failed", STOPPED, "The scheduler was stopped.", "Stopped")
+        report = _STOP
     except SystemExit:
         report = _unforeseen("Its code called for the end of the process.", "SystemExit")
     except Failure as failure:  # it could not even write down how it ended
         report = _refused(failure)
     except BaseException as error:  # noqa: BLE001  # the edge of the process: nothing is above us
         lift()
-        report = _failed(job, error)
+        # SIGTERM within a query of DuckDB comes as an error of its own.
+        told = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+        report = _STOP if told else _failed(job, error)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pipe.send_bytes(report.packed())
     pipe.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -261,8 +262,10 @@ class _Server(ThreadingHTTPServer):
         self.server_address = self.socket.getsockname()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever asked has gone away, or something is wrong with us: the log says it."""
+        """Something is wrong with us, and the log says it; that whoever asked went away is not."""
         del request, client_address
+        if isinstance(sys.exception(), ConnectionError | TimeoutError):
+            return
         _log.error("a question about health failed", exc_info=True)
 
 

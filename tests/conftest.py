@@ -27,10 +27,6 @@ from tcdatalogger.sandbox.server import START, Sandbox
 
 pytest_plugins = ["postgres"]
 
-# Processes that tests start have no pandas: `tests/bare` says why.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(Path(__file__).parent / "bare"), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
 
 LONG = ("test_five_years.py", "test_all_paths.py", "test_budget_load.py", "test_crash.py")
 """Modules that take longest; they begin first, so that no process works alone in the end."""
@@ -70,6 +66,14 @@ storage_mode = "replace"
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _bare() -> None:
+    """Processes that tests start have no pandas: `tests/bare` says why. Those of xdist have it."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(Path(__file__).parent / "bare"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    )
 
 
 @pytest.fixture(scope="session")

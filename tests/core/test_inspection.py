@@ -32,8 +32,8 @@ def test_a_workplace_that_is_in_order_has_nothing_wrong(findings, workplace, cit
 
     assert wrong(found) == {}
     parts = [finding.part for finding in found]
-    assert parts[:4] == ["state", "archive", "warehouse", "key default"]
-    assert parts[4:] == [f"tables of {e.name}" for e in workplace_endpoints(workplace)]
+    assert parts[:5] == ["torn", "state", "archive", "warehouse", "key default"]
+    assert parts[5:] == [f"tables of {e.name}" for e in workplace_endpoints(workplace)]
     (key,) = [finding.says for finding in found if finding.part == "key default"]
     assert key.startswith("Limited Access, player ")
     assert "faction 40832 with API access" in key

@@ -62,8 +62,8 @@ class SQLite:
             why = getattr(error, "strerror", None) or error
             raise ConfigError(
                 f"The state database {path} cannot be used: {why}.",
-                remedy="It lies beside the warehouse unless [state] url names another place: this "
-                'user must be able to write there. As: [state] url = "sqlite:///FILE".',
+                remedy="This user must be able to write there. It lies beside the warehouse unless "
+                '`state.url` names another place, as "sqlite:///FILE".',
             ) from None
 
     def close(self) -> None:

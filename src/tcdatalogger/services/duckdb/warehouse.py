@@ -318,7 +318,7 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             f"The warehouse {path} refuses the tables: {text}.",
             remedy="Nothing was changed. Look for an index or a view of your own on them.",
         )
-    if isinstance(error, duckdb.TransactionException):
+    if isinstance(error, duckdb.TransactionException) and "conflict" in text.lower():
         return WarehouseUnavailable(
             f"Something else in this process changed the same tables of the warehouse {path} at "
             f"the same moment: {text.rstrip('!')}.",

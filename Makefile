@@ -14,7 +14,7 @@ demo: $(RUN_STAMP)  ## log a living Torn City into DuckDB: no key, no network
 	@$(BIN)/tcdatalogger demo
 
 test: $(DEV_STAMP)  ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 setup: $(DEV_STAMP) ## make .venv with everything in it
 
@@ -25,7 +25,7 @@ lint: $(DEV_STAMP)  ## ruff and mypy
 
 cover: $(DEV_STAMP) ## the suite under coverage, subprocesses too, and its report
 	$(BIN)/coverage erase
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n 2 --dist worksteal $(ARGS)
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n 3 --dist worksteal $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -28,7 +28,7 @@ from tcdatalogger.sandbox.server import START, Sandbox
 pytest_plugins = ["postgres"]
 
 
-LONG = ("test_five_years.py", "test_all_paths.py", "test_budget_load.py", "test_crash.py")
+LONG = ("test_long_history.py", "test_all_paths.py", "test_budget_load.py", "test_crash.py")
 """Modules that take longest; they begin first, so that no process works alone in the end."""
 
 FREE = Rules(cache=0, per_user=10**6, per_address=10**6)

@@ -217,7 +217,7 @@ def state(row):
 
 def test_every_state_of_a_crime_that_a_run_could_see_is_there_once(place):
     seen = {}
-    for _ in range(40):
+    for _ in range(24):
         place.log("crimes")
         for row in place.city.books("crimes", key="limited"):
             if row["executed_at"] is None and row["status"] != "Expired":

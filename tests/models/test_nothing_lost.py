@@ -486,14 +486,14 @@ def pages_of(shape, rng, most=3):
 
 
 @given(BODIES, RANDOM)
-@settings(QUIET, max_examples=150)
+@settings(QUIET, max_examples=80)
 def test_nothing_is_lost_of_any_body_of_any_shape(shape, rng):
     check(shape, pages_of(shape, rng))
 
 
 @pytest.mark.slow
 @given(BODIES, RANDOM)
-@settings(QUIET, max_examples=600)
+@settings(QUIET, max_examples=300)
 def test_nothing_is_lost_of_many_bodies_of_any_shape(shape, rng):
     check(shape, pages_of(shape, rng, most=5))
 

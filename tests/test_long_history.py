@@ -144,7 +144,7 @@ def whole_history(place, name):
 
 def killed(place, dice, *words):
     """The command in a process of its own, killed by SIGKILL at a random point."""
-    point, left = dice.randrange(len(POINTS)), dice.randint(1, 6)
+    point, left = dice.randrange(len(POINTS)), dice.randint(1, 3)
     here = os.pathsep.join([os.path.dirname(__file__), os.environ["PYTHONPATH"]])  # noqa: PTH120
     script = CHILD
     child = subprocess.run(

@@ -3,8 +3,8 @@
     python benchmarks/startup.py [ROUNDS] [--pandas]
 
 Prints the median and the best of some rounds, and the time of the processor; a sandbox in this
-process answers. pyarrow imports pandas wherever it is installed, so that is hidden from the
-processes, as the program does not need it; `--pandas` leaves it there.
+process answers. pyarrow imports numpy and pandas wherever they are installed, so they are hidden
+from the processes, as the program needs neither; `--pandas` leaves them there.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ import sys
 class Without:
     @staticmethod
     def find_spec(name, *_):
-        if name == "pandas":
-            raise ModuleNotFoundError(name="pandas")
+        if name in ("pandas", "numpy"):
+            raise ModuleNotFoundError(name=name)
 sys.meta_path.insert(0, Without)
 """
 

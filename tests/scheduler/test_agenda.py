@@ -285,3 +285,14 @@ def test_whatever_happens_it_runs_within_a_period_and_never_twice_for_a_point(
             {"run": desk.serve, "back": desk.serve, "fail": desk.fail, "lose": desk.take}[what]()
         now = desk.clock.now()
         assert desk.agenda.entries()["crimes"].wake_at <= max(mine.grid.after(now), now + 900)
+
+
+def test_a_run_whose_own_clock_is_a_little_behind_serves_the_point_that_it_was_for(desk):
+    desk.configure(plan())
+    desk.serve()
+    desk.clock.sleep(QUARTER)
+    point = desk.clock.now() - desk.clock.now() % QUARTER
+    desk.take()
+    desk.agenda.served(desk.plans["crimes"], point - 0.2, point + 1)
+
+    assert desk.agenda.entries()["crimes"].due_at == point + QUARTER

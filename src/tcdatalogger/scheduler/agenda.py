@@ -30,6 +30,8 @@ create index if not exists agenda_by_wake on agenda (wake_at);
 RANKS: Final = {"high": 0, "normal": 1, "low": 2}
 FIRST_PAUSE: Final = 10.0
 LONGEST_PAUSE: Final = 900.0
+CLOCKS_DIFFER: Final = 2.0
+"""Seconds that the clocks of two processes may be apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +235,8 @@ class Agenda:
         A point that passed while it ran is due at once, and once however many passed.
         """
         since = min(began, now)
-        due = plan.grid.after(since)
         with self._state.writing() as db:
+            due = _following(db, plan, since)
             db.execute(
                 """update agenda set due_at = ?, wake_at = ?, attempt = 0, served_at = ?
                 where endpoint = ?""",
@@ -251,7 +253,8 @@ class Agenda:
             attempt: which try of this point it was, from 1.
             again: whether what went wrong may pass by itself.
         """
-        due = plan.grid.after(min(began, now))
+        with self._state.writing() as db:
+            due = _following(db, plan, min(began, now))
         retry = now + pause(plan.endpoint, attempt)
         if not again or attempt > plan.retries or retry >= due:
             self._next(plan.endpoint, due)
@@ -279,6 +282,17 @@ class Agenda:
             "select endpoint, due_at, wake_at, attempt, served_at from agenda"
         )
         return {row[0]: Entry(*row) for row in rows}
+
+
+def _following(db: Statements, plan: Plan, began: float) -> float:
+    """The first point after a run began, and after the one that it was for.
+
+    The clocks of two processes may differ by a little: a run that was taken for its point just when
+    this came may have begun just before it by its own.
+    """
+    row = db.execute("select due_at from agenda where endpoint = ?", (plan.endpoint,)).fetchone()
+    point = began if row is None else float(row[0])
+    return plan.grid.after(point if 0 < point - began < CLOCKS_DIFFER else began)
 
 
 def first_entry(plan: Plan, last: totals.Last | None, now: float) -> Entry:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tcdatalogger.core.main import Application
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse import Fence, Load
 
-Fenced = Callable[[Load], Load]
-"""Puts the claim on a load, so that it is refused where the claim was lost meanwhile."""
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Puts the claim on a load, so that it is refused where the claim was lost meanwhile.
+
+    Attributes:
+        token, fence: as those of a load; None where nothing is claimed.
+    """
+
+    token: int | None = None
+    fence: Fence = None
+
+    def __call__(self, load: Load) -> Load:
+        return replace(load, token=self.token, fence=self.fence)
 
 
 @contextmanager
@@ -33,8 +45,7 @@ def alone(
         StateUnavailable: the state cannot be reached.
     """
     if dry:
-        yield lambda load: load
+        yield Fenced()
         return
     with application.claimed(endpoint, by) as claim:
-        fence = partial(application.state.leases.check, claim)
-        yield lambda load: replace(load, token=claim.token, fence=fence)
+        yield Fenced(claim.token, partial(application.state.leases.check, claim))

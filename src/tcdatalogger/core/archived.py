@@ -43,13 +43,8 @@ def pages(application: Application, file: str) -> tuple[Page, ...]:
 
 def newest_run(warehouse: Warehouse, endpoint: str) -> str | None:
     """The run whose rows an endpoint stored last, None before its first load."""
-    if warehouse.known(endpoint) is None:
-        return None
-    rows = warehouse.query(
-        f"select run_id from _tcd_loads where endpoint = {text(endpoint)} "
-        "and superseded_by is null order by rowid desc limit 1"
-    ).to_pylist()
-    return str(rows[0]["run_id"]) if rows else None
+    newest = warehouse.loads(endpoint=endpoint, counting=True, most=1)
+    return newest[0].run_id if newest else None
 
 
 def run_of(file: str) -> str:
@@ -60,8 +55,3 @@ def run_of(file: str) -> str:
 def load_id(run_id: str, endpoint: str, token: str) -> str:
     """Of a load that is made again: another than the run's own, which is in the ledger."""
     return sha256(f"{run_id}\n{endpoint}\n{token}".encode()).hexdigest()[:16]
-
-
-def text(value: str) -> str:
-    """A text in SQL."""
-    return "'" + value.replace("'", "''") + "'"

@@ -100,8 +100,12 @@ def roll_back(application: Application, name: str, version: int, *, dry: bool = 
         table, owner = _table(warehouse, name)
     endpoint = application.settings.endpoint(owner)
     by = new_run_id(application.clock)
-    with alone(application, owner, by, dry=dry), application.warehouse() as warehouse:
-        steps = warehouse.reshape_back(table, version, at=application.clock.now(), dry=dry)
+    with (
+        alone(application, owner, by, dry=dry) as fenced,
+        application.warehouse() as warehouse,
+    ):
+        at = application.clock.now()
+        steps = warehouse.reshape_back(table, version, at=at, dry=dry, fence=fenced.fence)
         if dry or endpoint is None:
             return Evolved(table, steps)
         again = warehouse.plan(_family(application, endpoint, warehouse))

@@ -8,7 +8,6 @@ was committed before the end came is found in the ledger and not doubled.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
@@ -16,12 +15,12 @@ from typing import Any, Final, Self
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.state import LATER, LOST, RunRecord, State
-from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain, UsageError
+from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity import history
 from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Task, Tools
 from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
-from tcdatalogger.services.warehouse import Receipt, Warehouse
+from tcdatalogger.services.warehouse import LedgerLine, Receipt, Warehouse
 
 TRIES: Final = 5
 """After so many tries that ended with their process a run is left to `tcdatalogger replay`: answers
@@ -160,17 +159,17 @@ class Desk:
 
     def _settle(self, owed: _Owed, warehouse: Warehouse) -> RunRecord:
         record, task = owed.record, self.task(owed.record.run_id)
-        line = _line(warehouse, task)
-        if line is not None:
-            note = "Its rows are in the tables."
-            if line["superseded_by"] is not None:
-                return self._write(record, status="dropped", note="It was stored and taken back.")
+        lines = warehouse.loads(endpoint=task.name, run_id=task.run_id)
+        counting = [line for line in lines if line.counts]
+        if lines and not counting:
+            return self._write(record, status="dropped", note="It was stored and taken back.")
+        for line in counting:
             return self._done(
                 record,
-                note,
-                rows=json.loads(line["rows"]),
-                load_id=line["load_id"],
-                schema_version=line["schema_version"],
+                "Its rows are in the tables.",
+                rows=line.rows,
+                load_id=line.load_id,
+                schema_version=line.schema_version,
             )
         why = self._no_place(owed, task, warehouse)
         if why:
@@ -206,18 +205,21 @@ class Desk:
 
     def overtaken(self, about: About, task: Task, warehouse: Warehouse) -> str:
         """Why a run has no place beside the one whose rows the tables hold, "" where it has one."""
-        newest = _newest(warehouse, task) if task.mode == "replace" else None
-        if newest is None or not self._is_older(about, task, *newest):
+        if task.mode != "replace":
             return ""
-        return f"The tables hold the later run {newest[0]}, and its storage mode is replace."
+        for newest in warehouse.loads(endpoint=task.name, counting=True, most=1):
+            if self._is_older(about, task, newest):
+                its = newest.run_id
+                return f"The tables hold the later run {its}, and its storage mode is replace."
+        return ""
 
-    def _is_older(self, about: About, task: Task, run_id: str, file: str | None) -> bool:
+    def _is_older(self, about: About, task: Task, newest: LedgerLine) -> bool:
         """By the server's clock: ours may have jumped."""
         try:
-            at = About.read(self.archive, file).at if file else 0.0
+            at = About.read(self.archive, newest.archive).at if newest.archive else 0.0
         except DataRefused:
             at = 0.0
-        return (about.at if at else 0.0, task.run_id) < (at, run_id)
+        return (about.at if at else 0.0, task.run_id) < (at, newest.run_id)
 
     def _store(
         self, owed: _Owed, task: Task, warehouse: Warehouse
@@ -282,35 +284,3 @@ class _Owed:
     record: RunRecord
     file: str
     about: About
-
-
-def _line(warehouse: Warehouse, task: Task) -> dict[str, Any] | None:
-    """What the ledger says of a run, first of all where it counts; None where it has nothing."""
-    return _first(
-        warehouse,
-        "select load_id, rows, schema_version, superseded_by from _tcd_loads where endpoint = "
-        f"{_text(task.name)} and run_id = {_text(task.run_id)} "
-        "order by superseded_by is not null, committed_at desc limit 1",
-    )
-
-
-def _newest(warehouse: Warehouse, task: Task) -> tuple[str, str | None] | None:
-    """The run whose rows the tables hold, and its archive file; None before the first load."""
-    line = _first(
-        warehouse,
-        "select run_id, archive_file from _tcd_loads where superseded_by is null and endpoint = "
-        f"{_text(task.name)} order by rowid desc limit 1",
-    )
-    return None if line is None else (str(line["run_id"]), line["archive_file"])
-
-
-def _first(warehouse: Warehouse, sql: str) -> dict[str, Any] | None:
-    try:
-        rows = warehouse.query(sql).to_pylist()
-    except UsageError:  # there are no books before the first load
-        return None
-    return rows[0] if rows else None
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"

@@ -17,7 +17,6 @@ from tcdatalogger.core.archived import (
     newest_run,
     pages,
     run_of,
-    text,
     worker,
 )
 from tcdatalogger.core.main import Application
@@ -155,7 +154,9 @@ def _rebuild(
                 found.append(one)
                 if load is not None:
                     yield replace(fenced(load), cause=cause)
-                elif endpoint.storage_mode in ORDERED and _counts(warehouse, endpoint, run_id):
+                elif endpoint.storage_mode in ORDERED and warehouse.loads(
+                    endpoint=endpoint.name, run_id=run_id, counting=True, most=1
+                ):
                     raise DataRefused(
                         f"The run {run_id} of {endpoint.name} cannot be made again: {one.why}",
                         remedy="Nothing was changed. `tcdatalogger rebuild "
@@ -186,14 +187,13 @@ def _refuse_pruned(application: Application, warehouse: Warehouse, endpoint: End
     Raises:
         DataRefused: the endpoint appended before, and the archive lacks some of those runs.
     """
-    if endpoint.storage_mode not in {"merge", "replace"} or warehouse.known(endpoint.name) is None:
+    if endpoint.storage_mode not in {"merge", "replace"}:
         return
-    rows = warehouse.query(
-        f"select run_id from _tcd_loads where endpoint = {text(endpoint.name)} "
-        "and superseded_by is null group by run_id having max(mode) = 'append'"
-    ).to_pylist()
+    modes: dict[str, set[str]] = {}
+    for line in warehouse.loads(endpoint=endpoint.name, counting=True):
+        modes.setdefault(line.run_id, set()).add(line.mode)
     kept = set(map(run_of, application.archive.files(endpoint.name)))
-    gone = sorted({str(row["run_id"]) for row in rows} - kept)
+    gone = sorted({run for run, its in modes.items() if its == {"append"}} - kept)
     if gone:
         raise DataRefused(
             f"{endpoint.name} appended the rows of {len(gone)} runs whose answers the archive has "
@@ -217,7 +217,10 @@ def _passed_over(
     known = sorted(map(run_of, application.archive.files(endpoint.name)))
     for run_id in without:
         if run_id not in known:
-            raise UsageError(f"The archive has no run {run_id} of {endpoint.name}.")
+            raise UsageError(
+                f"The archive has no run {run_id} of {endpoint.name}.",
+                remedy=f"`tcdatalogger runs list --endpoint {endpoint.name}` lists them.",
+            )
     if not known:
         raise UsageError(
             f"The archive has no answers of {endpoint.name}.",
@@ -286,26 +289,10 @@ def _mark_done(application: Application, run_id: str, receipt: Receipt) -> None:
 
 def _rolled_back(warehouse: Warehouse, endpoint: str) -> set[str]:
     """The runs of an endpoint that the ledger has, none of whose loads counts any more, by hand."""
-    if warehouse.known(endpoint) is None:
-        return set()
-    rows = warehouse.query(
-        f"select run_id from _tcd_loads where endpoint = {text(endpoint)} group by run_id "
-        "having count(*) = count(superseded_by) "
-        "and arg_max(superseded_by, rowid) like 'rollback %'"
-    ).to_pylist()
-    return {str(row["run_id"]) for row in rows}
-
-
-def _counts(warehouse: Warehouse, endpoint: Endpoint, run_id: str) -> bool:
-    """Whether the ledger has a load of a run that counts."""
-    if warehouse.known(endpoint.name) is None:
-        return False
-    return bool(
-        warehouse.query(
-            f"select 1 as one from _tcd_loads where endpoint = {text(endpoint.name)} "
-            f"and run_id = {text(run_id)} and superseded_by is null"
-        ).num_rows
-    )
+    lines = warehouse.loads(endpoint=endpoint)
+    newest = {line.run_id: line for line in reversed(lines)}
+    counting = {line.run_id for line in lines if line.counts}
+    return {run for run, line in newest.items() if line.rolled_back and run not in counting}
 
 
 def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:

@@ -28,29 +28,27 @@ def roll_back(application: Application, run_id: str, *, dry: bool = False) -> Un
     """
     clock = application.clock
     with application.warehouse() as warehouse:
-        endpoint = _endpoint_of(application, warehouse, run_id)
+        endpoint = _endpoint_of(warehouse, run_id)
     by = new_run_id(clock)
-    with alone(application, endpoint, by, dry=dry), application.warehouse() as warehouse:
-        undo = warehouse.rollback(endpoint, run_id, at=clock.now(), by=by, dry=dry)
+    with (
+        alone(application, endpoint, by, dry=dry) as fenced,
+        application.warehouse() as warehouse,
+    ):
+        at = clock.now()
+        undo = warehouse.rollback(endpoint, run_id, at=at, by=by, dry=dry, fence=fenced.fence)
         for run in () if dry else application.state.runs(run_id=run_id, most=1):
             application.state.write_run(replace(run, status=ROLLED_BACK))
     return undo
 
 
-def _endpoint_of(application: Application, warehouse: Warehouse, run_id: str) -> str:
+def _endpoint_of(warehouse: Warehouse, run_id: str) -> str:
     """Whose run it was, by the ledger: the endpoint may be gone from the configuration.
 
     Raises:
         UsageError: the ledger has none of that name.
     """
-    names = [endpoint.name for endpoint in application.settings.endpoints]
-    if any(warehouse.known(name) is not None for name in names):
-        told = run_id.replace("'", "''")
-        rows = warehouse.query(
-            f"select endpoint from _tcd_loads where run_id = '{told}' limit 1"
-        ).to_pylist()
-        if rows:
-            return str(rows[0]["endpoint"])
+    for line in warehouse.loads(run_id=run_id, most=1):
+        return line.endpoint
     raise UsageError(
         f"No run {run_id} has stored anything.", remedy="`tcdatalogger runs` lists them."
     )

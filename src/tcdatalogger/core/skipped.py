@@ -79,23 +79,13 @@ def already(books: Books, endpoint: Endpoint, task: Task) -> Outcome | None:
         return None
     try:
         with books.warehouse(read_only=True) as warehouse:
-            rows = _loads(warehouse, task)
+            lines = warehouse.loads(endpoint=task.name, run_id=task.run_id, counting=True, most=1)
     except WarehouseUnavailable:
         return None  # a load that is there already is not stored twice
-    if not rows:
+    if not lines:
         return None
     record = replace(known or books.record(task), status="done", error="", exit_code=0)
-    return _stored(record, rows[0]["load_id"], known.rows if known else {})
-
-
-def _loads(warehouse: Warehouse, task: Task) -> list[dict[str, str]]:
-    if warehouse.known(task.name) is None:
-        return []
-    found = warehouse.query(
-        f"select load_id from _tcd_loads where run_id = '{task.run_id}' "
-        f"and endpoint = '{task.name}' and superseded_by is null"
-    )
-    return [dict(row) for row in found.to_pylist()]
+    return _stored(record, lines[0].load_id, known.rows if known else {})
 
 
 def _stored(record: RunRecord, load_id: str, rows: Mapping[str, int]) -> Outcome:

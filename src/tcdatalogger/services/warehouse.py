@@ -23,6 +23,12 @@ from tcdatalogger.services.files import FileSum, Progress, silent
 LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine", "_tcd_checks")
 """The tables in which a warehouse keeps its own books."""
 
+Fence = Callable[[], None] | None
+"""Asked as the last thing before a commit; raises where whoever commits has lost its claim."""
+
+ROLLED_BACK = "rollback "
+"""How the ledger begins to say of a load that it was rolled back; then, by whom."""
+
 MODES = ("append", "replace", "merge", "history")
 """The storage modes."""
 
@@ -79,7 +85,7 @@ class Load:
     listed: Mapping[int | None, float] | None = None
     max_drop: float = 1.0
     token: int | None = None
-    fence: Callable[[], None] | None = None
+    fence: Fence = None
     cause: str = ""
     checks: tuple[CheckResult, ...] = ()
 
@@ -174,6 +180,36 @@ class Undo:
     cursor: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """A load as the ledger has it.
+
+    Attributes:
+        load_id, run_id, endpoint, mode: of the load.
+        rows: that it stored, by table.
+        schema_version: of the family after it.
+        archive: the file of its answers, "" where there is none.
+        superseded_by: what it gave way to, None where it counts.
+    """
+
+    load_id: str
+    run_id: str
+    endpoint: str
+    mode: str
+    rows: Mapping[str, int]
+    schema_version: int
+    archive: str
+    superseded_by: str | None
+
+    @property
+    def counts(self) -> bool:
+        return self.superseded_by is None
+
+    @property
+    def rolled_back(self) -> bool:
+        return str(self.superseded_by).startswith(ROLLED_BACK)
+
+
 def as_stored(family: TableFamily, mode: str, endpoint: str) -> TableFamily:
     """A family with the columns that its storage mode adds to every table.
 
@@ -219,6 +255,19 @@ class Warehouse(Protocol):
         """The digest of the newest load; None where its tables are no longer all there."""
         ...
 
+    def loads(
+        self, *, endpoint: str = "", run_id: str = "", counting: bool = False, most: int = 0
+    ) -> list[LedgerLine]:
+        """The loads that the ledger has, the newest first; none before there is one.
+
+        Args:
+            endpoint: whose, "" for all.
+            run_id: of which run, "" for all.
+            counting: leave out those that gave way to another, or were rolled back.
+            most: how many, 0 for all.
+        """
+        ...
+
     def plan(self, family: TableFamily) -> tuple[Step, ...]:
         """How the tables would have to change for this family."""
         ...
@@ -238,7 +287,7 @@ class Warehouse(Protocol):
         ...
 
     def reshape_back(
-        self, table: str, version: int, *, at: float, dry: bool = False
+        self, table: str, version: int, *, at: float, dry: bool = False, fence: Fence = None
     ) -> tuple[Step, ...]:
         """Give a table the columns of an older version, in one step and as a new version.
 
@@ -247,6 +296,7 @@ class Warehouse(Protocol):
             version: to go back to.
             at: when, seconds since 1970.
             dry: do it all and undo it.
+            fence: as that of a load.
 
         Raises:
             UsageError: there is no such version.
@@ -282,7 +332,14 @@ class Warehouse(Protocol):
         ...
 
     def rollback(
-        self, endpoint: str, run_id: str, *, at: float, by: str, dry: bool = False
+        self,
+        endpoint: str,
+        run_id: str,
+        *,
+        at: float,
+        by: str,
+        dry: bool = False,
+        fence: Fence = None,
     ) -> Undo:
         """Take back what a run stored, in one step: of `append` any, of others the newest.
 
@@ -294,6 +351,7 @@ class Warehouse(Protocol):
             at: when, seconds since 1970.
             by: for the ledger: who rolls it back.
             dry: do it all, tell it, and undo it.
+            fence: as that of a load.
 
         Raises:
             UsageError: the run has stored nothing, or was rolled back already.

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Final
 
 import duckdb
 
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse import ROLLED_BACK, LedgerLine, Load
 
-ROLLED_BACK: Final = "rollback "
-"""How the ledger begins to say of a load that it was rolled back; then, by whom."""
+
+def lines(
+    connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str, *, counting: bool, most: int
+) -> list[LedgerLine]:
+    """The loads of the ledger, the newest first; the arguments are those of `Warehouse.loads`."""
+    rows = connection.execute(
+        """select load_id, run_id, endpoint, mode, rows, schema_version, archive_file, superseded_by
+           from _tcd_loads where ($1 = '' or endpoint = $1) and ($2 = '' or run_id = $2)
+           and (superseded_by is null or not $3) order by rowid desc limit $4""",
+        [endpoint, run_id, counting, most or None],
+    ).fetchall()
+    return [
+        LedgerLine(load, run, name, mode, json.loads(rows), int(version), file or "", gone)
+        for load, run, name, mode, rows, version, file, gone in rows
+    ]
 
 
 def tables_of(connection: duckdb.DuckDBPyConnection, endpoint: str) -> list[str]:

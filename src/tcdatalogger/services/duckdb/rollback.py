@@ -18,7 +18,12 @@ from tcdatalogger.models.versions import UNDONE, write
 from tcdatalogger.services.duckdb import history, ledger, loads, merge, tables, versions
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.duckdb.records import SUBJECT
-from tcdatalogger.services.warehouse import Clear, Load, Undo
+from tcdatalogger.services.warehouse import (
+    ROLLED_BACK,
+    Clear,
+    Load,
+    Undo,
+)
 
 
 def rollback(
@@ -40,7 +45,7 @@ def rollback(
         removed, restored = _take_back(connection, run_id, names)
         if mode == "merge":
             _put_back(connection, endpoint, names, restored)
-    loads.supersede(connection, endpoint, [run_id], f"{loads.ROLLED_BACK}{by}")
+    loads.supersede(connection, endpoint, [run_id], f"{ROLLED_BACK}{by}")
     connection.execute(
         "delete from _tcd_drift where endpoint = ? and run_id = ?", [endpoint, run_id]
     )
@@ -109,7 +114,7 @@ def _mode(connection: duckdb.DuckDBPyConnection, endpoint: str, run_id: str) -> 
             f"The run {run_id} of {endpoint} has stored nothing.",
             remedy="`tcdatalogger runs` lists them.",
         )
-    was = "rolled back" if str(found[-1][1]).startswith(loads.ROLLED_BACK) else "left out"
+    was = "rolled back" if str(found[-1][1]).startswith(ROLLED_BACK) else "left out"
     raise UsageError(
         f"The run {run_id} of {endpoint} was {was} already.",
         remedy=f"`tcdatalogger replay {run_id}` brings its rows back.",

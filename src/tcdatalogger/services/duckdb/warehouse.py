@@ -32,7 +32,15 @@ from tcdatalogger.services.duckdb import (
 from tcdatalogger.services.duckdb.file import Key, connect, quoted
 from tcdatalogger.services.duckdb.reading import refuse_writing
 from tcdatalogger.services.files import Progress, silent
-from tcdatalogger.services.warehouse import Backup, Clear, Load, Receipt, Undo
+from tcdatalogger.services.warehouse import (
+    Backup,
+    Clear,
+    Fence,
+    LedgerLine,
+    Load,
+    Receipt,
+    Undo,
+)
 
 PATIENCE: Final = 20.0
 """Seconds to wait for a file that another program has open."""
@@ -121,6 +129,14 @@ class DuckDBWarehouse:
         """The pieces of history that backfills of the endpoint have read, in no order."""
         return ledger.stretches(self._connection, endpoint) if self._has_books() else []
 
+    def loads(
+        self, *, endpoint: str = "", run_id: str = "", counting: bool = False, most: int = 0
+    ) -> list[LedgerLine]:
+        """The loads that the ledger has, the newest first."""
+        if not self._has_books():
+            return []
+        return loads.lines(self._connection, endpoint, run_id, counting=counting, most=most)
+
     def digest(self, endpoint: str) -> str | None:
         """What the newest load was made from; None where its tables are no longer all there."""
         if not self._has_books():
@@ -156,15 +172,18 @@ class DuckDBWarehouse:
         return self._in_one_step(work, dry=dry)
 
     def reshape_back(
-        self, table: str, version: int, *, at: float, dry: bool = False
+        self, table: str, version: int, *, at: float, dry: bool = False, fence: Fence = None
     ) -> tuple[Step, ...]:
         """Give a table the columns of an older version, as a new one; the steps that were taken.
 
         Raises:
             UsageError: there is no such version.
             DataRefused: a value does not fit the older type; nothing was changed.
+            Busy: whoever asks has lost its claim; nothing was changed.
         """
-        return self._in_one_step(lambda own: reshape.roll_back(own, table, version, at), dry=dry)
+        return self._in_one_step(
+            lambda own: reshape.roll_back(own, table, version, at), dry=dry, fence=fence
+        )
 
     def layout(self, table: str) -> tuple[str, bool]:
         """How many of the table's row groups stand in the order of time; whether all of them do."""
@@ -175,7 +194,11 @@ class DuckDBWarehouse:
         self._in_one_step(lambda own: checks.note(own, checked), dry=False)
 
     def _in_one_step(
-        self, work: Callable[[duckdb.DuckDBPyConnection], _Done], *, dry: bool
+        self,
+        work: Callable[[duckdb.DuckDBPyConnection], _Done],
+        *,
+        dry: bool,
+        fence: Fence = None,
     ) -> _Done:
         """Do something in one transaction, or do it all and undo it again."""
         connection = self._connection
@@ -183,6 +206,8 @@ class DuckDBWarehouse:
             connection.execute("begin")
             ledger.prepare(connection)
             done = work(connection)
+            if fence is not None:
+                fence()
             connection.execute("rollback" if dry else "commit")
         except duckdb.Error as error:
             self._give_up()
@@ -223,17 +248,27 @@ class DuckDBWarehouse:
         return self._in_one_step(work, dry=False)
 
     def rollback(
-        self, endpoint: str, run_id: str, *, at: float, by: str, dry: bool = False
+        self,
+        endpoint: str,
+        run_id: str,
+        *,
+        at: float,
+        by: str,
+        dry: bool = False,
+        fence: Fence = None,
     ) -> Undo:
         """Take back what a run stored, in one transaction; a dry one is undone at its end.
 
         Raises:
             UsageError: the run has stored nothing, or was rolled back already.
             DataRefused: a later run of the endpoint stands on it.
+            Busy: whoever asks has lost its claim.
             WarehouseUnavailable: the file is held by another program, or the disk is full.
         """
         return self._in_one_step(
-            lambda own: rollback.rollback(own, endpoint, run_id, at=at, by=by), dry=dry
+            lambda own: rollback.rollback(own, endpoint, run_id, at=at, by=by),
+            dry=dry,
+            fence=fence,
         )
 
     def _store_once(self, connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:

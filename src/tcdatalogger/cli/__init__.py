@@ -113,11 +113,12 @@ class Options:
         """How settings want logs, as arguments of `log.configure`, also for other processes."""
         from tcdatalogger.core import size
 
-        chosen = "level" in log.model_fields_set or log.file is not None
+        said = "debug" if self.debug else self.log_level
         # Who looks at a terminal sees the result; every step is for files and for programs.
-        level = log.level if chosen or not sys.stderr.isatty() else "warning"
+        quiet = sys.stderr.isatty() and "level" not in log.model_fields_set
         return {
-            "level": "debug" if self.debug else self.log_level or level,
+            "level": said or log.level,
+            "shown": said or ("warning" if quiet else log.level),
             "format": self.log_format or log.format,
             "file": log.file,
             "max_bytes": size.parse(log.max_bytes),
@@ -130,6 +131,7 @@ class Options:
         format: str = "auto",  # noqa: A002  # the name of the setting
         file: Path | None = None,
         *,
+        shown: str = "",
         max_bytes: int = 0,
         keep: int = 5,
     ) -> None:
@@ -138,7 +140,7 @@ class Options:
 
         level = "debug" if self.debug else self.log_level or level
         format = self.log_format or format  # noqa: A001  # as above
-        log.configure(level, format, file, max_bytes=max_bytes, keep=keep)
+        log.configure(level, format, file, shown=shown, max_bytes=max_bytes, keep=keep)
         click.get_current_context().find_root().call_on_close(log.stop)
 
 

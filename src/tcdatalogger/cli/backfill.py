@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import counted, json_option, moment, print_json, span
+from tcdatalogger.cli.output import counted, json_option, moment, print_json, say, span
 from tcdatalogger.cli.progress import Progress as ProgressLines
-from tcdatalogger.cli.progress import notice, say
+from tcdatalogger.cli.progress import note, notice
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def command(
     if as_json:
         print_json(facts)
     else:
-        click.echo(
+        say(
             f"{name}: {counted(facts['rows'], 'row')} in {counted(facts['calls'], 'call')}, "
             f"back to {moment(facts['back_to']) or 'the beginning'}."
             if last
@@ -114,7 +114,7 @@ def _show(
             )
         if lines is not None:
             for warning in last.warnings:
-                say(f"odd: {warning}")
+                note(f"odd: {warning}")
     return last
 
 

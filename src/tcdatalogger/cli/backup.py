@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, number, print_json, size
+from tcdatalogger.cli.output import json_option, number, print_json, say, size
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _not_due(*, as_json: bool) -> None:
     if as_json:
         print_json({"made": False, "why": "not due"})
     else:
-        click.echo("The next backup is not due yet.")
+        say("The next backup is not due yet.")
 
 
 def _tell(made: Made, *, as_json: bool) -> None:
@@ -94,15 +94,13 @@ def _tell(made: Made, *, as_json: bool) -> None:
         print_json(facts)
         return
     rows = sum(facts["tables"].values())
-    click.echo(f"{made.folder}: {size(facts['bytes'])}, every row checked")
-    click.echo(f"  warehouse: {len(facts['tables'])} tables, {number(rows)} rows")
-    click.echo(f"  state: {found.state.note or 'copied'}")
+    say(f"{made.folder}: {size(facts['bytes'])}, every row checked")
+    say(f"  warehouse: {len(facts['tables'])} tables, {number(rows)} rows")
+    say(f"  state: {found.state.note or 'copied'}")
     listed = "copied" if found.archive.copied else "listed, not copied"
-    click.echo(
-        f"  archive: {number(found.archive.files)} files, {size(found.archive.bytes)}, {listed}"
-    )
+    say(f"  archive: {number(found.archive.files)} files, {size(found.archive.bytes)}, {listed}")
     for folder in made.deleted:
-        click.echo(f"  deleted: {folder}")
+        say(f"  deleted: {folder}")
 
 
 class Teller:
@@ -116,5 +114,5 @@ class Teller:
         if now - self._told >= QUIET:
             self._told = now
             share = f" {100 * done // whole} %" if whole else ""
-            click.echo(f"{what}{share}", err=True)
+            say(f"{what}{share}", err=True)
             sys.stderr.flush()

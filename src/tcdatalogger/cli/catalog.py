@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.cli.release import diff, use
 from tcdatalogger.errors import ConfigError, UsageError
 
@@ -81,7 +81,7 @@ def command(
         ],
     )
     tables = sum(len(family.tables) for _, family in chosen if family)
-    click.echo(
+    say(
         f"{number(len(chosen))} paths, {number(tables)} tables; catalogue {found.version}. "
         "More: tcdatalogger catalog show PATH"
     )
@@ -185,7 +185,7 @@ def show(path: str, as_json: bool) -> None:
         " of somebody with faction API access" if endpoint.faction_access else ""
     )
     paging = endpoint.paging if endpoint.limit is None else f"{endpoint.paging}, {endpoint.limit}"
-    click.echo(f"{endpoint.path}   {access}   paging: {paging}")
+    say(f"{endpoint.path}   {access}   paging: {paging}")
     if endpoint.parameters:
         print_table(
             ("parameter", "in", "type", "values or default"),
@@ -195,10 +195,10 @@ def show(path: str, as_json: bool) -> None:
             ],
         )
     if family is None:
-        click.echo(f"No tables: it {ROUTE}.")
+        say(f"No tables: it {ROUTE}.")
         return
     for table in family.tables:
-        click.echo(f"\n{table.name}   key: {', '.join(table.key)}")
+        say(f"\n{table.name}   key: {', '.join(table.key)}")
         print_table(
             ("column", "type", "null", "notes"),
             [
@@ -261,7 +261,7 @@ def compile_(spec: Path, out: Path, as_json: bool) -> None:
     if as_json:
         print_json(count)
         return
-    click.echo(
+    say(
         f"{out}: version {made.version}, {count['paths']} paths, {count['tables']} tables, "
         f"{number(len(raw))} bytes"
     )

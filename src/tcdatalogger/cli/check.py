@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, print_json, print_table
+from tcdatalogger.cli.output import json_option, print_json, print_table, say
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
                 if not f.plain
             ],
         )
-        click.echo(_verdict(settings, len(wrong)))
+        say(_verdict(settings, len(wrong)))
     raise SystemExit(wrong[0].exit_code if wrong else 0)
 
 

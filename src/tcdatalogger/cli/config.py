@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 
 from tcdatalogger.cli import Options
@@ -27,7 +25,7 @@ def schema() -> None:
     from tcdatalogger.core.config import json_schema  # pydantic
 
     # Always indented: it goes into a file that people open.
-    click.echo(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    print_json(json_schema())
 
 
 @command.command(

@@ -19,6 +19,7 @@ from tcdatalogger.cli.output import (
     print_json,
     print_table,
     program,
+    say,
     span,
 )
 from tcdatalogger.cli.questions import QUESTIONS
@@ -204,7 +205,7 @@ def _poll(application: Application, city: Sandbox, polls: int, *, quiet: bool) -
             rows += sum(outcome.record.rows.values())
             yield outcome
         if not quiet:
-            click.echo(
+            say(
                 f"poll {poll + 1} of {polls}   Torn's time {moment(city.now())}   "
                 f"{number(rows)} rows in {span(time.monotonic() - began)}"
             )
@@ -227,13 +228,13 @@ def _tables(warehouse: Any) -> list[tuple[str, int, int]]:
 def _print(facts: _Facts) -> None:
     failed = [outcome for outcome in facts.outcomes if outcome.error is not None]
     for outcome in failed:
-        click.echo(f"{outcome.record.endpoint}: {outcome.error}", err=True)
-    click.echo()
+        say(f"{outcome.record.endpoint}: {outcome.error}", err=True)
+    say()
     print_table(("table", "columns", "rows"), facts.tables)
     for asks, rows in facts.answers:
-        click.echo(f"\n{asks}")
+        say(f"\n{asks}")
         if not rows:
-            click.echo("  (nobody yet)")
+            say("  (nobody yet)")
             continue
         print_table(list(rows[0]), [list(row.values()) for row in rows])
     calls = sum(outcome.record.calls for outcome in facts.outcomes)
@@ -243,12 +244,13 @@ def _print(facts: _Facts) -> None:
             steps[step] = steps.get(step, 0.0) + seconds
     spent = ", ".join(f"{step} {span(seconds)}" for step, seconds in steps.items())
     config = facts.folder / "tcdatalogger.toml"
-    click.echo(
+    say(
         f"\n{len(facts.outcomes)} runs, {calls} calls, {span(facts.seconds)} in all ({spent}).\n"
         f"The tables:      {facts.folder / 'torn.duckdb'}\n"
         f"Every answer:    {facts.folder / 'archive'}\n"
         f"The settings:    {config}\n"
-        f'Ask it yourself: {program()} --config {config} query "from faction_crimes limit 3"\n'
+        f"Ask it yourself: {program(config=False)} --config {config} "
+        f'query "from faction_crimes limit 3"\n'
         f"Your own faction: {program()} init"
     )
 

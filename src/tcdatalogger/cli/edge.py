@@ -13,6 +13,7 @@ import click
 
 from tcdatalogger.errors import ConfigError, Failure, UsageError
 from tcdatalogger.observability.redact import redact
+from tcdatalogger.text import harmless
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -110,7 +111,10 @@ def _json(error: dict[str, Any], code: int, words: Sequence[str]) -> int:
 
 
 def _say(text: str) -> None:
+    from tcdatalogger.cli.output import pasteable  # only when something went wrong
+
     try:
+        text = harmless(pasteable(text))
         print(text, file=sys.stderr, flush=True)  # noqa: T201  # the edge speaks to the terminal
     except OSError:
         return  # nobody is there to read it

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from tcdatalogger.cli.output import json_option, print_json
+from tcdatalogger.cli.output import json_option, print_json, say
 from tcdatalogger.errors import ConfigError, UsageError
 
 FILE = "tcdatalogger.toml"
@@ -90,6 +90,6 @@ def command(folder: Path, force: bool, as_json: bool) -> None:
     if as_json:
         print_json({"file": str(file), "next": steps})
         return
-    click.echo(f"Wrote {file}: five endpoints of your faction. Next:")
+    say(f"Wrote {file}: five endpoints of your faction. Next:")
     for step in steps:
-        click.echo(f"  {step}")
+        say(f"  {step}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, moment, print_json, print_table
+from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tcdatalogger.core.keyreport import KeyReport, Need
@@ -76,7 +76,7 @@ def facts(report: KeyReport) -> dict[str, Any]:
 
 def _print(found: list[KeyReport]) -> None:
     if not found:
-        click.echo("No key is configured: name one in [keys].")
+        say("No key is configured: name one in [keys].")
         return
     print_table(
         ("key", "player", "access", "faction", "health", "calls left"),
@@ -94,17 +94,17 @@ def _print(found: list[KeyReport]) -> None:
     )
     rows = [(need, report) for report in found for need in report.needs]
     if rows:
-        click.echo()
+        say()
         print_table(
             ("endpoint", "path", "needs", "key", "can"),
             [(n.endpoint, n.path, _needed(n), report.name, _can(n)) for n, report in rows],
         )
     for report in found:
         if report.needs:
-            click.echo(f"\nA custom key that can do what {report.name} is for:\n  {report.link}")
+            say(f"\nA custom key that can do what {report.name} is for:\n  {report.link}")
     for report in found:
         if report.wrong is not None:
-            click.echo(f"\n{report.name}: {report.wrong.message}")
+            say(f"\n{report.name}: {report.wrong.message}")
 
 
 def _faction(report: KeyReport) -> str:

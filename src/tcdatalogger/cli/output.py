@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import click
+
+from tcdatalogger.text import harmless, in_json, one_line
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs, on the standard output."
@@ -26,23 +30,69 @@ _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KILO = 1_000
 
 
-def program() -> str:
-    """How this program is called from here, for commands that a person is to copy."""
-    if shutil.which("tcdatalogger"):
-        return "tcdatalogger"
+_COMMAND = re.compile(r"`tcdatalogger(?= |`)")
+
+
+def program(*, config: bool = True) -> str:
+    """How this program is called from here, for commands that a person is to copy.
+
+    Args:
+        config: whether the option `--config` belongs to it, where it was given.
+    """
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
-        return "python -m tcdatalogger"
-    return os.path.relpath(called) if called.is_absolute() and called.exists() else str(called)
+        shown = f"{_as_called(Path(sys.executable), 'python')} -m tcdatalogger"
+    elif called.name != "tcdatalogger":  # a program that uses this one
+        return "tcdatalogger"
+    else:
+        shown = _as_called(called, "tcdatalogger")
+    said = _config() if config else None
+    return shown if said is None else f"{shown} --config {shlex.quote(said)}"
 
 
-def print_json(value: object) -> None:
+def _as_called(file: Path, name: str) -> str:
+    """The name alone where the shell finds the very file by it, else its path."""
+    found = shutil.which(name)
+    return name if found and Path(found).absolute() == file.absolute() else _path(file)
+
+
+def _path(file: Path) -> str:
+    shown = os.path.relpath(file)
+    shown = str(file.absolute()) if shown.startswith(os.pardir) else shown
+    return shlex.quote(shown if os.sep in shown else f".{os.sep}{shown}")
+
+
+def _config() -> str | None:
+    """The configuration that the command line names."""
+    words = sys.argv[1:]
+    for at, word in enumerate(words):
+        if word == "--config" and at + 1 < len(words):
+            return words[at + 1]
+        if word.startswith("--config="):
+            return word.removeprefix("--config=")
+    return None
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a text for a person: harmless for the terminal, commands as they are called from here.
+
+    All that a command says goes through here (ruff refuses `click.echo` elsewhere).
+    """
+    click.echo(harmless(pasteable(text)), err=err)
+
+
+def pasteable(text: str) -> str:
+    """A text whose commands can be copied as they stand, wherever this program is installed."""
+    return _COMMAND.sub(lambda _found: f"`{program()}", text)
+
+
+def print_json(value: object, *, line: bool = False) -> None:
     """Print one JSON document. Times are ISO 8601 in UTC, decimals texts, so that none is lost.
 
-    It is indented where somebody looks, and one line for a program.
+    It is indented where somebody looks, and one line for a program, or where `line` says so.
     """
-    indent = 2 if sys.stdout.isatty() else None
-    click.echo(json.dumps(value, default=_plain, ensure_ascii=False, indent=indent))
+    indent = 2 if sys.stdout.isatty() and not line else None
+    click.echo(in_json(json.dumps(value, default=_plain, ensure_ascii=False, indent=indent)))
 
 
 def print_table(
@@ -59,7 +109,8 @@ def print_table(
     """
     found = [list(row) for row in rows]
     numbers = [_numeric(row[index] for row in found) for index in range(len(columns))]
-    texts = [[cell(value) for value in row] for row in found]
+    columns = [one_line(name) for name in columns]
+    texts = [[one_line(cell(value)) for value in row] for row in found]
     if sys.stdout.isatty():
         if upright and _width(columns, texts) > shutil.get_terminal_size().columns:
             _print_upright(columns, texts)
@@ -67,16 +118,16 @@ def print_table(
         _drawn(columns, texts, numbers, title)
         return
     if title:
-        click.echo(title)
+        say(title)
     for line in aligned(columns, texts, numbers):
-        click.echo(line)
+        say(line)
 
 
 def aligned(
     columns: Sequence[str], texts: Sequence[Sequence[str]], numbers: Sequence[bool]
 ) -> list[str]:
     """Lines of text in columns of one width; numbers stand to the right."""
-    lines = [columns, *([text.replace("\n", " ") for text in row] for row in texts)]
+    lines = [columns, *texts]
     widths = [max(len(line[index]) for line in lines) for index in range(len(columns))]
     return [
         "  ".join(
@@ -96,9 +147,9 @@ def _width(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> int:
 def _print_upright(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
     widest = max(len(name) for name in columns)
     for number_, row in enumerate(texts, 1):
-        click.echo(f"-- row {number_}")
+        say(f"-- row {number_}")
         for name, text in zip(columns, row, strict=True):
-            click.echo(f"{name.ljust(widest)}  {text}".rstrip())
+            say(f"{name.ljust(widest)}  {text}".rstrip())
 
 
 def _drawn(

@@ -1,7 +1,8 @@
 """What runs now, for whoever waits: a line for each endpoint on a terminal, plain lines elsewhere.
 
 On a terminal the lines stand still and change. Elsewhere there is a line where a run has taken
-longer than two seconds, and one when it has ended. All of it goes to the standard error.
+longer than two seconds, one each minute after it, and one when it has ended. All of it goes to the
+standard error.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
-from tcdatalogger.cli.output import counted, span
+from tcdatalogger.cli.output import counted, pasteable, span
 from tcdatalogger.errors import Failure
 from tcdatalogger.observability import log
+from tcdatalogger.text import harmless, one_line
 
 if TYPE_CHECKING:
     from tcdatalogger.core.state import RunRecord
 
 QUIET: Final = 2.0
 """Seconds that a run may take without a word."""
+
+AGAIN: Final = 60.0
+"""Seconds after which it is told again what a run does, or waits for."""
 
 BEAT: Final = 0.25
 """Seconds between two looks at what runs."""
@@ -36,11 +41,11 @@ _log = log.get_logger("progress")
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A run that is shown: as it was last, since when, and whether it was said that it runs."""
+    """A run that is shown: as it was last, since when, and when it was said last that it runs."""
 
     run: RunRecord
     began: float
-    said: bool = False
+    said: float | None = None
 
 
 class Progress:
@@ -130,8 +135,10 @@ class Progress:
                 self._draw()
                 return
             for line in list(self._lines.values()):
-                if not line.said and self._now() - line.began >= QUIET:
-                    self._lines[line.run.run_id] = replace(line, said=True)
+                now = self._now()
+                due = line.began + QUIET if line.said is None else line.said + AGAIN
+                if now >= due:
+                    self._lines[line.run.run_id] = replace(line, said=now)
                     self._print(line, "still running")
 
     # --- how it is shown -------------------------------------------------------------------
@@ -152,7 +159,7 @@ class Progress:
 
     def _end(self, line: _Line) -> None:
         del self._lines[line.run.run_id]
-        if line.said:
+        if line.said is not None:
             self._print(line, "ended" if line.run.status == _RUNNING else line.run.status)
 
     def _print(self, line: _Line, status: str) -> None:
@@ -185,7 +192,7 @@ class Progress:
             span(max(0.0, self._now() - line.began)),
             self._words.get(run.endpoint, ""),
         ]
-        return ", ".join(filter(None, words))
+        return one_line(", ".join(filter(None, words)))
 
     def _draw(self) -> None:
         """The lines on a terminal; none of them, and none of rich, before it takes its time."""
@@ -210,14 +217,14 @@ def notice(text: str, event: str, **facts: object) -> None:
     if log.structured():
         _log.info(event, **facts)
     else:
-        say(text)
+        note(text)
 
 
-def say(text: str) -> None:
+def note(text: str) -> None:
     """A line on the standard error, above the lines that are live there."""
     with suppress(OSError, ValueError):  # nobody is there to read it
         # Not by click, which writes past whatever stands in the place of the standard error.
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{harmless(pasteable(text))}\n")
         sys.stderr.flush()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, moment, number, print_json, print_table
+from tcdatalogger.cli.output import json_option, moment, number, print_json, print_table, say
 from tcdatalogger.errors import UsageError, WarehouseUnavailable
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def list_(options: Options, endpoint: str | None, as_json: bool) -> None:
             for r in found
         ],
     )
-    click.echo(f"{number(len(found))} set aside.")
+    say(f"{number(len(found))} set aside.")
 
 
 @command.command("show", epilog="\b\nExample:\n  tcdatalogger quarantine show 0f3c9a7be12d4c55-0")
@@ -62,8 +62,8 @@ def show(options: Options, quarantine_id: str, as_json: bool) -> None:
         return
     for name, value in found[0].items():
         if name != "record":
-            click.echo(f"{name + ':':<16} {value}")
-    click.echo(found[0]["record"])
+            say(f"{name + ':':<16} {value}")
+    say(found[0]["record"])
 
 
 @command.command(
@@ -97,7 +97,7 @@ def retry(
     if as_json:
         print_json({"tried": len(chosen), "stored": stored})
         return
-    click.echo(f"{number(len(stored))} of {number(len(chosen))} are stored now.")
+    say(f"{number(len(stored))} of {number(len(chosen))} are stored now.")
 
 
 def _application(options: Options) -> Application:

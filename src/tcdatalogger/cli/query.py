@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.errors import UsageError
+from tcdatalogger.text import for_spreadsheet, harmless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -31,10 +32,22 @@ MOST_ROWS = 200
 @click.argument("sql")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
 @click.option(
+    "--raw",
+    is_flag=True,
+    help="With --csv: texts as Torn sent them, times in ISO 8601. For programs: a spreadsheet may "
+    "take a player's name for a formula.",
+)
+@click.option(
     "--parquet",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a Parquet file.",
+)
+@click.option(
+    "--unsafe",
+    is_flag=True,
+    help="Let the query read other files, change settings and load extensions of DuckDB. For SQL "
+    "of your own alone: it can read your keys.",
 )
 @json_option
 @click.pass_obj
@@ -42,7 +55,9 @@ def command(
     options: Options,
     sql: str,
     as_csv: bool,
+    raw: bool,
     parquet: Path | None,
+    unsafe: bool,
     as_json: bool,
 ) -> None:
     """Read the warehouse with a query. `show tables` lists what there is; nothing can be changed.
@@ -53,6 +68,8 @@ def command(
     """
     if sum((as_csv, as_json, parquet is not None)) > 1:
         raise UsageError("Choose one of --json, --csv and --parquet.")
+    if raw and not as_csv:
+        raise UsageError("--raw goes with --csv.")
     sql = sys.stdin.read() if sql == "-" else sql
     if not sql.strip():
         raise UsageError("The query is empty.", remedy="As: tcdatalogger query 'show tables'")
@@ -60,14 +77,14 @@ def command(
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
 
     application = Application(settings)
-    with application, application.warehouse(read_only=True) as warehouse:
+    with application, application.warehouse(read_only=True, unsafe=unsafe) as warehouse:
         table = _plain_spans(warehouse.query(sql))
     if as_json:
         names = _distinct(table.column_names)
         rows = ([_sayable(value) for value in row] for row in _rows(table))
         print_json([dict(zip(names, row, strict=True)) for row in rows])
     elif as_csv:
-        _write_csv(table)
+        _write_csv(table, raw=raw)
     elif parquet is not None:
         _write_parquet(table, parquet)
     else:
@@ -79,7 +96,7 @@ def _print(table: pa.Table) -> None:
     rows = [[_as_sql(value) for value in row] for row in _rows(table.slice(0, most))]
     print_table(table.column_names, rows, upright=True)
     if table.num_rows > most:
-        click.echo(f"… and {number(table.num_rows - most)} rows more", err=True)
+        say(f"… and {number(table.num_rows - most)} rows more", err=True)
 
 
 def _as_sql(value: Any) -> Any:
@@ -140,17 +157,56 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _write_csv(table: pa.Table) -> None:
+def _write_csv(table: pa.Table, *, raw: bool) -> None:
+    """CSV for a spreadsheet: times as it reads them, and no text that it would take for a formula.
+
+    Args:
+        table: the rows.
+        raw: leave texts as they are and write times in ISO 8601.
+    """
     import pyarrow as pa
     import pyarrow.csv as pa_csv
 
     for at, field in enumerate(table.schema):
+        column = table.column(at)
         if pa.types.is_nested(field.type):  # CSV has no word for it
-            values = table.column(at).to_pylist()
-            texts = [None if v is None else _json(v) for v in values]
-            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
+            texts = [None if v is None else _json(v) for v in column.to_pylist()]
+            column = pa.chunked_array([pa.array(texts, pa.string())])
+        elif pa.types.is_timestamp(field.type):
+            column = _times(column, raw=raw)
+        if not raw:
+            column = _harmless_cells(column)
+        table = table.set_column(at, field.name if raw else _cell(field.name), column)
     sys.stdout.flush()
     pa_csv.write_csv(table, sys.stdout.buffer)
+
+
+def _times(column: pa.ChunkedArray, *, raw: bool) -> pa.ChunkedArray:
+    """Times in UTC as texts: `2026-11-28 22:55:21`, or `2026-11-28T22:55:21Z` for programs.
+
+    They have a fraction of a second only where one of the column has.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    whole = pc.floor_temporal(column, unit="second")
+    if pc.all(pc.equal(whole, column)).as_py() is not False:
+        column = column.cast(pa.timestamp("s", column.type.tz))
+    return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ" if raw else "%Y-%m-%d %H:%M:%S")
+
+
+def _harmless_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of texts, none of which a terminal obeys or a spreadsheet computes."""
+    import pyarrow as pa
+
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    texts = column.to_pylist()
+    return pa.chunked_array([pa.array([None if t is None else _cell(t) for t in texts])])
+
+
+def _cell(text: str) -> str:
+    return for_spreadsheet(harmless(text))
 
 
 def _json(value: Any) -> str:
@@ -167,4 +223,4 @@ def _write_parquet(table: pa.Table, file: Path) -> None:
             f"{file} cannot be written: {error.strerror or error}.",
             remedy="Name a file in a folder that is there, and that this user may write to.",
         ) from None
-    click.echo(f"{file}: {number(table.num_rows)} rows")
+    say(f"{file}: {number(table.num_rows)} rows")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
         return
     _print(before, after, changes)
     if endings:
-        click.echo(f"\nAnnounced to go in {after.version}:")
+        say(f"\nAnnounced to go in {after.version}:")
         print_table(
             ("path", "table", "column", "on"),
             [(e.path, e.table, e.column, e.on or "no day named") for e in endings],
         )
     if settings is not None:
-        click.echo(
+        say(
             "\nTouched in your configuration: "
             + (", ".join(f"{t['endpoint']} ({t['change']})" for t in touched) or "nothing")
         )
@@ -76,10 +76,10 @@ def _print(before: Catalog, after: Catalog, changes: list[EndpointChange]) -> No
     inner = Counter(str(d.kind) for change in changes for d in change.differences)
     counts = [f"{number(n)} {word}" for word, n in kinds.items()]
     if not changes:
-        click.echo(f"{before.version} -> {after.version}: nothing changes.")
+        say(f"{before.version} -> {after.version}: nothing changes.")
         return
-    click.echo(f"{before.version} -> {after.version}: {', '.join(counts)} endpoints")
-    click.echo(", ".join(f"{number(n)} x {word}" for word, n in inner.items()))
+    say(f"{before.version} -> {after.version}: {', '.join(counts)} endpoints")
+    say(", ".join(f"{number(n)} x {word}" for word, n in inner.items()))
     rows: list[tuple[str, ...]] = []
     for change in changes:
         if change.change != "changed":
@@ -165,7 +165,7 @@ def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> No
     if as_json:
         print_json({"version": version, "file": None if shipped else str(target)})
         return
-    click.echo(f"In use: the catalogue of version {version}. `tcdatalogger check` shows the plan.")
+    say(f"In use: the catalogue of version {version}. `tcdatalogger check` shows the plan.")
 
 
 def _write(target: Path, raw: bytes) -> None:

@@ -8,7 +8,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.named import stored_run
-from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 
 if TYPE_CHECKING:
     from tcdatalogger.core.replay import Replayed
@@ -82,7 +82,7 @@ def _tell(found: list[Replayed], *, as_json: bool, dry: bool) -> None:
     )
     rows = sum(sum(one["rows"].values()) for one in facts)
     what = "would be made; nothing was stored" if dry else "made"
-    click.echo(f"{number(rows)} rows {what}.")
+    say(f"{number(rows)} rows {what}.")
 
 
 def _facts(one: Replayed) -> dict[str, Any]:

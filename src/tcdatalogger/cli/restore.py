@@ -10,7 +10,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.backup import Teller
-from tcdatalogger.cli.output import json_option, moment, print_json, print_table, size
+from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,8 +107,8 @@ def _tell_restored(found: Restored, reference: str | None, *, dry: bool, as_json
         return
     print_table(("table", "rows"), [(name, table.rows) for name, table in found.tables.items()])
     done = "is whole; nothing was copied" if dry else "is brought back, and every row compared"
-    click.echo(f"The backup of {moment(found.manifest.made_at)} ({size(found.bytes)}) {done}.")
+    say(f"The backup of {moment(found.manifest.made_at)} ({size(found.bytes)}) {done}.")
     if not dry:
-        click.echo(f"These settings use it:\n\n{lines}")
+        say(f"These settings use it:\n\n{lines}")
         if found.archive is None:
-            click.echo(f"\nThe archive stays at {found.manifest.origin['archive']}.")
+            say(f"\nThe archive stays at {found.manifest.origin['archive']}.")

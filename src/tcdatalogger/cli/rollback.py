@@ -6,7 +6,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.named import stored_run
-from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 
 
 @click.command(epilog="\b\nExample:\n  tcdatalogger rollback 20261123T081500Z-5f3a9c1e --dry-run")
@@ -40,7 +40,7 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
     rows = [(name, undo.removed.get(name, 0), undo.restored.get(name, 0)) for name in names]
     print_table(("table", "removed", "restored"), rows)
     for step in undo.steps:
-        click.echo(step)
+        say(step)
     count = number(sum(undo.removed.values()))
     what = "would be removed; nothing was changed" if dry else "removed"
-    click.echo(f"{count} rows of {undo.endpoint} {what}.")
+    say(f"{count} rows of {undo.endpoint} {what}.")

@@ -18,6 +18,7 @@ from tcdatalogger.cli.output import (
     print_json,
     print_table,
     program,
+    say,
     span,
 )
 from tcdatalogger.cli.progress import Progress
@@ -182,7 +183,7 @@ def tell(
         print_json(facts)
         return
     if not outcomes:
-        click.echo("Nothing is due.")
+        say("Nothing is due.")
         return
     print_table(
         ("endpoint", "result", "rows", "set aside", "new", "calls", "time", "run"),
@@ -202,13 +203,13 @@ def tell(
     )
     for outcome in outcomes:
         for earlier in outcome.settled:
-            click.echo(_settled(earlier))
+            say(_settled(earlier))
     errors = [(o.record.endpoint, str(o.error)) for o in outcomes if o.error is not None]
     for names, error in once(errors):
-        click.echo(f"{', '.join(names)}: {error}", err=True)
+        say(f"{', '.join(names)}: {error}", err=True)
     waiting = [outcome.record.endpoint for outcome in outcomes if outcome.record.status == "later"]
     if waiting:
-        click.echo(
+        say(
             f"The answers of {', '.join(waiting)} are in the archive: the next run of the endpoint "
             "stores them.",
             err=True,
@@ -249,17 +250,17 @@ def _show_step(outcome: Outcome, *, dry: bool) -> None:
             _show_pages(outcome)
         return
     for name, table in made.tables.items():
-        click.echo(f"\n{name}: {number(table.num_rows)} rows, {table.num_columns} columns")
+        say(f"\n{name}: {number(table.num_rows)} rows, {table.num_columns} columns")
         if table.num_rows and not dry:
             head = table.slice(0, 3)
             print_table(("column", *(f"row {n}" for n in range(head.num_rows))), _across(head))
     if outcome.record.artifact:
-        click.echo(f"\nIn {outcome.record.artifact}")
+        say(f"\nIn {outcome.record.artifact}")
         _show_way(outcome)
     if dry:
         steps = [str(step) for step in outcome.plan]
-        click.echo("\n" + ("\n".join(steps) if steps else "The tables need no change."))
-        click.echo("Nothing was stored.")
+        say("\n" + ("\n".join(steps) if steps else "The tables need no change."))
+        say("Nothing was stored.")
 
 
 def _across(table: Any) -> list[tuple[Any, ...]]:
@@ -288,14 +289,14 @@ def _show_pages(outcome: Outcome) -> None:
             for number_, page in enumerate(pages)
         ],
     )
-    click.echo(f"In the archive: {outcome.record.archive_file}")
+    say(f"In the archive: {outcome.record.archive_file}")
     _show_way(outcome)
 
 
 def _show_way(outcome: Outcome) -> None:
     """How a run that stopped goes on."""
     record = outcome.record
-    click.echo(f"It goes on with: {program()} run {record.endpoint} --run {record.run_id}")
+    say(f"It goes on with: {program()} run {record.endpoint} --run {record.run_id}")
 
 
 def outcome_facts(outcome: Outcome) -> Mapping[str, Any]:

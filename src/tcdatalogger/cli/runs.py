@@ -20,6 +20,7 @@ from tcdatalogger.cli.output import (
     number,
     print_json,
     print_table,
+    say,
     size,
     span,
 )
@@ -119,7 +120,7 @@ def listed(
         return
     if not found:
         picky = endpoint or status or since
-        click.echo(_NO_SUCH if picky else _NO_RUNS)
+        say(_NO_SUCH if picky else _NO_RUNS)
         return
     print_table(
         ("run", "endpoint", "began", "result", "rows", "set aside", "calls", "time"),
@@ -188,7 +189,7 @@ def tail(options: Options, endpoint: str | None, follow: bool, most: int, as_jso
         for run in reversed(known[:most]):
             tell(run)
         if not (known or follow or as_json):
-            click.echo(_NO_RUNS if endpoint is None else _NO_SUCH)
+            say(_NO_RUNS if endpoint is None else _NO_SUCH)
         if follow:
             for run in changes(_looking(settings, endpoint), clock, known):
                 tell(run)
@@ -313,7 +314,7 @@ def _tell(width: int, run: RunRecord) -> None:
     """A line in columns of one width: that of the names, and what most runs need."""
     begins = f"{moment(_latest(run))}  {run.endpoint:{width}}  {run.run_id}"
     if run.status == _RUNNING:
-        click.echo(f"{begins}  begins")
+        say(f"{begins}  begins")
         return
     unknown = unmeasured(run)
     words = [
@@ -324,14 +325,12 @@ def _tell(width: int, run: RunRecord) -> None:
         f"{UNKNOWN if unknown else span(sum(run.seconds.values())):>8}",
         run.error,
     ]
-    click.echo("  ".join(words).rstrip())
+    say("  ".join(words).rstrip())
 
 
 def _tell_json(run: RunRecord) -> None:
-    import json  # only for programs
-
     # One line each, also on a terminal: whoever follows reads line by line.
-    click.echo(json.dumps(asdict(run), ensure_ascii=False))
+    print_json(asdict(run), line=True)
 
 
 def _known_status(status: str | None) -> None:

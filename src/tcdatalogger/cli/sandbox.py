@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import UTC, datetime
 from threading import Event
 
 import click
 
+from tcdatalogger.cli.output import print_json, say
 from tcdatalogger.errors import UsageError
 
 DAY = 86_400
@@ -128,15 +128,15 @@ def _seconds(text: str) -> float:
 def _tell(url: str, keys: dict[str, str], now: float, speed: float, *, as_json: bool) -> None:
     """Say where the city is and which keys open it; these keys open nothing else."""
     if as_json:
-        click.echo(json.dumps({"url": url, "keys": keys}))
+        print_json({"url": url, "keys": keys}, line=True)
         return
     moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    click.echo(f"Torn City at {url}   {moment}, {speed:g} x")
+    say(f"Torn City at {url}   {moment}, {speed:g} x")
     for name, text in keys.items():
-        click.echo(f"  {name:<8} {text}   {_MEANS.get(name, '')}")
-    click.echo(f'To log from it, write in tcdatalogger.toml: [torn] url = "{url}"')
-    click.echo("  and give one of the keys as TORN_API_KEY")
-    click.echo("Ctrl-C stops it; what was called: " + url.removesuffix("v2") + "_sandbox/stats")
+        say(f"  {name:<8} {text}   {_MEANS.get(name, '')}")
+    say(f'To log from it, write in tcdatalogger.toml: [torn] url = "{url}"')
+    say("  and give one of the keys as TORN_API_KEY")
+    say("Ctrl-C stops it; what was called: " + url.removesuffix("v2") + "_sandbox/stats")
 
 
 _MEANS = {

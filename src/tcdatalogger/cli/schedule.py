@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -11,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import ago, counted, json_option, moment, print_json, span
-from tcdatalogger.cli.progress import Progress, notice, say
+from tcdatalogger.cli.output import ago, counted, json_option, moment, print_json, say, span
+from tcdatalogger.cli.progress import Progress, note, notice
 from tcdatalogger.errors import ConfigError, Failure, UsageError
 
 if TYPE_CHECKING:
@@ -149,14 +148,14 @@ class _Tally:
         elif told.report is not None and self.keeps:
             self._facts.append(_facts(told, told.report))
         elif told.report is not None:
-            click.echo(json.dumps(_facts(told, told.report), ensure_ascii=False))
+            print_json(_facts(told, told.report), line=True)
 
     def close(self) -> None:
         """The scheduler has ended."""
         if self.as_json and self.keeps:
             print_json(self._facts)
         elif self.keeps and not self._ended and not self.as_json:
-            click.echo("Nothing is due.")
+            say("Nothing is due.")
         seconds = time.monotonic() - self._began
         failed = f", {self._failed} failed" if self._failed else ""
         notice(
@@ -193,9 +192,9 @@ def _tell(told: Told) -> None:
     begins = f"{moment(told.at)}  {told.endpoint}"
     report = told.report
     if report is None:
-        say(f"{begins}  begins")
+        note(f"{begins}  begins")
     elif report.error:
-        say(f"{begins}  {report.status}: {report.error} {report.remedy}".rstrip())
+        note(f"{begins}  {report.status}: {report.error} {report.remedy}".rstrip())
     else:
         rows = counted(sum(report.rows.values()), "row")
-        say(f"{begins}  {report.status}, {rows} in {span(report.seconds)}")
+        note(f"{begins}  {report.status}, {rows} in {span(report.seconds)}")

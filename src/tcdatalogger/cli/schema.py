@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, moment, print_json, print_table
+from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def show(options: Options, name: str, version: int | None, as_json: bool) -> Non
     if as_json:
         print_json(one)
         return
-    click.echo(
+    say(
         f"{one['table_name']} version {one['version']}   key: {', '.join(one['key'])}   "
         f"{one['cause']}"
     )
@@ -145,7 +145,7 @@ def apply(options: Options, name: str, accept: bool, dry_run: bool, as_json: boo
     if as_json:
         print_json(_steps_of(done.name, done.steps, applied=bool(done.steps) and not dry_run))
     elif done.steps:
-        click.echo("Nothing was changed: it was a dry run." if dry_run else "Done.")
+        say("Nothing was changed: it was a dry run." if dry_run else "Done.")
 
 
 @command.command(
@@ -174,16 +174,16 @@ def rollback(options: Options, name: str, version: int, dry_run: bool, as_json: 
         return
     _print_steps(done.steps)
     if done.steps:
-        click.echo("Nothing was changed: it was a dry run." if dry_run else "Done.")
+        say("Nothing was changed: it was a dry run." if dry_run else "Done.")
     for step in done.next:
-        click.echo(f"The next load has this to say, as the configuration is: {step}")
+        say(f"The next load has this to say, as the configuration is: {step}")
 
 
 def _print_steps(steps: Sequence[Step]) -> None:
     for step in steps:
-        click.echo(f"{step}   {'' if step.free else step.change.value}".rstrip())
+        say(f"{step}   {'' if step.free else step.change.value}".rstrip())
     if not steps:
-        click.echo("The tables are so already.")
+        say("The tables are so already.")
 
 
 def _steps_of(name: str, steps: Sequence[Step], *, applied: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tcdatalogger.cli.output import (
     once,
     print_json,
     print_table,
+    say,
 )
 from tcdatalogger.errors import ConfigError
 
@@ -202,7 +203,7 @@ def _marks(settings: Settings) -> dict[str, str]:
 
 def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     if not found["endpoints"]:
-        click.echo("No endpoint is configured: add one to the configuration.")
+        say("No endpoint is configured: add one to the configuration.")
     print_table(
         ("endpoint", "path", "last run", "next", "result", "rows", "set aside", "new"),
         [
@@ -221,24 +222,24 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     )
     wrong = [(e["endpoint"], line) for e in found["endpoints"] for line in _wrong(e["last_run"])]
     for names, line in once(wrong):
-        click.echo(f"{', '.join(names)}: {line}")
+        say(f"{', '.join(names)}: {line}")
     for one in found["endpoints"]:
         if one["owed"]:
             what = "1 run is" if one["owed"] == 1 else f"{one['owed']} runs are"
-            click.echo(f"{one['endpoint']}: {what} not stored yet: its next run stores them")
+            say(f"{one['endpoint']}: {what} not stored yet: its next run stores them")
     _print_backup(found["backup"], now)
     _print_scheduler(found["scheduler"])
     for owner in found["owners"]:
-        click.echo(
+        say(
             f"{marks.get(owner['owner'], owner['owner'])}: {counted(owner['calls_used'], 'call')} "
             f"in the last minute, {owner['calls_left']} left"
         )
     for key in found["keys"]:
         for line in key_lines(key):
-            click.echo(line)
+            say(line)
     for hold in found["held"]:
         who = {"torn": "Torn", "address": "this address"}.get(hold["who"], hold["who"])
-        click.echo(f"No call of {who} before {moment(hold['until'])}: {hold['why']}")
+        say(f"No call of {who} before {moment(hold['until'])}: {hold['why']}")
 
 
 def _result(run: dict[str, Any] | None) -> str:
@@ -265,20 +266,20 @@ def _next(due: float | None, now: float) -> str:
 def _print_backup(backup: dict[str, Any], now: float) -> None:
     last = backup["last_run"]
     if last is not None and (error := _wrong(last)):
-        click.echo(f"backup: {last['status']} {ago(last['started_at'], now)}: {error[0]}")
+        say(f"backup: {last['status']} {ago(last['started_at'], now)}: {error[0]}")
     elif last is not None and backup["frequency"]:
-        click.echo(f"backup: {last['status']} {ago(last['started_at'], now)}")
+        say(f"backup: {last['status']} {ago(last['started_at'], now)}")
 
 
 def _print_scheduler(scheduler: dict[str, Any]) -> None:
     if scheduler["alive"]:
         where = ", ".join(f"process {one['pid']} on {one['host']}" for one in scheduler["daemons"])
-        click.echo(
+        say(
             f"The scheduler is alive ({where}): {scheduler['running']} of {scheduler['workers']} "
             f"workers busy, {_waiting(scheduler['backlog'])}."
         )
     elif scheduler["backlog"]:
-        click.echo(
+        say(
             f"No scheduler is alive, and {_waiting(scheduler['backlog'])}: "
             "`tcdatalogger schedule` runs what is due."
         )

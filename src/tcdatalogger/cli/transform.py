@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli.catalog import endpoint_at
-from tcdatalogger.cli.output import json_option, number, print_json, print_table
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,16 +82,16 @@ def command(
     rows = {name: table.num_rows for name, table in made.tables.items()}
     if empty := absent(decoded.batches, grown):
         what = "/".join(grown.root)
-        click.echo(f"{number(empty)} of {number(len(bodies))} have no `{what}`.", err=True)
+        say(f"{number(empty)} of {number(len(bodies))} have no `{what}`.", err=True)
     if as_json:
         print_json({"tables": rows, "quarantined": len(misfits), "drift": len(found)})
     else:
         files = [(n, r, out / f"{n}.parquet") for n, r in rows.items()]
         print_table(("table", "rows", "file"), files)
         if misfits:
-            click.echo(f"{number(len(misfits))} set aside: {out / 'quarantine.jsonl'}")
+            say(f"{number(len(misfits))} set aside: {out / 'quarantine.jsonl'}")
         if found:
-            click.echo(f"{number(len(found))} unknown to the catalogue: {out / 'drift.json'}")
+            say(f"{number(len(found))} unknown to the catalogue: {out / 'drift.json'}")
     if strict and misfits:
         raise SystemExit(STRICT)
 

@@ -132,12 +132,15 @@ class Application:
             owner_of=self.owner,
         )
 
-    def warehouse(self, patience: float | None = None, *, read_only: bool = False) -> Warehouse:
+    def warehouse(
+        self, patience: float | None = None, *, read_only: bool = False, unsafe: bool = False
+    ) -> Warehouse:
         """The warehouse; opened at its first use.
 
         Args:
             patience: seconds to wait for it, None for the usual time.
             read_only: for queries.
+            unsafe: whether those may reach other files than the warehouse's.
 
         Raises:
             ConfigError: it is of a kind that does not work yet, or its key is not where the
@@ -151,7 +154,12 @@ class Application:
             )
         longest = self._patience if patience is None else min(patience, self._patience)
         return DuckDBWarehouse(
-            file, self.clock, patience=longest, read_only=read_only, key=self._encryption_key()
+            file,
+            self.clock,
+            patience=longest,
+            read_only=read_only,
+            key=self._encryption_key(),
+            unsafe=unsafe,
         )
 
     def _encryption_key(self) -> Secret | None:

@@ -22,6 +22,7 @@ from typing import Any, NoReturn, TextIO
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.observability.logfile import LogFile
 from tcdatalogger.observability.redact import redact
+from tcdatalogger.text import harmless
 
 LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _SILENT = 100  # above every level
@@ -32,8 +33,11 @@ _bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})  # no
 
 @dataclass(frozen=True, slots=True)
 class _Sink:
+    """Where lines go: a stream, how they look there, and the least level of those it gets."""
+
     stream: TextIO | LogFile | _StandardError
     render: Callable[..., Any]
+    level: int
 
 
 @dataclass(slots=True)
@@ -101,6 +105,7 @@ def configure(
     file: Path | None = None,
     stream: TextIO | None = None,
     *,
+    shown: str = "",
     max_bytes: int = 0,
     keep: int = 5,
 ) -> None:
@@ -111,6 +116,7 @@ def configure(
         format: `human`, `json`, or `auto`: human on a terminal and JSON elsewhere.
         file: a file that gets each line too, always as JSON.
         stream: instead of the standard error.
+        shown: the least important lines that the stream gets, where that is not `level`.
         max_bytes: how large the file may get before another one is begun, 0 for no limit.
         keep: how many old files stay.
 
@@ -121,11 +127,11 @@ def configure(
     terminal = out.isatty()
     human = format == "human" or (format == "auto" and terminal)
     stop()
-    sinks: list[tuple[TextIO | LogFile | _StandardError, bool]] = [(out, human)]
+    sinks: list[_Place] = [(out, human, LEVELS[shown or level])]
     if file is not None:
         _edge.file = _open(file, max_bytes, keep)
-        sinks.append((_edge.file, False))
-    _edge.level, _edge.structured = LEVELS[level], not human
+        sinks.append((_edge.file, False, LEVELS[level]))
+    _edge.level, _edge.structured = min(least for *_, least in sinks), not human
     _edge.output = _Late(
         partial(_wrapped, sinks, colours=terminal and "NO_COLOR" not in os.environ)
     )
@@ -159,6 +165,10 @@ class _StandardError:
         return sys.stderr.isatty()
 
 
+_Place = tuple[TextIO | LogFile | _StandardError, bool, int]
+"""Where lines go, whether people read them there, and the least level of those it gets."""
+
+
 class _Late:
     """Stands for the real logger until its first line, as structlog takes a tenth of a second."""
 
@@ -170,7 +180,7 @@ class _Late:
         return getattr(_edge.output, name)
 
 
-def _wrapped(sinks: list[tuple[TextIO | LogFile | _StandardError, bool]], *, colours: bool) -> Any:
+def _wrapped(sinks: list[_Place], *, colours: bool) -> Any:
     structlog = imported()
     plain = structlog.dev.plain_traceback  # a pretty one shows local variables, and so keys
     renderers: list[_Sink] = [
@@ -179,8 +189,9 @@ def _wrapped(sinks: list[tuple[TextIO | LogFile | _StandardError, bool]], *, col
             structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)
             if human
             else structlog.processors.JSONRenderer(ensure_ascii=False),
+            least,
         )
-        for stream, human in sinks
+        for stream, human, least in sinks
     ]
     return structlog.wrap_logger(
         None,
@@ -223,9 +234,9 @@ def _ordered(
 def without_secrets(
     _logger: Any, _method: str, line: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
-    """The processor that lets no secret and no body through, however deep it lies."""
+    """The processor that lets no secret, no body and nothing that a terminal obeys through."""
     return {
-        redact(str(name)): redact(str(value)) if name == "exception" else _safe(value)
+        redact(str(name)): harmless(redact(str(value))) if name == "exception" else _safe(value)
         for name, value in line.items()
     }
 
@@ -239,7 +250,7 @@ def _safe(value: object) -> object:
         return {redact(str(key)): _safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_safe(item) for item in value]
-    text = redact(value if isinstance(value, str) else str(value))
+    text = harmless(redact(value if isinstance(value, str) else str(value)))
     if len(text) > _LONGEST:
         return f"{text[:_LONGEST]}… ({len(text)} characters)"
     return text
@@ -252,6 +263,8 @@ def _emit(
 
     with lock:
         for sink in sinks:
+            if LEVELS[line["level"]] < sink.level:
+                continue
             text = sink.render(logger, method, dict(line))
             # One write for a line, so that those of several processes do not mix.
             # A full disk or a closed terminal must not end a run.

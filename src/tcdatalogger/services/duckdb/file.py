@@ -22,6 +22,8 @@ FIRST_PAUSE: Final = 0.02
 LONGEST_PAUSE: Final = 0.5
 SILENCE: Final = 2.0
 """Seconds after which a wait is worth a word."""
+AGAIN: Final = 60.0
+"""Seconds after which it is worth another."""
 
 _MAGIC: Final = b"DUCK"
 _MAGIC_AT: Final = 8
@@ -33,6 +35,15 @@ _HOLDER = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
 _TAKEN: Final = ("memory", "system", "temp")
 """Names of databases that every connection has."""
 
+
+_LOCKED: Final = (
+    "python_enable_replacements = false",
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+    "allow_community_extensions = false",
+    "enable_external_access = false",
+    "lock_configuration = true",  # the last one: nothing can be set after it
+)
 
 _OPEN_HERE: Final = ("different configuration than existing", "Unique file handle conflict")
 _OF_KEYS: Final = (
@@ -68,8 +79,9 @@ def connect(
     *,
     read_only: bool = False,
     key: Key | None = None,
+    unsafe: bool = False,
 ) -> duckdb.DuckDBPyConnection:
-    """A connection to the file, in UTC.
+    """A connection to the file, in UTC. One for queries is shut off from all other files.
 
     Args:
         path: of the file; its folder is made where it is not there.
@@ -77,6 +89,7 @@ def connect(
         patience: seconds to wait for it.
         read_only: for queries: several readers may have it open at once.
         key: of an encrypted file; one that is made is encrypted with it.
+        unsafe: whether queries may read other files, write some, and load extensions.
 
     Raises:
         WarehouseUnavailable: another process holds it, or it is to be read and does not exist.
@@ -89,18 +102,21 @@ def connect(
         )
     _make_folder(path)
     _look_at(path)
-    began, pause, told = clock.now(), FIRST_PAUSE, False
+    began, pause, silent = clock.now(), FIRST_PAUSE, SILENCE
     while True:
         try:
             connection = _opened(path, key, read_only=read_only)
+            if read_only and not unsafe:
+                _lock_down(connection)
         except duckdb.Error as error:
             failure = _failure(path, error)
             waited = clock.now() - began
             if not isinstance(failure, WarehouseUnavailable) or waited + pause > patience:
                 raise failure from None
-            if waited > SILENCE and not told:
-                _log.warning("waiting for the warehouse", **failure.facts, seconds=patience)
-                told = True
+            if waited > silent:
+                facts = {**failure.facts, "waited": round(waited), "patience": patience}
+                _log.warning("waiting for the warehouse", **facts)
+                silent = waited + AGAIN
             clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
@@ -121,6 +137,16 @@ def _opened(path: Path, key: Key | None, *, read_only: bool) -> duckdb.DuckDBPyC
     if (most := memory()) is not None:
         connection.execute(f"set memory_limit = '{most}B'")
     return connection
+
+
+def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let queries reach the attached file alone, for good: SQL may come from anybody.
+
+    `select * from read_text('/proc/self/environ')` would show keys, `pragma import_database` would
+    run statements of a file, a table's name would find variables of this program.
+    """
+    for setting in _LOCKED:
+        connection.execute(f"set {setting}")
 
 
 def memory() -> int | None:

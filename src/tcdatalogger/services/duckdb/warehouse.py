@@ -61,6 +61,16 @@ _OF_THE_TABLES: Final = (
 )
 
 
+_TABLES: Final = (
+    "`tcdatalogger query 'show tables'` lists the tables, 'describe TABLE' the columns of one."
+)
+_FILES: Final = (
+    "Queries reach the tables of the warehouse alone. `tcdatalogger query --unsafe` lets one read "
+    "other files, change settings and load extensions."
+)
+"""What to do when a query is refused."""
+
+
 class DuckDBWarehouse:
     """A warehouse in one file. The file is locked from the first use until it is closed.
 
@@ -70,6 +80,7 @@ class DuckDBWarehouse:
         patience: seconds to wait for it.
         read_only: for queries beside other readers.
         key: of an encrypted file; a new one is encrypted with it.
+        unsafe: whether queries of a `read_only` one may reach other files and load extensions.
     """
 
     def __init__(
@@ -80,9 +91,11 @@ class DuckDBWarehouse:
         patience: float = PATIENCE,
         read_only: bool = False,
         key: Key | None = None,
+        unsafe: bool = False,
     ) -> None:
         self.path = path
         self._key = key
+        self._unsafe = unsafe
         self._clock = clock or SystemClock()
         self._patience = patience
         self._read_only = read_only
@@ -109,7 +122,12 @@ class DuckDBWarehouse:
     def _connection(self) -> duckdb.DuckDBPyConnection:
         if self._open is None:
             self._open = connect(
-                self.path, self._clock, self._patience, read_only=self._read_only, key=self._key
+                self.path,
+                self._clock,
+                self._patience,
+                read_only=self._read_only,
+                key=self._key,
+                unsafe=self._unsafe,
             )
         return self._open
 
@@ -302,8 +320,7 @@ class DuckDBWarehouse:
         except duckdb.Error as error:
             raise UsageError(
                 f"The query is refused: {str(error).rstrip()}",
-                remedy="`tcdatalogger query 'show tables'` lists the tables, 'describe TABLE' "
-                "the columns of one.",
+                remedy=_FILES if _is_locked(error) else _TABLES,
             ) from None
 
     def rows(
@@ -342,6 +359,11 @@ class DuckDBWarehouse:
                 self._open.unregister(tables.BATCH)
         except duckdb.Error:
             self.close()
+
+
+def _is_locked(error: duckdb.Error) -> bool:
+    """Whether a query wanted what is locked: other files, extensions, settings."""
+    return isinstance(error, duckdb.PermissionException) or "configuration" in str(error)
 
 
 def _failure(path: Path, error: duckdb.Error) -> Failure:

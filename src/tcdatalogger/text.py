@@ -1,0 +1,59 @@
+"""Text that strangers wrote, made harmless for what shows it: a terminal, a spreadsheet.
+
+Players choose names and write news. A terminal obeys what such a text holds (`ESC ] 0 ; … BEL` sets
+its title, others turn the order of letters round), and a spreadsheet takes a cell that begins with
+`=` for a formula. The data stay as Torn sent them: only what is shown is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_OBEYED: Final = re.compile(
+    "["
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # what terminals obey; the newline and the tab are harmless
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # turn the direction of letters
+    "\u2028\u2029"  # begin a line for some programs
+    "\ud800-\udfff"  # half of a character: no stream can write it
+    "\U000e0000-\U000e007f"  # letters that nobody sees
+    "]"
+)
+_FORMULA: Final = re.compile(r"^[\s\x00-\x1f]*[=+\-@\uff0b\uff0d\uff1d\uff20]")
+_NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
+
+
+def harmless(text: str) -> str:
+    r"""A text for a terminal: what one would obey is written as `\x1b` or `\u202e`."""
+    return _OBEYED.sub(_written, text)
+
+
+def one_line(text: str) -> str:
+    r"""As `harmless`, in one line: a newline is written as `\n`, so that no text fakes a row."""
+    return harmless(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def in_json(text: str) -> str:
+    """A JSON document with what a terminal would obey as escapes: for a program it is the same."""
+    return _OBEYED.sub(lambda found: json_escape(found[0]), text)
+
+
+def for_spreadsheet(text: str) -> str:
+    """A text for a cell: one that a spreadsheet would take for a formula gets a `'` in front.
+
+    A number is no formula, also with its sign.
+    """
+    if _FORMULA.match(text) is None or _NUMBER.fullmatch(text):
+        return text
+    return f"'{text}"
+
+
+def json_escape(character: str) -> str:
+    """One character as JSON writes it in ASCII."""
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))
+
+
+def _written(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"  # noqa: PLR2004  # two digits

@@ -9,7 +9,7 @@ def test_where_everything_is_there_it_says_how_to_go_on(workplace):
     done = workplace.run("check")
 
     assert done.code == 0
-    assert done.out.splitlines()[-1] == "Everything is there: tcdatalogger run --all"
+    assert done.out.splitlines()[-1] == "Everything is there: `tcdatalogger run --all`"
     assert not workplace.warehouse.exists()
 
 

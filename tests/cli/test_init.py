@@ -26,12 +26,12 @@ def test_what_init_writes_passes_the_check(tmp_path, monkeypatch, capsys):
     assert "tcdatalogger check" in shown
 
 
-def test_init_makes_the_folder_and_says_how_to_get_there(tmp_path, capsys):
+def test_init_makes_the_folder_and_says_how_to_go_on_from_here(tmp_path, capsys):
     folder = tmp_path / "my faction"
     assert main(["init", str(folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["file"] == str(folder / "tcdatalogger.toml")
-    assert told["next"][0] == f"cd '{folder}'"
+    assert told["next"][1] == f"tcdatalogger --config '{folder}/tcdatalogger.toml' check"
     assert config.load(folder / "tcdatalogger.toml", {}).endpoints
 
 

@@ -81,6 +81,20 @@ def test_elsewhere_a_slow_run_says_once_that_it_runs_and_how_it_ended(hands):
     ]
 
 
+def test_elsewhere_a_long_wait_is_told_again_each_minute(hands):
+    out = io.StringIO()
+    with progress(hands, out) as shown:
+        shown.tell(replace(RUN, step=WAITS))
+        for _ in range(70):
+            hands.at += QUIET
+            shown.tick()
+
+    assert out.getvalue().splitlines() == [
+        f"faction_crimes: {WAITS}, {after}, still running"
+        for after in ("2.0 s", "1 min 2 s", "2 min 2 s")
+    ]
+
+
 def test_a_terminal_has_a_line_for_each_run_that_changes_and_goes(hands, monkeypatch):
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")

@@ -151,3 +151,51 @@ def test_times_are_in_utc_whatever_the_machines_zone(logged, monkeypatch):
     )
 
     assert done.json == [{"t": "2026-01-01T00:00:00Z"}]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_text('/proc/self/environ')",
+        "from 'torn.csv'",
+        "select * from glob('*')",
+        "pragma import_database('copy')",
+        "load httpfs",
+        "pragma enable_external_access = true",
+        "set variable a = 1; from read_csv('torn.csv')",
+    ],
+)
+def test_a_query_reaches_the_tables_of_the_warehouse_alone(logged, sql):
+    (logged.folder / "torn.csv").write_text("a,b\n1,2\n")
+
+    done = logged.run("query", sql)
+
+    assert done.code == 2
+    assert logged.key not in done.out + done.err
+
+
+def test_whoever_wants_other_files_says_so(logged):
+    (logged.folder / "torn.csv").write_text("a,b\n1,2\n")
+
+    refused = logged.run("query", "from read_csv('torn.csv')")
+    assert "`tcdatalogger query --unsafe` lets one read other files" in refused.err
+
+    assert logged.run("query", "--unsafe", "from read_csv('torn.csv')", "--json").json == [
+        {"a": 1, "b": 2}
+    ]
+
+
+def test_ids_of_a_query_reach_the_tables_of_the_warehouse_alone(logged):
+    ids = "query:select 1 from read_text('/proc/self/environ')"
+    logged.write(f'[[endpoints]]\nname = "profiles"\npath = "/user/{{id}}/basic"\nids = "{ids}"')
+
+    done = logged.run("run", "profiles")
+
+    assert done.code == 2
+    assert "file system operations are disabled" in done.err
+
+
+def test_a_query_that_does_not_fit_into_memory_goes_to_a_file_beside(logged):
+    sql = "select count(*) as n from (from range(3_000_000) order by hash(range) limit 2_000_000)"
+
+    assert logged.run("query", sql, "--json").json == [{"n": 2_000_000}]

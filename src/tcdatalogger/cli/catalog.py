@@ -83,7 +83,7 @@ def command(
     tables = sum(len(family.tables) for _, family in chosen if family)
     say(
         f"{number(len(chosen))} paths, {number(tables)} tables; catalogue {found.version}. "
-        "More: tcdatalogger catalog show PATH"
+        "More: `tcdatalogger catalog show PATH`"
     )
 
 

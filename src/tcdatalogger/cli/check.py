@@ -75,7 +75,7 @@ def _verdict(settings: Settings, wrong: int) -> str:
             "No endpoint is configured yet: add one under [[endpoints]]; `tcdatalogger catalog` "
             "lists what Torn offers."
         )
-    return "Everything is there: tcdatalogger run --all"
+    return "Everything is there: `tcdatalogger run --all`"
 
 
 def _tried(settings: Settings) -> Finding:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from tcdatalogger.cli.output import json_option, print_json, say
+from tcdatalogger.cli.output import json_option, print_json, program, say
 from tcdatalogger.errors import ConfigError, UsageError
 
 FILE = "tcdatalogger.toml"
-STEPS = ("export TORN_API_KEY=YOUR_KEY", "tcdatalogger check", "tcdatalogger run --all")
+KEY = "export TORN_API_KEY=YOUR_KEY"
 
 CONFIGURATION = """\
 # TCdatalogger's configuration. `tcdatalogger config schema` explains every setting.
@@ -86,7 +86,10 @@ def command(folder: Path, force: bool, as_json: bool) -> None:
         raise ConfigError(
             f"{file} cannot be written: {error.strerror}.", remedy="Name another folder."
         ) from None
-    steps = [f"cd {shlex.quote(str(folder))}", *STEPS] if folder != Path() else list(STEPS)
+    call = program(config=False)
+    if folder != Path():  # no `cd`: the program may be called by a path from here
+        call += f" --config {shlex.quote(str(file))}"
+    steps = [KEY, f"{call} check", f"{call} run --all"]
     if as_json:
         print_json({"file": str(file), "next": steps})
         return

@@ -40,7 +40,7 @@ def program(*, config: bool = True) -> str:
         config: whether the option `--config` belongs to it, where it was given.
     """
     called = Path(sys.argv[0])
-    if called.name == "__main__.py":
+    if called.name == "__main__.py" and called.parent.name == "tcdatalogger":
         shown = f"{_as_called(Path(sys.executable), 'python')} -m tcdatalogger"
     elif called.name != "tcdatalogger":  # a program that uses this one
         return "tcdatalogger"

@@ -72,7 +72,7 @@ def command(
         raise UsageError("--raw goes with --csv.")
     sql = sys.stdin.read() if sql == "-" else sql
     if not sql.strip():
-        raise UsageError("The query is empty.", remedy="As: tcdatalogger query 'show tables'")
+        raise UsageError("The query is empty.", remedy="As: `tcdatalogger query 'show tables'`")
     settings = options.load()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
 

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test setup lint cover lock clean
+.PHONY: help demo test setup lint cover lock prometheus clean
 
 help:            ## this text
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -29,12 +29,20 @@ cover: $(DEV_STAMP) ## the suite under coverage, subprocesses too, and its repor
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
+prometheus: .tools/usr/bin/promtool ## fetch Debian's Prometheus for the tests of the alert rules; installs nothing
+
+.tools/usr/bin/promtool:
+	mkdir -p .tools/fetched
+	cd .tools/fetched && apt-get download -qq prometheus
+	dpkg -x .tools/fetched/prometheus_*.deb .tools
+	rm -r .tools/fetched
+
 lock:            ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 
 clean:           ## remove what the targets above made
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) .tools demo
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TCdatalogger needs Python 3.11 or newer; say which one with PYTHON=python3.x")'

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import config
+from tcdatalogger.core import alarms, config
 from tcdatalogger.core.alarms import TAKING, Alarm, Alarms, Event
 from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.observability import log
 from tcdatalogger.observability.webhook import Posted, post
 from tcdatalogger.scheduler import alerts
@@ -153,6 +153,31 @@ def test_a_dead_key_is_told_and_is_over_when_another_one_works(place):
     assert place.look() == [("key:default", "begins")]
     standing.mark(Mark("f3", "ok", since=NOW + 9, name="default"))
     assert place.look() == [("key:default", "over")]
+
+
+def test_records_that_are_set_aside_are_told_once_with_their_number(place):
+    place.ran(quarantined=3)
+    place.teller.look(place.settings, place.state)
+    [told] = place.posts.pop()["alerts"]
+    assert told["event"] == "set_aside:faction_crimes"
+    assert "3 records did not fit" in told["text"]
+    assert "quarantine list --endpoint faction_crimes" in told["remedy"]
+    assert place.look() == []
+    place.clock.sleep(3600)
+    assert ("set_aside:faction_crimes", "over") in place.look()
+
+
+@pytest.mark.parametrize("error_class", alarms.REFUSED)
+def test_rows_that_are_refused_are_told_at_once_whatever_refused_them(place, error_class):
+    place.ran("failed", error_class=error_class, error="No.", exit_code=65)
+    assert place.look() == [("refused:faction_crimes", "begins")]
+
+
+def test_every_error_that_refuses_rows_is_known_to_the_alerts():
+    def below(kind):
+        return {kind.__name__}.union(*map(below, kind.__subclasses__()))
+
+    assert below(DataRefused) == set(alarms.REFUSED)
 
 
 def test_drift_is_told_once_and_is_no_news_after_an_hour(place):

@@ -26,6 +26,9 @@ json_option = click.option(
 UNKNOWN = "-"
 """In a column of numbers: nobody knows."""
 
+_COPIED = frozenset({"run", "id"})
+"""Columns whose values people copy."""
+
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KILO = 1_000
 
@@ -185,14 +188,14 @@ def _drawn(
 
 
 def _wholes(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> list[bool]:
-    """Which columns are never broken: those of single words, where the terminal has room for them.
+    """Which columns are never broken: those that people copy, which a break would spoil.
 
-    A run's id that is broken over two lines cannot be copied.
+    Those of single words too, where the terminal has room for all of them.
     """
     words = [[line[at].split() for line in (columns, *texts)] for at in range(len(columns))]
     longest = [max(len(word) for line in column for word in line or [""]) for column in words]
     if sum(width + 2 for width in longest) > shutil.get_terminal_size().columns:
-        return [False] * len(columns)
+        return [name in _COPIED for name in columns]
     return [all(len(line) < 2 for line in column[1:]) for column in words]  # noqa: PLR2004
 
 

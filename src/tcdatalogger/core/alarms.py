@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tcdatalogger.core.database import Database, Statements
+from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.checks import CheckFailed
 from tcdatalogger.observability.redact import redact
 
 SCHEMA: Final = """
@@ -22,6 +24,12 @@ create table if not exists alerts (
     taken_until double precision not null, tries bigint not null
 );
 """
+
+KINDS: Final = ("late", "failing", "refused", "set_aside", "drift", "backup", "key", "disk")
+"""Kinds of events, as the names of events begin."""
+
+REFUSED: Final = (DataRefused.__name__, CheckFailed.__name__)
+"""Classes of errors that say that the rows of a run were refused."""
 
 TAKING: Final = 60.0
 """Seconds after which an event is taken on by others, if nobody said that it was told."""
@@ -47,7 +55,7 @@ class Event:
 
     @property
     def kind(self) -> str:
-        """What is wrong: late, failing, refused, backup, key, drift or disk."""
+        """What is wrong, one of `KINDS`."""
         return self.name.partition(":")[0]
 
 

@@ -52,6 +52,9 @@ class Last:
         drift_at: when a run last found a field that the catalogue lacks.
         drift: how many it found.
         drift_run: which run that was.
+        set_aside_at: when a run last set records aside.
+        set_aside: how many it set aside.
+        set_aside_run: which run that was.
         memory: bytes that the last run took at most, 0 where nobody knows.
     """
 
@@ -69,6 +72,9 @@ class Last:
     drift_at: float | None = None
     drift: int = 0
     drift_run: str = ""
+    set_aside_at: float | None = None
+    set_aside: int = 0
+    set_aside_run: str = ""
     memory: int = 0
 
 
@@ -143,6 +149,9 @@ def _after(last: Last, run: Mapping[str, Any]) -> Last:
     ended = run["started_at"] if run["finished_at"] is None else run["finished_at"]
     if run["drift"] and run["status"] == GOOD:
         last = replace(last, drift_at=ended, drift=run["drift"], drift_run=run["run_id"])
+    if run["quarantined"] and run["status"] == GOOD:
+        count = run["quarantined"]
+        last = replace(last, set_aside_at=ended, set_aside=count, set_aside_run=run["run_id"])
     if run.get("backfill"):
         return last  # what is long past says nothing of how fresh the tables are
     if last.ended_at is None or ended >= last.ended_at:  # what was owed may be of long ago

@@ -9,13 +9,13 @@ from typing import Any, Final
 
 from tcdatalogger.clock import utc
 from tcdatalogger.core import size, totals
-from tcdatalogger.core.alarms import Alarm, Alarms, Event
+from tcdatalogger.core.alarms import REFUSED, Alarm, Alarms, Event
 from tcdatalogger.core.leases import BACKUP
 from tcdatalogger.core.secrets import resolve
 from tcdatalogger.core.settings import Settings
 from tcdatalogger.core.state import State
 from tcdatalogger.core.totals import Last
-from tcdatalogger.errors import ConfigError, DataRefused
+from tcdatalogger.errors import ConfigError
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.observability.webhook import Posted, hide, post
@@ -25,8 +25,8 @@ from tcdatalogger.services.torncity import codes
 
 NAME: Final = "alerts.webhook"
 
-DRIFT_LASTS: Final = 3600.0
-"""Seconds for which fields that Torn added are news."""
+NEWS_LASTS: Final = 3600.0
+"""Seconds for which it is news that Torn added fields, or that records were set aside."""
 ROOM: Final = 1.1
 """How much more than the least must be free again, so that a disk on the edge is told once."""
 FIRST_PAUSE: Final = 30.0
@@ -59,8 +59,7 @@ def events(settings: Settings, state: State, now: float) -> list[Event]:
 
 def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
     name, last = pace.endpoint.name, pace.last
-    refused = last.failures > 0 and last.exit_code == DataRefused.exit_code
-    if refused:
+    if last.failures > 0 and last.error_class in REFUSED:
         yield Event(
             f"refused:{name}",
             f"{name}: the data was refused, and nothing of it was stored: {last.error}",
@@ -85,12 +84,21 @@ def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
             else "`tcdatalogger status` says whether a scheduler is alive and what it waits for.",
             since=now - pace.overdue,
         )
-    if last.drift_at is not None and now - last.drift_at < DRIFT_LASTS:
+    if last.set_aside_at is not None and now - last.set_aside_at < NEWS_LASTS:
+        yield Event(
+            f"set_aside:{name}",
+            f"{name}: {last.set_aside} record{'s' * (last.set_aside != 1)} did not fit and "
+            f"{'were' if last.set_aside != 1 else 'was'} set aside, in the run "
+            f"{last.set_aside_run}.",
+            f"`tcdatalogger quarantine list --endpoint {name}` shows them and why.",
+            since=last.set_aside_at,
+        )
+    if last.drift_at is not None and now - last.drift_at < NEWS_LASTS:
         yield Event(
             f"drift:{name}",
             f"{name}: Torn sent {last.drift} field{'s' * (last.drift != 1)} that the catalogue "
             f"does not have, in the run {last.drift_run}.",
-            f"`tcdatalogger schema {name}` shows the columns that they became.",
+            f"`tcdatalogger schema history {name}` shows the columns that they became.",
             since=last.drift_at,
         )
 

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from tcdatalogger import __version__
 from tcdatalogger.core import totals
-from tcdatalogger.core.alarms import Alarms
+from tcdatalogger.core.alarms import KINDS, REFUSED, Alarms
 from tcdatalogger.core.settings import Settings
 from tcdatalogger.core.state import State
-from tcdatalogger.errors import DataRefused
 from tcdatalogger.observability.metrics import Reading
 from tcdatalogger.scheduler.disks import Sizes, disks
 from tcdatalogger.scheduler.lateness import paces
@@ -71,7 +70,7 @@ def books(reading: Reading, settings: Settings, state: State, now: float) -> Non
     _endpoints(reading, settings, state, now)
     _torn(reading, settings, state, now)
     _queue(reading, settings, state, now)
-    for kind in ("late", "failing", "refused", "key", "drift", "disk"):
+    for kind in KINDS:
         reading.add("alerts_open", 0, kind=kind)
     for alarm in Alarms(state).all():
         if not alarm.over:
@@ -88,7 +87,8 @@ def _runs(reading: Reading, settings: Settings, state: State) -> None:
     found = totals.sums(state)
     # A series that is there before it grows can be seen to grow: the first time is no less news.
     for name in {endpoint.name for endpoint in settings.endpoints}:
-        reading.add("run_errors_total", 0, **{"endpoint": name, "class": DataRefused.__name__})
+        for refused in REFUSED:
+            reading.add("run_errors_total", 0, **{"endpoint": name, "class": refused})
         for metric in _SUMS.values():
             reading.add(metric, 0, endpoint=name)
     for (name, status), value in found.get("runs", {}).items():

@@ -1,4 +1,4 @@
-"""What players wrote reaches no terminal as an order and no spreadsheet as a formula."""
+"""What a terminal and a spreadsheet get: no order and no formula of a player's, and ids that are whole."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pty
+import re
 import subprocess
 
 import pytest
@@ -150,6 +151,20 @@ def test_a_real_terminal_gets_no_order_in_a_drawn_table(hostile, columns):
     assert "\x1b]" not in shown
     assert not [c for c in OBEYED[1:] if c in shown]
     assert "[bold]markup[/bold]" in shown
+
+
+def test_the_id_of_a_run_can_be_copied_from_a_terminal_of_80_columns(workplace):
+    workplace.run("run", "faction_members", "faction_crimes")
+    run = workplace.value("select max(run_id) from _tcd_loads")
+
+    shown = on_terminal(workplace, 80, "runs", "list")
+
+    assert run in shown
+    assert max(map(len, plain(shown).splitlines())) <= 80
+
+
+def plain(text):
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text)
 
 
 def on_terminal(place, columns, *words):

@@ -1,4 +1,4 @@
-"""What a terminal and a spreadsheet get: no order and no formula of a player's, and ids that are whole."""
+"""What a terminal and a spreadsheet get: no order, no formula, and ids that are whole."""
 
 from __future__ import annotations
 

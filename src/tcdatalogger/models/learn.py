@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tcdatalogger.models import exact
@@ -36,15 +36,25 @@ class Learned:
     """What was learned so far.
 
     Attributes:
+        whole: places where integers stay integers.
         examples: the first value seen at each learned place, as JSON text.
     """
 
+    whole: frozenset[Path] = frozenset()
     examples: dict[Path, str] = field(default_factory=dict)
 
 
-def grow(shape: Object, bodies: Iterable[Value]) -> tuple[Object, Mapping[Path, str]]:
-    """`shape` with a field for everything that `bodies` have and it lacks; examples by place."""
-    learned = Learned()
+def grow(
+    shape: Object, bodies: Iterable[Value], whole: Collection[Path] = ()
+) -> tuple[Object, Mapping[Path, str]]:
+    """`shape` with a field for everything that `bodies` have and it lacks; examples by place.
+
+    Args:
+        shape: to grow.
+        bodies: that hold what is new.
+        whole: places where integers stay integers, whatever comes.
+    """
+    learned = Learned(frozenset(whole))
     grown = _grow(shape, list(bodies), (), learned)
     return (grown if isinstance(grown, Object) else shape), learned.examples
 
@@ -97,7 +107,7 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
     for known in shape.fields:
         values_ = by_name.pop(known.name, [])
         inner = _grow(known.shape, values_, (*path, known.name), learned)
-        if known.learned:
+        if known.learned and (*path, known.name) not in learned.whole:
             inner = _widen(inner, values_)
         fields.append(replace(known, shape=inner))
     if not path:
@@ -111,11 +121,20 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
 
 
 def _widen(shape: Shape, values: list[Value]) -> Shape:
-    """A learned integer becomes a decimal when one comes: nobody promised that it would not."""
+    """A learned integer becomes a decimal when one comes: nobody promised that it would not.
+
+    A whole decimal is an integer, and integers that no float holds stay what they are.
+    """
     if not isinstance(shape, Scalar) or shape.kind is not Kind.INT:
         return shape
-    decimal = any(isinstance(value, Number) and not value.whole for value in values)
-    return replace(shape, kind=Kind.FLOAT) if decimal else shape
+    numbers = [value for value in values if isinstance(value, Number)]
+    decimal = any(not number.whole and exact.integer(number) is None for number in numbers)
+    return replace(shape, kind=Kind.FLOAT) if decimal and _all_held(numbers) else shape
+
+
+def _all_held(numbers: Iterable[Number]) -> bool:
+    """Whether a float holds every integer of 64 bits among these numbers."""
+    return all(exact.held(one) for one in numbers if one.whole and exact.fits(one))
 
 
 def _infer(values: list[Value], path: Path, learned: Learned) -> Shape:
@@ -133,7 +152,7 @@ def _infer_present(present: list[Value], path: Path, learned: Learned) -> Shape:
         return Json(nullable=True)
     kinds = {_kind(value) for value in present}
     if kinds == {Kind.INT, Kind.FLOAT}:
-        kinds = {Kind.FLOAT}
+        kinds = {Kind.FLOAT if _all_held(present) else Kind.INT}
     if len(kinds) > 1:
         return Json(nullable=True)
     kind = kinds.pop()

@@ -1,13 +1,15 @@
 """One body, value by value: what fits its shape is kept, the rest is set aside with its reason.
 
-Three things that Torn is known to send are read for what they mean: a map of records as a list of
-them with the key as `_key`, an empty list in place of an object as an object without members
-(PHP knows no difference), and a number or truth value in place of a text as its digits. Nothing
-else is converted.
+Four things are read for what they mean: a map of records as a list of them with the key as `_key`,
+an empty list in place of an object as an object without members and the other way round (PHP knows
+no difference), a number or truth value in place of a text as its digits, and a whole decimal in
+place of an integer as that integer (JSON knows no difference). Nothing else is converted, and a
+number that its column cannot hold is not rounded.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,11 +22,6 @@ from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
 TIME_MIN: Final = -62_135_596_800
 TIME_MAX: Final = 253_402_300_799
 """The Unix times of the years 1 to 9999: what every warehouse can hold."""
-
-EXACT: Final = 2**53
-"""Beyond this not every integer is a 64-bit float."""
-
-_FLOAT_MAX: Final = 1.7976931348623157e308
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +131,7 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
     found = value[root[0]]
     if is_map(found, field_.shape):
         return map_records(found)
-    return found if isinstance(found, list) else None
+    return [] if found == {} else found if isinstance(found, list) else None
 
 
 def _whole(value: dict[str, Value], shape: Object, page: int) -> Salvaged:
@@ -161,6 +158,8 @@ def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: F
         case List(element=element):
             if is_map(value, shape):
                 value = map_records(value)
+            if value == {}:
+                return []
             if not isinstance(value, list):
                 return _wrong(value, "a list", path, found)
             here = (*place, "[]")
@@ -207,8 +206,8 @@ def _fit_scalar(
             return text
         case Kind.BOOL if isinstance(value, bool):
             return value
-        case Kind.INT | Kind.TIME if number and value.whole:
-            return _in_range(value, shape.kind, path, found)
+        case Kind.INT | Kind.TIME if number:
+            return _as_integer(value, shape.kind, path, found)
         case Kind.FLOAT if number:
             return _as_float(value, path, found)
         case _:
@@ -225,21 +224,23 @@ _DUE = {
 
 
 def _as_float(value: Number, path: str, found: Findings) -> Value:
-    """A number for a column of decimals; an integer that would be rounded is a misfit."""
-    near = float(value)
-    if abs(near) > _FLOAT_MAX:
-        found.problems.append((path, f"{value} is too large for a 64-bit number"))
-    elif abs(near) >= EXACT and value.whole and int(near) != int(value):
-        found.problems.append((path, f"{value} would be rounded as a 64-bit float"))
-    else:
-        return value
+    """A number for a column of decimals; one that would be rounded is a misfit."""
+    if exact.held(value):
+        return Number(float(value))  # the fast reader does not know `0e400`
+    what = "is too large for a 64-bit number"
+    if not math.isinf(float(value)):
+        what = "would be rounded as a 64-bit float"
+    found.problems.append((path, f"{value} {what}"))
     return None
 
 
-def _in_range(value: Number, kind: Kind, path: str, found: Findings) -> Value:
+def _as_integer(value: Number, kind: Kind, path: str, found: Findings) -> Value:
+    whole = exact.integer(value)
     low, high = (TIME_MIN, TIME_MAX) if kind is Kind.TIME else (INT_MIN, INT_MAX)
-    if exact.fits(value, low, high):
-        return value
+    if whole is not None and low <= whole <= high:
+        return Number(whole)
+    if whole is None and not value.whole:
+        return _wrong(value, _DUE[kind], path, found)
     what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "is past 64 bits"
     found.problems.append((path, f"{value} {what}"))
     return None

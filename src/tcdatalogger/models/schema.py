@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tcdatalogger.models.naming import singular, snake
+from tcdatalogger.models.naming import short, singular, snake
 from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
 
 METADATA = "_metadata"
@@ -250,10 +250,10 @@ def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Co
     taken = set(SYSTEM)
     named: dict[int, Column] = {}
     for at, (column, prefix) in sorted(enumerate(wanted), key=lambda item: item[1][0].learned):
-        name = column.name
-        while name in taken:
+        whole = column.name
+        while (name := short(whole)) in taken:
             # A level whose name has no letters would not make it longer.
-            name = f"{prefix}_{name.lstrip('_')}" if prefix.strip("_") else f"{name}_"
+            whole = f"{prefix}_{whole.lstrip('_')}" if prefix.strip("_") else f"{whole}_"
         taken.add(name)
         named[at] = replace(column, name=name)
 
@@ -364,9 +364,9 @@ def _unique(tables: Iterable[TableSchema]) -> tuple[TableSchema, ...]:
     taken: set[str] = set()
     found: dict[int, TableSchema] = {}
     for at, table in sorted(enumerate(tables), key=lambda item: item[1].learned):
-        name, number = table.name, 2
+        name, number = short(table.name), 2
         while name in taken:
-            name, number = f"{table.name}_{number}", number + 1
+            name, number = short(f"{table.name}_{number}"), number + 1
         taken.add(name)
         found[at] = replace(table, name=name)
     return tuple(found[at] for at in sorted(found))

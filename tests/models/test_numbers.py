@@ -25,8 +25,12 @@ NUMBERS = st.one_of(
     st.integers(LONG - 9, LONG + 9).map(lambda number: f"{number}.0"),
     st.floats(allow_nan=False, allow_infinity=False).map(repr).map(lambda text: text),
     st.from_regex(r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?", fullmatch=True),
-    st.builds("".join, st.tuples(st.from_regex(r"-?[0-9](\.[0-9]{1,18})?", fullmatch=True), POWERS)),
-    st.sampled_from(["1e400", "-1e-400", "0e999999", "0.0", "-0", "1e99999999999999999999", "1E+2"]),
+    st.builds(
+        "".join, st.tuples(st.from_regex(r"-?[0-9](\.[0-9]{1,18})?", fullmatch=True), POWERS)
+    ),
+    st.sampled_from(
+        ["1e400", "-1e-400", "0e999999", "0.0", "-0", "1e99999999999999999999", "1E+2"]
+    ),
 )
 
 

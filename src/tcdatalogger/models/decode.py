@@ -8,7 +8,7 @@ is alone, to the careful reader (`salvage.py`), so that its cost is paid only th
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,13 +78,20 @@ class _Refused(Exception):
     """The fast reader does not take these pages as they are."""
 
 
-def decode(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = True) -> Decoded:
+def decode(
+    pages: Sequence[bytes],
+    family: TableFamily,
+    *,
+    may_grow: bool = True,
+    whole: Collection[Path] = (),
+) -> Decoded:
     """Read all pages of a run.
 
     Args:
         pages: the bodies as Torn sent them.
         family: whose shape they should have.
         may_grow: whether a field that the shape lacks is learned, or makes its record a misfit.
+        whole: places where learned integers stay integers, so that a decimal is a misfit.
 
     Nothing is raised for any content: what cannot be read comes back as a misfit.
     """
@@ -96,15 +103,17 @@ def decode(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = True
             for numbers in _split(pages)
         )
     except _Refused:
-        return _decode_with_care(pages, family, may_grow=may_grow)
+        return _decode_with_care(pages, family, may_grow=may_grow, whole=whole)
     return Decoded(batches, shape, {}, ())
 
 
-def _decode_with_care(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool) -> Decoded:
+def _decode_with_care(
+    pages: Sequence[bytes], family: TableFamily, *, may_grow: bool, whole: Collection[Path]
+) -> Decoded:
     """Learn what is new in the pages, then read them again, and set the misfits aside."""
     values = dict(enumerate(map(_value, pages)))
     sound = (value for value in values.values() if not isinstance(value, Misfit))
-    shape, examples = grow(family.shape, sound) if may_grow else (family.shape, {})
+    shape, examples = grow(family.shape, sound, whole) if may_grow else (family.shape, {})
     plan, root = quoting(shape), _records(family)
     batches: list[Batch] = []
     misfits: list[Misfit] = []

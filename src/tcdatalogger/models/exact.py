@@ -190,7 +190,7 @@ def _value(number: Number) -> Decimal | None:
         value = Decimal(number)
     except InvalidOperation:
         return None
-    return value if value else Decimal(0)
+    return value or Decimal(0)
 
 
 def kind(value: Value) -> str:

@@ -21,7 +21,7 @@ def snake(name: str) -> str:
 
 
 def short(name: str) -> str:
-    """The name itself, or of a long one the beginning and a digest of the whole: always the same."""
+    """The name; of a long one its beginning and a digest of the whole, which is always the same."""
     if len(name) <= LONGEST:
         return name
     digest = sha256(name.encode()).hexdigest()[:8]

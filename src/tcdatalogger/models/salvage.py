@@ -10,6 +10,8 @@ number that its column cannot hold is not rounded.
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -41,6 +43,24 @@ class Misfit:
     reason: str
     record: str
     again: bool = True
+
+
+def once_each(misfits: Iterable[Misfit], subjects: Sequence[int | None]) -> tuple[Misfit, ...]:
+    """The first of the misfits that are one record, which came on several pages.
+
+    The same on one page several times is several records.
+
+    Args:
+        misfits: of a run.
+        subjects: whom each page is about.
+    """
+    kept: dict[tuple[object, ...], Misfit] = {}
+    on_page: Counter[tuple[object, ...]] = Counter()
+    for misfit in misfits:
+        told = (subjects[misfit.page], misfit.reason, misfit.record)
+        on_page[misfit.page, told] += 1
+        kept.setdefault((told, on_page[misfit.page, told]), misfit)
+    return tuple(kept.values())
 
 
 @dataclass(slots=True)

@@ -138,3 +138,45 @@ def test_a_long_name_is_shortened_the_same_way_everywhere(place, says):
     assert len(child) == 128
     files = {file.stem for file in (place.folder / "out").glob("*.parquet")}
     assert sorted(map(len, files)) == [len("faction_members"), 128]
+
+
+@pytest.mark.parametrize("value", [1, {"a": 1}], ids=["values", "objects"])
+def test_more_unknown_fields_than_a_table_takes_set_their_record_aside_with_a_clear_word(
+    place, says, value
+):
+    place.write(MEMBERS)
+    many = {f"field_{number}": value for number in range(1_001)}
+    says("/faction/members", {"members": [{"id": 1, **many}, {"id": 2, "mood": 1}, {"id": 3}]})
+
+    code, told = run(place)
+
+    assert (code, told["quarantined"], told["drift"]) == (0, 1, 1)
+    assert [row["id"] for row in place.sql("select id from members order by id")] == [2, 3]
+    reason = place.value("select reason from _tcd_quarantine")
+    assert reason.endswith("no more than 1,000 such fields are learned for an endpoint")
+
+
+def test_fields_are_learned_over_all_runs_up_to_that_number(place, says):
+    place.write(MEMBERS)
+    bodies = [
+        {"members": [{"id": page, **{f"p{page}_{number}": number for number in range(600)}}]}
+        for page in (1, 2)
+    ]
+    says("/faction/members", *bodies)
+
+    told = [run(place)[1] for _ in range(2)]
+
+    assert [(one["drift"], one["quarantined"]) for one in told] == [(600, 0), (0, 1)]
+    assert [row["id"] for row in place.sql("select id from members")] == [1]
+
+
+def test_of_many_unknown_lists_those_past_the_fiftieth_stay_json(place, says):
+    place.write(MEMBERS)
+    lists = {f"list_{number}": [number] for number in range(60)}
+    says("/faction/members", {"members": [{"id": 1, **lists}]})
+
+    code, told = run(place)
+
+    assert (code, told["quarantined"]) == (0, 0)
+    assert len(told["rows"]) == 51
+    assert place.value("select list_59::varchar from members") == "[59]"

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
 from tcdatalogger.models import exact
-from tcdatalogger.models.learn import Path, grow
+from tcdatalogger.models.learn import FULL, UNKNOWN, Path, grow
 from tcdatalogger.models.quote import Quoting, quote, quoting
 from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit, salvage
 from tcdatalogger.models.schema import METADATA, TableFamily
@@ -118,6 +118,7 @@ def _decode_with_care(
     batches: list[Batch] = []
     misfits: list[Misfit] = []
     seen = dict(examples)
+    unknown = FULL if may_grow else UNKNOWN
 
     def read(numbers: tuple[int, ...]) -> None:
         try:
@@ -137,7 +138,7 @@ def _decode_with_care(
             _salvage(value, page)
 
     def _salvage(value: exact.Value, page: int) -> None:
-        found = salvage(value, shape, family.root if family.listed else (), page)
+        found = salvage(value, shape, family.root if family.listed else (), page, unknown=unknown)
         misfits.extend(found.misfits)
         for place, example in found.converted.items():
             seen.setdefault(place, example)

@@ -5,7 +5,7 @@ Arrow kernels only: nothing here loops over rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,11 +28,42 @@ ARROW: Final[Mapping[Type, pa.DataType]] = {
     Type.JSON: pa.string(),
 }
 
+Way = tuple[tuple[str, ...], ...]
+"""The lists from the root to a table."""
+
 Source = tuple[int, tuple[str, ...]]
 """Where a column's values come from: the level of their element and the path inside it.
 
 What we make ourselves has the level's complement, so that no field of Torn's is taken for it.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """The tables of a family that hang together.
+
+    Attributes:
+        tables: by the way to them.
+        inner: for each way, those to the tables directly inside.
+    """
+
+    tables: Mapping[Way, TableSchema]
+    inner: Mapping[Way, Sequence[Way]]
+
+    @classmethod
+    def of(cls, tables: Iterable[TableSchema]) -> _Levels:
+        found = {table.lists: table for table in tables}
+        inner: dict[Way, list[Way]] = {way: [] for way in found}
+        for way in found:
+            if way:
+                inner[way[:-1]].append(way)
+        return cls(found, inner)
+
+    def below(self, way: Way) -> Iterator[TableSchema]:
+        """The table at a way and all that hang on it."""
+        yield self.tables[way]
+        for inner in self.inner[way]:
+            yield from self.below(inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +176,7 @@ def _tables(
         carried[~0, (INDEX,)] = _places(page, numbers, listed_before)
     else:
         carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {table.lists: table for table in family.tables if not table.beside}
+    levels = _Levels.of(table for table in family.tables if not table.beside)
     found: dict[str, pa.Table] = {}
     _descend(element, (), carried, levels, found)
     if any(table.beside for table in family.tables):
@@ -163,7 +194,7 @@ def _descend_pages(
     everyone = pa.array(range(len(batch.pages)), pa.int64())
     carried = _system(everyone, batch, pages)
     carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {table.lists: table for table in family.tables if table.beside}
+    levels = _Levels.of(table for table in family.tables if table.beside)
     _descend(batch.body, (), carried, levels, found)
 
 
@@ -221,11 +252,20 @@ def reach(array: pa.Array, path: Sequence[str]) -> pa.Array:
     return array
 
 
+def _inside(array: pa.Array) -> dict[tuple[str, ...], pa.Array]:
+    """The values at every path in an array, as `reach` gives them, the array itself at `()`."""
+    found: dict[tuple[str, ...], pa.Array] = {(): array}
+    if pa.types.is_struct(array.type):
+        for field, inner in zip(array.type, array.flatten(), strict=True):
+            found |= {(field.name, *path): values for path, values in _inside(inner).items()}
+    return found
+
+
 def _descend(
     element: pa.Array,
-    lists: tuple[tuple[str, ...], ...],
+    lists: Way,
     carried: Mapping[Source, pa.Array],
-    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
+    levels: _Levels,
     found: dict[str, pa.Table],
 ) -> None:
     """The table of this level, then those of the lists inside of its element.
@@ -234,48 +274,42 @@ def _descend(
         element: the elements of this level, a row each.
         lists: the way here from the root.
         carried: the values that parents hand down, already a row for each element.
-        levels: the tables of the family by the way to them.
+        levels: the tables that hang together.
         found: what is made, by name.
     """
-    table = levels[lists]
+    table = levels.tables[lists]
     depth = len(lists)
+    own = _inside(element)
     found[table.name] = pa.table(
-        [_values(column, element, carried, depth) for column in table.columns],
+        [_values(column, own, carried, depth) for column in table.columns],
         schema=arrow_schema(table),
     )
-    for way, below in levels.items():
-        if len(way) != depth + 1 or way[:depth] != lists:
-            continue
-        inner = reach(element, way[-1])
-        if not pa.types.is_list(inner.type):
-            found[below.name] = arrow_schema(below).empty_table()
-            _empty_below(way, levels, found)
+    for way in levels.inner[lists]:
+        inner = own.get(way[-1])
+        if inner is None or not pa.types.is_list(inner.type):
+            for below in levels.below(way):
+                found[below.name] = arrow_schema(below).empty_table()
             continue
         parents = pc.list_parent_indices(inner)
-        handed = _hand_down(way, element, carried, levels, parents)
+        handed = _hand_down(way, own, carried, levels, parents)
         handed[~(depth + 1), (INDEX,)] = _places_inside(inner, parents)
         _descend(pc.list_flatten(inner), way, handed, levels, found)
 
 
-def _empty_below(
-    lists: tuple[tuple[str, ...], ...],
-    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
-    found: dict[str, pa.Table],
-) -> None:
-    for way, table in levels.items():
-        if way[: len(lists)] == lists:
-            found[table.name] = arrow_schema(table).empty_table()
-
-
 def _values(
-    column: Column, element: pa.Array, carried: Mapping[Source, pa.Array], depth: int
+    column: Column,
+    own: Mapping[tuple[str, ...], pa.Array],
+    carried: Mapping[Source, pa.Array],
+    depth: int,
 ) -> pa.Array:
     array = carried.get(_source(column))
     if array is None:
         if column.level != depth:
             raise LookupError(f"{column.name} was not handed down")
-        array = reach(element, column.path)
-    return _cast(array, column.type)
+        array = own.get(column.path)
+    return (
+        pa.nulls(len(own[()]), ARROW[column.type]) if array is None else _cast(array, column.type)
+    )
 
 
 def _source(column: Column) -> Source:
@@ -294,24 +328,24 @@ def _cast(array: pa.Array, kind: Type) -> pa.Array:
 
 
 def _hand_down(
-    way: tuple[tuple[str, ...], ...],
-    element: pa.Array,
+    way: Way,
+    own: Mapping[tuple[str, ...], pa.Array],
     carried: Mapping[Source, pa.Array],
-    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
+    levels: _Levels,
     parents: pa.Array,
 ) -> dict[Source, pa.Array]:
     """The values that the tables at `way` and below take from here and above."""
     depth = len(way) - 1
     wanted: dict[Source, None] = {(~0, (name,)): None for name in SYSTEM}
-    for other, table in levels.items():
-        if other[: len(way)] == way:
-            wanted |= {_source(c): None for c in table.data_columns if c.level <= depth}
+    for table in levels.below(way):
+        wanted |= {_source(c): None for c in table.data_columns if c.level <= depth}
     handed: dict[Source, pa.Array] = {}
     for source in wanted:
         level, path = source
         array = carried.get(source)
         if array is None and level == depth:
-            array = reach(element, path)
+            array = own.get(path)
+            array = pa.nulls(len(own[()])) if array is None else array
         if array is not None:
             handed[source] = array.take(parents)
     return handed

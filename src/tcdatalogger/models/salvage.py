@@ -17,7 +17,7 @@ from typing import Final
 
 from tcdatalogger.models import exact
 from tcdatalogger.models.exact import INT_MAX, INT_MIN, Number, Value
-from tcdatalogger.models.learn import is_map, map_records
+from tcdatalogger.models.learn import UNKNOWN, is_map, map_records
 from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
 
@@ -68,11 +68,13 @@ class Findings:
     """What was found on the way through one record.
 
     Attributes:
+        unknown: the reason why a field that the shape lacks is a problem.
         problems: pairs of path and reason.
         converted: the places (of the shape) where a text was sent as something else, and the first
             such value as JSON.
     """
 
+    unknown: str
     problems: list[tuple[str, str]] = field(default_factory=list)
     converted: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -93,7 +95,9 @@ class Salvaged:
     converted: dict[tuple[str, ...], str]
 
 
-def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Salvaged:
+def salvage(
+    value: Value, shape: Object, root: tuple[str, ...], page: int, *, unknown: str = UNKNOWN
+) -> Salvaged:
     """The part of a body that fits `shape`.
 
     Args:
@@ -101,6 +105,7 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
         shape: its shape; a field that it lacks is a misfit, so grow it first if it may grow.
         root: where the list of records stands, empty where the body is one record.
         page: the number of the page.
+        unknown: the reason why such a field is a misfit.
     """
     if not isinstance(value, dict) or isinstance(value, exact.Repeated):
         reason = f"the body is {exact.kind(value)}, not an object with each key once"
@@ -108,13 +113,13 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
     kept = {name: inner for name, inner in value.items() if name != METADATA}
     records = _records(kept, shape, root)
     if records is None:
-        return _whole(kept, shape, page)
+        return _whole(kept, shape, page, unknown)
     name, element, inners = root[0], _element(shape, root), records
-    findings = Findings()
+    findings = Findings(unknown)
     misfits: list[Misfit] = []
     good: list[Value] = []
     for at, record in enumerate(inners):
-        found = Findings(converted=findings.converted)
+        found = Findings(unknown, converted=findings.converted)
         fitted = _fit(record, element, f"{name}[{at}]", (name, "[]"), found)
         if record is None and isinstance(element, Object):
             found.problems.append((f"{name}[{at}]", "null stands in place of a record"))
@@ -154,8 +159,8 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
     return [] if found == {} else found if isinstance(found, list) else None
 
 
-def _whole(value: dict[str, Value], shape: Object, page: int) -> Salvaged:
-    findings = Findings()
+def _whole(value: dict[str, Value], shape: Object, page: int, unknown: str) -> Salvaged:
+    findings = Findings(unknown)
     fitted = _fit(value, shape, "", (), findings)
     if findings.problems:
         path, reason = findings.problems[0]
@@ -207,7 +212,7 @@ def _fit_object(
             found.problems.append((where, "half of a surrogate pair stands in the name"))
             continue
         if field_ is None:
-            found.problems.append((where, "the catalogue does not know this field"))
+            found.problems.append((where, found.unknown))
             continue
         fitted[name] = _fit(inner, field_.shape, where, (*place, name), found)
     return fitted

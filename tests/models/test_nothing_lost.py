@@ -381,7 +381,7 @@ def log(shape, bodies):
     """All the way from bodies to tables, as a run does it."""
 
     def build(shape):
-        return family(shape, "m", selection="thing", paged=True)
+        return family(shape, "m", selection="thing", several=True)
 
     decoded = decode(bodies, build(shape))
     grown = build(decoded.shape)

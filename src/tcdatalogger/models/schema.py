@@ -126,7 +126,7 @@ def family(
     *,
     selection: str = "",
     key: Sequence[str] = (),
-    paged: bool = False,
+    several: bool = False,
 ) -> TableFamily:
     """The tables for bodies of this shape.
 
@@ -135,7 +135,8 @@ def family(
         table: the name of the root table.
         selection: what the root's element is called where the body does not say it.
         key: columns of the root that are its key, where the `id`-like field is not.
-        paged: whether a run may bring several pages (then a page is told by its place).
+        several: whether bodies that are one record each are told by their place, as those of files
+            are; else all of one subject are pages of its one record.
     """
     body = _drop_metadata(shape if isinstance(shape, Object) else Object(()))
     root, element = _root(body)
@@ -145,7 +146,7 @@ def family(
     else:
         level = _Level(snake(root[-1]) if root else singular(selection or table), element)
     learned = tuple(f for f in body.fields if f.learned and f.name not in root)
-    found_key = _root_key(level, key, listed=listed, paged=paged)
+    found_key = _root_key(level, key, listed=listed, several=several)
     tables = list(_tables(table, (level,), found_key))
     if root and learned:
         page = Object(learned)
@@ -167,7 +168,7 @@ def _root(body: Object) -> tuple[tuple[str, ...], Shape]:
 
 
 def _root_key(
-    level: _Level, chosen: Sequence[str], *, listed: bool, paged: bool
+    level: _Level, chosen: Sequence[str], *, listed: bool, several: bool
 ) -> tuple[str, ...]:
     """The key of the root: the chosen one, its `id`, its place, or whom it is about."""
     if chosen:
@@ -177,7 +178,7 @@ def _root_key(
             field = level.shape.field(name)
             if field and isinstance(field.shape, Scalar) and not field.learned:
                 return (name,)
-    return (INDEX,) if listed or paged else ("_subject_id",)
+    return (INDEX,) if listed or several else ("_subject_id",)
 
 
 def _tables(

@@ -178,7 +178,6 @@ class EndpointProcessor:
             task.root_table,
             selection=task.endpoint.selection,
             key=task.key,
-            paged=task.endpoint.paging != "none",
         )
 
     def transform_data(self, fetched: Fetched) -> Result:

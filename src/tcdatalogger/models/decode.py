@@ -306,6 +306,8 @@ def _rounds(lines: bytes) -> bool:
     """
     outline = lines.translate(_OUTLINE)
     for long in _LONG:
+        if outline.rfind(long) < 0:  # twice as fast as `find`, for digits are many
+            continue
         end, at = 0, outline.find(long)
         while at >= 0:
             start = at

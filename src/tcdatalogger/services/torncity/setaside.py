@@ -98,6 +98,9 @@ def _reach(value: Value, path: Sequence[str]) -> Value:
 
 
 def _told(value: object) -> object:
+    if isinstance(value, exact.Number):  # `5.0` is the 5 of the row
+        whole = exact.integer(value)
+        return str(value) if whole is None else str(whole)
     return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else value
 
 

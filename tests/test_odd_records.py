@@ -140,6 +140,17 @@ def test_a_long_name_is_shortened_the_same_way_everywhere(place, says):
     assert sorted(map(len, files)) == [len("faction_members"), 128]
 
 
+def test_a_record_that_fails_a_check_is_found_by_its_id_however_that_is_written(place, says):
+    rule = '{ column = "level", max = 100, on_failure = "quarantine" }'
+    place.write(f"{MEMBERS}checks = [{rule}]\n")
+    says("/faction/members", b'{"members":[{"id":5.0,"level":101},{"id":6,"level":1e2}]}')
+
+    assert run(place)[0] == 0
+
+    assert place.sql("select id, level from members") == [{"id": 6, "level": 100}]
+    assert set_aside(place) == ['{"id":5.0,"level":101}']
+
+
 @pytest.mark.parametrize("value", [1, {"a": 1}], ids=["values", "objects"])
 def test_more_unknown_fields_than_a_table_takes_set_their_record_aside_with_a_clear_word(
     place, says, value

@@ -53,7 +53,7 @@ def timed(seconds, name, call):
 
 def once(pages, seconds, folder):
     endpoint, _ = catalog.load().find(PATH)
-    tables = family(endpoint.shape, endpoint.name, paged=True)
+    tables = family(endpoint.shape, endpoint.name)
     timed(seconds, "json.loads alone", lambda: [json.loads(page) for page in pages])
     decoded = timed(seconds, "decode", lambda: decode(pages, tables))
     # Of another faction each time that a page is there again, so that no key repeats.

@@ -33,8 +33,7 @@ RESERVED = ("order", "select", "table", "group", "user", "primary", "null")
 
 def family_of(endpoint, table=""):
     name = table or BENCHMARK["name_of"](endpoint)
-    paged = endpoint.paging != "none"
-    return family(endpoint.shape, name, selection=endpoint.selection, paged=paged)
+    return family(endpoint.shape, name, selection=endpoint.selection)
 
 
 def test_the_catalogue_has_222_json_paths_and_3_csv_snapshots_besides_the_9_routes():

@@ -40,7 +40,7 @@ def family_of(case):
         name, selection = case["table"], case.get("selection", "")
 
     def build(shape):
-        return family(shape, name, selection=selection, paged=case.get("paged", False))
+        return family(shape, name, selection=selection, several=case.get("several", False))
 
     return build(shape), build
 

@@ -1,6 +1,7 @@
 """Merging shapes, and writing them down."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -61,9 +62,7 @@ def inside(shapes):
 
 
 def plain(shape):
-    return type(shape)(
-        **{**{n: getattr(shape, n) for n in shape.__dataclass_fields__}, "nullable": False}
-    )
+    return replace(shape, nullable=False)
 
 
 SHAPES = st.recursive(SCALARS, inside, max_leaves=8)

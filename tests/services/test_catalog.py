@@ -94,12 +94,7 @@ def test_each_way_of_paging_has_its_largest_page(path, kind, limit):
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda endpoint: endpoint.path)
 def test_the_family_of_an_endpoint_is_sound(endpoint):
-    found = family(
-        endpoint.shape,
-        endpoint.name,
-        selection=endpoint.selection,
-        paged=endpoint.paging != "none",
-    )
+    found = family(endpoint.shape, endpoint.name, selection=endpoint.selection)
     names = [table.name for table in found.tables]
     assert len(set(names)) == len(names)
     assert names[0] == endpoint.name

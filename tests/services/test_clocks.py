@@ -13,7 +13,7 @@ BY_TIME_PATHS = [e for e in catalog.load().endpoints if e.paging in BY_TIME and 
 
 @pytest.mark.parametrize("endpoint", BY_TIME_PATHS, ids=lambda endpoint: endpoint.path)
 def test_every_list_by_time_has_a_clock_and_a_key_of_its_own(endpoint):
-    root = family(endpoint.shape, "rows", selection=endpoint.selection, paged=True).tables[0]
+    root = family(endpoint.shape, "rows", selection=endpoint.selection).tables[0]
 
     [column] = [c for c in root.data_columns if c.path == clocks.field(endpoint.path)]
 

@@ -67,8 +67,8 @@ def command(
         )
 
     def tables(shape: Any) -> Any:
-        paged = endpoint.paging != "none" or len(bodies) > 1
-        return family(shape, endpoint.name, selection=endpoint.selection, paged=paged)
+        several = len(bodies) > 1
+        return family(shape, endpoint.name, selection=endpoint.selection, several=several)
 
     subject = next((int(v) for v in values.values() if v.isdecimal()), None)
     read = decode_csv if endpoint.content == "csv" else decode

@@ -14,7 +14,7 @@ from tcdatalogger.core.targets import path_values, text, why_not_incremental
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.records import VERSION, key_columns
 from tcdatalogger.models.renames import ours
-from tcdatalogger.models.schema import family
+from tcdatalogger.models.schema import Type, family
 from tcdatalogger.services.torncity import catalog
 
 _OWN_PARAMETERS = {
@@ -194,17 +194,25 @@ def _key(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
     endpoint, mode = part.endpoint, part.endpoint.storage_mode
     if mode not in ("merge", "history") or endpoint.processor or part.wrong & {"key"}:
         return
-    paged = entry.paging != "none"
     name = endpoint.root_table
     key = ours(endpoint.columns, endpoint.key, name)
-    found = family(entry.shape, name, selection=entry.selection, key=key, paged=paged)
+    found = family(entry.shape, name, selection=entry.selection, key=key)
     if key_columns(found) is None:
-        columns = [c.name for c in found.tables[0].data_columns if not c.ours and len(c.path) == 1]
+        works = [
+            column.name
+            for column in found.tables[0].data_columns
+            if column.type in (Type.INT, Type.TEXT)
+            and not column.ours
+            and key_columns(
+                family(entry.shape, name, selection=entry.selection, key=(column.name,))
+            )
+        ]
+        best = sorted(works, key=lambda column: (not column.endswith("id"), column != "name"))
         problems.add(
             part.place("key" if endpoint.key else "storage_mode"),
             f"{mode} needs a key that tells the records of {entry.path} apart",
-            f'Write key = ["{columns[0]}"], with columns of the root table that do.'
-            if columns
+            f'Write key = ["{best[0]}"], or whichever columns of the root table do.'
+            if best
             else "Use append or replace.",
         )
     if mode == "history" and (

@@ -21,7 +21,7 @@ import pyarrow.csv as pa_csv
 
 from tcdatalogger.models.decode import Batch, Decoded
 from tcdatalogger.models.exact import INT_MAX, INT_MIN
-from tcdatalogger.models.learn import Path
+from tcdatalogger.models.learn import FULL, MOST, UNKNOWN, Path, learned_shapes
 from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
@@ -57,7 +57,8 @@ def decode_csv(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = 
             examples |= new
     batches = []
     for number, table in tables.items():
-        rows, wrong = _typed(table, _row(shape, root), root, number)
+        why = FULL if may_grow else UNKNOWN
+        rows, wrong = _typed(table, _row(shape, root), root, number, why)
         misfits += wrong
         batches.append(_batch(rows, root, number))
     return Decoded(tuple(batches), shape, examples, tuple(misfits))
@@ -97,7 +98,7 @@ def _grow(shape: Object, root: str, table: pa.Table) -> tuple[Object, Mapping[Pa
     """The shape with a text for each column that it lacks."""
     row = _row(shape, root)
     new = [name for name in table.column_names if row.field(name) is None]
-    if not new:
+    if not new or len(new) > MOST - sum(1 for _ in learned_shapes(shape)):
         return shape, {}
     text = Scalar(Kind.TEXT, nullable=True)
     learned = tuple(Field(name, text, required=False, learned=True) for name in new)
@@ -111,15 +112,14 @@ def _grow(shape: Object, root: str, table: pa.Table) -> tuple[Object, Mapping[Pa
 
 
 def _typed(
-    table: pa.Table, row: Object, root: str, page: int
+    table: pa.Table, row: Object, root: str, page: int, why: str
 ) -> tuple[pa.StructArray, list[Misfit]]:
     """The rows that fit, in columns of their types, and the others."""
     length = table.num_rows
     wrong: dict[int, tuple[str, str]] = {}
     unknown = [name for name in table.column_names if row.field(name) is None]
-    for name in unknown:
-        for at in range(length):
-            wrong.setdefault(at, (name, "the catalogue does not know this column"))
+    if unknown:
+        wrong = dict.fromkeys(range(length), (unknown[0], why))
     for field in row.fields:
         kind = field.shape.kind if isinstance(field.shape, Scalar) else Kind.TEXT
         if kind is Kind.TEXT or field.name not in table.column_names:

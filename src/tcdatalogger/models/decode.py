@@ -7,7 +7,8 @@ is alone, to the careful reader (`salvage.py`), so that its cost is paid only th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,16 +18,21 @@ import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
 from tcdatalogger.models import exact
-from tcdatalogger.models.learn import Path, grow
+from tcdatalogger.models.learn import FULL, UNKNOWN, Path, grow
 from tcdatalogger.models.quote import Quoting, quote, quoting
-from tcdatalogger.models.salvage import EXACT, TIME_MAX, TIME_MIN, Misfit, salvage
+from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit, salvage
 from tcdatalogger.models.schema import METADATA, TableFamily
-from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar, Shape
+from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape, walk
 
 BATCH_BYTES: Final = 48 * 2**20
 """How much JSON the fast reader takes at once: enough for its speed, little enough for memory."""
 
 _BOM: Final = b"\xef\xbb\xbf"
+_NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
+_OUTLINE: Final = bytes.maketrans(b"123456789.+-E", b"000000000000e")
+"""Makes a `0` of all that a number has but its `e`."""
+_LONG: Final = (b"0" * 16, b"0e0")
+"""What the outline of a number has that a float may not hold: all others have 15 digits at most."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARROW: Final = {
     Kind.INT: pa.int64(),
@@ -72,13 +78,20 @@ class _Refused(Exception):
     """The fast reader does not take these pages as they are."""
 
 
-def decode(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = True) -> Decoded:
+def decode(
+    pages: Sequence[bytes],
+    family: TableFamily,
+    *,
+    may_grow: bool = True,
+    whole: Collection[Path] = (),
+) -> Decoded:
     """Read all pages of a run.
 
     Args:
         pages: the bodies as Torn sent them.
         family: whose shape they should have.
         may_grow: whether a field that the shape lacks is learned, or makes its record a misfit.
+        whole: places where learned integers stay integers, so that a decimal is a misfit.
 
     Nothing is raised for any content: what cannot be read comes back as a misfit.
     """
@@ -90,19 +103,22 @@ def decode(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = True
             for numbers in _split(pages)
         )
     except _Refused:
-        return _decode_with_care(pages, family, may_grow=may_grow)
+        return _decode_with_care(pages, family, may_grow=may_grow, whole=whole)
     return Decoded(batches, shape, {}, ())
 
 
-def _decode_with_care(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool) -> Decoded:
+def _decode_with_care(
+    pages: Sequence[bytes], family: TableFamily, *, may_grow: bool, whole: Collection[Path]
+) -> Decoded:
     """Learn what is new in the pages, then read them again, and set the misfits aside."""
     values = dict(enumerate(map(_value, pages)))
     sound = (value for value in values.values() if not isinstance(value, Misfit))
-    shape, examples = grow(family.shape, sound) if may_grow else (family.shape, {})
+    shape, examples = grow(family.shape, sound, whole) if may_grow else (family.shape, {})
     plan, root = quoting(shape), _records(family)
     batches: list[Batch] = []
     misfits: list[Misfit] = []
     seen = dict(examples)
+    unknown = FULL if may_grow else UNKNOWN
 
     def read(numbers: tuple[int, ...]) -> None:
         try:
@@ -122,7 +138,7 @@ def _decode_with_care(pages: Sequence[bytes], family: TableFamily, *, may_grow: 
             _salvage(value, page)
 
     def _salvage(value: exact.Value, page: int) -> None:
-        found = salvage(value, shape, family.root if family.listed else (), page)
+        found = salvage(value, shape, family.root if family.listed else (), page, unknown=unknown)
         misfits.extend(found.misfits)
         for place, example in found.converted.items():
             seen.setdefault(place, example)
@@ -181,6 +197,8 @@ def _read(
             place of a record in the list `root`.
     """
     lines = b"\n".join(_line(page, plan) for page in pages)
+    if not salvaged and _has_decimals(shape) and _rounds(lines):
+        raise _Refused("a number may be rounded")
     try:
         table = pa_json.read_json(
             pa.BufferReader(lines),
@@ -201,8 +219,8 @@ def _read(
         if field is None or not _knows(found.type, field.shape):
             raise _Refused(f"{found.name} is not as it should be")
         columns[found.name] = table.column(found.name).combine_chunks()
-        if not _within_bounds(columns[found.name], field, rounded=salvaged):
-            raise _Refused(f"{found.name} has a time or a number out of bounds")
+        if not all(TIME_MIN <= at <= TIME_MAX for at in _bounds(columns[found.name], field.shape)):
+            raise _Refused(f"{found.name} has a time out of bounds")
     if root is not None and root in columns and _has_null_records(columns[root]):
         raise _Refused("null stands in place of a record")
     if not columns:
@@ -263,34 +281,41 @@ def _knows(kind: pa.DataType, shape: Shape) -> bool:
             return True
 
 
-def _within_bounds(column: pa.Array, field: Field, *, rounded: bool) -> bool:
-    """Whether all Unix times in a column are of the years 1 to 9999, and no float may be rounded.
-
-    Args:
-        column: what the reader made.
-        field: of the shape.
-        rounded: whether floats were looked at before, digit by digit.
-    """
-    limits = {Kind.TIME: (TIME_MIN, TIME_MAX)}
-    if not rounded:
-        limits[Kind.FLOAT] = (1 - EXACT, EXACT - 1)
-    return all(
-        limits[kind][0] <= bound <= limits[kind][1]
-        for kind, bound in _bounds(column, field.shape)
-        if kind in limits
-    )
-
-
-def _bounds(array: pa.Array, shape: Shape) -> Iterator[tuple[Kind, float]]:
-    """The lowest and the highest value in each place for Unix times and floats that has any."""
+def _bounds(array: pa.Array, shape: Shape) -> Iterator[int]:
+    """The lowest and the highest value in each place for Unix times that has any."""
     match shape:
         case Object(fields=fields):
             for at, field in enumerate(fields):
                 yield from _bounds(array.field(at), field.shape)
         case List(element=element):
             yield from _bounds(array.values, element)
-        case Scalar(kind=Kind.TIME | Kind.FLOAT as kind):
-            found = pc.min_max(array).as_py()
-            yield from ((kind, bound) for bound in found.values() if bound is not None)
+        case Scalar(kind=Kind.TIME):
+            yield from (at for at in pc.min_max(array).as_py().values() if at is not None)
         case _:
             return
+
+
+def _has_decimals(shape: Shape) -> bool:
+    return any(isinstance(one, Scalar) and one.kind is Kind.FLOAT for _, one in walk(shape))
+
+
+def _rounds(lines: bytes) -> bool:
+    """Whether a number in these lines, or the like of one in a text, may not be held by a float.
+
+    The search for what is long runs at the speed of memory; only what it finds is looked at.
+    """
+    outline = lines.translate(_OUTLINE)
+    for long in _LONG:
+        if outline.rfind(long) < 0:  # twice as fast as `find`, for digits are many
+            continue
+        end, at = 0, outline.find(long)
+        while at >= 0:
+            start = at
+            while start > end and outline[start - 1] == ord("0"):
+                start -= 1
+            number = _NUMBER.match(lines, start)
+            if number and not exact.held(exact.Number(number[0].decode())):
+                return True
+            end = max(number.end() if number else 0, at + 1)
+            at = outline.find(long, end)
+    return False

@@ -7,8 +7,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from tcdatalogger.models.schema import Column, TableFamily, TableSchema, Type
-from tcdatalogger.models.shape import List, Object, Shape
+from tcdatalogger.models.shape import Kind, List, Object, Scalar, Shape, walk
 
 Stored = Mapping[str, Mapping[str, Type | None]]
 """The types of the columns of each table that is there; None for a type that is not ours."""
@@ -129,8 +132,50 @@ def _type_steps(table: str, column: Column, was: Type | None) -> Iterator[Step]:
     yield Step(change, table, column.name, column.type, was or "another type")
 
 
+def too_long(values: pa.ChunkedArray) -> list[int]:
+    """The integers among these values that a float would change."""
+    long = pc.or_(pc.greater(values, WHOLE), pc.less(values, -WHOLE))
+    suspects = values.filter(pc.fill_null(long, fill_value=False))
+    return [value for value in suspects.to_pylist() if int(float(value)) != value]
+
+
+def widened(before: Object, after: Object) -> frozenset[tuple[str, ...]]:
+    """The places of integers that have become decimals."""
+    kinds = {path: one.kind for path, one in walk(before) if isinstance(one, Scalar)}
+    return frozenset(
+        path
+        for path, one in walk(after)
+        if isinstance(one, Scalar) and one.kind is Kind.FLOAT and kinds.get(path) is Kind.INT
+    )
+
+
+def as_whole(shape: Object, places: Collection[tuple[str, ...]]) -> Object:
+    """`shape` with integers for the decimals at these places."""
+    narrow = _as_whole(shape, (), frozenset(places))
+    return narrow if isinstance(narrow, Object) else shape
+
+
+def _as_whole(shape: Shape, here: tuple[str, ...], places: frozenset[tuple[str, ...]]) -> Shape:
+    match shape:
+        case Object(fields=fields):
+            inner = (
+                replace(field, shape=_as_whole(field.shape, (*here, field.name), places))
+                for field in fields
+            )
+            return replace(shape, fields=tuple(inner))
+        case List(element=element):
+            return replace(shape, element=_as_whole(element, (*here, "[]"), places))
+        case Scalar(kind=Kind.FLOAT) if here in places:
+            return replace(shape, kind=Kind.INT)
+        case _:
+            return shape
+
+
 def adopt(shape: Object, known: Object) -> Object:
-    """`shape` of the catalogue with the learned fields of `known`, the shape of earlier runs."""
+    """`shape` of the catalogue with the learned fields of `known`, the shape of earlier runs.
+
+    Decimals stay decimals, as their columns do.
+    """
     grown = _adopt(shape, known)
     return grown if isinstance(grown, Object) else shape
 
@@ -148,6 +193,8 @@ def _adopt(shape: Shape, known: Shape) -> Shape:
             return replace(shape, fields=tuple(fields))
         case List(), List():
             return replace(shape, element=_adopt(shape.element, known.element))
+        case Scalar(kind=Kind.INT), Scalar(kind=Kind.FLOAT):
+            return replace(shape, kind=Kind.FLOAT)
         case _:
             return shape
 

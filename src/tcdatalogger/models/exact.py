@@ -7,8 +7,10 @@ slow. What it writes is what it read, but for white space and the escapes inside
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 Value = Any
@@ -146,6 +148,49 @@ def _text(value: str) -> str:
 def fits(number: Number, low: int = INT_MIN, high: int = INT_MAX) -> bool:
     """Whether a whole number lies within these bounds; its digits may be without end."""
     return len(number) <= len(str(INT_MIN)) and low <= int(number) <= high
+
+
+def integer(number: Number) -> int | None:
+    """The integer of 64 bits that a number is, `12` or `12.0` or `1.2e1`; None where it is none."""
+    if number.whole:
+        return int(number) if fits(number) else None
+    value = _value(number)
+    if value is None or value.adjusted() > _INT_DIGITS or value != value.to_integral_value():
+        return None
+    whole = int(value)
+    return whole if INT_MIN <= whole <= INT_MAX else None
+
+
+def held(number: Number) -> bool:
+    """Whether a 64-bit float holds a number: it is nearer than half of the last digit written.
+
+    Zeros at the end of a fraction say nothing, those of an integer do.
+    """
+    near, value = float(number), _value(number)
+    if value is None or not near or math.isinf(near):
+        return value == 0
+    mantissa, _, power = number.lower().partition("e")
+    fraction = mantissa.partition(".")[2].rstrip("0")
+    last = Decimal(f"1e{int(power or 0) - len(fraction)}")
+    exact = Context(prec=len(number) + _FLOAT_DIGITS)
+    off = exact.abs(exact.subtract(Decimal(near), value))
+    return exact.multiply(off, Decimal(2)) <= last
+
+
+_INT_DIGITS: Final = 18
+"""The power of ten of the first digit of an integer of 64 bits, at most."""
+
+_FLOAT_DIGITS: Final = 1500
+"""More digits than any 64-bit float needs where it is written out, down to its last bit."""
+
+
+def _value(number: Number) -> Decimal | None:
+    """None for a number with an exponent past all measure."""
+    try:
+        value = Decimal(number)
+    except InvalidOperation:
+        return None
+    return value or Decimal(0)
 
 
 def kind(value: Value) -> str:

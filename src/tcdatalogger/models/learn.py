@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from tcdatalogger.models import exact
@@ -27,6 +27,16 @@ WIDEST = 100
 DEEPEST = 16
 """An unknown value that lies deeper than this stays JSON: no table for each level without end."""
 
+MOST = 1_000
+"""Fields with values that are learned for one endpoint, over all its runs: no table grows without
+end."""
+
+MOST_LISTS = 50
+"""Lists among them, each a table; the others stay JSON."""
+
+UNKNOWN = "the catalogue does not know this field"
+FULL = f"{UNKNOWN}, and no more than {MOST:,} such fields are learned for an endpoint"
+
 _EXAMPLE = 200
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
@@ -36,17 +46,46 @@ class Learned:
     """What was learned so far.
 
     Attributes:
+        whole: places where integers stay integers.
+        fields, lists: how many are learned, in earlier runs too.
         examples: the first value seen at each learned place, as JSON text.
     """
 
+    whole: frozenset[Path] = frozenset()
+    fields: int = 0
+    lists: int = 0
     examples: dict[Path, str] = field(default_factory=dict)
 
 
-def grow(shape: Object, bodies: Iterable[Value]) -> tuple[Object, Mapping[Path, str]]:
-    """`shape` with a field for everything that `bodies` have and it lacks; examples by place."""
-    learned = Learned()
+def grow(
+    shape: Object, bodies: Iterable[Value], whole: Collection[Path] = ()
+) -> tuple[Object, Mapping[Path, str]]:
+    """`shape` with a field for everything that `bodies` have and it lacks; examples by place.
+
+    Args:
+        shape: to grow.
+        bodies: that hold what is new.
+        whole: places where integers stay integers, whatever comes.
+    """
+    before = list(learned_shapes(shape))
+    lists = sum(isinstance(one, List) for one in before)
+    learned = Learned(frozenset(whole), len(before), lists)
     grown = _grow(shape, list(bodies), (), learned)
     return (grown if isinstance(grown, Object) else shape), learned.examples
+
+
+def learned_shapes(shape: Shape) -> Iterator[Shape]:
+    """The shapes of all learned fields that hold values, at any depth."""
+    match shape:
+        case Object(fields=fields):
+            for known in fields:
+                if known.learned and not isinstance(known.shape, Object):
+                    yield known.shape
+                yield from learned_shapes(known.shape)
+        case List(element=element):
+            yield from learned_shapes(element)
+        case _:
+            return
 
 
 def _grow(shape: Shape, values: list[Value], path: Path, learned: Learned) -> Shape:
@@ -91,31 +130,48 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
     by_name: dict[str, list[Value]] = defaultdict(list)
     for value in values:
         if isinstance(value, dict):
+            new = sum(shape.field(name) is None for name in value)
             for name, inner in value.items():
-                by_name[name].append(inner)
+                if new <= MOST - learned.fields or shape.field(name) is not None:
+                    by_name[name].append(inner)
     fields = []
     for known in shape.fields:
         values_ = by_name.pop(known.name, [])
         inner = _grow(known.shape, values_, (*path, known.name), learned)
-        if known.learned:
+        if known.learned and (*path, known.name) not in learned.whole:
             inner = _widen(inner, values_)
         fields.append(replace(known, shape=inner))
     if not path:
         by_name.pop(METADATA, None)
     for name, inners in by_name.items():
-        if not exact.is_text(name):
-            continue  # no column can have such a name: the record is set aside
-        here = (*path, name)
-        fields.append(Field(name, _infer(inners, here, learned), required=False, learned=True))
+        if not exact.is_text(name) or learned.fields >= MOST:
+            continue  # no column can have such a name, or there is no room: the record is set aside
+        fields.append(_learn(name, inners, path, learned))
     return replace(shape, fields=tuple(fields))
 
 
 def _widen(shape: Shape, values: list[Value]) -> Shape:
-    """A learned integer becomes a decimal when one comes: nobody promised that it would not."""
+    """A learned integer becomes a decimal when one comes: nobody promised that it would not.
+
+    A whole decimal is an integer, and integers that no float holds stay what they are.
+    """
     if not isinstance(shape, Scalar) or shape.kind is not Kind.INT:
         return shape
-    decimal = any(isinstance(value, Number) and not value.whole for value in values)
-    return replace(shape, kind=Kind.FLOAT) if decimal else shape
+    numbers = [value for value in values if isinstance(value, Number)]
+    decimal = any(not number.whole and exact.integer(number) is None for number in numbers)
+    return replace(shape, kind=Kind.FLOAT) if decimal and _all_held(numbers) else shape
+
+
+def _all_held(numbers: Iterable[Number]) -> bool:
+    """Whether a float holds every integer of 64 bits among these numbers."""
+    return all(exact.held(one) for one in numbers if one.whole and exact.fits(one))
+
+
+def _learn(name: str, values: list[Value], path: Path, learned: Learned) -> Field:
+    """An unknown field."""
+    shape = _infer(values, (*path, name), learned)
+    learned.fields += not isinstance(shape, Object)
+    return Field(name, shape, required=False, learned=True)
 
 
 def _infer(values: list[Value], path: Path, learned: Learned) -> Shape:
@@ -133,7 +189,7 @@ def _infer_present(present: list[Value], path: Path, learned: Learned) -> Shape:
         return Json(nullable=True)
     kinds = {_kind(value) for value in present}
     if kinds == {Kind.INT, Kind.FLOAT}:
-        kinds = {Kind.FLOAT}
+        kinds = {Kind.FLOAT if _all_held(present) else Kind.INT}
     if len(kinds) > 1:
         return Json(nullable=True)
     kind = kinds.pop()
@@ -166,8 +222,9 @@ def _kind(value: Value) -> Kind | str:
 
 def _infer_list(values: list[Value], path: Path, learned: Learned) -> Shape:
     elements = [element for value in values for element in value]
-    if not elements:
+    if not elements or learned.lists >= MOST_LISTS:
         return Json(nullable=True)
+    learned.lists += 1
     return List(_infer(elements, (*path, "[]"), learned), nullable=True)
 
 
@@ -176,13 +233,9 @@ def _infer_object(values: list[Value], path: Path, learned: Learned) -> Shape:
     plain = all(_NAME.fullmatch(name) for name in names)
     if not plain or not 0 < len(names) <= WIDEST or any(not value for value in values):
         return Json(nullable=True)
-    fields = (
-        Field(
-            name,
-            _infer([value[name] for value in values if name in value], (*path, name), learned),
-            required=False,
-            learned=True,
-        )
-        for name in names
+    if learned.fields + len(names) > MOST:
+        return Json(nullable=True)
+    inners = ((name, [value[name] for value in values if name in value]) for name in names)
+    return Object(
+        tuple(_learn(name, inner, path, learned) for name, inner in inners), nullable=True
     )
-    return Object(tuple(fields), nullable=True)

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
+from typing import Final
+
+LONGEST: Final = 128
+"""Letters of the name of a table or a column, at most: every warehouse and file system takes it."""
 
 _PLAIN = re.compile(r"[^a-z0-9_]+")
 _IRREGULAR = {"news": "news", "bonuses": "bonus", "viruses": "virus", "statuses": "status"}
@@ -13,6 +18,14 @@ def snake(name: str) -> str:
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     plain = _PLAIN.sub("_", words)
     return f"_{plain}" if not plain or plain[0].isdigit() else plain
+
+
+def short(name: str) -> str:
+    """The name; of a long one its beginning and a digest of the whole, which is always the same."""
+    if len(name) <= LONGEST:
+        return name
+    digest = sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST - len(digest) - 1]}_{digest}"
 
 
 def singular(name: str) -> str:

@@ -5,7 +5,7 @@ Arrow kernels only: nothing here loops over rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tcdatalogger.models.decode import Batch
-from tcdatalogger.models.repeats import Repeats, find
+from tcdatalogger.models.repeats import Repeats, find, last_of_each
 from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
 
@@ -28,11 +28,42 @@ ARROW: Final[Mapping[Type, pa.DataType]] = {
     Type.JSON: pa.string(),
 }
 
+Way = tuple[tuple[str, ...], ...]
+"""The lists from the root to a table."""
+
 Source = tuple[int, tuple[str, ...]]
 """Where a column's values come from: the level of their element and the path inside it.
 
 What we make ourselves has the level's complement, so that no field of Torn's is taken for it.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """The tables of a family that hang together.
+
+    Attributes:
+        tables: by the way to them.
+        inner: for each way, those to the tables directly inside.
+    """
+
+    tables: Mapping[Way, TableSchema]
+    inner: Mapping[Way, Sequence[Way]]
+
+    @classmethod
+    def of(cls, tables: Iterable[TableSchema]) -> _Levels:
+        found = {table.lists: table for table in tables}
+        inner: dict[Way, list[Way]] = {way: [] for way in found}
+        for way in found:
+            if way:
+                inner[way[:-1]].append(way)
+        return cls(found, inner)
+
+    def below(self, way: Way) -> Iterator[TableSchema]:
+        """The table at a way and all that hang on it."""
+        yield self.tables[way]
+        for inner in self.inner[way]:
+            yield from self.below(inner)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,23 +113,48 @@ def normalize(
         batches: as `decode` made them.
         family: of the grown shape that came with them.
         pages: the provenance of each page, by its number.
-        once: whether a record that came twice is one: so within a run, whose pages overlap.
+        once: whether a record that came twice is one: so within a run, whose pages overlap. The
+            pages of one subject are one record then where the body is no list: its lists go on
+            from page to page.
     """
     roots = [_root(batch, family) for batch in batches]
     repeats = _repeats(batches, roots, family, pages) if once else None
     found: dict[str, list[pa.Table]] = {table.name: [] for table in family.tables}
-    listed_before: dict[int | None, int] = {}
+    before: dict[tuple[Way, int | None], int] = {}
     for at, (batch, (element, page)) in enumerate(zip(batches, roots, strict=True)):
         mask = repeats.keep[at] if repeats else None
         if mask is not None:
             element, page = element.filter(mask), page.filter(mask)  # noqa: PLW2901
-        for name, table in _tables(batch, element, page, family, pages, listed_before).items():
+        for name, table in _tables(batch, element, page, family, pages, before, once=once).items():
             found[name].append(table)
     tables = {
         table.name: pa.concat_tables([arrow_schema(table).empty_table(), *found[table.name]])
         for table in family.tables
     }
+    if once and not family.listed:
+        return _of_pages(tables, batches, roots, family)
     return Normalized(tables, *((repeats.dropped, repeats.changed) if repeats else ()))
+
+
+def _of_pages(
+    tables: Mapping[str, pa.Table],
+    batches: Sequence[Batch],
+    roots: Sequence[tuple[pa.Array, pa.Array]],
+    family: TableFamily,
+) -> Normalized:
+    """The rows with one of the root for each subject.
+
+    What a page says of itself, as when it was cached, stands in the rows of its lists too; if it
+    says anything else that another page says otherwise, that is set aside.
+    """
+    root, *others = family.tables
+    handed = {c.path for table in others for c in table.data_columns if not c.level and not c.ours}
+    told = [c.name for c in root.data_columns if not c.ours and c.path not in handed]
+    valid = [one for element, _ in roots for one in pc.is_valid(element).to_pylist()]
+    numbers = [number for batch in batches for number in batch.pages]
+    keep, changed = last_of_each(tables[root.name], told, valid, numbers)
+    rows = {**tables, root.name: tables[root.name].filter(pa.array(keep, pa.bool_()))}
+    return Normalized(rows, changed=changed)
 
 
 def _repeats(
@@ -127,7 +183,9 @@ def _tables(
     page: pa.Array,
     family: TableFamily,
     pages: Sequence[Provenance],
-    listed_before: dict[int | None, int],
+    before: dict[tuple[Way, int | None], int],
+    *,
+    once: bool,
 ) -> dict[str, pa.Table]:
     """The rows of one batch.
 
@@ -137,17 +195,22 @@ def _tables(
         page: for each of them the row of its page in the batch.
         family: the tables to make.
         pages: the provenance of each page, by its number.
-        listed_before: counts the root's rows of each subject over the batches.
+        before: counts the rows of each subject over the batches, in each list that goes on.
+        once: whether the pages of one subject are one record.
     """
     carried = _system(page, batch, pages)
+    levels = _Levels.of(table for table in family.tables if not table.beside)
+    subjects = [pages[number].subject_id for number in batch.pages]
+    starts: dict[Way, pa.Array] = {}
     if family.listed:
-        numbers = [pages[number].subject_id for number in batch.pages]
-        carried[~0, (INDEX,)] = _places(page, numbers, listed_before)
+        carried[~0, (INDEX,)] = _places(page, subjects, before)
     else:
         carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {table.lists: table for table in family.tables if not table.beside}
+    if once and not family.listed:
+        for way in levels.inner[()]:
+            starts[way] = _starts(reach(element, way[0]), subjects, way, before)
     found: dict[str, pa.Table] = {}
-    _descend(element, (), carried, levels, found)
+    _descend(element, (), carried, levels, found, starts)
     if any(table.beside for table in family.tables):
         _descend_pages(batch, family, pages, found)
     return found
@@ -163,8 +226,8 @@ def _descend_pages(
     everyone = pa.array(range(len(batch.pages)), pa.int64())
     carried = _system(everyone, batch, pages)
     carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
-    levels = {table.lists: table for table in family.tables if table.beside}
-    _descend(batch.body, (), carried, levels, found)
+    levels = _Levels.of(table for table in family.tables if table.beside)
+    _descend(batch.body, (), carried, levels, found, {})
 
 
 def _root(batch: Batch, family: TableFamily) -> tuple[pa.Array, pa.Array]:
@@ -193,16 +256,31 @@ def _system(page: pa.Array, batch: Batch, pages: Sequence[Provenance]) -> dict[S
 
 
 def _places(
-    page: pa.Array, subjects: Sequence[int | None], before: dict[int | None, int]
+    page: pa.Array, subjects: Sequence[int | None], before: dict[tuple[Way, int | None], int]
 ) -> pa.Array:
     """The place of each root row among those of its subject, counted over all pages of the run."""
     counts = {item["values"]: item["counts"] for item in pc.value_counts(page).to_pylist()}
     starts, row = [], 0
     for number, subject in enumerate(subjects):
-        starts.append(before.get(subject, 0) - row)
-        before[subject] = before.get(subject, 0) + counts.get(number, 0)
+        starts.append(before.get(((), subject), 0) - row)
+        before[(), subject] = before.get(((), subject), 0) + counts.get(number, 0)
         row += counts.get(number, 0)
     return pc.add(_range(len(page)), pa.array(starts, pa.int64()).take(page))
+
+
+def _starts(
+    lists: pa.Array,
+    subjects: Sequence[int | None],
+    way: Way,
+    before: dict[tuple[Way, int | None], int],
+) -> pa.Array:
+    """For the list of each page, how many elements those before it have that it goes on from."""
+    starts = []
+    lengths = pc.list_value_length(lists).to_pylist() if pa.types.is_list(lists.type) else []
+    for subject, length in zip(subjects, lengths, strict=bool(lengths)):
+        starts.append(before.get((way, subject), 0))
+        before[way, subject] = starts[-1] + (length or 0)
+    return pa.array(starts, pa.int64())
 
 
 def _range(length: int) -> pa.Array:
@@ -221,12 +299,22 @@ def reach(array: pa.Array, path: Sequence[str]) -> pa.Array:
     return array
 
 
+def _inside(array: pa.Array) -> dict[tuple[str, ...], pa.Array]:
+    """The values at every path in an array, as `reach` gives them, the array itself at `()`."""
+    found: dict[tuple[str, ...], pa.Array] = {(): array}
+    if pa.types.is_struct(array.type):
+        for field, inner in zip(array.type, array.flatten(), strict=True):
+            found |= {(field.name, *path): values for path, values in _inside(inner).items()}
+    return found
+
+
 def _descend(
     element: pa.Array,
-    lists: tuple[tuple[str, ...], ...],
+    lists: Way,
     carried: Mapping[Source, pa.Array],
-    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
+    levels: _Levels,
     found: dict[str, pa.Table],
+    starts: Mapping[Way, pa.Array],
 ) -> None:
     """The table of this level, then those of the lists inside of its element.
 
@@ -234,48 +322,46 @@ def _descend(
         element: the elements of this level, a row each.
         lists: the way here from the root.
         carried: the values that parents hand down, already a row for each element.
-        levels: the tables of the family by the way to them.
+        levels: the tables that hang together.
         found: what is made, by name.
+        starts: for lists that go on from another page, the first place in each of them.
     """
-    table = levels[lists]
+    table = levels.tables[lists]
     depth = len(lists)
+    own = _inside(element)
     found[table.name] = pa.table(
-        [_values(column, element, carried, depth) for column in table.columns],
+        [_values(column, own, carried, depth) for column in table.columns],
         schema=arrow_schema(table),
     )
-    for way, below in levels.items():
-        if len(way) != depth + 1 or way[:depth] != lists:
-            continue
-        inner = reach(element, way[-1])
-        if not pa.types.is_list(inner.type):
-            found[below.name] = arrow_schema(below).empty_table()
-            _empty_below(way, levels, found)
+    for way in levels.inner[lists]:
+        inner = own.get(way[-1])
+        if inner is None or not pa.types.is_list(inner.type):
+            for below in levels.below(way):
+                found[below.name] = arrow_schema(below).empty_table()
             continue
         parents = pc.list_parent_indices(inner)
-        handed = _hand_down(way, element, carried, levels, parents)
-        handed[~(depth + 1), (INDEX,)] = _places_inside(inner, parents)
-        _descend(pc.list_flatten(inner), way, handed, levels, found)
-
-
-def _empty_below(
-    lists: tuple[tuple[str, ...], ...],
-    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
-    found: dict[str, pa.Table],
-) -> None:
-    for way, table in levels.items():
-        if way[: len(lists)] == lists:
-            found[table.name] = arrow_schema(table).empty_table()
+        handed = _hand_down(way, own, carried, levels, parents)
+        places = _places_inside(inner, parents)
+        if way in starts:
+            places = pc.add(places, starts[way].take(parents))
+        handed[~(depth + 1), (INDEX,)] = places
+        _descend(pc.list_flatten(inner), way, handed, levels, found, starts)
 
 
 def _values(
-    column: Column, element: pa.Array, carried: Mapping[Source, pa.Array], depth: int
+    column: Column,
+    own: Mapping[tuple[str, ...], pa.Array],
+    carried: Mapping[Source, pa.Array],
+    depth: int,
 ) -> pa.Array:
     array = carried.get(_source(column))
     if array is None:
         if column.level != depth:
             raise LookupError(f"{column.name} was not handed down")
-        array = reach(element, column.path)
-    return _cast(array, column.type)
+        array = own.get(column.path)
+    return (
+        pa.nulls(len(own[()]), ARROW[column.type]) if array is None else _cast(array, column.type)
+    )
 
 
 def _source(column: Column) -> Source:
@@ -294,24 +380,24 @@ def _cast(array: pa.Array, kind: Type) -> pa.Array:
 
 
 def _hand_down(
-    way: tuple[tuple[str, ...], ...],
-    element: pa.Array,
+    way: Way,
+    own: Mapping[tuple[str, ...], pa.Array],
     carried: Mapping[Source, pa.Array],
-    levels: Mapping[tuple[tuple[str, ...], ...], TableSchema],
+    levels: _Levels,
     parents: pa.Array,
 ) -> dict[Source, pa.Array]:
     """The values that the tables at `way` and below take from here and above."""
     depth = len(way) - 1
     wanted: dict[Source, None] = {(~0, (name,)): None for name in SYSTEM}
-    for other, table in levels.items():
-        if other[: len(way)] == way:
-            wanted |= {_source(c): None for c in table.data_columns if c.level <= depth}
+    for table in levels.below(way):
+        wanted |= {_source(c): None for c in table.data_columns if c.level <= depth}
     handed: dict[Source, pa.Array] = {}
     for source in wanted:
         level, path = source
         array = carried.get(source)
         if array is None and level == depth:
-            array = reach(element, path)
+            array = own.get(path)
+            array = pa.nulls(len(own[()])) if array is None else array
         if array is not None:
             handed[source] = array.take(parents)
     return handed

@@ -85,10 +85,38 @@ def _choose(
     return Repeats(tuple(masks), keep.count(False), tuple(changed))
 
 
+def last_of_each(
+    rows: pa.Table, told: Sequence[str], valid: Sequence[bool], pages: Sequence[int]
+) -> tuple[list[bool], tuple[Misfit, ...]]:
+    """Of the rows of each subject the last; a mask, and those before it that say something else.
+
+    Args:
+        rows: of a root, one for each page.
+        told: the columns that are compared.
+        valid: whether each page had something in its place: one that has comes before one without.
+        pages: the number of each page.
+    """
+    subjects = rows.column("_subject_id").to_pylist()
+    last: dict[int | None, int] = {}
+    for at, subject in enumerate(subjects):
+        if valid[at] or subject not in last or not valid[last[subject]]:
+            last[subject] = at
+    keep = [last[subject] == at for at, subject in enumerate(subjects)]
+    if all(keep):
+        return keep, ()
+    says = rows.select(told).to_pylist()
+    changed = tuple(
+        Misfit(pages[at], "", "a later page says something else", _json(says[at]), again=False)
+        for at, subject in enumerate(subjects)
+        if valid[at] and says[at] != says[last[subject]]
+    )
+    return keep, changed
+
+
 def _named(names: Sequence[str], key: Sequence[object]) -> str:
     pairs = zip(names, key, strict=True)
     return ", ".join(f"{name} {value}" for name, value in pairs if name != "_subject_id")
 
 
 def _json(record: object) -> str:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=str)

@@ -1,30 +1,29 @@
 """One body, value by value: what fits its shape is kept, the rest is set aside with its reason.
 
-Three things that Torn is known to send are read for what they mean: a map of records as a list of
-them with the key as `_key`, an empty list in place of an object as an object without members
-(PHP knows no difference), and a number or truth value in place of a text as its digits. Nothing
-else is converted.
+Four things are read for what they mean: a map of records as a list of them with the key as `_key`,
+an empty list in place of an object as an object without members and the other way round (PHP knows
+no difference), a number or truth value in place of a text as its digits, and a whole decimal in
+place of an integer as that integer (JSON knows no difference). Nothing else is converted, and a
+number that its column cannot hold is not rounded.
 """
 
 from __future__ import annotations
 
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tcdatalogger.models import exact
 from tcdatalogger.models.exact import INT_MAX, INT_MIN, Number, Value
-from tcdatalogger.models.learn import is_map, map_records
+from tcdatalogger.models.learn import UNKNOWN, is_map, map_records
 from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
 
 TIME_MIN: Final = -62_135_596_800
 TIME_MAX: Final = 253_402_300_799
 """The Unix times of the years 1 to 9999: what every warehouse can hold."""
-
-EXACT: Final = 2**53
-"""Beyond this not every integer is a 64-bit float."""
-
-_FLOAT_MAX: Final = 1.7976931348623157e308
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +45,36 @@ class Misfit:
     again: bool = True
 
 
+def once_each(misfits: Iterable[Misfit], subjects: Sequence[int | None]) -> tuple[Misfit, ...]:
+    """The first of the misfits that are one record, which came on several pages.
+
+    The same on one page several times is several records.
+
+    Args:
+        misfits: of a run.
+        subjects: whom each page is about.
+    """
+    kept: dict[tuple[object, ...], Misfit] = {}
+    on_page: Counter[tuple[object, ...]] = Counter()
+    for misfit in misfits:
+        told = (subjects[misfit.page], misfit.reason, misfit.record)
+        on_page[misfit.page, told] += 1
+        kept.setdefault((told, on_page[misfit.page, told]), misfit)
+    return tuple(kept.values())
+
+
 @dataclass(slots=True)
 class Findings:
     """What was found on the way through one record.
 
     Attributes:
+        unknown: the reason why a field that the shape lacks is a problem.
         problems: pairs of path and reason.
         converted: the places (of the shape) where a text was sent as something else, and the first
             such value as JSON.
     """
 
+    unknown: str
     problems: list[tuple[str, str]] = field(default_factory=list)
     converted: dict[tuple[str, ...], str] = field(default_factory=dict)
 
@@ -76,7 +95,9 @@ class Salvaged:
     converted: dict[tuple[str, ...], str]
 
 
-def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Salvaged:
+def salvage(
+    value: Value, shape: Object, root: tuple[str, ...], page: int, *, unknown: str = UNKNOWN
+) -> Salvaged:
     """The part of a body that fits `shape`.
 
     Args:
@@ -84,6 +105,7 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
         shape: its shape; a field that it lacks is a misfit, so grow it first if it may grow.
         root: where the list of records stands, empty where the body is one record.
         page: the number of the page.
+        unknown: the reason why such a field is a misfit.
     """
     if not isinstance(value, dict) or isinstance(value, exact.Repeated):
         reason = f"the body is {exact.kind(value)}, not an object with each key once"
@@ -91,13 +113,13 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
     kept = {name: inner for name, inner in value.items() if name != METADATA}
     records = _records(kept, shape, root)
     if records is None:
-        return _whole(kept, shape, page)
+        return _whole(kept, shape, page, unknown)
     name, element, inners = root[0], _element(shape, root), records
-    findings = Findings()
+    findings = Findings(unknown)
     misfits: list[Misfit] = []
     good: list[Value] = []
     for at, record in enumerate(inners):
-        found = Findings(converted=findings.converted)
+        found = Findings(unknown, converted=findings.converted)
         fitted = _fit(record, element, f"{name}[{at}]", (name, "[]"), found)
         if record is None and isinstance(element, Object):
             found.problems.append((f"{name}[{at}]", "null stands in place of a record"))
@@ -134,11 +156,11 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
     found = value[root[0]]
     if is_map(found, field_.shape):
         return map_records(found)
-    return found if isinstance(found, list) else None
+    return [] if found == {} else found if isinstance(found, list) else None
 
 
-def _whole(value: dict[str, Value], shape: Object, page: int) -> Salvaged:
-    findings = Findings()
+def _whole(value: dict[str, Value], shape: Object, page: int, unknown: str) -> Salvaged:
+    findings = Findings(unknown)
     fitted = _fit(value, shape, "", (), findings)
     if findings.problems:
         path, reason = findings.problems[0]
@@ -161,6 +183,8 @@ def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: F
         case List(element=element):
             if is_map(value, shape):
                 value = map_records(value)
+            if value == {}:
+                return []
             if not isinstance(value, list):
                 return _wrong(value, "a list", path, found)
             here = (*place, "[]")
@@ -188,7 +212,7 @@ def _fit_object(
             found.problems.append((where, "half of a surrogate pair stands in the name"))
             continue
         if field_ is None:
-            found.problems.append((where, "the catalogue does not know this field"))
+            found.problems.append((where, found.unknown))
             continue
         fitted[name] = _fit(inner, field_.shape, where, (*place, name), found)
     return fitted
@@ -207,8 +231,8 @@ def _fit_scalar(
             return text
         case Kind.BOOL if isinstance(value, bool):
             return value
-        case Kind.INT | Kind.TIME if number and value.whole:
-            return _in_range(value, shape.kind, path, found)
+        case Kind.INT | Kind.TIME if number:
+            return _as_integer(value, shape.kind, path, found)
         case Kind.FLOAT if number:
             return _as_float(value, path, found)
         case _:
@@ -225,21 +249,23 @@ _DUE = {
 
 
 def _as_float(value: Number, path: str, found: Findings) -> Value:
-    """A number for a column of decimals; an integer that would be rounded is a misfit."""
-    near = float(value)
-    if abs(near) > _FLOAT_MAX:
-        found.problems.append((path, f"{value} is too large for a 64-bit number"))
-    elif abs(near) >= EXACT and value.whole and int(near) != int(value):
-        found.problems.append((path, f"{value} would be rounded as a 64-bit float"))
-    else:
-        return value
+    """A number for a column of decimals; one that would be rounded is a misfit."""
+    if exact.held(value):
+        return Number(float(value))  # the fast reader does not know `0e400`
+    what = "is too large for a 64-bit number"
+    if not math.isinf(float(value)):
+        what = "would be rounded as a 64-bit float"
+    found.problems.append((path, f"{value} {what}"))
     return None
 
 
-def _in_range(value: Number, kind: Kind, path: str, found: Findings) -> Value:
+def _as_integer(value: Number, kind: Kind, path: str, found: Findings) -> Value:
+    whole = exact.integer(value)
     low, high = (TIME_MIN, TIME_MAX) if kind is Kind.TIME else (INT_MIN, INT_MAX)
-    if exact.fits(value, low, high):
-        return value
+    if whole is not None and low <= whole <= high:
+        return Number(whole)
+    if whole is None and not value.whole:
+        return _wrong(value, _DUE[kind], path, found)
     what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "is past 64 bits"
     found.problems.append((path, f"{value} {what}"))
     return None

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tcdatalogger.models.naming import singular, snake
+from tcdatalogger.models.naming import short, singular, snake
 from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
 
 METADATA = "_metadata"
@@ -126,7 +126,7 @@ def family(
     *,
     selection: str = "",
     key: Sequence[str] = (),
-    paged: bool = False,
+    several: bool = False,
 ) -> TableFamily:
     """The tables for bodies of this shape.
 
@@ -135,7 +135,8 @@ def family(
         table: the name of the root table.
         selection: what the root's element is called where the body does not say it.
         key: columns of the root that are its key, where the `id`-like field is not.
-        paged: whether a run may bring several pages (then a page is told by its place).
+        several: whether bodies that are one record each are told by their place, as those of files
+            are; else all of one subject are pages of its one record.
     """
     body = _drop_metadata(shape if isinstance(shape, Object) else Object(()))
     root, element = _root(body)
@@ -145,7 +146,7 @@ def family(
     else:
         level = _Level(snake(root[-1]) if root else singular(selection or table), element)
     learned = tuple(f for f in body.fields if f.learned and f.name not in root)
-    found_key = _root_key(level, key, listed=listed, paged=paged)
+    found_key = _root_key(level, key, listed=listed, several=several)
     tables = list(_tables(table, (level,), found_key))
     if root and learned:
         page = Object(learned)
@@ -167,7 +168,7 @@ def _root(body: Object) -> tuple[tuple[str, ...], Shape]:
 
 
 def _root_key(
-    level: _Level, chosen: Sequence[str], *, listed: bool, paged: bool
+    level: _Level, chosen: Sequence[str], *, listed: bool, several: bool
 ) -> tuple[str, ...]:
     """The key of the root: the chosen one, its `id`, its place, or whom it is about."""
     if chosen:
@@ -177,7 +178,7 @@ def _root_key(
             field = level.shape.field(name)
             if field and isinstance(field.shape, Scalar) and not field.learned:
                 return (name,)
-    return (INDEX,) if listed or paged else ("_subject_id",)
+    return (INDEX,) if listed or several else ("_subject_id",)
 
 
 def _tables(
@@ -250,10 +251,10 @@ def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Co
     taken = set(SYSTEM)
     named: dict[int, Column] = {}
     for at, (column, prefix) in sorted(enumerate(wanted), key=lambda item: item[1][0].learned):
-        name = column.name
-        while name in taken:
+        whole = column.name
+        while (name := short(whole)) in taken:
             # A level whose name has no letters would not make it longer.
-            name = f"{prefix}_{name.lstrip('_')}" if prefix.strip("_") else f"{name}_"
+            whole = f"{prefix}_{whole.lstrip('_')}" if prefix.strip("_") else f"{whole}_"
         taken.add(name)
         named[at] = replace(column, name=name)
 
@@ -364,9 +365,9 @@ def _unique(tables: Iterable[TableSchema]) -> tuple[TableSchema, ...]:
     taken: set[str] = set()
     found: dict[int, TableSchema] = {}
     for at, table in sorted(enumerate(tables), key=lambda item: item[1].learned):
-        name, number = table.name, 2
+        name, number = short(table.name), 2
         while name in taken:
-            name, number = f"{table.name}_{number}", number + 1
+            name, number = short(f"{table.name}_{number}"), number + 1
         taken.add(name)
         found[at] = replace(table, name=name)
     return tuple(found[at] for at in sorted(found))

@@ -6,8 +6,8 @@ A shape says what may come; it is never inferred from a sample of what came. `me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -63,9 +63,13 @@ class Field:
 class Object:
     fields: tuple[Field, ...]
     nullable: bool = False
+    _by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_name", {one.name: one for one in self.fields[::-1]})
 
     def field(self, name: str) -> Field | None:
-        return next((field for field in self.fields if field.name == name), None)
+        return self._by_name.get(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,19 +146,19 @@ def _as_json(shapes: tuple[Shape, ...], *, nullable: bool) -> Json:
 def _merge_fields(left: Object, right: Object) -> tuple[Field, ...]:
     """The fields of both, those of `left` first; required only where both require it."""
     fields = []
-    for field in left.fields:
-        other = right.field(field.name)
+    for own in left.fields:
+        other = right.field(own.name)
         if other is None:
-            fields.append(replace(field, required=False))
+            fields.append(replace(own, required=False))
             continue
         fields.append(
             Field(
-                field.name,
-                merge(field.shape, other.shape),
-                required=field.required and other.required,
-                deprecated=field.deprecated and other.deprecated,
-                ends=field.ends if field.ends == other.ends else "",
-                learned=field.learned and other.learned,
+                own.name,
+                merge(own.shape, other.shape),
+                required=own.required and other.required,
+                deprecated=own.deprecated and other.deprecated,
+                ends=own.ends if own.ends == other.ends else "",
+                learned=own.learned and other.learned,
             )
         )
     fields += [replace(f, required=False) for f in right.fields if left.field(f.name) is None]

@@ -12,6 +12,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.naming import short
 from tcdatalogger.models.normalize import ARROW
 from tcdatalogger.models.schema import SYSTEM, SYSTEM_TYPES, Column, TableFamily, TableSchema, Type
 from tcdatalogger.models.shape import Object
@@ -40,14 +41,15 @@ def family_of(
     """
     tables: dict[str, pa.Table] = {}
     schemas: list[TableSchema] = []
-    for name, stream in streams.items():
+    for long, stream in streams.items():
+        name = short(long)
         table = _table(name, stream)
         if name.startswith(RESERVED) or name.lower() in {other.lower() for other in tables}:
             raise DataRefused(f"{name!r} is taken.", remedy="Give the table another name.")
         schema = _schema(name, table, key if not schemas else ())
         schemas.append(schema)
         tables[name] = pa.table(
-            [_typed(table.column(c.name), c) for c in schema.data_columns],
+            [_typed(table.column(c.path[0]), c) for c in schema.data_columns],
             schema=pa.schema([(c.name, ARROW[c.type]) for c in schema.data_columns]),
         )
     return TableFamily(Object(()), (), listed=True, tables=tuple(schemas)), tables
@@ -74,18 +76,20 @@ def _schema(name: str, table: pa.Table, key: Sequence[str]) -> TableSchema:
         and not field.name.startswith("__index_level")
         and not pa.types.is_null(field.type)
     ]
-    if len({n.lower() for n in names}) != len(names):
+    if len({short(n).lower() for n in names}) != len(names):
         raise DataRefused(
             f"The table {name} has a column twice.",
             remedy="Name each once; capital letters alone tell no two columns apart.",
         )
-    missing = [column for column in key if column not in names]
-    if missing:
-        raise DataRefused(f"The table {name} lacks the key column {missing[0]}.")
     columns = [
-        Column(n, _type(name, n, table.schema.field(n).type), nullable=True, level=0, path=(n,))
+        Column(
+            short(n), _type(name, n, table.schema.field(n).type), nullable=True, level=0, path=(n,)
+        )
         for n in names
     ]
+    missing = [wanted for wanted in key if wanted not in {column.name for column in columns}]
+    if missing:
+        raise DataRefused(f"The table {name} lacks the key column {missing[0]}.")
     system = [
         Column(n, kind, nullable=True, level=0, path=(n,))
         for n, kind in zip(SYSTEM, SYSTEM_TYPES, strict=True)

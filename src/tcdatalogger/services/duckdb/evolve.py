@@ -10,10 +10,9 @@ from typing import Final
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tcdatalogger.errors import DataRefused
-from tcdatalogger.models.evolution import WHOLE, Change, Step, Stored, plan
+from tcdatalogger.models.evolution import Change, Step, Stored, plan, too_long
 from tcdatalogger.models.schema import SYSTEM, TableFamily, Type
 from tcdatalogger.services.duckdb import convert, tables, versions
 from tcdatalogger.services.duckdb.file import quoted
@@ -69,9 +68,7 @@ def _compare_whole(stored: Stored, load: Load) -> None:
 
 
 def _refuse_long(table: str, column: str, values: pa.ChunkedArray) -> None:
-    long = pc.or_(pc.greater(values, WHOLE), pc.less(values, -WHOLE))
-    suspects = values.filter(pc.fill_null(long, fill_value=False))
-    changed = [value for value in suspects.to_pylist() if int(float(value)) != value]
+    changed = too_long(values)
     if changed:
         raise DataRefused(
             f"{table}.{column} is float, which would change {len(changed)} of the values, "

@@ -19,11 +19,13 @@ from tcdatalogger.errors import ConfigError, DataRefused, NotFound, UsageError
 from tcdatalogger.models import renames
 from tcdatalogger.models.checks import CheckFailed, CheckResult, missing, repeated_keys
 from tcdatalogger.models.csv import decode_csv
-from tcdatalogger.models.decode import decode
-from tcdatalogger.models.drift import drift
-from tcdatalogger.models.evolution import adopt
+from tcdatalogger.models.decode import Decoded, decode
+from tcdatalogger.models.drift import drift, place
+from tcdatalogger.models.evolution import adopt, as_whole, too_long, widened
 from tcdatalogger.models.judge import judge, unknown
+from tcdatalogger.models.learn import Path
 from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normalize
+from tcdatalogger.models.salvage import once_each
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.models.streams import family_of, with_system
@@ -176,18 +178,16 @@ class EndpointProcessor:
             task.root_table,
             selection=task.endpoint.selection,
             key=task.key,
-            paged=task.endpoint.paging != "none",
         )
 
     def transform_data(self, fetched: Fetched) -> Result:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
-        bodies = [page.body for page in fetched.pages]
-        read = decode_csv if self.task.endpoint.content == "csv" else decode
-        decoded = read(bodies, self.family(), may_grow=self.task.contract != "quarantine")
+        decoded = self._decode(fetched)
         grown = self.family(decoded.shape)
         pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in fetched.pages]
         made = normalize(decoded.batches, grown, pages, once=True)
-        misfits = (*decoded.misfits, *made.changed)
+        subjects = [page.subject_id for page in fetched.pages]
+        misfits = once_each((*decoded.misfits, *made.changed), subjects)
         return Transformed(
             grown,
             made.tables,
@@ -196,7 +196,43 @@ class EndpointProcessor:
             absent(decoded.batches, grown),
             sum(not misfit.path for misfit in decoded.misfits),
             made.repeated,
-            odd=frozenset(fetched.pages[misfit.page].subject_id for misfit in misfits),
+            odd=frozenset(subjects[misfit.page] for misfit in misfits),
+        )
+
+    def _decode(self, fetched: Fetched) -> Decoded:
+        """The bodies by the shape of the tables: where those hold integers that no float does,
+        they stay integers, and a record with a decimal is set aside.
+        """
+        bodies, may_grow = [page.body for page in fetched.pages], self.task.contract != "quarantine"
+        family = self.family()
+        if self.task.endpoint.content == "csv":
+            return decode_csv(bodies, family, may_grow=may_grow)
+        decoded = decode(bodies, family, may_grow=may_grow)
+        whole = self._whole(decoded.shape)
+        if not whole:
+            return decoded
+        family = self.family(as_whole(family.shape, whole))
+        return decode(bodies, family, may_grow=may_grow, whole=whole)
+
+    def _whole(self, shape: Object) -> frozenset[Path]:
+        """The places of decimals whose columns hold integers that no float does.
+
+        The tables of a `replace` begin anew with each load.
+        """
+        warehouse, known = self.tools.warehouse, self.tools.known
+        if warehouse is None or known is None or self.task.mode == "replace":
+            return frozenset()
+        wider = widened(known, shape)
+        if not wider:
+            return wider
+        grown = self.family(shape)
+        return frozenset(
+            where
+            for table in grown.tables
+            for column in table.data_columns
+            if column.level == len(table.lists)
+            and (where := place(grown, table, column)) in wider
+            and _is_long(warehouse.rows(table.name, (column.name,)).column(0))
         )
 
     # --- validate --------------------------------------------------------------------------
@@ -381,3 +417,8 @@ class EndpointProcessor:
             if reading.complete and reading.at and alone and subject not in made.odd:
                 found[subject] = float(reading.at)
         return found
+
+
+def _is_long(values: pa.ChunkedArray) -> bool:
+    """Whether a column of integers holds one that a float would change."""
+    return pa.types.is_integer(values.type) and bool(too_long(values))

@@ -115,8 +115,7 @@ class Endpoint:
         """Its tables by its own name, None for a route."""
         if self.route:
             return None
-        paged = self.paging != "none"
-        return family(self.shape, self.name, selection=self.selection, paged=paged)
+        return family(self.shape, self.name, selection=self.selection)
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from tcdatalogger.models import exact
 from tcdatalogger.models.exact import Value
 from tcdatalogger.models.judge import SUBJECT, Verdict, without
 from tcdatalogger.models.salvage import Misfit
-from tcdatalogger.models.schema import SYSTEM, TableFamily
+from tcdatalogger.models.schema import SYSTEM, Column, TableFamily, Type
 from tcdatalogger.services.torncity.task import Page, Transformed
 
 _Key = tuple[object, ...]
@@ -61,12 +61,12 @@ def misfits(
     wanted: dict[_Key, tuple[int, str]] = {}
     lines = rows.take(pa.array(list(why), pa.int64())).to_pylist()
     for at, line in zip(why, lines, strict=True):
-        told = tuple(_told(line[column.name]) for column in key)
+        told = tuple(_told(line[column.name], column) for column in key)
         wanted[line[SUBJECT], *told] = (at, why[at])
     found: dict[int, Misfit] = {}
     if key and family.listed:
         for page, number, path, record in _records(family, pages):
-            told = tuple(_told(_reach(record, column.path)) for column in key)
+            told = tuple(_told(_reach(record, column.path), column) for column in key)
             at, reason = wanted.get((page.subject_id, *told), (-1, ""))
             if at >= 0:
                 found[at] = Misfit(number, path, reason, exact.dump(record))
@@ -97,7 +97,9 @@ def _reach(value: Value, path: Sequence[str]) -> Value:
     return value
 
 
-def _told(value: object) -> object:
+def _told(value: object, column: Column) -> object:
+    if isinstance(value, exact.Number) and column.type is Type.INT:
+        return str(exact.integer(value))  # `5.0` is the 5 of the row
     return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else value
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from tcdatalogger.models.exact import has_half
+from tcdatalogger.models.exact import has_half, may_be_deep, parse
 from tcdatalogger.models.shape import Json, List, Object, Shape
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -70,6 +70,8 @@ def _quote(raw: bytes, plan: Quoting) -> bytes:
         return b"[" + b",".join(_quote(bytes(v), element) for v in _LIST.decode(raw)) + b"]"
     if plan.fields is None:
         text = raw.decode()
+        if may_be_deep(raw):
+            parse(raw)  # which refuses what is too deep, as everywhere
         if has_half(text):
             raise ValueError("half of a surrogate pair stands in it, which cannot be stored")
         return _encode(text)

@@ -54,9 +54,12 @@ def quote(body: bytes, plan: Quoting) -> bytes:
     """`body` with its JSON values as texts.
 
     Raises:
-        ValueError: an object on the way has a key twice or written with escapes.
+        ValueError: an object on the way has a key twice or written with escapes, or it is nested
+            too deeply.
         msgspec.MsgspecError: it is no JSON.
     """
+    if may_be_deep(body):
+        parse(body)  # which refuses what is too deep: here as in what the catalogue does not know
     return _quote(msgspec.json.format(body, indent=-1), plan)
 
 
@@ -70,8 +73,6 @@ def _quote(raw: bytes, plan: Quoting) -> bytes:
         return b"[" + b",".join(_quote(bytes(v), element) for v in _LIST.decode(raw)) + b"]"
     if plan.fields is None:
         text = raw.decode()
-        if may_be_deep(raw):
-            parse(raw)  # which refuses what is too deep, as everywhere
         if has_half(text):
             raise ValueError("half of a surrogate pair stands in it, which cannot be stored")
         return _encode(text)

@@ -190,10 +190,7 @@ class EndpointProcessor:
 
     def transform_data(self, fetched: Fetched) -> Result:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
-        # What just came has its data, or it would not be here: in an archive of earlier days, and
-        # in a file, it may be otherwise. What nobody can read is among the misfits.
-        payload = self.task.endpoint.payload
-        empty = [payload is not None and payload.lacks(page.body) for page in fetched.pages]
+        empty = list(map(self._lacks_data, fetched.pages))
         numbers = [number for number, lacks in enumerate(empty) if not lacks]
         given = [fetched.pages[number] for number in numbers]
         read = decode_csv if self.task.endpoint.content == "csv" else decode
@@ -213,6 +210,16 @@ class EndpointProcessor:
             odd=frozenset(fetched.pages[misfit.page].subject_id for misfit in misfits),
             lacking=frozenset(p.subject_id for p in compress(fetched.pages, empty)),
         )
+
+    def _lacks_data(self, page: Page) -> bool:
+        """Whether a page is no answer; what nobody can read is among the misfits.
+
+        One that was judged when it came has its data, or it would not be here. One of an archive,
+        which may be of earlier days, or of a file was not.
+        """
+        payload = self.task.endpoint.payload
+        judged = page.answer is not None and page.answer.request.payload is not None
+        return payload is not None and not judged and payload.lacks(page.body)
 
     # --- validate --------------------------------------------------------------------------
 

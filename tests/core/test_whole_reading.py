@@ -223,7 +223,7 @@ def test_a_list_that_stopped_early_replaces_nothing(place, lie, odd):
     words = 'max_drop = 1.0\nstorage_mode = "replace"\n'
     write(place, "/torn/territory", words)
     lie(land(lambda text: text))
-    assert place.log("it").record.status == "done"
+    good = place.log("it").record
     before = place.sql("from it order by all")
     if odd == "max_pages":
         write(place, "/torn/territory", f"{words}max_pages = 1")
@@ -236,10 +236,12 @@ def test_a_list_that_stopped_early_replaces_nothing(place, lie, odd):
     assert "was not read to its end" in refused.record.error
     assert place.sql("from it order by all") == before
     with place.application() as application:
-        rebuild(application, "it")
+        [made] = rebuild(application, "it")
         with pytest.raises(DataRefused, match="was not read to its end"):
             replay(application, refused.record.run_id)
+    assert (made.run_id, made.why) == (good.run_id, "")
     assert place.sql("from it order by all") == before
+    assert place.run("run", "it", "--dry-run").code == 65
 
 
 @pytest.mark.parametrize("odd", GOES_ON)

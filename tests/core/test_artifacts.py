@@ -53,7 +53,11 @@ def made(one, body=b'{"crimes": [{"id": 1, "name": "Pet Project", "odd": [{"a": 
 def same(left, right):
     assert left.family == right.family
     assert (left.drift, left.misfits) == (right.drift, right.misfits)
-    assert (left.absent, left.unread, left.repeated) == (right.absent, right.unread, right.repeated)
+    assert (left.lacking, left.unread, left.repeated) == (
+        right.lacking,
+        right.unread,
+        right.repeated,
+    )
     assert (left.warnings, left.odd, left.checks) == (right.warnings, right.odd, right.checks)
     assert left.tables.keys() == right.tables.keys()
     for name, table in left.tables.items():

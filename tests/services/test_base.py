@@ -112,7 +112,7 @@ def test_transforming_alone_needs_neither_key_nor_warehouse_nor_network():
 
     assert made.rows == {"faction_members": 2}
     assert made.tables["faction_members"]["id"].to_pylist() == [1, 2]
-    assert (made.drift, made.misfits, made.absent) == ((), (), 0)
+    assert (made.drift, made.misfits, made.lacking) == ((), (), frozenset())
 
 
 def test_validating_alone_passes_good_rows_on():

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 import pytest
@@ -31,6 +32,11 @@ def endpoint(path):
     return catalog.load().find(path)[0]
 
 
+def shown(path):
+    """The member of an answer under which a path has its list."""
+    return endpoint(path).payload.names[0]
+
+
 def list_by_time(rows, path, *, default="DESC", cap=100):
     """A server's side of a list by time: inclusive cursors, and links as captured from Torn."""
 
@@ -46,7 +52,7 @@ def list_by_time(rows, path, *, default="DESC", cap=100):
             older = f"https://api.torn.com/v2{path}?&limit={limit}&sort=desc&to={page[-1]['at']}"
         if more and sort == "ASC":
             newer = f"https://api.torn.com/v2{path}?&limit={limit}&sort=asc&from={page[-1]['at']}"
-        return {"attacks": page, "_metadata": {"links": {"next": newer, "prev": older}}}
+        return {shown(path): page, "_metadata": {"links": {"next": newer, "prev": older}}}
 
     return answer
 
@@ -59,7 +65,7 @@ def list_by_offset(rows, path):
         back = base + str(max(0, offset - limit)) if offset else None
         links = {"next": onward, "prev": back}
         return {
-            "bounties": rows[offset : offset + limit],
+            shown(path): rows[offset : offset + limit],
             "_metadata": {"links": links, "total": len(rows)},
         }
 
@@ -120,12 +126,12 @@ def test_a_list_by_offset_goes_on_by_next_and_never_back(torn, walk):
 def test_crimes_which_take_both_kinds_are_walked_by_offset_where_the_links_have_one(walk):
     rows = [{"id": n} for n in range(250)]
     going = walk("/faction/crimes", list_by_offset(rows, "/faction/crimes"))
-    assert ids(going, "bounties") == list(range(250))
+    assert ids(going, "crimes") == list(range(250))
 
 
 def test_crimes_are_walked_by_time_where_the_links_have_that(walk):
     going = walk("/faction/crimes", list_by_time(ATTACKS, "/faction/crimes"))
-    assert set(ids(going, "attacks")) == set(range(250))
+    assert set(ids(going, "crimes")) == set(range(250))
 
 
 def test_limit_is_always_sent_and_so_is_the_order_of_a_list_by_time(torn, walk):
@@ -165,7 +171,7 @@ def test_a_first_page_with_parameters_passes_the_cache_which_does_not_know_them(
 def test_a_time_that_the_user_asks_for_is_kept(torn, walk):
     asked = [("timestamp", "5"), ("cat", "all")]
     for path in ("/user/1/personalstats", "/faction/crimes"):
-        list(walk(path, lambda _: {"a": []}, asked))
+        list(walk(path, lambda _: {"personalstats": {}, "crimes": []}, asked))
     assert [call.params["timestamp"] for call in torn.calls] == ["5", "5"]
 
 
@@ -217,7 +223,8 @@ def test_links_of_torns_host_of_our_own_and_without_one_are_followed(torn, walk,
     links = iter([f"{base}/v2/user/attacks?to=5", None])
 
     def answer(params):
-        return {"to": params.get("to"), "_metadata": {"links": {"prev": next(links)}}}
+        page = [{"id": 1, "to": params.get("to")}]
+        return {"attacks": page, "_metadata": {"links": {"prev": next(links)}}}
 
     going = walk("/user/attacks", answer)
     assert len(list(going)) == 2
@@ -450,13 +457,55 @@ def test_links_of_another_shape_stop_the_walk_with_a_warning(walk, metadata):
     assert "cannot be read" in going.warnings[0]
 
 
-def test_a_truncated_page_is_given_on_and_ends_the_walk(torn, client, clock, key, reply):
-    torn.say(reply(b'{"attacks": [{"id": 1}'))
-    going = pages(
-        endpoint("/user/attacks"), Request("/user/attacks"), lambda r: client.get(r, key), clock
-    )
-    assert [page.body for page in going] == [b'{"attacks": [{"id": 1}']
+WITHOUT_ATTACKS = [
+    b'{"attacks": [{"id": 1}', b"{}", b'{"attacks": null}', b'{"attacks": "busy"}', b"[]", b"{]",
+    b'{"notice": "busy"}', b'{"attack": []}', b'{"error": null}', b'{"attacks":[],"attacks":[]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("body", WITHOUT_ATTACKS)
+def test_an_answer_without_its_data_is_asked_for_again_and_then_ends_the_walk(
+    torn, client, clock, key, reply, body
+):
+    page, link = {"attacks": [{"id": 1, "ended": 9}]}, "https://api.torn.com/v2/user/attacks?to=8"
+    first_page = json.dumps({**page, "_metadata": {"links": {"prev": link}}}).encode()
+    get = partial(client.get, key=key)
+
+    torn.say(reply(first_page), *[reply(body)] * 3)
+    going = pages(endpoint("/user/attacks"), Request("/user/attacks"), get, clock, host=client.host)
+    assert [page.body for page in going] == [first_page]
     assert not going.complete
+    assert going.lacks in going.warnings[0]
+    assert len(torn.calls) == 4
+
+    torn.say(reply(first_page), reply(body), reply(b'{"attacks": []}'))
+    going = pages(endpoint("/user/attacks"), Request("/user/attacks"), get, clock, host=client.host)
+    assert len(list(going)) == 2
+    assert (going.complete, going.lacks) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "lacks"),
+    [
+        ("/user/attacks", b'{"attacks":{}}', ()),
+        ("/user/attacks", b' {"x":1, "attacks" : [ ] } ', ()),
+        ("/user/attacks", b'\xef\xbb\xbf{"attacks":[{"n":"\\ud800"}]}', ()),
+        ("/user/attacks", b'{"_metadata":{"attacks":[]}}', ("attacks",)),
+        ("/user/job", b'{"job":null}', ()),
+        ("/user/job", b"{}", ("job",)),
+        ("/faction/wars", b'{"pacts":[],"wars":{}}', ()),
+        ("/faction/wars", b'{"pacts":[],"wars":null}', ("wars",)),
+        ("/faction/wars", b'{"wars":{}}', ("pacts",)),
+        ("/user/bounties", b'{"bounties":[]}', ()),
+        ("/user/bounties", b'{"bounties_timestamp":5}', ("bounties",)),
+        ("/user/ammo", b'{"ammo":[]}', ()),
+        ("/user/ammo", b"{}", ("ammo",)),
+        ("/user/timestamp", b'{"timestamp":5}', ()),
+        ("/user/timestamp", b'{"timestamp":null}', ("timestamp",)),
+    ],
+)
+def test_what_an_answer_must_hold_is_what_the_catalogue_promises(path, body, lacks):
+    assert endpoint(path).payload.missing(body) == lacks
 
 
 def test_an_endpoint_without_paging_is_one_page(torn, walk):
@@ -468,7 +517,7 @@ def test_an_endpoint_without_paging_is_one_page(torn, walk):
 
 def test_a_page_that_the_catalogue_does_not_know_of_is_worth_a_warning(walk):
     link = "https://api.torn.com/v2/user/basic?offset=1"
-    going = walk("/user/basic", lambda _: {"_metadata": {"links": {"next": link}}})
+    going = walk("/user/basic", lambda _: {"profile": {}, "_metadata": {"links": {"next": link}}})
     assert len(list(going)) == 1
     assert not going.complete
     assert "catalogue knows of none" in going.warnings[0]

@@ -40,7 +40,8 @@ def at(load, warehouse):
         own = {k: facts.pop(k) for k in ("of", "run", "subject", "endpoint", "table") if k in facts}
         made = load(*wars, mode=mode, at=minute(number), **own)
         listed = {own.get("subject", ME): minute(number)} if whole else None
-        return warehouse.commit(replace(made, listed=listed, **facts))
+        read = facts.pop("read", True)
+        return warehouse.commit(replace(made, listed=listed, whole=read, **facts))
 
     return at
 
@@ -225,6 +226,16 @@ def test_what_is_a_part_of_a_list_closes_nothing(at, rows):
     at(2, war(1, "a"), mode="history", of=TAG, subject=9)
 
     assert rows("select count(*) from wars where valid_to is not null") == [0]
+
+
+def test_a_part_of_a_list_replaces_nothing(at, wars):
+    at(0, {"id": 1, "tag": "a", "hits": [HIT]}, {"id": 2}, mode="replace")
+    before = wars()
+
+    with pytest.raises(DataRefused, match="was not read to its end"):
+        at(1, {"id": 1}, mode="replace", read=False)
+
+    assert wars() == before
 
 
 def test_a_list_that_is_older_than_a_version_does_not_close_it(at, rows):

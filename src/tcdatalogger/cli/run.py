@@ -80,7 +80,11 @@ BUSY = 75
     is_flag=True,
     help="Only those that are due by their frequency; that none is, is a good end too.",
 )
-@click.option("--strict", is_flag=True, help="Exit with 65 when a record was set aside.")
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 65 when a record was set aside, or an answer had no data.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -147,7 +151,7 @@ def command(
         tell(outcomes, as_json=as_json, until=until or "store", dry=dry)
     codes = [outcome.record.exit_code for outcome in outcomes if outcome.record.exit_code]
     code = next((each for each in codes if each != BUSY), codes[0] if codes else 0)
-    if not code and strict and any(outcome.record.quarantined for outcome in outcomes):
+    if not code and strict and any(o.record.quarantined or o.record.absent for o in outcomes):
         code = STRICT
     raise SystemExit(code)
 
@@ -323,6 +327,7 @@ def outcome_facts(outcome: Outcome) -> Mapping[str, Any]:
         "quarantined": record.quarantined,
         "drift": record.drift,
         "repeated": record.repeated,
+        "absent": record.absent,
         "unchanged": record.unchanged,
         "warnings": record.warnings,
         "failed_checks": record.failed_checks,

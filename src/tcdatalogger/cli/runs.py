@@ -289,6 +289,7 @@ def _facts(run: RunRecord) -> list[tuple[str, Any]]:
         ("set aside", run.quarantined),
         ("unknown to the catalogue", run.drift),
         ("came twice", run.repeated),
+        ("answers without data", run.absent),
         ("tables changed", "  ".join(run.steps)),
         ("schema version", run.schema_version),
         ("load", run.load_id),

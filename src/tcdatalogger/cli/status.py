@@ -153,7 +153,8 @@ def _endpoint(endpoint: Endpoint, state: State | None, now: float) -> dict[str, 
     runs = state.runs(endpoint=endpoint.name, regular=True, most=20) if state else []
     last = runs[0] if runs else None
     good = next((run for run in runs if run.status == "done"), None)
-    fresh = None if good is None or good.finished_at is None else now - good.finished_at
+    whole = next((run for run in runs if run.status == "done" and not run.absent), None)
+    fresh = None if whole is None or whole.finished_at is None else now - whole.finished_at
     return {
         "endpoint": endpoint.name,
         "path": endpoint.path,
@@ -183,6 +184,7 @@ def _run(run: RunRecord) -> dict[str, Any]:
         "step": run.step,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "absent": run.absent,
         "failed_checks": list(run.failed_checks),
         "error": run.error or None,
         "exit_code": run.exit_code,
@@ -249,12 +251,16 @@ def _result(run: dict[str, Any] | None) -> str:
 
 
 def _wrong(run: dict[str, Any] | None) -> list[str]:
-    """What the last run has to tell: its error, or the checks that its rows failed."""
+    """What the last run has to tell: its error, or what it lacks and which checks it failed."""
     if run is None:
         return []
     if run["error"]:
         return [str(run["error"])]
-    return [f"failed check: {says}" for says in run["failed_checks"]]
+    lines = [f"failed check: {says}" for says in run["failed_checks"]]
+    if run["absent"]:
+        what = f"{counted(run['absent'], 'answer')} of Torn had no data"
+        lines.insert(0, f"not fresh: {what}, and what was asked for was not read whole")
+    return lines
 
 
 def _next(due: float | None, now: float) -> str:

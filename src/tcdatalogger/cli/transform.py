@@ -56,7 +56,7 @@ def command(
     from tcdatalogger.models.csv import decode_csv
     from tcdatalogger.models.decode import decode  # pyarrow
     from tcdatalogger.models.drift import drift
-    from tcdatalogger.models.normalize import Provenance, absent, normalize
+    from tcdatalogger.models.normalize import Provenance, normalize
     from tcdatalogger.models.schema import family
 
     endpoint, values = endpoint_at(path)
@@ -80,8 +80,9 @@ def command(
     misfits = (*errors, *decoded.misfits)
     _write(out, made.tables, misfits, [_drift_facts(one) for one in found])
     rows = {name: table.num_rows for name, table in made.tables.items()}
-    if empty := absent(decoded.batches, grown):
-        what = "/".join(grown.root)
+    payload = endpoint.payload
+    if payload and (empty := sum(map(payload.lacks, answers))):
+        what = "/".join(payload.names)
         say(f"{number(empty)} of {number(len(bodies))} have no `{what}`.", err=True)
     if as_json:
         print_json({"tables": rows, "quarantined": len(misfits), "drift": len(found)})

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.pending import About
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.services.torncity.base import EndpointProcessor
 from tcdatalogger.services.torncity.registry import processor
@@ -34,10 +35,12 @@ def worker(
 def pages(application: Application, file: str) -> tuple[Page, ...]:
     """The pages of an archived run, none where its fetch ended in an error.
 
-    An id that Torn did not know stands among the answers as an error too and is passed over.
+    An id that Torn did not know stands among the answers as an error too and is passed over, and so
+    does an answer without its data. A file of an older version does not say whether it is whole.
     """
     kept = list(application.archive.read(file))
-    whole = not kept or not kept[-1][0] or len({page.subject_id for _, page in kept}) > 1
+    whole = About.read(application.archive, file).whole
+    whole = whole or not kept or not kept[-1][0] or len({page.subject_id for _, page in kept}) > 1
     return tuple(page for error, page in kept if not error) if whole else ()
 
 

@@ -11,12 +11,15 @@ from tcdatalogger.clock import Clock
 from tcdatalogger.core import totals
 from tcdatalogger.core.archive import Archive, Kept
 from tcdatalogger.core.pending import About
+from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.base import Fetched, Task
 from tcdatalogger.services.torncity.bodies import count_rows
-from tcdatalogger.services.torncity.codes import TornFault
+from tcdatalogger.services.torncity.codes import NoPayload, TornFault
 from tcdatalogger.services.torncity.messages import Answer, Request
 
 BROKEN_OFF: Final = "the fetch broke off after this page"
+
+_log = get_logger("calls")
 
 EVERY: Final = 1.0
 """Seconds between two times that the books are told how far a run is."""
@@ -41,7 +44,10 @@ class Calls:
     cursor: str | None = None
     kept: list[Kept] = field(default_factory=list)
     so_far: dict[str, Any] = field(
-        default_factory=lambda: {"calls": 0, "pages": 0, "bytes": 0, "records": 0, "waited": 0.0}
+        default_factory=lambda: {
+            **dict.fromkeys(("calls", "pages", "bytes", "records", "absent"), 0),
+            "waited": 0.0,
+        }
     )
     _written: float = field(default_factory=time.monotonic)
 
@@ -57,6 +63,9 @@ class Calls:
             except TornFault as fault:
                 if fault.answer is not None:
                     self._add(Kept(fault.answer, error=fault.message), began)
+                if isinstance(fault, NoPayload):
+                    self.so_far["absent"] += 1
+                    _log.warning("answer without its data", path=request.path, lacks=fault.said)
                 raise
             self._add(Kept(answer), began)
             self.told(self)
@@ -70,7 +79,7 @@ class Calls:
         sums["calls"] += 1
         sums["pages"] += not one.error
         sums["bytes"] += len(answer.body)
-        sums["records"] += 0 if one.error else count_rows(answer.body)
+        sums["records"] += 0 if one.error else count_rows(answer.body, answer.request.payload)
         # What a call took beyond its own way there and back: its slot, a hold, another try.
         held = self.clock.now() - began - answer.seconds
         sums["waited"] = round(sums["waited"] + max(0.0, held), 3)

@@ -70,6 +70,11 @@ class About:
             cursor=history.cursor(task, tools),
         )
 
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for was read to its end."""
+        return all(one.complete for one in self.readings)
+
     @classmethod
     def read(cls, archive: Archive, file: str) -> Self:
         """Of an archive file.
@@ -229,7 +234,8 @@ class Desk:
         task = replace(task, stretch=about.stretch)
         pages = tuple(page for error, page in self.archive.read(owed.file) if not error)
         fetched = Fetched(pages, readings=about.readings, stretch=about.stretch)
-        digest = fetched.digest(task, kind) if task.mode == "replace" else None
+        whole = task.mode == "replace" and fetched.whole
+        digest = fetched.digest(task, kind) if whole else None
         if digest is not None and warehouse.digest(task.name) == digest:
             return (0, 0), None
         tools = Tools(

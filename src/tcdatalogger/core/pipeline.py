@@ -134,7 +134,8 @@ def _steps(
         outcome.fetched, outcome.made = left.fetched, left.made
     if until == "fetch":
         return
-    digest = outcome.fetched.digest(task, kind) if task.mode == "replace" else None
+    whole = task.mode == "replace" and outcome.fetched.whole
+    digest = outcome.fetched.digest(task, kind) if whole else None
     place.state.write_run(outcome.record)  # what the calls cost is known, whatever comes
     _wait(outcome, place)
     with place.warehouse(None) as warehouse, noting(outcome, task, warehouse, place.clock):

@@ -298,7 +298,7 @@ def _rolled_back(warehouse: Warehouse, endpoint: str) -> set[str]:
 def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:
     """For `replace`, the newest run whose answers are whole: only its rows have a place."""
     for file in reversed(files):
-        if pages(application, file):
+        if pages(application, file) and About.read(application.archive, file).complete:
             return [file]
     raise UsageError(f"No run of {endpoint.name} in the archive has whole answers.")
 

@@ -73,6 +73,8 @@ class RunRecord:
         seconds: how long each step took.
         calls, bytes: of Torn's API.
         records: that its pages held, each counted where it stood; those of a list of pages overlap.
+        absent: answers that had no data, also when they were asked for again: what they belong to
+            was not read whole.
         waited: seconds for which its calls were held back: by the budget, or before another try.
         rows: stored, by table.
         quarantined, drift, repeated: counts.
@@ -107,6 +109,7 @@ class RunRecord:
     pages: int = 0
     bytes: int = 0
     records: int = 0
+    absent: int = 0
     waited: float = 0.0
     rows: Mapping[str, int] = field(default_factory=dict)
     quarantined: int = 0
@@ -288,7 +291,17 @@ def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
     It keeps when it began and what it has done so far; how it ended then is no longer so.
     """
     kept = (
-        *("started_at", "step", "seconds", "calls", "pages", "bytes", "records", "waited"),
+        *(
+            "started_at",
+            "step",
+            "seconds",
+            "calls",
+            "pages",
+            "bytes",
+            "records",
+            "absent",
+            "waited",
+        ),
         *("call_seconds", "server_time", "archive_file", "warnings"),
     )
     return replace(now, resumed=True, **{name: getattr(before, name) for name in kept})

@@ -134,6 +134,7 @@ def _increments(
         return
     yield ("calls", name, ""), run["calls"]
     yield ("bytes", name, ""), run["bytes"]
+    yield ("absent", name, ""), run.get("absent", 0)
     yield ("cpu", name, ""), run["cpu_seconds"]
     if run["finished_at"] is not None:
         yield ("seconds", name, ""), max(0.0, run["finished_at"] - run["started_at"])
@@ -158,6 +159,8 @@ def _after(last: Last, run: Mapping[str, Any]) -> Last:
         last = replace(
             last, ended_at=ended, status=run["status"], memory=run["memory"] or last.memory
         )
+    if run["status"] == GOOD and run.get("absent"):
+        return last  # a part of what was asked for is no fresher than it was
     if run["status"] == GOOD:
         success_at = max(ended, last.success_at or ended)
         return replace(last, success_at=success_at, failures=0, failing_since=None)

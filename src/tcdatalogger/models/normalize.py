@@ -408,10 +408,3 @@ def _places_inside(lists: pa.Array, parents: pa.Array) -> pa.Array:
     lengths = pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
     starts = pc.subtract(pc.cumulative_sum(lengths), lengths)
     return pc.subtract(_range(len(parents)), starts.take(parents))
-
-
-def absent(batches: Iterable[Batch], family: TableFamily) -> int:
-    """How many pages have nothing where the root should stand: neither rows nor an empty list."""
-    if not family.root:
-        return 0
-    return sum(reach(batch.body, family.root).null_count for batch in batches)

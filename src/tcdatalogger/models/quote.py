@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from tcdatalogger.models.exact import has_half
+from tcdatalogger.models.exact import has_half, may_be_deep, parse
 from tcdatalogger.models.shape import Json, List, Object, Shape
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -54,9 +54,12 @@ def quote(body: bytes, plan: Quoting) -> bytes:
     """`body` with its JSON values as texts.
 
     Raises:
-        ValueError: an object on the way has a key twice or written with escapes.
+        ValueError: an object on the way has a key twice or written with escapes, or it is nested
+            too deeply.
         msgspec.MsgspecError: it is no JSON.
     """
+    if may_be_deep(body):
+        parse(body)  # which refuses what is too deep: here as in what the catalogue does not know
     return _quote(msgspec.json.format(body, indent=-1), plan)
 
 

@@ -45,6 +45,7 @@ records_quarantined_total           counter   endpoint          Records that wer
 records_repeated_total              counter   endpoint          Records that were stored already.
 drift_fields_total                  counter   endpoint          Fields that the catalogue lacked.
 api_calls_total                     counter   endpoint          Calls of Torn's API.
+api_answers_without_data_total      counter   endpoint          Answers that had no data.
 api_response_bytes_total            counter   endpoint          Bytes that Torn answered.
 api_call_duration_seconds           histogram -                 How long calls of Torn took.
 api_window_calls                    gauge     owner             Calls in the rolling minute.

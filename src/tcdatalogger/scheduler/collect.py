@@ -34,6 +34,7 @@ _SUMS: Final = {
     "drift": "drift_fields_total",
     "calls": "api_calls_total",
     "bytes": "api_response_bytes_total",
+    "absent": "api_answers_without_data_total",
 }
 """Sums of the books with no other label than the endpoint, and their metrics."""
 

@@ -53,6 +53,8 @@ class Load:
         drift, misfits: for the books.
         again: whether what the same run stored before is taken out first: so when it is replayed.
         settles: records of the quarantine that are stored with it.
+        whole: whether all that was asked for was read to its end. What was not says nothing of what
+            it lacks: a `replace` refuses it, and no `history` closes anything by it.
         listed: the subjects whose whole list this is, and when it was given by the server's clock,
             seconds since 1970: a `history` closes what it no longer lists of them. None where it is
             a part of a list, or where nobody can tell.
@@ -82,6 +84,7 @@ class Load:
     misfits: tuple[Misfit, ...] = ()
     again: bool = False
     settles: tuple[str, ...] = ()
+    whole: bool = True
     listed: Mapping[int | None, float] | None = None
     max_drop: float = 1.0
     token: int | None = None
@@ -225,6 +228,16 @@ def as_stored(family: TableFamily, mode: str, endpoint: str) -> TableFamily:
             f"{error} is a column of Torn's, and history keeps its own under this name.",
             remedy=f"Set another storage_mode for {endpoint}.",
         ) from None
+
+
+def not_whole(endpoint: str) -> DataRefused:
+    """The error of a load that is to replace what is stored by a part of a list."""
+    return DataRefused(
+        f"The list of {endpoint} was not read to its end, and its storage mode is replace: what "
+        "was not read would be lost.",
+        remedy="The old rows stay; the warnings of the run say where it ended. Where `max_pages` "
+        f"cuts it: `tcdatalogger run {endpoint} --set max_pages=10000`, or another storage_mode.",
+    )
 
 
 class Warehouse(Protocol):

@@ -19,7 +19,7 @@ from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.duckdb.history import history
 from tcdatalogger.services.duckdb.merge import forget_journal, merge
 from tcdatalogger.services.duckdb.stored import Stored, is_news, refuse_drop
-from tcdatalogger.services.warehouse import Load, Receipt, as_stored
+from tcdatalogger.services.warehouse import Load, Receipt, as_stored, not_whole
 
 
 def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
@@ -120,8 +120,10 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[
     """All tables beside the old ones first, then each takes the name of the old.
 
     Raises:
-        DataRefused: too many rows would vanish.
+        DataRefused: the list was not read whole, or too many rows would vanish.
     """
+    if not load.whole:
+        raise not_whole(load.endpoint)
     root = load.family.tables[0].name
     there = tables.count(connection, root) if tables.exists(connection, root) else 0
     refuse_drop(load, root, there - load.tables[root].num_rows, there)

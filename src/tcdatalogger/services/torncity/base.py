@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import compress
 from typing import ClassVar
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ from tcdatalogger.models.drift import drift, place
 from tcdatalogger.models.evolution import adopt, as_whole, too_long, widened
 from tcdatalogger.models.judge import judge, unknown
 from tcdatalogger.models.learn import Path
-from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normalize
+from tcdatalogger.models.normalize import UTC_TIME, Provenance, normalize
 from tcdatalogger.models.salvage import once_each
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
@@ -41,7 +42,7 @@ from tcdatalogger.services.torncity.task import (
     Tools,
     Transformed,
 )
-from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
+from tcdatalogger.services.warehouse import Load, Receipt, Warehouse, not_whole
 
 __all__ = ["EndpointProcessor", "Fetched", "Page", "Result", "Task", "Tools", "Transformed"]
 
@@ -119,9 +120,13 @@ class EndpointProcessor:
     def fetch_data(self) -> Fetched:
         """Ask Torn, page after page.
 
+        An answer without its data ends its walk alone: that is incomplete then, and what else was
+        asked for is stored.
+
         Raises:
             Failure: one of the errors of `codes.py`. An id that Torn does not know is a warning if
                 others are asked for too.
+            DataRefused: no walk had an answer with its data to the end.
         """
         get = self.tools.get
         if get is None:
@@ -132,6 +137,7 @@ class EndpointProcessor:
         found: list[Page] = []
         warnings: list[str] = []
         readings: list[Reading] = []
+        lacks: list[str] = []
         for request, subject in self.questions():
             walk = paging.pages(
                 self.task.endpoint,
@@ -149,6 +155,9 @@ class EndpointProcessor:
                     raise
                 warnings.append(f"{request.path}: {error.message}")
             warnings += walk.warnings
+            lacks += [walk.lacks] * bool(walk.lacks)
+        if lacks and len(lacks) == len(readings):
+            raise history.without_data(self.task.endpoint.path, lacks[0])
         if not found:
             raise DataRefused(
                 f"Nothing was fetched for {self.task.name}: Torn knows none of its ids.",
@@ -182,39 +191,43 @@ class EndpointProcessor:
 
     def transform_data(self, fetched: Fetched) -> Result:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
-        decoded = self._decode(fetched)
+        empty = list(map(self._lacks_data, fetched.pages))
+        numbers = [number for number, lacks in enumerate(empty) if not lacks]
+        given = [fetched.pages[number] for number in numbers]
+        decoded = self._decode(given)
         grown = self.family(decoded.shape)
-        pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in fetched.pages]
+        pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in given]
         made = normalize(decoded.batches, grown, pages, once=True)
+        odd = [replace(m, page=numbers[m.page]) for m in (*decoded.misfits, *made.changed)]
         subjects = [page.subject_id for page in fetched.pages]
-        misfits = once_each((*decoded.misfits, *made.changed), subjects)
+        misfits = once_each(odd, subjects)
         return Transformed(
             grown,
             made.tables,
             drift(grown, decoded.examples),
             misfits,
-            absent(decoded.batches, grown),
-            sum(not misfit.path for misfit in decoded.misfits),
-            made.repeated,
+            unread=sum(not misfit.path for misfit in decoded.misfits),
+            repeated=made.repeated,
             odd=frozenset(subjects[misfit.page] for misfit in misfits),
+            lacking=frozenset(p.subject_id for p in compress(fetched.pages, empty)),
         )
 
-    def _decode(self, fetched: Fetched) -> Decoded:
+    def _decode(self, pages: Sequence[Page]) -> Decoded:
         """The bodies by the shape of the tables: where those hold integers that no float does,
         they stay integers, and a record with a decimal is set aside.
         """
-        bodies, may_grow = [page.body for page in fetched.pages], self.task.contract != "quarantine"
+        bodies, may_grow = [page.body for page in pages], self.task.contract != "quarantine"
         family = self.family()
         if self.task.endpoint.content == "csv":
             return decode_csv(bodies, family, may_grow=may_grow)
         decoded = decode(bodies, family, may_grow=may_grow)
-        whole = self._whole(decoded.shape)
+        whole = self._whole_numbers(decoded.shape)
         if not whole:
             return decoded
         family = self.family(as_whole(family.shape, whole))
         return decode(bodies, family, may_grow=may_grow, whole=whole)
 
-    def _whole(self, shape: Object) -> frozenset[Path]:
+    def _whole_numbers(self, shape: Object) -> frozenset[Path]:
         """The places of decimals whose columns hold integers that no float does.
 
         The tables of a `replace` begin anew with each load.
@@ -234,6 +247,16 @@ class EndpointProcessor:
             and (where := place(grown, table, column)) in wider
             and _is_long(warehouse.rows(table.name, (column.name,)).column(0))
         )
+
+    def _lacks_data(self, page: Page) -> bool:
+        """Whether a page is no answer; what nobody can read is among the misfits.
+
+        One that was judged when it came has its data, or it would not be here. One of an archive,
+        which may be of earlier days, or of a file was not.
+        """
+        payload = self.task.endpoint.payload
+        judged = page.answer is not None and page.answer.request.payload is not None
+        return payload is not None and not judged and payload.lacks(page.body)
 
     # --- validate --------------------------------------------------------------------------
 
@@ -282,7 +305,8 @@ class EndpointProcessor:
             CheckFailed: one of them refuses the rows.
             ConfigError: one of them cannot be made of such a column.
         """
-        whole = self.task.stretch is None  # of a backfill each load is a piece
+        # Of a backfill each load is a piece, and so is what was not read to its end.
+        whole = self.task.stretch is None and self._whole(made)
         checks = [rule for rule in self.task.checks if whole or not rule.rows]
         verdicts = list(judge(checks, made.family, made.tables))
         results = tuple(verdict.result for verdict in verdicts)
@@ -323,8 +347,8 @@ class EndpointProcessor:
         """Refuse answers that hold no records for another reason than that there are none.
 
         Raises:
-            DataRefused: an answer is no JSON object, has no payload, or every record of a
-                `replace` was set aside, so that good rows would give way to none.
+            DataRefused: an answer is no JSON object or has no data, or rows of a `replace` would
+                give way to a part of a list, or to nothing as every record was set aside.
         """
         path = self.task.endpoint.path
         remedy = "Nothing was stored; the answer is in the archive."
@@ -333,18 +357,33 @@ class EndpointProcessor:
             raise DataRefused(f"Torn's answer to {path} cannot be read: {reason}.", remedy=remedy)
         replaces = self.task.mode == "replace"
         empty = not any(made.rows.values())
-        payload = made.family.shape.field(made.family.root[0]) if made.family.root else None
-        promised = payload is not None and not payload.shape.nullable
-        if made.absent and promised and (replaces or (empty and not made.misfits)):
+        if made.lacking and (replaces or (empty and not made.misfits)):
+            payload = self.task.endpoint.payload
             raise DataRefused(
                 f"Torn's answer to {path} has no "
-                f"{'/'.join(made.family.root)}, which is not the same as an empty list.",
+                f"{'/'.join(payload.names if payload else ())}, "
+                "which is not the same as an empty list.",
                 remedy=remedy,
             )
+        if replaces and not self._whole(made):
+            raise not_whole(self.task.name)
         if replaces and empty and made.misfits:
             raise DataRefused(
                 f"Every record of {path} was set aside: {made.misfits[0].reason}.", remedy=remedy
             )
+
+    def _readings(self, made: Transformed) -> tuple[Reading, ...]:
+        """How far the walks went; one with a page that lacks its data came to no end."""
+        places = set(map(str, made.lacking))
+
+        def whole(one: Reading) -> bool:
+            return one.complete and one.place not in places and None not in made.lacking
+
+        return tuple(replace(one, complete=whole(one)) for one in self.tools.readings)
+
+    def _whole(self, made: Transformed) -> bool:
+        """Whether all that was asked for was read to its end."""
+        return not made.lacking and all(one.complete for one in self.tools.readings)
 
     def as_tables(self, result: Result, fetched: Fetched | None = None) -> Transformed:
         """What `transform_data` returned, with system columns where it is frames of a user's own.
@@ -379,7 +418,7 @@ class EndpointProcessor:
 
     def load(self, made: Transformed) -> Load:
         """What `store` commits."""
-        stretch = self.tools.stretch
+        stretch, readings = self.tools.stretch, self._readings(made)
         return Load(
             id=self.task.load_id,
             run_id=self.task.run_id,
@@ -393,30 +432,36 @@ class EndpointProcessor:
             drift=made.drift,
             misfits=made.misfits,
             once=self.task.once,
-            cursor=history.cursor(self.task, self.tools),
+            cursor=history.cursor(self.task, replace(self.tools, readings=readings)),
             stretch=stretch.text(self.task.asked) if stretch else None,
             digest=self.tools.digest,
             token=self.tools.token,
             fence=self.tools.fence,
             checks=made.checks,
-            listed=self._listed(made),
+            whole=self._whole(made),
+            listed=self._listed(made, readings),
             max_drop=self.task.max_drop,
         )
 
-    def _listed(self, made: Transformed) -> Mapping[int | None, float] | None:
+    def _listed(
+        self, made: Transformed, readings: Sequence[Reading]
+    ) -> Mapping[int | None, float] | None:
         """The subjects whose whole list was read, and when: nothing of it cut, lost or set aside.
 
         A record that was set aside must not be taken for one that vanished.
         """
-        if self.task.once or made.absent:
+        if self.task.once:
             return None
         found: dict[int | None, float] = {}
-        for reading in self.tools.readings:
+        parts = set(made.odd)
+        for reading in readings:
             subject = int(reading.place) if reading.place.isdecimal() else None
             alone = subject is not None or len(self.ids) < 2  # noqa: PLR2004 - ids that are no numbers
-            if reading.complete and reading.at and alone and subject not in made.odd:
+            if reading.complete and reading.at and alone:
                 found[subject] = float(reading.at)
-        return found
+            else:
+                parts.add(subject)
+        return {subject: at for subject, at in found.items() if subject not in parts}
 
 
 def _is_long(values: pa.ChunkedArray) -> bool:

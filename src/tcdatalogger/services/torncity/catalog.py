@@ -21,6 +21,7 @@ from tcdatalogger.models import notation
 from tcdatalogger.models.naming import snake
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Shape
+from tcdatalogger.services.torncity.bodies import Payload
 
 ACCESS = ("public", "minimal", "limited", "full")
 """The levels of a key, each of which includes those before it."""
@@ -116,6 +117,13 @@ class Endpoint:
         if self.route:
             return None
         return family(self.shape, self.name, selection=self.selection)
+
+    @cached_property
+    def payload(self) -> Payload | None:
+        """What an answer must hold; None for a route, and for what is no JSON."""
+        if self.family is None or self.content != "json":
+            return None
+        return Payload.of(self.shape, self.family.root[0] if self.family.listed else "")
 
     @property
     def name(self) -> str:

@@ -231,7 +231,9 @@ class Client:
         """
         if rows is None:
             return
-        count = count_rows(outcome.body) if isinstance(outcome, Answer) else rows.count
+        count = rows.count
+        if isinstance(outcome, Answer):
+            count = count_rows(outcome.body, outcome.request.payload)
         if isinstance(outcome, TornFault) and outcome.answer is not None:
             count = 0
         self._standing.settle_rows(replace(rows, at=self._clock.now(), count=count))

@@ -105,6 +105,15 @@ class Outage(TornFault, TornUnavailable):
     """Torn, or something on the way to it, does not work now."""
 
 
+class NoPayload(Outage):
+    """An answer without what was asked for: neither an error nor an empty list."""
+
+    @property
+    def said(self) -> str:
+        """What it lacks."""
+        return str(self.facts.get("said", ""))
+
+
 class Crowded(TornFault, Busy):
     """A limit of Torn's is reached."""
 
@@ -325,6 +334,15 @@ PAGE = Code(
     None, "web_page", "a web page in place of data", Outage, _STATUS, tries=2, pause=5, down=1
 )
 NO_DATA = Code(None, "no_json", "something that is not JSON", Outage, _STATUS, tries=2, pause=5)
+NO_PAYLOAD = Code(
+    None,
+    "no_payload",
+    "an answer without its data, which is not the same as an empty list",
+    NoPayload,
+    "The next run asks again; the answer is in the archive.",
+    tries=3,
+    pause=10,  # so that the last one passes Torn's cache of 29 seconds
+)
 CUT = Code(None, "broken_answer", "a broken answer", Outage, _STATUS, tries=3, pause=1, down=1)
 UNREACHABLE = Code(
     None,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
+from tcdatalogger.models.members import Raw, inside, members, opens, parsed
+from tcdatalogger.services.torncity.bodies import Payload
 from tcdatalogger.services.torncity.codes import (
     BY_NUMBER,
     DOOR,
     EMPTY,
     NO_DATA,
     NO_PATH,
+    NO_PAYLOAD,
     PAGE,
     REDIRECT,
     SERVER,
@@ -40,23 +41,36 @@ class Finding:
     selection: str = ""
 
 
-def find(status: int, content_type: str, body: bytes) -> Finding | None:
+def find(
+    status: int, content_type: str, body: bytes, payload: Payload | None = None
+) -> Finding | None:
     """What is wrong with an answer, None where it is data.
 
     Of a 429 or a 5xx only the status counts: a server that is not itself may say anything, and a
     key must not be declared dead on its word. Under every other status a code of Torn's counts
-    first. Whether the JSON is whole and has the promised shape is for the decoder to say.
+    first. Whether the records have the promised shape is for the decoder to say.
 
     Args:
         status: of HTTP.
         content_type: the header, "" where there was none.
         body: after decompression.
+        payload: what it must hold, None where nobody can tell.
     """
     if status == 429:  # noqa: PLR2004 - the number is the name
         return Finding(TOO_MANY)
     if status >= 500:  # noqa: PLR2004
         return Finding(SERVER)
-    return _error_in(body) or _by_status(status) or _by_content(content_type, body)
+    found = _error_in(body) or _by_status(status) or _by_content(content_type, body)
+    return found or (None if payload is None else _without(payload, body))
+
+
+def _without(payload: Payload, body: bytes) -> Finding | None:
+    """The finding of an answer that lacks its data, or of which nothing can be read."""
+    try:
+        missing = payload.missing(body)
+    except ValueError as error:
+        return Finding(NO_PAYLOAD, said=_short(f"it cannot be read: {error}"))
+    return Finding(NO_PAYLOAD, said=f"it has no {'/'.join(missing)}") if missing else None
 
 
 def _by_status(status: int) -> Finding | None:
@@ -96,41 +110,31 @@ def _error_in(body: bytes) -> Finding | None:
     if b'"error"' not in body or _first(body) != b"{":
         return None
     top = _members(body)
-    error = _value(top["error"]) if "error" in top else None
+    error = parsed(top["error"]) if "error" in top else None
     if error is None:
         return next(_errors_in_selections(top), None)
-    code = _value(top["code"]) if "code" in top else None
+    code = parsed(top["code"]) if "code" in top else None
     return _finding(error) or _finding({"code": code, "error": error}, top_level=True)
 
 
-def _errors_in_selections(top: dict[str, msgspec.Raw]) -> Iterator[Finding]:
+def _errors_in_selections(top: Mapping[str, Raw]) -> Iterator[Finding]:
     for selection, raw in top.items():
-        if bytes(memoryview(raw)[:1]) != b"{":
+        if opens(raw) != b"{":
             continue
-        members = _members(raw)
-        if members.keys() != {"code", "error"}:
+        its = inside(raw)
+        if its.keys() != {"code", "error"}:
             continue
-        found = _finding({name: _value(value) for name, value in members.items()})
+        found = _finding({name: parsed(value) for name, value in its.items()})
         if found is not None:
             yield Finding(found.kind, found.number, found.said, selection)
 
 
-def _members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The members of a JSON object, unread; none where the JSON is broken."""
+def _members(body: bytes) -> Mapping[str, Raw]:
+    """The members of a body, unread; none where it cannot be read."""
     try:
-        return _OBJECT.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return members(body)
+    except ValueError:
         return {}
-
-
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
-
-
-def _value(raw: msgspec.Raw) -> Any:
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
 
 
 def _finding(error: Any, *, top_level: bool = False) -> Finding | None:
@@ -144,7 +148,7 @@ def _finding(error: Any, *, top_level: bool = False) -> Finding | None:
         return None
     said = _short(error.get("error"))
     code = error.get("code")
-    if isinstance(code, str) and code.isdecimal():
+    if isinstance(code, str) and code.removeprefix("-").isdecimal():
         code = int(code)
     if isinstance(code, int) and not isinstance(code, bool):
         return Finding(BY_NUMBER.get(code, UNKNOWN), code, said)

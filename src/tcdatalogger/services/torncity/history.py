@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from tcdatalogger.errors import TornUnavailable, UsageError
+from tcdatalogger.errors import DataRefused, TornUnavailable, UsageError
 from tcdatalogger.services.torncity import clocks, paging
 from tcdatalogger.services.torncity.bodies import count_rows
 from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
@@ -46,6 +46,7 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
 
     Raises:
         Failure: as a call; TornUnavailable too where nothing gets past the first second.
+        DataRefused: no answer has its data.
         UsageError: the list cannot be read by time.
     """
     stretch, get = task.stretch, tools.get
@@ -63,11 +64,15 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
     else:
         whole = walk.complete
     low: int | None = _low(stretch, walk.reached)
+    if not pages and walk.lacks:
+        raise without_data(request.path, walk.lacks)
     if whole:
         bottom = stretch.high if walk.reached is None else walk.reached
         older = _before(task, tools, asked, bottom)
+        if older is None:  # then nobody knows whether the list ends here
+            whole, older = False, []
         pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
-        if not any(count_rows(answer.body) for answer in older):
+        if whole and not any(count_rows(a.body, a.request.payload) for a in older):
             low = stretch.low
         elif walk.reached is not None:
             low = min(low or 0, stretch.high)
@@ -107,14 +112,24 @@ def _asked(task: Task, request: Request, stretch: Stretch) -> Request:
     return changed(Request(request.path, kept), **wanted)
 
 
-def _before(task: Task, tools: Tools, asked: Request, second: int) -> list[Answer]:
+def _before(task: Task, tools: Tools, asked: Request, second: int) -> list[Answer] | None:
     """The page before a second, if anything was asked for there: empty where a list ends.
 
-    An empty answer is not believed alone: a list that had an empty moment would end for good.
+    An empty answer is not believed alone: a list that had an empty moment would end for good. None
+    where no answer came that has its data.
     """
     since = asked.param("from")
     if second < 1 or (since is not None and second - 1 < int(since)) or tools.get is None:
         return []
     older = changed(asked, to=str(second - 1))
     walk = paging.pages(task.endpoint, older, tools.get, tools.clock, host=tools.host)
-    return list(islice(walk, 1))
+    found = list(islice(walk, 1))
+    return None if walk.lacks else found
+
+
+def without_data(path: str, lacks: str) -> DataRefused:
+    """The error of a run that got no answer with data, which is not an empty list."""
+    return DataRefused(
+        f"Torn's answer to {path} is none, for {lacks}: which is not the same as an empty list.",
+        remedy="Nothing was stored, and the next run asks again; the answers are in the archive.",
+    )

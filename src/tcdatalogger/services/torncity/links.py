@@ -17,7 +17,7 @@ def first(endpoint: Endpoint, request: Request) -> Request:
     """The request with what must never be left to Torn's defaults.
 
     `limit`: without it most lists end after 20 rows. `sort`, for lists by time: without it nobody
-    knows which of the two links leads on.
+    knows which of the two links leads on. And what an answer must hold, for whoever receives it.
     """
     added = []
     if endpoint.limit is not None and request.param("limit") is None:
@@ -25,7 +25,7 @@ def first(endpoint: Endpoint, request: Request) -> Request:
     by_time = endpoint.paging == "time" and endpoint.parameter("sort") is not None
     if by_time and request.param("sort") is None:
         added.append(("sort", "DESC"))
-    return replace(request, params=(*request.params, *added)) if added else request
+    return replace(request, params=(*request.params, *added), payload=endpoint.payload)
 
 
 def direction(request: Request, endpoint: Endpoint) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity.bodies import Payload
 
 _PATH = re.compile(r"(/[A-Za-z0-9_,~%:@.-]+)+")
 
@@ -18,10 +19,12 @@ class Request:
     Attributes:
         path: with all values in place and without `/v2`, as `/faction/40832/members`.
         params: of the query. A key has no place here: it goes into a header.
+        payload: what an answer must hold to be one, None where nobody can tell.
     """
 
     path: str
     params: tuple[tuple[str, str], ...] = ()
+    payload: Payload | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if "{" in self.path:

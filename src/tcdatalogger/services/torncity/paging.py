@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 from tcdatalogger.clock import Clock
+from tcdatalogger.models.members import Raw
 from tcdatalogger.services.torncity import clocks
 from tcdatalogger.services.torncity.bodies import (
     Links,
@@ -29,6 +30,7 @@ from tcdatalogger.services.torncity.bodies import (
     rows,
 )
 from tcdatalogger.services.torncity.catalog import Endpoint
+from tcdatalogger.services.torncity.codes import NoPayload
 from tcdatalogger.services.torncity.links import (
     by_place,
     changed,
@@ -88,6 +90,7 @@ class Walk(Iterator[Answer]):
             the walk was all given. None before the first row, and for lists without a clock.
         newest: the highest time that a first or last row of a page had; None for none.
         began_at: the server's time of the first answer, seconds since 1970.
+        lacks: what an answer without its data lacked, "" where each had them; one ends the walk.
         warnings: whole sentences for the run's record.
     """
 
@@ -106,6 +109,7 @@ class Walk(Iterator[Answer]):
         self.reached: int | None = None
         self.newest: int | None = None
         self.began_at = 0.0
+        self.lacks = ""
         self.warnings: list[str] = []
         self._endpoint = endpoint
         self._get = get
@@ -138,13 +142,18 @@ class Walk(Iterator[Answer]):
             onward = found
 
     def _ask(self, request: Request, *, way: str = "") -> Answer | None:
-        """The answer; None, and a warning, where it is an earlier page again or one too many."""
+        """The answer; None, and a warning, where it has no data, came before or is one too many."""
         if self.pages >= self._max_pages:
             self._warn(f"The limit of {self._max_pages} pages is reached and there are more")
             return None
-        answer = self._get(
-            request if self.pages == 0 and self._cached else self._past_cache(request)
-        )
+        try:
+            answer = self._get(
+                request if self.pages == 0 and self._cached else self._past_cache(request)
+            )
+        except NoPayload as fault:
+            self.lacks = fault.said
+            self._warn(f"Page {self.pages + 1} is no answer, for {fault.said}")
+            return None
         digest = hashlib.blake2b(answer.body, digest_size=16, salt=way.encode()).digest()
         if digest in self._seen:
             self._warn(f"Page {self.pages + 1} was an earlier page again")
@@ -171,11 +180,11 @@ class Walk(Iterator[Answer]):
             self.complete = links.next is None
             return None
         here = self.reached is not None and self._bound(request) == self.reached
-        if here and not count_rows(answer.body):
+        if here and not self._count(answer):
             # Cursors are inclusive: where a page was cut, its last row has to come again.
             self._warn(f"Page {self.pages} is empty, and the one before it ended there")
             return None
-        top, bottom = ends(rows(answer.body), self._way)
+        top, bottom = ends(self._rows(answer), self._way)
         self.reached = self.reached if bottom is None else bottom
         self.newest = max((at for at in (self.newest, top, bottom) if at is not None), default=None)
         link = choose(links, "DESC" if self._falls else "ASC")
@@ -209,16 +218,22 @@ class Walk(Iterator[Answer]):
             return False
         return second > now if self._falls else second < now
 
+    def _rows(self, answer: Answer) -> list[Raw]:
+        return rows(answer.body, self._first.payload)
+
+    def _count(self, answer: Answer) -> int:
+        return len(self._rows(answer))
+
     def _full(self, request: Request, answer: Answer) -> bool:
         limit = request.param("limit") or ""
-        return limit.isdecimal() and 0 < int(limit) <= count_rows(answer.body)
+        return limit.isdecimal() and 0 < int(limit) <= self._count(answer)
 
     def _end(self, request: Request, answer: Answer, links: Links) -> None:
         """The list's own end: worth a word if the last page is full, for Torn may have cut it."""
         self.complete = True
         if not self._full(request, answer):
             return
-        found = count_rows(answer.body)
+        found = self._count(answer)
         offset = request.param("offset") or "0"
         before = int(offset) if offset.isdecimal() else 0
         if links.total is None or links.total > before + found:
@@ -265,7 +280,7 @@ class Walk(Iterator[Answer]):
             return None
         found = self._onward(onward, answer)
         yield answer
-        if count_rows(answer.body):
+        if self._count(answer):
             self._may_lack(crowd.second)
         elif not isinstance(found, Request):
             self.complete = True
@@ -297,7 +312,7 @@ class Walk(Iterator[Answer]):
         An id is given when a fight begins and its time when it ends, so their orders differ a
         little: both ways go on until every row of a page is well outside.
         """
-        marks = [mark(row, self._way) for row in rows(crowd.answer.body)]
+        marks = [mark(row, self._way) for row in self._rows(crowd.answer)]
         known = [one.id for one in marks if one.id is not None]
         if not known:
             return False
@@ -311,7 +326,7 @@ class Walk(Iterator[Answer]):
                 if answer is None:
                     return False
                 yield answer
-                marks = [mark(row, self._way) for row in rows(answer.body)]
+                marks = [mark(row, self._way) for row in self._rows(answer)]
                 ids = [one.id for one in marks if one.id is not None]
                 if pivot not in ids:
                     return False  # ids are inclusive too

@@ -136,6 +136,11 @@ class Fetched:
     readings: tuple[Reading, ...] = ()
     stretch: Stretch | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether every walk came to its end."""
+        return all(one.complete for one in self.readings)
+
     @classmethod
     def of(cls, *bodies: bytes) -> Fetched:
         """Bodies from a file or a test."""
@@ -168,11 +173,11 @@ class Transformed:
         tables: their rows, by name.
         drift: what the catalogue did not know.
         misfits: the records that were set aside.
-        absent: pages that had nothing where the records should be, not even an empty list.
         unread: pages that are no JSON object at all; each is among the misfits too.
         repeated: records that came on two pages and count once.
         warnings: what was odd, whole sentences.
         odd: the subjects of which a record was set aside.
+        lacking: the subjects of which a page had no data, not even an empty list.
         checks: what came of the checks of the rows.
     """
 
@@ -180,11 +185,11 @@ class Transformed:
     tables: Mapping[str, pa.Table]
     drift: tuple[Drift, ...] = ()
     misfits: tuple[Misfit, ...] = ()
-    absent: int = 0
     unread: int = 0
     repeated: int = 0
     warnings: tuple[str, ...] = ()
     odd: frozenset[int | None] = frozenset()
+    lacking: frozenset[int | None] = frozenset()
     checks: tuple[CheckResult, ...] = ()
 
     @property

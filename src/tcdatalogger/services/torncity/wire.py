@@ -106,7 +106,8 @@ class Wire:
         return b"".join(chunks)
 
     def _classified(self, answer: Answer, key_name: str, secret: str) -> Answer | TornFault:
-        finding = findings.find(answer.status, answer.header("content-type"), answer.body)
+        kind, payload = answer.header("content-type"), answer.request.payload
+        finding = findings.find(answer.status, kind, answer.body, payload)
         if finding is None:
             return answer
         return _fault(finding, answer.request, key_name, secret, answer)

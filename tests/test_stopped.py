@@ -63,7 +63,7 @@ def stop(place, city, point, number):
 
 @pytest.mark.parametrize(
     ("point", "status", "stored"),
-    [("fetch", "failed", False), ("archive", "failed", False), ("store", "done", True)],
+    [("fetch", "stopped", False), ("archive", "stopped", False), ("store", "done", True)],
 )
 def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, status, stored):
     if point == "fetch":

@@ -18,6 +18,7 @@ from tcdatalogger.cli.output import (
     print_json,
     print_table,
     program,
+    result,
     span,
 )
 from tcdatalogger.cli.progress import Progress
@@ -130,7 +131,7 @@ def command(
             )
         if run_id and len(chosen) > 1:
             raise UsageError("An id names the run of one endpoint.", remedy="Name just one.")
-        application.mark_lost()
+        application.look()
         with progress:
             if if_due:
                 from tcdatalogger.scheduler.byhand import run_due
@@ -189,7 +190,7 @@ def tell(
         [
             (
                 o.record.endpoint,
-                _result(o),
+                result(o.record),
                 sum(o.record.rows.values()),
                 o.record.quarantined,
                 o.record.drift,
@@ -203,6 +204,9 @@ def tell(
     for outcome in outcomes:
         for earlier in outcome.settled:
             click.echo(_settled(earlier))
+        if outcome.receipt is not None and outcome.receipt.repeated:
+            record = outcome.record
+            click.echo(f"{record.endpoint}: the run {record.run_id} was stored before.")
     errors = [(o.record.endpoint, str(o.error)) for o in outcomes if o.error is not None]
     for names, error in once(errors):
         click.echo(f"{', '.join(names)}: {error}", err=True)
@@ -230,21 +234,10 @@ def _settled(run: RunRecord) -> str:
             return f"{begins} is not stored: {run.note}"
 
 
-def _result(outcome: Outcome) -> str:
-    record = outcome.record
-    if record.status == "stopped":
-        return f"stopped after {record.step}"
-    if outcome.receipt is not None and outcome.receipt.repeated:
-        return "stored before"
-    if record.unchanged:
-        return "unchanged"
-    return "stored later" if record.status == "later" else record.status
-
-
 def _show_step(outcome: Outcome, *, dry: bool) -> None:
     """What the last step holds."""
     made = outcome.made
-    if made is None or outcome.record.status != "stopped":
+    if made is None or outcome.record.status != "paused":
         if outcome.fetched is not None and outcome.error is None and made is None:
             _show_pages(outcome)
         return

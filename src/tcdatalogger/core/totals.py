@@ -116,7 +116,7 @@ def _increments(
 ) -> Iterator[tuple[tuple[str, str, str], float]]:
     name = run["endpoint"]
     yield ("runs", name, run["status"]), 1
-    if run["error_class"] or run["status"] in BAD:
+    if run["status"] != "stopped" and (run["error_class"] or run["status"] in BAD):
         yield ("errors", name, run["error_class"] or run["status"].capitalize()), 1
     if run["status"] == GOOD and not run["unchanged"]:
         for table, rows in run["rows"].items():

@@ -217,7 +217,7 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
             (
                 one["endpoint"],
                 one["path"],
-                ago(one["last_run"]["started_at"] if one["last_run"] else None, now),
+                ago(min(one["last_run"]["started_at"], now) if one["last_run"] else None, now),
                 _next(one["next_due"], now),
                 one["last_run"]["result"] if one["last_run"] else "",
                 sum(one["rows"].values()),

@@ -158,9 +158,6 @@ def rebuild(
             remedy="Give it to --with or to --without.",
         )
     with alone(application, name, new_run_id(application.clock), dry=dry) as fenced:
-        if not dry:
-            with application.warehouse() as warehouse:
-                application.desk(endpoint, fenced.tools).settle(warehouse)
         made = _rebuild(
             application, endpoint, fenced, without=without, taken=taken, dry=dry, cause="rebuild"
         )
@@ -184,6 +181,8 @@ def _rebuild(
     token = new_run_id(application.clock)
     found: list[Replayed] = []
     with application.warehouse() as warehouse:
+        if not dry:
+            application.desk(endpoint, fenced.tools).settle(warehouse)
         passed = _passed_over(application, endpoint, warehouse, without, taken)
         files = _files(application, endpoint, passed)
         _refuse_older(endpoint, files, taken)

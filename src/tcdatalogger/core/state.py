@@ -65,6 +65,12 @@ where status = 'running'
 
 _DAY: Final = 86_400.0
 
+AHEAD: Final = 60.0
+"""Seconds by which a time may lie ahead: clocks differ by a little."""
+
+_LOOKS_BACK: Final = 1_000
+"""Runs of an endpoint that are looked through for times of the future."""
+
 INTERRUPTED: Final = 130
 """The exit code of what was ended by Ctrl-C."""
 
@@ -239,12 +245,50 @@ class State(Shared):
         )
         return [run for (facts,) in rows if not (run := _run(json.loads(facts))).settled]
 
+    def put_right(self) -> None:
+        """Let no time lie in the future, after a clock that was ahead: what is of then is of now.
+
+        Nothing else would be asked, told or believed again before the wrong time has come.
+        """
+        now = self.clock.now()
+        begun = self.reading("select 1 from runs where started_at > ? limit 1", (now + AHEAD,))
+        wrong = totals.ahead(self, now + AHEAD)
+        if not begun and not wrong:
+            return
+        with self.writing() as db:
+            for name in {*wrong, *self._begun_after(db, now)}:
+                rows = db.execute(
+                    """select run_id, facts from runs where endpoint = ?
+                       order by started_at desc, place desc limit ?""",
+                    (name, _LOOKS_BACK),
+                ).fetchall()
+                for run_id, text in rows:
+                    facts = json.loads(text)
+                    right = totals.not_after(facts, ("started_at", "finished_at"), now)
+                    if right != facts:
+                        db.execute(
+                            "update runs set started_at = ?, facts = ? where run_id = ?",
+                            (right["started_at"], json.dumps(right), run_id),
+                        )
+            # Whatever is left of the same clock: they keep their order by their place.
+            db.execute("update runs set started_at = ? where started_at > ?", (now, now))
+            db.execute("update keys set checked_at = ? where checked_at > ?", (now, now))
+            totals.put_right(db, now)
+            standing.put_right(db, now)
+            traffic.put_right(db, now)
+            alarms.put_right(db, now)
+
+    def _begun_after(self, db: Statements, now: float) -> set[str]:
+        rows = db.execute("select distinct endpoint from runs where started_at > ?", (now,))
+        return {str(name) for (name,) in rows}
+
     def mark_lost(self) -> list[RunRecord]:
         """Runs that go on under no claim any more become `lost`; which they were.
 
         So are those whose process is gone, on this machine at once, on others when their claim has
         run out; one that was only paused finds that it may store no more.
         """
+        self.put_right()
         now = self.clock.now()
         if not any(_why_lost(row, now) for row in self.reading(_RUNNING)):
             return []

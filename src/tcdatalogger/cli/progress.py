@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
-from tcdatalogger.cli.output import counted, result, span
+from tcdatalogger.cli.output import counted, span
 from tcdatalogger.errors import Failure
 from tcdatalogger.observability import log
 
@@ -153,7 +153,7 @@ class Progress:
     def _end(self, line: _Line) -> None:
         del self._lines[line.run.run_id]
         if line.said:
-            self._print(line, "ended" if line.run.status == _RUNNING else result(line.run))
+            self._print(line, "ended" if line.run.status == _RUNNING else line.run.status)
 
     def _print(self, line: _Line, status: str) -> None:
         if log.structured() and self._stream is sys.stderr:

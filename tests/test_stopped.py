@@ -62,22 +62,28 @@ def stop(place, city, point, number):
 
 
 @pytest.mark.parametrize(
-    ("point", "status", "stored"),
-    [("fetch", "failed", False), ("archive", "failed", False), ("store", "done", True)],
+    ("point", "number", "status", "stored"),
+    [
+        ("fetch", signal.SIGTERM, "stopped", False),
+        ("fetch", signal.SIGINT, "stopped", False),
+        ("archive", signal.SIGTERM, "stopped", False),
+        ("store", signal.SIGTERM, "done", True),
+    ],
 )
-def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, status, stored):
+def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, number, status, stored):
     if point == "fetch":
         city.fault("delay", path="/faction/members", seconds=15)
 
-    code, seconds = stop(workplace, city, point, signal.SIGTERM)
+    code, seconds = stop(workplace, city, point, number)
 
-    assert (code, seconds < 5) == (143, True)
+    assert (code, seconds < 5) == (128 + number, True)
     with workplace.application() as application:
         assert application.state.reading("select distinct owner from leases") == [("",)]
         assert application.state.mark_lost() == []
         [run] = application.state.runs()
     assert run.status == status
-    assert (run.error_class, run.exit_code) == (("", 0) if stored else ("Stopped", 143))
+    assert (run.error_class, run.exit_code) == (("", 0) if stored else ("Stopped", code))
+    assert run.status in workplace.process("status").out
     assert workplace.warehouse.exists() == stored
     assert list((workplace.folder / "archive").rglob("*.part")) == []
     city.clear_faults()

@@ -117,7 +117,7 @@ def test_a_step_shows_what_it_holds_and_stores_nothing(workplace, step):
     done = workplace.run("run", "faction_members", "--step", step)
 
     assert done.code == 0
-    assert f"stopped after {step}" in done.out
+    assert f"paused after {step}" in done.out
     assert ("/faction/members" if step == "fetch" else "faction_members: 30 rows") in done.out
     assert untouched(workplace)
 
@@ -131,7 +131,7 @@ def test_a_dry_run_shows_the_plan_and_stores_nothing(workplace):
     assert untouched(workplace)
     (run,) = workplace.run("run", "faction_crimes", "--dry-run", "--json").json
     assert run["schema_changes"][0] == "+ table faction_crimes"
-    assert run["status"] == "stopped"
+    assert run["status"] == "paused"
 
 
 # What fails

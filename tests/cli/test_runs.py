@@ -292,7 +292,7 @@ def test_tail_waits_for_the_first_run_and_makes_nothing(workplace, monkeypatch):
 
 
 def test_tail_tells_of_an_old_run_that_goes_on(workplace, monkeypatch, elsewhere):
-    old = record(1, "stopped", started_at=START - 5 * 86_400)
+    old = record(1, "paused", started_at=START - 5 * 86_400)
     on = replace(old, status="running", finished_at=None)
     end = replace(old, status="done", finished_at=START + 2)
     written(workplace, old)

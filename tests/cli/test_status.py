@@ -123,6 +123,67 @@ def test_what_was_set_aside_and_what_is_new_is_counted(status, workplace, city):
     assert (one["drift"], one["quarantined"]) == (1, 0)
 
 
+def test_what_the_last_run_found_stands_apart_from_what_all_of_them_did(status, workplace, city):
+    workplace.write('[[endpoints]]\nname = "members"\npath = "/faction/members"\n')
+    city.fault("map", path="/faction/members", times=1)
+    workplace.log("members")
+    first = workplace.run("status").out
+    workplace.clock.sleep(60)
+    workplace.log("members")
+
+    [one] = status()["endpoints"]
+    second = workplace.run("status").out
+
+    assert (one["drift"], one["last_run"]["drift"]) == (1, 0)
+    assert first.splitlines()[1].split()[-2:] == ["0", "1"]
+    assert "in all of its runs" not in first
+    assert second.splitlines()[1].split()[-2:] == ["0", "0"]
+    assert "members: in all of its runs 1 new field\n" in second
+
+
+@pytest.mark.parametrize(
+    ("words", "fault", "says"),
+    [
+        ((), None, "unchanged"),
+        (("--step", "fetch"), None, "paused after fetch"),
+        (("--dry-run",), None, "paused after validate"),
+        ((), 21, "failed: "),
+    ],
+)
+def test_a_result_has_the_same_words_wherever_it_is_shown(workplace, city, words, fault, says):
+    workplace.write(
+        '[[endpoints]]\nname = "members"\npath = "/faction/members"\nstorage_mode = "replace"\n'
+    )
+    workplace.log("members")
+    workplace.clock.sleep(60)
+    if fault is not None:
+        city.fault("error", code=fault, path="/faction/members")
+
+    shown = [workplace.run("run", "members", *words).out]
+    shown += [workplace.run(*more).out for more in (("runs",), ("status",))]
+    one = workplace.run("runs", "show", "last").out
+
+    lines = [out.splitlines()[1] for out in shown]
+    assert [says in line for line in lines] == [True] * 3
+    assert says in one
+
+
+def test_after_a_clock_that_was_ahead_the_last_run_is_the_last(workplace, monkeypatch):
+    workplace.write('[[endpoints]]\nname = "members"\npath = "/faction/members"\n')
+    workplace.clock = ManualClock(START + 2 * 86_400)
+    workplace.log("members")
+    workplace.clock = ManualClock(START)
+    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
+    monkeypatch.setattr("tcdatalogger.core.state.SystemClock", lambda: workplace.clock)
+
+    [one] = workplace.run("status", "--json").json["endpoints"]
+    assert (one["last_run"]["started_at"], one["fresh_seconds"]) == (START, 0.0)
+    workplace.clock.sleep(60)
+    assert "1 min ago" in workplace.run("status").out
+    run = workplace.log("members").record
+    assert workplace.run("runs", "show", "last", "--json").json["run_id"] == run.run_id
+
+
 def test_a_person_sees_a_line_for_each_endpoint(workplace):
     workplace.log("faction_crimes")
 

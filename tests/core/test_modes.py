@@ -9,9 +9,10 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.replay import rebuild, replay
-from tcdatalogger.errors import ConfigError, DataRefused
+from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
 from tcdatalogger.sandbox.city import Rules
 from tcdatalogger.sandbox.server import Sandbox
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 MODES = ("append", "replace", "merge", "history")
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
@@ -232,3 +233,128 @@ def test_runs_are_made_again_in_the_order_of_torns_clock_though_ours_jumped_back
     place.warehouse.unlink()
     again(place, rebuild, "members")
     assert tables(place) == before
+
+
+# Rows that a run refused
+
+SHORT = [ANSWERS[0], [member(1)]]
+ODD = [ANSWERS[0], [member(1) | {"level": 900}, member(2), member(3)]]
+NEW = [ANSWERS[0], [member(1) | {"shoe_size": 44}, member(2), member(3)]]
+LEVELS = 'checks = [{ column = "level", max = 100 }]'
+
+
+def forget(place, what):
+    """Lose what is not the archive."""
+    if what in {"the state", "both"}:
+        for file in place.folder.glob("torn.state.sqlite*"):
+            file.unlink()
+    if what in {"the warehouse", "both"}:
+        place.warehouse.unlink()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mode", "words", "answers", "accepts", "lost"),
+    [
+        ("replace", "", SHORT, (), "nothing"),
+        ("replace", "", SHORT, (), "both"),
+        ("history", "", SHORT, (), "the state"),
+        ("history", "", SHORT, (), "both"),
+        ("append", LEVELS, ODD, ("checks=[]",), "the warehouse"),
+        ("append", 'contract = "freeze"', NEW, ("contract=evolve",), "both"),
+        ("merge", LEVELS, ODD, None, "nothing"),
+    ],
+)
+def test_what_a_run_refused_stays_out_of_every_rebuild_until_it_is_named(
+    place, mode, words, answers, accepts, lost
+):
+    place.write_mode(mode, words=words)
+    place.log(answers=answers)
+    before = tables(place)
+    refused = place.log(answers=answers).record
+    assert (refused.status, refused.exit_code) == ("failed", 65)
+
+    forget(place, lost)
+    for overrides in ((), accepts or ()):
+        made = again(place, rebuild, "members", overrides=overrides)
+        assert tables(place) == before
+        if mode != "replace":
+            assert "refused" in {one.run_id: one.why for one in made}[refused.run_id]
+    with pytest.raises(DataRefused, match="were refused") as told:
+        again(place, replay, refused.run_id, overrides=accepts or ())
+    assert f"replay {refused.run_id} --with {refused.run_id}" in told.value.remedy
+    assert tables(place) == before
+
+    if accepts is None:  # the check of today holds for it too
+        with pytest.raises(DataRefused, match="cannot be made again"):
+            again(place, rebuild, "members", taken=[refused.run_id])
+        assert tables(place) == before
+        return
+    again(place, rebuild, "members", taken=[refused.run_id], overrides=accepts)
+    after = tables(place)
+    assert after != before
+    again(place, rebuild, "members", overrides=accepts)
+    assert tables(place) == after
+    forget(place, "both")
+    again(place, rebuild, "members", overrides=accepts)
+    assert tables(place) == after
+
+
+@pytest.mark.parametrize("mode", ["replace", "history"])
+def test_what_is_owed_is_held_to_the_same_rules_by_a_rebuild(place, mode, monkeypatch):
+    place.write_mode(mode)
+    place.log(answers=SHORT)
+    before = tables(place)
+    with duckdb.connect(str(place.warehouse)), monkeypatch.context() as patch:
+        patch.setattr(DuckDBWarehouse, "_connection", property(unavailable))
+        owed = place.log(answers=SHORT).record
+    assert owed.status == "later"
+
+    for _ in range(2):
+        again(place, rebuild, "members")
+        assert tables(place) == before
+    with place.application() as application:
+        [run] = application.state.runs(run_id=owed.run_id)
+    assert (run.status, run.error_class) == ("failed", "CheckFailed")
+
+
+def unavailable(_warehouse):
+    raise WarehouseUnavailable("Somebody else has it.")
+
+
+def test_a_refused_run_that_a_later_one_took_the_place_of_is_not_taken_in_without_a_word(place):
+    answers = [ANSWERS[0], [], ANSWERS[1]]
+    place.write_mode("replace")
+    place.log(answers=answers)
+    refused = place.log(answers=answers).record.run_id
+    newest = place.log(answers=answers).record.run_id
+
+    with pytest.raises(DataRefused, match=f"{newest} of members is later than {refused}"):
+        again(place, rebuild, "members", taken=[refused])
+
+
+def test_a_run_whose_rows_no_table_took_is_no_refused_one_and_a_rebuild_stores_it(place):
+    place.write_mode("append")
+    place.log()
+    place.write_mode("merge")
+    failed = place.log().record
+    assert (failed.status, failed.exit_code) == ("failed", 65)
+
+    again(place, rebuild, "members")
+
+    assert place.value("select count(*) from members where position = 'Leader'") == 1
+    with place.application() as application:
+        assert [run.status for run in application.state.runs()] == ["done", "done"]
+
+
+def test_a_pruned_archive_keeps_no_mark_of_what_is_gone(place):
+    place.write_mode("replace")
+    for _ in range(2):
+        place.log(answers=[ANSWERS[0], []])
+    assert len(list((place.folder / "archive").rglob("*.refused"))) == 1
+
+    with place.application() as application:
+        assert len(application.archive.everything()) == 3  # a backup takes it along
+        application.archive.prune("members", place.clock.now() + 3 * 86_400)
+
+    assert list((place.folder / "archive" / "members").iterdir()) == []

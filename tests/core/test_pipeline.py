@@ -55,7 +55,7 @@ def test_a_run_that_is_done_says_what_it_did(workplace):
 def test_a_run_stops_after_the_step_that_was_asked_for(workplace, step, steps, rows):
     outcome = workplace.log("faction_members", until=step)
 
-    assert (outcome.record.status, outcome.record.step) == ("stopped", step)
+    assert (outcome.record.status, outcome.record.step) == ("paused", step)
     assert list(outcome.record.seconds) == steps
     assert sum(outcome.record.rows.values()) == rows
     assert outcome.receipt is None
@@ -82,7 +82,7 @@ def test_a_dry_run_stores_nothing_and_tells_the_plan(workplace):
         "+ table faction_crimes_slots",
         "+ table faction_crimes_rewards_items",
     ]
-    assert first.record.status == "stopped"
+    assert first.record.status == "paused"
     assert not workplace.warehouse.exists()
     workplace.log("faction_crimes")
     before = workplace.sql("from _tcd_loads")

@@ -368,7 +368,7 @@ def test_a_run_that_was_not_to_store_anything_is_not_rebuilt(place, mode, option
     place.log("faction_members", mode)
     before = tables(place, "faction_members")
     stopped = place.log("faction_members", mode, **options).record
-    assert stopped.status == "stopped"
+    assert stopped.status == "paused"
 
     again(place, rebuild, "faction_members", overrides=[mode])
     assert tables(place, "faction_members") == before

@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.replay import rebuild, replay
 
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
 MODES = ("append", "replace", "merge", "history")
+KILLED = """
+import os, signal, sys
+from tcdatalogger.cli import main
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+
+commit = DuckDBWarehouse.commit
+
+def dying(self, load):
+    commit(self, load)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+DuckDBWarehouse.commit = dying
+main(["run", "members"])
+"""
+"""A run that is killed between its commit and its last word."""
 
 
 @pytest.fixture
@@ -80,6 +100,105 @@ def test_what_is_shown_names_the_tables_and_their_rows(place):
 
     assert done.out.splitlines()[1].split() == ["members", "30", "30"]
     assert "30 rows of members removed." in done.out
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_rollback_says_which_run_it_takes_before_and_after(place, dry):
+    place.write(MEMBERS)
+    place.next_run()
+    run = place.next_run()
+
+    done = place.run("rollback", "last", *dry)
+    assert f"the run {run} of members, which stored 30 rows by append" in done.err
+    assert f"the run {run}" in done.out.splitlines()[-1].replace("The", "the")
+
+    before = place.run("rollback", run, *dry, "--json")  # refused after it was named
+    assert run in before.err
+
+
+LOOKS = [
+    ("runs", "list", "--json"),
+    ("runs", "show", "last", "--json"),
+    ("status", "--json"),
+    ("run", "members", "--json"),
+]
+
+
+def killed(place, run):
+    """The books of a run that was killed after its commit."""
+    with place.application() as application:
+        application.state.write_run(
+            replace(run, status="running", step="store", rows={}, load_id="", finished_at=None)
+        )
+
+
+@pytest.mark.parametrize("words", LOOKS)
+def test_a_run_that_was_killed_after_its_commit_is_done_when_somebody_looks(place, words):
+    place.write(MEMBERS)
+    place.next_run()
+    place.clock.sleep(60)
+    run = place.log("members", "contract=freeze").record
+    killed(place, run)
+
+    done = place.run(*words)
+
+    assert done.code == 0
+    with place.application() as application:
+        [found] = application.state.runs(run_id=run.run_id)
+        assert application.state.unsettled("members") == []
+    assert (found.status, found.rows, found.load_id) == ("done", run.rows, run.load_id)
+    assert (found.error, found.exit_code) == ("", 0)
+    if words[0] == "status":
+        [one] = done.json["endpoints"]
+        assert (one["last_run"]["run_id"], one["last_run"]["status"]) == (run.run_id, "done")
+        assert (one["owed"], one["rows"]) == (0, {"members": 30})
+
+
+def test_a_warehouse_that_cannot_be_had_keeps_nobody_from_looking(place):
+    place.write(MEMBERS)
+    run = place.log("members").record
+    killed(place, run)
+    place.warehouse.write_bytes(b"no warehouse")
+
+    for words in LOOKS[:3]:
+        done = place.run(*words)
+        assert done.code == 0
+        assert "lost" in done.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", ["there", "lost"])
+def test_the_last_to_be_rolled_back_is_the_one_that_was_killed_after_its_commit(place, state):
+    place.write(MEMBERS)
+    place.clock = ManualClock(time.time() - 60)
+    first = place.log("members").record.run_id
+    dead = subprocess.run(
+        [sys.executable, "-c", KILLED], cwd=place.folder, env=place.outside(), check=False
+    )
+    assert dead.returncode == -9
+    [run] = {r["_run_id"] for r in place.sql("select _run_id from members")} - {first}
+    if state == "lost":
+        for file in place.folder.glob("torn.state.sqlite*"):
+            file.unlink()
+
+    for words in (("last",), ("members",)):
+        assert place.run("rollback", *words, "--dry-run", "--json").json["run_id"] == run
+    assert place.run("rollback", "last").code == 0
+    assert place.value("select any_value(_run_id) from members") == first
+    assert place.run("rollback", "last", "--json").json["run_id"] == first
+    assert place.run("rollback", "last").code == 2
+
+
+def test_what_the_ledger_has_is_made_again_whatever_the_books_say(place):
+    place.write(f'{MEMBERS}storage_mode = "merge"\n')
+    run = place.log("members").record
+    before = held(place)
+    with place.application() as application:
+        application.state.write_run(replace(run, status="rolled back"))  # as a restore leaves it
+
+    again(place, rebuild, "members")
+
+    assert held(place) == before
 
 
 @pytest.mark.parametrize("lost", ["a run is left out", "the warehouse"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import signal
 import sqlite3
@@ -10,11 +11,13 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import sqlite
+from tcdatalogger.core import sqlite, totals
 from tcdatalogger.core.sqlite import SQLite
 from tcdatalogger.core.state import RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, StateGone, StateUnavailable
 from tcdatalogger.services.torncity.keys import KeyInfo
+from tcdatalogger.services.torncity.slots import Hold
+from tcdatalogger.services.torncity.standing import Circuit, Mark, Rows
 
 INFO = KeyInfo(
     owner_id=158,
@@ -113,7 +116,72 @@ def test_a_run_of_another_version_is_read_as_far_as_it_is_known(state):
     assert state.runs() == [run(1)]
 
 
+# A clock that was ahead
+
+
+@pytest.mark.parametrize("began", [9_000.0, 200_000.0])
+def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock, began):
+    state.write_run(run(1, status="done", started_at=9_990.0, finished_at=9_995.0))
+    for number in (2, 3):
+        state.write_run(run(number, status="running", started_at=began))
+        state.write_run(run(number, status="done", started_at=began, finished_at=200_005.0))
+    state.write_key("k", INFO, 200_000.0)
+    state.standing.mark(Mark("k", "parked", "", "x", 200_600.0, 200_000.0, "default"))
+    state.standing.mark(Mark("k", "dead", "/a", "x", math.inf, 200_000.0, "default"))
+    state.standing.mark(Mark("well", "parked", "", "x", 12_000.0, 9_000.0, "default"))
+    state.standing.change_circuit(lambda _: Circuit(9, 30.0, 200_030.0, 200_180.0))
+    state.standing.trial("k", 200_000.0)
+    state.standing.book_rows("158/events", Rows("r", 200_000.0, 50_000), 50_000)
+    state.traffic.hold(Hold("player:158", 200_060.0, "too_many"))
+
+    for _ in range(2):
+        state.mark_lost()
+
+    found = state.runs()
+    assert [one.run_id for one in found][:2] == (
+        ["run-3", "run-2"] if began > 10_000 else ["run-1", "run-3"]
+    )
+    assert max(one.started_at for one in found) == min(10_000.0, max(began, 9_990.0))
+    assert max(one.finished_at for one in found) == 10_000.0
+    last = totals.lasts(state)["faction_crimes"]
+    assert (last.success_at, last.ended_at) == (10_000.0, 10_000.0)
+    assert state.key("k") == (INFO, 10_000.0)
+    marks = [*state.standing.marks("k"), *state.standing.marks("well")]
+    assert [(one.since, one.until) for one in marks] == [
+        (10_000.0, 10_600.0), (10_000.0, math.inf), (9_000.0, 12_000.0),
+    ]  # fmt: skip
+    assert state.standing.circuit() == Circuit(9, 30.0, 10_030.0, 0.0)
+    assert state.standing.trial("k", 10_000.0)
+    assert state.standing.day_rows(10_000.0 + 86_401) == {}
+    assert state.traffic.holds(10_000.0 + 3_601) == []
+
+    clock.sleep(30)
+    state.write_run(run(4, status="failed", started_at=10_020.0, finished_at=10_030.0))
+    assert state.runs(most=1)[0].run_id == "run-4"
+    assert totals.lasts(state)["faction_crimes"].status == "failed"
+
+
+def test_clocks_that_differ_by_a_little_are_left_alone(state):
+    state.write_run(run(1, status="done", started_at=10_040.0, finished_at=10_050.0))
+
+    state.mark_lost()
+
+    assert (state.runs()[0].started_at, state.runs()[0].finished_at) == (10_040.0, 10_050.0)
+
+
 # Versions
+
+
+def test_a_run_that_an_older_release_called_stopped_after_its_step_is_paused(state_url, clock):
+    with State(state_url, clock) as state:
+        state.write_run(run(1, status="stopped", step="fetch"))
+        with state.writing() as db:
+            db.execute("update state_version set version = 2")
+
+    with State(state_url, clock) as state:
+        assert [one.status for one in state.runs(status="paused")] == ["paused"]
+        assert totals.sums(state)["runs"] == {("faction_crimes", "paused"): 1.0}
+        assert totals.lasts(state)["faction_crimes"].status == "paused"
 
 
 def test_a_state_of_the_first_release_is_brought_up_with_its_runs(file):

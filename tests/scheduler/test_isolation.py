@@ -102,7 +102,7 @@ def test_a_run_ends_at_a_safe_place_when_the_daemon_is_stopped(yard):
     assert time.monotonic() - began < 3
     assert yard.noted("tidied") == ["clean"]
     (record,) = yard.runs("clean")
-    assert (record.status, record.error_class, record.exit_code) == ("failed", "Stopped", 143)
+    assert (record.status, record.error_class, record.exit_code) == ("stopped", "Stopped", 143)
     with yard.state() as state:
         assert state.leases.held() == []
         assert state.reading("select attempt, due_at <= ? from agenda", (time.time(),)) == [(0, 1)]

@@ -10,23 +10,16 @@ from typing import TYPE_CHECKING, Final
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
+    from tcdatalogger.core.main import Application
     from tcdatalogger.core.settings import Settings
     from tcdatalogger.core.state import RunRecord, State
 
 NEWEST: Final = "last"
 """In place of a run's id: the newest."""
 
-_MOST: Final = 5_000
-"""Runs that are looked through for the newest that stored something: most may find nothing new."""
-
 
 def find_run(
-    state: State | None,
-    settings: Settings,
-    words: str,
-    *,
-    endpoint: str | None = None,
-    stored: bool = False,
+    state: State | None, settings: Settings, words: str, *, endpoint: str | None = None
 ) -> RunRecord:
     """The run that is meant: by its id, how that begins, its endpoint for the newest, or `last`.
 
@@ -35,16 +28,14 @@ def find_run(
         settings: with the endpoints.
         words: that name it.
         endpoint: whose newest is the last; None for the newest of all.
-        stored: whether the newest that stored something is meant by a name and by `last`.
 
     Raises:
         UsageError: there is none, or several begin so.
     """
     whose = endpoint if words == NEWEST else words if settings.endpoint(words) else None
-    newest = words == NEWEST or whose is not None
     found: list[RunRecord] = []
-    if state is not None and newest:
-        found = _stored(state, whose) if stored else state.runs(endpoint=whose, most=1)
+    if state is not None and (words == NEWEST or whose is not None):
+        found = state.runs(endpoint=whose, most=1)
     elif state is not None and words:
         found = state.runs(run_id=words, most=1) or state.runs(begins=words, most=2)
     if len(found) > 1:
@@ -53,26 +44,32 @@ def find_run(
             remedy="Give more of the id.",
         )
     if not found:
-        raise _none(words, whose, newest=newest, stored=stored)
+        raise _none(words, whose, what="is in the books yet")
     return found[0]
 
 
-def stored_run(
-    state: State | None, settings: Settings, words: str, *, endpoint: str | None = None
-) -> str:
+def stored_run(application: Application, words: str, *, endpoint: str | None = None) -> str:
     """The id of the run that is meant where rows are at stake: by a name the newest that has some.
 
-    An id that the books do not know is taken as it is: they may be gone, and the warehouse's ledger
-    and the archive know it.
+    The ledger says which that is: a run may have been killed between its commit and its last word.
+    An id that the books do not know is taken as it is: they may be gone, and the ledger and the
+    archive know it.
 
     Raises:
         UsageError: no run has stored anything, or several begin so.
+        WarehouseUnavailable: the ledger cannot be asked now.
     """
-    by_name = words == NEWEST or settings.endpoint(words) is not None
-    known = state is not None and bool(words) and bool(state.runs(begins=words, most=1))
-    if not by_name and not known:
+    settings = application.settings
+    whose = endpoint if words == NEWEST else words if settings.endpoint(words) else None
+    if words == NEWEST or whose is not None:
+        with application.warehouse() as warehouse:
+            for line in warehouse.loads(endpoint=whose or "", counting=True, most=1):
+                return line.run_id
+        raise _none(words, whose, what="has stored anything yet")
+    state = application.state if settings.state.begun else None
+    if state is None or not words or not state.runs(begins=words, most=1):
         return words
-    return find_run(state, settings, words, endpoint=endpoint, stored=True).run_id
+    return find_run(state, settings, words).run_id
 
 
 def known_endpoint(settings: Settings, name: str | None) -> None:
@@ -104,21 +101,20 @@ def books(settings: Settings) -> Iterator[State | None]:
         return
     with State(settings.state.url or "") as state:
         state.mark_lost()
+        if state.perhaps_stored():
+            from tcdatalogger.core.main import Application  # duckdb
+
+            with Application(settings) as application:
+                application.look()
         yield state
 
 
-def _stored(state: State, endpoint: str | None) -> list[RunRecord]:
-    found = state.runs(endpoint=endpoint, status="done", most=_MOST)
-    return [run for run in found if run.load_id][:1]
-
-
-def _none(words: str, endpoint: str | None, *, newest: bool, stored: bool) -> UsageError:
-    if not newest:
+def _none(words: str, endpoint: str | None, *, what: str) -> UsageError:
+    if words != NEWEST and endpoint is None:
         return UsageError(
             f"There is no run {words!r}.",
             remedy="`tcdatalogger runs` lists them; `last` is the newest.",
         )
-    what = "has stored anything yet" if stored else "is in the books yet"
     of = "" if endpoint is None else f" of {endpoint}"
     return UsageError(
         f"No run{of} {what}.",

@@ -12,11 +12,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tcdatalogger.text import harmless, in_json, one_line
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.state import RunRecord
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs, on the standard output."
@@ -277,6 +280,21 @@ def size(count: int) -> str:
             return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
         value /= _KILO
     return f"{value:.1f} TB"
+
+
+def result(run: RunRecord) -> str:
+    """What became of a run, in a word or two: the same for every command."""
+    match run.status:
+        case "failed":
+            return f"failed: {run.error_class}"
+        case "paused":
+            return f"paused after {run.step}"
+        case "later":
+            return "stored later"
+        case "done" if run.unchanged:
+            return "unchanged"
+        case status:
+            return status
 
 
 def number(count: int) -> str:

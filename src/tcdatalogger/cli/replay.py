@@ -14,15 +14,28 @@ if TYPE_CHECKING:
     from tcdatalogger.core.replay import Replayed
 
 
+_with = click.option(
+    "--with",
+    "with_",
+    multiple=True,
+    metavar="RUN",
+    help="Take the rows of this run in, though they were refused or it was rolled back.",
+)
+
+
 @click.command(epilog="\b\nExample:\n  tcdatalogger replay 20261123T081500Z-5f3a9c1e --dry-run")
 @click.argument("run_id", metavar="RUN")
+@_with
 @click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
 @json_option
 @click.pass_obj
-def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
+def command(
+    options: Options, run_id: str, with_: tuple[str, ...], dry: bool, as_json: bool
+) -> None:
     """Make the rows of one run again from its archived answers, in place of those it stored.
 
-    Torn is not asked. Of a run that failed after its fetch, it stores what was not stored then.
+    Torn is not asked. Of a run that failed after its fetch, it stores what was not stored then; of
+    one whose rows were refused, with --with.
 
     RUN is its id or how that begins, the name of an endpoint for its newest that stored something,
     or `last` for the newest of all that did.
@@ -32,9 +45,9 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
     from tcdatalogger.core.replay import replay
 
     with Application(settings) as application:
-        state = application.state if settings.state.begun else None
-        run_id = stored_run(state, settings, run_id)
-        found = replay(application, run_id, dry=dry)
+        run_id = stored_run(application, run_id)
+        taken = [stored_run(application, run) for run in with_]
+        found = replay(application, run_id, taken=taken, dry=dry)
     _tell([found], as_json=as_json, dry=dry)
 
 
@@ -45,6 +58,7 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
 )
 @click.argument("name")
 @click.option("--without", multiple=True, metavar="RUN", help="Leave the rows of this run out.")
+@_with
 @click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
 @json_option
 @click.pass_obj
@@ -52,19 +66,24 @@ def rebuild_command(
     options: Options,
     name: str,
     without: tuple[str, ...],
+    with_: tuple[str, ...],
     dry: bool,
     as_json: bool,
 ) -> None:
-    """Make all rows of an endpoint again from the archive, in one step: all of them or none."""
+    """Make all rows of an endpoint again from the archive, in one step: all of them or none.
+
+    Runs that were rolled back stay out, and those whose rows were refused, by max_drop, a check or
+    a contract. --with takes one of them in; checks and the contract of today hold for it too.
+    """
     settings = options.load()
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.replay import rebuild
 
     with Application(settings) as application:
         application.chosen([name])  # the one that is near to a wrong name is told first
-        state = application.state if settings.state.begun else None
-        out = [stored_run(state, settings, run, endpoint=name) for run in without]
-        found = rebuild(application, name, without=out, dry=dry)
+        out = [stored_run(application, run, endpoint=name) for run in without]
+        taken = [stored_run(application, run) for run in with_]
+        found = rebuild(application, name, without=out, taken=taken, dry=dry)
     _tell(found, as_json=as_json, dry=dry)
 
 

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.named import stored_run
-from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
+from tcdatalogger.cli.output import (
+    counted,
+    json_option,
+    number,
+    print_json,
+    print_table,
+    say,
+)
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.warehouse import LedgerLine
 
 
 @click.command(epilog="\b\nExample:\n  tcdatalogger rollback 20261123T081500Z-5f3a9c1e --dry-run")
@@ -25,14 +37,14 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
     """
     settings = options.load()
     from dataclasses import asdict
+    from functools import partial
 
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.core.rollback import roll_back
 
     with Application(settings) as application:
-        state = application.state if settings.state.begun else None
-        run_id = stored_run(state, settings, run_id)
-        undo = roll_back(application, run_id, dry=dry)
+        run_id = stored_run(application, run_id)
+        undo = roll_back(application, run_id, dry=dry, tell=partial(_takes, dry=dry))
     if as_json:
         print_json({**asdict(undo), "dry_run": dry})
         return
@@ -43,4 +55,15 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
         say(step)
     count = number(sum(undo.removed.values()))
     what = "would be removed; nothing was changed" if dry else "removed"
-    say(f"{count} rows of {undo.endpoint} {what}.")
+    whole = f"Of the run {undo.run_id}" if dry else f"The run {undo.run_id} is rolled back"
+    say(f"{whole}: {count} rows of {undo.endpoint} {what}.")
+
+
+def _takes(line: LedgerLine, *, dry: bool) -> None:
+    """Say which run it is before anything is changed: by `last` somebody may mean another."""
+    what = "Looking at" if dry else "Rolling back"
+    stored = counted(sum(line.rows.values()), "row")
+    say(
+        f"{what} the run {line.run_id} of {line.endpoint}, which stored {stored} by {line.mode}.",
+        err=True,
+    )

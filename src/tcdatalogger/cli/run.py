@@ -18,6 +18,7 @@ from tcdatalogger.cli.output import (
     print_json,
     print_table,
     program,
+    result,
     say,
     span,
 )
@@ -135,7 +136,7 @@ def command(
             )
         if run_id and len(chosen) > 1:
             raise UsageError("An id names the run of one endpoint.", remedy="Name just one.")
-        application.mark_lost()
+        application.look()
         with progress:
             if if_due:
                 from tcdatalogger.scheduler.byhand import run_due
@@ -194,7 +195,7 @@ def tell(
         [
             (
                 o.record.endpoint,
-                _result(o),
+                result(o.record),
                 sum(o.record.rows.values()),
                 o.record.quarantined,
                 o.record.drift,
@@ -208,6 +209,9 @@ def tell(
     for outcome in outcomes:
         for earlier in outcome.settled:
             say(_settled(earlier))
+        if outcome.receipt is not None and outcome.receipt.repeated:
+            record = outcome.record
+            say(f"{record.endpoint}: the run {record.run_id} was stored before.")
     errors = [(o.record.endpoint, str(o.error)) for o in outcomes if o.error is not None]
     for names, error in once(errors):
         say(f"{', '.join(names)}: {error}", err=True)
@@ -235,21 +239,10 @@ def _settled(run: RunRecord) -> str:
             return f"{begins} is not stored: {run.note}"
 
 
-def _result(outcome: Outcome) -> str:
-    record = outcome.record
-    if record.status == "stopped":
-        return f"stopped after {record.step}"
-    if outcome.receipt is not None and outcome.receipt.repeated:
-        return "stored before"
-    if record.unchanged:
-        return "unchanged"
-    return "stored later" if record.status == "later" else record.status
-
-
 def _show_step(outcome: Outcome, *, dry: bool) -> None:
     """What the last step holds."""
     made = outcome.made
-    if made is None or outcome.record.status != "stopped":
+    if made is None or outcome.record.status != "paused":
         if outcome.fetched is not None and outcome.error is None and made is None:
             _show_pages(outcome)
         return

@@ -20,6 +20,7 @@ from tcdatalogger.cli.output import (
     number,
     print_json,
     print_table,
+    result,
     say,
     size,
     span,
@@ -36,6 +37,7 @@ STATUSES: Final = (
     "done",
     "failed",
     "stopped",
+    "paused",
     "later",
     "lost",
     "dropped",
@@ -257,17 +259,6 @@ def _looking(
             return list(there.values())
 
     return look
-
-
-def result(run: RunRecord) -> str:
-    """What became of a run, in a word or two."""
-    if run.status == "failed":
-        return f"failed: {run.error_class}"
-    if run.status == "stopped":
-        return f"stopped after {run.step}"
-    if run.status == "later":
-        return "stored later"
-    return "unchanged" if run.unchanged and run.status == "done" else run.status
 
 
 def _facts(run: RunRecord) -> list[tuple[str, Any]]:

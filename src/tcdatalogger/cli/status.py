@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.named import books
 from tcdatalogger.cli.output import (
     ago,
     counted,
@@ -20,6 +21,7 @@ from tcdatalogger.cli.output import (
     once,
     print_json,
     print_table,
+    result,
     say,
 )
 from tcdatalogger.errors import ConfigError
@@ -38,15 +40,9 @@ WINDOW = 60.0
 def command(options: Options, as_json: bool) -> None:
     """Show what each endpoint did last, and the calls of the last minute."""
     settings = options.load()
-    from tcdatalogger.core.state import State  # not for the help
-
     now = time.time()
-    if not settings.state.begun:
-        found = status(settings, None, now)
-    else:
-        with State(settings.state.url or "") as state:
-            state.mark_lost()
-            found = status(settings, state, now)
+    with books(settings) as state:
+        found = status(settings, state, now)
     if as_json:
         print_json(found)
         return
@@ -55,9 +51,12 @@ def command(options: Options, as_json: bool) -> None:
 
 def status(settings: Settings, state: State | None, now: float) -> dict[str, Any]:
     """What the books say, as JSON for programs."""
+    from tcdatalogger.core import totals  # not for the help
+
     scheduler, due = _scheduler(settings, state, now)
+    sums = totals.sums(state) if state else {}
     endpoints = [
-        _endpoint(endpoint, state, now) | {"next_due": due.get(endpoint.name)}
+        _endpoint(endpoint, state, now, sums) | {"next_due": due.get(endpoint.name)}
         for endpoint in settings.endpoints
     ]
     calls = state.traffic.calls_since(now - WINDOW) if state else {}
@@ -149,7 +148,13 @@ def _held(state: State, now: float) -> list[dict[str, Any]]:
     return held
 
 
-def _endpoint(endpoint: Endpoint, state: State | None, now: float) -> dict[str, Any]:
+def _endpoint(
+    endpoint: Endpoint,
+    state: State | None,
+    now: float,
+    sums: Mapping[str, Mapping[tuple[str, str], float]],
+) -> dict[str, Any]:
+    """An endpoint's last run, and what all of its runs set aside and found to be new."""
     runs = state.runs(endpoint=endpoint.name, regular=True, most=20) if state else []
     last = runs[0] if runs else None
     good = next((run for run in runs if run.status == "done"), None)
@@ -165,8 +170,8 @@ def _endpoint(endpoint: Endpoint, state: State | None, now: float) -> dict[str, 
         "fresh_seconds": None if fresh is None else round(fresh, 1),
         "rows": dict(good.rows) if good else {},
         "schema_version": good.schema_version if good else None,
-        "quarantined": sum(run.quarantined for run in runs),
-        "drift": sum(run.drift for run in runs),
+        "quarantined": int(sums.get("quarantined", {}).get((endpoint.name, ""), 0)),
+        "drift": int(sums.get("drift", {}).get((endpoint.name, ""), 0)),
         "owed": _owed(endpoint, state) if state else 0,
     }
 
@@ -181,10 +186,13 @@ def _run(run: RunRecord) -> dict[str, Any]:
     return {
         "run_id": run.run_id,
         "status": run.status,
+        "result": result(run),
         "step": run.step,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "absent": run.absent,
+        "quarantined": run.quarantined,
+        "drift": run.drift,
         "failed_checks": list(run.failed_checks),
         "error": run.error or None,
         "exit_code": run.exit_code,
@@ -212,12 +220,12 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
             (
                 one["endpoint"],
                 one["path"],
-                ago(one["last_run"]["started_at"] if one["last_run"] else None, now),
+                ago(min(one["last_run"]["started_at"], now) if one["last_run"] else None, now),
                 _next(one["next_due"], now),
-                _result(one["last_run"]),
+                one["last_run"]["result"] if one["last_run"] else "",
                 sum(one["rows"].values()),
-                one["quarantined"],
-                one["drift"],
+                one["last_run"]["quarantined"] if one["last_run"] else 0,
+                one["last_run"]["drift"] if one["last_run"] else 0,
             )
             for one in found["endpoints"]
         ],
@@ -226,6 +234,8 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     for names, line in once(wrong):
         say(f"{', '.join(names)}: {line}")
     for one in found["endpoints"]:
+        if told := _in_all(one):
+            say(f"{one['endpoint']}: in all of its runs {told}")
         if one["owed"]:
             what = "1 run is" if one["owed"] == 1 else f"{one['owed']} runs are"
             say(f"{one['endpoint']}: {what} not stored yet: its next run stores them")
@@ -244,10 +254,15 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
         say(f"No call of {who} before {moment(hold['until'])}: {hold['why']}")
 
 
-def _result(run: dict[str, Any] | None) -> str:
-    if run is None:
-        return ""
-    return "stored later" if run["status"] == "later" else str(run["status"])
+def _in_all(one: dict[str, Any]) -> str:
+    """What its runs set aside and found before the last one, together with that."""
+    last = one["last_run"] or {"quarantined": 0, "drift": 0}
+    told = []
+    if one["quarantined"] > last["quarantined"]:
+        told.append(f"{counted(one['quarantined'], 'record')} set aside")
+    if one["drift"] > last["drift"]:
+        told.append(f"{counted(one['drift'], 'new field')}")
+    return ", ".join(told)
 
 
 def _wrong(run: dict[str, Any] | None) -> list[str]:

@@ -83,6 +83,13 @@ _COLUMNS: Final = "event, host, facts, since, told_at, over_at, tries"
 _TO_TELL: Final = "(told_at is null) = (over_at is null)"
 
 
+def put_right(db: Statements, now: float) -> None:
+    """Let what lies in the future be of now: who was to be told is told."""
+    db.execute("update alerts set taken_until = 0 where taken_until > ?", (now + TAKING,))
+    for name in ("since", "told_at", "over_at"):
+        db.execute(f"update alerts set {name} = ? where {name} > ?", (now, now))
+
+
 class Alarms:
     """The table of events.
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from tcdatalogger.core.main import Application
+from tcdatalogger.services.torncity.task import Tools
 from tcdatalogger.services.warehouse import Fence, Load
 
 
@@ -24,6 +25,10 @@ class Fenced:
 
     def __call__(self, load: Load) -> Load:
         return replace(load, token=self.token, fence=self.fence)
+
+    def tools(self, tools: Tools) -> Tools:
+        """The same for what a run works with."""
+        return replace(tools, token=self.token, fence=self.fence)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.base import Page
 from tcdatalogger.services.torncity.messages import Answer, Request
 
@@ -45,6 +46,11 @@ SCHEMA: Final = pa.schema(
 
 _ABOUT: Final = b"tcdatalogger"
 """Under which name a file says what its run was to do, in the metadata of its schema."""
+
+REFUSED: Final = ".refused"
+"""The ending of a mark beside the answers of a run whose rows were refused; it holds why."""
+
+_log = get_logger("archive")
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No space on the disk, in the user's quota, or under the limit of this process."""
@@ -129,6 +135,8 @@ class Archive:
                 for file in day.glob("*.parquet"):
                     file.unlink(missing_ok=True)
                     gone += 1
+                for mark in day.glob(f"*{REFUSED}"):
+                    mark.unlink(missing_ok=True)
                 with suppress(OSError):  # another process may still write into it
                     day.rmdir()
         return gone
@@ -144,8 +152,8 @@ class Archive:
         return [str(file.relative_to(self.root)) for file in found]
 
     def everything(self) -> list[str]:
-        """The files of all endpoints, relative to the root, by name."""
-        found = self.root.glob("*/*/*.parquet")
+        """The files of all endpoints and the marks beside them, relative to the root, by name."""
+        found = [*self.root.glob("*/*/*.parquet"), *self.root.glob(f"*/*/*{REFUSED}")]
         return sorted(file.relative_to(self.root).as_posix() for file in found)
 
     def find(self, endpoint: str, run_id: str) -> str | None:
@@ -153,6 +161,40 @@ class Archive:
         for file in (self.root / endpoint).glob(f"????-??-??/{run_id}.parquet"):
             return str(file.relative_to(self.root))
         return None
+
+    @contextmanager
+    def marking(self, file: str, *refusals: type[DataRefused]) -> Iterator[None]:
+        """Mark the answers of a run whose rows are refused, so that no rebuild stores them.
+
+        The mark stands beside the answers, as it has to last for as long as they do.
+
+        Args:
+            file: of the archive, "" for none.
+            refusals: what speaks of the rows, and not of the tables.
+        """
+        try:
+            yield
+        except refusals as refused:
+            if file:
+                try:
+                    self._mark(file).write_text(f"{refused.message}\n", encoding="utf-8")
+                except OSError as error:  # the books of the runs have it too
+                    _log.warning("a refusal is not in the archive", why=error.strerror)
+            raise
+
+    def refusal(self, file: str) -> str:
+        """Why the rows of an archived run were refused, "" where they were not."""
+        try:
+            return self._mark(file).read_text(encoding="utf-8").strip() or "the mark does not say"
+        except OSError:
+            return ""
+
+    def accept(self, file: str) -> None:
+        """Rows that were refused are stored: somebody has named their run."""
+        self._mark(file).unlink(missing_ok=True)
+
+    def _mark(self, file: str) -> Path:
+        return (self.root / file).with_suffix(REFUSED)
 
     def about(self, file: str) -> dict[str, Any]:
         """What the run of a file was to do; empty where an older version wrote it.

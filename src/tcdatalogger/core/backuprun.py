@@ -18,7 +18,7 @@ from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.leases import BACKUP, Claim
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.runid import new_run_id
-from tcdatalogger.core.state import RunRecord
+from tcdatalogger.core.state import RunRecord, cut_off
 from tcdatalogger.errors import Failure
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.services.files import Progress, silent
@@ -90,15 +90,15 @@ def _close(application: Application, record: RunRecord, error: BaseException | N
     now = application.clock.now()
     seconds = {_STEP: round(max(0.0, now - record.started_at), 3)}
     record = replace(record, finished_at=now, seconds=seconds)
-    if error is not None:
-        name = type(error).__name__
-        known = error if isinstance(error, Failure) else Failure(f"It ended by {name}.")
+    if isinstance(error, Failure):
         record = replace(
             record,
             status="failed",
-            error=known.message,
-            error_class=name,
-            remedy=known.remedy,
-            exit_code=known.exit_code,
+            error=error.message,
+            error_class=type(error).__name__,
+            remedy=error.remedy,
+            exit_code=error.exit_code,
         )
+    elif error is not None:
+        record = cut_off(record, error)
     application.state.write_run(record)

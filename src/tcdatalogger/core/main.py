@@ -18,7 +18,7 @@ from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.artifacts import Artifacts, Left
 from tcdatalogger.core.keychoice import Keys, subject
 from tcdatalogger.core.leases import Claim
-from tcdatalogger.core.pending import Desk
+from tcdatalogger.core.pending import Desk, acknowledge
 from tcdatalogger.core.pipeline import Outcome, Workplace
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.secrets import Secret, resolve
@@ -368,6 +368,11 @@ class Application:
             lambda: processor(self.catalog.find(endpoint.path)[0].path, endpoint.processor),
             fenced,
         )
+
+    def look(self) -> None:
+        """See what became of runs whose process ended: whoever asks for runs calls this first."""
+        self.mark_lost()
+        acknowledge(self.state, lambda: self.warehouse(0.0, read_only=True), self.clock.now())
 
     def mark_lost(self) -> None:
         """Write down which runs ended with their process, and clear away what they left half."""

@@ -16,6 +16,7 @@ from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.state import LATER, LOST, RunRecord, State
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
+from tcdatalogger.models.checks import CheckFailed
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity import history
 from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Task, Tools
@@ -30,6 +31,46 @@ _LOOKS_BACK: Final = 50
 """Runs that are looked through for where to go on while the ledger cannot be read."""
 
 _log = get_logger("pending")
+
+
+def acknowledge(state: State, warehouse: Callable[[], Warehouse], now: float) -> None:
+    """Write down as done what the ledger has of runs that ended with their process.
+
+    Whoever asks what became of runs calls this first. Where the warehouse cannot be had now they
+    stay as they are: the next one who asks, or the next run of their endpoint, sees to it.
+    """
+    runs = state.perhaps_stored()
+    if not runs:
+        return
+    try:
+        with warehouse() as ledger:
+            for run in runs:
+                for line in ledger.loads(
+                    endpoint=run.endpoint, run_id=run.run_id, counting=True, most=1
+                ):
+                    state.write_run(stored(run, line, now))
+    except (TryAgain, ConfigError) as failure:
+        _log.info("the ledger cannot be asked now", why=failure.message)
+
+
+def stored(run: RunRecord, line: LedgerLine, now: float) -> RunRecord:
+    """The record of a run whose rows the ledger has, though it could not write down its end."""
+    return replace(
+        run,
+        status="done",
+        step="store",
+        error="",
+        error_class="",
+        remedy="",
+        exit_code=0,
+        rows=line.rows,
+        load_id=line.load_id,
+        schema_version=line.schema_version,
+        settled=True,
+        tries=0,
+        note="Its rows are in the tables.",
+        finished_at=run.finished_at or now,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +210,9 @@ class Desk:
         if lines and not counting:
             return self._write(record, status="dropped", note="It was stored and taken back.")
         for line in counting:
-            return self._done(
-                record,
-                "Its rows are in the tables.",
-                rows=line.rows,
-                load_id=line.load_id,
-                schema_version=line.schema_version,
-            )
+            done = stored(record, line, self.clock.now())
+            self.state.write_run(done)
+            return done
         why = self._no_place(owed, task, warehouse)
         if why:
             return self._write(record, status="dropped", note=why)
@@ -249,8 +286,12 @@ class Desk:
             digest=digest,
         )
         worker = kind(task, self.fenced(tools))
-        made = worker.validate(worker.transform_data(fetched), fetched)
-        return (len(made.misfits), len(made.drift)), worker.store(made)
+        result = worker.transform_data(fetched)
+        with self.archive.marking(owed.file, DataRefused):
+            made = worker.validate(result, fetched)
+        with self.archive.marking(owed.file, CheckFailed):
+            receipt = worker.store(made)
+        return (len(made.misfits), len(made.drift)), receipt
 
     # --- its record --------------------------------------------------------------------------
 

@@ -18,16 +18,17 @@ from tcdatalogger.core.artifacts import Left
 from tcdatalogger.core.calls import Calls
 from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.noting import noting
-from tcdatalogger.core.state import LATER, RUNNING, RunRecord
+from tcdatalogger.core.state import LATER, PAUSED, RUNNING, RunRecord, cut_off
 from tcdatalogger.core.workplace import Outcome, Workplace
 from tcdatalogger.errors import (
     Busy,
     ConfigError,
+    DataRefused,
     Failure,
-    Stopped,
     TryAgain,
     WarehouseUnavailable,
 )
+from tcdatalogger.models.checks import CheckFailed
 from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.observability.traces import Span, span
@@ -94,13 +95,8 @@ def run(
         except BaseException as error:
             if outcome.receipt is not None:
                 raise  # told to end while it stored: it has, and ends well
-            # Its text may quote what Torn sent, so the books have the kind alone.
-            name, code = type(error).__name__, 1
-            says = f"It ended by {name}."
-            if isinstance(error, Stopped):
-                says, code = "It was told to end.", error.exit_code
-            outcome.record = replace(outcome.record, error=says, error_class=name, exit_code=code)
-            if outcome.owed and not isinstance(error, Exception):  # Ctrl-C, or told to end
+            outcome.record = replace(cut_off(outcome.record, error), rows={})
+            if outcome.owed and not isinstance(error, Exception):
                 outcome.record = replace(outcome.record, status=LATER, remedy=LATER_REMEDY)
             raise
         finally:
@@ -155,13 +151,13 @@ def _steps(
             stretch=outcome.fetched.stretch,
             digest=digest,
         )
-        processor, made = kind(task, tools), outcome.made
+        processor, made, file = kind(task, tools), outcome.made, outcome.record.archive_file
         if made is None or "transform" in wanted:
             with _timed(outcome, "transform", place):
                 result = processor.transform_data(outcome.fetched)
                 outcome.made = made = processor.as_tables(result, outcome.fetched)
         if "validate" in wanted:
-            with _timed(outcome, "validate", place):
+            with _timed(outcome, "validate", place), place.archive.marking(file, DataRefused):
                 outcome.made = made = processor.validate(made, outcome.fetched)
         _count(outcome, made)
         if plan:
@@ -171,7 +167,7 @@ def _steps(
             outcome.record = replace(outcome.record, artifact=str(folder))
         if "store" in wanted:
             commits()
-            with _timed(outcome, "store", place):
+            with _timed(outcome, "store", place), place.archive.marking(file, CheckFailed):
                 outcome.receipt = processor.store(made)
             left_at = history.cursor(task, tools) or ""
             outcome.record = replace(outcome.record, cursor=left_at)
@@ -345,8 +341,8 @@ def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None
     elif record.status == RUNNING:
         held = outcome.fetched if until == "fetch" and not dry else outcome.made
         meant = held is not None and not outcome.record.error and (dry or until != "store")
-        status = "stopped" if meant else "failed"
-        code = 0 if status == "stopped" else record.exit_code or 1
+        status = PAUSED if meant else "failed"
+        code = 0 if status == PAUSED else record.exit_code or 1
         record = replace(record, status=status, exit_code=code)
     elif record.status == LATER and outcome.error is None:
         record = replace(record, exit_code=record.exit_code or 1, rows={})

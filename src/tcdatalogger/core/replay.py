@@ -6,7 +6,7 @@ record that was set aside may fit today.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,7 +23,7 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.core.pending import About
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
-from tcdatalogger.core.state import LATER, LOST
+from tcdatalogger.core.state import PAUSED, RunRecord
 from tcdatalogger.errors import DataRefused, Failure, UsageError
 from tcdatalogger.models.checks import Checked, CheckFailed, CheckResult
 from tcdatalogger.observability.log import get_logger
@@ -55,28 +55,50 @@ class Replayed:
     failed: tuple[CheckResult, ...] = ()
 
 
-def replay(application: Application, run_id: str, *, dry: bool = False) -> Replayed:
+def replay(
+    application: Application, run_id: str, *, taken: Sequence[str] = (), dry: bool = False
+) -> Replayed:
     """Make the rows of one run again, in place of what it stored before.
 
     Where later runs stand on it, as by `merge` and `history`, they are made again too, in order.
 
+    Args:
+        application: with the settings.
+        run_id: of the run.
+        taken: runs whose rows are taken in though they were refused.
+        dry: make the rows and store nothing.
+
     Raises:
         UsageError: no archive file is of that run, or no endpoint is.
         Busy: somebody else has the endpoint.
-        DataRefused: its answers make no rows, the warehouse refuses them, or the storage mode is
-            replace and the tables hold a later run.
+        DataRefused: its answers make no rows, its rows were refused, the warehouse refuses them,
+            or the storage mode is replace and the tables hold a later run.
     """
     endpoint, file = _find(application, run_id)
+    _refuse_unknown(application, endpoint, taken)
     with alone(application, endpoint.name, new_run_id(application.clock), dry=dry) as fenced:
-        return _replay(application, endpoint, file, fenced, dry=dry)
+        return _replay(application, endpoint, file, fenced, taken=taken, dry=dry)
 
 
 def _replay(
-    application: Application, endpoint: Endpoint, file: str, fenced: Fenced, *, dry: bool
+    application: Application,
+    endpoint: Endpoint,
+    file: str,
+    fenced: Fenced,
+    *,
+    taken: Sequence[str],
+    dry: bool,
 ) -> Replayed:
     run_id = run_of(file)
     with application.warehouse() as warehouse:
         newest = newest_run(warehouse, endpoint.name)
+        stored = warehouse.loads(endpoint=endpoint.name, run_id=run_id, counting=True, most=1)
+        why = "" if stored or run_id in taken else _refusal(application, file)
+        if why:
+            raise DataRefused(
+                f"The rows of the run {run_id} were refused: {why}",
+                remedy=f"`tcdatalogger replay {run_id} --with {run_id}` stores them all the same.",
+            )
         later = newest is not None and _stands_before(application, endpoint, file, newest)
         if later and endpoint.storage_mode == "replace":
             raise DataRefused(
@@ -92,27 +114,35 @@ def _replay(
             if not dry:
                 _note(application, endpoint, one, token, warehouse)
     if later and endpoint.storage_mode != "append":
-        made = _rebuild(application, endpoint, fenced, named=run_id, dry=dry, cause="replay")
+        taken = (*taken, run_id)
+        made = _rebuild(application, endpoint, fenced, taken=taken, dry=dry, cause="replay")
         one = next(each for each in made if each.run_id == run_id)
     if one.why:
         raise DataRefused(f"The run {run_id} has no rows: {one.why}")
     if one.receipt is not None:
-        _mark_done(application, run_id, one.receipt)
+        _mark_done(application, file, one.receipt)
     return one
 
 
 def rebuild(
-    application: Application, name: str, *, without: Sequence[str] = (), dry: bool = False
+    application: Application,
+    name: str,
+    *,
+    without: Sequence[str] = (),
+    taken: Sequence[str] = (),
+    dry: bool = False,
 ) -> list[Replayed]:
     """Make all rows of an endpoint again from the archive, in one step.
 
-    Runs that were not to store anything (`--dry-run`, `--step`) are passed over, and those that
-    were rolled back.
+    Runs that were not to store anything (`--dry-run`, `--step`) are passed over, those that were
+    rolled back, and those whose rows were refused. What is owed is stored first, as the next run
+    would: so a list that lost its records is refused here too.
 
     Args:
         application: with the settings.
         name: of the endpoint.
         without: runs whose rows are left out.
+        taken: runs whose rows are taken in though they would be passed over.
         dry: make the rows and store nothing.
 
     Raises:
@@ -121,8 +151,21 @@ def rebuild(
         DataRefused, WarehouseUnavailable: as a commit; then the tables are as they were.
     """
     [endpoint] = application.chosen([name])
+    _refuse_unknown(application, endpoint, (*without, *taken))
+    if both := set(without) & set(taken):
+        raise UsageError(
+            f"The run {min(both)} cannot be left out and taken in.",
+            remedy="Give it to --with or to --without.",
+        )
     with alone(application, name, new_run_id(application.clock), dry=dry) as fenced:
-        return _rebuild(application, endpoint, fenced, without=without, dry=dry, cause="rebuild")
+        made = _rebuild(
+            application, endpoint, fenced, without=without, taken=taken, dry=dry, cause="rebuild"
+        )
+    files = {run_of(file): file for file in application.archive.files(name)}
+    for one in made:
+        if one.receipt is not None:
+            _mark_done(application, files[one.run_id], one.receipt)
+    return made
 
 
 def _rebuild(
@@ -131,17 +174,18 @@ def _rebuild(
     fenced: Fenced,
     *,
     without: Sequence[str] = (),
-    named: str = "",
+    taken: Collection[str] = (),
     dry: bool,
     cause: str,
 ) -> list[Replayed]:
-    """As `rebuild`; the run `named` counts again if it was rolled back."""
     token = new_run_id(application.clock)
     found: list[Replayed] = []
     with application.warehouse() as warehouse:
-        undone = _rolled_back(warehouse, endpoint.name)
-        passed = _passed_over(application, endpoint, without, undone - {named}, named)
+        if not dry:
+            application.desk(endpoint, fenced.tools).settle(warehouse)
+        passed = _passed_over(application, endpoint, warehouse, without, taken)
         files = _files(application, endpoint, passed)
+        _refuse_older(endpoint, files, taken)
         _refuse_pruned(application, warehouse, endpoint)
 
         def loads() -> Iterator[Load]:
@@ -154,8 +198,11 @@ def _rebuild(
                 found.append(one)
                 if load is not None:
                     yield replace(fenced(load), cause=cause)
-                elif endpoint.storage_mode in ORDERED and warehouse.loads(
-                    endpoint=endpoint.name, run_id=run_id, counting=True, most=1
+                elif run_id in taken or (
+                    endpoint.storage_mode in ORDERED
+                    and warehouse.loads(
+                        endpoint=endpoint.name, run_id=run_id, counting=True, most=1
+                    )
                 ):
                     raise DataRefused(
                         f"The run {run_id} of {endpoint.name} cannot be made again: {one.why}",
@@ -181,6 +228,20 @@ def _rebuild(
     ]
 
 
+def _refuse_older(endpoint: Endpoint, files: Sequence[str], taken: Collection[str]) -> None:
+    """Refuse to take in the rows of a run in whose place the tables hold a later one.
+
+    Raises:
+        DataRefused: the storage mode is replace, and there is a later run.
+    """
+    older = sorted(set(taken) - set(map(run_of, files)))
+    if older:
+        raise DataRefused(
+            f"The run {run_of(files[-1])} of {endpoint.name} is later than {older[0]}.",
+            remedy="Its storage mode is replace, so an older run has no place in its tables.",
+        )
+
+
 def _refuse_pruned(application: Application, warehouse: Warehouse, endpoint: Endpoint) -> None:
     """Refuse to give up the rows of an append whose answers are gone.
 
@@ -202,20 +263,14 @@ def _refuse_pruned(application: Application, warehouse: Warehouse, endpoint: End
         )
 
 
-def _passed_over(
-    application: Application,
-    endpoint: Endpoint,
-    without: Sequence[str],
-    undone: set[str],
-    named: str,
-) -> dict[str, str]:
-    """The archived runs of which no rows are made, and why.
+def _refuse_unknown(application: Application, endpoint: Endpoint, runs: Sequence[str]) -> None:
+    """Refuse runs of which the archive has no answers.
 
     Raises:
-        UsageError: the archive has none of them.
+        UsageError: it has none of one of them, or none at all.
     """
-    known = sorted(map(run_of, application.archive.files(endpoint.name)))
-    for run_id in without:
+    known = set(map(run_of, application.archive.files(endpoint.name)))
+    for run_id in runs:
         if run_id not in known:
             raise UsageError(
                 f"The archive has no run {run_id} of {endpoint.name}.",
@@ -226,16 +281,58 @@ def _passed_over(
             f"The archive has no answers of {endpoint.name}.",
             remedy=f"`tcdatalogger run {endpoint.name}` asks Torn for some.",
         )
+
+
+def _passed_over(
+    application: Application,
+    endpoint: Endpoint,
+    warehouse: Warehouse,
+    without: Sequence[str],
+    taken: Collection[str],
+) -> dict[str, str]:
+    """The archived runs of which no rows are made, and why.
+
+    The ledger says what is stored, and what was taken back; the books of the runs are asked only of
+    those that it does not know, as after a warehouse that is gone.
+    """
+    lines = warehouse.loads(endpoint=endpoint.name)
+    newest = {line.run_id: line for line in reversed(lines)}
+    counting = {line.run_id for line in lines if line.counts}
     passed = {}
-    for run_id in known:
-        status = _status(application, run_id)
+    for file in sorted(application.archive.files(endpoint.name)):
+        run_id = run_of(file)
         if run_id in without:
             passed[run_id] = "left out"
-        elif run_id in undone or (status == ROLLED_BACK and run_id != named):
+        elif run_id in taken or run_id in counting:
+            continue
+        elif run_id in newest:
+            if newest[run_id].rolled_back:
+                passed[run_id] = "it was rolled back"
+        elif _status(application, run_id) == ROLLED_BACK:
             passed[run_id] = "it was rolled back"
-        elif status == "stopped" and run_id != named:
+        elif _status(application, run_id) == PAUSED:
             passed[run_id] = "stopped by --step or --dry-run"
+        elif why := _refusal(application, file):
+            passed[run_id] = f"its rows were refused: {why}"
     return passed
+
+
+def _refusal(application: Application, file: str) -> str:
+    """Why the rows of a run were refused, "" where they were not.
+
+    Its answers have a mark of it. The books say it of a run whose mark could not be written.
+    """
+    if why := application.archive.refusal(file):
+        return why
+    for run in application.state.runs(run_id=run_of(file), most=1):
+        if run.status == "failed" and _is_refusal(run):
+            return run.error
+    return ""
+
+
+def _is_refusal(run: RunRecord) -> bool:
+    validated = run.error_class == DataRefused.__name__ and run.step == "validate"
+    return validated or run.error_class == CheckFailed.__name__
 
 
 def _files(application: Application, endpoint: Endpoint, passed: Mapping[str, str]) -> list[str]:
@@ -276,23 +373,16 @@ def _status(application: Application, run_id: str) -> str:
     return runs[0].status if runs else ""
 
 
-def _mark_done(application: Application, run_id: str, receipt: Receipt) -> None:
-    """A run that was owed or rolled back, and has its rows now, is done."""
-    for run in application.state.runs(run_id=run_id, most=1):
-        if run.status in {ROLLED_BACK, LATER, LOST, "dropped"}:
+def _mark_done(application: Application, file: str, receipt: Receipt) -> None:
+    """A run that was owed, refused or rolled back, and has its rows now, is done."""
+    application.archive.accept(file)
+    for run in application.state.runs(run_id=run_of(file), most=1):
+        if run.status != "done":
             clean = replace(run, error="", error_class="", remedy="", exit_code=0)
             rows = dict(receipt.rows)
             application.state.write_run(
                 replace(clean, status="done", rows=rows, settled=True, note="It was replayed.")
             )
-
-
-def _rolled_back(warehouse: Warehouse, endpoint: str) -> set[str]:
-    """The runs of an endpoint that the ledger has, none of whose loads counts any more, by hand."""
-    lines = warehouse.loads(endpoint=endpoint)
-    newest = {line.run_id: line for line in reversed(lines)}
-    counting = {line.run_id for line in lines if line.counts}
-    return {run for run, line in newest.items() if line.rolled_back and run not in counting}
 
 
 def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:

@@ -17,12 +17,12 @@ from tcdatalogger.core.pending import About
 from tcdatalogger.core.pipeline import STEPS, Outcome
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.core.skipped import already, busy_outcome
-from tcdatalogger.core.state import LATER, LOST, RUNNING, RunRecord
+from tcdatalogger.core.state import LATER, LOST, PAUSED, RUNNING, STOPPED, RunRecord
 from tcdatalogger.errors import Busy, UsageError
 from tcdatalogger.services.torncity.cursor import Cursor, Reading
 from tcdatalogger.services.torncity.task import Fetched, Task, Tools
 
-GOES_ON: Final = frozenset({"stopped", "failed", LATER, LOST})
+GOES_ON: Final = frozenset({PAUSED, STOPPED, "failed", LATER, LOST})
 """Of a run that may go on; one that is stored is done, and others have lost their place."""
 
 _WORDS: Final = {"fetch": "fetched", "transform": "transformed", "validate": "validated"}
@@ -74,6 +74,7 @@ def resume(
     except Busy as busy:
         return busy_outcome(replace(known, error=""), busy)
     if outcome.record.status == "done":
+        application.archive.accept(outcome.record.archive_file)
         application.artifacts.remove(run_id)
     return outcome
 

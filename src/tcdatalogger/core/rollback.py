@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from tcdatalogger.core.alone import alone
@@ -9,16 +10,23 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.core.replay import ROLLED_BACK
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.errors import UsageError
-from tcdatalogger.services.warehouse import Undo, Warehouse
+from tcdatalogger.services.warehouse import LedgerLine, Undo, Warehouse
 
 
-def roll_back(application: Application, run_id: str, *, dry: bool = False) -> Undo:
+def roll_back(
+    application: Application,
+    run_id: str,
+    *,
+    dry: bool = False,
+    tell: Callable[[LedgerLine], None] = lambda _line: None,
+) -> Undo:
     """Take back what a run stored: of `append` any, of other modes the endpoint's newest.
 
     Args:
         application: with the settings.
         run_id: of the run.
         dry: tell what would go, and change nothing.
+        tell: told of what the ledger has of the run, before anything is changed.
 
     Raises:
         UsageError: no run of that name has stored anything, or it was rolled back already.
@@ -28,7 +36,9 @@ def roll_back(application: Application, run_id: str, *, dry: bool = False) -> Un
     """
     clock = application.clock
     with application.warehouse() as warehouse:
-        endpoint = _endpoint_of(warehouse, run_id)
+        line = _newest_of(warehouse, run_id)
+    tell(line)
+    endpoint = line.endpoint
     by = new_run_id(clock)
     with (
         alone(application, endpoint, by, dry=dry) as fenced,
@@ -41,14 +51,14 @@ def roll_back(application: Application, run_id: str, *, dry: bool = False) -> Un
     return undo
 
 
-def _endpoint_of(warehouse: Warehouse, run_id: str) -> str:
-    """Whose run it was, by the ledger: the endpoint may be gone from the configuration.
+def _newest_of(warehouse: Warehouse, run_id: str) -> LedgerLine:
+    """The run by the ledger: its endpoint may be gone from the configuration.
 
     Raises:
         UsageError: the ledger has none of that name.
     """
     for line in warehouse.loads(run_id=run_id, most=1):
-        return line.endpoint
+        return line
     raise UsageError(
         f"No run {run_id} has stored anything.", remedy="`tcdatalogger runs` lists them."
     )

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import astuple
 from typing import Final
 
-from tcdatalogger.core.database import Database
+from tcdatalogger.core.database import Database, Statements
 from tcdatalogger.services.torncity.codes import DAY
 from tcdatalogger.services.torncity.standing import (
+    PROBE_SECONDS,
     TRIAL_SECONDS,
     Circuit,
     Mark,
@@ -37,6 +38,18 @@ create index if not exists day_rows_by_name on day_rows (name, at);
 
 _MARK: Final = "fingerprint, health, path, code, until, since, name"
 _CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
+
+
+def put_right(db: Statements, now: float) -> None:
+    """Let what lies in the future be of now: marks keep their length, pauses begin now."""
+    db.execute(
+        "update key_health set until = until - (since - ?), since = ? where since > ?",
+        (now, now, now),
+    )
+    db.execute("delete from key_trials where until > ?", (now + TRIAL_SECONDS,))
+    db.execute("update circuit set until = ? + pause where until > ? + pause", (now, now))
+    db.execute("update circuit set probe_until = 0 where probe_until > ?", (now + PROBE_SECONDS,))
+    db.execute("update day_rows set at = ? where at > ?", (now, now))
 
 
 class SharedStanding:

@@ -19,6 +19,7 @@ from tcdatalogger.core.leases import Leases, Owner
 from tcdatalogger.core.shared import Shared
 from tcdatalogger.core.standing import SharedStanding
 from tcdatalogger.core.traffic import Traffic
+from tcdatalogger.errors import Stopped
 from tcdatalogger.services.torncity.keys import KeyInfo
 
 _FIRST: Final = """
@@ -42,9 +43,17 @@ create index if not exists runs_by_time on runs (started_at);
 create table if not exists chores (name text primary key, at double precision not null);
 """
 
+_THIRD: Final = """
+update runs set status = 'paused',
+facts = replace(facts, '"status": "stopped"', '"status": "paused"') where status = 'stopped';
+update run_totals set label = 'paused' where name = 'runs' and label = 'stopped';
+update run_marks set facts = replace(facts, '"status": "stopped"', '"status": "paused"');
+"""
+
 _RELEASES: Final = (
     _FIRST + traffic.SCHEMA + standing.SCHEMA,
     _SECOND + leases.SCHEMA + totals.SCHEMA + alarms.SCHEMA,
+    _THIRD,
 )
 """What each version of the tables adds to the one before. One that was given out never changes."""
 
@@ -56,7 +65,18 @@ where status = 'running'
 
 _DAY: Final = 86_400.0
 
+AHEAD: Final = 60.0
+"""Seconds by which a time may lie ahead: clocks differ by a little."""
+
+_LOOKS_BACK: Final = 1_000
+"""Runs of an endpoint that are looked through for times of the future."""
+
+INTERRUPTED: Final = 130
+"""The exit code of what was ended by Ctrl-C."""
+
 RUNNING: Final = "running"
+PAUSED: Final = "paused"
+STOPPED: Final = "stopped"
 LATER: Final = "later"
 LOST: Final = "lost"
 
@@ -66,9 +86,10 @@ class RunRecord:
     """One run as the books have it. Times are seconds since 1970.
 
     Attributes:
-        status: `running`, `done`, `failed`, `stopped` (after the step that was asked for), `later`
-            (its answers are in the archive and the next run stores them), `dropped` (it was owed
-            and has no place any more) or `lost` (its process is gone).
+        status: `running`, `done`, `failed`, `stopped` (it was told to end: SIGTERM, Ctrl-C),
+            `paused` (after the step that was asked for), `later` (its answers are in the archive
+            and the next run stores them), `dropped` (it was owed and has no place any more) or
+            `lost` (its process is gone).
         step: the last step that was begun.
         seconds: how long each step took.
         calls, bytes: of Torn's API.
@@ -213,6 +234,12 @@ class State(Shared):
         found = [_run(json.loads(facts)) for (facts,) in rows]
         return [run for run in found if begins is None or run.run_id.startswith(begins)]
 
+    def perhaps_stored(self) -> list[RunRecord]:
+        """Runs that came to their store, and whose end was never written down."""
+        rows = self.reading("select facts from runs where status in (?, ?)", (LATER, LOST))
+        found = [_run(json.loads(facts)) for (facts,) in rows]
+        return [run for run in found if not run.settled and (run.step == "store" or run.tries)]
+
     def unsettled(self, endpoint: str) -> list[RunRecord]:
         """Runs of an endpoint of which something may be owed, in no order."""
         rows = self.reading(
@@ -221,12 +248,50 @@ class State(Shared):
         )
         return [run for (facts,) in rows if not (run := _run(json.loads(facts))).settled]
 
+    def put_right(self) -> None:
+        """Let no time lie in the future, after a clock that was ahead: what is of then is of now.
+
+        Nothing else would be asked, told or believed again before the wrong time has come.
+        """
+        now = self.clock.now()
+        begun = self.reading("select 1 from runs where started_at > ? limit 1", (now + AHEAD,))
+        wrong = totals.ahead(self, now + AHEAD)
+        if not begun and not wrong:
+            return
+        with self.writing() as db:
+            for name in {*wrong, *self._begun_after(db, now)}:
+                rows = db.execute(
+                    """select run_id, facts from runs where endpoint = ?
+                       order by started_at desc, place desc limit ?""",
+                    (name, _LOOKS_BACK),
+                ).fetchall()
+                for run_id, text in rows:
+                    facts = json.loads(text)
+                    right = totals.not_after(facts, ("started_at", "finished_at"), now)
+                    if right != facts:
+                        db.execute(
+                            "update runs set started_at = ?, facts = ? where run_id = ?",
+                            (right["started_at"], json.dumps(right), run_id),
+                        )
+            # Whatever is left of the same clock: they keep their order by their place.
+            db.execute("update runs set started_at = ? where started_at > ?", (now, now))
+            db.execute("update keys set checked_at = ? where checked_at > ?", (now, now))
+            totals.put_right(db, now)
+            standing.put_right(db, now)
+            traffic.put_right(db, now)
+            alarms.put_right(db, now)
+
+    def _begun_after(self, db: Statements, now: float) -> set[str]:
+        rows = db.execute("select distinct endpoint from runs where started_at > ?", (now,))
+        return {str(name) for (name,) in rows}
+
     def mark_lost(self) -> list[RunRecord]:
         """Runs that go on under no claim any more become `lost`; which they were.
 
         So are those whose process is gone, on this machine at once, on others when their claim has
         run out; one that was only paused finds that it may store no more.
         """
+        self.put_right()
         now = self.clock.now()
         if not any(_why_lost(row, now) for row in self.reading(_RUNNING)):
             return []
@@ -283,6 +348,18 @@ class State(Shared):
         facts = json.loads(row[0])
         facts["selections"] = {k: tuple(v) for k, v in facts["selections"].items()}
         return KeyInfo(**facts), float(row[1])
+
+
+def cut_off(run: RunRecord, error: BaseException) -> RunRecord:
+    """A run that was told to end, by SIGTERM or Ctrl-C, or that ended by a bug.
+
+    The text of a bug may quote what Torn sent, so the books have its kind alone.
+    """
+    status, says, kind, code = "failed", f"It ended by {type(error).__name__}.", type(error), 1
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        status, says, kind = STOPPED, "It was told to end.", Stopped
+        code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
+    return replace(run, status=status, error=says, error_class=kind.__name__, exit_code=code)
 
 
 def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:

@@ -31,6 +31,7 @@ BOUNDLESS: Final = "+Inf"
 
 GOOD: Final = "done"
 BAD: Final = frozenset({"failed", "lost"})
+_TIMES: Final = ("success_at", "ended_at", "failing_since", "drift_at")
 _UNDER_WAY: Final = frozenset({None, "running"})
 _PASSING: Final = frozenset({"Busy", "Stopped"})
 """Errors that say nothing of the endpoint: another one was at it, it has to wait its turn, or it
@@ -122,7 +123,7 @@ def _increments(
 ) -> Iterator[tuple[tuple[str, str, str], float]]:
     name = run["endpoint"]
     yield ("runs", name, run["status"]), 1
-    if run["error_class"] or run["status"] in BAD:
+    if run["status"] != "stopped" and (run["error_class"] or run["status"] in BAD):
         yield ("errors", name, run["error_class"] or run["status"].capitalize()), 1
     if run["status"] == GOOD and not run["unchanged"]:
         for table, rows in run["rows"].items():
@@ -176,6 +177,35 @@ def _after(last: Last, run: Mapping[str, Any]) -> Last:
         exit_code=run["exit_code"],
         run_id=run["run_id"],
     )
+
+
+def ahead(database: Database, latest: float) -> set[str]:
+    """Endpoints of which something is known of a time after `latest`."""
+    found = lasts(database).items()
+    return {
+        name
+        for name, last in found
+        if last.known_since > latest or not_after(asdict(last), _TIMES, latest) != asdict(last)
+    }
+
+
+def put_right(db: Statements, now: float) -> None:
+    """Let what lies in the future be of now."""
+    rows = db.execute("select endpoint, known_since, facts from run_marks").fetchall()
+    for name, since, text in rows:
+        facts = json.loads(text)
+        right = not_after(facts, _TIMES, now)
+        if since > now or right != facts:
+            db.execute(
+                "update run_marks set known_since = ?, facts = ? where endpoint = ?",
+                (min(since, now), json.dumps(right), name),
+            )
+
+
+def not_after(facts: Mapping[str, Any], names: Iterable[str], latest: float) -> dict[str, Any]:
+    """Facts of which no time of these names is after `latest`."""
+    late = {name: latest for name in names if (facts.get(name) or 0.0) > latest}
+    return {**facts, **late}
 
 
 def know(database: Database, endpoints: Iterable[str], now: float) -> None:

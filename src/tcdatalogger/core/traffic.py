@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tcdatalogger.core.database import Database, Statements
+from tcdatalogger.services.torncity import codes
 from tcdatalogger.services.torncity.slots import (
     ADDRESS,
     UNKNOWN_OWNER,
@@ -32,6 +33,14 @@ create table if not exists holds (
 """
 
 _SLOT: Final = "id, owner, rank, asked_at, at, taken"
+
+
+def put_right(db: Statements, now: float) -> None:
+    """Let holds that a clock set that was ahead begin now; slots are put right at each call."""
+    for name, until, code in db.execute("select name, until, code from holds").fetchall():
+        latest = now + codes.named(code).pause
+        if until > latest:
+            db.execute("update holds set until = ? where name = ?", (latest, name))
 
 
 class Traffic:

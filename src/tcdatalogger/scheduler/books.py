@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tcdatalogger.core.state import LATER, LOST, RUNNING, RunRecord, State
-from tcdatalogger.errors import Busy, TimedOut, TornUnavailable
+from tcdatalogger.errors import Busy, Stopped, TimedOut, TornUnavailable
 from tcdatalogger.scheduler.child import STOPPED, reported
 from tcdatalogger.scheduler.spawn import LONGEST, Ended, Job, Report
 
@@ -34,7 +34,9 @@ def close(state: State, job: Job, ended: Ended, now: float, began: float, *, tol
         began: when it did.
         told: why the scheduler ended it, "" where it did not: `timeout`, `stop` or `claim`.
     """
-    report = ended.report or _cut_off(job, ended, told)
+    report = ended.report
+    if report is None or (report.error_class == Stopped.__name__ and told in {"timeout", "claim"}):
+        report = _cut_off(job, ended, told)  # it was told to end, and does not know why
     found = state.runs(run_id=job.run_id, most=1)
     record = (
         found[0] if found else RunRecord(run_id=job.run_id, endpoint=job.name, started_at=began)
@@ -80,7 +82,7 @@ def _cut_off(job: Job, ended: Ended, told: str) -> Report:
         )
     if told == "stop":
         error = "It was killed: the scheduler was stopped, and it did not end by itself."
-        return Report("failed", STOPPED, error, "Stopped")
+        return Report("stopped", STOPPED, error, "Stopped")
     if told == "claim":
         error = "It was killed: another process had taken its endpoint over."
         return Report("failed", Busy.exit_code, error, Busy.__name__)

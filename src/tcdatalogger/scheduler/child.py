@@ -32,7 +32,7 @@ _STACKS: Final = 16 * 1024**2
 """Reserved by the threads that DuckDB and Arrow start for each processor; hardly any of it used."""
 
 STOPPED: Final = Stopped.exit_code
-_STOP: Final = Report("failed", STOPPED, "The scheduler was stopped.", "Stopped")
+_STOP: Final = Report("stopped", STOPPED, "It was told to end.", "Stopped")
 
 
 def main(job: Job, pipe: Connection) -> None:

@@ -390,6 +390,7 @@ class Daemon:
         """Bring the agenda in line with the configuration and the clock, if it is not."""
         if self._in_line:
             return
+        self._state.put_right()
         now = self._clock.now()
         self._agenda.drop(self._removed - self._plans.keys())
         self._removed.clear()

@@ -63,7 +63,7 @@ def stop(place, city, point, number):
 
 @pytest.mark.parametrize(
     ("point", "status", "stored"),
-    [("fetch", "failed", False), ("archive", "failed", False), ("store", "done", True)],
+    [("fetch", "failed", 0), ("archive", "later", 1), ("store", "done", 1)],
 )
 def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, status, stored):
     if point == "fetch":
@@ -77,8 +77,9 @@ def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, stat
         assert application.state.mark_lost() == []
         [run] = application.state.runs()
     assert run.status == status
-    assert (run.error_class, run.exit_code) == (("", 0) if stored else ("Stopped", 143))
-    assert workplace.warehouse.exists() == stored
+    ends = ("", 0) if status == "done" else ("Stopped", 143)
+    assert (run.error_class, run.exit_code) == ends
+    assert workplace.warehouse.exists() == (status == "done")
     assert list((workplace.folder / "archive").rglob("*.part")) == []
     city.clear_faults()
     again = workplace.process("run", "faction_members", "--json")

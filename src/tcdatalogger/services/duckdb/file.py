@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import duckdb
 
+from tcdatalogger import ending
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
@@ -94,6 +95,7 @@ def connect(
         try:
             connection = _opened(path, key, read_only=read_only)
         except duckdb.Error as error:
+            ending.check()
             failure = _failure(path, error)
             waited = clock.now() - began
             if not isinstance(failure, WarehouseUnavailable) or waited + pause > patience:
@@ -104,6 +106,7 @@ def connect(
             clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
+            ending.watch_over(connection, duckdb.Error)
             return connection
 
 

@@ -124,11 +124,30 @@ def test_a_half_written_archive_is_taken_for_none(workplace):
     archive = workplace.folder / "archive"
     assert [f.suffix for f in archive.rglob("*") if f.is_file()] == [".part"]
     assert not workplace.warehouse.exists()
-    assert workplace.run("run", "faction_crimes").code == 0
-    (load,) = workplace.sql("select archive_file from _tcd_loads")
-    assert [str(f.relative_to(archive)) for f in archive.rglob("*.parquet")] == [
-        load["archive_file"]
-    ]
+    with workplace.application() as application:
+        assert len(application.state.mark_lost()) == 1  # by somebody who only looked
+    steps = workplace.folder / "artifacts"
+    (steps / "20260101T000000Z-00000000.part").mkdir(parents=True)
+    assert workplace.run("run", "faction_members").code == 0  # anybody clears it away
+    assert list(workplace.folder.rglob("*.part")) == []
+    assert workplace.sql("from _tcd_loads where endpoint = 'faction_crimes'") == []
+    assert [f.parts[-3] for f in archive.rglob("*.parquet")] == ["faction_members"]
+
+
+def test_what_a_run_that_lives_is_writing_stays(workplace):
+    half = workplace.folder / "archive" / ".half" / "20260101T000000Z-00000000.part"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    with workplace.application() as application:
+        (endpoint,) = application.chosen(["faction_basic"])
+        with application.claimed("faction_basic", half.stem) as claim:
+            task = application.task(endpoint, half.stem)
+            application.state.write_run(application.record(task, claim))
+
+            assert workplace.run("run", "faction_members").code == 0
+            assert half.exists()
+    assert workplace.run("run", "faction_members").code == 0
+    assert not half.exists()
 
 
 LOOP = """

@@ -64,10 +64,10 @@ def stop(place, city, point, number):
 @pytest.mark.parametrize(
     ("point", "number", "status", "stored"),
     [
-        ("fetch", signal.SIGTERM, "stopped", False),
-        ("fetch", signal.SIGINT, "stopped", False),
-        ("archive", signal.SIGTERM, "stopped", False),
-        ("store", signal.SIGTERM, "done", True),
+        ("fetch", signal.SIGTERM, "stopped", 0),
+        ("fetch", signal.SIGINT, "stopped", 0),
+        ("archive", signal.SIGTERM, "later", 1),
+        ("store", signal.SIGTERM, "done", 1),
     ],
 )
 def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, number, status, stored):
@@ -82,9 +82,10 @@ def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, numb
         assert application.state.mark_lost() == []
         [run] = application.state.runs()
     assert run.status == status
-    assert (run.error_class, run.exit_code) == (("", 0) if stored else ("Stopped", code))
+    ends = ("", 0) if status == "done" else ("Stopped", code)
+    assert (run.error_class, run.exit_code) == ends
     assert run.status in workplace.process("status").out
-    assert workplace.warehouse.exists() == stored
+    assert workplace.warehouse.exists() == (status == "done")
     assert list((workplace.folder / "archive").rglob("*.part")) == []
     city.clear_faults()
     again = workplace.process("run", "faction_members", "--json")

@@ -8,7 +8,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.core.archive import Archive, Kept, remove
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
 from tcdatalogger.services.torncity.client import Answer, Request
 
@@ -143,11 +143,15 @@ def test_answers_older_than_the_retention_are_deleted_and_no_others(tmp_path):
     assert archive.prune("faction_basic", new) == 0
 
 
-def test_what_a_killed_run_had_begun_to_write_is_cleared_away(tmp_path):
+def test_what_is_half_is_in_one_place_and_can_be_deleted(tmp_path):
     archive = Archive(tmp_path)
-    folder = tmp_path / "faction_basic" / "2026-01-01"
-    folder.mkdir(parents=True)
-    for name in ("mine.part", "other.part", "mine.parquet"):
-        (folder / name).touch()
-    archive.clear("faction_basic", "mine")
-    assert sorted(path.name for path in folder.iterdir()) == ["mine.parquet", "other.part"]
+    assert archive.halves() == []
+    (tmp_path / ".half").mkdir()
+    half = tmp_path / ".half" / "mine.part"
+    half.touch()
+    (tmp_path / ".half" / "other.part").touch()
+
+    assert {each.stem for each in archive.halves()} == {"mine", "other"}
+    remove([half])
+    assert [each.stem for each in archive.halves()] == ["other"]
+    assert archive.everything() == []

@@ -291,6 +291,88 @@ def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
     assert record(place, owed.run_id).status == "dropped"
 
 
+HEAVY = "select count(*) from range(3000000) a, range(3000000) b where (a.range * b.range) % 7 = 3"
+
+
+@pytest.fixture
+def endless(monkeypatch):
+    """Let storing what is owed of some runs come to no end within the engine; the time is short."""
+    store, runs = pending.Desk._store, set()
+
+    def slow(self, owed, task, warehouse):
+        if owed.record.run_id in runs:
+            warehouse._connection.execute(HEAVY)
+        return store(self, owed, task, warehouse)
+
+    monkeypatch.setattr(pending.Desk, "_store", slow)
+    monkeypatch.setattr(pending, "longest", lambda *_: 0.4)
+    return runs
+
+
+def test_what_takes_too_long_to_store_does_not_keep_its_endpoint_from_running(
+    place, unavailable, free, endless
+):
+    unavailable()
+    owed = place.log("members").record
+    free()
+    endless.add(owed.run_id)
+
+    for tries in range(1, pending.TRIES + 1):
+        assert place.run("run", "members", "--json").json[0]["status"] == "done"
+        found = record(place, owed.run_id)
+        assert (found.status, found.tries, found.settled) == ("later", tries, False)
+        assert "took longer" in found.note
+    assert place.run("run", "members").code == 0
+    found = record(place, owed.run_id)
+    assert (found.status, found.settled) == ("dropped", True)
+    assert "replay" in found.note
+    endless.clear()
+    assert place.run("replay", owed.run_id).code == 0
+    assert len(runs_of(place)) == pending.TRIES + 2
+    assert set(runs_of(place).values()) == {30}
+
+
+def test_what_is_owed_is_stored_a_run_at_a_time_and_what_is_stored_stays(
+    place, unavailable, free, endless
+):
+    unavailable()
+    owed = sorted(place.log("members").record.run_id for _ in range(3))
+    free()
+    endless.add(owed[1])
+
+    run = place.run("run", "members", "--json").json[0]
+
+    assert run["status"] == "done"
+    assert set(runs_of(place)) == {owed[0], run["run_id"]}
+    assert [record(place, one).status for one in owed] == ["done", "later", "later"]
+    endless.clear()
+    place.log("members")
+    assert [record(place, one).status for one in owed] == ["done"] * 3
+    assert set(runs_of(place).values()) == {30}
+
+
+def test_a_history_takes_no_older_run_after_a_later_one_and_replay_puts_it_in_its_place(
+    place, unavailable, free, endless
+):
+    place.write(MEMBERS + 'storage_mode = "history"\nkey = ["id"]\n')
+    unavailable()
+    owed = place.log("members").record.run_id
+    free()
+    endless.add(owed)
+    place.clock.sleep(60)
+
+    assert place.run("run", "members").code == 0
+    endless.clear()
+    place.clock.sleep(60)
+    assert place.run("run", "members").code == 0
+
+    found = record(place, owed)
+    assert (found.status, found.settled) == ("dropped", True)
+    assert "replay" in found.note
+    assert place.run("replay", owed).code == 0
+    assert place.value("select count(*) from members where valid_to is null") == 30
+
+
 # Lists that are read on from a cursor
 
 

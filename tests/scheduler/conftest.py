@@ -243,7 +243,7 @@ class Yard:
         return stat.rpartition(")")[2].split()[0] not in "ZX"
 
     @staticmethod
-    def until(true, seconds=10.0):
+    def until(true, seconds=30.0):
         """Wait until something is so."""
         end = time.monotonic() + seconds
         while not (found := true()):

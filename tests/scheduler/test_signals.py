@@ -12,10 +12,11 @@ import pytest
 
 HELD_UP = """
 import signal, sqlite3, sys
+from tcdatalogger import ending
 from tcdatalogger.scheduler import signals
 
-signals.LAST = 0.3
-with signals.Signals():
+ending.LAST = 0.3
+with ending.watched(), signals.Signals():
     print("ready", flush=True)
     sqlite3.connect(sys.argv[1], timeout=30).execute("begin immediate")
 """

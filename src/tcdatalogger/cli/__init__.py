@@ -9,18 +9,15 @@ import difflib
 import gc
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger import __version__
+from tcdatalogger import __version__, ending
 from tcdatalogger.cli.edge import answered
 from tcdatalogger.errors import Stopped, UsageError
 
@@ -239,29 +236,23 @@ def cli(
     ctx.obj = Options(config, log_level, log_format, debug)
 
 
-def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
-    # Whoever asks twice waits: a second one would break into the tidying up.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    raise Stopped
-
-
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; this is the edge of the process."""
     gc.set_threshold(*_SELDOM)
     words = list(sys.argv[1:] if args is None else args)
-    before: Any = signal.SIG_DFL
-    with suppress(ValueError):  # not in the main thread: whoever owns that minds the signals
-        before = signal.signal(signal.SIGTERM, _on_sigterm)
     try:
-        return answered(lambda: _call(words), words)
+        with ending.answered():
+            return answered(lambda: _call(words), words)
     except Stopped as stopped:
         return stopped.exit_code
-    finally:
-        with suppress(ValueError):
-            signal.signal(signal.SIGTERM, before)
 
 
 def _call(words: list[str]) -> int:
-    result: Any = cli.main(args=words, prog_name="tcdatalogger", standalone_mode=False)
+    try:
+        result: Any = cli.main(args=words, prog_name="tcdatalogger", standalone_mode=False)
+    except BaseException:
+        ending.check()  # what was told to end ended by that, whatever became of it inside
+        raise
+    ending.check()
     # A command may return an exit code; nothing, or anything else, is a good end.
     return result if isinstance(result, int) and not isinstance(result, bool) else 0

@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,9 @@ _ABOUT: Final = b"tcdatalogger"
 
 REFUSED: Final = ".refused"
 """The ending of a mark beside the answers of a run whose rows were refused; it holds why."""
+
+PART: Final = ".part"
+"""How the name of what is not whole yet ends; before it stands its run."""
 
 _log = get_logger("archive")
 
@@ -104,8 +108,9 @@ class Archive:
         day = utc(kept[0].answer.requested_at).date().isoformat()
         name = Path(endpoint) / day / f"{run_id}.parquet"
         path = self.root / name
-        part = path.with_suffix(".part")
+        part = self._halves / f"{run_id}{PART}"
         try:
+            part.parent.mkdir(parents=True, exist_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             with part.open("wb") as file:
                 table = _table(run_id, endpoint, kept)
@@ -141,10 +146,13 @@ class Archive:
                     day.rmdir()
         return gone
 
-    def clear(self, endpoint: str, run_id: str) -> None:
-        """Delete what a run that was killed had begun to write."""
-        for part in (self.root / endpoint).glob(f"*/{run_id}.part"):
-            part.unlink(missing_ok=True)
+    @property
+    def _halves(self) -> Path:
+        return self.root / ".half"
+
+    def halves(self) -> list[Path]:
+        """What runs have begun to write: those that live, and those that were killed at it."""
+        return list(self._halves.glob(f"*{PART}"))
 
     def files(self, endpoint: str) -> list[str]:
         """The files of an endpoint, relative to the root, in no order."""
@@ -225,6 +233,16 @@ class Archive:
             raise _damaged(file, error) from None
         for row in rows:
             yield row["error"], _page(row)
+
+
+def remove(halves: Iterable[Path]) -> None:
+    """Delete what was left half; what cannot be deleted is for the next."""
+    for half in halves:
+        if half.is_dir():
+            shutil.rmtree(half, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                half.unlink()
 
 
 def _table(run_id: str, endpoint: str, kept: Sequence[Kept]) -> pa.Table:

@@ -19,6 +19,7 @@ from typing import Any, Final, get_type_hints
 import msgspec
 
 from tcdatalogger.clock import Clock
+from tcdatalogger.core.archive import PART
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
 from tcdatalogger.models import notation
 from tcdatalogger.models.drift import Drift
@@ -105,7 +106,7 @@ class Artifacts:
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
-        part = self.root / f"{task.run_id}.part"
+        part = self.root / f"{task.run_id}{PART}"
         try:
             self.prune()
             shutil.rmtree(part, ignore_errors=True)
@@ -122,6 +123,10 @@ class Artifacts:
         except OSError as error:
             shutil.rmtree(part, ignore_errors=True)
             raise _refused(self.root, error) from None
+
+    def halves(self) -> list[Path]:
+        """What runs have begun to write, as `Archive.halves`."""
+        return list(self.root.glob(f"*{PART}"))
 
     def step(self, run_id: str) -> str:
         """The step whose rows of a run are here, "" where none are."""

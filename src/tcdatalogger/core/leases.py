@@ -222,8 +222,10 @@ class Leases:
         return [name for name, owner, until in rows if until <= now or Owner.read(owner).gone]
 
     @contextmanager
-    def kept(self, claim: Claim, seconds: float = SECONDS) -> Iterator[Claim]:
-        """Renew a claim until the end of the block, and then release it.
+    def kept(
+        self, claim: Claim, seconds: float = SECONDS, *, release: bool = True
+    ) -> Iterator[Claim]:
+        """Renew a claim until the end of the block, and then release it, the last thing of all.
 
         A renewal that fails is tried again at the next; what matters in the end is the fence.
         """
@@ -235,8 +237,9 @@ class Leases:
         finally:
             over.set()
             keeper.join()
-            with suppress(TryAgain):  # then it runs out by itself; the run's own end counts
-                self.release(claim)
+            if release:
+                with suppress(TryAgain):  # then it runs out by itself; the run's own end counts
+                    self.release(claim)
 
     def _keep(self, claim: Claim, seconds: float, over: Event) -> None:
         # By real time, whatever clock is in use: the run that it is kept for goes on in it.

@@ -14,7 +14,7 @@ from typing import Final, Self
 
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.core import leases, pipeline
-from tcdatalogger.core.archive import Archive
+from tcdatalogger.core.archive import Archive, remove
 from tcdatalogger.core.artifacts import Artifacts, Left
 from tcdatalogger.core.keychoice import Keys, subject
 from tcdatalogger.core.leases import Claim
@@ -24,7 +24,7 @@ from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.secrets import Secret, resolve
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.skipped import already, busy_outcome
-from tcdatalogger.core.state import RunRecord, State, gone_on
+from tcdatalogger.core.state import RUNNING, RunRecord, State, gone_on
 from tcdatalogger.core.targets import chosen
 from tcdatalogger.core.tasks import queried, task
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
@@ -41,6 +41,9 @@ from tcdatalogger.services.warehouse import Warehouse
 KEY_INFO_SECONDS: Final = 60.0
 """How long an answer about a key is believed: a player may change faction, and whom rows are about
 goes by it. Long enough that several endpoints of one call to `run` share it."""
+
+_ALL: Final = 100_000
+"""Runs at once: more than there can be."""
 
 ENCRYPTION_KEY: Final = "warehouse.encryption_key"
 """Under which name messages speak of the key of an encrypted warehouse."""
@@ -238,17 +241,19 @@ class Application:
         Args:
             name: of the endpoint, or of what else only one may do at a time.
             run_id: of the run.
-            claim: one that was made already, and is kept and released here.
+            claim: one that was made already, and is kept here. Whoever made it releases it: only
+                they know when all is done that it stands for.
 
         Raises:
             Busy: somebody else has it.
             StateUnavailable: the state cannot be reached.
         """
+        taken = claim is None
         if claim is None:
             claim = self.state.leases.claim(name, run_id, seconds=self._lease)
         else:  # whoever made it may have been held up until another had it
             claim = self.state.leases.renew(claim, self._lease)
-        with self.state.leases.kept(claim, self._lease):
+        with self.state.leases.kept(claim, self._lease, release=taken):
             self.mark_lost()
             yield claim
 
@@ -284,15 +289,19 @@ class Application:
                 outcome = self.run_task(
                     endpoint, task, claim=held, until=until, dry=dry, timeout=seconds
                 )
+                self._tidy(outcome.record)
+                return outcome
         except Busy as busy:
             return busy_outcome(self.record(task), busy)
+
+    def _tidy(self, record: RunRecord) -> None:
+        """Let go of what is no longer to be kept, after a run and still under its claim."""
         now = self.clock.now()
         with suppress(TryAgain):  # what became of the run is told all the same
             self.state.forget(self.settings.state.keep.before(now))
         keep = self.settings.archive.keep
-        if keep is not None and outcome.record.status == "done":
-            self.archive.prune(endpoint.name, keep.before(now))
-        return outcome
+        if keep is not None and record.status == "done":
+            self.archive.prune(record.endpoint, keep.before(now))
 
     def record(self, task: Task, claim: Claim | None = None) -> RunRecord:
         """Of a run, as it begins."""
@@ -367,6 +376,7 @@ class Application:
             lambda run_id: self.task(endpoint, run_id),
             lambda: processor(self.catalog.find(endpoint.path)[0].path, endpoint.processor),
             fenced,
+            endpoint.timeout.seconds,
         )
 
     def look(self) -> None:
@@ -375,11 +385,12 @@ class Application:
         acknowledge(self.state, lambda: self.warehouse(0.0, read_only=True), self.clock.now())
 
     def mark_lost(self) -> None:
-        """Write down which runs ended with their process, and clear away what they left half."""
-        for run in self.state.mark_lost():
-            if run.endpoint == leases.BACKUP:
-                continue  # the next one clears away what it left
-            self.archive.clear(run.endpoint, run.run_id)
+        """Write down which runs ended with their process, and clear away what any left half."""
+        self.state.mark_lost()
+        halves = (*self.archive.halves(), *self.artifacts.halves())
+        if halves:
+            living = {run.run_id for run in self.state.runs(status=RUNNING, most=_ALL)}
+            remove([half for half in halves if half.stem not in living])
 
     def tools(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Tools:
         """How to call Torn for an endpoint; refused here what the key may not do.

@@ -8,14 +8,25 @@ was committed before the end came is found in the ledger and not doubled.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.archive import Archive
+from tcdatalogger.core.deadline import deadline
+from tcdatalogger.core.owed import TRIES, longest
 from tcdatalogger.core.state import LATER, LOST, RunRecord, State
-from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
+from tcdatalogger.errors import (
+    Busy,
+    ConfigError,
+    DataRefused,
+    Failure,
+    StateUnavailable,
+    TryAgain,
+    WarehouseUnavailable,
+)
 from tcdatalogger.models.checks import CheckFailed
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity import history
@@ -23,9 +34,16 @@ from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Task
 from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
 from tcdatalogger.services.warehouse import LedgerLine, Receipt, Warehouse
 
-TRIES: Final = 5
-"""After so many tries that ended with their process a run is left to `tcdatalogger replay`: answers
-that kill whoever reads them would else keep their endpoint from running for ever."""
+_PLACES: Final = (WarehouseUnavailable, StateUnavailable, Busy, ConfigError)
+"""What keeps any run from being stored now, so that it is no try of this one."""
+
+_TOO_LONG: Final = "It stays in the archive, and the next run tries again, for longer."
+
+_IN_ORDER: Final = {
+    "replace": "",
+    "history": " `tcdatalogger replay` puts it in its place, and those after it again.",
+}
+"""The storage modes that take no older run after a later one, and what to do then."""
 
 _LOOKS_BACK: Final = 50
 """Runs that are looked through for where to go on while the ledger cannot be read."""
@@ -141,6 +159,8 @@ class Desk:
         task: of a run, by its id.
         kind: finds the processor's class; may refuse.
         fenced: puts the claim of the run that stores them on the tools.
+        seconds: that a run may take, None for no limit; what is owed has its own time beside it
+            (`longest`).
     """
 
     name: str
@@ -150,21 +170,37 @@ class Desk:
     task: Callable[[str], Task]
     kind: Callable[[], type[EndpointProcessor]]
     fenced: Callable[[Tools], Tools] = lambda tools: tools
+    seconds: float | None = None
 
     def owes(self) -> bool:
         """Whether any run may be owed: one question to the state database."""
         return bool(self.state.unsettled(self.name))
 
     def settle(self, warehouse: Warehouse) -> list[RunRecord]:
-        """Store what is owed, the oldest run first; the runs that are settled by it.
+        """Store what is owed, the oldest run first, for as long as there is time for it.
+
+        Each run is a piece: what is stored by then stays, and the rest is for the next time.
+
+        Returns the runs that are settled by it.
 
         Raises:
-            WarehouseUnavailable, Busy, ConfigError: it cannot be stored now and stays owed.
+            WarehouseUnavailable, StateUnavailable, Busy, ConfigError: it cannot be stored now and
+                stays owed.
         """
         found = [self._look(record) for record in self.state.unsettled(self.name)]
         owed = [one for one in found if one is not None]
         owed.sort(key=lambda one: (one.about.at, one.record.started_at, one.record.run_id))
-        return [self._settle(one, warehouse) for one in owed]
+        settled: list[RunRecord] = []
+        began = time.monotonic()
+        left = longest(self.seconds, (one.record for one in owed))
+        for one in owed:
+            spent = time.monotonic() - began
+            if left is not None and spent >= left:
+                _log.warning("owed for longer", runs=len(owed) - len(settled), seconds=spent)
+                break
+            done = self._settle(one, warehouse, None if left is None else left - spent)
+            settled += [] if done is None else [done]
+        return settled
 
     def cursor(self) -> str | None:
         """Where to go on asking while the ledger cannot be read: where the last run left off.
@@ -203,7 +239,8 @@ class Desk:
             return None
         return _Owed(record, file, about)
 
-    def _settle(self, owed: _Owed, warehouse: Warehouse) -> RunRecord:
+    def _settle(self, owed: _Owed, warehouse: Warehouse, seconds: float | None) -> RunRecord | None:
+        """Store it, within some time; None where it stays owed, as that did not suffice."""
         record, task = owed.record, self.task(owed.record.run_id)
         lines = warehouse.loads(endpoint=task.name, run_id=task.run_id)
         counting = [line for line in lines if line.counts]
@@ -216,12 +253,19 @@ class Desk:
         why = self._no_place(owed, task, warehouse)
         if why:
             return self._write(record, status="dropped", note=why)
-        self.state.write_run(replace(record, tries=record.tries + 1))
+        tried = replace(record, tries=record.tries + 1)
+        self.state.write_run(tried)
         try:
-            made, receipt = self._store(owed, task, warehouse)
-        except (TryAgain, ConfigError):
+            # A load is in one transaction and known to the ledger: it may be cut off anywhere.
+            with deadline(seconds, f"Storing the run {record.run_id}", _TOO_LONG):
+                made, receipt = self._store(owed, task, warehouse)
+        except _PLACES:
             self.state.write_run(record)
             raise
+        except TryAgain as failure:
+            _log.error("stays owed", run=record.run_id, message=failure.message, tries=tried.tries)
+            self.state.write_run(replace(tried, note=f"Not stored yet: {failure.message}"))
+            return None
         except Failure as failure:
             return self._failed(record, failure)
         rows = dict(receipt.rows) if receipt else {}
@@ -240,19 +284,25 @@ class Desk:
     def _no_place(self, owed: _Owed, task: Task, warehouse: Warehouse) -> str:
         """Why a run has no place in the tables any more, "" where it has one."""
         if owed.record.tries >= TRIES:
-            return "Storing it ended the process each time: `tcdatalogger replay` tries it again."
+            return (
+                f"Storing it came to no end {TRIES} times: `tcdatalogger replay` takes the time "
+                "that it needs."
+            )
         if owed.about.asked != task.asked:
             return "Its endpoint asks for something else now: `tcdatalogger replay` stores it."
         return self.overtaken(owed.about, task, warehouse)
 
     def overtaken(self, about: About, task: Task, warehouse: Warehouse) -> str:
         """Why a run has no place beside the one whose rows the tables hold, "" where it has one."""
-        if task.mode != "replace":
+        if task.mode not in _IN_ORDER:
             return ""
         for newest in warehouse.loads(endpoint=task.name, counting=True, most=1):
             if self._is_older(about, task, newest):
                 its = newest.run_id
-                return f"The tables hold the later run {its}, and its storage mode is replace."
+                return (
+                    f"The tables hold the later run {its}, and its storage mode is {task.mode}."
+                    f"{_IN_ORDER[task.mode]}"
+                )
         return ""
 
     def _is_older(self, about: About, task: Task, newest: LedgerLine) -> bool:

@@ -20,6 +20,7 @@ from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.noting import noting
 from tcdatalogger.core.state import LATER, PAUSED, RUNNING, RunRecord, cut_off
 from tcdatalogger.core.workplace import Outcome, Workplace
+from tcdatalogger.ending import held
 from tcdatalogger.errors import (
     Busy,
     ConfigError,
@@ -96,7 +97,8 @@ def run(
             if outcome.receipt is not None:
                 raise  # told to end while it stored: it has, and ends well
             outcome.record = replace(cut_off(outcome.record, error), rows={})
-            if outcome.owed and not isinstance(error, Exception):
+            # Ctrl-C, told to end, or out of memory: no word of what was fetched is wrong.
+            if outcome.owed and (not isinstance(error, Exception) or type(error) is MemoryError):
                 outcome.record = replace(outcome.record, status=LATER, remedy=LATER_REMEDY)
             raise
         finally:
@@ -189,14 +191,16 @@ def _fetch(
             calls.cursor = asker.tools.cursor
             outcome.fetched = fetched = asker.fetch_data()
         finally:
-            _keep(outcome, calls, place)
+            with held():  # what was fetched whole is in the archive, and the run knows it
+                _keep(outcome, calls, place)
     outcome.record = replace(outcome.record, warnings=fetched.warnings)
     return kind, fetching, fetched
 
 
 def _settle_first(outcome: Outcome, place: Workplace) -> None:
     """Store what earlier runs owe, if the warehouse is free: else it is tried again afterwards."""
-    if not outcome.stores or place.desk is None or not place.desk.owes():
+    outcome.owing = outcome.stores and place.desk is not None and place.desk.owes()
+    if not outcome.owing:
         return
     try:
         with place.warehouse(0.0) as warehouse:
@@ -206,8 +210,9 @@ def _settle_first(outcome: Outcome, place: Workplace) -> None:
 
 
 def _settle(outcome: Outcome, place: Workplace, warehouse: Warehouse) -> None:
-    if outcome.stores and place.desk is not None and place.desk.owes():
+    if outcome.owing and place.desk is not None:
         outcome.settled += tuple(place.desk.settle(warehouse))
+        outcome.owing = False  # what had not the time for it is for the next run
 
 
 def _asker(

@@ -49,6 +49,7 @@ class Outcome:
         plan: how the tables would change, for a run that stores nothing.
         error: why it failed.
         stores: whether it is to store its rows.
+        owing: whether runs before it are owed that it has not tried to store.
         settled: runs before it that were owed and are no longer.
         left: what it went on from, None where it began.
     """
@@ -60,6 +61,7 @@ class Outcome:
     plan: tuple[Step, ...] = ()
     error: Failure | None = None
     stores: bool = True
+    owing: bool = False
     settled: tuple[RunRecord, ...] = ()
     left: Left | None = None
 

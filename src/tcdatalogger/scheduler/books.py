@@ -11,11 +11,17 @@ from tcdatalogger.errors import Busy, Stopped, TimedOut, TornUnavailable
 from tcdatalogger.scheduler.child import STOPPED, reported
 from tcdatalogger.scheduler.spawn import LONGEST, Ended, Job, Report
 
-_PASSES: Final = {Busy.exit_code, TornUnavailable.exit_code, TimedOut.exit_code}
+_PASSES: Final = {Busy.exit_code, TornUnavailable.exit_code, TimedOut.exit_code, STOPPED}
 
 _STORED: Final = {"done", LATER}
 
 CRASHED: Final = "Crashed"
+KILLED: Final = "Killed"
+
+_OUTSIDE: Final = {
+    getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
+}
+"""By what a process is ended from outside; by others it ends itself."""
 
 
 def may_pass(exit_code: int, status: str) -> bool:
@@ -86,6 +92,14 @@ def _cut_off(job: Job, ended: Ended, told: str) -> Report:
     if told == "claim":
         error = "It was killed: another process had taken its endpoint over."
         return Report("failed", Busy.exit_code, error, Busy.__name__)
+    if -ended.exit_code in _OUTSIDE:
+        return Report(
+            LOST,
+            Busy.exit_code,
+            f"Its process {_how(ended.exit_code)} without a word.",
+            KILLED,
+            "Somebody did that, or the system for want of memory. It is tried again.",
+        )
     return Report(
         LOST,
         1,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from tcdatalogger.core import leases
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.pipeline import Outcome
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.errors import TryAgain
 from tcdatalogger.scheduler import books
 from tcdatalogger.scheduler.agenda import Agenda, Due, Plan
 from tcdatalogger.scheduler.plans import plan
@@ -44,11 +46,15 @@ def _run(
     )
     if claim is None:
         return None
-    outcome = application.run(endpoint, run_id=run_id, claim=claim)
-    ended = state.clock.now()
-    if outcome.record.exit_code:
-        again = books.may_pass(outcome.record.exit_code, outcome.record.status)
-        agenda.failed(plan, now, ended, attempt=due.attempt + 1, again=again)
-    else:
-        agenda.served(plan, now, ended)
+    try:
+        outcome = application.run(endpoint, run_id=run_id, claim=claim)
+        ended = state.clock.now()
+        if outcome.record.exit_code:
+            again = books.may_pass(outcome.record.exit_code, outcome.record.status)
+            agenda.failed(plan, now, ended, attempt=due.attempt + 1, again=again)
+        else:
+            agenda.served(plan, now, ended)
+    finally:
+        with suppress(TryAgain):  # then it runs out by itself
+            state.leases.release(claim)
     return outcome

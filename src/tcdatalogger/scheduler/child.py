@@ -13,9 +13,9 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
+from tcdatalogger import ending
 from tcdatalogger.core import size
 from tcdatalogger.core.leases import BACKUP
 from tcdatalogger.errors import Failure, Stopped
@@ -44,12 +44,16 @@ def main(job: Job, pipe: Connection) -> None:
     offspring.keep_orphans()
     _die_with_the_daemon()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to answer
-    signal.signal(signal.SIGTERM, _on_sigterm)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     lift = _limit(job.memory)
     try:
         log.configure(**job.logs)
-        report = worked(job)
+        with ending.answered(signal.SIGTERM):
+            try:
+                report = worked(job)
+            except Exception:
+                ending.check()  # told to end within a query: that comes as an error of its own
+                raise
     except Stopped:
         report = _STOP
     except SystemExit:
@@ -58,9 +62,7 @@ def main(job: Job, pipe: Connection) -> None:
         report = _refused(failure)
     except BaseException as error:  # noqa: BLE001  # the edge of the process: nothing is above us
         lift()
-        # SIGTERM within a query of DuckDB comes as an error of its own.
-        told = signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
-        report = _STOP if told else _failed(job, error)
+        report = _failed(job, error)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     pipe.send_bytes(report.packed())
     pipe.close()
@@ -73,8 +75,6 @@ def worked(job: Job) -> Report:
     with Application(job.settings) as application:
         if job.name == BACKUP:
             return _backed_up(job, application)
-        for lost in application.state.unsettled(job.endpoint.name):
-            application.archive.clear(lost.endpoint, lost.run_id)  # what it had begun to write
         outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
         return reported(outcome.record)
 
@@ -129,11 +129,6 @@ def _failed(job: Job, error: BaseException) -> Report:
 def _unforeseen(error: str, kind: str) -> Report:
     remedy = "This is a bug, in TCdatalogger or in the endpoint's processor; the log has more."
     return Report("failed", 1, error, kind, remedy)
-
-
-def _on_sigterm(_number: int, _frame: FrameType | None) -> NoReturn:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # one is enough: the tidying up has begun
-    raise Stopped
 
 
 def _limit(memory: str | None) -> Callable[[], None]:

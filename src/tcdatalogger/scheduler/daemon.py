@@ -17,6 +17,7 @@ from typing import Any, Final, Literal
 
 from tcdatalogger.core import leases
 from tcdatalogger.core.leases import Claim
+from tcdatalogger.core.owed import longest
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint, Settings
 from tcdatalogger.core.state import State
@@ -24,6 +25,7 @@ from tcdatalogger.errors import Busy, Failure, StateGone
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.scheduler import books
 from tcdatalogger.scheduler.agenda import FIRST_PAUSE, Agenda, Due, Plan
+from tcdatalogger.scheduler.child import STOPPED
 from tcdatalogger.scheduler.liveness import BEAT, Beat, Daemons
 from tcdatalogger.scheduler.plans import plans
 from tcdatalogger.scheduler.signals import Signals
@@ -61,6 +63,10 @@ class _Run:
     kill_at: float
     told: str = ""
     ended: Ended | None = None
+
+    def end_for(self, why: str) -> None:
+        """Say why it is to end; what was said first stays."""
+        self.told = self.told or why
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +259,8 @@ class Daemon:
         settings = self._settings.model_copy(update={"endpoints": mine})
         job = Job(claim.run_id, settings, claim, self._logs)
         grace = self._settings.scheduler.grace.seconds or 0
-        limit = time.monotonic() + job.timeout + grace
+        more = longest(job.timeout, self._state.unsettled(due.endpoint)) or 0
+        limit = time.monotonic() + job.timeout + more + grace
         return _Run(
             due, plan, claim, job, self._spawn(job), self._clock.now(), limit, limit + grace
         )
@@ -266,10 +273,10 @@ class Daemon:
             if run.ended is not None:
                 continue  # its end may have to wait for the state
             if now >= run.kill_at:
-                run.told = run.told or "timeout"
+                run.end_for("timeout")
                 run.process.kill()
             elif now >= run.term_at and not run.told:
-                run.told = "timeout"
+                run.end_for("timeout")
                 run.process.terminate()
 
     def _reap(self) -> None:
@@ -281,16 +288,21 @@ class Daemon:
             self._plan_next(run, report)
             self._state.leases.release(run.claim)
             del self._running[name]
-            self._codes.append(report.exit_code)
+            # Told to end by somebody else, as we were not: another run does it.
+            code = Busy.exit_code if report.exit_code == STOPPED else report.exit_code
+            self._codes.append(code)
             self._tell(Told(now, name, run.job.run_id, report))
 
     def _plan_next(self, run: _Run, report: Report) -> None:
         plan, now = self._plans.get(run.plan.endpoint), self._clock.now()
         if plan is None:
             return  # taken from the configuration meanwhile
+        if report.status == "done":
+            self._agenda.served(plan, run.began, now)  # whatever it was told meanwhile
+            return
         if run.told == "claim" or report.error_class == Busy.__name__:
             return  # whoever took it over says when it is due; else its row comes up by itself
-        if run.told == "stop" and report.status != "done":
+        if run.told == "stop":
             self._agenda.put_back(run.due, now)
         elif not report.exit_code:
             self._agenda.served(plan, run.began, now)
@@ -330,9 +342,12 @@ class Daemon:
         for run in self._running.values():
             try:
                 self._state.leases.renew(run.claim)
-            except Busy:  # we were asleep for so long that somebody took it over
-                run.told = "claim"
-                run.process.kill()
+            except Busy as busy:
+                # We were asleep for so long that somebody took it over. A claim that nobody else
+                # has is no reason: the run itself may have given it back, and the fence minds it.
+                if busy.facts["holder"]:
+                    run.end_for("claim")
+                    run.process.kill()
         self._agenda.hold(list(self._running), now + leases.SECONDS)
         if orphaned := self._state.leases.orphaned():
             self._agenda.wake(orphaned, now)
@@ -363,7 +378,7 @@ class Daemon:
             grace = self._settings.scheduler.grace.seconds or 0
             limit = time.monotonic() + min(PATIENCE, 2 * grace)
             for run in self._running.values():
-                run.told = run.told or "stop"
+                run.end_for("stop")
                 run.process.terminate()
                 run.kill_at = min(run.kill_at, limit)
 

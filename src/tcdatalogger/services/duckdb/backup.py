@@ -15,6 +15,7 @@ from pathlib import Path
 
 import duckdb
 
+from tcdatalogger import ending
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.observability.log import get_logger
@@ -121,6 +122,7 @@ def sums(
                     f"from {quoted(schema)}.{quoted(name)}"
                 ).fetchone()
             except duckdb.Error:
+                ending.check()
                 raise DataRefused(
                     f"The table {label} of {called or path} cannot be read: the file is damaged.",
                     remedy="`tcdatalogger rebuild` makes it again from the archive.",

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import duckdb
 
+from tcdatalogger import ending
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
@@ -109,6 +110,7 @@ def connect(
             if read_only and not unsafe:
                 _lock_down(connection)
         except duckdb.Error as error:
+            ending.check()
             failure = _failure(path, error)
             waited = clock.now() - began
             if not isinstance(failure, WarehouseUnavailable) or waited + pause > patience:
@@ -120,6 +122,7 @@ def connect(
             clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
+            ending.watch_over(connection, duckdb.Error)
             return connection
 
 

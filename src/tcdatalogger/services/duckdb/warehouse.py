@@ -11,6 +11,7 @@ from typing import Final, Self, TypeVar
 import duckdb
 import pyarrow as pa
 
+from tcdatalogger import ending
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.models.checks import Checked
@@ -111,6 +112,8 @@ class DuckDBWarehouse:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+        if error is not None:
+            ending.check()  # an error of the engine's, where it was broken into
 
     def close(self) -> None:
         """Let the file go."""
@@ -229,6 +232,7 @@ class DuckDBWarehouse:
             connection.execute("rollback" if dry else "commit")
         except duckdb.Error as error:
             self._give_up()
+            ending.check()
             raise _failure(self.path, error) from None
         except BaseException:  # Ctrl-C and an alarm too: nothing half-done may stay
             self._give_up()
@@ -318,6 +322,7 @@ class DuckDBWarehouse:
             relation = self._connection.sql(sql)
             return pa.table({}) if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
+            ending.check()
             raise UsageError(
                 f"The query is refused: {str(error).rstrip()}",
                 remedy=_FILES if _is_locked(error) else _TABLES,

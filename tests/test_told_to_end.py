@@ -1,0 +1,242 @@
+"""Told to end: every command ends soon with 143 or 130, and what was fetched whole is not lost."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tcdatalogger.core import pipeline
+from tcdatalogger.core.main import Application
+
+SOON = 10.0
+"""Seconds within which every command ends."""
+
+MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
+
+# Each connection, or the piece of a run that is named, has much to do at first. It is said on the
+# standard error that it begins; then the process works within DuckDB.
+BUSY = """
+import sys
+from tcdatalogger import ending
+from tcdatalogger.cli import main
+from tcdatalogger.services.duckdb import evolve, file, ledger
+
+HEAVY = ("select count(*) from range(3000000) a, range(3000000) b "
+         "where (a.range * b.range) % 7 = 3")
+ending.PATIENCE = 1.0
+
+def work(connection):
+    print("there", file=sys.stderr, flush=True)
+    connection.execute(HEAVY).fetchall()
+
+owner, name = {
+    "open": (file.ending, "watch_over"), "shape": (ledger, "known_shape"),
+    "steps": (evolve, "apply"), "commit": (ledger, "write_load"),
+}[sys.argv[1]]
+whole = getattr(owner, name)
+
+def slow(connection, *args, **options):
+    if sys.argv[1] != "open":
+        work(connection)
+    done = whole(connection, *args, **options)
+    if sys.argv[1] == "open":
+        work(connection)
+    return done
+
+setattr(owner, name, slow)
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def ended(place, number, point, *words):
+    """Run a command, tell it to end while DuckDB works; its exit code and what it said."""
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", BUSY, point, *words],
+        cwd=place.folder, env=place.outside(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        text=True,
+    ) as process:  # fmt: skip
+        try:
+            assert any("there" in line for line in process.stderr)
+            wait_for_work(process.pid)
+            began = time.monotonic()
+            process.send_signal(number)
+            code = process.wait(2 * SOON)
+            assert time.monotonic() - began < SOON
+            return code, process.stderr.read()
+        finally:
+            process.kill()
+
+
+def wait_for_work(pid):
+    """Until the process has been busy for a moment: then it is well within the query."""
+    first, end = ticks(pid), time.monotonic() + 20
+    while ticks(pid) < first + 15:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def ticks(pid):
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return int(stat[11]) + int(stat[12])
+
+
+COMMANDS = {
+    "query": ("query", "from members"),
+    "schema": ("schema", "history", "members"),
+    "rebuild": ("rebuild", "members"),
+    "rollback": ("rollback", "members"),
+    "backup": ("backup",),
+    "check": ("check",),
+    "quarantine": ("quarantine", "list"),
+    "run": ("run", "members"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_ends_soon_with_143_while_the_engine_works(workplace, name):
+    workplace.write(MEMBERS, extra='[backup]\npath = "backups"\n')
+    workplace.log("members")
+
+    code, said = ended(workplace, signal.SIGTERM, "open", *COMMANDS[name])
+
+    assert code == 143, said
+    assert "should not have happened" not in said
+    assert "refused" not in said
+    assert "damaged" not in said
+    assert list(workplace.folder.rglob("*.part")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("point", ["shape", "steps", "commit"])
+def test_a_run_that_is_told_to_end_within_the_engine_is_stored_later(workplace, number, point):
+    workplace.write(MEMBERS)
+    workplace.log("members")
+
+    code, said = ended(workplace, number, point, "run", "members")
+
+    assert code == 128 + number, said
+    with workplace.application() as application:
+        [run, _] = application.state.runs(endpoint="members")
+        assert (run.status, run.exit_code != 0) == ("later", True)
+        assert application.state.leases.held() == []
+    assert workplace.value("select count(distinct _run_id) from members") == 1
+    workplace.log("members")
+    assert workplace.value("select count(distinct _run_id) from members") == 3
+
+
+class Calls:
+    """Counts the calls of Python from the moment at which all is fetched, and signals at one.
+
+    Args:
+        number: of the signal.
+        at: the number of the call; 0 for none.
+    """
+
+    def __init__(self, number=0, at=0):
+        self.number, self.at, self.count, self.counts = number, at, 0, False
+
+    def __enter__(self):
+        sys.setprofile(self._note)
+        return self
+
+    def __exit__(self, *_error):
+        sys.setprofile(None)
+
+    def _note(self, frame, event, _argument):
+        if event == "call" and frame.f_code is pipeline._keep.__code__:
+            self.counts = True
+        if event == "return" and frame.f_code is Application.run.__code__:
+            self.counts = False
+        if not self.counts or event not in {"call", "c_call"}:
+            return
+        self.count += 1
+        if self.count == self.at:
+            signal.raise_signal(self.number)
+
+
+MOMENTS = 24
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # lost in a closing
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_has_fetched_all_is_never_failed_wherever_it_is_told_to_end(workplace, number):
+    workplace.write(MEMBERS)
+    workplace.run("run", "members")
+    with Calls() as calls:
+        assert workplace.run("run", "members").code == 0
+    assert calls.count > 1_000
+    moments = [1 + (calls.count - 1) * step // MOMENTS for step in range(MOMENTS)]
+
+    for runs, at in enumerate([*range(1, 8), *moments], 3):
+        with Calls(number, at) as told:
+            done = workplace.run("run", "members")
+        assert (told.count >= at, done.code) == (True, 128 + number), (at, done.err)
+        with workplace.application() as application:
+            [run] = application.state.runs(endpoint="members", most=1)
+            assert run.status in {"later", "done", "running"}, (at, run)
+            # Nothing is asked for but what is owed: the city is down for a moment.
+            [endpoint] = application.chosen(["members"])
+            with application.claimed("members", "by hand"), application.warehouse() as warehouse:
+                application.desk(endpoint).settle(warehouse)
+            assert application.state.runs(endpoint="members", most=1)[0].status == "done", at
+        stored = workplace.value("select count(distinct _run_id) from members")
+        assert stored == runs, at
+    assert workplace.value("select count(*) from members") == 30 * stored
+    assert list(workplace.folder.rglob("*.part")) == []
+
+
+def test_json_of_a_query_that_is_told_to_end_has_no_error_of_the_engine(workplace, monkeypatch):
+    """The engine's own error comes first, the signal is what counts."""
+    from tcdatalogger.services.duckdb import warehouse  # noqa: PLC0415
+
+    workplace.write(MEMBERS)
+    workplace.log("members")
+
+    def broken(_connection, _sql):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+            while True:
+                pass
+        except BaseException:  # noqa: BLE001  # as the engine does it
+            raise RuntimeError("Query interrupted") from None
+
+    monkeypatch.setattr(warehouse, "refuse_writing", broken)
+
+    done = workplace.run("query", "from members", "--json")
+
+    assert (done.code, done.out, done.err) == (143, "", "")
+
+
+def test_it_is_told_once_and_a_second_signal_does_not_break_into_the_tidying_up(workplace, city):
+    workplace.write(MEMBERS)
+    city.fault("delay", path="/faction/members", seconds=15)
+
+    def asked():
+        return sum("members" in str(call) for call in city.calls())
+
+    before = asked()  # the city answers other tests too
+    with subprocess.Popen(
+        [sys.executable, "-m", "tcdatalogger", "run", "members", "--json"],
+        cwd=workplace.folder, env=workplace.outside(), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:  # fmt: skip
+        end = time.monotonic() + 20
+        while asked() == before:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        for _ in range(5):
+            process.send_signal(signal.SIGINT)
+        assert process.wait(SOON) == 130
+    with workplace.application() as application:
+        assert application.state.leases.held() == []
+        assert [run.status for run in application.state.runs()] != ["running"]

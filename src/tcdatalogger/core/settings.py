@@ -275,6 +275,9 @@ class Torn(Model):
         default_factory=lambda: parse("PT30S"), json_schema_extra={"default": "PT30S"}
     )
     """For the answer of one call."""
+    max_body: Annotated[str, checked(size.parse)] = "256MB"
+    """How large one answer may get when it is unpacked, as 256MB; a larger one is refused before it
+    is whole."""
 
 
 class Log(Model):
@@ -300,6 +303,9 @@ class Metrics(Model):
     listen: Annotated[str, checked(listening)] = "127.0.0.1:9464"
     """Where /metrics, /healthz and /readyz are; empty for nowhere. They tell names of endpoints and
     ids of key owners to whoever asks, so anything but this machine has to be meant."""
+    hosts: Texts = ()
+    """Names by which it may be asked besides addresses and localhost, as ["tcdatalogger"]: a web
+    page that is open in a browser could else ask by a name of its own."""
 
 
 class Alerts(Model):

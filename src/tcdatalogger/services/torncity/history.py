@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from tcdatalogger.errors import TornUnavailable, UsageError
+from tcdatalogger.errors import Stopped, TimedOut, TornUnavailable, UsageError
 from tcdatalogger.services.torncity import clocks, paging
 from tcdatalogger.services.torncity.bodies import count_rows
 from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
@@ -16,6 +16,11 @@ from tcdatalogger.services.torncity.links import changed
 from tcdatalogger.services.torncity.messages import Answer, Request
 from tcdatalogger.services.torncity.task import Fetched, Page, Task, Tools
 
+KEEPS_PIECES = frozenset({"append", "merge"})
+"""The storage modes that can take a part of a list: from the others what it lacks would vanish."""
+QUIET_PAGES = 100
+"""So many pages in a row without a row and a stretch is given up: months may lie between two rows
+of a history, but not a whole minute's calls."""
 _OWN = frozenset({"from", "to", "offset", "sort"})
 
 
@@ -52,25 +57,35 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
     if stretch is None or get is None or not clocks.field(task.endpoint.path):
         raise UsageError(f"{task.endpoint.path} is no list that can be read back in time.")
     asked = _asked(task, request, stretch)
-    walk = paging.pages(task.endpoint, asked, get, tools.clock, host=tools.host)
+    walk = paging.pages(
+        task.endpoint, asked, get, tools.clock, host=tools.host, empty_pages=QUIET_PAGES
+    )
     pages: list[Page] = []
-    whole = False
-    for answer in walk:
-        pages.append(Page(answer.body, subject, answer.server_time, answer))
-        left = walk.reached is not None and walk.reached < stretch.high
-        if left and walk.pages >= task.stretch_pages:
-            break
-    else:
-        whole = walk.complete
-    low: int | None = _low(stretch, walk.reached)
-    if whole:
-        bottom = stretch.high if walk.reached is None else walk.reached
-        older = _before(task, tools, asked, bottom)
-        pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
-        if not any(count_rows(answer.body) for answer in older):
-            low = stretch.low
-        elif walk.reached is not None:
-            low = min(low or 0, stretch.high)
+    reached: int | None = None  # by the pages that are here: the walk may be one ahead
+    low: int | None
+    whole, cut = False, None
+    try:
+        for answer in walk:
+            pages.append(Page(answer.body, subject, answer.server_time, answer))
+            reached = walk.reached
+            left = reached is not None and reached < stretch.high
+            if left and walk.pages >= task.stretch_pages:
+                break
+        else:
+            whole = walk.complete
+        low = _low(stretch, reached)
+        if whole:
+            bottom = stretch.high if reached is None else reached
+            older = _before(task, tools, asked, bottom)
+            if not any(count_rows(answer.body) for answer in older):
+                low = stretch.low
+            elif reached is not None:
+                low = min(low, stretch.high)
+            pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
+    except (TimedOut, KeyboardInterrupt, Stopped) as end:
+        cut, low = end, _low(stretch, reached)
+        if low > stretch.high:
+            raise
     if low is not None and low > stretch.high:
         raise TornUnavailable(
             f"The list {request.path} cannot be read past second {stretch.high}.",
@@ -80,10 +95,21 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
     reading = Reading(stretch.place, min(stretch.high, begun), at=begun)
     return Fetched(
         tuple(pages),
-        tuple(walk.warnings),
+        (*walk.warnings, *([cut_short(cut, len(pages))] if cut else [])),
         (reading,) if stretch.newest else (),
         Stretch(stretch.place, min(stretch.high, begun), low),
+        cut,
     )
+
+
+def cut_short(end: BaseException, pages: int) -> str:
+    """What the record says of a fetch that ended before its time and whose pages are stored."""
+    why = "It was told to end"
+    if isinstance(end, TimedOut):
+        why = end.message.removesuffix(".")
+        if end.reason is not None:
+            why = f"{why} while it waited ({end.reason.message.removesuffix('.')})"
+    return f"{why}: the {pages} pages that had come are stored, the rest is not read."
 
 
 def _low(stretch: Stretch, reached: int | None) -> int:

@@ -110,8 +110,8 @@ def test_calls_of_a_backfill_are_counted_those_about_its_key_too(workplace):
 class Alarm(ManualClock):
     """A clock by which a run's time is over while it sleeps for longer than `seconds`."""
 
-    def __init__(self, seconds):
-        super().__init__(START)
+    def __init__(self, seconds, now=START):
+        super().__init__(now)
         self.left = seconds
 
     def sleep(self, seconds):
@@ -149,7 +149,7 @@ def test_so_does_one_that_waits_because_torn_is_down(workplace):
     workplace.city.fault("http", status=502)
     for name in ("faction_crimes", "faction_members"):
         workplace.log(name)
-    workplace.clock = Alarm(20)
+    workplace.clock = Alarm(20, workplace.clock.now())
 
     record = workplace.log("faction_basic").record
 

@@ -14,6 +14,7 @@ from tcdatalogger.core.backfill import backfill
 from tcdatalogger.core.calls import BROKEN_OFF
 from tcdatalogger.errors import Stopped, TornUnavailable
 from tcdatalogger.sandbox.server import START
+from tcdatalogger.services.torncity import paging
 
 DAY = 86_400
 ATTACKS = """
@@ -155,18 +156,42 @@ def told_to_end():
     raise Stopped
 
 
-@pytest.mark.parametrize(
-    ("by", "kind"),
-    [(lambda: signal.raise_signal(signal.SIGINT), KeyboardInterrupt), (told_to_end, Stopped)],
-)
-def test_a_backfill_that_is_told_to_end_stores_the_pages_of_its_stretch(place, by, kind):
+def when_the_page_comes(application, monkeypatch, by):
     def tell(record):
         if record.pages == 3 and record.step == "fetch" and record.status == "running":
             by()
 
+    monkeypatch.setattr(application, "_tell", tell)
+
+
+def when_it_was_looked_at(_application, monkeypatch, by):
+    """The walk knows how far the page goes, and nobody has the page yet."""
+    looked = []
+
+    def choose(links, way):
+        looked.append(links)
+        if len(looked) == 3:
+            by()
+        return links_choose(links, way)
+
+    links_choose = paging.choose
+    monkeypatch.setattr(paging, "choose", choose)
+
+
+def control_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("at", [when_the_page_comes, when_it_was_looked_at])
+@pytest.mark.parametrize(("by", "kind"), [(control_c, KeyboardInterrupt), (told_to_end, Stopped)])
+def test_a_backfill_that_is_told_to_end_stores_the_pages_of_its_stretch(
+    place, monkeypatch, at, by, kind
+):
     since = START - 20 * DAY
-    with place.application(tell=tell) as application, pytest.raises(kind):
-        list(backfill(application, "attacks", since=since))
+    with monkeypatch.context() as patch, place.application() as application:
+        at(application, patch, by)
+        with pytest.raises(kind):
+            list(backfill(application, "attacks", since=since))
     stored = ids(place)
     assert 0 < len(stored) < len(books(place))
     assert place.value("select count(*) from _tcd_loads where stretch is not null") == 1

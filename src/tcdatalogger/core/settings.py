@@ -126,7 +126,8 @@ class Endpoint(Model):
     timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT5M"), json_schema_extra={"default": "PT5M"}
     )
-    """For a whole run; its process is killed after it."""
+    """For a whole run. When it is over, append and merge store the pages that came and the other
+    modes nothing; its process is killed a little later."""
     table: Name | None = None
     """The root table, where it is not to be called as the endpoint."""
     tags: Texts = ()

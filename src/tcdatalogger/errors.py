@@ -125,7 +125,14 @@ class Busy(TryAgain):
 
 
 class TimedOut(TryAgain):
+    """A run has had its time.
+
+    Attributes:
+        reason: what it was waiting out just then, None where it was at work. That is why it ended.
+    """
+
     exit_code = 124
+    reason: Failure | None = None
 
 
 class Misfit(SetAside):

@@ -212,7 +212,7 @@ def test_a_wait_for_the_budget_is_in_the_books(workplace):
         [endpoint] = application.chosen(["faction_crimes"])
         run = application.run(endpoint).record
 
-    assert run.calls == 3
+    assert run.calls == 4
     assert 50 < run.waited < 130
 
 

@@ -520,8 +520,54 @@ def test_nothing_that_is_there_is_written_over(logged, back_up, restore):
 def test_a_backup_that_would_write_elsewhere_is_refused(logged, back_up, restore):
     folder = back_up().folder
     said = json.loads((folder / "manifest.json").read_text())
-    for name in ("../../out", "/etc/out", "a/../../out", "C:out", ""):
+    for name in ("../../out", "/etc/out", "a/../../out", "C:out", "a\0b", ""):
         wrong = {**said, "files": {name: said["files"]["archive.jsonl"]}}
         (folder / "manifest.json").write_text(json.dumps(wrong))
         with pytest.raises(DataRefused, match="not within"):
             restore(folder)
+
+
+def linked(path, target):
+    """Put a link to another place, where the same bytes are, in place of a file or a folder."""
+    shutil.move(path, target)
+    path.symlink_to(target)
+
+
+def fifo(path, _target):
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("put", [linked, fifo])
+@pytest.mark.parametrize(
+    "name",
+    ["warehouse/torn.duckdb", "state/torn.state", "archive.jsonl", "manifest.json", "warehouse"],
+)
+def test_a_backup_of_a_stranger_leads_nowhere_else(logged, back_up, restore, put, name):
+    folder = back_up().folder
+    [path] = [p for p in folder.rglob("*") if str(p.relative_to(folder)).startswith(name)][:1]
+    if put is fifo and path.is_dir():
+        path = next(path.iterdir())
+    put(path, logged.folder / "elsewhere")
+
+    with pytest.raises(DataRefused, match="a link or something else in place of its file"):
+        restore(folder)
+    assert not (logged.folder / "restored").exists()
+
+
+def test_a_file_of_the_archive_that_is_a_link_is_refused_too(logged, back_up, restore):
+    folder = back_up("backup.archive=true").folder
+    [file] = (folder / "archive").rglob("*.parquet")
+    linked(file.parent, logged.folder / "elsewhere")
+    with pytest.raises(DataRefused, match="a link or something else"):
+        restore(folder)
+
+
+@pytest.mark.parametrize(
+    "text", [b"[" * 100_000, b'{"backup_of": ' + b"[" * 100_000, b"\xff", b"null"]
+)
+def test_a_manifest_that_is_none_is_told_as_that(logged, back_up, restore, text):
+    folder = back_up().folder
+    (folder / "manifest.json").write_bytes(text)
+    with pytest.raises(DataRefused, match="damaged"):
+        restore(folder)

@@ -544,3 +544,40 @@ def test_the_json_schema_takes_what_we_take_and_describes_every_setting(write):
         for name, setting in model["properties"].items():
             assert setting.get("description"), f"{name} has no description"
     assert json.loads(json.dumps(schema)) == schema
+
+
+# ---------------------------------------------------------------------------------------------
+# What is no configuration
+
+DEEP = {
+    "a list": "deep = " + "[" * 5_000 + "]" * 5_000,
+    "a list that tomllib takes": "deep = " + "[" * 100 + "]" * 100,
+    "a list without its end": "deep = " + "[" * 5_000,
+    "a table": "deep = " + "{ a = " * 5_000 + "1" + " }" * 5_000,
+    "a header": "[" + ".".join("a" * 5_000) + "]",
+    "a dotted key": ".".join("a" * 5_000) + " = 1",
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_a_value_that_is_nested_without_end_is_a_mistake_and_no_bug(write, text):
+    with pytest.raises(ConfigError, match="nested over 32 deep"):
+        config.load(write(MINIMAL + "\n[params]\n" + text), {})
+
+
+@pytest.mark.parametrize("deep", [100, 5_000])
+@pytest.mark.parametrize(
+    "key", ["torn.comment", "limits.share", "params", "torn." + "a." * 5_000 + "b"]
+)
+def test_so_is_one_of_the_command_line_or_the_environment(write, deep, key):
+    value = "[" * deep + "]" * deep
+    with pytest.raises(ConfigError):
+        config.load(write(MINIMAL), {}, [f"{key}={value}"])
+    variable = "TCDATALOGGER_" + key.replace(".", "__").upper()
+    with pytest.raises(ConfigError):
+        config.load(write(MINIMAL), {variable: value} if "__" in variable else {}, ["torn.url=x"])
+
+
+def test_a_file_that_never_ends_is_no_configuration():
+    with pytest.raises(ConfigError, match="has over 16 MB"):
+        config.load(Path("/dev/zero"), {})

@@ -5,6 +5,7 @@ import json
 import logging
 import pickle
 import sys
+import tracemalloc
 import types
 
 import pytest
@@ -117,3 +118,15 @@ def test_secrets_compare_by_name_and_value():
     assert Secret("a", KEY) != Secret("b", KEY)
     assert Secret("a", KEY) != Secret("a", KEY.lower())
     assert Secret("a", KEY) != KEY
+
+
+@pytest.mark.parametrize("endless", ["/dev/zero", "/dev/urandom"])
+def test_a_file_that_never_ends_is_no_key_and_takes_no_memory(endless):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError, match=r"more than a key|is not text"):
+            resolve("default", f"file:{endless}", {})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000

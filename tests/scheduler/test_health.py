@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import socket
@@ -308,3 +309,75 @@ def test_an_address_that_is_none_is_a_mistake(workplace, listen):
     workplace.write(extra=f'[metrics]\nlisten = "{listen}"\n')
     with pytest.raises(Exception, match=r"metrics\.listen|mistake"):
         config.load(workplace.file, {})
+
+
+def ask(health, host):
+    """The status of an answer to whoever asks by that name."""
+    with socket.create_connection(("127.0.0.1", health.port)) as connection:
+        named = "" if host is None else f"Host: {host}\r\n"
+        connection.sendall(f"GET /metrics HTTP/1.0\r\n{named}\r\n".encode())
+        with connection.makefile("rb") as answer:
+            return int(answer.readline().split()[1])
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("127.0.0.1:9464", 200),
+        ("[::1]:9464", 200),
+        ("10.2.3.4", 200),
+        ("LOCALHOST:1", 200),
+        ("logger", 200),
+        ("Logger.example:9464", 200),
+        (None, 200),
+        ("evil.example", 421),
+        ("evil.example:9464", 421),
+        ("logger.evil.example", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("[", 421),
+    ],
+)
+def test_only_whoever_asks_by_an_address_or_a_name_we_were_told_is_answered(
+    workplace, host, status
+):
+    workplace.write(extra=LOCAL + 'hosts = ["logger", "logger.example"]\n')
+    with serving(config.load(workplace.file, {}), workplace.clock) as health:
+        assert ask(health, host) == status
+
+
+def test_there_is_a_bound_on_those_who_ask_at_once(workplace, settings, monkeypatch):
+    monkeypatch.setattr(module, "CONNECTIONS", 3)
+    with serving(settings, workplace.clock) as health:
+        with contextlib.ExitStack() as stack:
+            at = ("127.0.0.1", health.port)
+            for _ in range(3):
+                silent = stack.enter_context(socket.create_connection(at))
+                silent.sendall(b"GET /healthz HTTP/1.0\r\n")
+            while health._server._room._value:
+                time.sleep(0.001)
+            threads = threading.active_count()
+            beyond = [stack.enter_context(socket.create_connection(at)) for _ in range(50)]
+            for one in beyond:
+                one.settimeout(10)
+                with suppress(ConnectionResetError):
+                    assert one.recv(1) == b""
+            assert threading.active_count() == threads
+        while health._server._room._value < 3:
+            time.sleep(0.001)
+        assert get(health, "/healthz")[0] == 200
+
+
+def test_whoever_asks_too_slowly_is_cut_off(workplace, settings, monkeypatch):
+    monkeypatch.setattr(module, "WHOLE", 0.1)
+    with (
+        serving(settings, workplace.clock) as health,
+        socket.create_connection(("127.0.0.1", health.port)) as slow,
+    ):
+        slow.settimeout(10)
+        began = time.monotonic()
+        slow.sendall(b"GET /healthz HTTP/1.0\r\nX: ")
+        with suppress(ConnectionError):
+            while time.monotonic() - began < 5:
+                slow.sendall(b"y")
+                time.sleep(0.005)
+        assert time.monotonic() - began < 3

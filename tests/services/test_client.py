@@ -129,6 +129,29 @@ def test_only_what_may_pass_is_tried_again(torn, client, key, code, kind, calls)
     assert len(torn.calls) == calls
 
 
+def test_a_slot_that_was_waited_for_while_torn_went_down_is_given_back(
+    torn, make_client, clock, key, monkeypatch
+):
+    torn.say({})
+    slots, standing = MemorySlots(), MemoryStanding()
+    budget = Budget(slots, clock)
+    turn, taken = budget.turn, []
+
+    def goes_down(*args, **options):
+        taken.append(turn(*args, **options))
+        if len(taken) == 1:
+            standing.change_circuit(lambda _: Circuit(faults=5, until=clock.now() + 5))
+        return taken[-1]
+
+    monkeypatch.setattr(budget, "turn", goes_down)
+    client = make_client(budget=budget, standing=standing)
+
+    client.get(MEMBERS, key)
+
+    assert (len(taken), len(torn.calls), len(client.calls)) == (2, 1, 1)
+    assert slots.count(fingerprint(key), 0.0) == 1
+
+
 def test_a_passing_fault_is_waited_out(torn, make_client, clock, key, reply):
     torn.say(17, reply(b"<html>", status=502, type="text/html"), {"a": 1})
     seen = []

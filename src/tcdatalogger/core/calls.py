@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -33,6 +33,8 @@ class Calls:
         task: of the run.
         clock: by which it is told how long calls were held back.
         told: called after each page.
+        made: the seconds of each call that went over the wire for the run: those that failed and
+            were tried again, and those about its keys, are among them.
         cursor: what was asked by.
         kept: the answers, in the order in which they came.
         so_far: how far the run is, as its record says it.
@@ -41,6 +43,7 @@ class Calls:
     task: Task
     clock: Clock
     told: Callable[[Calls], None] = lambda _calls: None
+    made: Callable[[], Sequence[float]] = lambda: ()
     cursor: str | None = None
     kept: list[Kept] = field(default_factory=list)
     so_far: dict[str, Any] = field(
@@ -76,7 +79,7 @@ class Calls:
     def _add(self, one: Kept, began: float) -> None:
         answer, sums = one.answer, self.so_far
         self.kept.append(one)
-        sums["calls"] += 1
+        sums["calls"] = len(self.made())
         sums["pages"] += not one.error
         sums["bytes"] += len(answer.body)
         sums["records"] += 0 if one.error else count_rows(answer.body, answer.request.payload)
@@ -94,11 +97,12 @@ class Calls:
 
     def facts(self) -> dict[str, Any]:
         """What the record of the run says of its calls."""
-        answers = [one.answer for one in self.kept]
+        made = self.made()
         return {
             **self.so_far,
-            "call_seconds": totals.histogram(answer.seconds for answer in answers),
-            "server_time": max((answer.server_time for answer in answers), default=None),
+            "calls": len(made),
+            "call_seconds": totals.histogram(made),
+            "server_time": max((one.answer.server_time for one in self.kept), default=None),
         }
 
     def write(self, archive: Archive, fetched: Fetched | None, *, stores: bool) -> str:
@@ -116,6 +120,12 @@ class Calls:
             return ""
         subjects = {id(page.answer): page.subject_id for page in (fetched.pages if fetched else ())}
         kept = [replace(one, subject_id=subjects.get(id(one.answer))) for one in self.kept]
+        if fetched is not None and fetched.cut is not None:
+            # What came in the very moment of the end has no place among the pages.
+            kept = [
+                one if one.error or id(one.answer) in subjects else replace(one, error=BROKEN_OFF)
+                for one in kept
+            ]
         if fetched is None and not kept[-1].error:
             # A fetch that broke off without an answer leaves a mark: its pages are not the whole.
             kept[-1] = replace(kept[-1], error=BROKEN_OFF)

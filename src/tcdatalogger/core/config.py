@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tcdatalogger.core.grounding import ground
-from tcdatalogger.core.overrides import apply
+from tcdatalogger.core.overrides import DEEPEST, apply, too_deep
 from tcdatalogger.core.places import Place, places
 from tcdatalogger.core.problems import Problems, masked, near, shown
 from tcdatalogger.core.review import Part, review
@@ -55,6 +55,9 @@ __all__ = [
 ]
 
 FILE = "tcdatalogger.toml"
+LARGEST_FILE = 16_000_000
+"""Bytes of a configuration: a thousand endpoints are less than a megabyte, and some files never
+end."""
 _SECTIONS: dict[str, type[BaseModel]] = {
     "warehouse": Warehouse,
     "archive": Archive,
@@ -148,8 +151,15 @@ def _tidy(node: Any) -> Any:
 
 def _read(file: Path, *, asked: bool) -> str:
     try:
+        with file.open("rb") as opened:
+            held = opened.read(LARGEST_FILE + 1)
+        if len(held) > LARGEST_FILE:
+            raise ConfigError(
+                f"The configuration {file} has over {LARGEST_FILE // 10**6} MB.",
+                remedy="Name a file of settings.",
+            )
         # An editor on Windows may begin a file with a mark that TOML does not know.
-        return file.read_text(encoding="utf-8-sig")
+        return held.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise ConfigError(
             f"There is no configuration file {file}.",
@@ -166,7 +176,9 @@ def _read(file: Path, *, asked: bool) -> str:
 
 def _parse(text: str, file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
+        raw = tomllib.loads(text)
+    except RecursionError:
+        raw = None
     except tomllib.TOMLDecodeError as error:
         # Only of Python 3.14 on does the error know its line by itself.
         message = re.sub(r"\s*\(at .*\)$", "", str(error))
@@ -176,6 +188,12 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
         raise ConfigError(
             f"The configuration {file} is not valid TOML.", problems=[problem]
         ) from None
+    if raw is None or too_deep(raw):
+        raise ConfigError(
+            f"The configuration {file} has a value that is nested over {DEEPEST} deep.",
+            remedy="No setting is; look for a bracket that is repeated.",
+        )
+    return raw
 
 
 def _validated(raw: dict[str, Any], problems: Problems) -> tuple[Settings, list[Part]]:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from tcdatalogger.clock import Clock, SystemClock
-from tcdatalogger.core import leases, pipeline
+from tcdatalogger.core import leases, pipeline, size
 from tcdatalogger.core.archive import Archive, remove
 from tcdatalogger.core.artifacts import Artifacts, Left
 from tcdatalogger.core.keychoice import Keys, subject
@@ -77,6 +77,7 @@ class Application:
         self._patience = patience
         self._lease = lease
         self._tell = tell
+        self._calls_told = 0
 
     def __enter__(self) -> Self:
         return self
@@ -132,8 +133,15 @@ class Application:
             contact=torn.user_agent or "",
             connect_timeout=torn.connect_timeout.seconds or 10.0,
             read_timeout=torn.read_timeout.seconds or 30.0,
+            largest_body=size.parse(torn.max_body),
             owner_of=self.owner,
         )
+
+    @property
+    def _calls(self) -> list[float]:
+        """The seconds of the calls that went over the wire and that no run has counted yet."""
+        made = self.client.calls if "client" in self.__dict__ else []
+        return made[self._calls_told :]
 
     def warehouse(
         self, patience: float | None = None, *, read_only: bool = False, unsafe: bool = False
@@ -340,21 +348,25 @@ class Application:
             archive=self.archive,
             warehouse=self.warehouse,
             prepare=lambda _task: self._fenced(self.tools(endpoint, task, priority), task, claim),
+            made=lambda: self._calls,
             tell=self._tell,
             desk=self.desk(endpoint, lambda tools: self._fenced(tools, task, claim)),
             artifacts=self.artifacts,
         )
         record = self.record(task, claim)
-        return pipeline.run(
-            task,
-            lambda: processor(task.endpoint.path, endpoint.processor),
-            place,
-            until=until,
-            dry=dry,
-            timeout=timeout,
-            record=record if before is None else gone_on(before, record),
-            left=left and replace(left, tools=self._fenced(left.tools, task, claim)),
-        )
+        try:
+            return pipeline.run(
+                task,
+                lambda: processor(task.endpoint.path, endpoint.processor),
+                place,
+                until=until,
+                dry=dry,
+                timeout=timeout,
+                record=record if before is None else gone_on(before, record),
+                left=left and replace(left, tools=self._fenced(left.tools, task, claim)),
+            )
+        finally:
+            self._calls_told += len(self._calls)
 
     def _fenced(self, tools: Tools, task: Task, claim: Claim) -> Tools:
         # Tokens are compared among claims of one name: a backfill goes on beside regular runs.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,8 @@ ARCHIVE: Final = "archive"
 STATE: Final = "state"
 WAREHOUSE: Final = "warehouse"
 FORMAT: Final = 1
+LARGEST: Final = 64_000_000
+"""Bytes of a manifest; it names tables and a few files. What is longer is none."""
 
 _FOLDER: Final = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 
@@ -120,9 +123,11 @@ def read(folder: Path) -> Manifest:
     Raises:
         DataRefused: there is none, or it is damaged.
     """
-    path = folder / FILE
+    path = plain(folder, FILE)
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Manifest)
+        with path.open("rb") as file:
+            held = file.read(LARGEST)
+        found = msgspec.json.decode(held, type=Manifest)
     except FileNotFoundError:
         raise DataRefused(
             f"{folder} is no backup: it has no {FILE}.",
@@ -130,7 +135,7 @@ def read(folder: Path) -> Manifest:
         ) from None
     except OSError as error:
         raise DataRefused(f"The file {path} cannot be read: {error.strerror}.") from None
-    except (msgspec.MsgspecError, ValueError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise DataRefused(
             f"The file {FILE} of the backup {folder} is damaged.", remedy="Take another backup."
         ) from None
@@ -155,9 +160,37 @@ def within(name: str) -> str:
         DataRefused: it does.
     """
     path = PurePosixPath(name)
-    if not name or path.is_absolute() or ".." in path.parts or "\\" in name or ":" in name:
+    odd = not name or any(letter in name for letter in "\\:\0")
+    if odd or path.is_absolute() or ".." in path.parts:
         raise DataRefused(f"The backup names a file that is not within it: {name!r}.")
     return name
+
+
+def plain(folder: Path, name: str) -> Path:
+    """A file of a backup, refused where it is a link, lies behind one, or is no plain file.
+
+    A backup of somebody else could else have us read, and put beside the tables, what is not in it;
+    or read for ever.
+
+    Args:
+        folder: of the backup, without a link in its own name.
+        name: of the file within.
+
+    Raises:
+        DataRefused: it is none.
+    """
+    path = folder / within(name)
+    steps = [path, *list(path.parents)[: len(PurePosixPath(name).parts) - 1]]
+    try:
+        kinds = [step.lstat().st_mode for step in steps]
+    except OSError:
+        return path  # it is missing, and whoever reads it says so
+    if not stat.S_ISREG(kinds[0]) or not all(map(stat.S_ISDIR, kinds[1:])):
+        raise DataRefused(
+            f"The backup has a link or something else in place of its file {name}.",
+            remedy="Take another backup; `tcdatalogger backup` never makes such a thing.",
+        )
+    return path
 
 
 def read_index(folder: Path) -> Iterator[Indexed]:
@@ -168,12 +201,12 @@ def read_index(folder: Path) -> Iterator[Indexed]:
     """
     decoder = msgspec.json.Decoder(Indexed)
     try:
-        with (folder / INDEX).open("rb") as lines:
+        with plain(folder, INDEX).open("rb") as lines:
             for line in lines:
                 one = decoder.decode(line)
                 within(one.file)
                 yield one
-    except (OSError, msgspec.MsgspecError, ValueError):
+    except (OSError, msgspec.MsgspecError, ValueError, RecursionError):
         raise DataRefused(
             f"The file {INDEX} of the backup {folder} is damaged.", remedy="Take another backup."
         ) from None

@@ -12,6 +12,8 @@ from tcdatalogger.core.settings import Endpoint, Settings
 from tcdatalogger.errors import UsageError
 
 PREFIX = "TCDATALOGGER_"
+DEEPEST = 32
+"""How deep values may be nested; no setting is by far."""
 
 
 def apply(
@@ -42,6 +44,19 @@ def apply(
         keys = [part.strip() for part in key.split(".")]
         for each in _meant(keys, raw, names):
             _put(raw, each, value, f"--set {masked(key.strip())}", problems)
+
+
+def too_deep(value: Any) -> bool:
+    """Whether a value is nested deeper than any setting."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+    return bool(level)
 
 
 def _from_variable(rest: str, raw: dict[str, Any]) -> list[str]:
@@ -125,6 +140,8 @@ def value_of(text: str) -> Any:
         return text
     try:
         value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+    if too_deep(value):
         return text
     return value if isinstance(value, str | bool | int | float | list | dict) else text

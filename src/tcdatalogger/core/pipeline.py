@@ -26,6 +26,7 @@ from tcdatalogger.errors import (
     ConfigError,
     DataRefused,
     Failure,
+    TimedOut,
     TryAgain,
     WarehouseUnavailable,
 )
@@ -91,6 +92,7 @@ def run(
             with deadline(timeout, task.name) as unlimited:
                 last = "validate" if dry else until
                 _steps(outcome, task, choose, place, until=last, plan=dry, commits=unlimited)
+            _end_as_told(outcome.fetched)
         except Failure as failure:
             _fail(outcome, failure)
         except BaseException as error:
@@ -179,7 +181,7 @@ def _fetch(
     outcome: Outcome, task: Task, choose: Callable[[], type[EndpointProcessor]], place: Workplace
 ) -> tuple[type[EndpointProcessor], Tools, Fetched]:
     """Ask Torn, and put every answer into the archive; the processor's class and its tools too."""
-    calls = Calls(task, place.clock, lambda calls: _page(outcome, calls, place))
+    calls = Calls(task, place.clock, lambda calls: _page(outcome, calls, place), place.made)
     with _timed(outcome, "fetch", place):
         try:
             kind = choose()
@@ -307,7 +309,15 @@ def _timed(outcome: Outcome, step: str, place: Workplace) -> Iterator[None]:
     _log.debug("step done", step=step, seconds=seconds)
 
 
+def _end_as_told(fetched: Fetched | None) -> None:
+    """End now, where the fetch was told to and what it had was to be stored first."""
+    if fetched is not None and fetched.cut is not None and not isinstance(fetched.cut, Failure):
+        raise fetched.cut
+
+
 def _fail(outcome: Outcome, failure: Failure) -> None:
+    if isinstance(failure, TimedOut) and failure.reason is not None:
+        failure = failure.reason
     later = outcome.owed and isinstance(failure, TryAgain | ConfigError)
     outcome.error = failure
     outcome.record = replace(

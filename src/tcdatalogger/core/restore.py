@@ -90,7 +90,7 @@ def restore(
     found = manifest.read(folder)
     wanted = dict(_files(folder, found))
     for name, known in wanted.items():
-        files.expect(folder / name, known, name, progress)
+        files.expect(manifest.plain(folder, name), known, name, progress)
     secret = _key(found, folder, key)
     tables = _tables(folder, found, clock, secret)
     if not dry:

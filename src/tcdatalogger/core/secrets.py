@@ -12,6 +12,8 @@ from tcdatalogger.errors import ConfigError
 from tcdatalogger.observability.redact import register
 
 SCHEMES = ("env", "file", "keyring")
+LARGEST_FILE = 65_536
+"""Bytes that a file with a key may have: no key is so long, and some files never end."""
 
 
 @final
@@ -117,7 +119,9 @@ def _from_env(name: str, variable: str, environ: Mapping[str, str]) -> str:
 
 def _from_file(name: str, path: str) -> str:
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        with Path(path).expanduser().open("rb") as file:
+            held = file.read(LARGEST_FILE + 1)
+        text = held.decode()
     except OSError as error:
         raise ConfigError(
             f"The file {path}, where the key {name!r} should be, cannot be read: "
@@ -129,6 +133,11 @@ def _from_file(name: str, path: str) -> str:
             f"The file {path}, where the key {name!r} should be, is not text.",
             remedy="Write the key into it, alone on its line.",
         ) from None
+    if len(held) > LARGEST_FILE:
+        raise ConfigError(
+            f"The file {path}, where the key {name!r} should be, holds far more than a key.",
+            remedy="Write the key into a file, alone on its line.",
+        )
     return text.removesuffix("\n").removesuffix("\r")
 
 

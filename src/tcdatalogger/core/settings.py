@@ -126,7 +126,8 @@ class Endpoint(Model):
     timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT5M"), json_schema_extra={"default": "PT5M"}
     )
-    """For a whole run; its process is killed after it."""
+    """For a whole run. When it is over, append and merge store the pages that came and the other
+    modes nothing; its process is killed a little later."""
     table: Name | None = None
     """The root table, where it is not to be called as the endpoint."""
     tags: Texts = ()
@@ -275,6 +276,9 @@ class Torn(Model):
         default_factory=lambda: parse("PT30S"), json_schema_extra={"default": "PT30S"}
     )
     """For the answer of one call."""
+    max_body: Annotated[str, checked(size.parse)] = "256MB"
+    """How large one answer may get when it is unpacked, as 256MB; a larger one is refused before it
+    is whole."""
 
 
 class Log(Model):
@@ -300,6 +304,9 @@ class Metrics(Model):
     listen: Annotated[str, checked(listening)] = "127.0.0.1:9464"
     """Where /metrics, /healthz and /readyz are; empty for nowhere. They tell names of endpoints and
     ids of key owners to whoever asks, so anything but this machine has to be meant."""
+    hosts: Texts = ()
+    """Names by which it may be asked besides addresses and localhost, as ["tcdatalogger"]: a web
+    page that is open in a browser could else ask by a name of its own."""
 
 
 class Alerts(Model):

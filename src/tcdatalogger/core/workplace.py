@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tcdatalogger.clock import Clock
@@ -26,6 +26,7 @@ class Workplace:
         desk: stores what earlier runs of the endpoint owe; None for a run that has none.
         artifacts: keeps what a run leaves that stops after a step; None where nobody goes on.
         prepare: makes the tools for calling Torn with the endpoint's key; may refuse.
+        made: the seconds of each call that went over the wire for the run so far.
         tell: told of the run as it begins, at each step and page, and when it has ended.
     """
 
@@ -34,6 +35,7 @@ class Workplace:
     archive: Archive
     warehouse: Callable[[float | None], Warehouse]
     prepare: Callable[[Task], Tools]
+    made: Callable[[], Sequence[float]] = lambda: ()
     tell: Callable[[RunRecord], None] = lambda _run: None
     desk: Desk | None = None
     artifacts: Artifacts | None = None

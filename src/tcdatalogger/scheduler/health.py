@@ -6,15 +6,18 @@ goes on; and whatever happens to the loop, `/healthz` says so.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from threading import BoundedSemaphore, Event, Lock, Thread, Timer
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import urlsplit
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.settings import Settings
@@ -33,6 +36,12 @@ LOOK: Final = 30.0
 """Seconds between two looks at what is wrong, and between two tries of a port that is taken."""
 FULL: Final = 50_000_000
 """Bytes; with less free than that nothing can be stored."""
+CONNECTIONS: Final = 32
+"""How many may ask at the same time; whoever comes beyond is sent away at once."""
+WHOLE: Final = 15.0
+"""Seconds that one may take to ask and to be told."""
+_BACKLOG: Final = 128
+"""Connections that wait to be taken."""
 _ENDING: Final = 0.5
 """Seconds that each thread gets to end: the daemon as a whole has ten."""
 _POLL: Final = 0.5
@@ -192,7 +201,7 @@ class Health:
         if not listen:
             return
         try:
-            self._server = _Server(listen, self._answer)
+            self._server = _Server(listen, self._answer, lambda: self._settings.metrics.hosts)
         except OSError as error:
             why = error.strerror or str(error)
             self._complain(
@@ -246,12 +255,21 @@ class Health:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = _BACKLOG
 
-    def __init__(self, listen: str, answer: Callable[[str, str], tuple[int, str, bytes]]) -> None:
+    def __init__(
+        self,
+        listen: str,
+        answer: Callable[[str, str], tuple[int, str, bytes]],
+        hosts: Callable[[], tuple[str, ...]],
+    ) -> None:
         host, _, port = listen.rpartition(":")
         host = host.strip("[]")
         self.listen = listen
         self.answer = answer
+        self._hosts = hosts
+        self._host = host
+        self._room = BoundedSemaphore(CONNECTIONS)
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, int(port)), _Handler)
 
@@ -261,6 +279,44 @@ class _Server(ThreadingHTTPServer):
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
+    def means_us(self, asked: str) -> bool:
+        """Whether a `Host` is an address, or a name that we were told.
+
+        A page in a browser may have its own name point to this machine, and read the answer.
+        """
+        try:
+            name = urlsplit(f"//{asked.strip()}").hostname or ""
+        except ValueError:
+            return False
+        told = {"localhost", self._host.lower(), *(host.lower() for host in self._hosts())}
+        if not asked or name in told:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if not self._room.acquire(blocking=False):
+            self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread can be had
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        over = Timer(WHOLE, _cut, (request,))
+        over.daemon = True
+        over.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            over.cancel()
+            self._room.release()
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Something is wrong with us, and the log says it; that whoever asked went away is not."""
         del request, client_address
@@ -269,14 +325,23 @@ class _Server(ThreadingHTTPServer):
         _log.error("a question about health failed", exc_info=True)
 
 
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+
+
 class _Handler(BaseHTTPRequestHandler):
     timeout = 10.0
     server: _Server
 
     def do_GET(self) -> None:
-        status, kind, body = self.server.answer(
-            self.path.partition("?")[0], self.headers.get("Accept", "")
-        )
+        if self.server.means_us(self.headers.get("Host", "")):
+            status, kind, body = self.server.answer(
+                self.path.partition("?")[0], self.headers.get("Accept", "")
+            )
+        else:
+            status, kind = 421, "text/plain; charset=utf-8"
+            body = b"[metrics] hosts of the configuration does not name this host\n"
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))

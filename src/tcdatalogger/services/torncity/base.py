@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from tcdatalogger.errors import ConfigError, DataRefused, NotFound, UsageError
+from tcdatalogger.errors import ConfigError, DataRefused, NotFound, TimedOut, UsageError
 from tcdatalogger.models import renames
 from tcdatalogger.models.checks import CheckFailed, CheckResult, missing, repeated_keys
 from tcdatalogger.models.csv import decode_csv
@@ -125,7 +125,8 @@ class EndpointProcessor:
 
         Raises:
             Failure: one of the errors of `codes.py`. An id that Torn does not know is a warning if
-                others are asked for too.
+                others are asked for too; a run that has had its time brings the pages that came,
+                where its mode can take a piece.
             DataRefused: no walk had an answer with its data to the end.
         """
         get = self.tools.get
@@ -148,22 +149,39 @@ class EndpointProcessor:
                 max_pages=self.task.max_pages or paging.MAX_PAGES,
             )
             try:
-                found.extend(Page(a.body, subject, a.server_time, a) for a in walk)
+                for answer in walk:
+                    page = Page(answer.body, subject, answer.server_time, answer)
+                    found.append(page)  # at once: what came stays when the time is over
                 readings.append(self.reading(request, subject, walk))
             except NotFound as error:
                 if len(self.ids) < 2:  # noqa: PLR2004 - one id that fails is a failure
                     raise
                 warnings.append(f"{request.path}: {error.message}")
+            except TimedOut as late:
+                if not found or self.task.mode not in history.KEEPS_PIECES:
+                    raise
+                # Not complete, whatever the walk says: its last page may not be among those found.
+                readings.append(replace(self.reading(request, subject, walk), complete=False))
+                warnings += [*walk.warnings, history.cut_short(late, len(found))]
+                return Fetched(tuple(found), tuple(warnings), tuple(readings), cut=late)
             warnings += walk.warnings
             lacks += [walk.lacks] * bool(walk.lacks)
         if lacks and len(lacks) == len(readings):
             raise history.without_data(self.task.endpoint.path, lacks[0])
+        return Fetched(self._some(found), tuple(warnings), tuple(readings))
+
+    def _some(self, found: Sequence[Page]) -> tuple[Page, ...]:
+        """The pages that came.
+
+        Raises:
+            DataRefused: there is none.
+        """
         if not found:
             raise DataRefused(
                 f"Nothing was fetched for {self.task.name}: Torn knows none of its ids.",
                 remedy="The tables stay as they are.",
             )
-        return Fetched(tuple(found), tuple(warnings), tuple(readings))
+        return tuple(found)
 
     # --- transform -------------------------------------------------------------------------
 

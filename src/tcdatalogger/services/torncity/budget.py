@@ -11,8 +11,9 @@ import math
 from typing import Final, Literal
 
 from tcdatalogger.clock import Clock
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, TimedOut
 from tcdatalogger.services.torncity import codes, slots
+from tcdatalogger.services.torncity.codes import TornFault
 from tcdatalogger.services.torncity.slots import ADDRESS, Hold, Rank, Slot, Slots, Terms
 
 Priority = Literal["low", "normal", "high"]
@@ -112,8 +113,10 @@ class Budget:
                 self._stop_held((owner, ADDRESS), patience)
                 with self._slots.open() as book:
                     slot = slots.claim(book, slot, terms, self._clock.now())
-        except BaseException:  # whatever ends the wait: a slot that nobody uses is given back
-            self._give_back(slot)
+        except BaseException as end:  # whatever ends the wait: nobody uses the slot
+            self.unused(slot)
+            if isinstance(end, TimedOut):
+                end.reason = self._hold_of((owner, ADDRESS), 0.0)
             raise
         return slot
 
@@ -143,16 +146,22 @@ class Budget:
         used = self._slots.count(owner, self._clock.now() - self._window)
         return 0 if self.held(owner) else max(0, self.calls - used)
 
+    def unused(self, slot: Slot) -> None:
+        """Leave the time of a call that is not made to others."""
+        with self._slots.open() as book:
+            book.remove(slot.id)
+
     def _stop_held(self, names: tuple[str, ...], patience: float) -> None:
+        fault = self._hold_of(names, patience)
+        if fault is not None:
+            raise fault
+
+    def _hold_of(self, names: tuple[str, ...], patience: float) -> TornFault | None:
+        """The error that a call waits for longer than `patience`, None where it does not."""
         for hold in filter(None, map(self.held, names)):
             if hold.until - self._clock.now() > patience:
-                raise codes.again(hold.code, hold.until, self._clock.now())
-
-    def _give_back(self, slot: Slot) -> None:
-        """Leave the time of a call that is not made to others."""
-        if not slot.taken:
-            with self._slots.open() as book:
-                book.remove(slot.id)
+                return codes.again(hold.code, hold.until, self._clock.now())
+        return None
 
 
 def _part(calls: int, share: float) -> int:

@@ -266,7 +266,7 @@ def read(raw: bytes, place: str) -> Catalog:
     """
     try:
         facts = msgspec.json.decode(raw, type=CatalogFile)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(
             f"{place} is not a compiled catalogue: {error}.",
             remedy="Make one with `tcdatalogger catalog compile SPEC --out FILE`.",

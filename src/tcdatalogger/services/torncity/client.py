@@ -6,6 +6,7 @@ import hashlib
 import random
 import re
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Self
 
 from tcdatalogger.clock import Clock, utc
-from tcdatalogger.errors import KeyRefused
+from tcdatalogger.errors import KeyRefused, TimedOut
 from tcdatalogger.services.torncity import codes, retries, standing
 from tcdatalogger.services.torncity.budget import Budget, Priority
 from tcdatalogger.services.torncity.codes import Outage, TornFault, Waits
@@ -97,6 +98,8 @@ class Client:
         )
         self.host = self._wire.host
         """Host and port, as links to further pages name them."""
+        self.calls: list[float] = []
+        """The seconds of every call that went over the wire, whatever came of it."""
         self._budget = budget
         self._clock = clock
         self._standing: Standing = MemoryStanding() if standing is None else standing
@@ -141,7 +144,11 @@ class Client:
                 raise fault
             if self._on_retry is not None:
                 self._on_retry(fault, wait)
-            self._clock.sleep(wait)
+            try:
+                self._clock.sleep(wait)
+            except TimedOut as late:
+                late.reason = fault
+                raise
 
     def _once(
         self, request: Request, key: Key, secret: str, priority: Priority, tried: int
@@ -153,9 +160,11 @@ class Client:
             caller = _Caller(identity, self._owner_of(key), key.name)
             rows = self._book_rows(request, caller)
             slot = self._wait_turn(caller.owner, priority)
+            began = time.monotonic()
             try:
                 outcome = self._wire.call(request, key.name, secret)
             finally:
+                self.calls.append(time.monotonic() - began)
                 self._budget.done(slot)
             self._settle_rows(rows, outcome)
             if isinstance(outcome, Answer):
@@ -252,6 +261,7 @@ class Client:
             slot = self._budget.turn(owner, priority, patience=LONGEST_WAIT)
             if probes or not self._standing.circuit().open:
                 return slot
+            self._budget.unused(slot)
 
     def _pass_circuit(self, began: float) -> bool:
         """Return when Torn may be called; whether this call is the probe."""
@@ -265,9 +275,14 @@ class Client:
                 if self._standing.change_circuit(partial(_as_probe, now=now)):
                     return True
                 continue
+            down = codes.again(codes.DOWN.name, now + wait, now)
             if now + wait - began > LONGEST_WAIT:
-                raise codes.again(codes.DOWN.name, now + wait, now)
-            self._clock.sleep(wait * (1 + self._jitter() / 10))
+                raise down
+            try:
+                self._clock.sleep(wait * (1 + self._jitter() / 10))
+            except TimedOut as late:
+                late.reason = down
+                raise
 
     # --- what an outcome says about later calls --------------------------------------------
 

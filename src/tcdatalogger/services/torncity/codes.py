@@ -369,7 +369,7 @@ TOO_LARGE = Code(
     "body_too_large",
     "more bytes than one answer may have",
     RequestFault,
-    "Ask for smaller pages (`limit`), or allow larger bodies.",
+    "Ask for smaller pages (`limit`), or allow larger bodies: `max_body` of [torn].",
 )
 
 DOWN = Code(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from tcdatalogger.errors import DataRefused, TornUnavailable, UsageError
+from tcdatalogger.errors import DataRefused, Stopped, TimedOut, TornUnavailable, UsageError
 from tcdatalogger.services.torncity import clocks, paging
 from tcdatalogger.services.torncity.bodies import count_rows
 from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
@@ -16,6 +16,11 @@ from tcdatalogger.services.torncity.links import changed
 from tcdatalogger.services.torncity.messages import Answer, Request
 from tcdatalogger.services.torncity.task import Fetched, Page, Task, Tools
 
+KEEPS_PIECES = frozenset({"append", "merge"})
+"""The storage modes that can take a part of a list: from the others what it lacks would vanish."""
+QUIET_PAGES = 100
+"""So many pages in a row without a row and a stretch is given up: months may lie between two rows
+of a history, but not a whole minute's calls."""
 _OWN = frozenset({"from", "to", "offset", "sort"})
 
 
@@ -53,29 +58,32 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
     if stretch is None or get is None or not clocks.field(task.endpoint.path):
         raise UsageError(f"{task.endpoint.path} is no list that can be read back in time.")
     asked = _asked(task, request, stretch)
-    walk = paging.pages(task.endpoint, asked, get, tools.clock, host=tools.host)
+    walk = paging.pages(
+        task.endpoint, asked, get, tools.clock, host=tools.host, empty_pages=QUIET_PAGES
+    )
     pages: list[Page] = []
-    whole = False
-    for answer in walk:
-        pages.append(Page(answer.body, subject, answer.server_time, answer))
-        left = walk.reached is not None and walk.reached < stretch.high
-        if left and walk.pages >= task.stretch_pages:
-            break
-    else:
-        whole = walk.complete
-    low: int | None = _low(stretch, walk.reached)
-    if not pages and walk.lacks:
-        raise without_data(request.path, walk.lacks)
-    if whole:
-        bottom = stretch.high if walk.reached is None else walk.reached
-        older = _before(task, tools, asked, bottom)
-        if older is None:  # then nobody knows whether the list ends here
-            whole, older = False, []
-        pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
-        if whole and not any(count_rows(a.body, a.request.payload) for a in older):
-            low = stretch.low
-        elif walk.reached is not None:
-            low = min(low or 0, stretch.high)
+    reached: int | None = None  # by the pages that are here: the walk may be one ahead
+    low: int | None
+    whole, cut = False, None
+    try:
+        for answer in walk:
+            pages.append(Page(answer.body, subject, answer.server_time, answer))
+            reached = walk.reached
+            left = reached is not None and reached < stretch.high
+            if left and walk.pages >= task.stretch_pages:
+                break
+        else:
+            whole = walk.complete
+        low = _low(stretch, reached)
+        if not pages and walk.lacks:
+            raise without_data(request.path, walk.lacks)
+        if whole:
+            low, older = _end(task, tools, asked, stretch, reached)
+            pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
+    except (TimedOut, KeyboardInterrupt, Stopped) as end:
+        cut, low = end, _low(stretch, reached)
+        if low > stretch.high:
+            raise
     if low is not None and low > stretch.high:
         raise TornUnavailable(
             f"The list {request.path} cannot be read past second {stretch.high}.",
@@ -85,10 +93,35 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
     reading = Reading(stretch.place, min(stretch.high, begun), at=begun)
     return Fetched(
         tuple(pages),
-        tuple(walk.warnings),
+        (*walk.warnings, *([cut_short(cut, len(pages))] if cut else [])),
         (reading,) if stretch.newest else (),
         Stretch(stretch.place, min(stretch.high, begun), low),
+        cut,
     )
+
+
+def cut_short(end: BaseException, pages: int) -> str:
+    """What the record says of a fetch that ended before its time and whose pages are stored."""
+    why = "It was told to end"
+    if isinstance(end, TimedOut):
+        why = end.message.removesuffix(".")
+        if end.reason is not None:
+            why = f"{why} while it waited ({end.reason.message.removesuffix('.')})"
+    return f"{why}: the {pages} pages that had come are stored, the rest is not read."
+
+
+def _end(
+    task: Task, tools: Tools, asked: Request, stretch: Stretch, reached: int | None
+) -> tuple[int | None, list[Answer]]:
+    """The first second of which all rows are there where a list seems to end, and what is before.
+
+    Where the page before has no data, nobody knows whether the list ends here.
+    """
+    older = _before(task, tools, asked, stretch.high if reached is None else reached)
+    if older is not None and not any(count_rows(a.body, a.request.payload) for a in older):
+        return stretch.low, older
+    low = _low(stretch, reached)
+    return (low if reached is None else min(low, stretch.high)), older or []
 
 
 def _low(stretch: Stretch, reached: int | None) -> int:

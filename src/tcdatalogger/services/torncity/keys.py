@@ -92,7 +92,7 @@ def read_info(body: bytes) -> KeyInfo:
     """
     try:
         info = msgspec.json.decode(body, type=_Body).info
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataRefused(
             f"Torn's answer to /key/info has another shape than announced: {error}.",
             remedy="Look whether a newer version of tcdatalogger knows it.",

@@ -67,7 +67,7 @@ def compile_catalog(raw: bytes, place: str) -> bytes:
         document = json.loads(raw)
         version, paths = document["info"]["version"], document["paths"]
         components = document["components"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"{place} is not an OpenAPI document: {error!r}.",
             remedy="Fetch Torn's own openapi.json and give its path.",

@@ -46,6 +46,9 @@ __all__ = ["Links", "Walk", "choose", "count_rows", "direction", "first", "pages
 
 TORN_HOST = "api.torn.com"
 MAX_PAGES = 10_000
+EMPTY_PAGES: Final = 3
+"""So many pages in a row without a row, and the walk stops: some lists offer a further page for
+ever, and each is a call."""
 STAMPS = 10_000_000
 """Seconds back from now in which a walk begins its times to pass the cache."""
 POINT_IN_TIME = frozenset({"personalstats", "snapshot"})
@@ -103,6 +106,7 @@ class Walk(Iterator[Answer]):
         *,
         host: str = TORN_HOST,
         max_pages: int = MAX_PAGES,
+        empty_pages: int = EMPTY_PAGES,
     ) -> None:
         self.pages = 0
         self.complete = False
@@ -115,12 +119,14 @@ class Walk(Iterator[Answer]):
         self._get = get
         self._hosts = {TORN_HOST, host.lower()}
         self._max_pages = max_pages
+        self._empty_pages = empty_pages
         self._first = first(endpoint, request)
         self._way = clocks.field(endpoint.path)
         self._falls = direction(self._first, endpoint) == "DESC"
         # Anything passes the cache, but two walks of one list must not pass it with the same.
         self._stamp = int(clock.now()) - random.randrange(STAMPS)  # noqa: S311 - no secret
         self._cached = not request.params
+        self._empty = 0
         self._asked: set[tuple[tuple[str, str], ...]] = set()
         self._seen: set[bytes] = set()
         self._going = self._walk()
@@ -142,9 +148,14 @@ class Walk(Iterator[Answer]):
             onward = found
 
     def _ask(self, request: Request, *, way: str = "") -> Answer | None:
-        """The answer; None, and a warning, where it has no data, came before or is one too many."""
+        """The answer; None, and a warning, where it has no data, came before or is one too many:
+        over the limit, or after so many without a row.
+        """
         if self.pages >= self._max_pages:
             self._warn(f"The limit of {self._max_pages} pages is reached and there are more")
+            return None
+        if self._empty == self._empty_pages:
+            self._warn(f"{self._empty} pages in a row had no row, and there is one more")
             return None
         try:
             answer = self._get(
@@ -159,6 +170,7 @@ class Walk(Iterator[Answer]):
             self._warn(f"Page {self.pages + 1} was an earlier page again")
             return None
         self._seen.add(digest)
+        self._empty = 0 if self._count(answer) else self._empty + 1
         self.began_at = self.began_at or answer.server_time
         self.pages += 1
         return answer
@@ -382,6 +394,7 @@ def pages(
     *,
     host: str = TORN_HOST,
     max_pages: int = MAX_PAGES,
+    empty_pages: int = EMPTY_PAGES,
 ) -> Walk:
     """All pages from `request` on; what was odd about them is in the walk's `warnings`.
 
@@ -392,8 +405,11 @@ def pages(
         clock: for the `timestamp` that passes Torn's cache.
         host: host and port of the API, as `Client.host`; links to it and to Torn's own are taken.
         max_pages: a stop for lists without end.
+        empty_pages: so many in a row without a row are a stop too.
     """
-    return Walk(endpoint, request, get, clock, host=host, max_pages=max_pages)
+    return Walk(
+        endpoint, request, get, clock, host=host, max_pages=max_pages, empty_pages=empty_pages
+    )
 
 
 def _outside(marks: list[Mark], second: int) -> bool:

@@ -7,13 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tcdatalogger.errors import Failure, TryAgain
-from tcdatalogger.services.torncity.codes import TornFault
+from tcdatalogger.services.torncity.codes import DAY, TornFault
 from tcdatalogger.services.torncity.messages import Answer
 
 LONGEST_WAIT = 90.0
 """Seconds that a call waits at most before it is tried again; a longer pause is the caller's."""
 LEAST_WAIT = 1.0
 """A `Retry-After` of zero would have us knock without end."""
+LONGEST_PAUSE = 365 * DAY
+"""A `Retry-After` of ten thousand years is no time that could be told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class Retries:
             asked: seconds that the server asks for, None where it does not.
         """
         if asked is not None:
-            fault.pause = max(LEAST_WAIT, asked)
+            fault.pause = min(LONGEST_PAUSE, max(LEAST_WAIT, asked))
             return fault.pause + self.jitter()
         if fault.pause > LONGEST_WAIT:
             return fault.pause

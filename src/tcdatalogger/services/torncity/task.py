@@ -129,12 +129,15 @@ class Fetched:
         warnings: what was odd about them, whole sentences.
         readings: how far each walk went, for the cursor.
         stretch: what a backfill has read with it, None for a regular run.
+        cut: what ended it before its time; its pages are those that had come. None where it came to
+            its own end.
     """
 
     pages: tuple[Page, ...]
     warnings: tuple[str, ...] = ()
     readings: tuple[Reading, ...] = ()
     stretch: Stretch | None = None
+    cut: BaseException | None = None
 
     @property
     def whole(self) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import ssl
 import time
+from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +18,7 @@ from tcdatalogger.services.torncity import codes, findings
 from tcdatalogger.services.torncity.codes import Code, TornFault
 from tcdatalogger.services.torncity.findings import Finding
 from tcdatalogger.services.torncity.messages import Answer, Request
+from tcdatalogger.services.torncity.unpacking import ENCODINGS, Broken, unpacked
 
 if TYPE_CHECKING:
     import httpx2
@@ -64,8 +67,11 @@ class Wire:
         """
         import httpx2  # noqa: PLC0415 - 70 ms that only a call over the wire needs
 
+        from tcdatalogger.services.torncity.connections import ENDS  # noqa: PLC0415 - the same
+
         requested_at = self._clock.now()
         began = time.monotonic()  # the network's time, which no other clock may stretch
+        ENDS.set(began + self._total_timeout)
         try:
             with self._http.stream(
                 "GET",
@@ -73,13 +79,13 @@ class Wire:
                 params=[*request.params, *self._added(request)],
                 headers={"Authorization": f"ApiKey {secret}"},
             ) as response:
-                body = self._read(response, began + self._total_timeout)
+                body = self._read(response)
                 seconds = time.monotonic() - began
             if isinstance(body, bytes):
                 return self._classified(
                     _answer(request, response, body, requested_at, seconds), key_name, secret
                 )
-            kind, why = body, ""
+            kind, why = body
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             kind, why = codes.UNREACHABLE, str(error)
         except httpx2.TimeoutException as error:
@@ -93,17 +99,28 @@ class Wire:
             return ()
         return (("comment", self._comment),)
 
-    def _read(self, response: httpx2.Response, deadline: float) -> bytes | Code:
-        """The whole body, or what is wrong with it: too large, or too slow in coming."""
-        chunks, size = [], 0
-        for chunk in response.iter_bytes():
-            size += len(chunk)
-            if size > self._largest_body:
-                return codes.TOO_LARGE
-            if time.monotonic() > deadline:
-                return codes.SLOW
-            chunks.append(chunk)
-        return b"".join(chunks)
+    def _read(self, response: httpx2.Response) -> bytes | tuple[Code, str]:
+        """The whole body, or what is wrong with it and why."""
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            return codes.NO_DATA, "packed in another way than it was asked for"
+        body, came = io.BytesIO(), 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal came
+            for chunk in response.iter_raw():
+                came += len(chunk)
+                yield chunk
+
+        try:
+            for piece in unpacked(chunks(), encoding):
+                body.write(piece)
+                # What came counts too: much may unpack to nothing.
+                if max(came, body.tell()) > self._largest_body:
+                    return codes.TOO_LARGE, f"over {self._largest_body} bytes"
+        except Broken as broken:
+            return codes.CUT, str(broken)
+        return body.getvalue()
 
     def _classified(self, answer: Answer, key_name: str, secret: str) -> Answer | TornFault:
         kind, payload = answer.header("content-type"), answer.request.payload
@@ -202,11 +219,13 @@ def _open(scheme: str, connect_timeout: float, read_timeout: float, contact: str
     Plain http goes to this machine only, so it needs no certificates (50 ms to read) and must not
     take the way over a proxy of the environment.
     """
-    import httpx2  # noqa: PLC0415 - see _call
+    import httpx2  # noqa: PLC0415 - see `Wire.call`
+
+    from tcdatalogger.services.torncity.connections import hurry  # noqa: PLC0415 - the same
 
     plain = scheme == "http"
     about = f" (+{contact})" if contact else " (logger for Torn's API)"
-    return httpx2.Client(
+    client = httpx2.Client(
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
         trust_env=not plain,
         follow_redirects=False,
@@ -217,6 +236,8 @@ def _open(scheme: str, connect_timeout: float, read_timeout: float, contact: str
             "Accept-Encoding": "gzip",
         },
     )
+    hurry(client)
+    return client
 
 
 def http_date(text: str) -> float | None:

@@ -156,7 +156,7 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
     found = value[root[0]]
     if is_map(found, field_.shape):
         return map_records(found)
-    return [] if found == {} else found if isinstance(found, list) else None
+    return found if isinstance(found, list) else None
 
 
 def _whole(value: dict[str, Value], shape: Object, page: int, unknown: str) -> Salvaged:

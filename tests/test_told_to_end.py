@@ -217,26 +217,27 @@ def test_json_of_a_query_that_is_told_to_end_has_no_error_of_the_engine(workplac
     assert (done.code, done.out, done.err) == (143, "", "")
 
 
-def test_it_is_told_once_and_a_second_signal_does_not_break_into_the_tidying_up(workplace, city):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_does_not_break_into_the_tidying_up(workplace, monkeypatch, number):
     workplace.write(MEMBERS)
-    city.fault("delay", path="/faction/members", seconds=15)
+    close = pipeline._close
 
-    def asked():
-        return sum("members" in str(call) for call in city.calls())
+    def told(*_args):
+        signal.raise_signal(number)
 
-    before = asked()  # the city answers other tests too
-    with subprocess.Popen(
-        [sys.executable, "-m", "tcdatalogger", "run", "members", "--json"],
-        cwd=workplace.folder, env=workplace.outside(), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:  # fmt: skip
-        end = time.monotonic() + 20
-        while asked() == before:
-            assert time.monotonic() < end
-            time.sleep(0.01)
-        for _ in range(5):
-            process.send_signal(signal.SIGINT)
-        assert process.wait(SOON) == 130
+    def told_again(*args, **options):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        close(*args, **options)
+
+    monkeypatch.setattr(pipeline, "_asker", told)
+    monkeypatch.setattr(pipeline, "_close", told_again)
+
+    assert workplace.run("run", "members").code == 128 + number
+
     with workplace.application() as application:
         assert application.state.leases.held() == []
-        assert [run.status for run in application.state.runs()] != ["running"]
+        [run] = application.state.runs()
+        assert (run.status != "running", run.exit_code != 0) == (True, True)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler

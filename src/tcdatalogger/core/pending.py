@@ -15,7 +15,7 @@ from typing import Any, Final, Self
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.state import LATER, LOST, RunRecord, State
-from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
+from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain, Unbalanced
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity import history
 from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Task, Tools
@@ -113,7 +113,8 @@ class Desk:
         """Store what is owed, the oldest run first; the runs that are settled by it.
 
         Raises:
-            WarehouseUnavailable, Busy, ConfigError: it cannot be stored now and stays owed.
+            WarehouseUnavailable, Busy, ConfigError, Unbalanced: it cannot be stored now and stays
+                owed.
         """
         found = [self._look(record) for record in self.state.unsettled(self.name)]
         owed = [one for one in found if one is not None]
@@ -177,7 +178,7 @@ class Desk:
         self.state.write_run(replace(record, tries=record.tries + 1))
         try:
             made, receipt = self._store(owed, task, warehouse)
-        except (TryAgain, ConfigError):
+        except (TryAgain, ConfigError, Unbalanced):
             self.state.write_run(record)
             raise
         except Failure as failure:

@@ -2,8 +2,8 @@
 
 A run ends in an `Outcome`, also when it fails: what went wrong is in its record, the answers that
 came are in the archive, and the warehouse is as it was. Only what nobody foresaw is raised. Where
-the warehouse cannot be had after the fetch the run ends as `later`, and the next one of its
-endpoint stores its rows first (`pending.py`).
+the warehouse cannot be had after the fetch, or its rows do not add up, the run ends as `later`, and
+the next one of its endpoint stores its rows first (`pending.py`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from tcdatalogger.errors import (
     Failure,
     Stopped,
     TryAgain,
+    Unbalanced,
     WarehouseUnavailable,
 )
 from tcdatalogger.observability import usage
@@ -204,7 +205,7 @@ def _settle_first(outcome: Outcome, place: Workplace) -> None:
     try:
         with place.warehouse(0.0) as warehouse:
             _settle(outcome, place, warehouse)
-    except (WarehouseUnavailable, Busy, ConfigError) as failure:
+    except (WarehouseUnavailable, Busy, ConfigError, Unbalanced) as failure:
         _log.info("what is owed has to wait", why=failure.message)
 
 
@@ -306,7 +307,7 @@ def _timed(outcome: Outcome, step: str, place: Workplace) -> Iterator[None]:
 
 
 def _fail(outcome: Outcome, failure: Failure) -> None:
-    later = outcome.owed and isinstance(failure, TryAgain | ConfigError)
+    later = outcome.owed and isinstance(failure, TryAgain | ConfigError | Unbalanced)
     outcome.error = failure
     outcome.record = replace(
         outcome.record,

@@ -18,7 +18,7 @@ from tcdatalogger.core import totals
 from tcdatalogger.core.alarms import Alarms
 from tcdatalogger.core.settings import Settings
 from tcdatalogger.core.state import State
-from tcdatalogger.errors import DataRefused
+from tcdatalogger.errors import DataRefused, Unbalanced
 from tcdatalogger.observability.metrics import Reading
 from tcdatalogger.scheduler.disks import Sizes, disks
 from tcdatalogger.scheduler.lateness import paces
@@ -88,7 +88,8 @@ def _runs(reading: Reading, settings: Settings, state: State) -> None:
     found = totals.sums(state)
     # A series that is there before it grows can be seen to grow: the first time is no less news.
     for name in {endpoint.name for endpoint in settings.endpoints}:
-        reading.add("run_errors_total", 0, **{"endpoint": name, "class": DataRefused.__name__})
+        for kind in (DataRefused.__name__, Unbalanced.__name__):
+            reading.add("run_errors_total", 0, **{"endpoint": name, "class": kind})
         for metric in _SUMS.values():
             reading.add(metric, 0, endpoint=name)
     for (name, status), value in found.get("runs", {}).items():

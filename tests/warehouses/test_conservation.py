@@ -16,7 +16,6 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import ConfigError, Unbalanced
-from tcdatalogger.services.duckdb import file
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse import Clear
 
@@ -160,7 +159,7 @@ def bench(tmp_path, maker):
 @pytest.mark.parametrize(("mode", "work"), [
     *((mode, "run") for mode in MODES),
     ("merge", "late run"), ("history", "late run"), ("merge", "replay"), ("merge", "rollback"),
-    ("history", "rebuild"),
+    ("once", "rebuild"),
 ])  # fmt: skip
 def test_an_engine_that_loses_rows_anywhere_is_caught(bench, mode, work):
     right = bench(mode)
@@ -178,8 +177,7 @@ def test_an_engine_that_loses_rows_anywhere_is_caught(bench, mode, work):
         planted = one.lossy(lost, keeps=lost % 2)
         try:
             do()
-        except Unbalanced as refused:
-            assert "add up" in refused.message
+        except Unbalanced:
             one.whole()
             assert one.content() == before
         else:
@@ -189,3 +187,174 @@ def test_an_engine_that_loses_rows_anywhere_is_caught(bench, mode, work):
             one = None
     assert not wrong, "\n\n".join(wrong)
     assert one is not None or work == "rollback"  # the last place is where rows are stored
+
+
+class Spoilt:
+    """Stands before a connection, and does something else where a statement begins so."""
+
+    def __init__(self, connection, begins, instead):
+        self._connection, self._begins, self._instead = connection, begins, instead
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    def execute(self, sql, *more):
+        if sql.startswith(self._begins):
+            return self._connection.execute(
+                self._instead.format(sql), *more[: "{}" in self._instead]
+            )
+        return self._connection.execute(sql, *more)
+
+
+@pytest.mark.parametrize(("mode", "begins", "instead"), [
+    ("append", 'delete from "wars"', "{} and id <> 3"),
+    ("append", 'delete from "wars_hits"', "select 0"),
+    ("merge", 'delete from "wars"', "{} and id <> 3"),
+    ("history", 'delete from "wars"', "select 0"),
+    ("history", 'update "wars"', "select 0"),
+    ("history", 'update "wars_hits"', "select 0"),
+])  # fmt: skip
+def test_an_engine_that_takes_back_less_than_it_says_is_caught(bench, mode, begins, instead):
+    one = bench(mode)
+    do = setup("rollback", one)
+    before = one.content()
+    one.warehouse._open = Spoilt(one.warehouse._connection, begins, instead)
+    with pytest.raises(Unbalanced, match="do not add up"):
+        do()
+    one.whole()
+    assert one.content() == before
+
+
+@pytest.mark.parametrize("lost", ["rows of the table", "rows of the copy", "values"])
+def test_an_engine_that_loses_rows_or_values_while_it_widens_a_column_is_caught(bench, lost):
+    one, pay = bench("append"), {"tag": "text", "pay": "int"}
+    paid = [{**each, "pay": 5} for each in FIRST]
+    one.warehouse.commit(one.make(*paid, of=pay, run="r0"))
+    wider = one.make(*FIRST, of={**pay, "pay": "float"}, run="r1")
+    before = one.content()
+    begins, instead = {
+        "rows of the table": ('alter table "wars" alter', "{}; delete from wars where id = 3"),
+        "rows of the copy": ('create or replace table "_tcd_before_wars"', "{} limit 3"),
+        "values": ('alter table "wars" alter', "{}; update wars set pay = 6 where id = 3"),
+    }[lost]
+    one.warehouse._open = Spoilt(one.warehouse._connection, begins, instead)
+    with pytest.raises(Unbalanced, match="wars"):
+        one.warehouse.commit(wider)
+    one.whole()
+    assert one.content() == before
+
+
+# Loads of more than one row group
+
+
+WARS, HITS = 50_000, 8
+"""400,000 children are three row groups and a bit."""
+
+
+def big(bench, number, first=0):
+    """A load of many records, each with its children, made by Arrow alone."""
+    made = bench.load(number, [war(1, "a", 1)])
+    root, child = made.tables["wars"], made.tables["wars_hits"]
+    ids = pa.array(range(first, first + WARS), pa.int64())
+    whose = pa.array(range(WARS * HITS), pa.int64())
+    parent = pc.add(pc.divide(whose, HITS), first)
+    tag = pc.cast(pc.multiply(ids, 3 + number), pa.string())
+    own = {"id": ids, "tag": tag}
+    its = {
+        "war_id": parent,
+        "hit_id": pc.add(whose, 7),
+        "user": pc.multiply(whose, 31 + number),
+        "tag": tag.take(pc.divide(whose, HITS)),
+        "_index": pc.subtract(whose, pc.multiply(pc.divide(whose, HITS), HITS)),
+    }
+    tables = {"wars": _long(root, own, WARS), "wars_hits": _long(child, its, WARS * HITS)}
+    return replace(made, tables=tables, listed=None)
+
+
+def _long(short, columns, rows):
+    """A table whose other columns have the one value that the short one has."""
+    made = {
+        name: columns.get(name, pa.repeat(short.column(name)[0], rows))
+        for name in short.column_names
+    }
+    return pa.table(made, schema=short.schema)
+
+
+def sums(table):
+    """What each column is known by, whatever the order of the rows, reckoned in Arrow.
+
+    Each value counts with the number that the row's key gives it, so that none can change places.
+    """
+    keys = [name for name in ("id", "war_id", "hit_id") if name in table.column_names]
+    table = table.sort_by([(name, "ascending") for name in keys])
+    weight = pa.array(range(1, table.num_rows + 1), pa.uint64())
+    found = {"rows": table.num_rows}
+    for name in table.column_names:
+        column = table.column(name)
+        if pa.types.is_string(column.type):
+            codes = pc.cast(pc.replace_substring_regex(column, r"\D", ""), pa.uint64())
+        else:
+            codes = pc.cast(column, pa.int64(), safe=False).cast(pa.uint64(), safe=False)
+        total = pc.sum(pc.multiply(pc.bit_wise_and(codes, 0xFFFFFFFF), weight)).as_py()
+        found[name] = (column.null_count, pc.count_distinct(column).as_py(), total)
+    return found
+
+
+def held(bench, load):
+    """The same of the warehouse's tables, of the load's columns and current rows."""
+    found = {}
+    for table, rows in load.tables.items():
+        where = " where valid_to is null" if load.mode == "history" else ""
+        names = ", ".join(f'"{name}"' for name in rows.column_names)
+        there = bench.warehouse.query(f"select {names} from {table}{where}")
+        found[table] = sums(there.cast(rows.schema))
+    return found
+
+
+def handed(load):
+    return {name: sums(rows) for name, rows in load.tables.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+def test_loads_of_three_row_groups_are_stored_by_value(bench, mode):
+    one = bench(mode)
+    commit = one.warehouse.commit
+    first = big(one, 0)
+    commit(first)
+    assert held(one, first) == handed(first), "a run"
+
+    commit(replace(first, id="replayed", again=True))
+    assert held(one, first) == handed(first), "a replay"
+
+    runs = () if mode == "replace" else ("r0",)
+    rebuilt = replace(first, id="rebuilt", again=True)
+    one.warehouse.commit_all([rebuilt], Clear("wars", runs, (), "r9"))
+    assert held(one, first) == handed(first), "a rebuild"
+
+    second = big(one, 1, first=WARS // 2)  # half of it is known
+    receipt = commit(second)
+    assert receipt.rows["wars_hits"] == WARS * HITS
+    whole = {"replace": 1.0, "merge": 1.5, "history": 1.5}.get(mode, 2)
+    current = " where valid_to is null" if mode == "history" else ""
+    counted = f"select count(*) as n from wars_hits{current}"
+    assert one.warehouse.query(counted).to_pylist() == [{"n": int(whole * WARS * HITS)}]
+
+    one.warehouse.rollback("wars", "r1", at=SERVED_AT, by="me")
+    assert held(one, first) == handed(first), "a rollback"
+
+
+# The engine itself
+
+
+@pytest.mark.parametrize("version", ["2.0.0", "2.0.0.dev3", "1.5.6", "1.4.5"])
+def test_an_engine_that_is_known_to_lose_rows_is_refused_at_the_start(
+    tmp_path, monkeypatch, version
+):
+    monkeypatch.setattr("duckdb.__version__", version)
+    warehouse = DuckDBWarehouse(tmp_path / "torn.duckdb", ManualClock())
+
+    with pytest.raises(ConfigError, match=f"DuckDB {version} is installed") as refused:
+        warehouse.query("select 1")
+    assert 'pip install "duckdb>=2.0.1,<3"' in refused.value.remedy
+    assert not warehouse.path.exists()

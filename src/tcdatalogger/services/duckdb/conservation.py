@@ -1,8 +1,9 @@
 """The law of conservation: a row that is handed in is in its table, or is of a record left out.
 
 An engine may lose rows of a join and say that all went well. So rows are counted, and no statement
-is asked how many it moved: what is handed in by Arrow, what a table holds by `count(*)`, and what
-is left out by rows that are found. A join that loses rows makes the sum too small, never right.
+is asked how many it moved: what is handed in by Arrow, what a table holds by reading the rows of
+the run, what is left out by rows that are found. A join that loses rows makes the sum too small,
+never right.
 """
 
 from __future__ import annotations
@@ -44,9 +45,9 @@ def check(
 
     Args:
         load: its tables say what was handed in.
-        before: how many rows each table had.
+        before: how many rows of the run each table had.
         after: how many it has.
-        taken: how many rows of it gave way to those of the load.
+        taken: how many of them gave way to those of the load.
         left: how many of the rows handed in are of records that are stored already.
 
     Raises:

@@ -99,7 +99,9 @@ def _any(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, table: str) -> int:
-    """Take the stored rows of the chosen records out, and keep them for a rollback; how many.
+    """Take the stored rows of the chosen records out, and keep them for a rollback.
+
+    Returns how many of them were of the run itself, which are not kept.
 
     Raises:
         Unbalanced: some are still there, others are not, or some are not kept.
@@ -134,7 +136,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, ta
     after = tables.counts(connection, [table, journal])
     agree(table, "those that were replaced", int(count), before[table] - after[table])
     agree(table, "those kept for a rollback", int(others), after[journal] - before[journal])
-    return int(count)
+    return int(count) - int(others)
 
 
 def _begin_journal(connection: duckdb.DuckDBPyConnection, load: Load) -> None:

@@ -38,9 +38,9 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
         load = replace(load, misfits=tuple(m for m in load.misfits if m.record not in before))
     mode = _once if load.once and load.mode == "append" else _MODES[load.mode]
     own = [table.name for table in load.family.tables]
-    had = tables.counts(connection, own)
+    had = tables.of_run(connection, own, load.run_id)
     done = mode(connection, load, steps)
-    has = tables.counts(connection, own)
+    has = tables.of_run(connection, own, load.run_id)
     rows = conservation.check(load, had, has, done.taken, done.left)
     receipt = Receipt(load.id, rows, steps=steps, schema_version=version, left_out=done.left_out)
     if not done.news:
@@ -131,11 +131,11 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[
     there = tables.count(connection, root) if tables.exists(connection, root) else 0
     refuse_drop(load, root, there - load.tables[root].num_rows, there)
     swap = tables.swap_in_place if _holds(connection, load) else tables.swap
-    rows, taken = {}, {}
+    rows = {}
+    taken = tables.of_run(connection, [t.name for t in load.family.tables], load.run_id)
     for table in load.family.tables:
         beside = _beside(connection, table, [step for step in steps if step.table == table.name])
         rows[table.name] = tables.insert(connection, beside, load.tables[table.name])
-        taken[table.name] = tables.count(connection, table.name)
         swap(connection, table.name, beside)
     for name in _others(connection, load):
         beside = f"{tables.BESIDE}{name}"

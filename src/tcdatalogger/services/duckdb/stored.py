@@ -19,7 +19,7 @@ class Stored:
 
     Attributes:
         rows: that were added, by table.
-        taken: rows that gave way to them, by table.
+        taken: rows of the same run that gave way to them, by table.
         left_out: records that were stored already and had not changed, or whose stored state was
             seen later.
         left: their rows, by table.

@@ -122,6 +122,21 @@ def counts(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[
     return {n: count(connection, n) if exists(connection, n) else 0 for n in names}
 
 
+def of_run(connection: duckdb.DuckDBPyConnection, names: Iterable[str], run: str) -> dict[str, int]:
+    """How many rows of a run can be read in tables; none where they are not there.
+
+    A `count(*)` alone is told from the books of the table, also where its rows cannot be read.
+    """
+    found = {}
+    for name in names:
+        found[name] = 0
+        if exists(connection, name):
+            [(found[name],)] = connection.execute(
+                f"select count(*) from {quoted(name)} where _run_id = ?", [run]
+            ).fetchall()
+    return found
+
+
 def take_out(connection: duckdb.DuckDBPyConnection, name: str, runs: Sequence[str]) -> int:
     """Delete the rows of runs; how many.
 

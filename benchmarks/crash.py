@@ -1,11 +1,12 @@
 """How a logger fares that is killed with SIGKILL at every step and at random times.
 
-    python benchmarks/crash.py [--rounds 300] [--seed 1] [--mode append] [--every]
+    python benchmarks/crash.py [--rounds 300] [--seed 1] [--mode append] [--every] [--rows 0]
 
 A round logs three moments of a city into a new folder; at each of them runs are killed, none to
 two of them, and then one is not. With `--every` the last moment is killed once before each of its
 numbered steps too. Each time warehouse, ledger, quarantine, archive and state are compared with
-those of a control that was never killed. It ends with 1 if anything differs.
+those of a control that was never killed. It ends with 1 if anything differs. With `--rows` each
+load of `append`, `replace`, `merge` and `history` has at least so many rows of children.
 """
 
 import argparse
@@ -26,11 +27,14 @@ def main():
     arguments.add_argument("--seed", type=int, default=1)
     arguments.add_argument("--mode", choices=[*SCENES, "all"], default="all")
     arguments.add_argument("--every", action="store_true")
+    arguments.add_argument("--rows", type=int, default=0)
     given = arguments.parse_args()
     modes = list(SCENES) if given.mode == "all" else [given.mode]
+    if given.rows:
+        modes = [mode for mode in modes if SCENES[mode].scripted]
     dice = random.Random(given.seed)
     began = time.monotonic()
-    with Lab() as lab:
+    with Lab(rows=given.rows) as lab:
         for mode in modes:
             _, steps = lab.control(SCENES[mode])
             print(f"{mode}: {' + '.join(map(str, steps))} steps in {len(steps)} runs", flush=True)

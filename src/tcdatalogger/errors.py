@@ -14,6 +14,7 @@
     │   │   └── StateGone       69   its file was moved away or deleted while it was open
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   └── TimedOut          124
+    ├── Unbalanced           1   rows were lost or doubled by us or by the engine: undone and owed
     └── SetAside              one record or one subject is put aside, the rest goes on
         ├── Misfit                  a record that breaks its shape
         └── NotFound                an id that Torn does not know
@@ -102,6 +103,13 @@ class DataRefused(FixIt):
     """A contract, a check or a plan of evolution refused the data; nothing was stored."""
 
     exit_code = 65
+
+
+class Unbalanced(Failure):
+    """Rows that were handed in are not there, or more than once: a fault of ours or of the engine.
+
+    The transaction is undone, and the run stays owed: nobody else did anything wrong.
+    """
 
 
 class TornUnavailable(TryAgain):

@@ -16,6 +16,7 @@ from tcdatalogger.core.replay import rebuild
 from tcdatalogger.errors import Busy, TimedOut, WarehouseUnavailable
 from tcdatalogger.sandbox.city import Rules
 from tcdatalogger.sandbox.server import Sandbox
+from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 HOUR = 3_600
@@ -474,3 +475,30 @@ def test_the_state_can_be_lost_altogether(living, name):
         assert int(params["from"]) > living.city.now() - 8 * HOUR
     else:
         assert sorted(runs_of(living).values()) == [30, 30]
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
+def test_a_run_whose_rows_do_not_add_up_is_owed_and_stored_when_the_engine_is_mended(
+    place, monkeypatch, mode
+):
+    place.write(f'{MEMBERS}storage_mode = "{mode}"\n')
+    insert, copy = tables.insert, tables.copy
+    monkeypatch.setattr(tables, "insert", lambda own, to, rows: insert(own, to, rows[1:]))
+    monkeypatch.setattr(
+        tables, "copy", lambda own, to, rows: copy(own, to, f"(from {rows} limit 2)")
+    )
+
+    runs = [place.log("members") for _ in range(2)]  # the second is not kept from fetching
+    for run in runs:
+        assert run.error.exit_code == 1
+        assert (run.record.status, run.record.error_class) == ("later", "Unbalanced")
+        assert "should be 30" in run.record.error
+        assert "next run" in run.record.remedy
+        assert run.record.calls
+    assert place.sql("show tables") == []
+
+    monkeypatch.setattr(tables, "insert", insert)
+    monkeypatch.setattr(tables, "copy", copy)
+    last = place.log("members")
+    assert [one.status for one in last.settled] == ["done", "done"]
+    assert set(runs_of(place).values()) == {30}

@@ -100,8 +100,11 @@ SCENES = {
 }
 
 
-def scripted(body: bytes, moment: int) -> bytes:
-    """Some items of the city's: which, and what is in them, is another thing at each moment."""
+def scripted(body: bytes, moment: int, rows: int = 0) -> bytes:
+    """Some items of the city's: which, and what is in them, is another thing at each moment.
+
+    They have at least so many shops together: more than 122,880 rows are two row groups of DuckDB.
+    """
     items = json.loads(body)["items"][:14]
     dice = random.Random(moment)
     for item in items:
@@ -115,6 +118,11 @@ def scripted(body: bytes, moment: int) -> bytes:
     gone = {item["id"] for item in items if dice.random() < 0.25}
     kept = [item for item in items if item["id"] not in gone]
     kept[0]["circulation"] = "many"  # set aside
+    for item in kept[1:]:
+        item["value"]["shops"] += [
+            {"country": "UAE", "name": f"Stall {number}", "price": number}
+            for number in range(rows // (len(kept) - 1))
+        ]
     return json.dumps({"items": kept}).encode()
 
 
@@ -293,7 +301,7 @@ class Counts:
 class Lab:
     """A city, a process that forks, and folders to log in."""
 
-    def __init__(self, *, seed: int = 11, source: Path | None = None) -> None:
+    def __init__(self, *, seed: int = 11, source: Path | None = None, rows: int = 0) -> None:
         from tcdatalogger.sandbox.city import Rules  # noqa: PLC0415
         from tcdatalogger.sandbox.server import START, Sandbox  # noqa: PLC0415
 
@@ -302,6 +310,7 @@ class Lab:
         self.city = Sandbox(seed=seed, rules=rules)
         self.counts = Counts()
         self._source = source
+        self._rows = rows
         self._controls: dict[str, tuple[Facts, list[int]]] = {}
         self._states: dict[str, list[Tables]] = {}
         self._moment = 0
@@ -316,7 +325,7 @@ class Lab:
             reply = answer(dataclasses.replace(request, gzip=False))
             if not self._scripted or request.path != "/torn/items":
                 return reply
-            return dataclasses.replace(reply, body=scripted(reply.body, self._moment))
+            return dataclasses.replace(reply, body=scripted(reply.body, self._moment, self._rows))
 
         self.city.city.answer = ours
         self._zygote = subprocess.Popen(

@@ -25,7 +25,9 @@ create table if not exists alerts (
 );
 """
 
-KINDS: Final = ("late", "failing", "refused", "set_aside", "drift", "backup", "key", "disk")
+KINDS: Final = (
+    "late", "failing", "refused", "unbalanced", "set_aside", "drift", "backup", "key", "disk",
+)  # fmt: skip
 """Kinds of events, as the names of events begin."""
 
 REFUSED: Final = (DataRefused.__name__, CheckFailed.__name__)

@@ -25,6 +25,7 @@ from tcdatalogger.errors import (
     Failure,
     StateUnavailable,
     TryAgain,
+    Unbalanced,
     WarehouseUnavailable,
 )
 from tcdatalogger.models.checks import CheckFailed
@@ -262,7 +263,7 @@ class Desk:
         except _PLACES:
             self.state.write_run(record)
             raise
-        except TryAgain as failure:
+        except (TryAgain, Unbalanced) as failure:
             _log.error("stays owed", run=record.run_id, message=failure.message, tries=tried.tries)
             self.state.write_run(replace(tried, note=f"Not stored yet: {failure.message}"))
             return None

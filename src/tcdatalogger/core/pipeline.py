@@ -2,8 +2,8 @@
 
 A run ends in an `Outcome`, also when it fails: what went wrong is in its record, the answers that
 came are in the archive, and the warehouse is as it was. Only what nobody foresaw is raised. Where
-the warehouse cannot be had after the fetch the run ends as `later`, and the next one of its
-endpoint stores its rows first (`pending.py`).
+the warehouse cannot be had after the fetch, or its rows do not add up, the run ends as `later`, and
+the next one of its endpoint stores its rows first (`pending.py`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from tcdatalogger.errors import (
     Failure,
     TimedOut,
     TryAgain,
+    Unbalanced,
     WarehouseUnavailable,
 )
 from tcdatalogger.models.checks import CheckFailed
@@ -207,7 +208,7 @@ def _settle_first(outcome: Outcome, place: Workplace) -> None:
     try:
         with place.warehouse(0.0) as warehouse:
             _settle(outcome, place, warehouse)
-    except (WarehouseUnavailable, Busy, ConfigError) as failure:
+    except (WarehouseUnavailable, Busy, ConfigError, Unbalanced) as failure:
         _log.info("what is owed has to wait", why=failure.message)
 
 
@@ -318,7 +319,7 @@ def _end_as_told(fetched: Fetched | None) -> None:
 def _fail(outcome: Outcome, failure: Failure) -> None:
     if isinstance(failure, TimedOut) and failure.reason is not None:
         failure = failure.reason
-    later = outcome.owed and isinstance(failure, TryAgain | ConfigError)
+    later = outcome.owed and isinstance(failure, TryAgain | ConfigError | Unbalanced)
     outcome.error = failure
     outcome.record = replace(
         outcome.record,

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from tcdatalogger.core.database import Database, Statements
+from tcdatalogger.errors import Unbalanced
 
 SCHEMA: Final = """
 create table if not exists run_totals (
@@ -165,7 +166,8 @@ def _after(last: Last, run: Mapping[str, Any]) -> Last:
     if run["status"] == GOOD:
         success_at = max(ended, last.success_at or ended)
         return replace(last, success_at=success_at, failures=0, failing_since=None)
-    if run["status"] not in BAD or run["error_class"] in _PASSING:
+    is_broken = run["error_class"] == Unbalanced.__name__  # it is owed, and no less a failure
+    if not is_broken and (run["status"] not in BAD or run["error_class"] in _PASSING):
         return last
     return replace(
         last,

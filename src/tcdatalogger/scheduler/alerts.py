@@ -15,7 +15,7 @@ from tcdatalogger.core.secrets import resolve
 from tcdatalogger.core.settings import Settings
 from tcdatalogger.core.state import State
 from tcdatalogger.core.totals import Last
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, Unbalanced
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.observability.webhook import Posted, hide, post
@@ -59,7 +59,15 @@ def events(settings: Settings, state: State, now: float) -> list[Event]:
 
 def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
     name, last = pace.endpoint.name, pace.last
-    if last.failures > 0 and last.error_class in REFUSED:
+    if last.failures > 0 and last.error_class == Unbalanced.__name__:
+        yield Event(
+            f"unbalanced:{name}",
+            f"{name}: rows were lost on their way into the warehouse, and nothing of the run was "
+            f"stored: {last.error}",
+            last.remedy,
+            since=last.failing_since or now,
+        )
+    elif last.failures > 0 and last.error_class in REFUSED:
         yield Event(
             f"refused:{name}",
             f"{name}: the data was refused, and nothing of it was stored: {last.error}",

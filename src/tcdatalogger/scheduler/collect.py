@@ -18,6 +18,7 @@ from tcdatalogger.core import totals
 from tcdatalogger.core.alarms import KINDS, REFUSED, Alarms
 from tcdatalogger.core.settings import Settings
 from tcdatalogger.core.state import State
+from tcdatalogger.errors import Unbalanced
 from tcdatalogger.observability.metrics import Reading
 from tcdatalogger.scheduler.disks import Sizes, disks
 from tcdatalogger.scheduler.lateness import paces
@@ -88,8 +89,8 @@ def _runs(reading: Reading, settings: Settings, state: State) -> None:
     found = totals.sums(state)
     # A series that is there before it grows can be seen to grow: the first time is no less news.
     for name in {endpoint.name for endpoint in settings.endpoints}:
-        for refused in REFUSED:
-            reading.add("run_errors_total", 0, **{"endpoint": name, "class": refused})
+        for kind in (*REFUSED, Unbalanced.__name__):
+            reading.add("run_errors_total", 0, **{"endpoint": name, "class": kind})
         for metric in _SUMS.values():
             reading.add(metric, 0, endpoint=name)
     for (name, status), value in found.get("runs", {}).items():

@@ -9,7 +9,7 @@ from typing import Final
 
 import duckdb
 
-from tcdatalogger.errors import DataRefused
+from tcdatalogger.errors import DataRefused, Unbalanced
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.file import quoted
@@ -29,6 +29,7 @@ def column(connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Typ
 
     Raises:
         DataRefused: it would; nothing was changed yet.
+        Unbalanced: it did, though it should not.
     """
     was = _kind(connection, table, name)
     there, back = _WAYS.get(
@@ -46,7 +47,7 @@ def column(connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Typ
     except (duckdb.BinderException, duckdb.ConversionException) as error:
         raise _refused(table, name, was, to, str(error).partition("\n")[0]) from None
     if before != after:
-        raise _refused(table, name, was, to, "its values came out changed")
+        raise unlike(table, name)
 
 
 def _compare(
@@ -70,6 +71,15 @@ def _refused(table: str, name: str, was: str, to: Type, why: str) -> DataRefused
     return DataRefused(
         f"{table}.{name} cannot change from {was.lower()} to {to}: {why}.",
         remedy="Nothing was changed. Give the endpoint another `table`, and both stay.",
+    )
+
+
+def unlike(table: str, name: str) -> Unbalanced:
+    """For values that were the same beforehand, and are not once the column has changed."""
+    return Unbalanced(
+        f"{table}.{name} has not the values any more that it had before its column changed.",
+        remedy=f"Nothing was changed. It is a fault of DuckDB {duckdb.__version__}: please report "
+        "it.",
     )
 
 

@@ -15,6 +15,7 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.evolution import Change, Step, Stored, plan, too_long
 from tcdatalogger.models.schema import SYSTEM, TableFamily, Type
 from tcdatalogger.services.duckdb import convert, tables, versions
+from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.warehouse import Load
 
@@ -118,6 +119,7 @@ def change(
     Raises:
         DataRefused: a value would change.
     """
+    before = tables.count(connection, name)
     _back_up(connection, name, key, steps)
     for step in steps:
         if step.change is Change.DROPPED:
@@ -127,6 +129,7 @@ def change(
     for step in steps:
         if step.change in {Change.WIDER, Change.RETYPED}:
             convert.column(connection, name, step.column, Type(step.type))
+    agree(name, "those after its columns changed", before, tables.count(connection, name))
 
 
 def _rename(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Step]) -> None:
@@ -146,9 +149,7 @@ def _rename(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[St
 def _must_agree(name: str, before: Mapping[str, object], after: Mapping[str, object]) -> None:
     for column, sum_ in before.items():
         if sum_ != after[column]:
-            raise DataRefused(
-                f"{name}.{column} has not the values any more that it had.", remedy=_REMEDY
-            )
+            raise convert.unlike(name, column)
 
 
 def _back_up(
@@ -164,3 +165,5 @@ def _back_up(
     columns = ", ".join(quoted(column) for column in wanted if column in there)
     target = quoted(f"{BEFORE}{name}")
     connection.execute(f"create or replace table {target} as select {columns} from {quoted(name)}")
+    whole = tables.count(connection, name)
+    agree(name, "those of its copy", whole, tables.count(connection, f"{BEFORE}{name}"))

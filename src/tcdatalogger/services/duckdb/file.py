@@ -37,6 +37,10 @@ _TAKEN: Final = ("memory", "system", "temp")
 """Names of databases that every connection has."""
 
 
+LEAST: Final = (2, 0, 1)
+"""The oldest DuckDB that a warehouse is trusted to: 2.0.0 loses the rows of joins in a transaction,
+and the lines before it refuse some of our transactions."""
+
 _LOCKED: Final = (
     "python_enable_replacements = false",
     "autoinstall_known_extensions = false",
@@ -95,8 +99,9 @@ def connect(
     Raises:
         WarehouseUnavailable: another process holds it, or it is to be read and does not exist.
         ConfigError: it is no DuckDB file, this user may not write there, the key is not that of
-            the file, or this machine cannot encrypt.
+            the file, this machine cannot encrypt, or its DuckDB is too old.
     """
+    _refuse_old(duckdb.__version__)
     if read_only and not path.exists():
         raise WarehouseUnavailable(
             f"There is no warehouse {path} yet.", remedy="`tcdatalogger run --all` makes it."
@@ -124,6 +129,22 @@ def connect(
         else:
             ending.watch_over(connection, duckdb.Error)
             return connection
+
+
+def _refuse_old(version: str) -> None:
+    """Refuse an engine that is known to lose rows, whatever it is to be opened for.
+
+    Raises:
+        ConfigError: so it is.
+    """
+    number = tuple(map(int, re.findall(r"\d+", version)[:3]))
+    if number < LEAST:
+        least = ".".join(map(str, LEAST))
+        raise ConfigError(
+            f"DuckDB {version} is installed, and a warehouse needs {least} or later: 2.0.0 loses "
+            "rows, and older ones refuse what this program does.",
+            remedy=f'`{sys.executable} -m pip install "duckdb>={least},<3"` installs one.',
+        )
 
 
 def _opened(path: Path, key: Key | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -16,13 +16,17 @@ from tcdatalogger.clock import utc
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.services.duckdb import evolve, records, tables
+from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.file import quoted
-from tcdatalogger.services.duckdb.records import CHOSEN, SEEN, Group, staged
+from tcdatalogger.services.duckdb.records import CHOSEN, LEFT, SEEN, Group, staged
 from tcdatalogger.services.duckdb.stored import Stored, is_news, refuse_drop
 from tcdatalogger.services.warehouse import Load
 
 _FROM, _TO, CLOSED_BY = VERSION
 _LISTED: Final = "_tcd_listed"
+_JUDGED: Final = "_tcd_judged"
+"""The temporary table with what is known of each record of a load, and whether it is chosen."""
+_NOBODY: Final = -1
 _NEXT: Final = "interval 1 microsecond"
 """Two versions of one second are told apart by it: together with the key it is the key."""
 
@@ -35,11 +39,13 @@ def history(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[S
     """
     evolve.apply(connection, load.family, steps)
     rows = {table.name: 0 for table in load.family.tables}
+    left: dict[str, int] = {}
     left_out = closed = 0
     for number, group in enumerate(records.groups(connection, load)):
         records.stage_all(connection, group, load)
         known = _choose(connection, load, group)
         left_out += known if number == 0 else 0
+        left |= records.left_rows(connection, group)
         gone = _vanished(connection, load, group) if number == 0 else 0
         closed += gone
         for name in group.keys:
@@ -47,17 +53,23 @@ def history(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[S
         for table in group.tables:
             extra = f"replace (c.begun as {_FROM})"
             rows[table.name] = records.insert(connection, group, table.name, extra)
+        for name in group.keys:
+            if _TO in tables.stored(connection, [name])[name]:
+                current = f"o.{_TO} is null"
+                records.must_hold(connection, group, name, rows.get(name, 0), current)
+        _must_be_current(connection, load if number == 0 else None, group)
         connection.execute(f"drop table temp.{CHOSEN}")
+        connection.execute(f"drop table temp.{_JUDGED}")
     records.forget(connection, load.family)
     news = is_news(connection, load, steps, any(rows.values()) or closed)
-    return Stored(rows, left_out, news=news)
+    return Stored(rows, left_out=left_out, left=left, news=news)
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> int:
     """Choose the records that are new or have changed; how many are left out."""
     root = group.root
     connection.execute(
-        f"""create or replace temp table {CHOSEN} as
+        f"""create or replace temp table {_JUDGED} as
             with new as (
                 select {group.named(root, "t")}, coalesce(max(t.{SEEN}), $at) as seen
                 from {staged(root)} t group by all),
@@ -69,22 +81,96 @@ def _choose(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> 
                     partition by {group.names()} order by o.{_FROM} desc, o.{SEEN} desc) = 1),
             fresh as ({_states(group, stored=False)}),
             stale as ({_states(group, stored=True)})
-            select n.*, case when l.begun is null then n.seen
-                else greatest(n.seen, coalesce(l.ended, l.begun + {_NEXT})) end as begun
-            from new n join fresh f on {group.same("n", "f")}
-            left join latest l on {group.same("n", "l")}
-            left join stale s on {group.same("n", "s")}
-            where l.begun is null
+            select n.*, l.begun, l.ended, f.rows as fresh, s.rows as stale, coalesce(
+                l.begun is null
                 or (l.ended is null and f.state is distinct from s.state
                     and (l.seen is null or n.seen >= l.seen))
-                or n.seen >= date_trunc('millisecond', l.ended)""",
+                or n.seen >= date_trunc('millisecond', l.ended), false) as chosen
+            from new n left join fresh f on {group.same("n", "f")}
+            left join latest l on {group.same("n", "l")}
+            left join stale s on {group.same("n", "s")}""",
         {"at": utc(load.committed_at)},
     )
-    [(whole, chosen)] = connection.execute(
-        f"select (select count(*) from (select distinct {group.named(root, 't')} "
-        f"from {staged(root)} t)), (select count(*) from temp.{CHOSEN})"
+    _must_be_judged(connection, load, group)
+    connection.execute(
+        f"""create or replace temp table {CHOSEN} as
+            select {group.names()}, seen, case when begun is null then seen
+                else greatest(seen, coalesce(ended, begun + {_NEXT})) end as begun
+            from temp.{_JUDGED} where chosen"""
+    )
+    connection.execute(
+        f"create or replace temp table {LEFT} as from temp.{_JUDGED} where not chosen"
+    )
+    [(left_out,)] = connection.execute(f"select count(*) from temp.{LEFT}").fetchall()
+    return int(left_out)
+
+
+def _must_be_judged(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> None:
+    """Refuse a choice for which a state was not wholly read, of the load or of the tables.
+
+    Raises:
+        Unbalanced: so it is.
+    """
+    root = group.root
+    handed = f"(select distinct {group.named(root, 't')} from {staged(root)} t) n"
+    [(known, fresh, stale)] = connection.execute(
+        f"select count(begun), coalesce(sum(fresh), 0), coalesce(sum(stale), 0) from temp.{_JUDGED}"
     ).fetchall()
-    return int(whole) - int(chosen)
+    [(stored,)] = connection.execute(
+        f"select count(*) from {handed} "
+        f"semi join {quoted(root)} o on {group.matches(root, 'o', 'n')}"
+    ).fetchall()
+    current = 0
+    for table in group.tables:
+        [(rows,)] = connection.execute(
+            f"select count(*) from {quoted(table.name)} t "
+            f"semi join {handed} on {group.matches(table.name, 't', 'n')} where t.{_TO} is null"
+        ).fetchall()
+        current += int(rows)
+    given = sum(load.tables[table.name].num_rows for table in group.tables)
+    agree(root, "those of the records that were compared", given, int(fresh))
+    agree(root, "those that they were compared with", current, int(stale))
+    agree(root, "the records that are known", int(stored), int(known))
+
+
+def _must_be_current(
+    connection: duckdb.DuckDBPyConnection, load: Load | None, group: Group
+) -> None:
+    """Refuse a table in which a record of the load is not current, or one that it does not list.
+
+    Raises:
+        Unbalanced: so it is.
+    """
+    root = group.root
+    handed = f"(select {group.names()} from temp.{_JUDGED}) n"
+    [(wanted,)] = connection.execute(
+        f"select count(*) from temp.{_JUDGED} where chosen or ended is null"
+    ).fetchall()
+    [(found,)] = connection.execute(
+        f"select count(*) from {handed} semi join (from {quoted(root)} where {_TO} is null) o "
+        f"on {group.matches(root, 'o', 'n')}"
+    ).fetchall()
+    agree(root, "the records that are current", int(wanted), int(found))
+    if load is None or not load.listed:
+        return
+    # Without a join with what is listed: that is what may have lost something.
+    listed = {
+        (subject if subject is not None else _NOBODY): at for subject, at in load.listed.items()
+    }
+    old = (
+        f"from {quoted(root)} o where o.{_TO} is null and (o.{records.SEEN} is null "
+        f"or o.{records.SEEN} <= $times[list_position($subjects, "
+        f"coalesce(o.{records.SUBJECT}, {_NOBODY}))]) "
+        f"and list_contains($subjects, coalesce(o.{records.SUBJECT}, {_NOBODY}))"
+    )
+    values = {"subjects": list(listed), "times": [utc(at) for at in listed.values()]}
+    [(there,)] = connection.execute(f"select count(*) {old}", values).fetchall()
+    [(of_list,)] = connection.execute(
+        f"select count(*) from (select o.* {old}) o "
+        f"semi join {handed} on {group.matches(root, 'o', 'n')}",
+        values,
+    ).fetchall()
+    agree(root, "the current records that are listed", int(there), int(of_list))
 
 
 def _states(group: Group, *, stored: bool) -> str:
@@ -102,7 +188,8 @@ def _states(group: Group, *, stored: bool) -> str:
             f"{records.told(table, 't')} as told from {source}"
         )
     return (
-        f"select {group.names()}, string_agg(part || told, '' order by part, told) as state "
+        f"select {group.names()}, string_agg(part || told, '' order by part, told) as state, "
+        "count(*) as rows "
         f"from ({' union all '.join(parts)}) group by all"
     )
 
@@ -159,12 +246,22 @@ def _close(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, tabl
 
 
 def reopen(connection: duckdb.DuckDBPyConnection, table: str, runs: Sequence[str]) -> int:
-    """Make those versions current again that runs closed; how many rows."""
+    """Make those versions current again that runs closed; how many rows.
+
+    Raises:
+        Unbalanced: some of them are not, or others are.
+    """
     if CLOSED_BY not in tables.stored(connection, [table]).get(table, {}):
         return 0
-    row = connection.execute(
-        f"update {quoted(table)} set {_TO} = null, {CLOSED_BY} = null "
-        f"where list_contains(?, {CLOSED_BY})",
-        [list(runs)],
+    current = f"select count(*) from {quoted(table)} where {_TO} is null"
+    theirs = f"list_contains(?, {CLOSED_BY})"
+    [(before,)] = connection.execute(current).fetchall()
+    [(wanted,)] = connection.execute(
+        f"select count(*) from {quoted(table)} where {theirs}", [list(runs)]
     ).fetchall()
-    return int(row[0][0]) if row else 0
+    connection.execute(
+        f"update {quoted(table)} set {_TO} = null, {CLOSED_BY} = null where {theirs}", [list(runs)]
+    )
+    [(after,)] = connection.execute(current).fetchall()
+    agree(table, "those that are current again", int(wanted), int(after) - int(before))
+    return int(wanted)

@@ -13,8 +13,9 @@ import duckdb
 
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.services.duckdb import evolve, loads, records, tables
+from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.file import quoted
-from tcdatalogger.services.duckdb.records import CHOSEN, RUN, SEEN, Group, staged
+from tcdatalogger.services.duckdb.records import CHOSEN, LEFT, RUN, SEEN, Group, staged
 from tcdatalogger.services.duckdb.stored import Stored, is_news
 from tcdatalogger.services.warehouse import Load
 
@@ -31,6 +32,8 @@ def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
     """
     evolve.apply(connection, load.family, steps)
     rows = {table.name: 0 for table in load.family.tables}
+    taken: dict[str, int] = {}
+    left: dict[str, int] = {}
     left_out = 0
     fresh = loads.newest_run(connection, load.endpoint) != load.run_id
     groups = records.groups(connection, load)
@@ -38,15 +41,18 @@ def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
         records.stage_all(connection, group, load)
         late = _choose(connection, group)
         left_out += late if number == 0 else 0
+        left |= records.left_rows(connection, group)
         if not _any(connection):
             continue
         if fresh:
             forget_journal(connection, load.endpoint)
             fresh = False
         for name in group.keys:
-            _replace(connection, load, group, name)
+            taken[name] = _replace(connection, load, group, name)
         for table in group.tables:
             rows[table.name] = records.insert(connection, group, table.name)
+        for name in group.keys:
+            records.must_hold(connection, group, name, rows.get(name, 0))
         connection.execute(f"drop table temp.{CHOSEN}")
     records.forget(connection, load.family)
     news = is_news(connection, load, steps, any(rows.values()))
@@ -54,7 +60,7 @@ def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
         forget_journal(connection, load.endpoint)
     if news:
         _begin_journal(connection, load)
-    return Stored(rows, left_out, news=news)
+    return Stored(rows, taken, left_out, left, news=news)
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
@@ -66,10 +72,20 @@ def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
                 select {group.named(root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
                 group by all),
             old as (
-                select {group.named(root, "o")}, max(o.{SEEN}) as seen from {quoted(root)} o
+                select {group.named(root, "o")}, max(o.{SEEN}) as seen, count(*) as stored
+                from {quoted(root)} o
                 semi join new n on {group.matches(root, "o", "n")} group by all)
-            select n.* from new n left join old o on {group.same("n", "o")}
+            select n.*, coalesce(o.stored, 0) as stored
+            from new n left join old o on {group.same("n", "o")}
             where o.seen is null or n.seen is null or o.seen <= n.seen"""
+    )
+    connection.execute(
+        f"""create or replace temp table {LEFT} as
+            with new as (
+                select {group.named(root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
+                group by all)
+            select distinct n.* from new n join {quoted(root)} o on {group.matches(root, "o", "n")}
+            where o.{SEEN} > n.seen"""
     )
     [(whole, chosen)] = connection.execute(
         f"select (select count(*) from (select distinct {group.named(root, 't')} "
@@ -82,16 +98,27 @@ def _any(connection: duckdb.DuckDBPyConnection) -> bool:
     return bool(connection.execute(f"select 1 from temp.{CHOSEN} limit 1").fetchall())
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, table: str) -> None:
-    """Take the stored rows of the chosen records out, and keep them for a rollback."""
+def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, table: str) -> int:
+    """Take the stored rows of the chosen records out, and keep them for a rollback.
+
+    Returns how many of them were of the run itself, which are not kept.
+
+    Raises:
+        Unbalanced: some are still there, others are not, or some are not kept.
+    """
     ours = group.matches(table, "o", "c")
     own = load.run_id.replace("'", "''")
-    [(count,)] = connection.execute(
-        f"select count(*) from {quoted(table)} o semi join temp.{CHOSEN} c on {ours}"
+    [(count, others)] = connection.execute(
+        f"select count(*), count(*) filter (o.{RUN} is distinct from '{own}') "
+        f"from {quoted(table)} o semi join temp.{CHOSEN} c on {ours}"
     ).fetchall()
+    if table == group.root:
+        [(known,)] = connection.execute(f"select sum(stored) from temp.{CHOSEN}").fetchall()
+        agree(table, "those to be replaced", int(known), int(count))
     if not count:
-        return
+        return 0
     journal = journal_of(load.endpoint, table)
+    before = tables.counts(connection, [table, journal])
     kept = (
         f"select o.* from {quoted(table)} o semi join temp.{CHOSEN} c on {ours} "
         f"where o.{RUN} is distinct from '{own}'"
@@ -106,6 +133,10 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, ta
     else:
         connection.execute(f"create table {quoted(journal)} as {kept}")
     connection.execute(f"delete from {quoted(table)} o using temp.{CHOSEN} c where {ours}")
+    after = tables.counts(connection, [table, journal])
+    agree(table, "those that were replaced", int(count), before[table] - after[table])
+    agree(table, "those kept for a rollback", int(others), after[journal] - before[journal])
+    return int(count) - int(others)
 
 
 def _begin_journal(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
@@ -169,7 +200,14 @@ def restore(
             f"j.{quoted(mine)} is not distinct from r.{quoted(its)}"
             for mine, its in zip(known, keys[other], strict=True)
         )
-        source = f"(select j.* from {quoted(found[table])} j anti join {quoted(other)} r on {on})"
-        rows[table] = tables.copy(connection, table, source)
+        kept = f"from {quoted(found[table])} j"
+        [(whole, since)] = connection.execute(
+            f"select (select count(*) {kept}), "
+            f"(select count(*) {kept} semi join {quoted(other)} r on {on})"
+        ).fetchall()
+        before = tables.count(connection, table)
+        tables.copy(connection, table, f"(select j.* {kept} anti join {quoted(other)} r on {on})")
+        rows[table] = tables.count(connection, table) - before
+        agree(table, "those that are there again", int(whole) - int(since), rows[table])
     forget_journal(connection, endpoint)
     return rows

@@ -14,7 +14,7 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import TableSchema
-from tcdatalogger.services.duckdb import evolve, ledger, loads, states, tables
+from tcdatalogger.services.duckdb import conservation, evolve, ledger, loads, states, tables
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.duckdb.history import history
 from tcdatalogger.services.duckdb.merge import forget_journal, merge
@@ -27,6 +27,7 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
 
     Raises:
         DataRefused: a column cannot become what the load needs, or its mode cannot take it.
+        Unbalanced: rows of the load are neither in the tables nor stored already.
     """
     load = replace(load, family=as_stored(load.family, load.mode, load.endpoint))
     _refuse_mixed(connection, load)
@@ -36,15 +37,17 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
         before = ledger.set_aside_before(connection, load.endpoint)
         load = replace(load, misfits=tuple(m for m in load.misfits if m.record not in before))
     mode = _once if load.once and load.mode == "append" else _MODES[load.mode]
+    own = [table.name for table in load.family.tables]
+    had = tables.of_run(connection, own, load.run_id)
     done = mode(connection, load, steps)
-    receipt = Receipt(
-        load.id, done.rows, steps=steps, schema_version=version, left_out=done.left_out
-    )
+    has = tables.of_run(connection, own, load.run_id)
+    rows = conservation.check(load, had, has, done.taken, done.left)
+    receipt = Receipt(load.id, rows, steps=steps, schema_version=version, left_out=done.left_out)
     if not done.news:
         return replace(receipt, unchanged=True)
     if load.mode != "merge":
         forget_journal(connection, load.endpoint)
-    ledger.write_load(connection, load, dict(done.rows), version)
+    ledger.write_load(connection, load, rows, version)
     return receipt
 
 
@@ -103,17 +106,19 @@ def _once(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
     evolve.apply(connection, load.family, steps)
     fresh = states.find(connection, load.family, load.tables)
     rows: dict[str, int] = {}
+    left = dict(fresh.left) if fresh else {}
     for table in load.family.tables:
         source = fresh.rows.get(table.name) if fresh else None
         if fresh and source is None and not any(rows.values()):
             rows[table.name] = 0  # what stands beside the records is not news of its own
+            left[table.name] = load.tables[table.name].num_rows
         elif source is None:
             rows[table.name] = tables.insert(connection, table.name, load.tables[table.name])
         else:
             rows[table.name] = tables.copy(connection, table.name, source)
     states.forget(connection, load.family)
     news = is_news(connection, load, steps, any(rows.values()))
-    return Stored(rows, fresh.left_out if fresh else 0, news=news)
+    return Stored(rows, left_out=fresh.left_out if fresh else 0, left=left, news=news)
 
 
 def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
@@ -129,6 +134,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[
     refuse_drop(load, root, there - load.tables[root].num_rows, there)
     swap = tables.swap_in_place if _holds(connection, load) else tables.swap
     rows = {}
+    taken = tables.of_run(connection, [t.name for t in load.family.tables], load.run_id)
     for table in load.family.tables:
         beside = _beside(connection, table, [step for step in steps if step.table == table.name])
         rows[table.name] = tables.insert(connection, beside, load.tables[table.name])
@@ -137,7 +143,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[
         beside = f"{tables.BESIDE}{name}"
         connection.execute(f"create table {quoted(beside)} as from {quoted(name)} limit 0")
         swap(connection, name, beside)
-    return Stored(rows)
+    return Stored(rows, taken)
 
 
 def _holds(connection: duckdb.DuckDBPyConnection, load: Load) -> bool:

@@ -18,6 +18,7 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.records import VERSION, key_columns, own
 from tcdatalogger.models.schema import SYSTEM, Column, TableFamily, TableSchema
 from tcdatalogger.services.duckdb import loads, tables, versions
+from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.warehouse import Load
 
@@ -26,6 +27,9 @@ SUBJECT: Final = "_subject_id"
 RUN: Final = "_run_id"
 CHOSEN: Final = "_tcd_chosen"
 """The temporary table with the keys of the records that are to be stored, as k0, k1, …"""
+
+LEFT: Final = "_tcd_left"
+"""The temporary table with the keys of those that are left out, each found stored."""
 
 _STAGED: Final = "_tcd_staged_"
 
@@ -152,6 +156,7 @@ def stage_all(connection: duckdb.DuckDBPyConnection, group: Group, load: Load) -
 def forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:
     """Drop what was set beside."""
     connection.execute(f"drop table if exists temp.{CHOSEN}")
+    connection.execute(f"drop table if exists temp.{LEFT}")
     for table in family.tables:
         connection.execute(f"drop table if exists {staged(table.name)}")
 
@@ -164,6 +169,33 @@ def told(table: TableSchema, alias: str) -> str:
         if c.name not in SYSTEM and not (c.ours and c.name in VERSION)
     )
     return f"md5(cast(to_json(struct_pack({facts})) as varchar))" if facts else "''"
+
+
+def left_rows(connection: duckdb.DuckDBPyConnection, group: Group) -> dict[str, int]:
+    """How many rows of a load the records in `LEFT` have, by table."""
+    found = {}
+    for table in group.tables:
+        [(count,)] = connection.execute(
+            f"select count(*) from {staged(table.name)} t semi join temp.{LEFT} l "
+            f"on {group.matches(table.name, 't', 'l')}"
+        ).fetchall()
+        found[table.name] = int(count)
+    return found
+
+
+def must_hold(
+    connection: duckdb.DuckDBPyConnection, group: Group, table: str, rows: int, where: str = "true"
+) -> None:
+    """Refuse a table in which the chosen records have not just the rows that it was given.
+
+    Raises:
+        Unbalanced: so it is.
+    """
+    [(found,)] = connection.execute(
+        f"select count(*) from {quoted(table)} o semi join temp.{CHOSEN} c "
+        f"on {group.matches(table, 'o', 'c')} where {where}"
+    ).fetchall()
+    agree(table, "those that its new records have in it", rows, int(found))
 
 
 def insert(connection: duckdb.DuckDBPyConnection, group: Group, table: str, extra: str = "") -> int:

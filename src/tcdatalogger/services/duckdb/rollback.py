@@ -16,6 +16,7 @@ from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.models.schema import INDEX, SYSTEM
 from tcdatalogger.models.versions import UNDONE, write
 from tcdatalogger.services.duckdb import history, ledger, loads, merge, tables, versions
+from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.duckdb.records import SUBJECT
 from tcdatalogger.services.warehouse import (
@@ -158,8 +159,10 @@ def _swap_back(
     for name in names:
         if tables.exists(connection, f"{tables.FORMER}{name}"):
             removed[name] = tables.count(connection, name)
+            former = tables.count(connection, f"{tables.FORMER}{name}")
             tables.swap_back(connection, name)
             restored[name] = tables.count(connection, name)
+            agree(name, "those that are there again", former, restored[name])
     return removed, restored
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 
@@ -19,13 +19,17 @@ class Stored:
 
     Attributes:
         rows: that were added, by table.
+        taken: rows of the same run that gave way to them, by table.
         left_out: records that were stored already and had not changed, or whose stored state was
             seen later.
+        left: their rows, by table.
         news: whether it is worth a line in the ledger.
     """
 
     rows: Mapping[str, int]
+    taken: Mapping[str, int] = field(default_factory=dict)
     left_out: int = 0
+    left: Mapping[str, int] = field(default_factory=dict)
     news: bool = True
 
 

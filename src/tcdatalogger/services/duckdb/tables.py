@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.schema import TableSchema, Type
+from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.file import quoted
 
 FORMER: Final = "_tcd_former_"
@@ -116,9 +117,36 @@ def count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
     return int(rows)
 
 
+def counts(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[str, int]:
+    """How many rows tables have; none where they are not there."""
+    return {n: count(connection, n) if exists(connection, n) else 0 for n in names}
+
+
+def of_run(connection: duckdb.DuckDBPyConnection, names: Iterable[str], run: str) -> dict[str, int]:
+    """How many rows of a run can be read in tables; none where they are not there.
+
+    A `count(*)` alone is told from the books of the table, also where its rows cannot be read.
+    """
+    found = {}
+    for name in names:
+        found[name] = 0
+        if exists(connection, name):
+            [(found[name],)] = connection.execute(
+                f"select count(*) from {quoted(name)} where _run_id = ?", [run]
+            ).fetchall()
+    return found
+
+
 def take_out(connection: duckdb.DuckDBPyConnection, name: str, runs: Sequence[str]) -> int:
-    """Delete the rows of runs; how many."""
-    found = connection.execute(
-        f"delete from {quoted(name)} where list_contains(?, _run_id)", [list(runs)]
-    ).fetchall()
-    return int(found[0][0])
+    """Delete the rows of runs; how many.
+
+    Raises:
+        Unbalanced: some of them are still there, or others are not.
+    """
+    before = count(connection, name)
+    ours = f"from {quoted(name)} where list_contains(?, _run_id)"
+    [(wanted,)] = connection.execute(f"select count(*) {ours}", [list(runs)]).fetchall()
+    connection.execute(f"delete {ours}", [list(runs)])
+    gone = before - count(connection, name)
+    agree(name, "those that were taken out", int(wanted), gone)
+    return gone

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from tcdatalogger import __version__
+from tcdatalogger import __version__, private
 from tcdatalogger.cli.edge import answered
 from tcdatalogger.errors import Stopped, UsageError
 
@@ -251,7 +251,8 @@ def main(args: Sequence[str] | None = None) -> int:
     with suppress(ValueError):  # not in the main thread: whoever owns that minds the signals
         before = signal.signal(signal.SIGTERM, _on_sigterm)
     try:
-        return answered(lambda: _call(words), words)
+        with private.umask():
+            return answered(lambda: _call(words), words)
     except Stopped as stopped:
         return stopped.exit_code
     finally:

@@ -78,6 +78,7 @@ def command(folder: Path, force: bool, as_json: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(CONFIGURATION)
+        file.chmod(0o644)  # no secret is in it, and another user may run what this one sets up
     except FileExistsError:
         raise UsageError(
             f"{file} is there already.", remedy="--force overwrites it; or name another folder."

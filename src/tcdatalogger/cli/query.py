@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import private
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, number, print_json, print_table
 from tcdatalogger.errors import UsageError
@@ -161,7 +162,8 @@ def _write_parquet(table: pa.Table, file: Path) -> None:
     import pyarrow.parquet as pq
 
     try:
-        pq.write_table(table, file, compression="zstd")
+        with open(file, "wb", opener=private.opener) as written:
+            pq.write_table(table, written, compression="zstd")
     except OSError as error:
         raise UsageError(
             f"{file} cannot be written: {error.strerror or error}.",

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from tcdatalogger import private
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
 from tcdatalogger.services.torncity.base import Page
@@ -100,8 +101,8 @@ class Archive:
         path = self.root / name
         part = path.with_suffix(".part")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            private.folder(path.parent)
+            with open(part, "wb", opener=private.opener) as file:
                 table = _table(run_id, endpoint, kept)
                 table = table.replace_schema_metadata({_ABOUT: json.dumps(about or {}).encode()})
                 pq.write_table(table, file, compression="zstd")

@@ -18,6 +18,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from tcdatalogger import private
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
 from tcdatalogger.models import notation
@@ -109,9 +110,10 @@ class Artifacts:
         try:
             self.prune()
             shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
+            private.folder(part)
             for name, table in made.tables.items():
-                pq.write_table(table, part / f"{name}.parquet", compression="zstd")
+                with open(part / f"{name}.parquet", "wb", opener=private.opener) as file:
+                    pq.write_table(table, file, compression="zstd")
             for name, found in (("drift", made.drift), ("misfits", made.misfits)):
                 _write(part / f"{name}.json", [asdict(one) for one in found])
             sums = {file.name: _sum(file) for file in sorted(part.iterdir())}
@@ -221,7 +223,8 @@ def _read(file: Path) -> Any:
 
 
 def _write(file: Path, value: Sequence[Any] | Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+    with open(file, "w", encoding="utf-8", opener=private.opener) as written:
+        written.write(json.dumps(value, ensure_ascii=False, indent=1))
 
 
 def _sum(file: Path) -> str:

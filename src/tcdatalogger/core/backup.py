@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tcdatalogger import __version__
+from tcdatalogger import __version__, private
 from tcdatalogger.clock import utc
 from tcdatalogger.core import manifest, statecopy
 from tcdatalogger.core.grounding import without_password
@@ -124,7 +124,7 @@ def back_up(
     place = place or place_of(settings)
     whole = settings.backup.archive if archive is None else archive
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        private.folder(place)
         with _alone(place):
             _clear(place)
             made = _made(application, place, whole=whole, progress=progress)
@@ -140,7 +140,7 @@ def _made(application: Application, place: Path, *, whole: bool, progress: Progr
     folder = _free(place, manifest.folder_name(now))
     beside = place / f".{folder.name}{_PART}"
     try:
-        beside.mkdir()
+        private.folder(beside)
         found = _fill(application, beside, place, now, whole=whole, progress=progress)
         manifest.write(beside, found)
         _sync(beside / manifest.FILE)
@@ -165,7 +165,7 @@ def _fill(
 ) -> Manifest:
     settings = application.settings
     state = _state(settings, folder)
-    (folder / manifest.WAREHOUSE).mkdir()
+    private.folder(folder / manifest.WAREHOUSE)
     with application.warehouse(read_only=True) as warehouse:
         copied = warehouse.back_up(folder / manifest.WAREHOUSE, progress)
     indexed = _archive(application, folder, place, whole=whole, progress=progress)
@@ -217,9 +217,8 @@ def _archive(
         progress("reading the archive", number, len(names))
         with suppress(FileNotFoundError):  # its time was over, and it went while we looked
             found.append(_index(root, name, before, folder if whole else None))
-    with (folder / manifest.INDEX).open("wb") as lines:
-        for one in found:
-            lines.write(msgspec.json.encode(one) + b"\n")
+    with open(folder / manifest.INDEX, "wb", opener=private.opener) as lines:
+        lines.writelines(msgspec.json.encode(one) + b"\n" for one in found)
     return found
 
 
@@ -296,7 +295,8 @@ def _free(place: Path, name: str) -> Path:
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
     """One backup at a time in a place. SQLite's lock ends with its process, on every system."""
-    with closing(sqlite3.connect(place / ".lock", timeout=0, isolation_level=None)) as lock:
+    name = private.file(place / ".lock")
+    with closing(sqlite3.connect(name, timeout=0, isolation_level=None)) as lock:
         try:
             lock.execute("pragma journal_mode = off")  # no file beside it: nothing is written
             lock.execute("begin exclusive")

@@ -10,6 +10,7 @@ from typing import Final
 
 import duckdb
 
+from tcdatalogger import private
 from tcdatalogger.clock import Clock
 from tcdatalogger.core import manifest, statecopy
 from tcdatalogger.core.manifest import Manifest
@@ -166,7 +167,7 @@ def _copy(
     beside = place.parent / f".{place.name}{_PART}"
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
+        private.folder(beside)
         for name, known in wanted.items():
             with (folder / name).open("rb") as source:
                 files.copy(source, beside / name)

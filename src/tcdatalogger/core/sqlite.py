@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
+from tcdatalogger import private
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.database import PATIENCE
 from tcdatalogger.errors import Busy, ConfigError, Failure, StateGone, StateUnavailable
@@ -47,9 +48,10 @@ class SQLite:
         self._alone = RLock()  # the threads of a process share one connection
         _refuse_share(path, mounts)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private.folder(path.parent)
+            # What SQLite puts beside a file gets the rights of that file.
             self._db = sqlite3.connect(
-                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
+                private.file(path), timeout=PATIENCE, isolation_level=None, check_same_thread=False
             )
             self._db.execute("pragma journal_mode = wal")
             self._db.execute("pragma synchronous = normal")

@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tcdatalogger import private
 from tcdatalogger.errors import DataRefused, Failure, WarehouseUnavailable
 from tcdatalogger.services.warehouse import TableSum
 
@@ -24,7 +25,8 @@ def copy(source: Path, target: Path) -> dict[str, TableSum]:
         WarehouseUnavailable: it cannot be read now.
         OSError: the copy cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(target.parent)
+    private.file(target)
     try:
         with closing(_open(source)) as there, closing(sqlite3.connect(target)) as here:
             there.execute("begin")  # so that sums and copy see the same

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 import duckdb
 
+from tcdatalogger import private
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
@@ -91,6 +92,7 @@ def connect(
     _look_at(path)
     began, pause, told = clock.now(), FIRST_PAUSE, False
     while True:
+        new = not path.exists()
         try:
             connection = _opened(path, key, read_only=read_only)
         except duckdb.Error as error:
@@ -104,6 +106,8 @@ def connect(
             clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
+            if new:
+                private.narrow(path)
             return connection
 
 
@@ -186,7 +190,7 @@ def load_cipher(connection: duckdb.DuckDBPyConnection, *, required: bool) -> Non
 
 def _make_folder(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(path.parent)
     except OSError as error:
         raise ConfigError(
             f"The folder {path.parent} cannot be made: {error.strerror}.",

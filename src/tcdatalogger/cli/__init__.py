@@ -109,6 +109,20 @@ class Options:
         self.start_logs(**self.logs(settings.log))
         return settings
 
+    def look(self) -> Settings:
+        """As `load`, to look at what was logged: an endpoint with a mistake is told and left out.
+
+        Raises:
+            ConfigError: there is a mistake elsewhere too.
+        """
+        from tcdatalogger.core import config
+
+        settings, mistakes = config.look(self.config, os.environ)
+        for mistake in mistakes:
+            click.echo(f"left out: {mistake}", err=True)
+        self.start_logs(**self.logs(settings.log))
+        return settings
+
     def logs(self, log: Log) -> dict[str, Any]:
         """How settings want logs, as arguments of `log.configure`, also for other processes."""
         from tcdatalogger.core import size

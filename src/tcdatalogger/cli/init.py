@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tcdatalogger import disk
 from tcdatalogger.cli.output import json_option, print_json
 from tcdatalogger.errors import ConfigError, UsageError
 
@@ -84,9 +85,10 @@ def command(folder: Path, force: bool, as_json: bool) -> None:
             f"{file} is there already.", remedy="--force overwrites it; or name another folder."
         ) from None
     except OSError as error:
-        raise ConfigError(
+        other = ConfigError(
             f"{file} cannot be written: {error.strerror}.", remedy="Name another folder."
-        ) from None
+        )
+        raise disk.told(error, str(file), other) from None
     steps = [f"cd {shlex.quote(str(folder))}", *STEPS] if folder != Path() else list(STEPS)
     if as_json:
         print_json({"file": str(file), "next": steps})

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from tcdatalogger.errors import UsageError
+from tcdatalogger.errors import DiskFull, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.settings import Settings
@@ -97,14 +97,27 @@ def near(word: str, known: list[str]) -> str:
 @contextmanager
 def books(settings: Settings) -> Iterator[State | None]:
     """The state, None before the first run: to look at it must not make it."""
-    from tcdatalogger.core.state import State  # not for the help
-
     if not settings.state.begun:
         yield None
         return
-    with State(settings.state.url or "") as state:
-        state.mark_lost()
+    with _opened(settings.state.url or "") as state:
         yield state
+
+
+def _opened(url: str) -> State:
+    """The state, with what ended with its process written down; on a full disk as it is."""
+    from tcdatalogger.core.state import State  # not for the help
+
+    try:
+        state = State(url)
+        try:
+            state.mark_lost()
+        except BaseException:
+            state.close()
+            raise
+    except DiskFull:
+        return State(url, read_only=True)
+    return state
 
 
 def _stored(state: State, endpoint: str | None) -> list[RunRecord]:

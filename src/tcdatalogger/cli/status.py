@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.named import books
 from tcdatalogger.cli.output import (
     ago,
     counted,
@@ -36,16 +37,10 @@ WINDOW = 60.0
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
     """Show what each endpoint did last, and the calls of the last minute."""
-    settings = options.load()
-    from tcdatalogger.core.state import State  # not for the help
-
+    settings = options.look()
     now = time.time()
-    if not settings.state.begun:
-        found = status(settings, None, now)
-    else:
-        with State(settings.state.url or "") as state:
-            state.mark_lost()
-            found = status(settings, state, now)
+    with books(settings) as state:
+        found = status(settings, state, now)
     if as_json:
         print_json(found)
         return

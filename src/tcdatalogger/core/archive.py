@@ -7,7 +7,6 @@ request.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,9 +17,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tcdatalogger import private
+from tcdatalogger import disk, private
 from tcdatalogger.clock import utc
-from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.errors import ConfigError, DataRefused, Failure
 from tcdatalogger.services.torncity.base import Page
 from tcdatalogger.services.torncity.messages import Answer, Request
 
@@ -47,7 +46,6 @@ SCHEMA: Final = pa.schema(
 _ABOUT: Final = b"tcdatalogger"
 """Under which name a file says what its run was to do, in the metadata of its schema."""
 
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No space on the disk, in the user's quota, or under the limit of this process."""
 
 
@@ -92,7 +90,7 @@ class Archive:
 
         Raises:
             ConfigError: the folder cannot be written to.
-            WarehouseUnavailable: the disk is full.
+            DiskFull: nothing was stored.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
@@ -251,13 +249,13 @@ def _damaged(file: str, error: Exception) -> DataRefused:
     )
 
 
-def _refused(root: Path, error: OSError) -> ConfigError | WarehouseUnavailable:
-    if error.errno in _FULL:
-        return WarehouseUnavailable(
-            f"The disk of the archive {root} is full.",
-            remedy="Nothing was stored. Make space, or shorten `archive.keep`, and run it again.",
-        )
-    return ConfigError(
-        f"The archive {root} cannot be written to: {error.strerror or error}.",
-        remedy="Give it a folder that this user may write to, in `archive.path`.",
+def _refused(root: Path, error: OSError) -> Failure:
+    return disk.told(
+        error,
+        f"the archive {root}",
+        ConfigError(
+            f"The archive {root} cannot be written to: {error.strerror or error}.",
+            remedy="Give it a folder that this user may write to, in `archive.path`.",
+        ),
+        remedy="Nothing was stored. Make space, or shorten `archive.keep`, and run it again.",
     )

@@ -18,9 +18,9 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from tcdatalogger import private
+from tcdatalogger import disk, private
 from tcdatalogger.clock import Clock
-from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.errors import ConfigError, DataRefused, Failure
 from tcdatalogger.models import notation
 from tcdatalogger.models.drift import Drift
 from tcdatalogger.models.evolution import adopt
@@ -102,7 +102,7 @@ class Artifacts:
 
         Raises:
             ConfigError: the folder cannot be written to.
-            WarehouseUnavailable: the disk is full.
+            DiskFull: nothing was kept.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
@@ -239,11 +239,9 @@ def _changed(task: Task, what: str) -> DataRefused:
     )
 
 
-def _refused(root: Path, error: OSError) -> ConfigError | WarehouseUnavailable:
-    import errno  # noqa: PLC0415 - only where it failed
-
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return WarehouseUnavailable(
-            f"The disk of {root} is full.", remedy="Make space, and run it again."
-        )
-    return ConfigError(f"{root} cannot be written to: {error.strerror or error}.")
+def _refused(root: Path, error: OSError) -> Failure:
+    return disk.told(
+        error,
+        str(root),
+        ConfigError(f"{root} cannot be written to: {error.strerror or error}."),
+    )

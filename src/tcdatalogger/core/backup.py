@@ -7,7 +7,6 @@ another name, synced and checked; a folder that is called as a backup is one.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sqlite3
@@ -20,20 +19,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tcdatalogger import __version__, private
+from tcdatalogger import __version__, disk, private
 from tcdatalogger.clock import utc
 from tcdatalogger.core import manifest, statecopy
 from tcdatalogger.core.grounding import without_password
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.manifest import ArchiveCopy, Indexed, Kept, Manifest, StateCopy
 from tcdatalogger.core.settings import Settings
-from tcdatalogger.errors import Busy, ConfigError, DataRefused, Failure, WarehouseUnavailable
+from tcdatalogger.errors import Busy, ConfigError, DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services import files
 from tcdatalogger.services.files import Progress, silent
 
 _PART: Final = ".part"
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _log = get_logger("backup")
 
@@ -117,7 +115,8 @@ def back_up(
     Raises:
         Busy: another backup is being made in that place.
         DataRefused: something is damaged, or the copy is not what was read.
-        WarehouseUnavailable: the warehouse cannot be reached now, or the disk is full.
+        WarehouseUnavailable: the warehouse cannot be reached now.
+        DiskFull: no backup was made.
         ConfigError: the place cannot be written to.
     """
     settings = application.settings
@@ -317,12 +316,12 @@ def _sync(path: Path) -> None:
 
 
 def _refused(place: Path, error: OSError) -> Failure:
-    if error.errno in _FULL:
-        return WarehouseUnavailable(
-            f"The disk of the backups {place} is full.",
-            remedy="No backup was made. Make space, or lower backup.keep.",
-        )
-    return ConfigError(f"The backup in {place} failed: {error.strerror or error}.", remedy=_PLACE)
+    return disk.told(
+        error,
+        f"the backups {place}",
+        ConfigError(f"The backup in {place} failed: {error.strerror or error}.", remedy=_PLACE),
+        remedy="No backup was made. Make space, or lower backup.keep.",
+    )
 
 
 _PLACE: Final = "Give backups a folder that this user may write to, in backup.path."

@@ -113,7 +113,8 @@ class Desk:
         """Store what is owed, the oldest run first; the runs that are settled by it.
 
         Raises:
-            WarehouseUnavailable, Busy, ConfigError: it cannot be stored now and stays owed.
+            WarehouseUnavailable, Busy, DiskFull, ConfigError: it cannot be stored now and stays
+                owed.
         """
         found = [self._look(record) for record in self.state.unsettled(self.name)]
         owed = [one for one in found if one is not None]

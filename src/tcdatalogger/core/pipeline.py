@@ -23,6 +23,7 @@ from tcdatalogger.core.workplace import Outcome, Workplace
 from tcdatalogger.errors import (
     Busy,
     ConfigError,
+    DiskFull,
     Failure,
     Stopped,
     TryAgain,
@@ -204,7 +205,7 @@ def _settle_first(outcome: Outcome, place: Workplace) -> None:
     try:
         with place.warehouse(0.0) as warehouse:
             _settle(outcome, place, warehouse)
-    except (WarehouseUnavailable, Busy, ConfigError) as failure:
+    except (WarehouseUnavailable, Busy, DiskFull, ConfigError) as failure:
         _log.info("what is owed has to wait", why=failure.message)
 
 

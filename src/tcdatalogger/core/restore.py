@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from tcdatalogger import private
+from tcdatalogger import disk, private
 from tcdatalogger.clock import Clock
 from tcdatalogger.core import manifest, statecopy
 from tcdatalogger.core.manifest import Manifest
@@ -98,9 +98,14 @@ def restore(
         try:
             _copy(folder, place, wanted, lambda at: _compare(at, found, tables, clock, secret))
         except OSError as error:
-            raise ConfigError(
-                f"The backup cannot be brought to {place}: {error.strerror or error}.",
-                remedy="Nothing was left there. Name a folder that this user may write to.",
+            raise disk.told(
+                error,
+                str(place),
+                ConfigError(
+                    f"The backup cannot be brought to {place}: {error.strerror or error}.",
+                    remedy="Nothing was left there. Name a folder that this user may write to.",
+                ),
+                remedy="Nothing was left there. Make space, or name another place with --to.",
             ) from None
     state = found.state.file
     return Restored(

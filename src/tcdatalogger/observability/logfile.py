@@ -20,7 +20,6 @@ with suppress(ImportError):  # not on Windows, where a file that is open cannot 
     import fcntl
 
 
-
 class LogFile:
     """The end of a log file.
 

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import duckdb
 
-from tcdatalogger import private
+from tcdatalogger import disk, private
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
@@ -83,6 +83,7 @@ def connect(
         WarehouseUnavailable: another process holds it, or it is to be read and does not exist.
         ConfigError: it is no DuckDB file, this user may not write there, the key is not that of
             the file, or this machine cannot encrypt.
+        DiskFull: it could not be opened for want of space.
     """
     if read_only and not path.exists():
         raise WarehouseUnavailable(
@@ -192,9 +193,13 @@ def _make_folder(path: Path) -> None:
     try:
         private.folder(path.parent)
     except OSError as error:
-        raise ConfigError(
-            f"The folder {path.parent} cannot be made: {error.strerror}.",
-            remedy="Give the warehouse a folder that this user may write to.",
+        raise disk.told(
+            error,
+            f"the warehouse {path}",
+            ConfigError(
+                f"The folder {path.parent} cannot be made: {error.strerror}.",
+                remedy="Give the warehouse a folder that this user may write to.",
+            ),
         ) from None
 
 
@@ -241,6 +246,8 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
     for sign, says, remedy in _OF_KEYS:
         if sign in text:
             return ConfigError(says.format(path), remedy=remedy)
+    if disk.is_full(path.parent, text):
+        return disk.full(f"the warehouse {path}")
     if "not a valid DuckDB" in text or isinstance(error, duckdb.SerializationException):
         return _no_warehouse(path)
     return ConfigError(

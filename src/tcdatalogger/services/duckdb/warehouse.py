@@ -11,6 +11,7 @@ from typing import Final, Self, TypeVar
 import duckdb
 import pyarrow as pa
 
+from tcdatalogger import disk
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.models.checks import Checked
@@ -53,6 +54,7 @@ _OF_THE_ROWS: Final = (
     duckdb.InvalidInputException,
     duckdb.OutOfRangeException,
 )
+_OF_THE_DISK: Final = (duckdb.IOException, duckdb.OutOfMemoryException)
 _OF_THE_TABLES: Final = (
     duckdb.BinderException,
     duckdb.CatalogException,
@@ -222,7 +224,8 @@ class DuckDBWarehouse:
 
         Raises:
             DataRefused: a column cannot become what the load needs.
-            WarehouseUnavailable: the file is held by another program, or the disk is full.
+            WarehouseUnavailable: the file is held by another program.
+            DiskFull: nothing was changed.
             Busy: the run has lost its claim.
         """
         return self.commit_all([load])[0]
@@ -263,7 +266,8 @@ class DuckDBWarehouse:
             UsageError: the run has stored nothing, or was rolled back already.
             DataRefused: a later run of the endpoint stands on it.
             Busy: whoever asks has lost its claim.
-            WarehouseUnavailable: the file is held by another program, or the disk is full.
+            WarehouseUnavailable: the file is held by another program.
+            DiskFull: nothing was changed.
         """
         return self._in_one_step(
             lambda own: rollback.rollback(own, endpoint, run_id, at=at, by=by),
@@ -300,6 +304,8 @@ class DuckDBWarehouse:
             relation = self._connection.sql(sql)
             return pa.table({}) if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
+            if isinstance(error, _OF_THE_DISK) and disk.is_full(self.path.parent, str(error)):
+                raise disk.full(f"the warehouse {self.path}") from None
             raise UsageError(
                 f"The query is refused: {str(error).rstrip()}",
                 remedy="`tcdatalogger query 'show tables'` lists the tables, 'describe TABLE' "
@@ -359,7 +365,9 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             f"the same moment: {text.rstrip('!')}.",
             remedy="Nothing was changed. Try again: one of the two goes first then.",
         )
+    if disk.is_full(path.parent, text):
+        return disk.full(f"the warehouse {path}", remedy=f"Nothing was changed. {disk.SPACE}")
     return WarehouseUnavailable(
         f"The warehouse {path} failed: {text}.",
-        remedy="Nothing was changed; the answers are in the archive. Look at the disk's space.",
+        remedy="Nothing was changed; the answers are in the archive. Look at its disk.",
     )

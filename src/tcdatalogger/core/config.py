@@ -18,7 +18,7 @@ from tcdatalogger.core.grounding import ground
 from tcdatalogger.core.overrides import apply
 from tcdatalogger.core.places import Place, places
 from tcdatalogger.core.problems import Problems, masked, near, shown
-from tcdatalogger.core.review import Part, review
+from tcdatalogger.core.review import Around, Part, review
 from tcdatalogger.core.settings import (
     Alerts,
     Archive,
@@ -140,7 +140,8 @@ def _looked_at(
     problems = Problems(str(file), places(text), raw)
     apply(raw, problems, environ, overrides, names)
     settings, parts = _validated(raw, problems)
-    review(settings, parts, problems, _catalog(settings, file.resolve().parent))
+    folder = file.resolve().parent
+    review(settings, parts, problems, _catalog(settings, folder), Around(environ, folder))
     return settings, parts, problems
 
 

@@ -252,6 +252,7 @@ class Application:
         claim: Claim | None = None,
         until: str = "store",
         dry: bool = False,
+        accept_subject: bool = False,
     ) -> Outcome:
         """Run an endpoint now. One that somebody else runs is `busy`, which is not written down.
 
@@ -261,11 +262,12 @@ class Application:
             claim: where the endpoint was claimed for it already.
             until: the last step to take.
             dry: stop before anything is stored and say what would be.
+            accept_subject: whether it may be about another one than the last run.
 
         Raises:
             StateUnavailable: the state cannot be reached.
         """
-        task = self.task(endpoint, run_id)
+        task = replace(self.task(endpoint, run_id), accept_subject=accept_subject)
         try:
             with self.claimed(endpoint.name, task.run_id, claim) as held:
                 if run_id and claim is None and until == "store" and not dry:
@@ -383,6 +385,7 @@ class Application:
             ask=self.info,
             owner=self.owner,
             priority=priority or endpoint.priority,
+            meant=endpoint.subject,
         )
         info = keys.choose()
 

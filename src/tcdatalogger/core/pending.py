@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
 from tcdatalogger.clock import Clock, utc
+from tcdatalogger.core import subjects
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.state import LATER, LOST, RunRecord, State
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
@@ -42,6 +43,7 @@ class About:
         asked: what it asked for (`Task.asked`).
         at: the time of its last answer by the server's clock, seconds since 1970.
         readings, stretch: how far its walks went (`Fetched`).
+        accept_subject: whether it may be about another than the last run.
         cursor: after it, as its load would have it: to ask by while the ledger cannot be read, and
             never to be stored.
     """
@@ -53,6 +55,7 @@ class About:
     readings: tuple[Reading, ...] = ()
     stretch: Stretch | None = None
     cursor: str | None = None
+    accept_subject: bool = False
 
     @classmethod
     def of(cls, task: Task, fetched: Fetched | None, cursor: str | None, *, stores: bool) -> Self:
@@ -68,6 +71,7 @@ class About:
             readings=fetched.readings,
             stretch=fetched.stretch,
             cursor=history.cursor(task, tools),
+            accept_subject=task.accept_subject,
         )
 
     @classmethod
@@ -227,9 +231,10 @@ class Desk:
     ) -> tuple[tuple[int, int], Receipt | None]:
         """Its rows, as the run itself would have stored them; how many were set aside and new."""
         about, kind = owed.about, self.kind()
-        task = replace(task, stretch=about.stretch)
+        task = replace(task, stretch=about.stretch, accept_subject=about.accept_subject)
         pages = tuple(page for error, page in self.archive.read(owed.file) if not error)
         fetched = Fetched(pages, readings=about.readings, stretch=about.stretch)
+        subjects.changed(task, fetched, warehouse)
         digest = fetched.digest(task, kind) if task.mode == "replace" else None
         if digest is not None and warehouse.digest(task.name) == digest:
             return (0, 0), None

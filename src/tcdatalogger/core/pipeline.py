@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
+from tcdatalogger.core import subjects
 from tcdatalogger.core.artifacts import Left
 from tcdatalogger.core.calls import Calls
 from tcdatalogger.core.deadline import deadline
@@ -140,6 +141,7 @@ def _steps(
     _wait(outcome, place)
     with place.warehouse(None) as warehouse, noting(outcome, task, warehouse, place.clock):
         _settle(outcome, place, warehouse)
+        _look_whose(outcome, task, warehouse, stores="store" in wanted)
         if left is not None and "store" in wanted:
             left.refuse_stale(warehouse, task.name)
         if digest is not None and "store" in wanted and warehouse.digest(task.name) == digest:
@@ -212,6 +214,14 @@ def _settle_first(outcome: Outcome, place: Workplace) -> None:
 def _settle(outcome: Outcome, place: Workplace, warehouse: Warehouse) -> None:
     if outcome.stores and place.desk is not None and place.desk.owes():
         outcome.settled += tuple(place.desk.settle(warehouse))
+
+
+def _look_whose(outcome: Outcome, task: Task, warehouse: Warehouse, *, stores: bool) -> None:
+    """Tell, or refuse, rows about somebody else than those that are stored."""
+    if stores and outcome.fetched is not None:
+        says = subjects.changed(task, outcome.fetched, warehouse)
+        told = (*outcome.record.warnings, *([says] if says else []))
+        outcome.record = replace(outcome.record, warnings=told)
 
 
 def _asker(

@@ -11,6 +11,7 @@ from tcdatalogger.core.places import Place
 from tcdatalogger.core.problems import Problems, either, like_a_key, masked, near, shown
 from tcdatalogger.core.secrets import SCHEMES, misplaced
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.subjects import of_the_key
 from tcdatalogger.core.targets import path_values, text, why_not_incremental
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.records import VERSION, key_columns
@@ -213,6 +214,10 @@ def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
         )
         return
     _params(part, entry, problems)
+    if part.endpoint.subject is not None and not of_the_key(entry):
+        problems.add(
+            part.place("subject"), f"{entry.path} is not about the owner of a key", "Leave it out."
+        )
     _key(part, entry, problems)
     why = why_not_incremental(part.endpoint, entry) if part.endpoint.incremental else ""
     if why:

@@ -327,6 +327,14 @@ class DuckDBWarehouse:
             sql += f" where {quoted(since[0])} >= to_timestamp({float(since[1])!r})"
         return self.query(sql)
 
+    def subject(self, endpoint: str, table: str) -> int | None:
+        """Whom the newest rows of an endpoint are about, None where nobody can tell."""
+        if not self._has_books() or not tables.exists(self._connection, table):
+            return None
+        if not {"_subject_id", "_run_id"} <= set(tables.stored(self._connection, [table])[table]):
+            return None
+        return ledger.subject(self._connection, endpoint, table)
+
     def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
         """Copy the file as it is now into a folder, and check the copy.
 

@@ -95,9 +95,18 @@ class Options:
     debug: bool = False
 
     def load(
-        self, overrides: Sequence[str] = (), *, names: Sequence[str] | None = None
+        self,
+        overrides: Sequence[str] = (),
+        *,
+        names: Sequence[str] | None = None,
+        to_file: bool = True,
     ) -> Settings:
-        """The settings, and logs as they say; the arguments are those of `config.load`.
+        """The settings, and logs as they say; the other arguments are those of `config.load`.
+
+        Args:
+            overrides: as there.
+            names: as there.
+            to_file: whether there is a log file too, where the settings say so.
 
         Raises:
             ConfigError: the configuration is missing or wrong.
@@ -106,7 +115,8 @@ class Options:
         from tcdatalogger.core import config  # pydantic, which help never needs
 
         settings = config.load(self.config, os.environ, overrides, names=names)
-        self.start_logs(**self.logs(settings.log))
+        logs = self.logs(settings.log)
+        self.start_logs(**(logs if to_file else {**logs, "file": None}))
         return settings
 
     def look(self) -> Settings:

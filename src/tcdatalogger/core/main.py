@@ -24,10 +24,12 @@ from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.secrets import Secret, resolve
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.skipped import already, busy_outcome
+from tcdatalogger.core.sqlite import IN_MEMORY
 from tcdatalogger.core.state import RunRecord, State, gone_on
 from tcdatalogger.core.targets import chosen
 from tcdatalogger.core.tasks import queried, task
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
+from tcdatalogger.services.duckdb.file import look_for_cipher
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.torncity.base import Task, Tools
@@ -87,6 +89,14 @@ class Application:
         for name in ("client", "state"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+
+    def aside(self) -> Application:
+        """The same with a state in memory: to look at what is configured must not make one."""
+        other = Application(
+            self.settings, clock=self._clock, environ=self._environ, patience=self._patience
+        )
+        other.state = State(IN_MEMORY, self._clock)
+        return other
 
     @cached_property
     def catalog(self) -> catalog.Catalog:
@@ -154,6 +164,15 @@ class Application:
             file, self.clock, patience=longest, read_only=read_only, key=self._encryption_key()
         )
 
+    def look_for_cipher(self) -> None:
+        """Whether this machine can encrypt the warehouse, without anything that is not here.
+
+        Raises:
+            ConfigError: it cannot, or the key is not where the configuration says.
+        """
+        self._encryption_key()
+        look_for_cipher()
+
     def _encryption_key(self) -> Secret | None:
         reference = self.settings.warehouse.encryption_key
         return None if reference is None else resolve(ENCRYPTION_KEY, reference, self._environ)
@@ -176,6 +195,14 @@ class Application:
             raise missing[0]
         return tuple(found)
 
+    def secret(self, name: str, reference: str) -> Secret:
+        """A secret of the configuration, under the name that messages may show.
+
+        Raises:
+            ConfigError: it is not where the configuration says.
+        """
+        return resolve(name, reference, self._environ)
+
     def key(self, name: str) -> Secret:
         """A key by its name in the configuration.
 
@@ -185,7 +212,7 @@ class Application:
         reference = self.settings.keys.get(name)
         if reference is None:
             raise ConfigError(f"An endpoint uses the key {name!r}, which [keys] does not have.")
-        return resolve(name, reference, self._environ)
+        return self.secret(name, reference)
 
     def info(self, key: Key) -> KeyInfo:
         """What Torn says of a key: one call, if it was not asked within the last minute.

@@ -31,6 +31,9 @@ _ANY: Final = "select count(*) from sqlite_master"
 """Fails where it is no database."""
 
 _SPACE: Final = "Make space; it goes on by itself when there is some."
+IN_MEMORY: Final = Path(":memory:")
+"""In place of a file: what is gone with its connection."""
+
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -52,7 +55,7 @@ class SQLite:
         self.place = str(path)
         self._what = f"the state database {path}"
         self._alone = RLock()  # the threads of a process share one connection
-        _refuse_share(path, mounts)
+        refuse_share(path, mounts)
         try:
             self._db = reader(path) if read_only else _made(path)
             self._file = _identity(path)
@@ -152,6 +155,8 @@ class SQLite:
 
 
 def _made(path: Path) -> sqlite3.Connection:
+    if path == IN_MEMORY:
+        return _connected(str(path))
     private.folder(path.parent)
     # What SQLite puts beside a file gets the rights of that file.
     db = _connected(str(private.file(path)))
@@ -195,8 +200,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _refuse_share(path: Path, mounts: Path) -> None:
-    """Refuse a file that other machines could write too: SQLite's locks do not hold there."""
+def refuse_share(path: Path, mounts: Path = MOUNTS) -> None:
+    """Refuse a file that other machines could write too: SQLite's locks do not hold there.
+
+    Raises:
+        ConfigError: it is on a network share.
+    """
     kind = mounted_as(path, mounts)
     if kind in SHARES:
         raise ConfigError(

@@ -189,6 +189,23 @@ def load_cipher(connection: duckdb.DuckDBPyConnection, *, required: bool) -> Non
         ) from None
 
 
+def look_for_cipher() -> None:
+    """Whether this machine can encrypt as it is now: nothing is fetched.
+
+    Raises:
+        ConfigError: the extension is not here yet.
+    """
+    with duckdb.connect() as connection:
+        try:
+            connection.execute("load httpfs")
+        except duckdb.Error:
+            raise ConfigError(
+                "An encrypted warehouse needs DuckDB's extension httpfs, which is not on this "
+                "machine yet; a run fetches it where there is a network.",
+                remedy="Fetch it from a DuckDB of the same version: `INSTALL httpfs`.",
+            ) from None
+
+
 def _make_folder(path: Path) -> None:
     try:
         private.folder(path.parent)

@@ -165,7 +165,7 @@ class Application:
         )
 
     def look_for_cipher(self) -> None:
-        """Whether this machine can encrypt the warehouse, without anything that is not here.
+        """Whether this machine can encrypt the warehouse, as a run will have to.
 
         Raises:
             ConfigError: it cannot, or the key is not where the configuration says.

@@ -190,20 +190,13 @@ def load_cipher(connection: duckdb.DuckDBPyConnection, *, required: bool) -> Non
 
 
 def look_for_cipher() -> None:
-    """Whether this machine can encrypt as it is now: nothing is fetched.
+    """Whether this machine can encrypt: looked at as a run would, which fetches what is not here.
 
     Raises:
-        ConfigError: the extension is not here yet.
+        ConfigError: it cannot.
     """
     with duckdb.connect() as connection:
-        try:
-            connection.execute("load httpfs")
-        except duckdb.Error:
-            raise ConfigError(
-                "An encrypted warehouse needs DuckDB's extension httpfs, which is not on this "
-                "machine yet; a run fetches it where there is a network.",
-                remedy="Fetch it from a DuckDB of the same version: `INSTALL httpfs`.",
-            ) from None
+        load_cipher(connection, required=True)
 
 
 def _make_folder(path: Path) -> None:

@@ -26,7 +26,7 @@ ROOMS = {
 }
 """What each room may know beside itself; a name with dots is one module of a room."""
 
-LEAVES = {"errors", "clock", "ending"}
+LEAVES = {"errors", "clock", "disk", "ending", "private", "text"}
 """Modules at the root that everyone may know, and that know nobody but each other."""
 
 

@@ -13,6 +13,7 @@
     │   ├── StateUnavailable   69
     │   │   └── StateGone       69   its file was moved away or deleted while it was open
     │   ├── Busy               75   a lease is held, or a budget is spent
+    │   ├── DiskFull           75   there is no space
     │   └── TimedOut          124
     ├── Unbalanced           1   rows were lost or doubled by us or by the engine: undone and owed
     └── SetAside              one record or one subject is put aside, the rest goes on
@@ -129,6 +130,12 @@ class StateGone(StateUnavailable):
 
 
 class Busy(TryAgain):
+    exit_code = 75
+
+
+class DiskFull(TryAgain):
+    """Nothing is wrong with the place, save that nothing more fits."""
+
     exit_code = 75
 
 

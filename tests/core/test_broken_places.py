@@ -5,6 +5,7 @@ Each is told in one clear line, and when the place is mended nothing is lost and
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -55,7 +56,7 @@ elif which == "warehouse":
     duckdb.connect = lambda *args, **options: Connection(connect(*args, **options))
 else:
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, now[1]))
-sys.exit(main(["run", "members"]))
+sys.exit(main(sys.argv[3:] or ["run", "members"]))
 """
 
 POWERLESS = """
@@ -113,14 +114,14 @@ def settled(place):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("which", "status"), [("archive", "failed"), ("warehouse", "later")])
-def test_a_full_disk_is_69_and_nothing_is_lost(place, which, status):
+def test_a_full_disk_is_75_and_nothing_is_lost(place, which, status):
     done = child(place, FULL, which, "4096")
 
-    assert done.returncode == 69, done.stderr
-    assert which in told(done)
-    assert "space" in told(done)
+    assert done.returncode == 75, done.stderr
+    assert f"The disk of the {which}" in told(done)
+    assert "Make space" in told(done)
     shown = place.run("runs", "--json").json[0]
-    assert (shown["status"], shown["error_class"]) == (status, "WarehouseUnavailable")
+    assert (shown["status"], shown["error_class"]) == (status, "DiskFull")
     assert list(place.folder.rglob("*.part")) == []
     outcome = settled(place)
     assert len(outcome.settled) == (status == "later")
@@ -128,16 +129,78 @@ def test_a_full_disk_is_69_and_nothing_is_lost(place, which, status):
 
 
 @pytest.mark.slow
-def test_a_full_disk_of_the_state_is_69_and_nothing_is_lost(place):
-    for file in (place.folder / "books").iterdir():
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_full_disk_of_the_state_is_75_and_nothing_is_lost(place, begun):
+    for file in (place.folder / "books").iterdir() if not begun else ():
         file.unlink()
 
     done = child(place, FULL, "state", "1000")
 
-    assert done.returncode == 69, done.stderr
-    assert "state database" in told(done)
-    assert "space" in told(done)
+    assert done.returncode == 75, done.stderr
+    assert "The disk of the state database" in told(done)
+    assert "Make space" in told(done)
     settled(place)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("backup",),
+        ("rebuild", "members"),
+        ("rollback", "last"),
+        ("backfill", "attacks", "--since", "P2D"),
+        ("schedule", "--once"),
+        ("check", "--offline"),
+        ("query", "from members", "--parquet", "members.parquet"),
+        ("init", "elsewhere"),
+        ("demo", "--folder", "elsewhere"),
+    ],
+)
+def test_every_command_that_writes_says_that_the_disk_is_full(place, words):
+    place.write(STATE + MEMBERS + 'frequency = "PT1H"\n' + ATTACKS)
+
+    done = child(place, FULL, "all", "1000", *words)
+
+    assert done.returncode == 75, (done.stdout, done.stderr)
+    assert "The disk of" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [("status",), ("runs",), ("query", "select count(*) as n from members")]
+)
+def test_who_only_looks_can_do_so_on_a_full_disk(place, words):
+    place.write(STATE + MEMBERS, extra='[log]\nfile = "logs/new.log"\n')
+
+    done = child(place, FULL, "all", "1000", *words, "--json")
+
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    shown = {
+        "status": lambda: found["endpoints"][0]["last_run"]["status"] == "done",
+        "runs": lambda: found[0]["status"] == "done",
+        "query": lambda: found == [{"n": 30}],
+    }
+    assert shown[words[0]]()
+
+
+@pytest.mark.parametrize(
+    "words", [("status",), ("runs",), ("query", "select count(*) as n from members")]
+)
+def test_who_only_looks_can_do_so_with_a_mistake_in_another_endpoint(place, words):
+    wrong = '[[endpoints]]\nname = "other"\npath = "/faction/crime"\nfrequency = "soon"\n'
+    place.write(STATE + MEMBERS + wrong)
+
+    done = place.run(*words, "--json")
+
+    assert done.code == 0, done.err
+    assert "30" in done.out
+    assert "endpoints.other.path" in done.err
+    assert "endpoints.other.frequency" in done.err
+    assert place.run("run", "members").code == 78
+    place.write('[state]\nurl = "x"\n' + MEMBERS)
+    assert place.run(*words).code == 78
 
 
 @pytest.mark.slow

@@ -188,6 +188,11 @@ def test_every_error_that_refuses_rows_is_known_to_the_alerts():
     assert below(DataRefused) == set(alarms.REFUSED)
 
 
+def test_answers_without_data_are_told_also_where_the_run_failed_by_them(place):
+    place.ran("failed", absent=2, error_class="DataRefused", error="No data.", exit_code=65)
+    assert ("no_data:faction_crimes", "begins") in place.look()
+
+
 def test_drift_is_told_once_and_is_no_news_after_an_hour(place):
     place.ran(drift=2)
     assert place.look() == [("drift:faction_crimes", "begins")]

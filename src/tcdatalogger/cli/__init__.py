@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger import __version__, ending
+from tcdatalogger import __version__, ending, private
 from tcdatalogger.cli.edge import answered
 from tcdatalogger.errors import Stopped, UsageError
 
@@ -92,9 +92,18 @@ class Options:
     debug: bool = False
 
     def load(
-        self, overrides: Sequence[str] = (), *, names: Sequence[str] | None = None
+        self,
+        overrides: Sequence[str] = (),
+        *,
+        names: Sequence[str] | None = None,
+        to_file: bool = True,
     ) -> Settings:
-        """The settings, and logs as they say; the arguments are those of `config.load`.
+        """The settings, and logs as they say; the other arguments are those of `config.load`.
+
+        Args:
+            overrides: as there.
+            names: as there.
+            to_file: whether there is a log file too, where the settings say so.
 
         Raises:
             ConfigError: the configuration is missing or wrong.
@@ -103,6 +112,23 @@ class Options:
         from tcdatalogger.core import config  # pydantic, which help never needs
 
         settings = config.load(self.config, os.environ, overrides, names=names)
+        logs = self.logs(settings.log)
+        self.start_logs(**(logs if to_file else {**logs, "file": None}))
+        return settings
+
+    def look(self) -> Settings:
+        """As `load`, to look at what was logged: an endpoint with a mistake is told and left out.
+
+        Raises:
+            ConfigError: there is a mistake elsewhere too.
+        """
+        from tcdatalogger.core import config
+
+        settings, mistakes = config.look(self.config, os.environ)
+        from tcdatalogger.cli.output import say  # help needs none of it
+
+        for mistake in mistakes:
+            say(f"left out: {mistake}", err=True)
         self.start_logs(**self.logs(settings.log))
         return settings
 
@@ -241,7 +267,7 @@ def main(args: Sequence[str] | None = None) -> int:
     gc.set_threshold(*_SELDOM)
     words = list(sys.argv[1:] if args is None else args)
     try:
-        with ending.answered():
+        with private.umask(), ending.answered():
             return answered(lambda: _call(words), words)
     except Stopped as stopped:
         return stopped.exit_code

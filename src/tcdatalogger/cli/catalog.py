@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import disk
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.cli.release import diff, use
 from tcdatalogger.errors import ConfigError, UsageError
@@ -249,7 +250,8 @@ def compile_(spec: Path, out: Path, as_json: bool) -> None:
     try:
         out.write_bytes(raw)
     except OSError as error:
-        raise ConfigError(f"{out} cannot be written: {error.strerror}.") from None
+        other = ConfigError(f"{out} cannot be written: {error.strerror}.")
+        raise disk.told(error, str(out), other) from None
     tables = [family for endpoint in made.endpoints if (family := endpoint.family)]
     count = {
         "version": made.version,

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, print_json, print_table, say
+from tcdatalogger.cli.output import (
+    json_option,
+    print_json,
+    print_table,
+    say,
+)
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,7 +34,7 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
 
     Asks Torn one question for each key. The exit code is that of the first thing that is wrong.
     """
-    settings = options.load()
+    settings = options.load(to_file=False)
     from tcdatalogger.core.inspection import inspect  # pyarrow, duckdb, httpx2
     from tcdatalogger.core.main import Application
 
@@ -46,6 +51,7 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
                     {
                         "part": finding.part,
                         "ok": finding.failure is None,
+                        "warning": finding.warning,
                         "says": finding.says,
                         "problem": finding.failure and finding.failure.message,
                         "remedy": finding.failure and finding.failure.remedy,
@@ -57,19 +63,23 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
     else:
         print_table(
             ("", "part", "found"),
-            [
-                ("ok" if f.failure is None else "WRONG", f.part, str(f.failure or f.says))
-                for f in findings
-                if not f.plain
-            ],
+            [(_word(f), f.part, str(f.failure or f.says)) for f in findings if not f.plain],
         )
-        say(_verdict(settings, len(wrong)))
+        say(_verdict(settings, len(wrong), sum(f.warning for f in findings)))
     raise SystemExit(wrong[0].exit_code if wrong else 0)
 
 
-def _verdict(settings: Settings, wrong: int) -> str:
+def _word(finding: Finding) -> str:
+    if finding.failure is not None:
+        return "WRONG"
+    return "look" if finding.warning else "ok"
+
+
+def _verdict(settings: Settings, wrong: int, warnings: int) -> str:
     if wrong:
         return f"{wrong} to mend."
+    if warnings:
+        return f"Nothing is wrong; {warnings} to look at."
     if not settings.endpoints:
         return (
             "No endpoint is configured yet: add one under [[endpoints]]; `tcdatalogger catalog` "

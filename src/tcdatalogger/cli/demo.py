@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import disk
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import (
     json_option,
@@ -170,10 +171,11 @@ def _claim(folder: Path, *, fresh: bool) -> None:
             for made in (file, *folder.glob("torn.duckdb*"), *folder.glob("torn.state.sqlite*")):
                 made.unlink(missing_ok=True)
     except OSError as error:
-        raise ConfigError(
+        other = ConfigError(
             f"The folder {folder} cannot be used: {error.strerror}.",
             remedy="Name another one with --folder.",
-        ) from None
+        )
+        raise disk.told(error, str(folder), other) from None
 
 
 def _start(folder: Path) -> float:

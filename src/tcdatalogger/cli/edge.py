@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from tcdatalogger.errors import ConfigError, Failure, UsageError
+from tcdatalogger import disk
+from tcdatalogger.errors import ConfigError, DiskFull, Failure, UsageError
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.text import harmless
 
@@ -48,10 +49,17 @@ def answered(call: Callable[[], int], words: Sequence[str]) -> int:
             return _hushed()
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except OSError as error:
-        return _hushed() if error.errno == errno.EPIPE else _bug(error, words)
+        return _of_the_system(error, words)
     except Exception as error:  # noqa: BLE001  # the edge of the process: nothing is above us
         return _bug(error, words)
     return code
+
+
+def _of_the_system(error: OSError, words: Sequence[str]) -> int:
+    if error.errno == errno.EPIPE:
+        return _hushed()
+    full = disk.told(error, str(error.filename or "the output"), Failure(""))
+    return _told(full, words) if isinstance(full, DiskFull) else _bug(error, words)
 
 
 def _as_failure(error: click.UsageError) -> UsageError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from tcdatalogger import disk
 from tcdatalogger.cli.output import json_option, print_json, program, say
 from tcdatalogger.errors import ConfigError, UsageError
 
@@ -78,14 +79,16 @@ def command(folder: Path, force: bool, as_json: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(CONFIGURATION)
+        file.chmod(0o644)  # no secret is in it, and another user may run what this one sets up
     except FileExistsError:
         raise UsageError(
             f"{file} is there already.", remedy="--force overwrites it; or name another folder."
         ) from None
     except OSError as error:
-        raise ConfigError(
+        other = ConfigError(
             f"{file} cannot be written: {error.strerror}.", remedy="Name another folder."
-        ) from None
+        )
+        raise disk.told(error, str(file), other) from None
     call = program(config=False)
     if folder != Path():  # no `cd`: the program may be called by a path from here
         call += f" --config {shlex.quote(str(file))}"

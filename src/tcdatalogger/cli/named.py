@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from tcdatalogger.errors import UsageError
+from tcdatalogger.errors import DiskFull, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
@@ -94,19 +94,33 @@ def near(word: str, known: list[str]) -> str:
 @contextmanager
 def books(settings: Settings) -> Iterator[State | None]:
     """The state, None before the first run: to look at it must not make it."""
-    from tcdatalogger.core.state import State  # not for the help
-
     if not settings.state.begun:
         yield None
         return
-    with State(settings.state.url or "") as state:
-        state.mark_lost()
-        if state.perhaps_stored():
-            from tcdatalogger.core.main import Application  # duckdb
-
-            with Application(settings) as application:
-                application.look()
+    with _opened(settings) as state:
         yield state
+
+
+def _opened(settings: Settings) -> State:
+    """The state, with what ended with its process written down; on a full disk as it is."""
+    from tcdatalogger.core.state import State  # not for the help
+
+    url = settings.state.url or ""
+    try:
+        state = State(url)
+        try:
+            state.mark_lost()
+            if state.perhaps_stored():
+                from tcdatalogger.core.main import Application  # duckdb
+
+                with Application(settings) as application:
+                    application.look()
+        except BaseException:
+            state.close()
+            raise
+    except DiskFull:
+        return State(url, read_only=True)
+    return state
 
 
 def _none(words: str, endpoint: str | None, *, what: str) -> UsageError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import disk, private
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.errors import UsageError
@@ -73,7 +74,7 @@ def command(
     sql = sys.stdin.read() if sql == "-" else sql
     if not sql.strip():
         raise UsageError("The query is empty.", remedy="As: `tcdatalogger query 'show tables'`")
-    settings = options.load()
+    settings = options.look()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
 
     application = Application(settings)
@@ -217,10 +218,15 @@ def _write_parquet(table: pa.Table, file: Path) -> None:
     import pyarrow.parquet as pq
 
     try:
-        pq.write_table(table, file, compression="zstd")
+        with open(file, "wb", opener=private.opener) as written:
+            pq.write_table(table, written, compression="zstd")
     except OSError as error:
-        raise UsageError(
-            f"{file} cannot be written: {error.strerror or error}.",
-            remedy="Name a file in a folder that is there, and that this user may write to.",
+        raise disk.told(
+            error,
+            str(file),
+            UsageError(
+                f"{file} cannot be written: {error.strerror or error}.",
+                remedy="Name a file in a folder that is there, and that this user may write to.",
+            ),
         ) from None
     say(f"{file}: {number(table.num_rows)} rows")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import disk
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.errors import ConfigError
@@ -175,4 +176,5 @@ def _write(target: Path, raw: bytes) -> None:
         part.write_bytes(raw)
         part.replace(target)
     except OSError as error:
-        raise ConfigError(f"{target} cannot be written: {error.strerror}.") from None
+        other = ConfigError(f"{target} cannot be written: {error.strerror}.")
+        raise disk.told(error, str(target), other) from None

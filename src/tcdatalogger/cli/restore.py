@@ -83,8 +83,10 @@ def _key(reference: str | None) -> Callable[[], Secret] | None:
     if reference is None:
         return None
     from tcdatalogger.core.main import ENCRYPTION_KEY
-    from tcdatalogger.core.secrets import resolve
+    from tcdatalogger.core.secrets import misplaced, resolve
 
+    if misplaced(reference, os.environ):
+        resolve(ENCRYPTION_KEY, reference, os.environ)  # says so: it is not to be shown
     return lambda: resolve(ENCRYPTION_KEY, reference, os.environ)
 
 

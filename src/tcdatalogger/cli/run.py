@@ -82,6 +82,11 @@ BUSY = 75
     help="Only those that are due by their frequency; that none is, is a good end too.",
 )
 @click.option(
+    "--accept-subject",
+    is_flag=True,
+    help="Take rows of another faction, player or company than those of the last run.",
+)
+@click.option(
     "--strict",
     is_flag=True,
     help="Exit with 65 when a record was set aside, or an answer had no data.",
@@ -99,6 +104,7 @@ def command(
     dry: bool,
     run_id: str,
     if_due: bool,
+    accept_subject: bool,
     strict: bool,
     as_json: bool,
 ) -> None:
@@ -113,10 +119,11 @@ def command(
             "Say once which endpoints to run." if said else "Say which endpoints to run.",
             remedy="Give their names, or --all, or --tag TAG.",
         )
-    if if_due and (until or dry or run_id or going_on is not None):
+    if if_due and (until or dry or run_id or going_on is not None or accept_subject):
         raise UsageError(
             "What is due is run whole.",
-            remedy="Leave --if-due out, or --step, --run, --run-id and --dry-run.",
+            remedy="Leave --if-due out, or --step, --run, --run-id, --accept-subject and "
+            "--dry-run.",
         )
     if not said and going_on is not None:
         names = (_whose(options, going_on),)
@@ -146,7 +153,13 @@ def command(
                 outcomes = [_go_on(application, chosen, going_on, until, dry=dry)]
             else:
                 outcomes = [
-                    application.run(endpoint, run_id=run_id, until=until or "store", dry=dry)
+                    application.run(
+                        endpoint,
+                        run_id=run_id,
+                        until=until or "store",
+                        dry=dry,
+                        accept_subject=accept_subject,
+                    )
                     for endpoint in chosen
                 ]
         tell(outcomes, as_json=as_json, until=until or "store", dry=dry)

@@ -109,7 +109,7 @@ def listed(
     as_json: bool,
 ) -> None:
     """List the newest runs."""
-    settings = options.load()
+    settings = options.look()
     known_endpoint(settings, endpoint)
     _known_status(status)
     begin = _moment(since)
@@ -156,7 +156,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
 
     RUN is its id or how that begins, the name of an endpoint for its newest, or `last`.
     """
-    settings = options.load()
+    settings = options.look()
     with books(settings) as state:
         run = find_run(state, settings, run_id)
     if as_json:
@@ -180,7 +180,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
 @click.pass_obj
 def tail(options: Options, endpoint: str | None, follow: bool, most: int, as_json: bool) -> None:
     """Show the newest runs, and with -f each run as it begins and ends."""
-    settings = options.load()
+    settings = options.look()
     known_endpoint(settings, endpoint)
     names = [one.name for one in settings.endpoints if endpoint in {None, one.name}]
     tell = _tell_json if as_json else partial(_tell, max(map(len, names), default=0))

@@ -39,7 +39,7 @@ WINDOW = 60.0
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
     """Show what each endpoint did last, and the calls of the last minute."""
-    settings = options.load()
+    settings = options.look()
     now = time.time()
     with books(settings) as state:
         found = status(settings, state, now)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import disk
 from tcdatalogger.cli.catalog import endpoint_at
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.errors import UsageError
@@ -135,7 +136,11 @@ def _write(
             json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
         )
     except OSError as error:
-        raise UsageError(
-            f"The folder {out} cannot be written to: {error.strerror}.",
-            remedy="Name another in --out.",
+        raise disk.told(
+            error,
+            str(out),
+            UsageError(
+                f"The folder {out} cannot be written to: {error.strerror}.",
+                remedy="Name another in --out.",
+            ),
         ) from None

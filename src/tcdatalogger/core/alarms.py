@@ -26,7 +26,7 @@ create table if not exists alerts (
 """
 
 KINDS: Final = (
-    "late", "failing", "refused", "unbalanced", "set_aside", "drift", "backup", "key", "disk",
+    "late", "failing", "refused", "unbalanced", "set_aside", "drift", "no_data", "backup", "key", "disk",
 )  # fmt: skip
 """Kinds of events, as the names of events begin."""
 

@@ -7,7 +7,6 @@ request.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import shutil
@@ -19,8 +18,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from tcdatalogger import disk, private
 from tcdatalogger.clock import utc
-from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.errors import ConfigError, DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.base import Page
 from tcdatalogger.services.torncity.messages import Answer, Request
@@ -55,8 +55,6 @@ PART: Final = ".part"
 """How the name of what is not whole yet ends; before it stands its run."""
 
 _log = get_logger("archive")
-
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """No space on the disk, in the user's quota, or under the limit of this process."""
 
 
@@ -101,7 +99,7 @@ class Archive:
 
         Raises:
             ConfigError: the folder cannot be written to.
-            WarehouseUnavailable: the disk is full.
+            DiskFull: nothing was stored.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
@@ -110,9 +108,9 @@ class Archive:
         path = self.root / name
         part = self._halves / f"{run_id}{PART}"
         try:
-            part.parent.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            private.folder(part.parent)
+            private.folder(path.parent)
+            with open(part, "wb", opener=private.opener) as file:
                 table = _table(run_id, endpoint, kept)
                 table = table.replace_schema_metadata({_ABOUT: json.dumps(about or {}).encode()})
                 pq.write_table(table, file, compression="zstd")
@@ -310,13 +308,13 @@ def _damaged(file: str, error: Exception) -> DataRefused:
     )
 
 
-def _refused(root: Path, error: OSError) -> ConfigError | WarehouseUnavailable:
-    if error.errno in _FULL:
-        return WarehouseUnavailable(
-            f"The disk of the archive {root} is full.",
-            remedy="Nothing was stored. Make space, or shorten `archive.keep`, and run it again.",
-        )
-    return ConfigError(
-        f"The archive {root} cannot be written to: {error.strerror or error}.",
-        remedy="Give it a folder that this user may write to, in `archive.path`.",
+def _refused(root: Path, error: OSError) -> Failure:
+    return disk.told(
+        error,
+        f"the archive {root}",
+        ConfigError(
+            f"The archive {root} cannot be written to: {error.strerror or error}.",
+            remedy="Give it a folder that this user may write to, in `archive.path`.",
+        ),
+        remedy="Nothing was stored. Make space, or shorten `archive.keep`, and run it again.",
     )

@@ -18,9 +18,10 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
+from tcdatalogger import disk, private
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.archive import PART
-from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.errors import ConfigError, DataRefused, Failure
 from tcdatalogger.models import notation
 from tcdatalogger.models.drift import Drift
 from tcdatalogger.models.evolution import adopt
@@ -102,7 +103,7 @@ class Artifacts:
 
         Raises:
             ConfigError: the folder cannot be written to.
-            WarehouseUnavailable: the disk is full.
+            DiskFull: nothing was kept.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
@@ -110,9 +111,10 @@ class Artifacts:
         try:
             self.prune()
             shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
+            private.folder(part)
             for name, table in made.tables.items():
-                pq.write_table(table, part / f"{name}.parquet", compression="zstd")
+                with open(part / f"{name}.parquet", "wb", opener=private.opener) as file:
+                    pq.write_table(table, file, compression="zstd")
             for name, found in (("drift", made.drift), ("misfits", made.misfits)):
                 _write(part / f"{name}.json", [asdict(one) for one in found])
             sums = {file.name: _sum(file) for file in sorted(part.iterdir())}
@@ -226,7 +228,8 @@ def _read(file: Path) -> Any:
 
 
 def _write(file: Path, value: Sequence[Any] | Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(value, ensure_ascii=False, indent=1), encoding="utf-8")
+    with open(file, "w", encoding="utf-8", opener=private.opener) as written:
+        written.write(json.dumps(value, ensure_ascii=False, indent=1))
 
 
 def _sum(file: Path) -> str:
@@ -241,11 +244,9 @@ def _changed(task: Task, what: str) -> DataRefused:
     )
 
 
-def _refused(root: Path, error: OSError) -> ConfigError | WarehouseUnavailable:
-    import errno  # noqa: PLC0415 - only where it failed
-
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return WarehouseUnavailable(
-            f"The disk of {root} is full.", remedy="Make space, and run it again."
-        )
-    return ConfigError(f"{root} cannot be written to: {error.strerror or error}.")
+def _refused(root: Path, error: OSError) -> Failure:
+    return disk.told(
+        error,
+        str(root),
+        ConfigError(f"{root} cannot be written to: {error.strerror or error}."),
+    )

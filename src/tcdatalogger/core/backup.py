@@ -7,7 +7,6 @@ another name, synced and checked; a folder that is called as a backup is one.
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import sqlite3
@@ -20,20 +19,19 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from tcdatalogger import __version__
+from tcdatalogger import __version__, disk, private
 from tcdatalogger.clock import utc
 from tcdatalogger.core import manifest, statecopy
 from tcdatalogger.core.grounding import without_password
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.manifest import ArchiveCopy, Indexed, Kept, Manifest, StateCopy
 from tcdatalogger.core.settings import Settings
-from tcdatalogger.errors import Busy, ConfigError, DataRefused, Failure, WarehouseUnavailable
+from tcdatalogger.errors import Busy, ConfigError, DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services import files
 from tcdatalogger.services.files import Progress, silent
 
 _PART: Final = ".part"
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _log = get_logger("backup")
 
@@ -117,14 +115,15 @@ def back_up(
     Raises:
         Busy: another backup is being made in that place.
         DataRefused: something is damaged, or the copy is not what was read.
-        WarehouseUnavailable: the warehouse cannot be reached now, or the disk is full.
+        WarehouseUnavailable: the warehouse cannot be reached now.
+        DiskFull: no backup was made.
         ConfigError: the place cannot be written to.
     """
     settings = application.settings
     place = place or place_of(settings)
     whole = settings.backup.archive if archive is None else archive
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        private.folder(place)
         with _alone(place):
             _clear(place)
             made = _made(application, place, whole=whole, progress=progress)
@@ -140,7 +139,7 @@ def _made(application: Application, place: Path, *, whole: bool, progress: Progr
     folder = _free(place, manifest.folder_name(now))
     beside = place / f".{folder.name}{_PART}"
     try:
-        beside.mkdir()
+        private.folder(beside)
         found = _fill(application, beside, place, now, whole=whole, progress=progress)
         manifest.write(beside, found)
         _sync(beside / manifest.FILE)
@@ -165,7 +164,7 @@ def _fill(
 ) -> Manifest:
     settings = application.settings
     state = _state(settings, folder)
-    (folder / manifest.WAREHOUSE).mkdir()
+    private.folder(folder / manifest.WAREHOUSE)
     with application.warehouse(read_only=True) as warehouse:
         copied = warehouse.back_up(folder / manifest.WAREHOUSE, progress)
     indexed = _archive(application, folder, place, whole=whole, progress=progress)
@@ -217,9 +216,8 @@ def _archive(
         progress("reading the archive", number, len(names))
         with suppress(FileNotFoundError):  # its time was over, and it went while we looked
             found.append(_index(root, name, before, folder if whole else None))
-    with (folder / manifest.INDEX).open("wb") as lines:
-        for one in found:
-            lines.write(msgspec.json.encode(one) + b"\n")
+    with open(folder / manifest.INDEX, "wb", opener=private.opener) as lines:
+        lines.writelines(msgspec.json.encode(one) + b"\n" for one in found)
     return found
 
 
@@ -296,7 +294,8 @@ def _free(place: Path, name: str) -> Path:
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
     """One backup at a time in a place. SQLite's lock ends with its process, on every system."""
-    with closing(sqlite3.connect(place / ".lock", timeout=0, isolation_level=None)) as lock:
+    name = private.file(place / ".lock")
+    with closing(sqlite3.connect(name, timeout=0, isolation_level=None)) as lock:
         try:
             lock.execute("pragma journal_mode = off")  # no file beside it: nothing is written
             lock.execute("begin exclusive")
@@ -317,12 +316,12 @@ def _sync(path: Path) -> None:
 
 
 def _refused(place: Path, error: OSError) -> Failure:
-    if error.errno in _FULL:
-        return WarehouseUnavailable(
-            f"The disk of the backups {place} is full.",
-            remedy="No backup was made. Make space, or lower backup.keep.",
-        )
-    return ConfigError(f"The backup in {place} failed: {error.strerror or error}.", remedy=_PLACE)
+    return disk.told(
+        error,
+        f"the backups {place}",
+        ConfigError(f"The backup in {place} failed: {error.strerror or error}.", remedy=_PLACE),
+        remedy="No backup was made. Make space, or lower backup.keep.",
+    )
 
 
 _PLACE: Final = "Give backups a folder that this user may write to, in backup.path."

@@ -114,7 +114,7 @@ class Calls:
             stores: whether the run is to store its rows.
 
         Raises:
-            ConfigError, WarehouseUnavailable: as `Archive.write`.
+            ConfigError, DiskFull: as `Archive.write`.
         """
         if not self.kept:
             return ""

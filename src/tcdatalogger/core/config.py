@@ -18,7 +18,7 @@ from tcdatalogger.core.grounding import ground
 from tcdatalogger.core.overrides import DEEPEST, apply, too_deep
 from tcdatalogger.core.places import Place, places
 from tcdatalogger.core.problems import Problems, masked, near, shown
-from tcdatalogger.core.review import Part, review
+from tcdatalogger.core.review import Around, Part, review
 from tcdatalogger.core.settings import (
     Alerts,
     Archive,
@@ -52,6 +52,7 @@ __all__ = [
     "json_schema",
     "load",
     "locate",
+    "look",
 ]
 
 FILE = "tcdatalogger.toml"
@@ -102,17 +103,55 @@ def load(
         UsageError: an override is not written as `key=value`.
     """
     file = locate(path, environ)
+    settings, _, problems = _looked_at(file, path, environ, overrides, names)
+    if problems.all():
+        raise _mistaken(file, problems)
+    return settings.grounded(file.resolve().parent)
+
+
+def look(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ...]]:
+    """The settings for who only looks at what was logged, and the mistakes of endpoints that they
+    are without.
+
+    Raises:
+        ConfigError: as `load`, where a mistake is elsewhere.
+    """
+    file = locate(path, environ)
+    settings, parts, problems = _looked_at(file, path, environ)
+    wrong = problems.endpoints()
+    if wrong is None:
+        raise _mistaken(file, problems)
+    well = tuple(
+        endpoint
+        for part, endpoint in zip(parts, settings.endpoints, strict=True)
+        if part.index not in wrong
+    )
+    looked = settings.grounded(file.resolve().parent)
+    return looked.model_copy(update={"endpoints": well}), problems.all()
+
+
+def _looked_at(
+    file: Path,
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+) -> tuple[Settings, list[Part], Problems]:
+    """The settings as far as they can be read, and the mistakes in them."""
     text = _read(file, asked=path is not None or "TCDATALOGGER_CONFIG" in environ)
     raw = _parse(text, file)
     problems = Problems(str(file), places(text), raw)
     apply(raw, problems, environ, overrides, names)
     settings, parts = _validated(raw, problems)
     folder = file.resolve().parent
-    review(settings, parts, problems, _catalog(settings, folder))
-    if found := problems.all():
-        count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
-        raise ConfigError(f"The configuration {file} has {count}.", problems=found)
-    return settings.grounded(folder)
+    review(settings, parts, problems, _catalog(settings, folder), Around(environ, folder))
+    return settings, parts, problems
+
+
+def _mistaken(file: Path, problems: Problems) -> ConfigError:
+    found = problems.all()
+    count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    return ConfigError(f"The configuration {file} has {count}.", problems=found)
 
 
 def _catalog(settings: Settings, folder: Path) -> catalog.Catalog:

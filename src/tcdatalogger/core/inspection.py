@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from tcdatalogger import disk, private
 from tcdatalogger.core import soundness
-from tcdatalogger.core.main import Application
-from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.core.grounding import without_password
+from tcdatalogger.core.keychoice import subject
+from tcdatalogger.core.main import ENCRYPTION_KEY, Application
+from tcdatalogger.core.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.shared import opened
+from tcdatalogger.core.sqlite import refuse_share
+from tcdatalogger.core.subjects import of_the_key
+from tcdatalogger.core.tasks import queried
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, KeyRefused
 from tcdatalogger.models import renames
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.judge import unknown
+from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.schema import TableFamily
-from tcdatalogger.services.torncity.keys import custom_key_link, needs
+from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
 from tcdatalogger.services.torncity.registry import processor
 from tcdatalogger.services.torncity.task import Tools
 from tcdatalogger.services.warehouse import Warehouse, as_stored
@@ -31,12 +41,14 @@ class Finding:
         says: what was found, one line.
         failure: what is wrong, None where it is right.
         plain: whether it is as it should be and of no interest to a person.
+        warning: whether it is to be looked at, though a run goes on with it.
     """
 
     part: str
     says: str
     failure: Failure | None = None
     plain: bool = False
+    warning: bool = False
 
 
 def inspect(application: Application, *, online: bool = True) -> Iterator[Finding]:
@@ -46,36 +58,108 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
         application: with the settings to look at.
         online: whether Torn is asked what the keys may do: one call for each key.
     """
-    yield Finding("torn", application.settings.torn.url)
-    yield from _places(application)
-    families = {}
+    settings = application.settings
+    yield Finding("torn", settings.torn.url)
+    state = _state(settings)
+    yield state
+    yield from _places(settings)
+    yield from _rights(settings)
+    if settings.alerts.webhook is not None:
+        yield _webhook(application, settings.alerts.webhook)
+    with ExitStack() as beside:
+        if state.failure is None and not settings.state.begun:
+            application = beside.enter_context(application.aside())
+        books = state.failure is None
+        yield from _endpoints(application, online=online and books, books=books)
+
+
+def _endpoints(application: Application, *, online: bool, books: bool) -> Iterator[Finding]:
+    families: dict[str, TableFamily | None] = {}
     for endpoint in application.settings.endpoints:
         try:
             families[endpoint.name] = _family(application, endpoint)
         except Failure as failure:
             yield Finding(endpoint.name, endpoint.path, failure)
-    yield from _clashes(application, families)
-    if online:
-        yield from _keys(application)
-    yield from _tables(application, families)
+    told = {name: family for name, family in families.items() if family is not None}
+    yield from _clashes(application, told)
+    yield from _keys(application) if online else _missing_keys(application)
+    yield from _tables(application, families, books=books)
 
 
-def _places(application: Application) -> Iterator[Finding]:
-    settings = application.settings
+def _state(settings: Settings) -> Finding:
+    """Whether the state can be used; one that is not there yet is not made."""
+    url, file = settings.state.url or "", settings.state.file
+    shown = without_password(url) or ""
+    try:
+        if file is not None:
+            refuse_share(file)
+        if file is not None and not file.exists():
+            return _writable("state", file)
+        with closing(opened(url)) as database:
+            there = database.has("state_version")
+    except Failure as failure:
+        return Finding("state", "" if file else shown, failure)
+    if file is not None:
+        return _writable("state", file)
+    return Finding("state", shown if there else f"{shown}, its tables to be made")
+
+
+def _places(settings: Settings) -> Iterator[Finding]:
     places = [
-        ("state", settings.state.file),
         ("archive", Path(settings.archive.path) / "x"),
         ("warehouse", settings.warehouse.file),
+        ("log", settings.log.file),
+        ("backup", _backups(settings)),
     ]
     for name, file in places:
         if file is not None:
             yield _writable(name, file)
 
 
+def _backups(settings: Settings) -> Path | None:
+    """A file among the backups, where some are made by themselves."""
+    place, often = settings.backup.path, settings.backup.frequency
+    return None if place is None or often is None else place / "x"
+
+
+def _rights(settings: Settings) -> Iterator[Finding]:
+    """What others may read or write: what was logged, and files with keys."""
+    if os.name == "nt":
+        return
+    archive = Path(settings.archive.path)
+    references = [*settings.keys.items(), (ENCRYPTION_KEY, settings.warehouse.encryption_key)]
+    references.append(("alerts.webhook", settings.alerts.webhook))
+    places = [
+        ("state", settings.state.file),
+        ("warehouse", settings.warehouse.file),
+        ("archive", archive),
+        ("artifacts", archive.parent / "artifacts"),
+        ("backup", settings.backup.path),
+        ("log", settings.log.file),
+        *((f"key {name}", Path(ref.removeprefix("file:")))
+          for name, ref in references if ref is not None and ref.startswith("file:")),
+    ]  # fmt: skip
+    for name, path in places:
+        if path is not None and path.exists() and (wider := private.wider(path)):
+            folder = "-R " if path.is_dir() else ""
+            says = f"{path}: {wider}. `chmod {folder}go= {shlex.quote(str(path))}`"
+            yield Finding(f"rights of {name}", says, warning=True)
+
+
+def _webhook(application: Application, reference: str) -> Finding:
+    try:
+        application.secret("alerts.webhook", reference)
+    except Failure as failure:
+        return Finding("webhook", "", failure)
+    return Finding("webhook", reference)
+
+
 def _writable(name: str, file: Path) -> Finding:
     """Whether a file may be made or changed; the nearest folder that is there decides."""
     folder = next((parent for parent in file.parents if parent.exists()), file.parent)
     target = file if file.exists() else folder
+    if disk.is_full(folder):
+        return Finding(name, str(file), disk.full(f"the {name} {file}"))
     if os.access(target, os.W_OK) and folder.is_dir():
         shown = file if name != "archive" else file.parent
         return Finding(name, str(shown) if shown.exists() else f"{shown}, to be made")
@@ -89,9 +173,12 @@ def _writable(name: str, file: Path) -> Finding:
     )
 
 
-def _family(application: Application, endpoint: Endpoint) -> TableFamily:
+def _family(application: Application, endpoint: Endpoint) -> TableFamily | None:
+    """The tables of an endpoint; None where its processor tells them only by its rows."""
     task = application.task(endpoint)
     kind = processor(task.endpoint.path, endpoint.processor)
+    if not kind.declares():
+        return None
     family = kind(task).family()
     plain = kind(task).plain_family()
     root = {column.name for column in plain.tables[0].columns}
@@ -111,6 +198,11 @@ def _family(application: Application, endpoint: Endpoint) -> TableFamily:
         raise ConfigError(
             f"The key of {endpoint.name} names {nested[0]}, which stands inside of an object.",
             remedy="Choose columns that stand in the record itself: its children carry these.",
+        )
+    if endpoint.storage_mode in ("merge", "history") and key_columns(family) is None:
+        raise ConfigError(
+            f"{endpoint.storage_mode} needs a key that tells the records of {endpoint.name} apart.",
+            remedy=f"Set `key` of {endpoint.name} to columns of {endpoint.root_table} that do.",
         )
     return family
 
@@ -138,6 +230,7 @@ def _clashes(application: Application, families: dict[str, TableFamily]) -> Iter
 
 def _keys(application: Application) -> Iterator[Finding]:
     by_key: dict[str, list[Endpoint]] = defaultdict(list)
+    whose: dict[str, KeyInfo] = {}
     for endpoint in application.settings.endpoints:
         for name in endpoint.api_key:
             by_key[name].append(endpoint)
@@ -147,6 +240,7 @@ def _keys(application: Application) -> Iterator[Finding]:
         except Failure as failure:
             yield Finding(f"key {name}", "", failure)
             continue
+        whose[name] = info
         faction = f", faction {info.faction_id}" if info.faction_id else ""
         access = " with API access" if info.faction_access else " without API access"
         yield Finding(
@@ -163,17 +257,89 @@ def _keys(application: Application) -> Iterator[Finding]:
                     remedy = "Ask your faction's leader for API access in your position."
                 yield Finding(endpoint.name, endpoint.path, KeyRefused(why, remedy=remedy))
 
+    yield from _whose(application, whose)
 
-def _tables(application: Application, families: dict[str, TableFamily]) -> Iterator[Finding]:
+
+def _whose(application: Application, whose: dict[str, KeyInfo]) -> Iterator[Finding]:
+    """Endpoints whose keys speak of several factions, players or companies."""
+    for endpoint in application.settings.endpoints:
+        found = application.task(endpoint).endpoint
+        if not of_the_key(found):
+            continue
+        infos = {name: whose[name] for name in endpoint.api_key if name in whose}
+        about = {name: subject(found.section, info) for name, info in infos.items()}
+        if endpoint.subject is not None and about and endpoint.subject not in about.values():
+            yield Finding(
+                endpoint.name,
+                endpoint.path,
+                KeyRefused(
+                    f"No key of {endpoint.name} speaks of {endpoint.subject}: {_listed(about)}.",
+                    remedy=f"Correct `subject` of {endpoint.name}, or its api_key.",
+                ),
+            )
+        elif endpoint.subject is None and len(set(about.values())) > 1:
+            says = f"its keys speak of several: {_listed(about)}. Which is meant says `subject`."
+            yield Finding(endpoint.name, says, warning=True)
+
+
+def _listed(about: dict[str, int | None]) -> str:
+    return ", ".join(f"{name} of {who or 'nobody'}" for name, who in about.items())
+
+
+def _missing_keys(application: Application) -> Iterator[Finding]:
+    """Keys that a run would not find here and now; Torn is not asked of the others."""
+    used = [name for endpoint in application.settings.endpoints for name in endpoint.api_key]
+    for name in dict.fromkeys(used):
+        try:
+            application.key(name)
+        except ConfigError as error:
+            yield Finding(f"key {name}", str(error), warning=True)
+
+
+def _tables(
+    application: Application, families: dict[str, TableFamily | None], *, books: bool
+) -> Iterator[Finding]:
     """How the warehouse would change; it is not opened where it is not there yet."""
     try:
+        if application.settings.warehouse.encryption_key is not None:
+            application.look_for_cipher()
         with application.warehouse(read_only=True) as warehouse:
-            for name in families:
+            for name, family in families.items():
                 endpoint = application.settings.endpoint(name)
                 if endpoint is not None:
-                    yield from _stored(application, endpoint, warehouse)
+                    yield from _ids(application, endpoint, warehouse)
+                    if family is None:
+                        yield _by_its_rows(endpoint, warehouse)
+                    else:
+                        yield from _stored(application, endpoint, warehouse)
+                    if books:
+                        yield from _last_checks(application, endpoint)
     except Failure as failure:
         yield Finding("warehouse", "", failure)
+
+
+def _by_its_rows(endpoint: Endpoint, warehouse: Warehouse) -> Finding:
+    """The tables of a processor that does not declare them: those of its last load."""
+    part = f"tables of {endpoint.name}"
+    for line in warehouse.loads(endpoint=endpoint.name, counting=True, most=1):
+        return Finding(part, f"{', '.join(line.rows)}, as its processor made them last")
+    return Finding(part, "known when its processor has made rows")
+
+
+def _ids(application: Application, endpoint: Endpoint, warehouse: Warehouse) -> Iterator[Finding]:
+    """What the query gives whose values go into the path."""
+    asked = next((str(value) for value in endpoint.ids if str(value).startswith(QUERY)), None)
+    if asked is None:
+        return
+    part, file = f"ids of {endpoint.name}", application.settings.warehouse.file
+    if file is not None and not file.exists():
+        says = "its query has nothing to read yet: another endpoint has to run first"
+        yield Finding(part, says, warning=True)
+        return
+    try:
+        yield Finding(part, f"{len(queried(warehouse, asked))} found by its query")
+    except Failure as failure:
+        yield Finding(part, asked, failure)
 
 
 def _stored(
@@ -194,7 +360,6 @@ def _stored(
     steps = warehouse.plan(as_stored(family, task.mode, task.name))
     part = f"tables of {endpoint.name}"
     yield Finding(part, _told(family, steps), _refused(endpoint.name, steps))
-    yield from _last_checks(application, endpoint)
     if known is not None:
         yield from (Finding(*found) for found in soundness.findings(warehouse, task, family))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tcdatalogger.core.state import State
+from tcdatalogger.core.subjects import of_the_key
 from tcdatalogger.errors import Failure, KeyRefused, TryAgain
 from tcdatalogger.services.torncity import codes
 from tcdatalogger.services.torncity.budget import Budget, Priority
@@ -67,6 +68,7 @@ class Keys:
 
     Args:
         keys: in the order of the configuration.
+        meant: whose data is meant, where the configuration names them.
         ask: what Torn says of a key.
         owner: under which name a key's calls are counted.
     """
@@ -82,6 +84,7 @@ class Keys:
         ask: Callable[[Key], KeyInfo],
         owner: Callable[[Key], str],
         priority: Priority = "normal",
+        meant: int | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._keys = tuple(keys)
@@ -91,6 +94,7 @@ class Keys:
         self._ask = ask
         self._owner = owner
         self._priority = priority
+        self._meant = meant
         self._out: dict[str, Failure] = {}
         self._chosen: tuple[Key, KeyInfo] | None = None
 
@@ -161,8 +165,17 @@ class Keys:
 
     def _other_subject(self, key: Key, info: KeyInfo) -> str | None:
         """Why a key speaks of somebody else than the keys before it, None where it does not."""
-        if self._endpoint.path_parameters or self._endpoint.city_wide:
+        if not of_the_key(self._endpoint):
             return None
+        section, path = self._endpoint.section, self._endpoint.path
+        if self._meant is not None:
+            its = subject(section, info)
+            if its == self._meant:
+                return None
+            return (
+                f"The key {key.name!r} would read {path} of {its or 'nobody'}, and the "
+                f"configuration means {self._meant}."
+            )
         for other in self._keys:
             known = self._state.key(fingerprint(other))
             if known is None:

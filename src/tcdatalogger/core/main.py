@@ -24,10 +24,12 @@ from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.secrets import Secret, resolve
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.skipped import already, busy_outcome
+from tcdatalogger.core.sqlite import IN_MEMORY
 from tcdatalogger.core.state import RUNNING, RunRecord, State, gone_on
 from tcdatalogger.core.targets import chosen
 from tcdatalogger.core.tasks import queried, task
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
+from tcdatalogger.services.duckdb.file import look_for_cipher
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
 from tcdatalogger.services.torncity.base import Task, Tools
@@ -91,6 +93,14 @@ class Application:
         for name in ("client", "state"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+
+    def aside(self) -> Application:
+        """The same with a state in memory: to look at what is configured must not make one."""
+        other = Application(
+            self.settings, clock=self._clock, environ=self._environ, patience=self._patience
+        )
+        other.state = State(IN_MEMORY, self._clock)
+        return other
 
     @cached_property
     def catalog(self) -> catalog.Catalog:
@@ -173,6 +183,15 @@ class Application:
             unsafe=unsafe,
         )
 
+    def look_for_cipher(self) -> None:
+        """Whether this machine can encrypt the warehouse, as a run will have to.
+
+        Raises:
+            ConfigError: it cannot, or the key is not where the configuration says.
+        """
+        self._encryption_key()
+        look_for_cipher()
+
     def _encryption_key(self) -> Secret | None:
         reference = self.settings.warehouse.encryption_key
         return None if reference is None else resolve(ENCRYPTION_KEY, reference, self._environ)
@@ -195,6 +214,14 @@ class Application:
             raise missing[0]
         return tuple(found)
 
+    def secret(self, name: str, reference: str) -> Secret:
+        """A secret of the configuration, under the name that messages may show.
+
+        Raises:
+            ConfigError: it is not where the configuration says.
+        """
+        return resolve(name, reference, self._environ)
+
     def key(self, name: str) -> Secret:
         """A key by its name in the configuration.
 
@@ -204,7 +231,7 @@ class Application:
         reference = self.settings.keys.get(name)
         if reference is None:
             raise ConfigError(f"An endpoint uses the key {name!r}, which [keys] does not have.")
-        return resolve(name, reference, self._environ)
+        return self.secret(name, reference)
 
     def info(self, key: Key) -> KeyInfo:
         """What Torn says of a key: one call, if it was not asked within the last minute.
@@ -273,6 +300,7 @@ class Application:
         claim: Claim | None = None,
         until: str = "store",
         dry: bool = False,
+        accept_subject: bool = False,
     ) -> Outcome:
         """Run an endpoint now. One that somebody else runs is `busy`, which is not written down.
 
@@ -282,11 +310,12 @@ class Application:
             claim: where the endpoint was claimed for it already.
             until: the last step to take.
             dry: stop before anything is stored and say what would be.
+            accept_subject: whether it may be about another one than the last run.
 
         Raises:
             StateUnavailable: the state cannot be reached.
         """
-        task = self.task(endpoint, run_id)
+        task = replace(self.task(endpoint, run_id), accept_subject=accept_subject)
         try:
             with self.claimed(endpoint.name, task.run_id, claim) as held:
                 if run_id and claim is None and until == "store" and not dry:
@@ -419,6 +448,7 @@ class Application:
             ask=self.info,
             owner=self.owner,
             priority=priority or endpoint.priority,
+            meant=endpoint.subject,
         )
         info = keys.choose()
 

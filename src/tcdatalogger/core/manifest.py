@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from tcdatalogger import private
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.services.files import FileSum
@@ -150,7 +151,8 @@ def read(folder: Path) -> Manifest:
 def write(folder: Path, manifest: Manifest) -> None:
     """Put a manifest into a folder."""
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
-    (folder / FILE).write_text(f"{text}\n", encoding="utf-8")
+    with open(folder / FILE, "w", encoding="utf-8", opener=private.opener) as file:
+        file.write(f"{text}\n")
 
 
 def within(name: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Self
 
 from tcdatalogger.clock import Clock, utc
+from tcdatalogger.core import subjects
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.owed import TRIES, longest
@@ -22,6 +23,7 @@ from tcdatalogger.errors import (
     Busy,
     ConfigError,
     DataRefused,
+    DiskFull,
     Failure,
     StateUnavailable,
     TryAgain,
@@ -35,7 +37,7 @@ from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Task
 from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
 from tcdatalogger.services.warehouse import LedgerLine, Receipt, Warehouse
 
-_PLACES: Final = (WarehouseUnavailable, StateUnavailable, Busy, ConfigError)
+_PLACES: Final = (WarehouseUnavailable, StateUnavailable, Busy, DiskFull, ConfigError)
 """What keeps any run from being stored now, so that it is no try of this one."""
 
 _TOO_LONG: Final = "It stays in the archive, and the next run tries again, for longer."
@@ -102,6 +104,7 @@ class About:
         asked: what it asked for (`Task.asked`).
         at: the time of its last answer by the server's clock, seconds since 1970.
         readings, stretch: how far its walks went (`Fetched`).
+        accept_subject: whether it may be about another than the last run.
         cursor: after it, as its load would have it: to ask by while the ledger cannot be read, and
             never to be stored.
     """
@@ -113,6 +116,7 @@ class About:
     readings: tuple[Reading, ...] = ()
     stretch: Stretch | None = None
     cursor: str | None = None
+    accept_subject: bool = False
 
     @classmethod
     def of(cls, task: Task, fetched: Fetched | None, cursor: str | None, *, stores: bool) -> Self:
@@ -128,6 +132,7 @@ class About:
             readings=fetched.readings,
             stretch=fetched.stretch,
             cursor=history.cursor(task, tools),
+            accept_subject=task.accept_subject,
         )
 
     @property
@@ -185,8 +190,8 @@ class Desk:
         Returns the runs that are settled by it.
 
         Raises:
-            WarehouseUnavailable, StateUnavailable, Busy, ConfigError: it cannot be stored now and
-                stays owed.
+            WarehouseUnavailable, StateUnavailable, Busy, DiskFull, ConfigError: it cannot be stored
+                now and stays owed.
         """
         found = [self._look(record) for record in self.state.unsettled(self.name)]
         owed = [one for one in found if one is not None]
@@ -319,9 +324,10 @@ class Desk:
     ) -> tuple[tuple[int, int], Receipt | None]:
         """Its rows, as the run itself would have stored them; how many were set aside and new."""
         about, kind = owed.about, self.kind()
-        task = replace(task, stretch=about.stretch)
+        task = replace(task, stretch=about.stretch, accept_subject=about.accept_subject)
         pages = tuple(page for error, page in self.archive.read(owed.file) if not error)
         fetched = Fetched(pages, readings=about.readings, stretch=about.stretch)
+        subjects.changed(task, fetched, warehouse)
         whole = task.mode == "replace" and fetched.whole
         digest = fetched.digest(task, kind) if whole else None
         if digest is not None and warehouse.digest(task.name) == digest:

@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final
 
+from tcdatalogger.core import subjects
 from tcdatalogger.core.artifacts import Left
 from tcdatalogger.core.calls import Calls
 from tcdatalogger.core.deadline import deadline
@@ -25,6 +26,7 @@ from tcdatalogger.errors import (
     Busy,
     ConfigError,
     DataRefused,
+    DiskFull,
     Failure,
     TimedOut,
     TryAgain,
@@ -141,6 +143,7 @@ def _steps(
     _wait(outcome, place)
     with place.warehouse(None) as warehouse, noting(outcome, task, warehouse, place.clock):
         _settle(outcome, place, warehouse)
+        _look_whose(outcome, task, warehouse, stores="store" in wanted)
         if left is not None and "store" in wanted:
             left.refuse_stale(warehouse, task.name)
         if digest is not None and "store" in wanted and warehouse.digest(task.name) == digest:
@@ -208,7 +211,7 @@ def _settle_first(outcome: Outcome, place: Workplace) -> None:
     try:
         with place.warehouse(0.0) as warehouse:
             _settle(outcome, place, warehouse)
-    except (WarehouseUnavailable, Busy, ConfigError, Unbalanced) as failure:
+    except (WarehouseUnavailable, Busy, DiskFull, ConfigError, Unbalanced) as failure:
         _log.info("what is owed has to wait", why=failure.message)
 
 
@@ -216,6 +219,14 @@ def _settle(outcome: Outcome, place: Workplace, warehouse: Warehouse) -> None:
     if outcome.owing and place.desk is not None:
         outcome.settled += tuple(place.desk.settle(warehouse))
         outcome.owing = False  # what had not the time for it is for the next run
+
+
+def _look_whose(outcome: Outcome, task: Task, warehouse: Warehouse, *, stores: bool) -> None:
+    """Tell, or refuse, rows about somebody else than those that are stored."""
+    if stores and outcome.fetched is not None:
+        says = subjects.changed(task, outcome.fetched, warehouse)
+        told = (*outcome.record.warnings, *([says] if says else []))
+        outcome.record = replace(outcome.record, warnings=told)
 
 
 def _asker(

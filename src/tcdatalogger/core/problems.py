@@ -21,6 +21,7 @@ class Problems:
         self._lines = lines
         self._raw = raw
         self._found: list[tuple[int, str]] = []
+        self._endpoints: set[int | None] = set()
         self.origins: dict[Place, str] = {}
         """Where a value came from that does not stand in the file: a variable, a `--set`."""
 
@@ -29,10 +30,18 @@ class Problems:
         line = line_of(self._lines, place) or 0
         sentence = f"{self.where(place)}: {self.dotted(place)}: {text.rstrip('.')}. {remedy}"
         self._found.append((line, redact(sentence.strip())))
+        index = place[1] if place[:1] == ("endpoints",) and len(place) > 1 else None
+        self._endpoints.add(index if isinstance(index, int) else None)
 
     def add_at(self, origin: str, text: str, remedy: str = "") -> None:
         """Note a mistake in something that has no place in the file."""
         self._found.append((0, redact(f"{origin}: {text.rstrip('.')}. {remedy}".strip())))
+        self._endpoints.add(None)
+
+    def endpoints(self) -> frozenset[int] | None:
+        """The endpoints that have a mistake, by their places; None where there is one elsewhere."""
+        found = frozenset(index for index in self._endpoints if index is not None)
+        return None if None in self._endpoints else found
 
     def all(self) -> tuple[str, ...]:
         """Each mistake once, in the order of the file."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import duckdb
 
+from tcdatalogger import disk, private
 from tcdatalogger.clock import Clock
 from tcdatalogger.core import manifest, statecopy
 from tcdatalogger.core.manifest import Manifest
@@ -97,9 +98,14 @@ def restore(
         try:
             _copy(folder, place, wanted, lambda at: _compare(at, found, tables, clock, secret))
         except OSError as error:
-            raise ConfigError(
-                f"The backup cannot be brought to {place}: {error.strerror or error}.",
-                remedy="Nothing was left there. Name a folder that this user may write to.",
+            raise disk.told(
+                error,
+                str(place),
+                ConfigError(
+                    f"The backup cannot be brought to {place}: {error.strerror or error}.",
+                    remedy="Nothing was left there. Name a folder that this user may write to.",
+                ),
+                remedy="Nothing was left there. Make space, or name another place with --to.",
             ) from None
     state = found.state.file
     return Restored(
@@ -166,7 +172,7 @@ def _copy(
     beside = place.parent / f".{place.name}{_PART}"
     shutil.rmtree(beside, ignore_errors=True)
     try:
-        beside.mkdir(parents=True)
+        private.folder(beside)
         for name, known in wanted.items():
             with (folder / name).open("rb") as source:
                 files.copy(source, beside / name)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tcdatalogger.core.database import POSTGRES, SQLITE
 from tcdatalogger.core.places import Place
 from tcdatalogger.core.problems import Problems, either, like_a_key, masked, near, shown
-from tcdatalogger.core.secrets import SCHEMES
+from tcdatalogger.core.secrets import SCHEMES, misplaced
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.subjects import of_the_key
 from tcdatalogger.core.targets import path_values, text, why_not_incremental
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.records import VERSION, key_columns
 from tcdatalogger.models.renames import ours
 from tcdatalogger.models.schema import Type, family
+from tcdatalogger.observability.redact import register
 from tcdatalogger.services.torncity import catalog
 
 _OWN_PARAMETERS = {
@@ -45,15 +48,36 @@ class Part:
         return ("endpoints", self.index, *more)
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where references to secrets lead from.
+
+    Attributes:
+        environ: where `env:` reads.
+        folder: that the path of a `file:` is taken from.
+    """
+
+    environ: Mapping[str, str]
+    folder: Path
+
+
+_NOWHERE = Around({}, Path())
+
+
 def review(
-    settings: Settings, parts: Sequence[Part], problems: Problems, known: catalog.Catalog
+    settings: Settings,
+    parts: Sequence[Part],
+    problems: Problems,
+    known: catalog.Catalog,
+    around: Around = _NOWHERE,
 ) -> None:
     """Note every mistake that types alone do not show; paths are those of the catalogue `known`."""
-    _keys(settings.keys, problems)
+    _keys(settings.keys, problems, around)
     if settings.alerts.webhook is not None:
-        _webhook(settings.alerts.webhook, problems)
+        _webhook(settings.alerts.webhook, problems, around)
     if (key := settings.warehouse.encryption_key) is not None:
-        _reference(("warehouse", "encryption_key"), key, "TCD_WAREHOUSE_KEY", problems)
+        place = ("warehouse", "encryption_key")
+        _reference(place, key, "TCD_WAREHOUSE_KEY", problems, around)
     _places_to_store(settings, problems)
     _names(parts, problems)
     for part in parts:
@@ -64,25 +88,34 @@ def review(
     _tables(parts, problems, known)
 
 
-def _webhook(reference: str, problems: Problems) -> None:
+def _webhook(reference: str, problems: Problems, around: Around) -> None:
     """Its address is a secret: it is no more shown than a key is."""
     scheme, _, rest = reference.partition(":")
-    if scheme not in SCHEMES or not rest:
+    if scheme not in SCHEMES or not rest or misplaced(reference, around.environ, around.folder):
         remedy = "Write where the address is, as env:DISCORD_WEBHOOK or file:PATH."
         problems.add(("alerts", "webhook"), "is no reference to an address", remedy)
 
 
-def _keys(keys: Mapping[str, str], problems: Problems) -> None:
+def _keys(keys: Mapping[str, str], problems: Problems, around: Around) -> None:
     for name, reference in keys.items():
-        _reference(("keys", name), reference, "TORN_API_KEY", problems)
+        if like_a_key(name) and not name.islower():
+            register(name)
+            remedy = 'Give it a name of yours, as default = "env:TORN_API_KEY".'
+            problems.add(("keys", name), "its name looks like a key itself", remedy)
+        _reference(("keys", name), reference, "TORN_API_KEY", problems, around)
 
 
-def _reference(place: Place, reference: str, variable: str, problems: Problems) -> None:
+def _reference(
+    place: Place, reference: str, variable: str, problems: Problems, around: Around
+) -> None:
     """The value is never shown: it may be a key."""
     scheme, colon, rest = reference.partition(":")
-    if colon and scheme in SCHEMES and rest:
-        return
     example = f"as env:{variable}, file:PATH or keyring:SERVICE/USER"
+    if colon and scheme in SCHEMES and rest:
+        if misplaced(reference, around.environ, around.folder):
+            what = "holds what looks like a key itself: there is no such variable or file"
+            problems.add(place, what, f"Write where the key is instead, {example}.")
+        return
     if like_a_key(reference) or (scheme in SCHEMES and not rest):
         what = "holds a key itself" if like_a_key(reference) else "refers to nothing"
         problems.add(place, what, f"Write where the key is instead, {example}.")
@@ -181,6 +214,10 @@ def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
         )
         return
     _params(part, entry, problems)
+    if part.endpoint.subject is not None and not of_the_key(entry):
+        problems.add(
+            part.place("subject"), f"{entry.path} is not about the owner of a key", "Leave it out."
+        )
     _key(part, entry, problems)
     why = why_not_incremental(part.endpoint, entry) if part.endpoint.incremental else ""
     if why:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 import importlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn, Self, final
+from typing import Final, NoReturn, Self, final
 
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.observability.redact import register
@@ -14,6 +15,10 @@ from tcdatalogger.observability.redact import register
 SCHEMES = ("env", "file", "keyring")
 LARGEST_FILE = 65_536
 """Bytes that a file with a key may have: no key is so long, and some files never end."""
+
+_LIKE_A_KEY: Final = re.compile(r"(?<![\w-])[A-Za-z0-9]{16}(?![\w-])")
+"""Alone, and not a part of a longer name."""
+_HERE: Final = Path()
 
 
 @final
@@ -66,6 +71,35 @@ class Secret:
         raise TypeError(f"The secret {self.name!r} cannot be pickled.")
 
 
+def misplaced(reference: str, environ: Mapping[str, str], folder: Path = _HERE) -> bool:
+    """Whether a secret itself stands behind `env:`, `file:` or `keyring:`, or in their place.
+
+    It does where it looks like one of Torn's keys or like a webhook's address, and there is no such
+    variable or file. From then on it is hidden in all that this process writes.
+
+    Args:
+        reference: whatever stands there.
+        environ: the environment that `env:` reads.
+        folder: that the path of a `file:` is taken from.
+    """
+    scheme, _, rest = reference.partition(":")
+    if scheme not in SCHEMES:
+        rest = reference
+    elif (rest in environ) if scheme == "env" else (scheme == "file" and _there(folder, rest)):
+        return False
+    found = [*_LIKE_A_KEY.findall(rest), *([rest] if "://" in rest else [])]
+    for secret in found:
+        register(secret)
+    return bool(found)
+
+
+def _there(folder: Path, path: str) -> bool:
+    try:
+        return (folder / Path(path).expanduser()).exists()
+    except (OSError, ValueError, RuntimeError):  # whatever stands there is no path at all
+        return False
+
+
 def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
     """The secret that `reference` points at.
 
@@ -76,9 +110,15 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
         environ: the environment that `env:` reads.
 
     Raises:
-        ConfigError: there is nothing at that place, or what is there cannot be a key. It names
+        ConfigError: there is nothing at that place, what is there cannot be a key, or the
+            reference is a key itself. It names
             the reference and never the value.
     """
+    if misplaced(reference, environ):
+        raise ConfigError(
+            f"keys.{name} holds what looks like a key itself: there is no such variable or file.",
+            remedy="Write where the key is: env:VARIABLE, file:PATH or keyring:SERVICE/USER.",
+        )
     scheme, _, rest = reference.partition(":")
     if scheme == "env" and rest:
         value = _from_env(name, rest, environ)

@@ -156,6 +156,10 @@ class Endpoint(Model):
     """How far back the first incremental run goes, as P1D or 2026-01-31; all that is older is left
     to `tcdatalogger backfill`."""
 
+    subject: Annotated[int, Field(ge=1)] | None = None
+    """Whose data is meant, where the path does not say it: the id of a faction, player or company.
+    A key of anybody else is not used. Without it, a run that is about another one than the last is
+    refused by replace and history, and told by append and merge."""
     processor: str = ""
     """A processor by the name that its package registers, where not the path's own."""
     max_pages: Annotated[int, Field(ge=1)] | None = None

@@ -21,16 +21,21 @@ class Shared:
     Args:
         place: an address (`sqlite:///FILE`, `postgresql://user@host/database`), or a SQLite file.
         releases: for each version of the tables the statements that make it from the one before.
+        read_only: to look at a file where nothing can be written; its tables stay as they are.
 
     Raises:
         ConfigError: it cannot be used, or is of a newer release.
         StateUnavailable: it cannot be reached now.
     """
 
-    def __init__(self, place: str | Path, releases: Sequence[str]) -> None:
-        self.database = opened(place)
+    def __init__(
+        self, place: str | Path, releases: Sequence[str], *, read_only: bool = False
+    ) -> None:
+        self.database = opened(place, read_only=read_only)
         self.writing = self.database.writing
         self.reading = self.database.reading
+        if read_only:
+            return
         try:
             _bring_up(self.database, releases)
         except BaseException:  # whatever stops it: nobody else could close what is open
@@ -62,12 +67,12 @@ class Shared:
         self.database.close()
 
 
-def opened(place: str | Path) -> Database:
-    """The database at an address, or in a SQLite file."""
+def opened(place: str | Path, *, read_only: bool = False) -> Database:
+    """The database at an address, or in a SQLite file, which alone may be opened to be read."""
     if isinstance(place, Path):
-        return SQLite(place)
+        return SQLite(place, read_only=read_only)
     if place.startswith(SQLITE) and place != SQLITE:
-        return SQLite(Path(place.removeprefix(SQLITE)))
+        return SQLite(Path(place.removeprefix(SQLITE)), read_only=read_only)
     if place.startswith(POSTGRES):
         from tcdatalogger.core.postgres import Postgres  # noqa: PLC0415  # psycopg
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from tcdatalogger.core.pipeline import Outcome
 from tcdatalogger.core.settings import Endpoint, Settings
 from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.errors import Busy, UsageError, WarehouseUnavailable
+from tcdatalogger.errors import Busy, DiskFull, UsageError, WarehouseUnavailable
 from tcdatalogger.services.torncity.task import Task
 from tcdatalogger.services.warehouse import Receipt, Warehouse
 
@@ -80,7 +80,7 @@ def already(books: Books, endpoint: Endpoint, task: Task) -> Outcome | None:
     try:
         with books.warehouse(read_only=True) as warehouse:
             lines = warehouse.loads(endpoint=task.name, run_id=task.run_id, counting=True, most=1)
-    except WarehouseUnavailable:
+    except (WarehouseUnavailable, DiskFull):
         return None  # a load that is there already is not stored twice
     if not lines:
         return None

@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import RLock
 from typing import Any, Final
 
+from tcdatalogger import disk, private
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.database import PATIENCE
 from tcdatalogger.errors import Busy, ConfigError, Failure, StateGone, StateUnavailable
@@ -24,8 +25,15 @@ SHARES: Final = frozenset(
 """Kinds of file systems that other machines have too. Not 9p and virtiofs: so a virtual machine or
 a sandbox sees the disk of its own host."""
 
-_PASSING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+_PASSING: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_ANY: Final = "select count(*) from sqlite_master"
+"""Fails where it is no database."""
+
+_SPACE: Final = "Make space; it goes on by itself when there is some."
+IN_MEMORY: Final = Path(":memory:")
+"""In place of a file: what is gone with its connection."""
+
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
@@ -35,30 +43,27 @@ class SQLite:
     Args:
         path: of the file; made where it is not there.
         mounts: the kernel's list of what is mounted where.
+        read_only: to look at one where nothing can be written: nothing is made, not even beside it.
 
     Raises:
         ConfigError: it cannot be opened, is damaged, or is on a network share.
-        StateUnavailable: the disk is full.
+        DiskFull: it could not be opened for want of space.
     """
 
-    def __init__(self, path: Path, mounts: Path = MOUNTS) -> None:
+    def __init__(self, path: Path, mounts: Path = MOUNTS, *, read_only: bool = False) -> None:
         self.path = path
         self.place = str(path)
+        self._what = f"the state database {path}"
         self._alone = RLock()  # the threads of a process share one connection
-        _refuse_share(path, mounts)
+        refuse_share(path, mounts)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(
-                path, timeout=PATIENCE, isolation_level=None, check_same_thread=False
-            )
-            self._db.execute("pragma journal_mode = wal")
-            self._db.execute("pragma synchronous = normal")
-            # Fails where it is no database.
-            self._db.execute("select count(*) from sqlite_master").fetchall()
+            self._db = reader(path) if read_only else _made(path)
             self._file = _identity(path)
         except (OSError, sqlite3.Error) as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_FULL, *_DAMAGED}:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
                 raise self._failure(error) from None
+            if disk.is_full(path.parent):
+                raise disk.full(self._what, remedy=_SPACE) from None
             why = getattr(error, "strerror", None) or error
             raise ConfigError(
                 f"The state database {path} cannot be used: {why}.",
@@ -127,10 +132,12 @@ class SQLite:
                 f"The state database {self.path} is being written by another process.",
                 remedy="Try again.",
             )
+        if code == sqlite3.SQLITE_FULL or (code in _PASSING and disk.is_full(self.path.parent)):
+            return disk.full(self._what, remedy=_SPACE)
         if code in _PASSING:
             return StateUnavailable(
                 f"The state database {self.path} cannot be written: {error}.",
-                remedy="Look at the disk's space; it goes on by itself when there is some.",
+                remedy="Look at its disk; it goes on by itself when that is well.",
             )
         if code in _DAMAGED:
             # Not set aside by ourselves: what was called in the last minute is known there alone,
@@ -143,8 +150,45 @@ class SQLite:
             )
         return ConfigError(
             f"The state database {self.path} cannot be written: {error}.",
-            remedy="Look at the disk's space, and whether this user may write there.",
+            remedy="Look whether this user may write there.",
         )
+
+
+def _made(path: Path) -> sqlite3.Connection:
+    if path == IN_MEMORY:
+        return _connected(str(path))
+    private.folder(path.parent)
+    # What SQLite puts beside a file gets the rights of that file.
+    db = _connected(str(private.file(path)))
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = normal")
+    db.execute(_ANY).fetchall()
+    return db
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing. Without what a writer has put beside the file SQLite would
+    have to make it, save where it is told that nobody writes.
+    """
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    db = _connected(address)
+    try:
+        db.execute(_ANY).fetchall()
+    except sqlite3.OperationalError:
+        db.close()
+        db = _connected(f"{address}&immutable=1")
+        db.execute(_ANY).fetchall()
+    return db
+
+
+def _connected(place: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        place,
+        timeout=PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=place.startswith("file:"),
+    )
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -156,8 +200,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _refuse_share(path: Path, mounts: Path) -> None:
-    """Refuse a file that other machines could write too: SQLite's locks do not hold there."""
+def refuse_share(path: Path, mounts: Path = MOUNTS) -> None:
+    """Refuse a file that other machines could write too: SQLite's locks do not hold there.
+
+    Raises:
+        ConfigError: it is on a network share.
+    """
     kind = mounted_as(path, mounts)
     if kind in SHARES:
         raise ConfigError(

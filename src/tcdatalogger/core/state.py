@@ -171,14 +171,17 @@ class State(Shared):
     Args:
         place: an address (`sqlite:///FILE`, `postgresql://user@host/database`), or a SQLite file.
         clock: this machine's; on Postgres it is corrected to the database's.
+        read_only: to look at a file on a full disk; whatever would write to it fails.
 
     Raises:
         ConfigError: it cannot be opened or written.
         StateUnavailable: it cannot be reached now.
     """
 
-    def __init__(self, place: str | Path, clock: Clock | None = None) -> None:
-        super().__init__(place, _RELEASES)
+    def __init__(
+        self, place: str | Path, clock: Clock | None = None, *, read_only: bool = False
+    ) -> None:
+        super().__init__(place, _RELEASES, read_only=read_only)
         self.clock = self.shared_clock(clock or SystemClock())
         """By which claims run out."""
         self.leases = Leases(self, self.clock)

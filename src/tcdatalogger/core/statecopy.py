@@ -7,11 +7,10 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tcdatalogger import disk, private
+from tcdatalogger.core.sqlite import reader
 from tcdatalogger.errors import DataRefused, Failure, WarehouseUnavailable
 from tcdatalogger.services.warehouse import TableSum
-
-_PATIENCE = 15.0
-"""Seconds to wait for a process that keeps the file to itself."""
 
 
 def copy(source: Path, target: Path) -> dict[str, TableSum]:
@@ -22,17 +21,21 @@ def copy(source: Path, target: Path) -> dict[str, TableSum]:
     Raises:
         DataRefused: the file is damaged.
         WarehouseUnavailable: it cannot be read now.
+        DiskFull: the copy cannot be written for want of space.
         OSError: the copy cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(target.parent)
+    private.file(target)
     try:
-        with closing(_open(source)) as there, closing(sqlite3.connect(target)) as here:
+        with closing(reader(source)) as there, closing(sqlite3.connect(target)) as here:
             there.execute("begin")  # so that sums and copy see the same
             wanted = _sums(there)
             there.backup(here)
             # One file, which needs no other beside it.
             here.execute("pragma journal_mode = delete")
     except sqlite3.Error as error:
+        if disk.is_full(target.parent):
+            raise disk.full(f"the backup {target}") from None
         raise _failure(source, error) from None
     if sums(target) != wanted:
         raise DataRefused(f"The copy of the state {source} is not what was read.")
@@ -46,18 +49,13 @@ def sums(path: Path) -> dict[str, TableSum]:
         DataRefused: it is damaged.
     """
     try:
-        with closing(_open(path)) as opened:
+        with closing(reader(path)) as opened:
             (verdict,) = opened.execute("pragma integrity_check(1)").fetchone()
             if verdict != "ok":
                 raise DataRefused(f"The state {path} is damaged: {verdict}.", remedy=_LOST)
             return _sums(opened)
     except sqlite3.Error as error:
         raise _failure(path, error) from None
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    address = f"{path.resolve().as_uri()}?mode=ro"
-    return sqlite3.connect(address, uri=True, timeout=_PATIENCE, isolation_level=None)
 
 
 def _sums(connection: sqlite3.Connection) -> dict[str, TableSum]:

@@ -49,6 +49,7 @@ def task(endpoint: Endpoint, known: catalog.Catalog, run_id: str, now: float) ->
         contract=endpoint.contract,
         max_pages=endpoint.max_pages,
         max_drop=endpoint.max_drop,
+        subject=endpoint.subject,
         incremental=is_incremental(endpoint, found),
         overlap=None if overlap is None else now - overlap.before(now),
         since=moment(endpoint.since, now),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 from tcdatalogger.core.database import Database, Statements
@@ -51,12 +51,9 @@ class Last:
         failures: how many runs in a row failed, up to now.
         failing_since: when the first of them ended.
         error, error_class, remedy, exit_code, run_id: of the last run that failed.
-        drift_at: when a run last found a field that the catalogue lacks.
-        drift: how many it found.
-        drift_run: which run that was.
-        set_aside_at: when a run last set records aside.
-        set_aside: how many it set aside.
-        set_aside_run: which run that was.
+        news: when a run last found something of the kind, how much, and which run: `drift` are
+            fields that the catalogue lacks, `set_aside` records that did not fit, `no_data` answers
+            without their data.
         memory: bytes that the last run took at most, 0 where nobody knows.
     """
 
@@ -71,12 +68,7 @@ class Last:
     remedy: str = ""
     exit_code: int = 0
     run_id: str = ""
-    drift_at: float | None = None
-    drift: int = 0
-    drift_run: str = ""
-    set_aside_at: float | None = None
-    set_aside: int = 0
-    set_aside_run: str = ""
+    news: Mapping[str, tuple[float, int, str]] = field(default_factory=dict)
     memory: int = 0
 
 
@@ -150,11 +142,11 @@ def _increments(
 
 def _after(last: Last, run: Mapping[str, Any]) -> Last:
     ended = run["started_at"] if run["finished_at"] is None else run["finished_at"]
-    if run["drift"] and run["status"] == GOOD:
-        last = replace(last, drift_at=ended, drift=run["drift"], drift_run=run["run_id"])
-    if run["quarantined"] and run["status"] == GOOD:
-        count = run["quarantined"]
-        last = replace(last, set_aside_at=ended, set_aside=count, set_aside_run=run["run_id"])
+    found = {"no_data": run.get("absent", 0)}
+    if run["status"] == GOOD:
+        found |= {"drift": run["drift"], "set_aside": run["quarantined"]}
+    news = {kind: (ended, count, run["run_id"]) for kind, count in found.items() if count}
+    last = replace(last, news={**last.news, **news})
     if run.get("backfill"):
         return last  # what is long past says nothing of how fresh the tables are
     if last.ended_at is None or ended >= last.ended_at:  # what was owed may be of long ago
@@ -250,7 +242,7 @@ def histograms(found: Mapping[tuple[str, str], float]) -> dict[str, dict[str, fl
 
 
 def _last(known_since: float, facts: str) -> Last:
-    known = {field.name for field in fields(Last)}
+    known = {each.name for each in fields(Last)}
     given = {name: value for name, value in json.loads(facts).items() if name in known}
     return Last(**{**given, "known_since": float(known_since)})
 

@@ -19,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
+from tcdatalogger import disk
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.observability.logfile import LogFile
 from tcdatalogger.observability.redact import redact
@@ -130,6 +131,7 @@ def configure(
     sinks: list[_Place] = [(out, human, LEVELS[shown or level])]
     if file is not None:
         _edge.file = _open(file, max_bytes, keep)
+    if _edge.file is not None:
         sinks.append((_edge.file, False, LEVELS[level]))
     _edge.level, _edge.structured = min(least for *_, least in sinks), not human
     _edge.output = _Late(
@@ -274,14 +276,19 @@ def _emit(
     raise structlog.DropEvent
 
 
-def _open(file: Path, max_bytes: int, keep: int) -> LogFile:
+def _open(file: Path, max_bytes: int, keep: int) -> LogFile | None:
+    """The file; None on a full disk, which ends no command that writes nothing else."""
     try:
         return LogFile(file, max_bytes, keep)
     except OSError as error:
-        raise ConfigError(
+        other = ConfigError(
             f"The log file {file} cannot be written: {error.strerror}.",
             remedy="Set log.file to a place that can.",
-        ) from None
+        )
+        failure = disk.told(error, f"the log file {file}", other)
+        if failure is other:
+            raise other from None
+        return None
 
 
 class _Others(logging.Handler):

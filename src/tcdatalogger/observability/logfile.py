@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
+
+from tcdatalogger import private
 
 fcntl: Any = None
 with suppress(ImportError):  # not on Windows, where a file that is open cannot be renamed either
     import fcntl
-
-_MODE: Final = 0o666  # less the umask, as `open` would have it
 
 
 class LogFile:
@@ -40,7 +40,7 @@ class LogFile:
         self._max = max_bytes if fcntl is not None else 0
         self._keep = keep
         self._file = self._lock = self._process = -1
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(path.parent)
         self._open()
 
     def isatty(self) -> bool:
@@ -85,10 +85,10 @@ class LogFile:
         self._file = self._lock = -1
 
     def _open(self) -> None:
-        self._file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
+        self._file = private.opener(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         if self._max:
             lock = self._path.with_name(f".{self._path.name}.lock")
-            self._lock = os.open(lock, os.O_RDWR | os.O_CREAT, _MODE)
+            self._lock = private.opener(lock, os.O_RDWR | os.O_CREAT)
         self._process = os.getpid()
 
     @contextmanager
@@ -110,7 +110,7 @@ class LogFile:
         except FileNotFoundError:
             named = None
         if named is None or (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
-            fresh = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, _MODE)
+            fresh = private.opener(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             os.close(self._file)
             self._file = fresh
 

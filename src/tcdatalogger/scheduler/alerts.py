@@ -25,8 +25,26 @@ from tcdatalogger.services.torncity import codes
 
 NAME: Final = "alerts.webhook"
 
+_NEWS: Final = {
+    "drift": (
+        "field of Torn's is none that the catalogue has",
+        "fields of Torn's are none that the catalogue has",
+        "`tcdatalogger schema history {}` shows the columns that they became.",
+    ),
+    "set_aside": (
+        "record did not fit and was set aside",
+        "records did not fit and were set aside",
+        "`tcdatalogger quarantine list --endpoint {}` shows them and why.",
+    ),
+    "no_data": (
+        "answer of Torn's had no data",
+        "answers of Torn's had no data",
+        "What they belong to was not read, and is asked for by the next run of {}.",
+    ),
+}
+"""What is news of one and of many, and what to do about it; `{}` is the endpoint."""
 NEWS_LASTS: Final = 3600.0
-"""Seconds for which it is news that Torn added fields, or that records were set aside."""
+"""Seconds for which it is news."""
 ROOM: Final = 1.1
 """How much more than the least must be free again, so that a disk on the edge is told once."""
 FIRST_PAUSE: Final = 30.0
@@ -92,23 +110,15 @@ def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
             else "`tcdatalogger status` says whether a scheduler is alive and what it waits for.",
             since=now - pace.overdue,
         )
-    if last.set_aside_at is not None and now - last.set_aside_at < NEWS_LASTS:
-        yield Event(
-            f"set_aside:{name}",
-            f"{name}: {last.set_aside} record{'s' * (last.set_aside != 1)} did not fit and "
-            f"{'were' if last.set_aside != 1 else 'was'} set aside, in the run "
-            f"{last.set_aside_run}.",
-            f"`tcdatalogger quarantine list --endpoint {name}` shows them and why.",
-            since=last.set_aside_at,
-        )
-    if last.drift_at is not None and now - last.drift_at < NEWS_LASTS:
-        yield Event(
-            f"drift:{name}",
-            f"{name}: Torn sent {last.drift} field{'s' * (last.drift != 1)} that the catalogue "
-            f"does not have, in the run {last.drift_run}.",
-            f"`tcdatalogger schema history {name}` shows the columns that they became.",
-            since=last.drift_at,
-        )
+    for kind, (at, count, run_id) in last.news.items():
+        if now - at < NEWS_LASTS:
+            one, many, remedy = _NEWS[kind]
+            yield Event(
+                f"{kind}:{name}",
+                f"{name}: {count} {one if count == 1 else many}, in the run {run_id}.",
+                remedy.format(name),
+                since=at,
+            )
 
 
 def _backup(settings: Settings, last: Last | None, now: float) -> Iterator[Event]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from tcdatalogger import private
 from tcdatalogger.errors import DataRefused
 
 _PIECE: Final = 1 << 20
@@ -36,7 +36,7 @@ class FileSum:
 
 
 def copy(source: BinaryIO, target: Path, progress: Progress = silent) -> FileSum:
-    """Copy an open file, with its times and rights, and tell what was read.
+    """Copy an open file, with its times, for its owner alone, and tell what was read.
 
     Args:
         source: at its beginning.
@@ -46,10 +46,10 @@ def copy(source: BinaryIO, target: Path, progress: Progress = silent) -> FileSum
     Raises:
         OSError: the target exists, or cannot be written.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
+    private.folder(target.parent)
     size, done = os.fstat(source.fileno()).st_size, 0
     found = hashlib.sha256()
-    with target.open("xb") as file:
+    with open(target, "xb", opener=private.opener) as file:
         while piece := source.read(_PIECE):
             found.update(piece)
             file.write(piece)
@@ -58,7 +58,6 @@ def copy(source: BinaryIO, target: Path, progress: Progress = silent) -> FileSum
         file.flush()
         os.fsync(file.fileno())
     facts = os.fstat(source.fileno())
-    target.chmod(stat.S_IMODE(facts.st_mode))
     os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
     return FileSum(done, found.hexdigest())
 

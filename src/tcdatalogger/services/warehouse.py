@@ -389,6 +389,18 @@ class Warehouse(Protocol):
         """
         ...
 
+    def subject(self, endpoint: str, table: str) -> int | None:
+        """Whom the newest rows that an endpoint has stored are about.
+
+        Args:
+            endpoint: its name.
+            table: its root table.
+
+        Returns:
+            None where there are no rows of it, or they are about nobody.
+        """
+        ...
+
     def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
         """Copy it as it is now into a folder, and check the copy.
 

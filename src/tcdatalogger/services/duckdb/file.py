@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import duckdb
 
-from tcdatalogger import ending
+from tcdatalogger import disk, ending, private
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
@@ -100,6 +100,7 @@ def connect(
         WarehouseUnavailable: another process holds it, or it is to be read and does not exist.
         ConfigError: it is no DuckDB file, this user may not write there, the key is not that of
             the file, this machine cannot encrypt, or its DuckDB is too old.
+        DiskFull: it could not be opened for want of space.
     """
     _refuse_old(duckdb.__version__)
     if read_only and not path.exists():
@@ -110,6 +111,7 @@ def connect(
     _look_at(path)
     began, pause, silent = clock.now(), FIRST_PAUSE, SILENCE
     while True:
+        new = not path.exists()
         try:
             connection = _opened(path, key, read_only=read_only)
             if read_only and not unsafe:
@@ -127,6 +129,8 @@ def connect(
             clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)
         else:
+            if new:
+                private.narrow(path)
             ending.watch_over(connection, duckdb.Error)
             return connection
 
@@ -234,13 +238,27 @@ def load_cipher(connection: duckdb.DuckDBPyConnection, *, required: bool) -> Non
         ) from None
 
 
+def look_for_cipher() -> None:
+    """Whether this machine can encrypt: looked at as a run would, which fetches what is not here.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    with duckdb.connect() as connection:
+        load_cipher(connection, required=True)
+
+
 def _make_folder(path: Path) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private.folder(path.parent)
     except OSError as error:
-        raise ConfigError(
-            f"The folder {path.parent} cannot be made: {error.strerror}.",
-            remedy="Give the warehouse a folder that this user may write to.",
+        raise disk.told(
+            error,
+            f"the warehouse {path}",
+            ConfigError(
+                f"The folder {path.parent} cannot be made: {error.strerror}.",
+                remedy="Give the warehouse a folder that this user may write to.",
+            ),
         ) from None
 
 
@@ -287,6 +305,8 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
     for sign, says, remedy in _OF_KEYS:
         if sign in text:
             return ConfigError(says.format(path), remedy=remedy)
+    if disk.is_full(path.parent, text):
+        return disk.full(f"the warehouse {path}")
     if "not a valid DuckDB" in text or isinstance(error, duckdb.SerializationException):
         return _no_warehouse(path)
     return ConfigError(

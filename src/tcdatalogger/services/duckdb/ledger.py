@@ -21,6 +21,7 @@ from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.versions import kept
 from tcdatalogger.services.duckdb import checks, evolve, loads, versions
+from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.warehouse import Load
 
 _TABLES: Final = """
@@ -59,6 +60,9 @@ create table if not exists _tcd_checks (
 );
 """
 
+
+_NEWEST: Final = 1_000
+"""Loads that are looked through for rows: a table of years is not read for its last ones."""
 
 _LATER: Final = frozenset({"stretch", "digest"})
 """Columns of `_tcd_loads` that warehouses of older versions lack until their next load."""
@@ -99,6 +103,17 @@ def refuse_overtaken(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
             f"The run {load.run_id} of {load.endpoint} lost its claim, and a later one has stored.",
             remedy="Nothing of it was stored; its answers are in the archive.",
         )
+
+
+def subject(connection: duckdb.DuckDBPyConnection, endpoint: str, table: str) -> int | None:
+    """Whom the newest rows of an endpoint are about; another's may be in the table too."""
+    row = connection.execute(
+        f"""select arg_max(_subject_id, load) from {quoted(table)} join (
+                select run_id as _run_id, max(rowid) as load from _tcd_loads where endpoint = ?
+                group by run_id order by load desc limit {_NEWEST}) using (_run_id)""",
+        [endpoint],
+    ).fetchone()
+    return None if row is None or row[0] is None else int(row[0])
 
 
 def known_shape(connection: duckdb.DuckDBPyConnection, endpoint: str) -> Object | None:

@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 import duckdb
 import pyarrow as pa
 
-from tcdatalogger import ending
+from tcdatalogger import disk, ending
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.models.checks import Checked
@@ -54,6 +54,7 @@ _OF_THE_ROWS: Final = (
     duckdb.InvalidInputException,
     duckdb.OutOfRangeException,
 )
+_OF_THE_DISK: Final = (duckdb.IOException, duckdb.OutOfMemoryException)
 _OF_THE_TABLES: Final = (
     duckdb.BinderException,
     duckdb.CatalogException,
@@ -244,7 +245,8 @@ class DuckDBWarehouse:
 
         Raises:
             DataRefused: a column cannot become what the load needs.
-            WarehouseUnavailable: the file is held by another program, or the disk is full.
+            WarehouseUnavailable: the file is held by another program.
+            DiskFull: nothing was changed.
             Busy: the run has lost its claim.
         """
         return self.commit_all([load])[0]
@@ -285,7 +287,8 @@ class DuckDBWarehouse:
             UsageError: the run has stored nothing, or was rolled back already.
             DataRefused: a later run of the endpoint stands on it.
             Busy: whoever asks has lost its claim.
-            WarehouseUnavailable: the file is held by another program, or the disk is full.
+            WarehouseUnavailable: the file is held by another program.
+            DiskFull: nothing was changed.
         """
         return self._in_one_step(
             lambda own: rollback.rollback(own, endpoint, run_id, at=at, by=by),
@@ -323,6 +326,8 @@ class DuckDBWarehouse:
             return pa.table({}) if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
             ending.check()
+            if isinstance(error, _OF_THE_DISK) and disk.is_full(self.path.parent, str(error)):
+                raise disk.full(f"the warehouse {self.path}") from None
             raise UsageError(
                 f"The query is refused: {str(error).rstrip()}",
                 remedy=_FILES if _is_locked(error) else _TABLES,
@@ -342,6 +347,14 @@ class DuckDBWarehouse:
         if since is not None:
             sql += f" where {quoted(since[0])} >= to_timestamp({float(since[1])!r})"
         return self.query(sql)
+
+    def subject(self, endpoint: str, table: str) -> int | None:
+        """Whom the newest rows of an endpoint are about, None where nobody can tell."""
+        if not self._has_books() or not tables.exists(self._connection, table):
+            return None
+        if not {"_subject_id", "_run_id"} <= set(tables.stored(self._connection, [table])[table]):
+            return None
+        return ledger.subject(self._connection, endpoint, table)
 
     def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
         """Copy the file as it is now into a folder, and check the copy.
@@ -386,7 +399,9 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             f"the same moment: {text.rstrip('!')}.",
             remedy="Nothing was changed. Try again: one of the two goes first then.",
         )
+    if disk.is_full(path.parent, text):
+        return disk.full(f"the warehouse {path}", remedy=f"Nothing was changed. {disk.SPACE}")
     return WarehouseUnavailable(
         f"The warehouse {path} failed: {text}.",
-        remedy="Nothing was changed; the answers are in the archive. Look at the disk's space.",
+        remedy="Nothing was changed; the answers are in the archive. Look at its disk.",
     )

@@ -183,6 +183,18 @@ class EndpointProcessor:
             )
         return tuple(found)
 
+    # --- its tables ------------------------------------------------------------------------
+
+    @classmethod
+    def declares(cls) -> bool:
+        """Whether `family` tells the tables before there are rows: not where a processor makes rows
+        of its own and does not say of which tables.
+        """
+        base = EndpointProcessor
+        own = cls.transform_data is not base.transform_data
+        says = cls.family is not base.family or cls.plain_family is not base.plain_family
+        return says or not own
+
     # --- transform -------------------------------------------------------------------------
 
     def family(self, shape: Shape | None = None) -> TableFamily:

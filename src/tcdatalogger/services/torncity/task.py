@@ -51,6 +51,8 @@ class Task:
         stretch: what a backfill reads, None for a regular run.
         stretch_pages: after how many pages it may end, when it has left its first second.
         max_drop: the largest share of the records there are that may vanish by it.
+        subject: whose data is meant, where the configuration names them.
+        accept_subject: whether it may be somebody else's than that of the last run.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Task:
     stretch: Stretch | None = None
     stretch_pages: int = 20
     max_drop: float = 0.5
+    subject: int | None = None
+    accept_subject: bool = False
 
     @property
     def root_table(self) -> str:

@@ -1,0 +1,72 @@
+"""Whatever is made is its owner's alone, whatever the umask."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no such rights")
+
+SETTINGS = '[log]\nfile = "logs/tcd.log"\nmax_bytes = "2KB"\n'
+
+
+@pytest.fixture(autouse=True)
+def _open_to_all():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def wide(place, *, but=()):
+    """What anybody but the owner may read or write, below the folder of a workplace."""
+    found = {}
+    for path in place.folder.rglob("*"):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        if mode & 0o077 and path.name not in but:
+            found[str(path.relative_to(place.folder))] = f"{mode:04o}"
+    return found
+
+
+def test_every_file_and_folder_that_commands_make_is_its_owners_alone(workplace):
+    workplace.write(extra=SETTINGS)
+    for words in (
+        ("run", "--all"),
+        ("run", "faction_members", "--step", "transform"),
+        ("backup", "--archive"),
+        ("query", "from faction_members", "--parquet", "members.parquet"),
+        ("status",),
+    ):
+        assert workplace.run(*words).code == 0, words
+    backups = next((workplace.folder / "backups").glob("2*"))
+    assert workplace.run("restore", str(backups), "--to", "back/again").code == 0
+
+    names = {path.name for path in workplace.folder.rglob("*")}
+    assert {"torn.duckdb", "torn.state.sqlite", "tcd.log", "tcd.log.1", "members.parquet"} <= names
+    assert {"artifacts", "archive", "backups", "manifest.json"} <= names
+    assert wide(workplace, but={"tcdatalogger.toml"}) == {}
+
+
+def test_so_is_what_the_parts_make_in_a_program_of_somebody_elses(workplace):
+    with workplace.application() as application:
+        for endpoint in application.settings.endpoints:
+            assert application.run(endpoint).error is None
+            application.run(endpoint, until="transform")
+
+    assert wide(workplace, but={"tcdatalogger.toml"}) == {}
+
+
+def test_what_a_backup_holds_of_a_file_that_was_wider_is_its_owners_alone(workplace):
+    assert workplace.run("run", "faction_members").code == 0
+    workplace.warehouse.chmod(0o644)
+    assert workplace.run("backup").code == 0
+
+    assert wide(workplace, but={"tcdatalogger.toml"}) == {"torn.duckdb": "0644"}
+
+
+def test_the_mask_of_whoever_calls_us_is_as_it_was(workplace):
+    workplace.run("run", "faction_members")
+
+    assert os.umask(0) == 0

@@ -26,8 +26,17 @@ create table if not exists alerts (
 """
 
 KINDS: Final = (
-    "late", "failing", "refused", "unbalanced", "set_aside", "drift", "no_data", "backup", "key", "disk",
-)  # fmt: skip
+    "late",
+    "failing",
+    "refused",
+    "unbalanced",
+    "set_aside",
+    "drift",
+    "no_data",
+    "backup",
+    "key",
+    "disk",
+)
 """Kinds of events, as the names of events begin."""
 
 REFUSED: Final = (DataRefused.__name__, CheckFailed.__name__)

@@ -81,6 +81,12 @@ def test_integers_are_compared_before_they_go_into_an_older_column_of_floats(war
     assert rows("select id, score from wars order by id") == [(1, 1.5), (2, float(2**60))]
 
 
+def test_what_is_stored_as_decimals_is_read_as_decimals_when_the_document_says_integers():
+    says, stored = (Object((Field("n", Scalar(kind)),)) for kind in (Kind.INT, Kind.FLOAT))
+    assert adopt(says, stored) == stored
+    assert adopt(stored, says) == stored
+
+
 def test_a_replace_that_widens_keeps_the_whole_former_table(warehouse, load, rows, schemas):
     warehouse.commit(load({"id": 1, "score": 5}, of={"score": "int"}, mode="replace"))
     warehouse.commit(load({"id": 3, "score": 1.5}, of={"score": "float"}, mode="replace"))

@@ -13,6 +13,10 @@ CATALOG = catalog.load()
 PATHS = [endpoint for endpoint in CATALOG.endpoints if not endpoint.route]
 KEYLESS = [endpoint for endpoint in PATHS if key_columns(endpoint.family) is None]
 WITHOUT = ["/user/racingrecords"]
+PROPOSED = {
+    "/racing/{trackId}/records": "driver_id", "/racing/cars": "car_item_id",
+    "/company/applications": "player_id", "/faction/positions": "name", "/torn/museum": "name",
+}  # fmt: skip
 ENDPOINT = '[[endpoints]]\nname = "rows"\nstorage_mode = "merge"\n'
 PAGES = [
     "/user/inventory", "/faction/inventory", "/company/{typeId}/companies",
@@ -136,6 +140,7 @@ def test_a_key_that_is_proposed_works(workplace, endpoint):
 
     (problem,) = refused.value.problems
     proposed = problem.partition("Write ")[2].partition(", or")[0]
+    assert proposed == f'key = ["{PROPOSED.get(endpoint.path, proposed[8:-2])}"]' or not proposed
     if proposed:
         config.load(workplace.write(f"{words}{proposed}\n"), {})
     else:

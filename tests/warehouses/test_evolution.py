@@ -72,13 +72,21 @@ def test_an_integer_that_a_float_cannot_hold_stops_the_widening(warehouse, load,
 
 
 def test_integers_are_compared_before_they_go_into_an_older_column_of_floats(warehouse, load, rows):
+    fits = load({"id": 2, "score": 2**60}, of={"score": "int"})
+    long = load({"id": 3, "score": LONG}, of={"score": "int"})  # made before decimals were known
     warehouse.commit(load({"id": 1, "score": 1.5}, of={"score": "float"}))
-    warehouse.commit(load({"id": 2, "score": 2**60}, of={"score": "int"}))
+    warehouse.commit(fits)
 
     with pytest.raises(DataRefused, match=rf"wars\.score is float.* 1 of the values, as {LONG}"):
-        warehouse.commit(load({"id": 3, "score": LONG}, of={"score": "int"}))
+        warehouse.commit(long)
 
     assert rows("select id, score from wars order by id") == [(1, 1.5), (2, float(2**60))]
+
+
+def test_what_is_stored_as_decimals_is_read_as_decimals_when_the_document_says_integers():
+    says, stored = (Object((Field("n", Scalar(kind)),)) for kind in (Kind.INT, Kind.FLOAT))
+    assert adopt(says, stored) == stored
+    assert adopt(stored, says) == stored
 
 
 def test_a_replace_that_widens_keeps_the_whole_former_table(warehouse, load, rows, schemas):

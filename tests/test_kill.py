@@ -137,12 +137,12 @@ def test_a_half_written_archive_is_taken_for_none(workplace):
 def test_what_a_run_that_lives_is_writing_stays(workplace):
     half = workplace.folder / "archive" / ".half" / "20260101T000000Z-00000000.part"
     half.parent.mkdir(parents=True)
-    half.touch()
     with workplace.application() as application:
         (endpoint,) = application.chosen(["faction_basic"])
         with application.claimed("faction_basic", half.stem) as claim:
             task = application.task(endpoint, half.stem)
             application.state.write_run(application.record(task, claim))
+            half.touch()
 
             assert workplace.run("run", "faction_members").code == 0
             assert half.exists()

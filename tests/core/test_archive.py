@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tcdatalogger.core.archive import Archive, Kept, remove
-from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.errors import ConfigError, DataRefused, DiskFull
 from tcdatalogger.services.torncity.client import Answer, Request
 
 HTML = b"<html><h1>502</h1>\xff\xfe</html>"
@@ -71,7 +71,7 @@ def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", fail)
 
-    with pytest.raises(WarehouseUnavailable, match="full"):
+    with pytest.raises(DiskFull, match="full"):
         Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}"))])
 
     assert [f for f in tmp_path.rglob("*") if f.is_file()] == []

@@ -21,7 +21,14 @@ from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.core import backup, manifest
 from tcdatalogger.core import restore as restoring
 from tcdatalogger.core.settings import Settings
-from tcdatalogger.errors import Busy, ConfigError, DataRefused, UsageError, WarehouseUnavailable
+from tcdatalogger.errors import (
+    Busy,
+    ConfigError,
+    DataRefused,
+    DiskFull,
+    UsageError,
+    WarehouseUnavailable,
+)
 from tcdatalogger.sandbox.server import START
 from tcdatalogger.services import files
 
@@ -338,7 +345,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(logged, back_up, monkeypatch):
 
     monkeypatch.setattr(files, "copy", full)
 
-    with pytest.raises(WarehouseUnavailable, match="full"):
+    with pytest.raises(DiskFull, match="full"):
         back_up()
 
     assert names(logged.folder / "backups") == []

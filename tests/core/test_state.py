@@ -14,7 +14,7 @@ from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import sqlite, totals
 from tcdatalogger.core.sqlite import SQLite
 from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.errors import Busy, ConfigError, StateGone, StateUnavailable
+from tcdatalogger.errors import Busy, ConfigError, DiskFull, StateGone
 from tcdatalogger.services.torncity.keys import KeyInfo
 from tcdatalogger.services.torncity.slots import Hold
 from tcdatalogger.services.torncity.standing import Circuit, Mark, Rows
@@ -285,7 +285,7 @@ def test_a_full_disk_is_told_and_it_goes_on_when_there_is_room(file):
         limits = resource.getrlimit(resource.RLIMIT_FSIZE)
         try:
             resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-            with pytest.raises(StateUnavailable, match="cannot be written") as full:
+            with pytest.raises(DiskFull, match="is full") as full:
                 state.write_run(run(2, error="x" * 100_000))
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
@@ -329,10 +329,10 @@ def test_sqlite_on_a_network_share_is_refused(tmp_path, path, kind):
     mounts.write_text(MOUNTS)
 
     if not kind:
-        sqlite._refuse_share(Path(path), mounts)
+        sqlite.refuse_share(Path(path), mounts)
         return
     with pytest.raises(ConfigError, match=f"[(]{kind}[)]") as refused:
-        sqlite._refuse_share(Path(path), mounts)
+        sqlite.refuse_share(Path(path), mounts)
     assert "postgresql://" in refused.value.remedy
 
 

@@ -40,6 +40,10 @@ def test_data_of_another_is_refused_until_it_is_accepted(place, mode):
     assert "--accept-subject" in refused.err
     assert subjects(place) == {mine}
 
+    # What was refused stays out of a rebuild too.
+    assert place.run("rebuild", "members").code == 0
+    assert subjects(place) == {mine}
+
     taken = place.run("run", "members", "--accept-subject")
     place.clock.sleep(3_600)
     again = place.run("run", "members")

@@ -327,7 +327,8 @@ class Desk:
         task = replace(task, stretch=about.stretch, accept_subject=about.accept_subject)
         pages = tuple(page for error, page in self.archive.read(owed.file) if not error)
         fetched = Fetched(pages, readings=about.readings, stretch=about.stretch)
-        subjects.changed(task, fetched, warehouse)
+        with self.archive.marking(owed.file, DataRefused):
+            subjects.changed(task, fetched, warehouse)
         whole = task.mode == "replace" and fetched.whole
         digest = fetched.digest(task, kind) if whole else None
         if digest is not None and warehouse.digest(task.name) == digest:

@@ -143,7 +143,9 @@ def _steps(
     _wait(outcome, place)
     with place.warehouse(None) as warehouse, noting(outcome, task, warehouse, place.clock):
         _settle(outcome, place, warehouse)
-        _look_whose(outcome, task, warehouse, stores="store" in wanted)
+        if "store" in wanted:
+            with place.archive.marking(outcome.record.archive_file, DataRefused):
+                _look_whose(outcome, task, warehouse)
         if left is not None and "store" in wanted:
             left.refuse_stale(warehouse, task.name)
         if digest is not None and "store" in wanted and warehouse.digest(task.name) == digest:
@@ -221,9 +223,9 @@ def _settle(outcome: Outcome, place: Workplace, warehouse: Warehouse) -> None:
         outcome.owing = False  # what had not the time for it is for the next run
 
 
-def _look_whose(outcome: Outcome, task: Task, warehouse: Warehouse, *, stores: bool) -> None:
+def _look_whose(outcome: Outcome, task: Task, warehouse: Warehouse) -> None:
     """Tell, or refuse, rows about somebody else than those that are stored."""
-    if stores and outcome.fetched is not None:
+    if outcome.fetched is not None:
         says = subjects.changed(task, outcome.fetched, warehouse)
         told = (*outcome.record.warnings, *([says] if says else []))
         outcome.record = replace(outcome.record, warnings=told)

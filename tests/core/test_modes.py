@@ -111,6 +111,54 @@ def test_history_knows_who_came_went_and_changed(place):
     ]  # fmt: skip
 
 
+OWN_NAMES = [
+    # extra fields of each member and of its list, names of the user's own, what becomes of them
+    ({"valid_from": 5, "valid_to": "x", "_closed_by": "me"}, "",
+     {"member_valid_from": 5, "member_valid_to": "x", "member_closed_by": "me"}),
+    ({"validTo": 5, "member_valid_to": 6}, "", {"member_member_valid_to": 5, "member_valid_to": 6}),
+    ({"valid_to": 5}, 'columns = { valid_to = "until" }', {"until": 5}),
+    ({}, 'columns = { level = "valid_from", position = "valid_to" }',
+     {"member_valid_from": 7, "member_valid_to": "Member"}),
+    ({"valid_to": 5}, 'columns = { level = "valid_to", valid_to = "level" }',
+     {"member_valid_to": 7, "level": 5}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "words", "columns"), OWN_NAMES)
+def test_history_names_its_own_columns_around_whatever_has_their_names(
+    place, fields, words, columns
+):
+    answers = [[member(1) | fields], [member(1) | fields | {"name": "new"}]]
+    place.write_mode("history", words=words)
+    runs = [place.log(answers=answers).record for _ in range(3)]
+
+    assert [(run.status, run.rows) for run in runs] == [
+        ("done", {"members": 1}), ("done", {"members": 1}), ("done", {"members": 0})
+    ]  # fmt: skip
+    found = place.sql("from members order by valid_from")
+    assert [(row["name"], row["valid_to"], row["_closed_by"]) for row in found] == [
+        ("n1", found[1]["valid_from"], runs[1].run_id), ("new", None, None)
+    ]  # fmt: skip
+    for row in found:
+        assert {name: row[name] for name in columns} == columns
+    assert place.run("check", "--offline").code == 0
+    before = tables(place)
+    again(place, rebuild, "members")
+    assert tables(place) == before
+
+
+def test_history_names_its_columns_around_those_of_a_list_and_of_its_parent(place):
+    crews = [{"valid_to": 9, "id": 3}]
+    answers = [[member(1) | {"valid_to": 5, "crews": crews}]]
+    place.write_mode("history")
+    for _ in range(2):
+        assert place.log(answers=answers).record.status == "done"
+
+    [row] = place.sql("from members_crews")
+    wanted = {"crew_valid_to": 9, "member_valid_to": 5, "crew_id": 3, "valid_to": None}
+    assert {name: row[name] for name in wanted} == wanted
+
+
 @pytest.mark.parametrize("spoilt", ["a member is odd", "it was cut"])
 def test_what_was_not_listed_for_another_reason_is_not_closed(place, spoilt):
     odd = [member(1), member(2) | {"level": "seven"}]

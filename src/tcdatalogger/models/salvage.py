@@ -8,12 +8,13 @@ else is converted.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 from tcdatalogger.models import exact
 from tcdatalogger.models.exact import INT_MAX, INT_MIN, Number, Value
-from tcdatalogger.models.learn import is_map, map_records
+from tcdatalogger.models.learn import MAP_KEY, is_map, map_records
 from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
 
@@ -76,7 +77,13 @@ class Salvaged:
     converted: dict[tuple[str, ...], str]
 
 
-def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Salvaged:
+def salvage(
+    value: Value,
+    shape: Object,
+    root: tuple[str, ...],
+    page: int,
+    key: Collection[tuple[str, ...]] = (),
+) -> Salvaged:
     """The part of a body that fits `shape`.
 
     Args:
@@ -84,6 +91,7 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
         shape: its shape; a field that it lacks is a misfit, so grow it first if it may grow.
         root: where the list of records stands, empty where the body is one record.
         page: the number of the page.
+        key: the fields of a record, from the record down, that must not be null.
     """
     if not isinstance(value, dict) or isinstance(value, exact.Repeated):
         reason = f"the body is {exact.kind(value)}, not an object with each key once"
@@ -91,7 +99,7 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
     kept = {name: inner for name, inner in value.items() if name != METADATA}
     records = _records(kept, shape, root)
     if records is None:
-        return _whole(kept, shape, page)
+        return _whole(kept, shape, page, key)
     name, element, inners = root[0], _element(shape, root), records
     findings = Findings()
     misfits: list[Misfit] = []
@@ -101,6 +109,7 @@ def salvage(value: Value, shape: Object, root: tuple[str, ...], page: int) -> Sa
         fitted = _fit(record, element, f"{name}[{at}]", (name, "[]"), found)
         if record is None and isinstance(element, Object):
             found.problems.append((f"{name}[{at}]", "null stands in place of a record"))
+        found.problems += _nulls(record, f"{name}[{at}].", key)
         if found.problems:
             path, reason = found.problems[0]
             misfits.append(Misfit(page, path, reason, exact.dump(record)))
@@ -137,9 +146,29 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
     return found if isinstance(found, list) else None
 
 
-def _whole(value: dict[str, Value], shape: Object, page: int) -> Salvaged:
+def _nulls(
+    record: Value, place: str, key: Collection[tuple[str, ...]]
+) -> Iterator[tuple[str, str]]:
+    """The fields of its key that a record has not: nothing tells it from others then.
+
+    Unless it stood in a map of records, and has the map's key.
+    """
+    if isinstance(record, dict) and MAP_KEY in record:
+        return
+    for path in key:
+        inner = record
+        for name in path[:-1]:
+            inner = inner.get(name) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and inner.get(path[-1]) is None:
+            yield f"{place}{'.'.join(path)}", "null stands in the key of the record"
+
+
+def _whole(
+    value: dict[str, Value], shape: Object, page: int, key: Collection[tuple[str, ...]]
+) -> Salvaged:
     findings = Findings()
     fitted = _fit(value, shape, "", (), findings)
+    findings.problems += _nulls(value, "", key)
     if findings.problems:
         path, reason = findings.problems[0]
         return Salvaged(None, (Misfit(page, path, reason, exact.dump(value)),), {})

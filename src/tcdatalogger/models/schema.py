@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tcdatalogger.models.naming import singular, snake
+from tcdatalogger.models.naming import prefixed, singular, snake
 from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
 
 METADATA = "_metadata"
@@ -169,13 +169,19 @@ def _root(body: Object) -> tuple[tuple[str, ...], Shape]:
 def _root_key(
     level: _Level, chosen: Sequence[str], *, listed: bool, paged: bool
 ) -> tuple[str, ...]:
-    """The key of the root: the chosen one, its `id`, its place, or whom it is about."""
+    """The key of the root: the chosen one, its `id`, its place, or whom it is about.
+
+    One object that may be null, or its `id`, is told by whom it is about: that he has none (no job,
+    no faction) is a state of his too.
+    """
     if chosen:
         return tuple(chosen)
-    if isinstance(level.shape, Object):
+    if isinstance(level.shape, Object) and (listed or not level.shape.nullable):
         for name in ("id", f"{level.name}_id", "uid", "slug"):
             field = level.shape.field(name)
-            if field and isinstance(field.shape, Scalar) and not field.learned:
+            if not field or not isinstance(field.shape, Scalar) or field.learned:
+                continue
+            if listed or (field.required and not field.shape.nullable):
                 return (name,)
     return (INDEX,) if listed or paged else ("_subject_id",)
 
@@ -252,8 +258,7 @@ def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Co
     for at, (column, prefix) in sorted(enumerate(wanted), key=lambda item: item[1][0].learned):
         name = column.name
         while name in taken:
-            # A level whose name has no letters would not make it longer.
-            name = f"{prefix}_{name.lstrip('_')}" if prefix.strip("_") else f"{name}_"
+            name = prefixed(name, prefix)
         taken.add(name)
         named[at] = replace(column, name=name)
 

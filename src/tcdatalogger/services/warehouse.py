@@ -32,6 +32,9 @@ ROLLED_BACK = "rollback "
 MODES = ("append", "replace", "merge", "history")
 """The storage modes."""
 
+KEYED = ("merge", "history")
+"""Those that tell records of different runs apart by their key."""
+
 
 @dataclass(frozen=True, slots=True)
 class Load:

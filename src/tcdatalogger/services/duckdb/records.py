@@ -138,8 +138,8 @@ def stage_all(connection: duckdb.DuckDBPyConnection, group: Group, load: Load) -
     if not group.single:
         return
     repeated = connection.execute(
-        f"select count(*) - count(distinct ({group.names()})) "
-        f"from (select {group.named(group.root, 't')} from {staged(group.root)} t)"
+        f"select (select count(*) from {staged(group.root)}) - (select count(*) from (select "
+        f"distinct {group.named(group.root, 't')} from {staged(group.root)} t))"
     ).fetchall()
     if repeated[0][0]:
         columns = ", ".join(group.keys[group.root][1:]) or SUBJECT

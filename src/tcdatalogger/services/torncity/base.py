@@ -22,8 +22,9 @@ from tcdatalogger.models.csv import decode_csv
 from tcdatalogger.models.decode import decode
 from tcdatalogger.models.drift import drift
 from tcdatalogger.models.evolution import adopt
-from tcdatalogger.models.judge import judge, unknown
+from tcdatalogger.models.judge import judge, keyless, unknown
 from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normalize
+from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.models.streams import family_of, with_system
@@ -39,7 +40,7 @@ from tcdatalogger.services.torncity.task import (
     Tools,
     Transformed,
 )
-from tcdatalogger.services.warehouse import Load, Receipt, Warehouse
+from tcdatalogger.services.warehouse import KEYED, Load, Receipt, Warehouse
 
 __all__ = ["EndpointProcessor", "Fetched", "Page", "Result", "Task", "Tools", "Transformed"]
 
@@ -162,7 +163,8 @@ class EndpointProcessor:
         Raises:
             ConfigError: the user's own names for columns give a table two of one name.
         """
-        return renames.renamed(self.plain_family(shape), dict(self.task.columns))
+        named = renames.renamed(self.plain_family(shape), dict(self.task.columns))
+        return renames.around(named, VERSION) if self.task.mode == "history" else named
 
     def plain_family(self, shape: Shape | None = None) -> TableFamily:
         """As `family`, under our names for the columns."""
@@ -183,7 +185,8 @@ class EndpointProcessor:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
         bodies = [page.body for page in fetched.pages]
         read = decode_csv if self.task.endpoint.content == "csv" else decode
-        decoded = read(bodies, self.family(), may_grow=self.task.contract != "quarantine")
+        may_grow = self.task.contract != "quarantine"
+        decoded = read(bodies, self.family(), may_grow=may_grow, keyed=True)
         grown = self.family(decoded.shape)
         pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in fetched.pages]
         made = normalize(decoded.batches, grown, pages, once=True)
@@ -221,6 +224,10 @@ class EndpointProcessor:
                 remedy="Set its contract to evolve to keep it, or to quarantine.",
             )
         self._refuse_nothing(made)
+        if self.task.mode in KEYED or not made.family.shape.fields:
+            # Frames of a user's own, and records of a map that have its key alone.
+            pages = fetched.pages if fetched else ()
+            made = setaside.set_aside(made, [keyless(made.family, made.tables)], pages)
         repeated = repeated_keys(made.family, made.tables)
         if repeated:
             table, count = next(iter(repeated.items()))
@@ -320,6 +327,12 @@ class EndpointProcessor:
             return result
         streams = result if isinstance(result, Mapping) else {self.task.root_table: result}
         made, tables = family_of(streams, self.task.key)
+        if self.task.mode == "history":
+            made = renames.around(made, VERSION)
+            tables = {
+                table.name: tables[table.name].rename_columns([c.name for c in table.data_columns])
+                for table in made.tables
+            }
         pages: Sequence[Page] = fetched.pages if fetched else ()
         times = [page.server_time for page in pages if page.server_time is not None]
         stamp = pa.scalar(round(max(times) * 1e6) if times else None, pa.int64()).cast(UTC_TIME)

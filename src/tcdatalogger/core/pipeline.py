@@ -148,6 +148,7 @@ def _steps(
             fetching,
             warehouse=warehouse,
             known=warehouse.known(task.name),
+            owners=warehouse.owners(),
             archive=outcome.record.archive_file,
             cursor=warehouse.cursor(task.name) if task.once else None,
             readings=outcome.fetched.readings,

@@ -75,6 +75,8 @@ class TableSchema:
         rows: whether there is a row for each element (`list`) or just one a page (`page`).
         learned: whether the catalogue does not know it.
         beside: whether it holds what was learned beside the payload.
+        plain: the name that it has by its shape, where it was called otherwise for the sake of
+            somebody else's table or may be; "" where nobody asked.
     """
 
     name: str
@@ -83,6 +85,12 @@ class TableSchema:
     key: tuple[str, ...]
     learned: bool = False
     beside: bool = False
+    plain: str = ""
+
+    @property
+    def moved(self) -> bool:
+        """Whether the name that it has by its shape is somebody else's."""
+        return self.plain not in ("", self.name)
 
     @property
     def data_columns(self) -> tuple[Column, ...]:

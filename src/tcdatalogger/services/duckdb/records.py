@@ -17,7 +17,7 @@ import pyarrow as pa
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.records import VERSION, key_columns, own
 from tcdatalogger.models.schema import SYSTEM, Column, TableFamily, TableSchema
-from tcdatalogger.services.duckdb import loads, tables, versions
+from tcdatalogger.services.duckdb import loads, owners, tables, versions
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.warehouse import Load
 
@@ -102,6 +102,8 @@ def _gone(
     for name in loads.family_of(connection, load.endpoint, root):
         is_child = name.startswith(f"{root}_") and not f"{name}_".startswith(f"{root}_page_")
         if not is_child or name in now or not tables.exists(connection, name):
+            continue
+        if not owners.is_of(connection, name, root):
             continue
         columns = [c for version in versions.history(connection, name) for c in version.columns]
         there = tables.stored(connection, [name])[name]

@@ -20,10 +20,11 @@ from tcdatalogger.models import renames
 from tcdatalogger.models.checks import CheckFailed, CheckResult, missing, repeated_keys
 from tcdatalogger.models.csv import decode_csv
 from tcdatalogger.models.decode import decode
-from tcdatalogger.models.drift import drift
+from tcdatalogger.models.drift import drift, moved
 from tcdatalogger.models.evolution import adopt
 from tcdatalogger.models.judge import judge, keyless, unknown
 from tcdatalogger.models.normalize import UTC_TIME, Provenance, absent, normalize
+from tcdatalogger.models.owners import apart
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
@@ -173,13 +174,14 @@ class EndpointProcessor:
             shape = task.endpoint.shape
             if self.tools.known is not None and isinstance(shape, Object):
                 shape = adopt(shape, self.tools.known)
-        return family(
+        found = family(
             shape,
             task.root_table,
             selection=task.endpoint.selection,
             key=task.key,
             paged=task.endpoint.paging != "none",
         )
+        return apart(found, self.tools.owners, task.roots)
 
     def transform_data(self, fetched: Fetched) -> Result:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
@@ -191,14 +193,16 @@ class EndpointProcessor:
         pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in fetched.pages]
         made = normalize(decoded.batches, grown, pages, once=True)
         misfits = (*decoded.misfits, *made.changed)
+        found = drift(grown, decoded.examples)
         return Transformed(
             grown,
             made.tables,
-            drift(grown, decoded.examples),
+            found,
             misfits,
             absent(decoded.batches, grown),
             sum(not misfit.path for misfit in decoded.misfits),
             made.repeated,
+            tuple(moved(grown, found)),
             odd=frozenset(fetched.pages[misfit.page].subject_id for misfit in misfits),
         )
 
@@ -378,6 +382,7 @@ class EndpointProcessor:
             checks=made.checks,
             listed=self._listed(made),
             max_drop=self.task.max_drop,
+            path=self.task.endpoint.path,
         )
 
     def _listed(self, made: Transformed) -> Mapping[int | None, float] | None:

@@ -14,6 +14,7 @@ from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.models.checks import CheckResult
 from tcdatalogger.models.drift import Drift
+from tcdatalogger.models.owners import Owner
 from tcdatalogger.models.rules import Rule
 from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import TableFamily
@@ -51,6 +52,7 @@ class Task:
         stretch: what a backfill reads, None for a regular run.
         stretch_pages: after how many pages it may end, when it has left its first second.
         max_drop: the largest share of the records there are that may vanish by it.
+        roots: the root tables of all endpoints that are configured.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Task:
     stretch: Stretch | None = None
     stretch_pages: int = 20
     max_drop: float = 0.5
+    roots: tuple[str, ...] = ()
 
     @property
     def root_table(self) -> str:
@@ -208,6 +211,7 @@ class Tools:
         warehouse: where the rows go.
         clock: what is read.
         known: the shape of earlier loads, with what they learned.
+        owners: whose the tables are that are there.
         archive: the file that holds the run's answers.
         cursor: where the run before left off, as the ledger has it.
         readings, stretch: how far this run's walks went.
@@ -222,6 +226,7 @@ class Tools:
     warehouse: Warehouse | None = None
     clock: Clock = field(default_factory=SystemClock)
     known: Object | None = None
+    owners: tuple[Owner, ...] = ()
     archive: str = ""
     cursor: str | None = None
     readings: tuple[Reading, ...] = ()

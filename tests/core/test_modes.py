@@ -111,6 +111,80 @@ def test_history_knows_who_came_went_and_changed(place):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_record_with_a_null_in_its_key_is_set_aside_in_every_mode(place, mode):
+    lacking = {key: value for key, value in member(3).items() if key != "id"}
+    answers = [
+        [member(1), member(2) | {"id": None}, lacking],
+        [member(1), member(2), member(3)],
+        [member(1), member(2) | {"id": None}, member(3)],
+    ]
+    place.write_mode(mode)
+    runs = [place.log(answers=answers).record for _ in answers]
+
+    assert [(run.status, run.quarantined) for run in runs] == [
+        ("done", 2),
+        ("done", 0),
+        ("done", 1),
+    ]
+    assert place.value("select count(*) from members where id is null") == 0
+    ids = [row["id"] for row in place.sql("select id from members order by 1")]
+    kept = {"append": [1, 1, 1, 2, 3, 3], "replace": [1, 3], "merge": [1, 2, 3]}
+    assert ids == kept.get(mode, [1, 2, 3])
+    if mode == "history":  # that it was set aside is no sign that it is gone
+        assert place.value("select count(*) from members where valid_to is not null") == 0
+    aside = place.sql("from _tcd_quarantine order by run_id, path")
+    assert {line["reason"] for line in aside} == {"null stands in the key of the record"}
+    assert {line["path"] for line in aside} == {"members[1].id", "members[2].id"}
+    assert "n3" in aside[1]["record"]
+    before = tables(place)
+    if mode != "replace":
+        again(place, rebuild, "members")
+        assert tables(place) == before
+
+
+@pytest.mark.parametrize("mode", ["merge", "history"])
+def test_a_record_of_a_map_that_has_but_the_maps_key_is_set_aside_where_it_needs_its_own(
+    place, mode
+):
+    lacking = {key: value for key, value in member(3).items() if key != "id"}
+    answers = [{"members": {"1": member(1), "3": lacking}}]
+    place.write_mode(mode)
+
+    run = place.log(answers=answers).record
+
+    assert (run.status, run.rows, run.quarantined) == ("done", {"members": 1}, 1)
+    assert place.sql("select id, _key from members") == [{"id": 1, "_key": "1"}]
+
+
+@pytest.mark.parametrize("mode", ["merge", "history"])
+def test_a_null_in_a_key_of_ones_own_sets_the_record_aside(place, mode):
+    answers = [[member(1), member(2) | {"name": None}]]
+    place.write_mode(mode, words='key = ["name", "id"]')
+
+    run = place.log(answers=answers).record
+
+    assert (run.status, run.rows, run.quarantined) == ("done", {"members": 1}, 1)
+
+
+FACTION = {"id": 5, "name": "n", "tag": "t", "position": "p", "days_in_faction": 1,
+           "tag_image": "u"}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_object_that_may_be_null_is_told_by_whom_it_is_about(place, says, mode):
+    """That a player has no faction is a state of his, and no lack of a key."""
+    place.write(f'[[endpoints]]\nname = "mine"\npath = "/user/faction"\nstorage_mode = "{mode}"\n')
+    for given in (FACTION, None, None, FACTION | {"id": 6}):
+        says("/user/faction", {"faction": given})
+        run = place.log(name="mine").record
+        assert (run.status, run.quarantined) == ("done", 0)
+
+    ids = [row["id"] for row in place.sql("select id from mine order by server_timestamp")]
+    found = {"append": [5, None, None, 6], "history": [5, None, 6]}
+    assert ids == found.get(mode, [6])
+
+
 OWN_NAMES = [
     # extra fields of each member and of its list, names of the user's own, what becomes of them
     ({"valid_from": 5, "valid_to": "x", "_closed_by": "me"}, "",

@@ -68,19 +68,17 @@ def take(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
             f'{load.endpoint} a table of its own: table = "{name}"',
         )
     before = {owner.table: owner for owner in known}
+    new = []
     for table in load.family.tables:
         old = before.get(table.name)
         path = load.path or (old.path if old else "")
-        if old is not None and old.path == path:
-            continue
-        connection.execute(f"delete from {TABLE} where table_name = ?", [table.name])
-        connection.execute(
-            f"insert into {TABLE} values (?, ?, ?, ?, ?, ?)",
-            [
-                table.name, root, table.plain or table.name, path,
-                old.endpoint if old else load.endpoint, utc(load.committed_at),
-            ],
-        )  # fmt: skip
+        if old is None or old.path != path:
+            endpoint, plain = old.endpoint if old else load.endpoint, table.plain or table.name
+            new.append((table.name, root, plain, path, endpoint, utc(load.committed_at)))
+    if new:
+        names = [line[0] for line in new]
+        connection.execute(f"delete from {TABLE} where list_contains(?, table_name)", [names])
+        connection.executemany(f"insert into {TABLE} values (?, ?, ?, ?, ?, ?)", new)
 
 
 def is_of(connection: duckdb.DuckDBPyConnection, table: str, family: str) -> bool:

@@ -150,7 +150,8 @@ def nulled(endpoint, made, page):
 def test_every_path_takes_every_mode_and_a_null_key_goes_to_the_quarantine(logged, tmp_path, mode):
     """Each answer comes with a second one that is the same, but for its first record's key.
 
-    What is told apart by its subject alone, which is null for the whole city, is stored twice.
+    What is told apart by its subject alone, which is null for the whole city, is stored twice; of
+    the others some are stored, as they are all alike and each takes its time.
     """
     found, _ = logged
     kept = mode in ("merge", "history")
@@ -158,7 +159,7 @@ def test_every_path_takes_every_mode_and_a_null_key_goes_to_the_quarantine(logge
     assert len(chosen) == (190 if kept else 225)
     rows, loads = {}, []
     with DuckDBWarehouse(tmp_path / "torn.duckdb") as warehouse:
-        for endpoint, outcome in chosen:
+        for number, (endpoint, outcome) in enumerate(chosen):
             pages = outcome.fetched.pages
             odd = nulled(endpoint, outcome.made, pages[0]) if outcome.made.family.listed else None
             fetched = replace(outcome.fetched, pages=(*pages, odd) if odd else pages)
@@ -170,14 +171,13 @@ def test_every_path_takes_every_mode_and_a_null_key_goes_to_the_quarantine(logge
                 aside = [m.path for m in made.misfits if "null stands in the key" in m.reason]
                 assert len(aside) == (odd is not None), endpoint.path
                 assert made.tables[root].num_rows == outcome.made.tables[root].num_rows
-                rows[root] = made.tables[root].num_rows
-                loads += [maker.load(made)] if kept else []
+                if kept and (key_columns(outcome.made.family) == () or number % 8 == 0):
+                    rows[root] = made.tables[root].num_rows
+                    loads.append(maker.load(made))
         warehouse.commit_all(loads)
-        if not kept:
-            return
-        for root, number in rows.items():
+        for root, expected in rows.items():
             [row] = warehouse.query(f'select count(*) as n from "{root}"').to_pylist()
-            assert row["n"] == number, root
+            assert row["n"] == expected, root
 
 
 # Families

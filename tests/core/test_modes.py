@@ -167,6 +167,19 @@ def test_a_null_in_a_key_of_ones_own_sets_the_record_aside(place, mode):
     assert (run.status, run.rows, run.quarantined) == ("done", {"members": 1}, 1)
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("path", ["/torn/calendar", "/torn/timestamp"])
+def test_a_null_subject_is_a_value_and_one_record_in_every_mode(place, path, mode):
+    place.write(f'[[endpoints]]\nname = "a"\npath = "{path}"\nstorage_mode = "{mode}"\n')
+    runs = [place.log(name="a").record for _ in range(2)]
+
+    assert {run.status for run in runs} == {"done"}
+    rows = place.sql("from a")
+    assert {row["_subject_id"] for row in rows} <= {None}
+    current = [row for row in rows if row.get("valid_to") is None]
+    assert len(current) == (2 if mode == "append" else 1)
+
+
 FACTION = {"id": 5, "name": "n", "tag": "t", "position": "p", "days_in_faction": 1,
            "tag_image": "u"}  # fmt: skip
 

@@ -509,6 +509,21 @@ def test_a_load_that_would_touch_a_table_of_another_changes_nothing(
     assert sorted(owners) == [("wars", "wars", "wars"), ("wars_hits", "wars", "wars")]
 
 
+def test_a_replace_leaves_a_table_alone_that_it_once_filled_and_is_anothers(load, warehouse, rows):
+    warehouse.commit(load({"id": 2}, mode="replace", endpoint="wars_hits"))
+    own = load({"id": 1, "hits": [{"id": 7}]}, mode="replace")
+    alone = replace(own.family, tables=own.family.tables[:1])
+    warehouse.commit(replace(own, family=alone, tables={"wars": own.tables["wars"]}))
+    # As it was before there were owners: the ledger says that both have filled it.
+    warehouse.query("update _tcd_loads set rows = '{\"wars\": 1, \"wars_hits\": 1}' "
+                    "where endpoint = 'wars'")  # fmt: skip
+    again = load({"id": 1}, mode="replace")
+
+    warehouse.commit(replace(again, family=alone, tables={"wars": again.tables["wars"]}))
+
+    assert rows("select id from wars_hits") == [2]
+
+
 def test_endpoints_of_one_path_own_a_table_together_and_one_of_another_path_does_not(
     load, warehouse, rows
 ):

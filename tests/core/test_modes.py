@@ -112,6 +112,141 @@ def test_history_knows_who_came_went_and_changed(place):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_record_with_a_null_in_its_key_is_set_aside_in_every_mode(place, mode):
+    lacking = {key: value for key, value in member(3).items() if key != "id"}
+    answers = [
+        [member(1), member(2) | {"id": None}, lacking],
+        [member(1), member(2), member(3)],
+        [member(1), member(2) | {"id": None}, member(3)],
+    ]
+    place.write_mode(mode)
+    runs = [place.log(answers=answers).record for _ in answers]
+
+    assert [(run.status, run.quarantined) for run in runs] == [
+        ("done", 2),
+        ("done", 0),
+        ("done", 1),
+    ]
+    assert place.value("select count(*) from members where id is null") == 0
+    ids = [row["id"] for row in place.sql("select id from members order by 1")]
+    kept = {"append": [1, 1, 1, 2, 3, 3], "replace": [1, 3], "merge": [1, 2, 3]}
+    assert ids == kept.get(mode, [1, 2, 3])
+    if mode == "history":  # that it was set aside is no sign that it is gone
+        assert place.value("select count(*) from members where valid_to is not null") == 0
+    aside = place.sql("from _tcd_quarantine order by run_id, path")
+    assert {line["reason"] for line in aside} == {"null stands in the key of the record"}
+    assert {line["path"] for line in aside} == {"members[1].id", "members[2].id"}
+    assert "n3" in aside[1]["record"]
+    before = tables(place)
+    if mode != "replace":
+        again(place, rebuild, "members")
+        assert tables(place) == before
+
+
+@pytest.mark.parametrize("mode", ["merge", "history"])
+def test_a_record_of_a_map_that_has_but_the_maps_key_is_set_aside_where_it_needs_its_own(
+    place, mode
+):
+    lacking = {key: value for key, value in member(3).items() if key != "id"}
+    answers = [{"members": {"1": member(1), "3": lacking}}]
+    place.write_mode(mode)
+
+    run = place.log(answers=answers).record
+
+    assert (run.status, run.rows, run.quarantined) == ("done", {"members": 1}, 1)
+    assert place.sql("select id, _key from members") == [{"id": 1, "_key": "1"}]
+
+
+@pytest.mark.parametrize("mode", ["merge", "history"])
+def test_a_null_in_a_key_of_ones_own_sets_the_record_aside(place, mode):
+    answers = [[member(1), member(2) | {"name": None}]]
+    place.write_mode(mode, words='key = ["name", "id"]')
+
+    run = place.log(answers=answers).record
+
+    assert (run.status, run.rows, run.quarantined) == ("done", {"members": 1}, 1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("path", ["/torn/calendar", "/torn/timestamp"])
+def test_a_null_subject_is_a_value_and_one_record_in_every_mode(place, path, mode):
+    place.write(f'[[endpoints]]\nname = "a"\npath = "{path}"\nstorage_mode = "{mode}"\n')
+    runs = [place.log(name="a").record for _ in range(2)]
+
+    assert {run.status for run in runs} == {"done"}
+    rows = place.sql("from a")
+    assert {row["_subject_id"] for row in rows} <= {None}
+    current = [row for row in rows if row.get("valid_to") is None]
+    assert len(current) == (2 if mode == "append" else 1)
+
+
+FACTION = {"id": 5, "name": "n", "tag": "t", "position": "p", "days_in_faction": 1,
+           "tag_image": "u"}  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_object_that_may_be_null_is_told_by_whom_it_is_about(place, says, mode):
+    """That a player has no faction is a state of his, and no lack of a key."""
+    place.write(f'[[endpoints]]\nname = "mine"\npath = "/user/faction"\nstorage_mode = "{mode}"\n')
+    for given in (FACTION, None, None, FACTION | {"id": 6}):
+        says("/user/faction", {"faction": given})
+        run = place.log(name="mine").record
+        assert (run.status, run.quarantined) == ("done", 0)
+
+    ids = [row["id"] for row in place.sql("select id from mine order by server_timestamp")]
+    found = {"append": [5, None, None, 6], "history": [5, None, 6]}
+    assert ids == found.get(mode, [6])
+
+
+OWN_NAMES = [
+    # extra fields of each member and of its list, names of the user's own, what becomes of them
+    ({"valid_from": 5, "valid_to": "x", "_closed_by": "me"}, "",
+     {"member_valid_from": 5, "member_valid_to": "x", "member_closed_by": "me"}),
+    ({"validTo": 5, "member_valid_to": 6}, "", {"member_member_valid_to": 5, "member_valid_to": 6}),
+    ({"valid_to": 5}, 'columns = { valid_to = "until" }', {"until": 5}),
+    ({}, 'columns = { level = "valid_from", position = "valid_to" }',
+     {"member_valid_from": 7, "member_valid_to": "Member"}),
+    ({"valid_to": 5}, 'columns = { level = "valid_to", valid_to = "level" }',
+     {"member_valid_to": 7, "level": 5}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "words", "columns"), OWN_NAMES)
+def test_history_names_its_own_columns_around_whatever_has_their_names(
+    place, fields, words, columns
+):
+    answers = [[member(1) | fields], [member(1) | fields | {"name": "new"}]]
+    place.write_mode("history", words=words)
+    runs = [place.log(answers=answers).record for _ in range(3)]
+
+    assert [(run.status, run.rows) for run in runs] == [
+        ("done", {"members": 1}), ("done", {"members": 1}), ("done", {"members": 0})
+    ]  # fmt: skip
+    found = place.sql("from members order by valid_from")
+    assert [(row["name"], row["valid_to"], row["_closed_by"]) for row in found] == [
+        ("n1", found[1]["valid_from"], runs[1].run_id), ("new", None, None)
+    ]  # fmt: skip
+    for row in found:
+        assert {name: row[name] for name in columns} == columns
+    assert place.run("check", "--offline").code == 0
+    before = tables(place)
+    again(place, rebuild, "members")
+    assert tables(place) == before
+
+
+def test_history_names_its_columns_around_those_of_a_list_and_of_its_parent(place):
+    crews = [{"valid_to": 9, "id": 3}]
+    answers = [[member(1) | {"valid_to": 5, "crews": crews}]]
+    place.write_mode("history")
+    for _ in range(2):
+        assert place.log(answers=answers).record.status == "done"
+
+    [row] = place.sql("from members_crews")
+    wanted = {"crew_valid_to": 9, "member_valid_to": 5, "crew_id": 3, "valid_to": None}
+    assert {name: row[name] for name in wanted} == wanted
+
+
 @pytest.mark.parametrize("spoilt", ["a member is odd", "it was cut"])
 def test_what_was_not_listed_for_another_reason_is_not_closed(place, spoilt):
     odd = [member(1), member(2) | {"level": "seven"}]

@@ -165,13 +165,13 @@ class Stream:
 PAGES = (Page(b"{}", 40832, 60.0),)
 
 
-def made_of(result, key=(), pages=PAGES):
+def made_of(result, key=(), pages=PAGES, mode="append"):
     class Own(EndpointProcessor):
         def transform_data(self, _fetched):
             return result
 
     endpoint, _ = catalog.load().find("/faction/members")
-    own = Own(Task("own", endpoint, run_id="r1", key=key))
+    own = Own(Task("own", endpoint, run_id="r1", key=key, mode=mode))
     fetched = Fetched(pages)
     return own.validate(own.transform_data(fetched), fetched)
 
@@ -189,6 +189,25 @@ def test_anything_that_speaks_the_arrow_stream_interface_is_a_table():
         }
         for number, name in ((1, "Fox"), (None, None))
     ]
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
+def test_a_row_of_a_frame_with_a_null_in_its_key_is_set_aside(mode):
+    made = made_of(Stream(id=[1, None, None], name=["Fox", "a", None]), key=("id",), mode=mode)
+
+    assert made.tables["own"].column("id").to_pylist() == [1]
+    assert [(misfit.record, misfit.again) for misfit in made.misfits] == [
+        ('{"id":null,"name":"a"}', False),
+        ('{"id":null,"name":null}', False),
+    ]
+
+
+def test_a_column_of_a_frame_leaves_history_the_names_of_its_own():
+    made = made_of(Stream(id=[1], valid_from=["a"], Valid_To=["b"]), key=("id",), mode="history")
+
+    names = made.tables["own"].column_names[:3]
+    assert names == ["id", "own_valid_from", "own_Valid_To"]
+    assert made.tables["own"].slice(0, 1).to_pylist()[0]["own_Valid_To"] == "b"
 
 
 def test_several_frames_are_a_family():

@@ -12,7 +12,9 @@ import pytest
 from tcdatalogger.errors import DataRefused, UsageError
 
 HIT = {"id": 7, "user": 158}
-LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine", "_tcd_checks")
+LEDGER = (
+    "_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine", "_tcd_checks", "_tcd_owners",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -483,3 +485,53 @@ def test_nothing_is_known_before_the_first_load(warehouse, load):
     assert warehouse.known("wars") is None
     warehouse.commit(load({"id": 1}))
     assert warehouse.known("others") is None
+
+
+MODES = ("append", "replace", "merge", "history")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("old", [False, True])
+def test_a_load_that_would_touch_a_table_of_another_changes_nothing(
+    load, warehouse, rows, mode, old
+):
+    warehouse.commit(load({"id": 1, "hits": [{"id": 7}]}, mode=mode))
+    if old:  # of a warehouse from before there were owners
+        warehouse.query("drop table _tcd_owners")
+    before = rows("from wars_hits"), rows("from _tcd_loads")
+
+    with pytest.raises(DataRefused, match="wars_hits belongs to the endpoint wars") as refused:
+        warehouse.commit(load({"id": 2}, mode=mode, endpoint="wars_hits"))
+
+    assert 'table = "wars_hits_2"' in refused.value.remedy
+    assert (rows("from wars_hits"), rows("from _tcd_loads")) == before
+    owners = [(owner.table, owner.family, owner.endpoint) for owner in warehouse.owners()]
+    assert sorted(owners) == [("wars", "wars", "wars"), ("wars_hits", "wars", "wars")]
+
+
+def test_a_replace_leaves_a_table_alone_that_it_once_filled_and_is_anothers(load, warehouse, rows):
+    warehouse.commit(load({"id": 2}, mode="replace", endpoint="wars_hits"))
+    own = load({"id": 1, "hits": [{"id": 7}]}, mode="replace")
+    alone = replace(own.family, tables=own.family.tables[:1])
+    warehouse.commit(replace(own, family=alone, tables={"wars": own.tables["wars"]}))
+    # As it was before there were owners: the ledger says that both have filled it.
+    warehouse.query("update _tcd_loads set rows = '{\"wars\": 1, \"wars_hits\": 1}' "
+                    "where endpoint = 'wars'")  # fmt: skip
+    again = load({"id": 1}, mode="replace")
+
+    warehouse.commit(replace(again, family=alone, tables={"wars": again.tables["wars"]}))
+
+    assert rows("select id from wars_hits") == [2]
+
+
+def test_endpoints_of_one_path_own_a_table_together_and_one_of_another_path_does_not(
+    load, warehouse, rows
+):
+    for endpoint in ("one", "two"):
+        made = load({"id": 1}, endpoint=endpoint, table="wars")
+        warehouse.commit(replace(made, path="/wars"))
+    made = load({"id": 1}, endpoint="three", table="wars")
+
+    with pytest.raises(DataRefused, match="wars belongs to the endpoint one"):
+        warehouse.commit(replace(made, path="/peace"))
+    assert rows("select count(*) from wars") == [2]

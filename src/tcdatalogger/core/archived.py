@@ -27,6 +27,7 @@ def worker(
         warehouse=warehouse,
         clock=application.clock,
         known=warehouse.known(endpoint.name),
+        owners=warehouse.owners(),
         archive=file,
     )
     return processor(task.endpoint.path, endpoint.processor)(task, tools)

@@ -77,6 +77,7 @@ def apply(
             tables={table.name: arrow_schema(table).empty_table() for table in family.tables},
             catalog_version=application.catalog.version,
             committed_at=application.clock.now(),
+            path=application.task(endpoint).endpoint.path,
         )
         return Evolved(name, warehouse.reshape(fenced(load), accept=accept or dry, dry=dry))
 
@@ -136,5 +137,6 @@ def _family(application: Application, endpoint: Endpoint, warehouse: Warehouse) 
             f"The processor of {endpoint.name} makes tables of its own.",
             remedy="What they look like is known when it runs.",
         )
-    tools = Tools(clock=application.clock, known=warehouse.known(endpoint.name))
+    known, owners = warehouse.known(endpoint.name), warehouse.owners()
+    tools = Tools(clock=application.clock, known=known, owners=owners)
     return as_stored(kind(task, tools).family(), task.mode, task.name)

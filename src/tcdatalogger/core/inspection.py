@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from tcdatalogger.errors import ConfigError, DataRefused, Failure, KeyRefused
 from tcdatalogger.models import renames
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.judge import unknown
+from tcdatalogger.models.owners import free, of_another
 from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
@@ -208,24 +209,24 @@ def _family(application: Application, endpoint: Endpoint) -> TableFamily | None:
 
 
 def _clashes(application: Application, families: dict[str, TableFamily]) -> Iterator[Finding]:
-    """Tables that two endpoints of different paths would both write."""
-    owners: dict[str, dict[str, str]] = defaultdict(dict)
+    """Tables that two endpoints would both write which are no one owner of them."""
+    writers: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for name, family in families.items():
         endpoint = application.settings.endpoint(name)
         template = application.task(endpoint).endpoint.path if endpoint else ""
         for table in family.tables:
-            owners[table.name].setdefault(template, name)
-    for name, by_path in owners.items():
-        names = list(by_path.values())
-        if len(names) > 1:
-            yield Finding(
-                names[1],
-                name,
-                ConfigError(
-                    f"{names[0]} and {names[1]} would both write the table {name}.",
-                    remedy=f"Give one of them another `table`, as {names[1]}_2.",
-                ),
-            )
+            writers[table.name].setdefault((template, family.tables[0].name), name)
+    for shared, by_owner in writers.items():
+        if len(by_owner) > 1:
+            [(_, first), ((_, root), second), *_] = by_owner.items()
+            yield Finding(second, shared, _clash(first, second, shared, root, writers))
+
+
+def _clash(first: str, second: str, table: str, root: str, tables: Iterable[str]) -> Failure:
+    return ConfigError(
+        f"{first} and {second} would both write the table {table}.",
+        remedy=f'Give {second} a table of its own: table = "{free(root, tables)}"',
+    )
 
 
 def _keys(application: Application) -> Iterator[Finding]:
@@ -348,9 +349,17 @@ def _stored(
     """What is to be said of the tables of an endpoint, with all that was learned of them."""
     task = application.task(endpoint)
     there = application.settings.warehouse.file
-    known = warehouse.known(endpoint.name) if there is None or there.exists() else None
-    worker = processor(task.endpoint.path, endpoint.processor)(task, Tools(known=known))
+    exists = there is None or there.exists()
+    known = warehouse.known(endpoint.name) if exists else None
+    owners = warehouse.owners() if exists else ()
+    tools = Tools(known=known, owners=owners)
+    worker = processor(task.endpoint.path, endpoint.processor)(task, tools)
     family = worker.family()
+    other = of_another(family, task.name, task.endpoint.path, owners)
+    if other is not None:
+        root, names = family.tables[0].name, [owner.table for owner in owners]
+        clash = _clash(other.endpoint, task.name, other.table, root, names)
+        yield Finding(endpoint.name, other.table, clash)
     strangers = [
         *(f"`columns` names {n}" for n in renames.unknown(worker.plain_family(), endpoint.columns)),
         *(f"`checks` names {n}" for n in unknown(task.checks, family)),

@@ -267,7 +267,8 @@ class Application:
     def task(self, endpoint: Endpoint, run_id: str = "") -> Task:
         """What one run of an endpoint is to do."""
         run_id = run_id or new_run_id(self.clock)
-        return task(endpoint, self.catalog, run_id, self.clock.now())
+        roots = tuple(other.root_table for other in self.settings.endpoints)
+        return task(endpoint, self.catalog, run_id, self.clock.now(), roots)
 
     @contextmanager
     def claimed(self, name: str, run_id: str, claim: Claim | None = None) -> Iterator[Claim]:

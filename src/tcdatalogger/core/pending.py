@@ -337,6 +337,7 @@ class Desk:
             warehouse=warehouse,
             clock=self.clock,
             known=warehouse.known(task.name),
+            owners=warehouse.owners(),
             archive=owed.file,
             cursor=warehouse.cursor(task.name) if task.once else None,
             readings=about.readings,

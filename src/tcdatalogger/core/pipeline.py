@@ -144,10 +144,7 @@ def _steps(
     with place.warehouse(None) as warehouse, noting(outcome, task, warehouse, place.clock):
         _settle(outcome, place, warehouse)
         if "store" in wanted:
-            with place.archive.marking(outcome.record.archive_file, DataRefused):
-                _look_whose(outcome, task, warehouse)
-        if left is not None and "store" in wanted:
-            left.refuse_stale(warehouse, task.name)
+            _look_first(outcome, task, place, warehouse)
         if digest is not None and "store" in wanted and warehouse.digest(task.name) == digest:
             outcome.record = replace(outcome.record, unchanged=True)
             return
@@ -155,6 +152,7 @@ def _steps(
             fetching,
             warehouse=warehouse,
             known=warehouse.known(task.name),
+            owners=warehouse.owners(),
             archive=outcome.record.archive_file,
             cursor=warehouse.cursor(task.name) if task.once else None,
             readings=outcome.fetched.readings,
@@ -223,12 +221,19 @@ def _settle(outcome: Outcome, place: Workplace, warehouse: Warehouse) -> None:
         outcome.owing = False  # what had not the time for it is for the next run
 
 
-def _look_whose(outcome: Outcome, task: Task, warehouse: Warehouse) -> None:
-    """Tell, or refuse, rows about somebody else than those that are stored."""
+def _look_first(outcome: Outcome, task: Task, place: Workplace, warehouse: Warehouse) -> None:
+    """Tell, or refuse, rows about somebody else than those that are stored, or made too long ago.
+
+    Raises:
+        DataRefused: they must not be stored.
+    """
     if outcome.fetched is not None:
-        says = subjects.changed(task, outcome.fetched, warehouse)
+        with place.archive.marking(outcome.record.archive_file, DataRefused):
+            says = subjects.changed(task, outcome.fetched, warehouse)
         told = (*outcome.record.warnings, *([says] if says else []))
         outcome.record = replace(outcome.record, warnings=told)
+    if outcome.left is not None:
+        outcome.left.refuse_stale(warehouse, task.name)
 
 
 def _asker(

@@ -14,7 +14,7 @@ from tcdatalogger.core.settings import QUERY, Endpoint, Settings
 from tcdatalogger.core.subjects import of_the_key
 from tcdatalogger.core.targets import path_values, text, why_not_incremental
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.models.records import VERSION, key_columns
+from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.renames import ours
 from tcdatalogger.models.schema import Type, family
 from tcdatalogger.observability.redact import register
@@ -251,14 +251,6 @@ def _key(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
             f'Write key = ["{best[0]}"], or whichever columns of the root table do.'
             if best
             else "Use append or replace.",
-        )
-    if mode == "history" and (
-        taken := [c for t in found.tables for c in t.columns if c.name in VERSION]
-    ):
-        problems.add(
-            part.place("storage_mode"),
-            f"{entry.path} has a column {taken[0].name!r} of its own, as history would",
-            "Use another storage_mode.",
         )
 
 

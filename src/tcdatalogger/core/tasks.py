@@ -29,8 +29,13 @@ def queried(warehouse: Warehouse, ids: str) -> tuple[str, ...]:
     return tuple(values)
 
 
-def task(endpoint: Endpoint, known: catalog.Catalog, run_id: str, now: float) -> Task:
-    """What one run of an endpoint is to do, by the catalogue `known`, now (seconds since 1970)."""
+def task(
+    endpoint: Endpoint, known: catalog.Catalog, run_id: str, now: float, roots: tuple[str, ...] = ()
+) -> Task:
+    """What one run of an endpoint is to do, by the catalogue `known`, now (seconds since 1970).
+
+    `roots` are the root tables of all endpoints.
+    """
     found, given = known.find(endpoint.path)
     overlap = endpoint.overlap
     ids = tuple(v for values in path_values(endpoint, found, given) for v in values.values())
@@ -53,4 +58,5 @@ def task(endpoint: Endpoint, known: catalog.Catalog, run_id: str, now: float) ->
         incremental=is_incremental(endpoint, found),
         overlap=None if overlap is None else now - overlap.before(now),
         since=moment(endpoint.since, now),
+        roots=roots,
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from csv import Error as CsvError
 from csv import reader as csv_reader
 from dataclasses import replace
@@ -22,6 +22,7 @@ import pyarrow.csv as pa_csv
 from tcdatalogger.models.decode import Batch, Decoded
 from tcdatalogger.models.exact import INT_MAX, INT_MIN
 from tcdatalogger.models.learn import FULL, MOST, UNKNOWN, Path, learned_shapes
+from tcdatalogger.models.records import key_fields
 from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
@@ -32,13 +33,16 @@ _SHORT = "^-?[0-9]{1,18}$"
 _TYPES = {Kind.INT: pa.int64(), Kind.TIME: pa.int64(), Kind.TEXT: pa.string()}
 
 
-def decode_csv(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = True) -> Decoded:
+def decode_csv(
+    pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = True, keyed: bool = False
+) -> Decoded:
     """Read all snapshots of a run.
 
     Args:
         pages: the bodies as Torn sent them, each with a header line.
         family: whose root is the list of rows.
         may_grow: whether a column that the shape lacks is learned; otherwise it is a misfit.
+        keyed: whether a row with nothing in its key is a misfit.
     """
     root = family.root[0]
     shape = family.shape
@@ -56,9 +60,10 @@ def decode_csv(pages: Sequence[bytes], family: TableFamily, *, may_grow: bool = 
             shape, new = _grow(shape, root, table)
             examples |= new
     batches = []
+    key = [path[0] for path in key_fields(family)] if keyed else []
     for number, table in tables.items():
         why = FULL if may_grow else UNKNOWN
-        rows, wrong = _typed(table, _row(shape, root), root, number, why)
+        rows, wrong = _typed(table, _row(shape, root), root, number, key, why)
         misfits += wrong
         batches.append(_batch(rows, root, number))
     return Decoded(tuple(batches), shape, examples, tuple(misfits))
@@ -112,7 +117,7 @@ def _grow(shape: Object, root: str, table: pa.Table) -> tuple[Object, Mapping[Pa
 
 
 def _typed(
-    table: pa.Table, row: Object, root: str, page: int, why: str
+    table: pa.Table, row: Object, root: str, page: int, key: Iterable[str], why: str
 ) -> tuple[pa.StructArray, list[Misfit]]:
     """The rows that fit, in columns of their types, and the others."""
     length = table.num_rows
@@ -126,6 +131,11 @@ def _typed(
             continue
         for at, reason in _misfits(table.column(field.name), kind):
             wrong.setdefault(at, (field.name, reason))
+    for name in key:
+        given = name in table.column_names
+        empty = pc.indices_nonzero(pc.is_null(table.column(name))).to_pylist() if given else ()
+        for at in empty if given or row.field(name) is None else range(length):
+            wrong.setdefault(at, (name, "null stands in the key of the record"))
     misfits = [
         Misfit(page, f"{root}[{at}].{name}", reason, _record(table, at))
         for at, (name, reason) in sorted(wrong.items())

@@ -20,6 +20,7 @@ import pyarrow.json as pa_json
 from tcdatalogger.models import exact
 from tcdatalogger.models.learn import FULL, UNKNOWN, Path, grow
 from tcdatalogger.models.quote import Quoting, quote, quoting
+from tcdatalogger.models.records import key_fields
 from tcdatalogger.models.salvage import TIME_MAX, TIME_MIN, Misfit, salvage
 from tcdatalogger.models.schema import METADATA, TableFamily
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape, walk
@@ -84,6 +85,7 @@ def decode(
     *,
     may_grow: bool = True,
     whole: Collection[Path] = (),
+    keyed: bool = False,
 ) -> Decoded:
     """Read all pages of a run.
 
@@ -92,29 +94,35 @@ def decode(
         family: whose shape they should have.
         may_grow: whether a field that the shape lacks is learned, or makes its record a misfit.
         whole: places where learned integers stay integers, so that a decimal is a misfit.
+        keyed: whether a record with a null in its key is a misfit, as nothing tells it apart.
 
     Nothing is raised for any content: what cannot be read comes back as a misfit.
     """
     shape = family.shape
-    plan, root = quoting(shape), _records(family)
+    plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
     try:
         batches = tuple(
-            Batch(_read([pages[at] for at in numbers], shape, plan, root), numbers)
+            Batch(_read([pages[at] for at in numbers], shape, plan, root, key), numbers)
             for numbers in _split(pages)
         )
     except _Refused:
-        return _decode_with_care(pages, family, may_grow=may_grow, whole=whole)
+        return _decode_with_care(pages, family, may_grow=may_grow, whole=whole, keyed=keyed)
     return Decoded(batches, shape, {}, ())
 
 
 def _decode_with_care(
-    pages: Sequence[bytes], family: TableFamily, *, may_grow: bool, whole: Collection[Path]
+    pages: Sequence[bytes],
+    family: TableFamily,
+    *,
+    may_grow: bool,
+    whole: Collection[Path],
+    keyed: bool,
 ) -> Decoded:
     """Learn what is new in the pages, then read them again, and set the misfits aside."""
     values = dict(enumerate(map(_value, pages)))
     sound = (value for value in values.values() if not isinstance(value, Misfit))
     shape, examples = grow(family.shape, sound, whole) if may_grow else (family.shape, {})
-    plan, root = quoting(shape), _records(family)
+    plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
     batches: list[Batch] = []
     misfits: list[Misfit] = []
     seen = dict(examples)
@@ -123,7 +131,7 @@ def _decode_with_care(
     def read(numbers: tuple[int, ...]) -> None:
         try:
             bodies = [pages[at] for at in numbers]
-            batches.append(Batch(_read(bodies, shape, plan, root), numbers))
+            batches.append(Batch(_read(bodies, shape, plan, root, key), numbers))
         except _Refused:
             if len(numbers) > 1:
                 middle = len(numbers) // 2
@@ -138,7 +146,8 @@ def _decode_with_care(
             _salvage(value, page)
 
     def _salvage(value: exact.Value, page: int) -> None:
-        found = salvage(value, shape, family.root if family.listed else (), page, unknown=unknown)
+        where = family.root if family.listed else ()
+        found = salvage(value, shape, where, page, key, unknown=unknown)
         misfits.extend(found.misfits)
         for place, example in found.converted.items():
             seen.setdefault(place, example)
@@ -187,6 +196,7 @@ def _read(
     shape: Object,
     plan: Quoting | None,
     root: str | None,
+    key: Sequence[Path] = (),
     *,
     salvaged: bool = False,
 ) -> pa.StructArray:
@@ -194,7 +204,7 @@ def _read(
 
     Raises:
         _Refused: one of them is no JSON, has what `shape` has not, breaks a type, or has a null in
-            place of a record in the list `root`.
+            place of a record in the list `root` or in the `key` of one.
     """
     lines = b"\n".join(_line(page, plan) for page in pages)
     if not salvaged and _has_decimals(shape) and _rounds(lines):
@@ -221,16 +231,59 @@ def _read(
         columns[found.name] = table.column(found.name).combine_chunks()
         if not all(TIME_MIN <= at <= TIME_MAX for at in _bounds(columns[found.name], field.shape)):
             raise _Refused(f"{found.name} has a time out of bounds")
-    if root is not None and root in columns and _has_null_records(columns[root]):
-        raise _Refused("null stands in place of a record")
     if not columns:
         columns[METADATA] = pa.nulls(len(pages))
-    return pa.StructArray.from_arrays(list(columns.values()), list(columns))
+    body = pa.StructArray.from_arrays(list(columns.values()), list(columns))
+    if root is None:
+        _refuse_nulls(body, key)
+    elif root in columns:
+        if _has_null_records(columns[root]):
+            raise _Refused("null stands in place of a record")
+        _refuse_nulls(columns[root].flatten(), key)
+    return body
+
+
+def _refuse_nulls(records: pa.Array, key: Sequence[Path]) -> None:
+    """Refuse records with a null in their key.
+
+    Raises:
+        _Refused: there is one.
+    """
+    if any(_has_nulls(records, path) for path in key):
+        raise _Refused("null stands in a key")
 
 
 def _has_null_records(lists: pa.Array) -> bool:
     elements = lists.flatten()
     return pa.types.is_struct(elements.type) and bool(elements.null_count)
+
+
+def _key(family: TableFamily, shape: Object, *, keyed: bool) -> tuple[Path, ...]:
+    """The fields of a record's key that its shape has: from the record down where there is a list
+    of them, and else from the body down.
+    """
+    element: Shape | None = shape
+    for name in family.root:
+        field = element.field(name) if isinstance(element, Object) else None
+        element = field.shape if field else None
+    if family.listed and isinstance(element, List):
+        element = element.element
+    if not keyed or not isinstance(element, Object):
+        return ()
+    before = () if family.listed else family.root
+    return tuple((*before, *path) for path in key_fields(family) if element.field(path[0]))
+
+
+def _has_nulls(records: pa.Array, path: Path) -> bool:
+    """Whether a field is null in an object that is there."""
+    for name in path[:-1]:
+        if records.type.get_field_index(name) < 0:
+            return False
+        records = pc.struct_field(records, name)
+    there = pc.is_valid(records)
+    if not pa.types.is_struct(records.type):
+        return False
+    return bool(pc.any(pc.and_(pc.is_null(pc.struct_field(records, path[-1])), there)).as_py())
 
 
 def _line(page: bytes, plan: Quoting | None) -> bytes:

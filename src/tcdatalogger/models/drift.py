@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from tcdatalogger.models.learn import Path
 from tcdatalogger.models.schema import Column, TableFamily, TableSchema
+
+UNKNOWN: Final = "unknown to the catalogue"
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +20,14 @@ class Drift:
         table, column: where the value is kept.
         type: of the column; for a text that was sent as something else, `text`.
         example: the first value seen, as JSON, cut where it is long.
+        cause: why it is told.
     """
 
     table: str
     column: str
     type: str
     example: str
+    cause: str = UNKNOWN
 
 
 def drift(family: TableFamily, examples: Mapping[Path, str]) -> tuple[Drift, ...]:
@@ -37,7 +42,16 @@ def _drift(family: TableFamily, examples: Mapping[Path, str]) -> Iterator[Drift]
                 continue
             example = examples.get(place(family, table, column))
             if example is not None:
-                yield Drift(table.name, column.name, column.type, example)
+                cause = f"{UNKNOWN}; {table.plain} is another's" if table.moved else UNKNOWN
+                yield Drift(table.name, column.name, column.type, example, cause)
+
+
+def moved(family: TableFamily, found: Iterable[Drift]) -> Iterator[str]:
+    """A sentence for each table that is new and has not the name that its shape gives it."""
+    told = {one.table for one in found}
+    for table in family.tables:
+        if table.moved and table.name in told:
+            yield f"{table.plain} is the table of another endpoint, so this list is {table.name}"
 
 
 def place(family: TableFamily, table: TableSchema, column: Column) -> Path:

@@ -55,6 +55,24 @@ def judge(
             yield _judge(rule, table, tables[table.name])
 
 
+def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> Verdict:
+    """Hold the rows of the root against the promise that nothing in their key is null.
+
+    Whom they are about may be: of the whole city it is so.
+    """
+    root = family.tables[0]
+    rows = tables[root.name]
+    key = [c.name for name in root.key if (c := root.column(name)) and not c.ours]
+    failing = pa.chunked_array([pa.repeat(pa.scalar(value=False), rows.num_rows)])
+    for name in key:
+        if name != SUBJECT:
+            failing = pc.or_(failing, pc.is_null(rows.column(name)))
+    count = int(pc.sum(failing).as_py() or 0)
+    says = f"its key ({', '.join(key)}) is not null"
+    result = CheckResult(root.name, says, count, on_failure="quarantine")
+    return Verdict(result, failing if count else None)
+
+
 def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
     """The tables and columns of rules that `family` lacks, each with a near one where there is."""
     found = []

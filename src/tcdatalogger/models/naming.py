@@ -28,6 +28,12 @@ def short(name: str) -> str:
     return f"{name[: LONGEST - len(digest) - 1]}_{digest}"
 
 
+def prefixed(name: str, level: str) -> str:
+    """A name that is taken, with its level before it."""
+    # A level whose name has no letters would not make it longer.
+    return f"{level}_{name.lstrip('_')}" if level.strip("_") else f"{name}_"
+
+
 def singular(name: str) -> str:
     """What one element of a list of this name is called. A rule for Torn's words, not for all."""
     head, bar, last = name.rpartition("_")

@@ -28,6 +28,17 @@ def key_columns(family: TableFamily) -> tuple[Column, ...] | None:
     return None if any(own(table, key) is None for table in records) else tuple(key)
 
 
+def key_fields(family: TableFamily) -> tuple[tuple[str, ...], ...]:
+    """Where the fields of a record stand that tell it apart, from the record down.
+
+    None where it is told by its place, or by whom it is about. A field that nobody knows yet is
+    among them.
+    """
+    root = family.tables[0]
+    found = [(name, root.column(name)) for name in root.key]
+    return tuple(c.path if c else (name,) for name, c in found if c is None or not c.ours)
+
+
 def own(table: TableSchema, key: Sequence[Column]) -> tuple[Column, ...] | None:
     """The columns in which a table has the root's key; None where it lacks one."""
     found = []

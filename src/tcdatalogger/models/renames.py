@@ -2,18 +2,20 @@
 
 A plain name means a column of the root, and every child's copy of it that bears the same name; with
 a table before it, `"faction_crimes_slots.user_id"`, it means the column of that table alone. Names
-are given last, so that they change nothing of how the others are called.
+are given last, so that they change nothing of how the others are called. But for one thing: names
+that a storage mode needs for itself are left to it.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.evolution import origin
-from tcdatalogger.models.schema import TableFamily, TableSchema
+from tcdatalogger.models.naming import prefixed, singular, snake
+from tcdatalogger.models.schema import Column, TableFamily, TableSchema
 
 
 def renamed(family: TableFamily, names: Mapping[str, str]) -> TableFamily:
@@ -59,6 +61,44 @@ def _renamed(table: TableSchema, wanted: Mapping[str, str]) -> TableSchema:
         taken.add(column.name)
     key = tuple(wanted.get(name, name) for name in table.key)
     return replace(table, columns=columns, key=key)
+
+
+def around(family: TableFamily, names: Collection[str]) -> TableFamily:
+    """`family` with none of these names: a column that bears one is prefixed with its level.
+
+    Args:
+        family: with the names of the user's own.
+        names: that a storage mode has columns of its own for.
+    """
+    tables = tuple(_renamed(table, _around(family, table, names)) for table in family.tables)
+    return replace(family, tables=tables)
+
+
+def _around(family: TableFamily, table: TableSchema, names: Collection[str]) -> dict[str, str]:
+    taken = {column.name for column in table.columns} | set(names)
+    wanted: dict[str, str] = {}
+    for column in table.data_columns:
+        # Frames of a user's own may have capital letters, which tell no two columns apart.
+        if column.name.lower() not in names:
+            continue
+        prefix, name = _level(family, table, column), column.name
+        while name.lower() in taken:
+            name = prefixed(name, prefix)
+        taken.add(name)
+        wanted[column.name] = name
+    return wanted
+
+
+def _level(family: TableFamily, table: TableSchema, column: Column) -> str:
+    """What the level of a column is called."""
+    if column.level < len(table.lists) and len(column.path) > 1:
+        return snake(column.path[-2])
+    if column.level:
+        way = table.lists[column.level - 1]
+        return singular(snake(way[-1])) if way else "value"
+    if family.root:
+        return singular(snake(family.root[-1])) if family.listed else snake(family.root[-1])
+    return singular(family.tables[0].name)
 
 
 def ours(names: Mapping[str, str], yours: Iterable[str], table: str) -> tuple[str, ...]:

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from tcdatalogger.models import exact
 from tcdatalogger.models.exact import INT_MAX, INT_MIN, Number, Value
-from tcdatalogger.models.learn import UNKNOWN, is_map, map_records
+from tcdatalogger.models.learn import MAP_KEY, UNKNOWN, is_map, map_records
 from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
 
@@ -96,7 +96,13 @@ class Salvaged:
 
 
 def salvage(
-    value: Value, shape: Object, root: tuple[str, ...], page: int, *, unknown: str = UNKNOWN
+    value: Value,
+    shape: Object,
+    root: tuple[str, ...],
+    page: int,
+    key: Collection[tuple[str, ...]] = (),
+    *,
+    unknown: str = UNKNOWN,
 ) -> Salvaged:
     """The part of a body that fits `shape`.
 
@@ -105,6 +111,7 @@ def salvage(
         shape: its shape; a field that it lacks is a misfit, so grow it first if it may grow.
         root: where the list of records stands, empty where the body is one record.
         page: the number of the page.
+        key: the fields of a record, from the record down, that must not be null.
         unknown: the reason why such a field is a misfit.
     """
     if not isinstance(value, dict) or isinstance(value, exact.Repeated):
@@ -113,7 +120,7 @@ def salvage(
     kept = {name: inner for name, inner in value.items() if name != METADATA}
     records = _records(kept, shape, root)
     if records is None:
-        return _whole(kept, shape, page, unknown)
+        return _whole(kept, shape, page, key, unknown)
     name, element, inners = root[0], _element(shape, root), records
     findings = Findings(unknown)
     misfits: list[Misfit] = []
@@ -123,6 +130,7 @@ def salvage(
         fitted = _fit(record, element, f"{name}[{at}]", (name, "[]"), found)
         if record is None and isinstance(element, Object):
             found.problems.append((f"{name}[{at}]", "null stands in place of a record"))
+        found.problems += _nulls(record, f"{name}[{at}].", key)
         if found.problems:
             path, reason = found.problems[0]
             misfits.append(Misfit(page, path, reason, exact.dump(record)))
@@ -159,9 +167,33 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
     return found if isinstance(found, list) else None
 
 
-def _whole(value: dict[str, Value], shape: Object, page: int, unknown: str) -> Salvaged:
+def _nulls(
+    record: Value, place: str, key: Collection[tuple[str, ...]]
+) -> Iterator[tuple[str, str]]:
+    """The fields of its key that a record has not: nothing tells it from others then.
+
+    Unless it stood in a map of records, and has the map's key.
+    """
+    if isinstance(record, dict) and MAP_KEY in record:
+        return
+    for path in key:
+        inner = record
+        for name in path[:-1]:
+            inner = inner.get(name) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and inner.get(path[-1]) is None:
+            yield f"{place}{'.'.join(path)}", "null stands in the key of the record"
+
+
+def _whole(
+    value: dict[str, Value],
+    shape: Object,
+    page: int,
+    key: Collection[tuple[str, ...]],
+    unknown: str,
+) -> Salvaged:
     findings = Findings(unknown)
     fitted = _fit(value, shape, "", (), findings)
+    findings.problems += _nulls(value, "", key)
     if findings.problems:
         path, reason = findings.problems[0]
         return Salvaged(None, (Misfit(page, path, reason, exact.dump(value)),), {})

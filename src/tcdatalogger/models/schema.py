@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tcdatalogger.models.naming import short, singular, snake
+from tcdatalogger.models.naming import prefixed, short, singular, snake
 from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
 
 METADATA = "_metadata"
@@ -75,6 +75,8 @@ class TableSchema:
         rows: whether there is a row for each element (`list`) or just one a page (`page`).
         learned: whether the catalogue does not know it.
         beside: whether it holds what was learned beside the payload.
+        plain: the name that it has by its shape, where it was called otherwise for the sake of
+            somebody else's table or may be; "" where nobody asked.
     """
 
     name: str
@@ -83,6 +85,12 @@ class TableSchema:
     key: tuple[str, ...]
     learned: bool = False
     beside: bool = False
+    plain: str = ""
+
+    @property
+    def moved(self) -> bool:
+        """Whether the name that it has by its shape is somebody else's."""
+        return self.plain not in ("", self.name)
 
     @property
     def data_columns(self) -> tuple[Column, ...]:
@@ -170,13 +178,19 @@ def _root(body: Object) -> tuple[tuple[str, ...], Shape]:
 def _root_key(
     level: _Level, chosen: Sequence[str], *, listed: bool, several: bool
 ) -> tuple[str, ...]:
-    """The key of the root: the chosen one, its `id`, its place, or whom it is about."""
+    """The key of the root: the chosen one, its `id`, its place, or whom it is about.
+
+    One object that may be null, or its `id`, is told by whom it is about: that he has none (no job,
+    no faction) is a state of his too.
+    """
     if chosen:
         return tuple(chosen)
-    if isinstance(level.shape, Object):
+    if isinstance(level.shape, Object) and (listed or not level.shape.nullable):
         for name in ("id", f"{level.name}_id", "uid", "slug"):
             field = level.shape.field(name)
-            if field and isinstance(field.shape, Scalar) and not field.learned:
+            if not field or not isinstance(field.shape, Scalar) or field.learned:
+                continue
+            if listed or (field.required and not field.shape.nullable):
                 return (name,)
     return (INDEX,) if listed or several else ("_subject_id",)
 
@@ -253,8 +267,7 @@ def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Co
     for at, (column, prefix) in sorted(enumerate(wanted), key=lambda item: item[1][0].learned):
         whole = column.name
         while (name := short(whole)) in taken:
-            # A level whose name has no letters would not make it longer.
-            whole = f"{prefix}_{whole.lstrip('_')}" if prefix.strip("_") else f"{whole}_"
+            whole = prefixed(whole, prefix)
         taken.add(name)
         named[at] = replace(column, name=name)
 

@@ -14,13 +14,21 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.checks import Checked, CheckResult
 from tcdatalogger.models.drift import Drift
 from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.owners import Owner
 from tcdatalogger.models.records import versioned
 from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.files import FileSum, Progress, silent
 
-LEDGER = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine", "_tcd_checks")
+LEDGER = (
+    "_tcd_loads",
+    "_tcd_schemas",
+    "_tcd_drift",
+    "_tcd_quarantine",
+    "_tcd_checks",
+    "_tcd_owners",
+)
 """The tables in which a warehouse keeps its own books."""
 
 Fence = Callable[[], None] | None
@@ -31,6 +39,9 @@ ROLLED_BACK = "rollback "
 
 MODES = ("append", "replace", "merge", "history")
 """The storage modes."""
+
+KEYED = ("merge", "history")
+"""Those that tell records of different runs apart by their key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,7 @@ class Load:
         fence: asked as the last thing before the commit; raises where the run may store no more.
         cause: why tables change by it, "" where the load itself tells it.
         checks: what came of the checks of its rows, for the books.
+        path: of the catalogue that the rows are from; "" where nobody knows.
     """
 
     id: str
@@ -91,6 +103,7 @@ class Load:
     fence: Fence = None
     cause: str = ""
     checks: tuple[CheckResult, ...] = ()
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +292,10 @@ class Warehouse(Protocol):
             counting: leave out those that gave way to another, or were rolled back.
             most: how many, 0 for all.
         """
+        ...
+
+    def owners(self) -> tuple[Owner, ...]:
+        """Whose each table is that is there."""
         ...
 
     def plan(self, family: TableFamily) -> tuple[Step, ...]:

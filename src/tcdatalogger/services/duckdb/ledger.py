@@ -20,7 +20,7 @@ from tcdatalogger.models.evolution import Step, adopt
 from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.versions import kept
-from tcdatalogger.services.duckdb import checks, evolve, loads, versions
+from tcdatalogger.services.duckdb import checks, evolve, loads, owners, versions
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.warehouse import Load
 
@@ -70,6 +70,7 @@ _LATER: Final = frozenset({"stretch", "digest"})
 
 def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(_TABLES)
+    owners.prepare(connection)
 
 
 def exists(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -259,7 +260,7 @@ def write_load(
         connection,
         "_tcd_drift",
         (
-            (load.endpoint, d.table, d.column, d.type, d.example, "unknown to the catalogue",
+            (load.endpoint, d.table, d.column, d.type, d.example, d.cause,
              load.run_id, utc(load.committed_at))
             for d in load.drift
             if (d.table, d.column, d.type) not in told

@@ -14,7 +14,15 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import TableSchema
-from tcdatalogger.services.duckdb import conservation, evolve, ledger, loads, states, tables
+from tcdatalogger.services.duckdb import (
+    conservation,
+    evolve,
+    ledger,
+    loads,
+    owners,
+    states,
+    tables,
+)
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.duckdb.history import history
 from tcdatalogger.services.duckdb.merge import forget_journal, merge
@@ -30,6 +38,7 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
         Unbalanced: rows of the load are neither in the tables nor stored already.
     """
     load = replace(load, family=as_stored(load.family, load.mode, load.endpoint))
+    owners.take(connection, load)
     _refuse_mixed(connection, load)
     steps = evolve.plan_of(connection, load)
     version = ledger.write_schemas(connection, load, steps, load.cause)
@@ -161,7 +170,9 @@ def _others(connection: duckdb.DuckDBPyConnection, load: Load) -> list[str]:
     return [
         name
         for name in loads.family_of(connection, load.endpoint, root)
-        if name not in names and tables.exists(connection, name)
+        if name not in names
+        and tables.exists(connection, name)
+        and owners.is_of(connection, name, root)
     ]
 
 

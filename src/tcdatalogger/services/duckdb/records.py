@@ -17,7 +17,7 @@ import pyarrow as pa
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.records import VERSION, key_columns, own
 from tcdatalogger.models.schema import SYSTEM, Column, TableFamily, TableSchema
-from tcdatalogger.services.duckdb import loads, tables, versions
+from tcdatalogger.services.duckdb import loads, owners, tables, versions
 from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.warehouse import Load
@@ -107,6 +107,8 @@ def _gone(
         is_child = name.startswith(f"{root}_") and not f"{name}_".startswith(f"{root}_page_")
         if not is_child or name in now or not tables.exists(connection, name):
             continue
+        if not owners.is_of(connection, name, root):
+            continue
         columns = [c for version in versions.history(connection, name) for c in version.columns]
         there = tables.stored(connection, [name])[name]
         names = {c.origin: c.name for c in columns if c.name in there}
@@ -142,8 +144,8 @@ def stage_all(connection: duckdb.DuckDBPyConnection, group: Group, load: Load) -
     if not group.single:
         return
     repeated = connection.execute(
-        f"select count(*) - count(distinct ({group.names()})) "
-        f"from (select {group.named(group.root, 't')} from {staged(group.root)} t)"
+        f"select (select count(*) from {staged(group.root)}) - (select count(*) from (select "
+        f"distinct {group.named(group.root, 't')} from {staged(group.root)} t))"
     ).fetchall()
     if repeated[0][0]:
         columns = ", ".join(group.keys[group.root][1:]) or SUBJECT

@@ -18,7 +18,7 @@ from tcdatalogger.models.evolution import Change, Origin, Step, adopt, taken_bac
 from tcdatalogger.models.schema import Type
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.versions import ROLLBACK, Kept
-from tcdatalogger.services.duckdb import evolve, ledger, merge, tables, versions
+from tcdatalogger.services.duckdb import evolve, ledger, merge, owners, tables, versions
 from tcdatalogger.services.warehouse import Load
 
 ACCEPTED = "accepted"
@@ -31,6 +31,7 @@ def apply(connection: duckdb.DuckDBPyConnection, load: Load, *, accept: bool) ->
     Raises:
         DataRefused: a step needs consent, or would change a value.
     """
+    owners.take(connection, load)
     steps = evolve.steps_to(connection, load.family)
     taken = [str(step) for step in steps if step.change is Change.REFUSED]
     if taken:

@@ -16,6 +16,7 @@ from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.models.checks import Checked
 from tcdatalogger.models.evolution import Step, plan
+from tcdatalogger.models.owners import Owner
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.duckdb import (
@@ -26,6 +27,7 @@ from tcdatalogger.services.duckdb import (
     ledger,
     loads,
     modes,
+    owners,
     reshape,
     rollback,
     tables,
@@ -171,6 +173,10 @@ class DuckDBWarehouse:
 
     def _has_books(self) -> bool:
         return self.path.exists() and ledger.exists(self._connection)
+
+    def owners(self) -> tuple[Owner, ...]:
+        """Whose each table is that is there."""
+        return owners.read(self._connection) if self._has_books() else ()
 
     def plan(self, family: TableFamily) -> tuple[Step, ...]:
         """How the tables would have to change for this family."""

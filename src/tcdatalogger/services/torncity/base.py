@@ -21,11 +21,13 @@ from tcdatalogger.models import renames
 from tcdatalogger.models.checks import CheckFailed, CheckResult, missing, repeated_keys
 from tcdatalogger.models.csv import decode_csv
 from tcdatalogger.models.decode import Decoded, decode
-from tcdatalogger.models.drift import drift, place
+from tcdatalogger.models.drift import drift, moved, place
 from tcdatalogger.models.evolution import adopt, as_whole, too_long, widened
-from tcdatalogger.models.judge import judge, unknown
+from tcdatalogger.models.judge import judge, keyless, unknown
 from tcdatalogger.models.learn import Path
 from tcdatalogger.models.normalize import UTC_TIME, Provenance, normalize
+from tcdatalogger.models.owners import apart
+from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.salvage import once_each
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
@@ -42,7 +44,7 @@ from tcdatalogger.services.torncity.task import (
     Tools,
     Transformed,
 )
-from tcdatalogger.services.warehouse import Load, Receipt, Warehouse, not_whole
+from tcdatalogger.services.warehouse import KEYED, Load, Receipt, Warehouse, not_whole
 
 __all__ = ["EndpointProcessor", "Fetched", "Page", "Result", "Task", "Tools", "Transformed"]
 
@@ -203,7 +205,8 @@ class EndpointProcessor:
         Raises:
             ConfigError: the user's own names for columns give a table two of one name.
         """
-        return renames.renamed(self.plain_family(shape), dict(self.task.columns))
+        named = renames.renamed(self.plain_family(shape), dict(self.task.columns))
+        return renames.around(named, VERSION) if self.task.mode == "history" else named
 
     def plain_family(self, shape: Shape | None = None) -> TableFamily:
         """As `family`, under our names for the columns."""
@@ -212,12 +215,13 @@ class EndpointProcessor:
             shape = task.endpoint.shape
             if self.tools.known is not None and isinstance(shape, Object):
                 shape = adopt(shape, self.tools.known)
-        return family(
+        found = family(
             shape,
             task.root_table,
             selection=task.endpoint.selection,
             key=task.key,
         )
+        return apart(found, self.tools.owners, task.roots)
 
     def transform_data(self, fetched: Fetched) -> Result:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
@@ -231,13 +235,15 @@ class EndpointProcessor:
         odd = [replace(m, page=numbers[m.page]) for m in (*decoded.misfits, *made.changed)]
         subjects = [page.subject_id for page in fetched.pages]
         misfits = once_each(odd, subjects)
+        found = drift(grown, decoded.examples)
         return Transformed(
             grown,
             made.tables,
-            drift(grown, decoded.examples),
+            found,
             misfits,
             unread=sum(not misfit.path for misfit in decoded.misfits),
             repeated=made.repeated,
+            warnings=tuple(moved(grown, found)),
             odd=frozenset(subjects[misfit.page] for misfit in misfits),
             lacking=frozenset(p.subject_id for p in compress(fetched.pages, empty)),
         )
@@ -249,13 +255,13 @@ class EndpointProcessor:
         bodies, may_grow = [page.body for page in pages], self.task.contract != "quarantine"
         family = self.family()
         if self.task.endpoint.content == "csv":
-            return decode_csv(bodies, family, may_grow=may_grow)
-        decoded = decode(bodies, family, may_grow=may_grow)
+            return decode_csv(bodies, family, may_grow=may_grow, keyed=True)
+        decoded = decode(bodies, family, may_grow=may_grow, keyed=True)
         whole = self._whole_numbers(decoded.shape)
         if not whole:
             return decoded
         family = self.family(as_whole(family.shape, whole))
-        return decode(bodies, family, may_grow=may_grow, whole=whole)
+        return decode(bodies, family, may_grow=may_grow, whole=whole, keyed=True)
 
     def _whole_numbers(self, shape: Object) -> frozenset[Path]:
         """The places of decimals whose columns hold integers that no float does.
@@ -310,6 +316,10 @@ class EndpointProcessor:
                 remedy="Set its contract to evolve to keep it, or to quarantine.",
             )
         self._refuse_nothing(made)
+        if self.task.mode in KEYED or not made.family.shape.fields:
+            # Frames of a user's own, and records of a map that have its key alone.
+            pages = fetched.pages if fetched else ()
+            made = setaside.set_aside(made, [keyless(made.family, made.tables)], pages)
         repeated = repeated_keys(made.family, made.tables)
         if repeated:
             table, count = next(iter(repeated.items()))
@@ -425,6 +435,12 @@ class EndpointProcessor:
             return result
         streams = result if isinstance(result, Mapping) else {self.task.root_table: result}
         made, tables = family_of(streams, self.task.key)
+        if self.task.mode == "history":
+            made = renames.around(made, VERSION)
+            tables = {
+                table.name: tables[table.name].rename_columns([c.name for c in table.data_columns])
+                for table in made.tables
+            }
         pages: Sequence[Page] = fetched.pages if fetched else ()
         times = [page.server_time for page in pages if page.server_time is not None]
         stamp = pa.scalar(round(max(times) * 1e6) if times else None, pa.int64()).cast(UTC_TIME)
@@ -471,6 +487,7 @@ class EndpointProcessor:
             whole=self._whole(made),
             listed=self._listed(made, readings),
             max_drop=self.task.max_drop,
+            path=self.task.endpoint.path,
         )
 
     def _listed(

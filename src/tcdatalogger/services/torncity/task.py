@@ -14,6 +14,7 @@ from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.models.checks import CheckResult
 from tcdatalogger.models.drift import Drift
+from tcdatalogger.models.owners import Owner
 from tcdatalogger.models.rules import Rule
 from tcdatalogger.models.salvage import Misfit
 from tcdatalogger.models.schema import TableFamily
@@ -53,6 +54,7 @@ class Task:
         max_drop: the largest share of the records there are that may vanish by it.
         subject: whose data is meant, where the configuration names them.
         accept_subject: whether it may be somebody else's than that of the last run.
+        roots: the root tables of all endpoints that are configured.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Task:
     max_drop: float = 0.5
     subject: int | None = None
     accept_subject: bool = False
+    roots: tuple[str, ...] = ()
 
     @property
     def root_table(self) -> str:
@@ -220,6 +223,7 @@ class Tools:
         warehouse: where the rows go.
         clock: what is read.
         known: the shape of earlier loads, with what they learned.
+        owners: whose the tables are that are there.
         archive: the file that holds the run's answers.
         cursor: where the run before left off, as the ledger has it.
         readings, stretch: how far this run's walks went.
@@ -234,6 +238,7 @@ class Tools:
     warehouse: Warehouse | None = None
     clock: Clock = field(default_factory=SystemClock)
     known: Object | None = None
+    owners: tuple[Owner, ...] = ()
     archive: str = ""
     cursor: str | None = None
     readings: tuple[Reading, ...] = ()

@@ -87,6 +87,7 @@ def city(_standing: Sandbox) -> Iterator[Sandbox]:
     """A city that stands still at START, with all its keys well and nothing going wrong."""
     before = {key.name: key for key in _standing.city.keyring}
     yield _standing
+    assert _standing.now() == START, "a test that moves the city takes `living_city`"
     _standing.clear_faults()
     for key in before.values():
         _standing.city.keyring.add(key)

@@ -12,8 +12,6 @@ import pytest
 
 PACKAGE = "tcdatalogger"
 SOURCE = Path(__file__).parents[1] / "src"
-LONGEST = 450
-
 ROOMS = {
     "models": set(),
     "observability": {"models"},
@@ -145,17 +143,6 @@ def test_there_is_no_circle_among_the_modules():
             lines.setdefault((each.module, each.target), str(each))
     told = ["\n".join(lines[step] for step in pairwise(circle)) for circle in circles(graph)]
     assert not told, "circles:\n" + "\n\n".join(told)
-
-
-def test_no_module_is_too_long():
-    lengths = {
-        str(path.relative_to(SOURCE)): len(path.read_text(encoding="utf-8").splitlines())
-        for path in modules().values()
-    }
-    longest = sorted(lengths.items(), key=lambda item: -item[1])[:5]
-    print(*(f"{length:5d} {name}" for name, length in longest), sep="\n")  # noqa: T201  # the report
-    long = [f"{name} has {length} lines" for name, length in longest if length > LONGEST]
-    assert not long, f"a module of more than {LONGEST} lines is two: {long}"
 
 
 # The test's own eyes

@@ -38,10 +38,14 @@ def opener(path: str | os.PathLike[str], flags: int) -> int:
 def file(path: Path) -> Path:
     """Make an empty file, for an engine that opens its files by itself; one there is stays.
 
+    One that is there is not even opened: closing it would take the locks away that the engine has
+    on it in this process, and others would write beside it.
+
     Raises:
         OSError: it cannot be made.
     """
-    os.close(opener(path, os.O_CREAT | os.O_WRONLY))
+    with suppress(FileExistsError):
+        os.close(opener(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
     return path
 
 

@@ -47,7 +47,7 @@ class Frames(EndpointProcessor):
 class Declared(EndpointProcessor):
     def plain_family(self, shape=None):
         made = super().plain_family(shape)
-        return family(made.shape, "people", selection="members", key=("level",), paged=False)
+        return family(made.shape, "people", selection="members", key=("level",))
 """
 
 

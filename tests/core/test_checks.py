@@ -271,10 +271,11 @@ def test_check_looks_over_what_is_stored(checked):
     assert "row groups in the order of time" in found["layout of m"]["says"]
 
 
-def test_the_versions_of_a_history_do_not_repeat_its_key(checked, city):
+def test_the_versions_of_a_history_do_not_repeat_its_key(workplace, living_city, checked):
+    workplace.city, workplace.key = living_city, living_city.keys["limited"]
     place = checked(mode="history")
     run(place)
-    city.advance(3 * 86400)
+    living_city.advance(3 * 86400)
     run(place)
     [versions, members] = place.sql("select count(*) n, count(distinct id) m from m")[0].values()
 

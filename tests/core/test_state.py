@@ -6,10 +6,13 @@ import math
 import resource
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from tcdatalogger import private
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import sqlite, totals
 from tcdatalogger.core.sqlite import SQLite
@@ -52,6 +55,22 @@ def run(number, **facts):
 
 
 # Runs
+
+
+def test_opening_it_twice_keeps_the_locks_of_the_first(tmp_path):
+    """Whoever closes a file takes the locks of its process from it, of SQLite's too."""
+    file = tmp_path / "state.sqlite"
+    writes = (
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1], timeout=0).execute('begin immediate')"
+    )
+    with State(f"sqlite:///{file}") as first, first.writing():
+        with State(f"sqlite:///{file}", read_only=True):
+            pass
+        private.file(file)
+        done = subprocess.run(
+            [sys.executable, "-c", writes, file], capture_output=True, text=True, check=False
+        )
+    assert "database is locked" in done.stderr
 
 
 def test_a_run_comes_back_as_it_was_written(state):

@@ -26,9 +26,14 @@ SILENCE: Final = 2.0
 AGAIN: Final = 60.0
 """Seconds after which it is worth another."""
 
-_MAGIC: Final = b"DUCK"
-_MAGIC_AT: Final = 8
-"""Where a DuckDB file says what it is: four bytes after the checksum of its first block."""
+_ALONE: Final[dict[str, bool | int | float | str | list[str]]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""It would open files of some other kinds by an extension that it fetches from the network. To look
+at a file before is no way: whoever closes one takes the locks of this process from it.
+"""
+_NO_DUCKDB: Final = ("not a valid DuckDB", "is an existing extension")
 
 _log = get_logger("warehouse")
 
@@ -43,8 +48,6 @@ and the lines before it refuse some of our transactions."""
 
 _LOCKED: Final = (
     "python_enable_replacements = false",
-    "autoinstall_known_extensions = false",
-    "autoload_known_extensions = false",
     "allow_community_extensions = false",
     "enable_external_access = false",
     "lock_configuration = true",  # the last one: nothing can be set after it
@@ -108,7 +111,6 @@ def connect(
             f"There is no warehouse {path} yet.", remedy="`tcdatalogger run --all` makes it."
         )
     _make_folder(path)
-    _look_at(path)
     began, pause, silent = clock.now(), FIRST_PAUSE, SILENCE
     while True:
         new = not path.exists()
@@ -153,9 +155,9 @@ def _refuse_old(version: str) -> None:
 
 def _opened(path: Path, key: Key | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     if key is None:
-        connection = duckdb.connect(str(path), read_only=read_only)
+        connection = duckdb.connect(str(path), read_only=read_only, config=_ALONE)
     else:
-        connection = duckdb.connect()
+        connection = duckdb.connect(config=_ALONE)
         try:
             _attach(connection, path, key, read_only=read_only)
         except BaseException:  # whatever ends it: nothing may keep hold of the file
@@ -262,25 +264,6 @@ def _make_folder(path: Path) -> None:
         ) from None
 
 
-def _look_at(path: Path) -> None:
-    """Refuse what is no DuckDB file before DuckDB sees it.
-
-    It would open some other kinds (SQLite) by an extension that it fetches from the network.
-    """
-    try:
-        with path.open("rb") as file:
-            head = file.read(_MAGIC_AT + len(_MAGIC))
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConfigError(
-            f"The warehouse {path} cannot be opened: {error.strerror}.",
-            remedy="Check that this user may write to it and its folder.",
-        ) from None
-    if head[_MAGIC_AT:] != _MAGIC:
-        raise _no_warehouse(path)
-
-
 def _no_warehouse(path: Path) -> ConfigError:
     return ConfigError(
         f"{path} is not a DuckDB file that this version can read.",
@@ -307,7 +290,7 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             return ConfigError(says.format(path), remedy=remedy)
     if disk.is_full(path.parent, text):
         return disk.full(f"the warehouse {path}")
-    if "not a valid DuckDB" in text or isinstance(error, duckdb.SerializationException):
+    if any(sign in text for sign in _NO_DUCKDB) or isinstance(error, duckdb.SerializationException):
         return _no_warehouse(path)
     return ConfigError(
         f"The warehouse {path} cannot be opened: {_first_line(text)}.",

@@ -5,15 +5,18 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test setup lint cover lock prometheus clean
+.PHONY: help demo test test-all setup lint cover lock prometheus clean
 
 help:            ## this text
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
 
 demo: $(RUN_STAMP)  ## log a living Torn City into DuckDB: no key, no network
 	@$(BIN)/tcdatalogger demo
 
-test: $(DEV_STAMP)  ## the whole test suite
+test: $(DEV_STAMP)  ## the tests but for those marked slow
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow" $(ARGS)
+
+test-all: $(DEV_STAMP) ## every test; CI does the same with `make cover`
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 setup: $(DEV_STAMP) ## make .venv with everything in it
@@ -23,7 +26,7 @@ lint: $(DEV_STAMP)  ## ruff and mypy
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-cover: $(DEV_STAMP) ## the suite under coverage, subprocesses too, and its report
+cover: $(DEV_STAMP) ## every test under coverage, subprocesses too, and its report
 	$(BIN)/coverage erase
 	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/coverage run -m pytest -n 3 --dist worksteal $(ARGS)
 	$(BIN)/coverage combine --quiet

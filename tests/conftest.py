@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import hypothesis
 import pytest
 
 from tcdatalogger.cli import main
@@ -64,8 +65,41 @@ storage_mode = "replace"
 """The endpoints of the demo."""
 
 
+# A deadline would measure how busy the machine is.
+hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("many", max_examples=200, deadline=None, print_blob=True)
+hypothesis.settings.load_profile("many" if os.environ.get("CI") else "quick")
+
+LEFT_OUT = pytest.StashKey[int]()
+"""How many tests marked slow are left out."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        slow[0].config.stash[LEFT_OUT] = len(slow)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):  # a process of xdist
+        session.config.workeroutput["left out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Every process of xdist collects the same."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if left := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(
+            f"{left} tests marked slow are left out; `make test-all` runs them too."
+        )
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -165,7 +199,7 @@ class Workplace:
     def process(self, *words: str, **options: Any) -> Done:
         """Run a command in a process of its own."""
         done = subprocess.run(
-            [*PROGRAM, *words], capture_output=True, text=True, check=False, timeout=60,
+            [*PROGRAM, *words], capture_output=True, text=True, check=False, timeout=300,
             cwd=self.folder, env=self.outside(), **options,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)

@@ -78,7 +78,7 @@ class Server:
                 [self._programs / "postgres", "-D", self.folder / "data", *words],
                 cwd=self.folder, stdout=log, stderr=log, **self._as_user(),
             )  # fmt: skip
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while not self._answers():
             assert self._process.poll() is None, (self.folder / "log").read_text()
             assert time.monotonic() < deadline, (self.folder / "log").read_text()

@@ -188,7 +188,7 @@ def test_a_demo_that_is_killed_goes_on_when_it_is_started_again(workplace, momen
         [sys.executable, "-m", "tcdatalogger", "demo", "--polls", "3"], cwd=workplace.folder,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while not begun() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.002)
     with suppress(ProcessLookupError):

@@ -150,7 +150,7 @@ def killed(place, dice, *words):
     child = subprocess.run(
         [sys.executable, "-c", script, str(point), str(left), str(place.clock.now()), *words],
         cwd=place.folder, env={**place.outside(), "PYTHONPATH": here}, check=False,
-        capture_output=True, timeout=60,
+        capture_output=True, timeout=300,
     )  # fmt: skip
     assert child.returncode in {0, -signal.SIGKILL}, child.stderr.decode()
     return child.returncode != 0

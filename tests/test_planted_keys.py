@@ -184,7 +184,7 @@ def _scheduled(place, environ, port, posted):
                 break
             time.sleep(0.05)
         daemon.send_signal(signal.SIGTERM)
-        out, _ = daemon.communicate(timeout=30)
+        out, _ = daemon.communicate(timeout=120)
         yield "schedule", out
 
 

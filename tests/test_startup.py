@@ -24,7 +24,7 @@ def imported(workplace, *words):
     """The heavy packages that a command imported."""
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *words], cwd=workplace.folder, env=workplace.outside(),
-        capture_output=True, text=True, check=False, timeout=30,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return HEAVY & set(done.stderr.split())

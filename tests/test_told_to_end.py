@@ -13,7 +13,7 @@ import pytest
 from tcdatalogger.core import pipeline
 from tcdatalogger.core.main import Application
 
-SOON = 10.0
+SOON = 30.0
 """Seconds within which every command ends."""
 
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
@@ -77,7 +77,7 @@ def ended(place, number, point, *words):
 
 def wait_for_work(pid):
     """Until the process has been busy for a moment: then it is well within the query."""
-    first, end = ticks(pid), time.monotonic() + 20
+    first, end = ticks(pid), time.monotonic() + 120
     while ticks(pid) < first + 15:
         assert time.monotonic() < end
         time.sleep(0.01)

@@ -19,7 +19,7 @@ def called(place, *words, path="/usr/bin"):
     """Call a command, with nothing of ours on the shell's path but what `path` says."""
     return subprocess.run(
         words, cwd=place.folder, env={**place.outside(), "PATH": path},
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
 
 

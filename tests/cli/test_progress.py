@@ -203,7 +203,7 @@ def test_rich_is_not_loaded_where_nobody_looks():
         "    shown.tell(RunRecord('a', 'b', 0.0)); shown.tick()\n"
         "assert not [name for name in sys.modules if name.startswith('rich')]\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=30)
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=120)
 
 
 @pytest.mark.slow
@@ -215,7 +215,7 @@ def test_a_slow_run_is_seen_on_a_terminal_and_json_stays_alone_on_the_output(wor
         stdout=subprocess.PIPE, stderr=theirs, cwd=workplace.folder,
         env={**workplace.outside(), "TERM": "xterm"},
     )  # fmt: skip
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=120)
     os.close(theirs)
     seen = os.read(ours, 100_000).decode()
     os.close(ours)

@@ -181,6 +181,6 @@ def on_terminal(place, columns, *words):
             text += piece
     except OSError:  # a terminal ends so
         pass
-    assert done.wait(timeout=60) == 0
+    assert done.wait(timeout=120) == 0
     os.close(ours)
     return text.decode()

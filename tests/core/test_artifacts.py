@@ -65,9 +65,7 @@ def same(left, right):
         assert table.equals(right.tables[name])
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
 @given(records=RECORDS)
 def test_rows_come_back_as_they_were(artifacts, records):
     one = task()

@@ -273,7 +273,7 @@ main(["backup"])
 def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(logged, back_up, point):
     done = subprocess.run(
         [sys.executable, "-c", DYING, point], cwd=logged.folder, env=logged.outside(),
-        capture_output=True, check=False, timeout=60,
+        capture_output=True, check=False, timeout=300,
     )  # fmt: skip
     place = logged.folder / "backups"
     assert done.returncode == -signal.SIGKILL, done.stderr

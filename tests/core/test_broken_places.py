@@ -83,7 +83,7 @@ def child(place, script, *words):
     env = {k: v for k, v in place.outside().items() if not k.startswith("COVERAGE_")}
     return subprocess.run(
         [sys.executable, "-c", script, *words], cwd=place.folder, env=env,
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
 
 

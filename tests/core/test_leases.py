@@ -284,9 +284,10 @@ def test_runs_whose_claim_is_gone_are_lost_and_the_others_are_not(state, clock):
 
 def test_a_claim_is_renewed_while_the_block_lasts_and_released_at_its_end(state_url):
     with State(state_url) as state, State(state_url) as other:
-        claim = state.leases.claim("crimes", "run-1", owner=elsewhere(), seconds=0.3)
-        with state.leases.kept(claim, 0.3):
-            time.sleep(0.7)  # the renewal goes by real time
+        claim = state.leases.claim("crimes", "run-1", owner=elsewhere(), seconds=1.5)
+        with state.leases.kept(claim, 1.5):
+            while not any(one.until > claim.until for one in other.leases.held()):
+                time.sleep(0.01)  # the renewal goes by real time
             with pytest.raises(Busy):
                 other.leases.claim("crimes", "run-2")
         other.leases.claim("crimes", "run-2")
@@ -412,7 +413,7 @@ def test_a_process_that_was_paused_past_its_claim_cannot_store_when_it_wakes(wor
         assert workplace.process("run", "faction_crimes").code == 0
         before = workplace.value("select count(*) from faction_crimes")
         os.kill(paused.pid, signal.SIGCONT)
-        told, _ = paused.communicate("\n", timeout=30)
+        told, _ = paused.communicate("\n", timeout=120)
     finally:
         paused.kill()
     assert told.split() == ["store", "Busy", "75"]

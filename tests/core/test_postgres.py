@@ -163,7 +163,7 @@ def test_a_process_that_is_paused_within_a_transaction_does_not_stop_the_others(
         with State(postgres_url) as state:
             state.write_run(run(1))
             os.kill(holder.pid, signal.SIGCONT)
-            _, err = holder.communicate("\n", timeout=20)
+            _, err = holder.communicate("\n", timeout=120)
             assert "StateUnavailable" in err
             assert state.reading("select name from chores") == []
     finally:

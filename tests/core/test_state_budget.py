@@ -90,7 +90,7 @@ def processes(script, *arguments):
     for one in started:
         one.stdin.write("\n")
         one.stdin.flush()
-    return [one.communicate(timeout=60)[0].split() for one in started]
+    return [one.communicate(timeout=300)[0].split() for one in started]
 
 
 # Never over, whatever the order
@@ -180,7 +180,6 @@ def most(times, window):
     return max((sum(t <= other < t + window for other in times) for t in times), default=0)
 
 
-@settings(max_examples=150)
 @given(st.lists(MOVES, min_size=5, max_size=60))
 def test_never_over_in_any_window_whatever_the_interleaving(moves):
     play = Play(MemorySlots(), lambda _key, _owner: None)
@@ -189,7 +188,7 @@ def test_never_over_in_any_window_whatever_the_interleaving(moves):
     play.check()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES, min_size=5, max_size=60))
 def test_never_over_in_the_database_either(state, moves):
     play = Play(emptied(state).traffic, state.traffic.count_under)
@@ -198,7 +197,7 @@ def test_never_over_in_the_database_either(state, moves):
     play.check()
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES.filter(lambda move: move[0] != "learn"), min_size=5, max_size=40))
 def test_the_database_gives_the_same_times_as_the_memory(state, moves):
     plays = [Play(store, None) for store in (MemorySlots(), emptied(state).traffic)]

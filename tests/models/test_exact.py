@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger.models import exact
@@ -28,7 +28,6 @@ JSON = st.recursive(
     written,
     max_leaves=12,
 )
-CALM = settings(max_examples=200, deadline=None)
 
 
 def facts(text):
@@ -42,7 +41,6 @@ def facts(text):
 
 
 @given(JSON)
-@CALM
 def test_what_is_written_is_what_was_read(text):
     dumped = exact.dump(exact.parse(text.encode()))
     assert facts(dumped) == facts(text)
@@ -51,7 +49,6 @@ def test_what_is_written_is_what_was_read(text):
 
 
 @given(JSON)
-@CALM
 def test_white_space_and_a_byte_order_mark_mean_nothing(text):
     spread = text.encode().join([b"\xef\xbb\xbf \n", b"\r\n\t "])
     assert exact.dump(exact.parse(spread)) == exact.dump(exact.parse(text.encode()))

@@ -468,7 +468,6 @@ BODIES = st.one_of(
 )
 RANDOM = st.builds(random.Random, st.integers(0, 2**32))  # far quicker than Hypothesis' own
 QUIET = settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
@@ -493,7 +492,7 @@ def pages_of(shape, rng, most=3):
 
 
 @given(BODIES, RANDOM)
-@settings(QUIET, max_examples=80)
+@QUIET
 def test_nothing_is_lost_of_any_body_of_any_shape(shape, rng):
     check(shape, pages_of(shape, rng))
 
@@ -523,7 +522,7 @@ def test_a_body_as_the_document_has_it_is_read_without_drift_or_misfit(endpoint)
 
 
 @given(BODIES, RANDOM)
-@settings(QUIET, max_examples=60)
+@QUIET
 def test_what_is_missing_null_or_unknown_sets_nothing_aside(shape, rng):
     body = body_of(replace(shape, nullable=False), rng)
     spots = [spot for spot in places(body) if isinstance(spot[0], Pairs)]

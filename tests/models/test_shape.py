@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger.models import notation
@@ -133,7 +133,6 @@ def test_merging_a_shape_with_itself_changes_nothing(shape):
 
 
 @given(SHAPES, SHAPES, st.randoms(use_true_random=False))
-@settings(deadline=None)
 def test_what_fits_one_of_two_shapes_fits_both_merged(left, right, rng):
     merged = merge(left, right)
     for shape in (left, right):

@@ -131,7 +131,7 @@ def firing(ask):
 
 def until(true, says=lambda: ""):
     """Wait for what another process does."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not true():
         assert time.monotonic() < deadline, says()
         time.sleep(0.1)

@@ -109,7 +109,7 @@ def test_a_collector_that_is_gone_holds_nobody_up(workplace, collector, monkeypa
     monkeypatch.setattr(traces, "_SENDING", 0.05)
     began = time.monotonic()
     assert workplace.log("faction_crimes").record.status == "done"
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_the_command_serves_until_it_is_stopped(command: Any, number: int, code:
     answer = httpx2.get(facts["url"] + "/torn/timestamp?key=" + facts["keys"]["full"])
     assert answer.json() == {"timestamp": START}
     process.send_signal(number)
-    _, told = process.communicate(timeout=10)
+    _, told = process.communicate(timeout=60)
     assert process.returncode == code
     assert "Traceback" not in told
 
@@ -149,7 +149,7 @@ def test_a_port_that_is_taken_is_said_plainly(command: Any):
     with Sandbox() as sandbox:
         port = sandbox.url.rsplit(":", 1)[1].split("/")[0]
         process = command("--port", port)
-        _, told = process.communicate(timeout=10)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 2
     assert port in told
     assert "Traceback" not in told

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger.sandbox import people
@@ -133,7 +133,6 @@ def test_nobody_is_in_two_crimes_at_once(book: CrimeBook):
 ORDER = {"Recruiting": 0, "Planning": 1, "Successful": 2, "Failure": 2, "Expired": 2}
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.integers(0, 500), st.integers(0, 5), st.lists(st.floats(0, 1), min_size=4, max_size=12))
 def test_the_life_of_a_crime_only_goes_forward(nth: int, place: int, moments: list[float]):
     crimes = BOOK.created(FACTIONS[place], NOW - 60 * DAY, NOW)

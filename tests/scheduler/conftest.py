@@ -150,7 +150,7 @@ class Running:
     def signal(self, number):
         self.process.send_signal(number)
 
-    def wait(self, seconds=15):
+    def wait(self, seconds=60):
         return self.process.wait(seconds)
 
     @property
@@ -197,7 +197,7 @@ class Yard:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "tcdatalogger", "schedule", *words, "--json"],
             cwd=self.place.folder, env=self.environ, capture_output=True, text=True, check=False,
-            timeout=60,
+            timeout=300,
         )  # fmt: skip
         runs = json.loads(done.stdout or "[]")
         assert "Traceback" not in done.stderr.replace("\\n", "\n") or runs, done.stderr
@@ -243,7 +243,7 @@ class Yard:
         return stat.rpartition(")")[2].split()[0] not in "ZX"
 
     @staticmethod
-    def until(true, seconds=30.0):
+    def until(true, seconds=120.0):
         """Wait until something is so."""
         end = time.monotonic() + seconds
         while not (found := true()):

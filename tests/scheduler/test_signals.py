@@ -33,7 +33,7 @@ def test_who_waits_for_a_locked_state_ends_in_time(tmp_path, number):
         assert process.stdout.readline() == b"ready\n"
         time.sleep(0.1)  # until it waits within SQLite, where no handler of Python's is called
         process.send_signal(number)
-        assert process.wait(5) == 128 + number
+        assert process.wait(20) == 128 + number
     finally:
         process.kill()
         process.communicate()

@@ -460,9 +460,7 @@ WARS = st.lists(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-@settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     loads=st.lists(st.tuples(st.integers(0, 9), WARS, st.booleans()), max_size=6,
                    unique_by=lambda one: one[0]),

@@ -188,7 +188,7 @@ def test_never_over_in_any_window_whatever_the_interleaving(moves):
     play.check()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES, min_size=5, max_size=60))
 def test_never_over_in_the_database_either(state, moves):
     play = Play(emptied(state).traffic, state.traffic.count_under)
@@ -197,7 +197,7 @@ def test_never_over_in_the_database_either(state, moves):
     play.check()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES.filter(lambda move: move[0] != "learn"), min_size=5, max_size=40))
 def test_the_database_gives_the_same_times_as_the_memory(state, moves):
     plays = [Play(store, None) for store in (MemorySlots(), emptied(state).traffic)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
@@ -255,6 +255,7 @@ def test_a_run_during_which_the_clock_went_back_is_due_again_at_the_next_point_o
     assert desk.next() == QUARTER
 
 
+@settings(max_examples=40)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["run", "fail", "lose", "back"]), st.floats(0, 4_000)),

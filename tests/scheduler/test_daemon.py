@@ -52,7 +52,7 @@ def test_two_daemons_share_the_work_and_no_endpoint_runs_twice_at_once(yard, sta
     yard.url = state_url
     yard.write(*((f"brief_{letter}", OFTEN) for letter in "abcdef"))
     with yard.daemon("--workers", "2") as one, yard.daemon("--workers", "2") as two:
-        yard.until(lambda: len(yard.noted("log")) > 60, 30)
+        yard.until(lambda: len(yard.noted("log")) > 60)
         for each in (one, two):
             each.signal(signal.SIGTERM)
         assert [one.wait(), two.wait()] == [143, 143]

@@ -194,7 +194,7 @@ def test_a_run_that_somebody_else_ended_is_to_be_tried_again_and_no_bug(yard, nu
         [sys.executable, "-m", "tcdatalogger", "schedule", "--once", "--json"],
         cwd=yard.place.folder, env=yard.environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     ) as process:  # fmt: skip
-        [run] = yard.until(lambda: yard.pids, 30)
+        [run] = yard.until(lambda: yard.pids)
         os.kill(run, number)
         out, _ = process.communicate(timeout=120)
 

@@ -29,7 +29,7 @@ def away(yard, postgres, postgres_url):
 
     @contextmanager
     def away(daemon):
-        yard.until(lambda: yard.pids, 30)
+        yard.until(lambda: yard.pids)
         postgres.stop()
         try:
             os.kill(yard.pids[0], signal.SIGALRM)  # its time is over

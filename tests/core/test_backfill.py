@@ -52,7 +52,7 @@ def place(workplace):
 
 
 def back(place, name="attacks", *words, **options):
-    options.setdefault("pages", 2)
+    options.setdefault("pages", 5)
     with place.application(*words) as application:
         return list(backfill(application, name, **options))
 
@@ -156,6 +156,7 @@ def lying(place, monkeypatch, lie):
     monkeypatch.setattr(place.city.city, "answer", changed)
 
 
+@pytest.mark.slow
 def test_a_list_that_says_too_early_that_it_ends_is_read_on(place, monkeypatch):
     def lie(params, body):
         last = body["attacks"][-1]["ended"] if body["attacks"] else 0
@@ -168,6 +169,7 @@ def test_a_list_that_says_too_early_that_it_ends_is_read_on(place, monkeypatch):
     assert set(ids(place)) == books(place)
 
 
+@pytest.mark.slow
 def test_an_empty_answer_is_not_the_end(place, monkeypatch):
     count = iter(range(1_000))
 
@@ -184,6 +186,7 @@ def test_an_empty_answer_is_not_the_end(place, monkeypatch):
     assert set(ids(place).values()) == {1}
 
 
+@pytest.mark.slow
 def test_months_without_a_row_are_not_the_end(place, monkeypatch):
     low, high = START - 45 * DAY, START - 12 * DAY
 
@@ -197,6 +200,7 @@ def test_months_without_a_row_are_not_the_end(place, monkeypatch):
     assert set(ids(place)) == books(place) - quiet
 
 
+@pytest.mark.slow
 def test_a_fault_ends_it_and_what_was_stored_stays(place):
     with place.application() as application:
         going = backfill(application, "attacks", pages=2)

@@ -215,6 +215,7 @@ def state(row):
     return json.dumps(row, default=str, sort_keys=True)
 
 
+@pytest.mark.slow
 def test_every_state_of_a_crime_that_a_run_could_see_is_there_once(place):
     seen = {}
     for _ in range(24):
@@ -365,7 +366,7 @@ def test_the_same_answer_is_stored_where_the_tables_are_gone(place):
 
 
 def test_a_rebuild_of_incremental_runs_has_the_same_rows_and_the_same_cursor(place):
-    for _ in range(5):
+    for _ in range(3):
         place.log("crimes")
         place.log("attacks", "overlap=PT7H")
         later(place, 9 * HOUR)
@@ -441,6 +442,7 @@ def test_what_is_not_read_yet_is_found_whatever_was_read(spans, high):
     assert Coverage.read(texts, "y", "1").below(high) == high
 
 
+@pytest.mark.slow
 def test_four_processes_that_read_one_list_at_once_store_each_row_once(workplace):
     workplace.write(
         '[[endpoints]]\nname = "chains"\npath = "/faction/chains"\nsince = "P2Y"\n'

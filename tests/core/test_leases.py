@@ -400,6 +400,7 @@ with Application(settings, lease=float(lease), tell=tell) as application:
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_was_paused_past_its_claim_cannot_store_when_it_wakes(workplace):
     paused = subprocess.Popen(
         [sys.executable, "-c", PAUSED, str(workplace.file), "1.0"], cwd=workplace.folder,

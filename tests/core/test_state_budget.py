@@ -225,6 +225,7 @@ def test_a_clock_that_was_set_back_does_not_stop_everything(slots):
 # Several processes
 
 
+@pytest.mark.slow
 def test_four_processes_together_never_go_over_and_take_their_turns(place):
     limit, window, calls = 10, 0.4, 12
     outputs = processes(TAKER, *[(place, limit, window, calls)] * 4)
@@ -236,6 +237,7 @@ def test_four_processes_together_never_go_over_and_take_their_turns(place):
     assert went[-1] - went[0] < window * 1.25 * (4 * calls / limit + 2)
 
 
+@pytest.mark.slow
 def test_nobody_is_left_behind_by_the_others(place):
     outputs = processes(TAKER, *[(place, 8, 0.5, 12)] * 4)
     went = [[float(line) for line in lines] for lines in outputs]

@@ -91,7 +91,7 @@ def test_the_two_readers_agree_on_mutants_of_bodies():
         *(bytes([byte]) for byte in b'"{}[],:\\ \n\x00-0'),
     ]
     agreed = {True: 0, False: 0}
-    for _ in range(2_000):
+    for _ in range(600):
         body = bytearray(rng.choice(parts))
         for _ in range(rng.randrange(1, 3)):
             at = rng.randrange(len(body) + 1)
@@ -110,7 +110,7 @@ def test_the_two_readers_agree_on_mutants_of_bodies():
         agreed[taken(whole)] += 1
         if taken(whole) and isinstance(records := exact.parse(whole).get("attacks"), list):
             assert len(rows(whole, ATTACKS.payload)) >= len(records)
-    assert min(agreed.values()) > 200
+    assert min(agreed.values()) > 60
 
 
 @pytest.mark.parametrize("levels", [DEEP - 1, DEEP, DEEP + 1, 700])

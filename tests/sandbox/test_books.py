@@ -48,7 +48,13 @@ def once(pages: list[list[Any]]) -> dict[str, Any]:
     return {str(row["id"]): row for page in pages for row in page}
 
 
-@pytest.mark.parametrize("what", LISTS)
+LONGEST = ("attacks", "log", "news:attack")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(what, marks=[pytest.mark.slow] if what in LONGEST else []) for what in LISTS],
+)
 def test_paging_through_five_years_brings_exactly_what_the_books_say(old: Any, what: str):
     path, name, params = LISTS[what]
     book = old.city.books(what)

@@ -22,7 +22,7 @@ from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import config
 from tcdatalogger.core import main as core_main
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.pipeline import Outcome
+from tcdatalogger.core.run import Outcome
 from tcdatalogger.sandbox.city import Rules
 from tcdatalogger.sandbox.server import START, Sandbox
 

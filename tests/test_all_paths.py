@@ -19,7 +19,7 @@ from tcdatalogger.models.records import key_columns, key_fields
 from tcdatalogger.models.schema import SYSTEM, Type, family
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import Task, Tools
+from tcdatalogger.services.torncity.base import Task
 from tcdatalogger.services.torncity.registry import processor
 from tcdatalogger.services.warehouse import Load
 
@@ -165,7 +165,7 @@ def test_every_path_takes_every_mode_and_a_null_key_goes_to_the_quarantine(logge
             name, root = BENCHMARK["name_of"](endpoint), outcome.made.family.tables[0].name
             for run in ("r1", "r2") if key_columns(outcome.made.family) == () else ("r1",):
                 task = Task(name, endpoint, run_id=run, mode=mode)
-                maker = processor(endpoint.path)(task, Tools())
+                maker = processor(endpoint.path)(task)
                 made = maker.validate(maker.transform_data(fetched), fetched)
                 aside = [m.path for m in made.misfits if "null stands in the key" in m.reason]
                 assert len(aside) == (odd is not None), endpoint.path

@@ -14,7 +14,7 @@ from dataclasses import replace
 import pytest
 
 from tcdatalogger.cli.progress import QUIET, Progress
-from tcdatalogger.core.pipeline import WAITS
+from tcdatalogger.core.run import WAITS
 from tcdatalogger.core.state import RunRecord
 from tcdatalogger.errors import Busy
 from tcdatalogger.observability import log

@@ -235,13 +235,13 @@ def test_its_calls_are_of_low_priority(place, monkeypatch):
     from tcdatalogger.core.main import Application  # noqa: PLC0415
 
     seen = set()
-    tools = Application.tools
+    source = Application.source
 
     def watching(self, endpoint, task, priority=None):
         seen.add(priority)
-        return tools(self, endpoint, task, priority)
+        return source(self, endpoint, task, priority)
 
-    monkeypatch.setattr(Application, "tools", watching)
+    monkeypatch.setattr(Application, "source", watching)
     back(place, since=START - 3 * DAY)
     assert seen == {"low"}
 

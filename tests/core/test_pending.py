@@ -12,7 +12,9 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import pending
+from tcdatalogger.core import run as running
 from tcdatalogger.core.replay import rebuild
+from tcdatalogger.core.run import Run
 from tcdatalogger.errors import Busy, TimedOut, WarehouseUnavailable
 from tcdatalogger.sandbox.city import Rules
 from tcdatalogger.sandbox.server import Sandbox
@@ -281,10 +283,14 @@ def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
     owed = place.log("members").record
     free()
 
-    def end(*_args, **_options):
-        raise KeyboardInterrupt
+    store = Run.store
 
-    monkeypatch.setattr(pending.Desk, "_store", end)
+    def end(self, fetched, warehouse):
+        if self.record.run_id == owed.run_id:
+            raise KeyboardInterrupt
+        store(self, fetched, warehouse)
+
+    monkeypatch.setattr(Run, "store", end)
     for _ in range(pending.TRIES):
         with pytest.raises(KeyboardInterrupt):
             place.log("members")
@@ -298,15 +304,15 @@ HEAVY = "select count(*) from range(3000000) a, range(3000000) b where (a.range 
 @pytest.fixture
 def endless(monkeypatch):
     """Let storing what is owed of some runs come to no end within the engine; the time is short."""
-    store, runs = pending.Desk._store, set()
+    store, runs = Run.store, set()
 
-    def slow(self, owed, task, warehouse):
-        if owed.record.run_id in runs:
+    def slow(self, fetched, warehouse):
+        if self.record.run_id in runs:
             warehouse._connection.execute(HEAVY)
-        return store(self, owed, task, warehouse)
+        store(self, fetched, warehouse)
 
-    monkeypatch.setattr(pending.Desk, "_store", slow)
-    monkeypatch.setattr(pending, "longest", lambda *_: 0.4)
+    monkeypatch.setattr(Run, "store", slow)
+    monkeypatch.setattr(running, "longest", lambda *_: 0.4)
     return runs
 
 

@@ -8,8 +8,10 @@ import logging
 import pytest
 
 from tcdatalogger.cli import main as _main  # noqa: F401 - the command line under test
-from tcdatalogger.core import pipeline
+from tcdatalogger.core.run import STEPS
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.torncity.base import Fetched
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
 
 ONE = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
@@ -23,7 +25,8 @@ def broken(monkeypatch):
         def fail(*_args, **_options):
             raise KeyError("difficulty")
 
-        monkeypatch.setattr(MembersProcessor, step, fail)
+        owner, name = (DuckDBWarehouse, "commit") if step == "store" else (MembersProcessor, step)
+        monkeypatch.setattr(owner, name, fail)
 
     return broken
 
@@ -33,7 +36,7 @@ def test_a_run_that_is_done_says_what_it_did(workplace):
 
     record = outcome.record
     assert (record.status, record.exit_code, record.error) == ("done", 0, "")
-    assert list(record.seconds) == list(pipeline.STEPS)
+    assert list(record.seconds) == list(STEPS)
     assert (record.calls, record.pages) == (4, 3)  # one call asks whose the key is
     assert record.rows == {
         name: workplace.value(f"select count(*) from {name}") for name in record.rows
@@ -127,7 +130,7 @@ def test_a_replace_that_has_nowhere_to_find_its_rows_is_refused(workplace, monke
 
     def nothing(self):
         fetch(self)
-        return pipeline.Fetched.of(b'{"_metadata":{}}')
+        return Fetched.of(b'{"_metadata":{}}')
 
     monkeypatch.setattr(MembersProcessor, "fetch_data", nothing)
     outcome = workplace.log("faction_members", mode)

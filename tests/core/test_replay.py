@@ -15,7 +15,7 @@ from tcdatalogger.core.replay import rebuild, replay
 from tcdatalogger.core.retry import retry
 from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.services.duckdb import modes
-from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\nincremental = false\n'
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
@@ -109,7 +109,7 @@ def test_a_run_that_could_not_be_stored_is_stored_by_its_replay(place, monkeypat
         raise DataRefused("The tables cannot take it.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(MembersProcessor, "store", refused)
+        patch.setattr(DuckDBWarehouse, "commit", refused)
         run = place.log("faction_members").record
     assert run.status == "failed"
     assert not place.warehouse.exists() or not place.sql("select 1 from duckdb_tables()")

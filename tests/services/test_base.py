@@ -10,11 +10,19 @@ from typing import ClassVar
 import pytest
 
 from tcdatalogger.clock import ManualClock
+from tcdatalogger.core.load import Guard, load_of
 from tcdatalogger.errors import DataRefused, NotFound, RequestRefused, UsageError
 from tcdatalogger.models.evolution import adopt
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Page, Task, Tools
+from tcdatalogger.services.torncity.base import (
+    EndpointProcessor,
+    Fetched,
+    Known,
+    Page,
+    Source,
+    Task,
+)
 from tcdatalogger.services.torncity.client import Answer, Request
 
 CATALOG = catalog.load()
@@ -68,7 +76,7 @@ def asking(city, make_client, make_key):
         client = make_client(url=city.url)
         held = make_key(secret=city.keys[key])
         tools = {"subject": lambda _section: 40832, "clock": ManualClock(), **tools}
-        return Tools(get=lambda request: client.get(request, held), host=client.host, **tools)
+        return Source(get=lambda request: client.get(request, held), host=client.host, **tools)
 
     return asking
 
@@ -87,7 +95,7 @@ def scripted():
                 raise text
             return answer(request, json.dumps(text).encode())
 
-        made = Tools(get=get, host="127.0.0.1", clock=ManualClock(), **tools)
+        made = Source(get=get, host="127.0.0.1", clock=ManualClock(), **tools)
         return made, asked
 
     return scripted
@@ -97,7 +105,7 @@ def scripted():
 
 
 def test_fetching_alone_brings_bodies_as_they_came(asking):
-    fetched = EndpointProcessor(task("/faction/members"), asking()).fetch_data()
+    fetched = EndpointProcessor(task("/faction/members"), source=asking()).fetch_data()
 
     (page,) = fetched.pages
     assert page.subject_id == 40832
@@ -123,22 +131,18 @@ def test_validating_alone_passes_good_rows_on():
 
 
 def test_storing_alone_commits_what_it_is_given(tmp_path):
-    made = EndpointProcessor(task("/faction/members")).transform_data(Fetched.of(body(MEMBER)))
+    one, fetched = task("/faction/members"), Fetched.of(body(MEMBER))
+    made = EndpointProcessor(one).transform_data(fetched)
 
     with DuckDBWarehouse(tmp_path / "torn.duckdb") as warehouse:
-        tools = Tools(warehouse=warehouse, clock=ManualClock())
-        receipt = EndpointProcessor(task("/faction/members"), tools).store(made)
+        receipt = warehouse.commit(load_of(one, fetched, made, Guard(), cursor=None, at=1.0))
         assert receipt.rows == {"faction_members": 1}
         assert warehouse.query("select name from faction_members").to_pylist() == [{"name": "Fox"}]
 
 
-@pytest.mark.parametrize("step", ["fetch_data", "store"])
-def test_a_step_without_its_tool_says_what_is_missing(step):
-    processor = EndpointProcessor(task("/faction/members"))
-    given = (processor.transform_data(Fetched.of(body(MEMBER))),) if step == "store" else ()
-
+def test_fetching_without_a_way_to_call_torn_says_what_is_missing():
     with pytest.raises(UsageError, match="was given no"):
-        getattr(processor, step)(*given)
+        EndpointProcessor(task("/faction/members")).fetch_data()
 
 
 def test_a_retry_of_a_run_has_the_load_id_of_the_first_try_and_other_runs_have_others():
@@ -168,7 +172,9 @@ def test_rows_carry_the_servers_clock_in_utc_their_subject_and_their_run():
 
 
 def test_two_factions_are_asked_for_one_by_one_and_their_rows_know_whose_they_are(asking):
-    processor = EndpointProcessor(task("/faction/{id}/members", ids=("40832", "40991")), asking())
+    processor = EndpointProcessor(
+        task("/faction/{id}/members", ids=("40832", "40991")), source=asking()
+    )
 
     made = processor.validate(processor.transform_data(processor.fetch_data()))
 
@@ -182,7 +188,9 @@ def test_two_factions_are_asked_for_one_by_one_and_their_rows_know_whose_they_ar
 def test_an_unknown_id_among_several_is_a_warning_and_the_others_are_kept(asking):
     ids = ("40832", "999999999", "40991")
 
-    fetched = EndpointProcessor(task("/faction/{id}/members", ids=ids), asking()).fetch_data()
+    fetched = EndpointProcessor(
+        task("/faction/{id}/members", ids=ids), source=asking()
+    ).fetch_data()
 
     assert [page.subject_id for page in fetched.pages] == [40832, 40991]
     (warning,) = fetched.warnings
@@ -191,7 +199,7 @@ def test_an_unknown_id_among_several_is_a_warning_and_the_others_are_kept(asking
 
 def test_an_unknown_id_alone_is_a_failure(asking):
     with pytest.raises(NotFound):
-        EndpointProcessor(task("/faction/999999999/members"), asking()).fetch_data()
+        EndpointProcessor(task("/faction/999999999/members"), source=asking()).fetch_data()
 
 
 def test_a_path_with_a_placeholder_and_no_value_is_refused_by_name():
@@ -219,7 +227,7 @@ def test_a_row_that_comes_again_at_a_page_boundary_counts_once(scripted):
         {"crimes": [crime(3), crime(2)], "_metadata": {"links": {"next": link, "prev": None}}},
         {"crimes": [crime(2), crime(1)], "_metadata": {"links": {"next": None, "prev": None}}},
     )
-    processor = EndpointProcessor(task("/faction/crimes"), tools)
+    processor = EndpointProcessor(task("/faction/crimes"), source=tools)
 
     made = processor.validate(processor.transform_data(processor.fetch_data()))
 
@@ -386,7 +394,7 @@ def test_an_error_of_torns_in_the_middle_of_the_pages_is_no_shorter_list(scripte
     )
 
     with pytest.raises(RequestRefused):
-        EndpointProcessor(task("/faction/crimes"), tools).fetch_data()
+        EndpointProcessor(task("/faction/crimes"), source=tools).fetch_data()
 
 
 # What earlier runs learned
@@ -402,7 +410,7 @@ def test_what_an_earlier_run_learned_is_known_and_read_the_fast_way(monkeypatch)
         raise AssertionError("the careful reader was needed")
 
     monkeypatch.setattr("tcdatalogger.models.decode._decode_with_care", careful)
-    second = EndpointProcessor(task("/faction/members"), Tools(known=grown)).transform_data(
+    second = EndpointProcessor(task("/faction/members"), known=Known(grown)).transform_data(
         Fetched.of(body(odd, {**MEMBER, "id": 2}))
     )
 

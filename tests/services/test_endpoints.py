@@ -15,7 +15,7 @@ import pytest
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import Fetched, Task, Tools
+from tcdatalogger.services.torncity.base import Fetched, Source, Task
 from tcdatalogger.services.torncity.registry import processor
 
 
@@ -29,13 +29,13 @@ def log(city, make_client, make_key, clock):
         held = make_key(secret=city.keys[key])
         endpoint, _ = catalog.load().find(path)
         task = Task(endpoint.name, endpoint, run_id="r1", **facts)
-        tools = Tools(
+        source = Source(
             get=lambda request: client.get(request, held),
             host=client.host,
             subject=lambda section: 40832 if section == "faction" else None,
             clock=ManualClock(1.0),
         )
-        own = processor(endpoint.path)(task, tools)
+        own = processor(endpoint.path)(task, source=source)
         fetched = own.fetch_data()
         made = own.validate(own.transform_data(fetched), fetched)
         assert (made.drift, made.misfits) == ((), ())

@@ -28,7 +28,7 @@ from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
-    from tcdatalogger.core.pipeline import Outcome
+    from tcdatalogger.core.run import Outcome
     from tcdatalogger.sandbox.server import Sandbox
 
 HOUR = 3_600

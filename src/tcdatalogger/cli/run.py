@@ -27,7 +27,7 @@ from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
-    from tcdatalogger.core.pipeline import Outcome
+    from tcdatalogger.core.run import Outcome
     from tcdatalogger.core.settings import Endpoint
     from tcdatalogger.core.state import RunRecord
 

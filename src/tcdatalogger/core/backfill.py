@@ -117,8 +117,8 @@ def _refuse(endpoint: Endpoint, task: Task) -> None:
 
 def _places(application: Application, endpoint: Endpoint, task: Task) -> Iterator[tuple[str, Task]]:
     """Each list that the endpoint asks for, and a task for it alone."""
-    tools = application.tools(endpoint, task, "low")
-    worker = processor(task.endpoint.path, endpoint.processor)(task, tools)
+    source = application.source(endpoint, task, "low")
+    worker = processor(task.endpoint.path, endpoint.processor)(task, source=source)
     ids = worker.ids or ("",)
     for value, (request, subject) in zip(ids, worker.requests(), strict=True):
         yield history.place(request, subject), replace(task, ids=(value,) if value else ())

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.core import totals
 from tcdatalogger.core.archive import Archive, Kept
-from tcdatalogger.core.pending import About
+from tcdatalogger.core.fetched import FetchHeader
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.base import Fetched, Task
 from tcdatalogger.services.torncity.bodies import count_rows
@@ -25,6 +25,13 @@ EVERY: Final = 1.0
 """Seconds between two times that the books are told how far a run is."""
 
 
+class Wire(Protocol):
+    """What counts the calls that went over the wire."""
+
+    @property
+    def calls(self) -> Sequence[float]: ...
+
+
 @dataclass(slots=True)
 class Calls:
     """Every answer that came, data or not.
@@ -33,8 +40,8 @@ class Calls:
         task: of the run.
         clock: by which it is told how long calls were held back.
         told: called after each page.
-        made: the seconds of each call that went over the wire for the run: those that failed and
-            were tried again, and those about its keys, are among them.
+        wire: has the seconds of each call that went over it for the run: those that failed and were
+            tried again, and those about its keys, are among them. None where nobody counts.
         cursor: what was asked by.
         kept: the answers, in the order in which they came.
         so_far: how far the run is, as its record says it.
@@ -43,7 +50,7 @@ class Calls:
     task: Task
     clock: Clock
     told: Callable[[Calls], None] = lambda _calls: None
-    made: Callable[[], Sequence[float]] = lambda: ()
+    wire: Wire | None = None
     cursor: str | None = None
     kept: list[Kept] = field(default_factory=list)
     so_far: dict[str, Any] = field(
@@ -76,10 +83,14 @@ class Calls:
 
         return keeping
 
+    @property
+    def _made(self) -> Sequence[float]:
+        return () if self.wire is None else self.wire.calls
+
     def _add(self, one: Kept, began: float) -> None:
         answer, sums = one.answer, self.so_far
         self.kept.append(one)
-        sums["calls"] = len(self.made())
+        sums["calls"] = len(self._made)
         sums["pages"] += not one.error
         sums["bytes"] += len(answer.body)
         sums["records"] += 0 if one.error else count_rows(answer.body, answer.request.payload)
@@ -97,7 +108,7 @@ class Calls:
 
     def facts(self) -> dict[str, Any]:
         """What the record of the run says of its calls."""
-        made = self.made()
+        made = self._made
         return {
             **self.so_far,
             "calls": len(made),
@@ -129,5 +140,5 @@ class Calls:
         if fetched is None and not kept[-1].error:
             # A fetch that broke off without an answer leaves a mark: its pages are not the whole.
             kept[-1] = replace(kept[-1], error=BROKEN_OFF)
-        about = About.of(self.task, fetched, self.cursor, stores=stores)
-        return archive.write(self.task.run_id, self.task.name, kept, about.facts())
+        header = FetchHeader.of(self.task, fetched, self.cursor, stores=stores)
+        return archive.write(self.task.run_id, self.task.name, kept, header.facts())

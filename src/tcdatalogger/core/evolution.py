@@ -13,7 +13,7 @@ from tcdatalogger.errors import UsageError
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.normalize import arrow_schema
 from tcdatalogger.models.schema import TableFamily
-from tcdatalogger.services.torncity.base import EndpointProcessor, Tools
+from tcdatalogger.services.torncity.base import EndpointProcessor, Known
 from tcdatalogger.services.torncity.registry import processor
 from tcdatalogger.services.warehouse import Load, Warehouse, as_stored
 
@@ -66,7 +66,7 @@ def apply(
     """
     [endpoint] = application.chosen([name])
     by = new_run_id(application.clock)
-    with alone(application, name, by, dry=dry) as fenced, application.warehouse() as warehouse:
+    with alone(application, name, by, dry=dry) as guard, application.warehouse() as warehouse:
         family = _family(application, endpoint, warehouse)
         load = Load(
             id="",
@@ -77,9 +77,11 @@ def apply(
             tables={table.name: arrow_schema(table).empty_table() for table in family.tables},
             catalog_version=application.catalog.version,
             committed_at=application.clock.now(),
+            token=guard.token,
+            fence=guard.fence,
             path=application.task(endpoint).endpoint.path,
         )
-        return Evolved(name, warehouse.reshape(fenced(load), accept=accept or dry, dry=dry))
+        return Evolved(name, warehouse.reshape(load, accept=accept or dry, dry=dry))
 
 
 def roll_back(application: Application, name: str, version: int, *, dry: bool = False) -> Evolved:
@@ -102,11 +104,11 @@ def roll_back(application: Application, name: str, version: int, *, dry: bool = 
     endpoint = application.settings.endpoint(owner)
     by = new_run_id(application.clock)
     with (
-        alone(application, owner, by, dry=dry) as fenced,
+        alone(application, owner, by, dry=dry) as guard,
         application.warehouse() as warehouse,
     ):
         at = application.clock.now()
-        steps = warehouse.reshape_back(table, version, at=at, dry=dry, fence=fenced.fence)
+        steps = warehouse.reshape_back(table, version, at=at, dry=dry, fence=guard.fence)
         if dry or endpoint is None:
             return Evolved(table, steps)
         again = warehouse.plan(_family(application, endpoint, warehouse))
@@ -137,6 +139,5 @@ def _family(application: Application, endpoint: Endpoint, warehouse: Warehouse) 
             f"The processor of {endpoint.name} makes tables of its own.",
             remedy="What they look like is known when it runs.",
         )
-    known, owners = warehouse.known(endpoint.name), warehouse.owners()
-    tools = Tools(clock=application.clock, known=known, owners=owners)
-    return as_stored(kind(task, tools).family(), task.mode, task.name)
+    known = Known.of(warehouse, endpoint.name)
+    return as_stored(kind(task, known=known).family(), task.mode, task.name)

@@ -29,7 +29,7 @@ from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
 from tcdatalogger.services.torncity.registry import processor
-from tcdatalogger.services.torncity.task import Tools
+from tcdatalogger.services.torncity.task import Known
 from tcdatalogger.services.warehouse import Warehouse, as_stored
 
 
@@ -352,8 +352,8 @@ def _stored(
     exists = there is None or there.exists()
     known = warehouse.known(endpoint.name) if exists else None
     owners = warehouse.owners() if exists else ()
-    tools = Tools(known=known, owners=owners)
-    worker = processor(task.endpoint.path, endpoint.processor)(task, tools)
+    kind = processor(task.endpoint.path, endpoint.processor)
+    worker = kind(task, known=Known(known, tuple(owners)))
     family = worker.family()
     other = of_another(family, task.name, task.endpoint.path, owners)
     if other is not None:

@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Final, Self
 
 from tcdatalogger.clock import Clock, SystemClock
-from tcdatalogger.core import leases, pipeline, size
+from tcdatalogger.core import leases, size
 from tcdatalogger.core.archive import Archive, remove
-from tcdatalogger.core.artifacts import Artifacts, Left
+from tcdatalogger.core.artifacts import Artifacts
 from tcdatalogger.core.keychoice import Keys, subject
 from tcdatalogger.core.leases import Claim
-from tcdatalogger.core.pending import Desk, acknowledge
-from tcdatalogger.core.pipeline import Outcome, Workplace
+from tcdatalogger.core.load import Guard
+from tcdatalogger.core.pending import acknowledge
+from tcdatalogger.core.run import Outcome, Run
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.secrets import Secret, resolve
 from tcdatalogger.core.settings import QUERY, Endpoint, Settings
@@ -32,12 +33,11 @@ from tcdatalogger.errors import Busy, ConfigError, TryAgain
 from tcdatalogger.services.duckdb.file import look_for_cipher
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import Task, Tools
+from tcdatalogger.services.torncity.base import Fetched, Source, Task
 from tcdatalogger.services.torncity.budget import Budget, Priority
 from tcdatalogger.services.torncity.client import Client, fingerprint
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info
 from tcdatalogger.services.torncity.messages import Key
-from tcdatalogger.services.torncity.registry import processor
 from tcdatalogger.services.warehouse import Warehouse
 
 KEY_INFO_SECONDS: Final = 60.0
@@ -148,7 +148,7 @@ class Application:
         )
 
     @property
-    def _calls(self) -> list[float]:
+    def calls(self) -> list[float]:
         """The seconds of the calls that went over the wire and that no run has counted yet."""
         made = self.client.calls if "client" in self.__dict__ else []
         return made[self._calls_told :]
@@ -365,61 +365,37 @@ class Application:
         dry: bool = False,
         timeout: float | None = None,
         priority: Priority | None = None,
-        left: Left | None = None,
+        fetched: Fetched | None = None,
         before: RunRecord | None = None,
+        waits: bool = True,
     ) -> Outcome:
-        """Run one task of an endpoint under a claim; the arguments are those of `pipeline.run`.
+        """Run one task of an endpoint under a claim; the arguments are those of `run.Run`.
 
-        A run that goes on from what it `left` has a record from `before`.
+        A run that goes on from what it has `fetched` has a record from `before`.
         """
-        place = Workplace(
-            clock=self.clock,
-            state=self.state,
-            archive=self.archive,
-            warehouse=self.warehouse,
-            prepare=lambda _task: self._fenced(self.tools(endpoint, task, priority), task, claim),
-            made=lambda: self._calls,
-            tell=self._tell,
-            desk=self.desk(endpoint, lambda tools: self._fenced(tools, task, claim)),
-            artifacts=self.artifacts,
-        )
         record = self.record(task, claim)
+        run = Run(
+            self,
+            endpoint,
+            task,
+            record if before is None else gone_on(before, record),
+            self.guard(claim, task.name),
+            until=until,
+            dry=dry,
+            waits=waits,
+        )
         try:
-            return pipeline.run(
-                task,
-                lambda: processor(task.endpoint.path, endpoint.processor),
-                place,
-                until=until,
-                dry=dry,
-                timeout=timeout,
-                record=record if before is None else gone_on(before, record),
-                left=left and replace(left, tools=self._fenced(left.tools, task, claim)),
-            )
+            return run.execute(timeout=timeout, priority=priority, fetched=fetched)
         finally:
-            self._calls_told += len(self._calls)
+            self._calls_told += len(self.calls)
 
-    def _fenced(self, tools: Tools, task: Task, claim: Claim) -> Tools:
-        # Tokens are compared among claims of one name: a backfill goes on beside regular runs.
-        return replace(
-            tools,
-            token=claim.token if claim.endpoint == task.name else None,
-            fence=partial(self.state.leases.check, claim, self._lease),
-        )
+    def guard(self, claim: Claim, endpoint: str) -> Guard:
+        """What keeps a load out where its claim was lost."""
+        return Guard.of(self.state.leases, claim, endpoint, self._lease)
 
-    def desk(
-        self, endpoint: Endpoint, fenced: Callable[[Tools], Tools] = lambda tools: tools
-    ) -> Desk:
-        """Where runs of an endpoint are stored that are owed."""
-        return Desk(
-            endpoint.name,
-            self.state,
-            self.archive,
-            self.clock,
-            lambda run_id: self.task(endpoint, run_id),
-            lambda: processor(self.catalog.find(endpoint.path)[0].path, endpoint.processor),
-            fenced,
-            endpoint.timeout.seconds,
-        )
+    def tell(self, record: RunRecord) -> None:
+        """Tell of a run to whoever looks on."""
+        self._tell(record)
 
     def look(self) -> None:
         """See what became of runs whose process ended: whoever asks for runs calls this first."""
@@ -434,7 +410,7 @@ class Application:
             living = {run.run_id for run in self.state.runs(status=RUNNING, most=_ALL)}
             remove([half for half in halves if half.stem not in living])
 
-    def tools(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Tools:
+    def source(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Source:
         """How to call Torn for an endpoint; refused here what the key may not do.
 
         Raises:
@@ -457,7 +433,7 @@ class Application:
         if task.ids[:1] and task.ids[0].startswith(QUERY):
             with self.warehouse(read_only=True) as warehouse:
                 found = queried(warehouse, task.ids[0])
-        return Tools(
+        return Source(
             get=keys.get,
             host=self.client.host,
             subject=partial(subject, info=info),

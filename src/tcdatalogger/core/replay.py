@@ -10,27 +10,24 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tcdatalogger.core.alone import Fenced, alone
+from tcdatalogger.core.alone import alone
 from tcdatalogger.core.archived import (
     ORDERED,
     load_id,
     newest_run,
-    pages,
     run_of,
-    worker,
 )
+from tcdatalogger.core.fetched import fetched_at, fetched_from
+from tcdatalogger.core.load import Guard
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.pending import About
+from tcdatalogger.core.run import Run, note_checks, store_pending
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.core.state import PAUSED, RunRecord
 from tcdatalogger.errors import DataRefused, Failure, UsageError
-from tcdatalogger.models.checks import Checked, CheckFailed, CheckResult
-from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.torncity.task import Fetched, Transformed
+from tcdatalogger.models.checks import CheckFailed, CheckResult
+from tcdatalogger.services.torncity.task import Transformed
 from tcdatalogger.services.warehouse import Clear, Load, Receipt, Warehouse
-
-_log = get_logger("checks")
 
 ROLLED_BACK: Final = "rolled back"
 """The status of a run in the state's books whose rows were taken back."""
@@ -76,15 +73,15 @@ def replay(
     """
     endpoint, file = _find(application, run_id)
     _refuse_unknown(application, endpoint, taken)
-    with alone(application, endpoint.name, new_run_id(application.clock), dry=dry) as fenced:
-        return _replay(application, endpoint, file, fenced, taken=taken, dry=dry)
+    with alone(application, endpoint.name, new_run_id(application.clock), dry=dry) as guard:
+        return _replay(application, endpoint, file, guard, taken=taken, dry=dry)
 
 
 def _replay(
     application: Application,
     endpoint: Endpoint,
     file: str,
-    fenced: Fenced,
+    guard: Guard,
     *,
     taken: Sequence[str],
     dry: bool,
@@ -107,15 +104,15 @@ def _replay(
             )
         if not later or endpoint.storage_mode == "append":
             token = new_run_id(application.clock)
-            one, load = _again(application, endpoint, file, warehouse, token)
+            one, load = _again(application, endpoint, file, warehouse, guard, token)
             if load is not None and not dry:
-                load = replace(fenced(load), cause="replay")
+                load = replace(load, cause="replay")
                 one = replace(one, receipt=warehouse.commit(load))
             if not dry:
                 _note(application, endpoint, one, token, warehouse)
     if later and endpoint.storage_mode != "append":
         taken = (*taken, run_id)
-        made = _rebuild(application, endpoint, fenced, taken=taken, dry=dry, cause="replay")
+        made = _rebuild(application, endpoint, guard, taken=taken, dry=dry, cause="replay")
         one = next(each for each in made if each.run_id == run_id)
     if one.why:
         raise DataRefused(f"The run {run_id} has no rows: {one.why}")
@@ -157,9 +154,9 @@ def rebuild(
             f"The run {min(both)} cannot be left out and taken in.",
             remedy="Give it to --with or to --without.",
         )
-    with alone(application, name, new_run_id(application.clock), dry=dry) as fenced:
+    with alone(application, name, new_run_id(application.clock), dry=dry) as guard:
         made = _rebuild(
-            application, endpoint, fenced, without=without, taken=taken, dry=dry, cause="rebuild"
+            application, endpoint, guard, without=without, taken=taken, dry=dry, cause="rebuild"
         )
     files = {run_of(file): file for file in application.archive.files(name)}
     for one in made:
@@ -171,7 +168,7 @@ def rebuild(
 def _rebuild(
     application: Application,
     endpoint: Endpoint,
-    fenced: Fenced,
+    guard: Guard,
     *,
     without: Sequence[str] = (),
     taken: Collection[str] = (),
@@ -182,7 +179,7 @@ def _rebuild(
     found: list[Replayed] = []
     with application.warehouse() as warehouse:
         if not dry:
-            application.desk(endpoint, fenced.tools).settle(warehouse)
+            store_pending(application, endpoint, guard, warehouse)
         passed = _passed_over(application, endpoint, warehouse, without, taken)
         files = _files(application, endpoint, passed)
         _refuse_older(endpoint, files, taken)
@@ -194,10 +191,10 @@ def _rebuild(
                 if run_id in passed:
                     found.append(Replayed(run_id, why=passed[run_id]))
                     continue
-                one, load = _again(application, endpoint, file, warehouse, token)
+                one, load = _again(application, endpoint, file, warehouse, guard, token)
                 found.append(one)
                 if load is not None:
-                    yield replace(fenced(load), cause=cause)
+                    yield replace(load, cause=cause)
                 elif run_id in taken or (
                     endpoint.storage_mode in ORDERED
                     and warehouse.loads(
@@ -350,11 +347,7 @@ def _files(application: Application, endpoint: Endpoint, passed: Mapping[str, st
 
 def _when(application: Application, file: str) -> tuple[float, str]:
     """When a run was, by the server's clock: ours may have jumped."""
-    try:
-        at = About.read(application.archive, file).at
-    except DataRefused:  # it is told where the file is read
-        at = 0.0
-    return at, run_of(file)
+    return fetched_at(application.archive, file), run_of(file)
 
 
 def _stands_before(application: Application, endpoint: Endpoint, file: str, newest: str) -> bool:
@@ -388,7 +381,8 @@ def _mark_done(application: Application, file: str, receipt: Receipt) -> None:
 def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:
     """For `replace`, the newest run whose answers are whole: only its rows have a place."""
     for file in reversed(files):
-        if pages(application, file) and About.read(application.archive, file).complete:
+        fetched = fetched_from(application.archive, file)
+        if fetched is not None and fetched.whole:
             return [file]
     raise UsageError(f"No run of {endpoint.name} in the archive has whole answers.")
 
@@ -398,38 +392,35 @@ def _again(
     endpoint: Endpoint,
     file: str,
     warehouse: Warehouse,
+    guard: Guard,
     token: str,
 ) -> tuple[Replayed, Load | None]:
     """The rows of an archived run, and the load that puts them in place of the former ones."""
     run_id = run_of(file)
-    answers = pages(application, file)
-    if not answers:
+    fetched = fetched_from(application.archive, file)
+    if fetched is None:
         return Replayed(run_id, why="its fetch failed"), None
-    maker = worker(application, endpoint, run_id, warehouse, file)
-    maker.tools = replace(maker.tools, readings=About.read(application.archive, file).readings)
-    fetched = Fetched(answers)
+    fetched = replace(fetched, stretch=None)  # the ledger has it from the run itself
+    task = application.task(endpoint, run_id)
+    record = RunRecord(run_id, endpoint.name, application.clock.now(), status="")
+    run = Run(application, endpoint, task, record, guard, until="validate", marks=False)
     try:
-        made = maker.validate(maker.transform_data(fetched), fetched)
+        run.store(fetched, warehouse)
     except Failure as failure:
         results = failure.results if isinstance(failure, CheckFailed) else ()
         failed = tuple(result for result in results if not result.passed)
         return Replayed(run_id, why=failure.message, failed=failed), None
     name = load_id(run_id, endpoint.name, token)
-    load = replace(maker.load(made), id=name, again=True, max_drop=1.0)
-    return Replayed(run_id, made), load
+    load = replace(run.load(fetched, warehouse), id=name, again=True, max_drop=1.0)
+    return Replayed(run_id, run.made), load
 
 
 def _note(
     application: Application, endpoint: Endpoint, one: Replayed, token: str, warehouse: Warehouse
 ) -> None:
     """Write down which checks the rows of a run failed that are not stored, as a run does."""
-    if one.failed:
-        name = load_id(one.run_id, endpoint.name, token)
-        at = application.clock.now()
-        try:
-            warehouse.note_checks(Checked(endpoint.name, one.run_id, name, at, one.failed))
-        except Failure as failure:
-            _log.warning("failed checks are not in the ledger", why=failure.message)
+    task, name = application.task(endpoint, one.run_id), load_id(one.run_id, endpoint.name, token)
+    note_checks(task, one.failed, warehouse, application.clock.now(), name)
 
 
 def _find(application: Application, run_id: str) -> tuple[Endpoint, str]:

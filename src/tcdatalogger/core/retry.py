@@ -14,11 +14,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from tcdatalogger.core.alone import Fenced, alone
-from tcdatalogger.core.archived import ORDERED, load_id, newest_run, worker
+from tcdatalogger.core.alone import alone
+from tcdatalogger.core.archived import ORDERED, load_id, newest_run
+from tcdatalogger.core.load import Guard
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.run import Run
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
+from tcdatalogger.core.state import RunRecord
 from tcdatalogger.models.checks import CheckFailed
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.task import Fetched
@@ -46,8 +49,8 @@ def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[s
         if endpoint is None or not lines[0]["archive_file"]:
             continue
         claimed = alone(application, name, token)
-        with claimed as fenced, application.warehouse() as warehouse:
-            stored += _retry(application, endpoint, run_id, lines, warehouse, token, fenced)
+        with claimed as guard, application.warehouse() as warehouse:
+            stored += _retry(application, endpoint, run_id, lines, warehouse, token, guard)
     return stored
 
 
@@ -58,16 +61,19 @@ def _retry(
     lines: list[dict[str, Any]],
     warehouse: Warehouse,
     token: str,
-    fenced: Fenced,
+    guard: Guard,
 ) -> list[str]:
     """Try the records of one run, each by itself, and store those that fit in one load."""
     if endpoint.storage_mode == "replace" and newest_run(warehouse, endpoint.name) != run_id:
         return []
     file = lines[0]["archive_file"]
     pages = [page for error, page in application.archive.read(file) if not error]
-    maker = worker(application, endpoint, run_id, warehouse, file)
-    rules = tuple(rule for rule in maker.task.checks if not rule.rows)  # it is no whole load
-    maker.task = replace(maker.task, checks=rules)
+    task = application.task(endpoint, run_id)
+    rules = tuple(rule for rule in task.checks if not rule.rows)  # it is no whole load
+    task = replace(task, checks=rules)
+    record = RunRecord(run_id, endpoint.name, application.clock.now(), status="")
+    run = Run(application, endpoint, task, record, guard, until="validate", marks=False)
+    maker = run.maker(warehouse)
     family = maker.family()
     there = _there(warehouse, family, run_id)
     good = []
@@ -83,16 +89,16 @@ def _retry(
             good.append((line["quarantine_id"], page))
     if not good:
         return []
-    fetched = Fetched(tuple(page for _, page in good))
-    made = maker.validate(maker.transform_data(fetched), fetched)
+    fetched = Fetched(tuple(page for _, page in good), archive=file)
+    run.store(fetched, warehouse)
     ids = tuple(quarantine_id for quarantine_id, _ in good)
     load = replace(
-        maker.load(made),
+        run.load(fetched, warehouse),
         id=load_id(run_id, endpoint.name, token),
         mode=endpoint.storage_mode if endpoint.storage_mode in ORDERED else "append",
         settles=ids,
     )
-    warehouse.commit(fenced(load))
+    warehouse.commit(load)
     return list(ids)
 
 

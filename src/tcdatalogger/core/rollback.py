@@ -41,11 +41,11 @@ def roll_back(
     endpoint = line.endpoint
     by = new_run_id(clock)
     with (
-        alone(application, endpoint, by, dry=dry) as fenced,
+        alone(application, endpoint, by, dry=dry) as guard,
         application.warehouse() as warehouse,
     ):
         at = clock.now()
-        undo = warehouse.rollback(endpoint, run_id, at=at, by=by, dry=dry, fence=fenced.fence)
+        undo = warehouse.rollback(endpoint, run_id, at=at, by=by, dry=dry, fence=guard.fence)
         for run in () if dry else application.state.runs(run_id=run_id, most=1):
             application.state.write_run(replace(run, status=ROLLED_BACK))
     return undo

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
-from tcdatalogger.core.pipeline import Outcome
+from tcdatalogger.core.run import Outcome
 from tcdatalogger.core.settings import Endpoint, Settings
 from tcdatalogger.core.state import RunRecord, State
 from tcdatalogger.errors import Busy, DiskFull, UsageError, WarehouseUnavailable

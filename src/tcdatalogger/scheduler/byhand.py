@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from tcdatalogger.core import leases
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.pipeline import Outcome
+from tcdatalogger.core.run import Outcome
 from tcdatalogger.core.runid import new_run_id
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.errors import TryAgain

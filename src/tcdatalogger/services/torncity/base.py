@@ -1,6 +1,6 @@
-"""A processor: one endpoint's four steps, each of which can be called alone.
+"""A processor: one endpoint's own steps, each of which can be called alone.
 
-    fetch_data -> transform_data -> validate -> store
+    fetch_data -> transform_data -> validate
 
 A processor for an endpoint of your own overrides what is special to it and leaves the rest. Its
 `transform_data` may return whatever speaks the Arrow C stream interface: a pandas or polars frame
@@ -38,19 +38,29 @@ from tcdatalogger.services.torncity.links import changed
 from tcdatalogger.services.torncity.messages import Request
 from tcdatalogger.services.torncity.task import (
     Fetched,
+    Known,
     Page,
     Result,
+    Source,
     Task,
-    Tools,
     Transformed,
 )
-from tcdatalogger.services.warehouse import KEYED, Load, Receipt, Warehouse, not_whole
+from tcdatalogger.services.warehouse import KEYED, Warehouse, not_whole
 
-__all__ = ["EndpointProcessor", "Fetched", "Page", "Result", "Task", "Tools", "Transformed"]
+__all__ = [
+    "EndpointProcessor",
+    "Fetched",
+    "Known",
+    "Page",
+    "Result",
+    "Source",
+    "Task",
+    "Transformed",
+]
 
 
 class EndpointProcessor:
-    """The four steps for any endpoint of the catalogue.
+    """The steps for any endpoint of the catalogue. What they make is stored by `core`.
 
     Class attributes:
         defaults: parameters that are sent where the user says nothing else.
@@ -58,16 +68,19 @@ class EndpointProcessor:
 
     defaults: ClassVar[Mapping[str, str]] = {}
 
-    def __init__(self, task: Task, tools: Tools | None = None) -> None:
+    def __init__(
+        self, task: Task, *, source: Source | None = None, known: Known | None = None
+    ) -> None:
         self.task = task
-        self.tools = tools or Tools()
+        self.source = source or Source()
+        self.known = known or Known()
 
     # --- fetch -----------------------------------------------------------------------------
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Values of the path's placeholder: those that a query found, or the task's."""
-        return self.tools.ids or self.task.ids
+        return self.source.ids or self.task.ids
 
     def requests(self) -> Iterator[tuple[Request, int | None]]:
         """The first request for each subject, and whom its rows are about."""
@@ -78,7 +91,7 @@ class EndpointProcessor:
         placeholders = task.endpoint.path_parameters
         if not placeholders:
             endpoint = task.endpoint
-            subject = None if endpoint.city_wide else self.tools.subject(endpoint.section)
+            subject = None if endpoint.city_wide else self.source.subject(endpoint.section)
             yield Request(endpoint.path, params), subject
             return
         name = placeholders[0].name
@@ -105,7 +118,7 @@ class EndpointProcessor:
 
     def begin(self, place: str) -> int:
         """The first second that is asked for: a little before the cursor."""
-        span = Cursor.read(self.tools.cursor, self.task.asked).spans.get(place)
+        span = Cursor.read(self.source.cursor, self.task.asked).spans.get(place)
         return int(self.task.since) if span is None else max(0, span[1] - self.task.behind)
 
     def reading(self, request: Request, subject: int | None, walk: paging.Walk) -> Reading:
@@ -131,12 +144,12 @@ class EndpointProcessor:
                 where its mode can take a piece.
             DataRefused: no walk had an answer with its data to the end.
         """
-        get = self.tools.get
+        get = self.source.get
         if get is None:
             raise UsageError(f"{self.task.name} was given no way to call Torn.")
         if self.task.stretch is not None:
             [(request, subject)] = self.requests()
-            return history.fetch(self.task, self.tools, request, subject)
+            return history.fetch(self.task, self.source, request, subject)
         found: list[Page] = []
         warnings: list[str] = []
         readings: list[Reading] = []
@@ -146,8 +159,8 @@ class EndpointProcessor:
                 self.task.endpoint,
                 request,
                 get,
-                self.tools.clock,
-                host=self.tools.host,
+                self.source.clock,
+                host=self.source.host,
                 max_pages=self.task.max_pages or paging.MAX_PAGES,
             )
             try:
@@ -213,15 +226,15 @@ class EndpointProcessor:
         task = self.task
         if shape is None:
             shape = task.endpoint.shape
-            if self.tools.known is not None and isinstance(shape, Object):
-                shape = adopt(shape, self.tools.known)
+            if self.known.shape is not None and isinstance(shape, Object):
+                shape = adopt(shape, self.known.shape)
         found = family(
             shape,
             task.root_table,
             selection=task.endpoint.selection,
             key=task.key,
         )
-        return apart(found, self.tools.owners, task.roots)
+        return apart(found, self.known.owners, task.roots)
 
     def transform_data(self, fetched: Fetched) -> Result:
         """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
@@ -268,7 +281,7 @@ class EndpointProcessor:
 
         The tables of a `replace` begin anew with each load.
         """
-        warehouse, known = self.tools.warehouse, self.tools.known
+        warehouse, known = self.known.warehouse, self.known.shape
         if warehouse is None or known is None or self.task.mode == "replace":
             return frozenset()
         wider = widened(known, shape)
@@ -315,7 +328,7 @@ class EndpointProcessor:
                 f"{self.task.name} is frozen and Torn sent what the catalogue lacks: {news}.",
                 remedy="Set its contract to evolve to keep it, or to quarantine.",
             )
-        self._refuse_nothing(made)
+        self._refuse_nothing(made, fetched)
         if self.task.mode in KEYED or not made.family.shape.fields:
             # Frames of a user's own, and records of a map that have its key alone.
             pages = fetched.pages if fetched else ()
@@ -346,7 +359,7 @@ class EndpointProcessor:
             ConfigError: one of them cannot be made of such a column.
         """
         # Of a backfill each load is a piece, and so is what was not read to its end.
-        whole = self.task.stretch is None and self._whole(made)
+        whole = self.task.stretch is None and made.whole_of(fetched)
         checks = [rule for rule in self.task.checks if whole or not rule.rows]
         verdicts = list(judge(checks, made.family, made.tables))
         results = tuple(verdict.result for verdict in verdicts)
@@ -383,7 +396,7 @@ class EndpointProcessor:
             )
         yield from (f"{each}, which is not there" for each in found)
 
-    def _refuse_nothing(self, made: Transformed) -> None:
+    def _refuse_nothing(self, made: Transformed, fetched: Fetched | None) -> None:
         """Refuse answers that hold no records for another reason than that there are none.
 
         Raises:
@@ -405,25 +418,12 @@ class EndpointProcessor:
                 "which is not the same as an empty list.",
                 remedy=remedy,
             )
-        if replaces and not self._whole(made):
+        if replaces and not made.whole_of(fetched):
             raise not_whole(self.task.name)
         if replaces and empty and made.misfits:
             raise DataRefused(
                 f"Every record of {path} was set aside: {made.misfits[0].reason}.", remedy=remedy
             )
-
-    def _readings(self, made: Transformed) -> tuple[Reading, ...]:
-        """How far the walks went; one with a page that lacks its data came to no end."""
-        places = set(map(str, made.lacking))
-
-        def whole(one: Reading) -> bool:
-            return one.complete and one.place not in places and None not in made.lacking
-
-        return tuple(replace(one, complete=whole(one)) for one in self.tools.readings)
-
-    def _whole(self, made: Transformed) -> bool:
-        """Whether all that was asked for was read to its end."""
-        return not made.lacking and all(one.complete for one in self.tools.readings)
 
     def as_tables(self, result: Result, fetched: Fetched | None = None) -> Transformed:
         """What `transform_data` returned, with system columns where it is frames of a user's own.
@@ -449,66 +449,6 @@ class EndpointProcessor:
         run_id = self.task.run_id
         rows = {n: with_system(t, stamp, subject, run_id) for n, t in tables.items()}
         return Transformed(made, rows)
-
-    # --- store -----------------------------------------------------------------------------
-
-    def store(self, made: Transformed) -> Receipt:
-        """Commit the rows and their line in the ledger, in one step and once.
-
-        Raises:
-            DataRefused, WarehouseUnavailable: as `Warehouse.commit`.
-        """
-        if self.tools.warehouse is None:
-            raise UsageError(f"{self.task.name} was given no warehouse.")
-        return self.tools.warehouse.commit(self.load(made))
-
-    def load(self, made: Transformed) -> Load:
-        """What `store` commits."""
-        stretch, readings = self.tools.stretch, self._readings(made)
-        return Load(
-            id=self.task.load_id,
-            run_id=self.task.run_id,
-            endpoint=self.task.name,
-            mode=self.task.mode,
-            family=made.family,
-            tables=made.tables,
-            catalog_version=self.task.catalog_version,
-            committed_at=self.tools.clock.now(),
-            archive=self.tools.archive,
-            drift=made.drift,
-            misfits=made.misfits,
-            once=self.task.once,
-            cursor=history.cursor(self.task, replace(self.tools, readings=readings)),
-            stretch=stretch.text(self.task.asked) if stretch else None,
-            digest=self.tools.digest,
-            token=self.tools.token,
-            fence=self.tools.fence,
-            checks=made.checks,
-            whole=self._whole(made),
-            listed=self._listed(made, readings),
-            max_drop=self.task.max_drop,
-            path=self.task.endpoint.path,
-        )
-
-    def _listed(
-        self, made: Transformed, readings: Sequence[Reading]
-    ) -> Mapping[int | None, float] | None:
-        """The subjects whose whole list was read, and when: nothing of it cut, lost or set aside.
-
-        A record that was set aside must not be taken for one that vanished.
-        """
-        if self.task.once:
-            return None
-        found: dict[int | None, float] = {}
-        parts = set(made.odd)
-        for reading in readings:
-            subject = int(reading.place) if reading.place.isdecimal() else None
-            alone = subject is not None or len(self.ids) < 2  # noqa: PLR2004 - ids that are no numbers
-            if reading.complete and reading.at and alone:
-                found[subject] = float(reading.at)
-            else:
-                parts.add(subject)
-        return {subject: at for subject, at in found.items() if subject not in parts}
 
 
 def _is_long(values: pa.ChunkedArray) -> bool:

@@ -6,6 +6,7 @@ alone: only when nothing comes from before the last row either, there is nothing
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 
 from tcdatalogger.errors import DataRefused, Stopped, TimedOut, TornUnavailable, UsageError
@@ -14,7 +15,7 @@ from tcdatalogger.services.torncity.bodies import count_rows
 from tcdatalogger.services.torncity.cursor import Cursor, Reading, Stretch
 from tcdatalogger.services.torncity.links import changed
 from tcdatalogger.services.torncity.messages import Answer, Request
-from tcdatalogger.services.torncity.task import Fetched, Page, Task, Tools
+from tcdatalogger.services.torncity.task import Fetched, Page, Source, Task
 
 KEEPS_PIECES = frozenset({"append", "merge"})
 """The storage modes that can take a part of a list: from the others what it lacks would vanish."""
@@ -29,23 +30,32 @@ def place(request: Request, subject: int | None) -> str:
     return request.path if subject is None else str(subject)
 
 
-def cursor(task: Task, tools: Tools) -> str | None:
-    """The cursor after a run, for the ledger; None where the endpoint has none."""
+def cursor(
+    task: Task, before: str | None, readings: Sequence[Reading], stretch: Stretch | None
+) -> str | None:
+    """The cursor after a run, for the ledger; None where the endpoint has none.
+
+    Args:
+        task: of the run.
+        before: the cursor that the ledger has.
+        readings: how far the walks of the run went.
+        stretch: what a backfill has read, None for a regular run.
+    """
     if not task.incremental:
         return None
-    before = Cursor.read(tools.cursor, task.asked)
-    if tools.stretch is not None and (not tools.readings or tools.stretch.place in before.spans):
+    known = Cursor.read(before, task.asked)
+    if stretch is not None and (not readings or stretch.place in known.spans):
         return None  # a backfill leaves a cursor alone that is there
-    after = before.moved(tools.readings)
+    after = known.moved(readings)
     return after.text if after.spans else None
 
 
-def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fetched:
+def fetch(task: Task, source: Source, request: Request, subject: int | None) -> Fetched:
     """A stretch of history, from its newest second back.
 
     Args:
         task: with the stretch that is wanted.
-        tools: with the way to call Torn.
+        source: with the way to call Torn.
         request: for the list.
         subject: whom it is about.
 
@@ -54,12 +64,12 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
         DataRefused: no answer has its data.
         UsageError: the list cannot be read by time.
     """
-    stretch, get = task.stretch, tools.get
+    stretch, get = task.stretch, source.get
     if stretch is None or get is None or not clocks.field(task.endpoint.path):
         raise UsageError(f"{task.endpoint.path} is no list that can be read back in time.")
     asked = _asked(task, request, stretch)
     walk = paging.pages(
-        task.endpoint, asked, get, tools.clock, host=tools.host, empty_pages=QUIET_PAGES
+        task.endpoint, asked, get, source.clock, host=source.host, empty_pages=QUIET_PAGES
     )
     pages: list[Page] = []
     reached: int | None = None  # by the pages that are here: the walk may be one ahead
@@ -78,7 +88,7 @@ def fetch(task: Task, tools: Tools, request: Request, subject: int | None) -> Fe
         if not pages and walk.lacks:
             raise without_data(request.path, walk.lacks)
         if whole:
-            low, older = _end(task, tools, asked, stretch, reached)
+            low, older = _end(task, source, asked, stretch, reached)
             pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
     except (TimedOut, KeyboardInterrupt, Stopped) as end:
         cut, low = end, _low(stretch, reached)
@@ -111,13 +121,13 @@ def cut_short(end: BaseException, pages: int) -> str:
 
 
 def _end(
-    task: Task, tools: Tools, asked: Request, stretch: Stretch, reached: int | None
+    task: Task, source: Source, asked: Request, stretch: Stretch, reached: int | None
 ) -> tuple[int | None, list[Answer]]:
     """The first second of which all rows are there where a list seems to end, and what is before.
 
     Where the page before has no data, nobody knows whether the list ends here.
     """
-    older = _before(task, tools, asked, stretch.high if reached is None else reached)
+    older = _before(task, source, asked, stretch.high if reached is None else reached)
     if older is not None and not any(count_rows(a.body, a.request.payload) for a in older):
         return stretch.low, older
     low = _low(stretch, reached)
@@ -145,17 +155,17 @@ def _asked(task: Task, request: Request, stretch: Stretch) -> Request:
     return changed(Request(request.path, kept), **wanted)
 
 
-def _before(task: Task, tools: Tools, asked: Request, second: int) -> list[Answer] | None:
+def _before(task: Task, source: Source, asked: Request, second: int) -> list[Answer] | None:
     """The page before a second, if anything was asked for there: empty where a list ends.
 
     An empty answer is not believed alone: a list that had an empty moment would end for good. None
     where no answer came that has its data.
     """
     since = asked.param("from")
-    if second < 1 or (since is not None and second - 1 < int(since)) or tools.get is None:
+    if second < 1 or (since is not None and second - 1 < int(since)) or source.get is None:
         return []
     older = changed(asked, to=str(second - 1))
-    walk = paging.pages(task.endpoint, older, tools.get, tools.clock, host=tools.host)
+    walk = paging.pages(task.endpoint, older, source.get, source.clock, host=source.host)
     found = list(islice(walk, 1))
     return None if walk.lacks else found
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -138,6 +138,7 @@ class Fetched:
         stretch: what a backfill has read with it, None for a regular run.
         cut: what ended it before its time; its pages are those that had come. None where it came to
             its own end.
+        archive: the file that holds its answers, "" where there is none.
     """
 
     pages: tuple[Page, ...]
@@ -145,6 +146,12 @@ class Fetched:
     readings: tuple[Reading, ...] = ()
     stretch: Stretch | None = None
     cut: BaseException | None = None
+    archive: str = ""
+
+    @property
+    def at(self) -> float:
+        """The time of the last answer by the server's clock, seconds since 1970; 0 for none."""
+        return max((page.server_time or 0.0 for page in self.pages), default=0.0)
 
     @property
     def whole(self) -> bool:
@@ -202,6 +209,19 @@ class Transformed:
     lacking: frozenset[int | None] = frozenset()
     checks: tuple[CheckResult, ...] = ()
 
+    def whole_of(self, fetched: Fetched | None) -> bool:
+        """Whether all that was asked for was read to its end; what nobody fetched is whole."""
+        return not self.lacking and (fetched is None or fetched.whole)
+
+    def readings(self, fetched: Fetched) -> tuple[Reading, ...]:
+        """How far the walks went; one with a page that lacks its data came to no end."""
+        places = set(map(str, self.lacking))
+
+        def whole(one: Reading) -> bool:
+            return one.complete and one.place not in places and None not in self.lacking
+
+        return tuple(replace(one, complete=whole(one)) for one in fetched.readings)
+
     @property
     def rows(self) -> dict[str, int]:
         return {name: table.num_rows for name, table in self.tables.items()}
@@ -211,38 +231,42 @@ Result = Transformed | ArrowStream | Mapping[str, ArrowStream]
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
-    """What a processor works with; a step that does not need a tool works without it.
+class Source:
+    """What a fetch asks, and what it has to know for that.
 
     Attributes:
-        get: one call of Torn's API with the endpoint's key.
+        get: one call of Torn's API with the endpoint's key; None where nobody may call.
         host: of the API, for links to further pages.
         subject: whom rows are about when the path does not say it: given the section of the path,
             the id of the key owner's player, faction or company, or None for city-wide data.
         ids: values of the path's placeholder that a query found; empty where the task has them.
-        warehouse: where the rows go.
         clock: what is read.
-        known: the shape of earlier loads, with what they learned.
-        owners: whose the tables are that are there.
-        archive: the file that holds the run's answers.
         cursor: where the run before left off, as the ledger has it.
-        readings, stretch: how far this run's walks went.
-        digest: of what was fetched, where it may be compared with the next run's.
-        token, fence: of the claim under which it runs (`Load`).
     """
 
     get: Callable[[Request], Answer] | None = None
     host: str = paging.TORN_HOST
     subject: Callable[[str], int | None] = lambda _section: None
     ids: tuple[str, ...] = ()
-    warehouse: Warehouse | None = None
     clock: Clock = field(default_factory=SystemClock)
-    known: Object | None = None
-    owners: tuple[Owner, ...] = ()
-    archive: str = ""
     cursor: str | None = None
-    readings: tuple[Reading, ...] = ()
-    stretch: Stretch | None = None
-    digest: str | None = None
-    token: int | None = None
-    fence: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of an endpoint's tables before rows are made for them.
+
+    Attributes:
+        shape: of earlier loads, with what they learned; None before the first.
+        owners: whose the tables are that are there.
+        warehouse: that holds them, to look whether numbers of a column would change; None for none.
+    """
+
+    shape: Object | None = None
+    owners: tuple[Owner, ...] = ()
+    warehouse: Warehouse | None = None
+
+    @classmethod
+    def of(cls, warehouse: Warehouse, endpoint: str) -> Self:
+        """What a warehouse knows of an endpoint."""
+        return cls(warehouse.known(endpoint), tuple(warehouse.owners()), warehouse)

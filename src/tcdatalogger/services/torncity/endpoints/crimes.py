@@ -57,7 +57,7 @@ class CrimesProcessor(EndpointProcessor):
         rows = warehouse.rows(
             root.name,
             (crime, status, executed, paid, *_NEWEST),
-            since=(executed, self.tools.clock.now() - UNPAID),
+            since=(executed, self.source.clock.now() - UNPAID),
         )
         waits = _waiting(rows.rename_columns(["crime", "status", "executed", "paid", *_NEWEST]))
         self._unpaid = None if waits is None else math.floor(waits.timestamp())

@@ -21,7 +21,7 @@ from tcdatalogger.core.deadline import deadline
 from tcdatalogger.core.noting import noting
 from tcdatalogger.core.state import LATER, PAUSED, RUNNING, RunRecord, cut_off
 from tcdatalogger.core.workplace import Outcome, Workplace
-from tcdatalogger.ending import held
+from tcdatalogger.ending import held, no_longer
 from tcdatalogger.errors import (
     Busy,
     ConfigError,
@@ -196,6 +196,8 @@ def _fetch(
             place.tell(outcome.record)
             calls.cursor = asker.tools.cursor
             outcome.fetched = fetched = asker.fetch_data()
+            if isinstance(fetched.cut, TimedOut):
+                no_longer(fetched.cut)  # nothing breaks into the storing of what came
         finally:
             with held():  # what was fetched whole is in the archive, and the run knows it
                 _keep(outcome, calls, place)

@@ -80,6 +80,11 @@ def no_longer(cause: BaseException) -> None:
             _now.cause = None
 
 
+def stands(cause: BaseException) -> bool:
+    """Whether what goes on is still to end for this cause."""
+    return _now.cause is cause
+
+
 def check() -> None:
     """Raise why it is to end, where it is: asked when an engine's work fails."""
     if _now.cause is not None:

@@ -9,14 +9,19 @@ from collections import Counter
 
 import pytest
 
+from tcdatalogger import ending
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.backfill import backfill
 from tcdatalogger.core.calls import BROKEN_OFF
 from tcdatalogger.errors import Stopped, TornUnavailable
 from tcdatalogger.sandbox.server import START
+from tcdatalogger.services.duckdb import ledger
 from tcdatalogger.services.torncity import paging
 
 DAY = 86_400
+HALF_A_SECOND = (
+    "select count(*) from range(30000) a, range(30000) b where (a.range * b.range) % 7 = 3"
+)
 ATTACKS = """
 [[endpoints]]
 name = "attacks"
@@ -130,6 +135,24 @@ def test_a_run_that_has_had_its_time_stores_the_pages_that_it_has(place, mode):
     assert later.status == "done"
     assert set(ids(place)) == books(place)
     assert set(ids(place).values()) == {1}
+
+
+def test_a_time_that_is_over_is_over_once(place, monkeypatch):
+    """The alarm rings on for engines that did not hear it: not for one that stores what came."""
+    known_shape, worked = ledger.known_shape, []
+
+    def slow(connection, endpoint):
+        signal.raise_signal(signal.SIGALRM)
+        worked.append(connection.execute(HALF_A_SECOND).fetchall())
+        return known_shape(connection, endpoint)
+
+    place.log("attacks")  # there are books to be asked
+    place.clock.sleep(60)
+    monkeypatch.setattr(ledger, "known_shape", slow)
+    with ending.answered():
+        record = ended(place, "attacks", time_is_over, overlap="P20D").record
+    assert worked
+    assert (record.status, record.exit_code, record.error) == ("done", 0, "")
 
 
 @pytest.mark.parametrize("mode", ["replace", "history"])

@@ -169,3 +169,38 @@ def test_an_endpoint_of_another_path_is_not_let_into_a_table_whose_owner_is_gone
     assert place.rows() == before
     place.write(MEMBERS.format("renamed") + 'table = "one"\n')
     assert place.log("renamed").record.status == "done"
+
+
+def by_mode(name, mode):
+    return MEMBERS.format(name).replace('"replace"', f'"{mode}"')
+
+
+@pytest.mark.parametrize(("before", "now"), [("append", "merge"), ("append", "replace"),
+                                             ("merge", "replace"), ("history", "replace")])  # fmt: skip
+def test_an_endpoint_with_another_name_wipes_no_rows_that_its_mode_would_not_have_kept(
+    place, before, now
+):
+    place.write(by_mode("one", before))
+    place.log("one")
+    place.clock.sleep(60)
+    place.log("one")
+    stored = place.rows()
+    place.write(by_mode("two", now) + 'table = "one"\n')
+
+    refused = place.log("two").record
+
+    assert refused.exit_code == 65
+    assert f"holds rows that one stored by {before}" in refused.error
+    assert "Give two a table of its own" in refused.remedy
+    assert place.rows() == stored
+    for words in (["rebuild", "two"], ["replay", refused.run_id]):
+        assert place.run(*words).code == 65
+        assert place.rows() == stored
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
+def test_an_endpoint_with_another_name_goes_on_in_its_table(place, mode):
+    place.write(by_mode("one", mode))
+    place.log("one")
+    place.write(by_mode("two", mode) + 'table = "one"\n')
+    assert place.log("two").record.status == "done"

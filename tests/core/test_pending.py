@@ -508,3 +508,33 @@ def test_a_run_whose_rows_do_not_add_up_is_owed_and_stored_when_the_engine_is_me
     last = place.log("members")
     assert [one.status for one in last.settled] == ["done", "done"]
     assert set(runs_of(place).values()) == {30}
+
+
+def test_what_is_owed_is_not_forgotten_however_old_it_is(place, unavailable, free, monkeypatch):
+    place.write(MEMBERS, extra='[state]\nkeep = "P2D"\n')
+    keep = "archive.keep=P1D"
+    unavailable()
+    owed = [place.log("members", keep).record.run_id for _ in range(2)]
+    free()
+    place.clock.sleep(4 * 24 * HOUR)
+    monkeypatch.setattr(pending, "longest", lambda *_: 1e-9)  # no time for what is owed
+
+    new = place.log("members", keep).record
+
+    assert new.status == "done"
+    assert stored(place) == {new.run_id}
+    monkeypatch.undo()
+    place.clock.sleep(60)
+    newest = place.log("members", keep).record.run_id
+    assert stored(place) == {*owed, new.run_id, newest}
+
+
+def test_a_clock_that_is_ahead_deletes_no_answers(place):
+    first = place.log("members", "archive.keep=P30D").record
+    place.clock.sleep(800 * 24 * HOUR)  # ours alone
+    place.log("members", "archive.keep=P30D")
+    assert (place.folder / "archive" / first.archive_file).exists()
+
+
+def stored(place):
+    return {row["_run_id"] for row in place.sql("select distinct _run_id from members")}

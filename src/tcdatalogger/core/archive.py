@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,20 +124,22 @@ class Archive:
             raise _refused(self.root, error) from None
         return str(name)
 
-    def prune(self, endpoint: str, before: float) -> int:
+    def prune(self, endpoint: str, before: float, owed: Collection[str] = ()) -> int:
         """Delete the answers of an endpoint from days that ended before a moment; how many files.
 
         Args:
             endpoint: whose answers.
             before: seconds since 1970.
+            owed: runs whose answers stay, as their rows are not in the tables yet.
         """
         last = utc(before).date().isoformat()
         gone = 0
         for day in (self.root / endpoint).glob("????-??-??"):
             if day.name < last:
                 for file in day.glob("*.parquet"):
-                    file.unlink(missing_ok=True)
-                    gone += 1
+                    if file.stem not in owed:
+                        file.unlink(missing_ok=True)
+                        gone += 1
                 for mark in day.glob(f"*{REFUSED}"):
                     mark.unlink(missing_ok=True)
                 with suppress(OSError):  # another process may still write into it

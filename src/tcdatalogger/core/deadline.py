@@ -40,8 +40,10 @@ def deadline(
     over: list[bool] = []
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        if rang or over:
-            return  # it rings on for engines that did not hear the first one
+        if rang or over:  # it rings on for engines that did not hear the first one
+            if rang and not over and not ending.stands(rang[0]):
+                signal.setitimer(signal.ITIMER_REAL, 0)  # whoever had to has heard it
+            return
         rang.append(
             TimedOut(f"{what} took longer than its timeout of {seconds:g} s.", remedy=remedy)
         )
@@ -63,7 +65,7 @@ def deadline(
         except Failure:
             raise
         except Exception:  # an engine's own, where it was broken into
-            if rang:
+            if rang and ending.stands(rang[0]):
                 raise rang[0] from None
             raise
         finally:

@@ -339,7 +339,10 @@ class Application:
             self.state.forget(self.settings.state.keep.before(now))
         keep = self.settings.archive.keep
         if keep is not None and record.status == "done":
-            self.archive.prune(record.endpoint, keep.before(now))
+            # By Torn's clock where ours is ahead: answers that are deleted do not come back.
+            today = min(now, record.server_time or now)
+            owed = {run.run_id for run in self.state.unsettled(record.endpoint)}
+            self.archive.prune(record.endpoint, keep.before(today), owed)
 
     def record(self, task: Task, claim: Claim | None = None) -> RunRecord:
         """Of a run, as it begins."""

@@ -28,7 +28,7 @@ from tcdatalogger.core.load import Guard, load_of
 from tcdatalogger.core.owed import longest
 from tcdatalogger.core.settings import Endpoint
 from tcdatalogger.core.state import LATER, PAUSED, RUNNING, RunRecord, State, cut_off
-from tcdatalogger.ending import held
+from tcdatalogger.ending import held, no_longer
 from tcdatalogger.errors import (
     Busy,
     ConfigError,
@@ -277,6 +277,8 @@ class Run:
                 self.parts.tell(self.record)
                 calls.cursor = asker.source.cursor
                 self.fetched = fetched = asker.fetch_data()
+                if isinstance(fetched.cut, TimedOut):
+                    no_longer(fetched.cut)  # nothing breaks into the storing of what came
             finally:
                 with held():  # what was fetched whole is in the archive, and the run knows it
                     self._keep(calls)

@@ -313,7 +313,10 @@ class State(Shared):
         return found
 
     def forget(self, before: float) -> int:
-        """Forget runs that began before a moment, at most once a day; how many they were."""
+        """Forget runs that began before a moment, at most once a day; how many they were.
+
+        Those of which something may be owed stay until they are settled.
+        """
         now = self.clock.now()
         rows = self.reading("select at from chores where name = 'forget'")
         if rows and abs(now - rows[0][0]) < _DAY:
@@ -324,9 +327,13 @@ class State(Shared):
                    on conflict (name) do update set at = excluded.at""",
                 (now,),
             )
-            old = "from runs where started_at < ? and status <> 'running'"
-            (count,) = db.execute(f"select count(*) {old}", (before,)).fetchone()
-            db.execute(f"delete {old}", (before,))
+            old = (
+                "from runs where started_at < ? and status <> 'running' "
+                "and (status not in (?, ?) or facts like ?)"
+            )
+            values = (before, LATER, LOST, '%"settled": true%')
+            (count,) = db.execute(f"select count(*) {old}", values).fetchone()
+            db.execute(f"delete {old}", values)
         return int(count)
 
     # --- keys ------------------------------------------------------------------------------

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import duckdb
 
+from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.warehouse import ROLLED_BACK, LedgerLine, Load
 
 
@@ -131,3 +132,23 @@ def mode(connection: duckdb.DuckDBPyConnection, endpoint: str, table: str) -> st
         [endpoint, table],
     ).fetchone()
     return None if row is None else row[0]
+
+
+def others(
+    connection: duckdb.DuckDBPyConnection, endpoint: str, table: str, modes: Collection[str]
+) -> tuple[str, str] | None:
+    """Another endpoint whose rows a table holds, stored by one of these modes, and by which.
+
+    So it is where an endpoint got another name and kept its table.
+    """
+    theirs = """from _tcd_loads where endpoint <> $1 and superseded_by is null
+        and list_contains($2, mode) and list_contains(json_keys(rows), $3)"""
+    values = [endpoint, list(modes), table]
+    if not connection.execute(f"select 1 {theirs} limit 1", values).fetchall():
+        return None
+    row = connection.execute(
+        f"""select endpoint, mode from (select endpoint, mode, run_id {theirs}) l
+            semi join {quoted(table)} r on r._run_id = l.run_id limit 1""",
+        values,
+    ).fetchone()
+    return None if row is None else (str(row[0]), str(row[1]))

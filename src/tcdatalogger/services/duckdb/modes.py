@@ -91,10 +91,19 @@ def _refuse_fewer(connection: duckdb.DuckDBPyConnection, load: Load, root: str) 
     Raises:
         DataRefused: the first load after the change would wipe rows that no load can bring back.
     """
-    if load.cause == "rebuild":  # all of them are made again
+    more = _KEEP_MORE.get(load.mode, frozenset())
+    if more and (other := loads.others(connection, load.endpoint, root, more)) is not None:
+        name, mode = other
+        raise DataRefused(
+            f"{root} holds rows that {name} stored by {mode}, and {load.endpoint} stores by "
+            f"{load.mode}, which would keep only a part of them.",
+            remedy=f"Give {load.endpoint} a table of its own, or call it {name} again and look "
+            f"what `tcdatalogger rebuild {name} --dry-run` would make of its rows.",
+        )
+    if load.cause == "rebuild":  # all of its own are made again
         return
     mode = loads.mode(connection, load.endpoint, root)
-    if mode in _KEEP_MORE.get(load.mode, ()) and tables.count(connection, root):
+    if mode in more and tables.count(connection, root):
         raise DataRefused(
             f"{root} holds rows that {load.endpoint} stored by {mode}, and it stores by "
             f"{load.mode} now, which would keep only a part of them.",

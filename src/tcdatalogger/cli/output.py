@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -237,6 +238,13 @@ def moment(value: datetime | float | None) -> str:
     if not isinstance(value, datetime):
         value = datetime.fromtimestamp(value, UTC)
     return f"{_in_utc(value):%Y-%m-%d %H:%M:%S}Z"
+
+
+def instant(seconds: float | None) -> datetime | None:
+    """Unix seconds as a time in UTC, which `print_json` writes in ISO 8601; None for never."""
+    if seconds is None or not math.isfinite(seconds):
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def span(seconds: float) -> str:

@@ -60,13 +60,6 @@ BUSY = 75
     help="Go on with a run that has stopped, without asking Torn again; with --step by one step. "
     "Its id or how that begins, or `last`, of NAME where one is given.",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting for this run: warehouse.url=… or, of the endpoints, params.cat=….",
-)
 @click.option("--dry-run", "dry", is_flag=True, help="Fetch, and show what would be stored.")
 @click.option(
     "--run-id",
@@ -100,7 +93,6 @@ def command(
     tag: str | None,
     until: str | None,
     going_on: str | None,
-    overrides: tuple[str, ...],
     dry: bool,
     run_id: str,
     if_due: bool,
@@ -127,7 +119,7 @@ def command(
         )
     if not said and going_on is not None:
         names = (_whose(options, going_on),)
-    settings = options.load(overrides, names=names or None)
+    settings = options.load(names=names or None)
     from tcdatalogger.core import skipped
     from tcdatalogger.core.main import Application  # pyarrow, duckdb, httpx2
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -87,10 +86,8 @@ def _shown(state: State, as_json: bool) -> Progress:
 
 def _read_again(options: Options, health: Health) -> Settings:
     """The configuration as it is now; a broken one is told where health is."""
-    from tcdatalogger.core import config  # loaded already
-
     try:
-        settings = config.load(options.config, os.environ)
+        settings = options.settings()
     except Failure as failure:
         health.refuse(str(failure))
         raise

@@ -163,7 +163,7 @@ def _back(
         if reached is not None and wanted.high == top:
             top = reached.high  # no later than the server's own time
         sums.calls += outcome.record.calls
-        sums.rows += outcome.record.rows.get(task.root_table, 0)
+        sums.rows += sum(outcome.record.rows.values())
         sums.left_out += outcome.receipt.left_out if outcome.receipt else 0
         yield Progress(
             place=place,

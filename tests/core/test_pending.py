@@ -115,9 +115,9 @@ def test_a_person_reads_that_it_is_stored_later(place):
     shown = place.run("status")
     listed = place.run("runs")
 
-    assert "stored later" in told.out
+    assert "not stored yet" in told.out
     assert told.err.count("another program") >= 1
-    assert "stored later" in listed.out
+    assert "not stored yet" in listed.out
     assert "members: 1 run is not stored yet" in shown.out
     assert place.run("status", "--json").json["endpoints"][0]["owed"] == 1
 

@@ -11,6 +11,7 @@ import click
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.named import books, find_run
 from tcdatalogger.cli.output import (
+    about,
     counted,
     json_option,
     number,
@@ -219,7 +220,7 @@ def tell(
             say(f"{record.endpoint}: the run {record.run_id} was stored before.")
     errors = [(o.record.endpoint, str(o.error)) for o in outcomes if o.error is not None]
     for names, error in once(errors):
-        say(f"{', '.join(names)}: {error}", err=True)
+        say(about(names, error), err=True)
     waiting = [outcome.record.endpoint for outcome in outcomes if outcome.record.status == "later"]
     if waiting:
         say(

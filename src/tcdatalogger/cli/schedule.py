@@ -97,12 +97,17 @@ def _read_again(options: Options, health: Health) -> Settings:
 
 def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool) -> None:
     """What this scheduler is about to do."""
-    from tcdatalogger.scheduler.agenda import Agenda  # loaded already
+    from tcdatalogger.core import totals
+    from tcdatalogger.scheduler.agenda import Agenda, first_entry  # loaded already
     from tcdatalogger.scheduler.plans import plans
 
     now = time.time()
     entries = Agenda(state).entries() if state.has("agenda") else {}
-    due = {name: entries[name].due_at if name in entries else now for name in plans(settings)}
+    ran = totals.lasts(state)
+    due = {
+        name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at
+        for name, plan in plans(settings).items()
+    }
     first = min(due, key=lambda name: due[name])
     when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"
     listen = settings.metrics.listen if serves else ""

@@ -14,6 +14,7 @@ import click
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.named import books
 from tcdatalogger.cli.output import (
+    about,
     ago,
     counted,
     instant,
@@ -42,7 +43,11 @@ WINDOW = 60.0
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
-    """Show what each endpoint did last, and the calls of the last minute."""
+    """Show what each endpoint did last, and the calls that were made in the last minute.
+
+    `set aside` and `new` are those of the last run; a line below tells of all runs, where they
+    found more.
+    """
     settings = options.look()
     now = time.time()
     with books(settings) as state:
@@ -227,11 +232,10 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     if not found["endpoints"]:
         say("No endpoint is configured: add one to the configuration.")
     print_table(
-        ("endpoint", "path", "last run", "next", "result", "rows", "set aside", "new"),
+        ("endpoint", "last run", "next", "result", "rows", "set aside", "new"),
         [
             (
                 one["endpoint"],
-                one["path"],
                 _began(one["last_run"], now),
                 _next(one["next_due"], now),
                 one["last_run"]["result"] if one["last_run"] else "",
@@ -244,7 +248,7 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     )
     wrong = [(e["endpoint"], line) for e in found["endpoints"] for line in _wrong(e["last_run"])]
     for names, line in once(wrong):
-        say(f"{', '.join(names)}: {line}")
+        say(about(names, line))
     for one in found["endpoints"]:
         if told := _in_all(one):
             say(f"{one['endpoint']}: in all of its runs {told}")

@@ -33,7 +33,7 @@ class Progress:
         high: where its reading began.
         back_to: how far back it has come; None at the beginning of all history.
         until: how far back it is to go, None for the beginning.
-        calls, rows, left_out: of all stretches of this process so far.
+        calls, rows, left_out: of all stretches of this process so far; rows in all tables.
         warnings: what was odd about this stretch.
         run_id: of this stretch.
     """

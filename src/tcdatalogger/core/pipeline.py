@@ -345,7 +345,7 @@ def _fail(outcome: Outcome, failure: Failure) -> None:
         rows={},
         error=failure.message,
         error_class=type(failure).__name__,
-        remedy=" ".join(filter(None, (failure.remedy, LATER_REMEDY if later else ""))),
+        remedy=" ".join(filter(None, (LATER_REMEDY if later else "", failure.remedy))),
         exit_code=failure.exit_code,
     )
     facts = {
@@ -353,7 +353,7 @@ def _fail(outcome: Outcome, failure: Failure) -> None:
         "error": type(failure).__name__,
         "message": failure.message,
     }
-    _log.error("stored later" if later else "run failed", **{**failure.facts, **facts})
+    _log.error("not stored yet" if later else "run failed", **{**failure.facts, **facts})
 
 
 def _close(outcome: Outcome, place: Workplace, *, until: str, dry: bool) -> None:

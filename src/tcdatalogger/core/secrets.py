@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import importlib
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn, Self, final
@@ -143,6 +144,10 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
     return Secret(name, value)
 
 
+_PLACEHOLDERS = {"alerts.webhook": "https://YOUR_WEBHOOK"}
+"""What stands for a value that is no key, in a command that sets it."""
+
+
 def _of(name: str, reference: str) -> str:
     return f"The key {name!r} ({reference})"
 
@@ -152,7 +157,7 @@ def _from_env(name: str, variable: str, environ: Mapping[str, str]) -> str:
     if value is None:
         raise ConfigError(
             f"The environment variable {variable}, where the key {name!r} should be, is not set.",
-            remedy=f"Set it: export {variable}=YOUR_KEY",
+            remedy=f"Set it: export {variable}={_PLACEHOLDERS.get(name, 'YOUR_KEY')}",
         )
     return value
 
@@ -195,7 +200,7 @@ def _from_keyring(name: str, place: str) -> str:
         raise ConfigError(
             f"The key {name!r} should come from a keyring, but the package keyring is not "
             "installed.",
-            remedy="Install it (pip install keyring), or use env: or file:.",
+            remedy=f"`{sys.executable} -m pip install keyring` installs it; or use env: or file:.",
         ) from None
     try:
         value: str | None = keyring.get_password(service, user)

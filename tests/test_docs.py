@@ -35,7 +35,7 @@ def test_every_decision_is_in_the_list_of_decisions():
 def logged(tmp_path_factory):
     """The demo's warehouse, as a reader of the recipes has it."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    words = ["-m", "tcdatalogger", "demo", "--folder", str(folder), "--polls", "4"]
+    words = ["-m", "tcdatalogger", "demo", "--to", str(folder), "--polls", "4"]
     subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=120)
     return folder
 

@@ -12,7 +12,17 @@ from tcdatalogger.cli import COMMANDS
 from tcdatalogger.cli import cli as program
 
 INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
-OTHER_NAMES = {"--most", "--max", "--count", "--number", "--lines", "--name", "--folder", "--dir"}
+OTHER_NAMES = {
+    "--most",
+    "--max",
+    "--count",
+    "--number",
+    "--lines",
+    "--name",
+    "--folder",
+    "--dir",
+    "--out",
+}
 
 
 def commands():
@@ -37,11 +47,10 @@ def options():
 
 def test_one_thing_has_one_name_in_all_commands():
     names = {(where, name) for where, option in options() for name in option.opts}
-    # The demo's folder is made by it; no other command has one.
-    assert {each for each in names if each[1] in OTHER_NAMES} == {("demo", "--folder")}
+    assert {each for each in names if each[1] in OTHER_NAMES} == set()
     assert {o.metavar for _, o in options() if "--endpoint" in o.opts} == {"NAME"}
     assert {o.metavar for _, o in options() if "--limit" in o.opts} == {"N"}
-    assert {o.metavar for _, o in options() if "--to" in o.opts} == {"DIR"}
+    assert {o.metavar for _, o in options() if "--to" in o.opts} == {"DIR", "FILE"}
 
 
 def test_every_listing_of_something_of_endpoints_takes_endpoint_and_limit():

@@ -82,7 +82,7 @@ def words(place):
         ["run", "faction_members", "--step", "fetch"],
         ["run", "faction_members", "--step", "validate"],
         ["run", "faction_members", "--json"],
-        ["transform", "/faction/members", str(body), "--out", str(place.folder / "out")],
+        ["transform", "/faction/members", str(body), "--to", str(place.folder / "out")],
         ["replay", run],
         ["rebuild", "faction_members"],
         ["rollback", run],

@@ -86,7 +86,7 @@ _TAKES_VALUE = {
 """With an example of each."""
 _SWITCHES = ("--debug",)
 
-_FORMER = {"most": "limit"}
+_FORMER = {"most": "limit", "out": "to", "folder": "to"}
 """Options that had another name, which is still understood; without their dashes."""
 
 

@@ -70,7 +70,7 @@ def command(
         print_json([facts(endpoint, family) for endpoint, family in chosen])
         return
     print_table(
-        ("path", "access", "paging", "limit", "tables", "columns", "notes"),
+        ("path", "access", "paging", "limit", "tables", "notes"),
         [
             (
                 endpoint.path,
@@ -78,7 +78,6 @@ def command(
                 endpoint.paging,
                 endpoint.limit,
                 len(family.tables) if family else None,
-                sum(len(table.columns) for table in family.tables) if family else None,
                 ", ".join(_notes(endpoint)),
             )
             for endpoint, family in chosen
@@ -237,11 +236,12 @@ command.add_command(use)
 @command.command(
     "compile",
     short_help="Compile Torn's OpenAPI document.",
-    epilog="\b\nExample:\n  tcdatalogger catalog compile openapi.json --out catalog.json",
+    epilog="\b\nExample:\n  tcdatalogger catalog compile openapi.json --to catalog.json",
 )
 @click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--out",
+    "--to",
+    "out",
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),

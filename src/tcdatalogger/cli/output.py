@@ -30,11 +30,8 @@ json_option = click.option(
 UNKNOWN = "-"
 """In a column of numbers: nobody knows."""
 
-_COPIED = frozenset({"run", "id"})
-"""Columns whose values people copy, and which may stand below another."""
-
-_WHOLE = _COPIED | {"path"}
-"""Columns whose values are never broken."""
+_COPIED = frozenset({"run", "id", "path"})
+"""Columns whose values people copy: they are never broken."""
 
 _WORD = 12
 """Letters of a word that is not broken as long as there is any other way."""
@@ -193,7 +190,7 @@ def _drawn(
             name,
             justify="right" if number else "left",
             overflow="fold",
-            no_wrap=not _WHOLE.isdisjoint(name.split()),
+            no_wrap=not _COPIED.isdisjoint(name.split()),
             width=width,
         )
     for row in texts:
@@ -210,7 +207,7 @@ def _widths(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> Sequence[
     most = shutil.get_terminal_size().columns + 2
     least = _longest(columns, texts)
     if not _room(columns, texts):
-        copied = [not _WHOLE.isdisjoint(name.split()) for name in columns]
+        copied = [not _COPIED.isdisjoint(name.split()) for name in columns]
         least = [w if whole else min(w, _WORD) for w, whole in zip(least, copied, strict=True)]
     if sum(width + 2 for width in least) > most:
         return [None] * len(columns)
@@ -243,13 +240,13 @@ def _room(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> bool:
 def _narrowed(
     columns: Sequence[str], texts: Sequence[Sequence[str]], numbers: Sequence[bool]
 ) -> tuple[list[str], list[list[str]], list[bool]]:
-    """A narrower table: what people copy stands below the first of the other columns."""
+    """A narrower table: what people copy and the first of the other columns share one."""
     copied = next((at for at, name in enumerate(columns) if name in _COPIED), None)
     if copied is None or len(columns) < 2:  # noqa: PLR2004
         return list(columns), [list(line) for line in texts], list(numbers)
-    first = 0 if copied else 1
-    others = [at for at in range(len(columns)) if at not in {first, copied}]
-    lines = [[f"{ln[first]}\n{ln[copied]}", *(ln[at] for at in others)] for ln in (columns, *texts)]
+    upper, lower = 0, copied or 1
+    others = [at for at in range(len(columns)) if at not in {upper, lower}]
+    lines = [[f"{ln[upper]}\n{ln[lower]}", *(ln[at] for at in others)] for ln in (columns, *texts)]
     return lines[0], lines[1:], [False, *(numbers[at] for at in others)]
 
 

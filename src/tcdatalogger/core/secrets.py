@@ -117,7 +117,8 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
     """
     if misplaced(reference, environ):
         raise ConfigError(
-            f"{_place(name)} holds what looks like a key itself: there is no such variable or file.",
+            f"{_place(name)} holds what looks like a key itself: there is no such variable or "
+            "file.",
             remedy="Write where the key is: env:VARIABLE, file:PATH or keyring:SERVICE/USER.",
         )
     scheme, _, rest = reference.partition(":")

@@ -81,7 +81,8 @@ def test_every_command_takes_a_setting(workplace, line):
 def test_what_was_written_before_is_understood(workplace):
     workplace.run("run", "faction_basic", "torn_items")
 
-    assert len(workplace.run("runs", "--most", "1", "--json").json) == 1
+    (newest,) = workplace.run("runs", "--limit", "1", "--json").json
+    assert workplace.run("runs", "--most", "1", "--json").json == [newest]
     assert workplace.run("backup", "here", "--json").json["folder"].count("/here/") == 1
     assert workplace.run("backup", "--to", "there", "--json").json["folder"].count("/there/") == 1
     assert workplace.run("backup", "here", "--to", "there").code == 2

@@ -31,11 +31,34 @@ def test_every_decision_is_in_the_list_of_decisions():
     assert [page.name for page in pages if page.name not in listed] == []
 
 
+def test_the_list_of_decisions_is_in_order():
+    listed = (ROOT / "docs/decisions/README.md").read_text()
+    numbers = re.findall(r"(?m)^(\d+)\. \[.*\]\((\d+)-", listed)
+    assert [(int(one), int(two)) for one, two in numbers] == [
+        (number, number) for number in range(1, len(numbers) + 1)
+    ]
+
+
+def test_nothing_tells_to_install_a_package_that_is_not_published():
+    files = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "config").iterdir()]
+    files += [*(ROOT / "examples").rglob("*.*"), *(ROOT / "src").rglob("*.py")]
+    wrong = [
+        file.name for file in files if re.search(r"install \S*tcdatalogger\b", file.read_text())
+    ]
+    assert wrong == []
+
+
+def test_a_version_of_the_changelog_has_each_heading_once():
+    for version in (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]:
+        headings = re.findall(r"(?m)^### (.*)$", version)
+        assert len(headings) == len(set(headings)), headings
+
+
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory):
     """The demo's warehouse, as a reader of the recipes has it."""
     folder = tmp_path_factory.mktemp("demo") / "demo"
-    words = ["-m", "tcdatalogger", "demo", "--folder", str(folder), "--polls", "4"]
+    words = ["-m", "tcdatalogger", "demo", "--to", str(folder), "--polls", "4"]
     subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=120)
     return folder
 

@@ -200,6 +200,6 @@ def test_a_demo_that_is_killed_goes_on_when_it_is_started_again(workplace, momen
     assert again.code == 0, again.err
     workplace.folder = demo
     verify(workplace)
-    runs = workplace.run("runs", "--most", "100", "--json").json
+    runs = workplace.run("runs", "--limit", "100", "--json").json
     assert [run["status"] for run in runs].count("lost") <= 1
     assert {run["status"] for run in runs} <= {"done", "lost"}

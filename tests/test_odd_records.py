@@ -126,7 +126,7 @@ def test_a_long_name_is_shortened_the_same_way_everywhere(place, says):
 
     assert run(place)[1]["drift"] == 3
     assert run(place)[1]["drift"] == 0
-    done = place.run("transform", "/faction/members", str(file), "--out", "out", "--json")
+    done = place.run("transform", "/faction/members", str(file), "--to", "out", "--json")
 
     assert done.code == 0
     columns = [row["column_name"] for row in place.sql("describe members")]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.core import pipeline
+from tcdatalogger.core.run import Run
 from tcdatalogger.core.main import Application
 
 SOON = 30.0
@@ -154,7 +154,7 @@ class Calls:
         sys.setprofile(None)
 
     def _note(self, frame, event, _argument):
-        if event == "call" and frame.f_code is pipeline._keep.__code__:
+        if event == "call" and frame.f_code is Run._keep.__code__:
             self.counts = True
         if event == "return" and frame.f_code is Application.run.__code__:
             self.counts = False
@@ -222,7 +222,7 @@ def test_json_of_a_query_that_is_told_to_end_has_no_error_of_the_engine(workplac
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_does_not_break_into_the_tidying_up(workplace, monkeypatch, number):
     workplace.write(MEMBERS)
-    close = pipeline._close
+    close = Run._close
 
     def told(*_args):
         signal.raise_signal(number)
@@ -232,8 +232,8 @@ def test_a_second_signal_does_not_break_into_the_tidying_up(workplace, monkeypat
         signal.raise_signal(signal.SIGTERM)
         close(*args, **options)
 
-    monkeypatch.setattr(pipeline, "_asker", told)
-    monkeypatch.setattr(pipeline, "_close", told_again)
+    monkeypatch.setattr(Run, "_asker", told)
+    monkeypatch.setattr(Run, "_close", told_again)
 
     assert workplace.run("run", "members").code == 128 + number
 

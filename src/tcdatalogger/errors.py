@@ -48,6 +48,8 @@ class Failure(Exception):
         self.facts = facts
 
     def __str__(self) -> str:
+        if self.remedy and not self.message.endswith((".", "!", "?")):
+            return f"{self.message}. {self.remedy}"
         return f"{self.message} {self.remedy}".strip()
 
 

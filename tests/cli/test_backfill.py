@@ -15,6 +15,11 @@ def place(workplace):
     return workplace
 
 
+def stored(place):
+    """The rows that `runs` tells of, in all tables."""
+    return sum(sum(run["rows"].values()) for run in place.run("runs", "--json").json)
+
+
 def test_it_tells_how_far_it_is_and_what_it_did(place):
     words = ("--since", "2025-12-20", "--pages", "1", "--log-format", "human")
     done = place.run("backfill", "attacks", *words)
@@ -25,7 +30,7 @@ def test_it_tells_how_far_it_is_and_what_it_did(place):
     assert "rows" in steps[-1]
     assert "calls" in steps[-1]
     assert "back to 2025-12-20 00:00:00Z" in steps[-1]
-    rows = place.value("select count(*) from attacks")
+    rows = stored(place)
     assert done.out.startswith(f"attacks: {rows} rows in ")
     again = place.run("backfill", "attacks", "--since", "2025-12-20")
     assert again.out == "attacks: all of it was read before.\n"
@@ -43,7 +48,7 @@ def test_json_is_one_document(place):
     facts = place.run("backfill", "attacks", "--since", "P5D", "--json").json
 
     assert facts["endpoint"] == "attacks"
-    assert facts["rows"] == place.value("select count(*) from attacks")
+    assert facts["rows"] == stored(place) > place.value("select count(*) from attacks")
     assert facts["back_to"] == "2025-12-27T00:00:00Z"
     assert place.run("runs", "--json").json[0]["endpoint"] == "attacks"
 

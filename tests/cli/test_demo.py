@@ -69,10 +69,10 @@ def test_a_folder_with_a_configuration_of_ones_own_is_left_alone(demo, workplace
     workplace.warehouse.write_bytes(b"my data")
     before = workplace.file.read_text()
 
-    done = demo("--folder", ".", *words)
+    done = demo("--to", ".", *words)
 
     assert done.code == 2
-    assert "--folder" in done.err
+    assert "--to" in done.err
     assert workplace.file.read_text() == before
     assert workplace.warehouse.read_bytes() == b"my data"
 
@@ -80,7 +80,7 @@ def test_a_folder_with_a_configuration_of_ones_own_is_left_alone(demo, workplace
 def test_a_folder_that_cannot_be_made_is_78(demo, workplace):
     (workplace.folder / "taken").write_text("a file")
 
-    done = demo("--folder", "taken/demo")
+    done = demo("--to", "taken/demo")
 
     assert done.code == 78
     assert "taken" in done.err

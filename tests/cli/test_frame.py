@@ -198,7 +198,8 @@ def test_a_failure_is_told_to_programs_too(plant, capsys):
         (["xyzzy"], "lists them"),
         (["config", "shwo"], "Did you mean 'show'?"),
         (["config", "show", "--jsno"], "Did you mean '--json'?"),
-        (["config", "show", "--set"], "requires an argument"),
+        (["config", "show", "--set"], "needs a value"),
+        (["runs", "--limit"], "requires an argument"),
         (["--log-level", "loud", "config"], "is not one of"),
     ],
 )

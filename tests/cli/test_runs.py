@@ -25,7 +25,7 @@ def test_the_newest_run_is_first(workplace):
         workplace.clock.sleep(1)
 
     assert [run["run_id"] for run in workplace.run("runs", "--json").json] == ids[::-1]
-    own = workplace.run("runs", "--endpoint", "faction_basic", "--most", "1", "--json").json
+    own = workplace.run("runs", "--endpoint", "faction_basic", "--limit", "1", "--json").json
     assert [run["run_id"] for run in own] == ids[2:]
 
 
@@ -109,7 +109,7 @@ def numbers(done):
         (("--endpoint", "torn_items"), [4, 2]),
         (("--endpoint", "torn_items", "--status", "done"), [4]),
         (("--since", "2026-01-01T00:00:03Z"), [4, 3]),
-        (("--most", "1"), [4]),
+        (("--limit", "1"), [4]),
     ],
 )
 def test_the_list_is_filtered(workplace, words, found):
@@ -248,7 +248,7 @@ def lines(done):
 def test_tail_shows_the_newest_last_and_ends(workplace):
     ids = written(workplace, record(1), record(2), record(3))
 
-    done = workplace.run("runs", "tail", "--most", "2", "--json")
+    done = workplace.run("runs", "tail", "--limit", "2", "--json")
 
     assert done.code == 0
     assert [run["run_id"] for run in lines(done)] == ids[1:]
@@ -277,7 +277,7 @@ def test_tail_follows_each_run_as_it_begins_and_ends_once_and_is_quiet_at_ctrl_c
     told = [(run["run_id"][-1], run["status"]) for run in lines(done)]
     assert told == [("1", "done"), ("5", "running"), ("6", "done"), ("5", "failed")]
     monkeypatch.setattr(runs, "SystemClock", lambda: Hands(lambda: written(workplace, begins)))
-    out = workplace.run("runs", "tail", "-f", "--endpoint", "faction_basic", "--most", "0").out
+    out = workplace.run("runs", "tail", "-f", "--endpoint", "faction_basic", "--limit", "0").out
     assert out == f"2026-01-01 00:00:05Z  faction_basic  {begins.run_id}  begins\n"
 
 
@@ -299,7 +299,7 @@ def test_tail_tells_of_an_old_run_that_goes_on(workplace, monkeypatch, elsewhere
     steps = [lambda: written(workplace, on), lambda: written(workplace, end)]
     monkeypatch.setattr(runs, "SystemClock", lambda: Hands(*steps))
 
-    done = workplace.run("runs", "tail", "-f", "--most", "0", "--json")
+    done = workplace.run("runs", "tail", "-f", "--limit", "0", "--json")
 
     assert [run["status"] for run in lines(done)] == ["running", "done"]
 

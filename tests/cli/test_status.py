@@ -56,7 +56,7 @@ def test_each_endpoint_has_its_last_run_rows_and_age(status, workplace):
 
     assert one["last_run"]["run_id"] == run.run_id
     assert one["last_run"]["status"] == "done"
-    assert one["last_run"]["started_at"] == START
+    assert one["last_run"]["started_at"] == "2026-01-01T00:00:00Z"
     assert one["fresh_seconds"] == 90.0
     assert one["rows"] == dict(run.rows)
     assert one["schema_version"] == 1
@@ -177,7 +177,8 @@ def test_after_a_clock_that_was_ahead_the_last_run_is_the_last(workplace, monkey
     monkeypatch.setattr("tcdatalogger.core.state.SystemClock", lambda: workplace.clock)
 
     [one] = workplace.run("status", "--json").json["endpoints"]
-    assert (one["last_run"]["started_at"], one["fresh_seconds"]) == (START, 0.0)
+    began = one["last_run"]["started_at"]
+    assert (began, one["fresh_seconds"]) == ("2026-01-01T00:00:00Z", 0.0)
     workplace.clock.sleep(60)
     assert "1 min ago" in workplace.run("status").out
     run = workplace.log("members").record

@@ -82,12 +82,12 @@ def words(place):
         ["run", "faction_members", "--step", "fetch"],
         ["run", "faction_members", "--step", "validate"],
         ["run", "faction_members", "--json"],
-        ["transform", "/faction/members", str(body), "--out", str(place.folder / "out")],
+        ["transform", "/faction/members", str(body), "--to", str(place.folder / "out")],
         ["replay", run],
         ["rebuild", "faction_members"],
         ["rollback", run],
         ["check", "--offline"],
-        ["backup", str(place.folder / "copy")],
+        ["backup", "--to", str(place.folder / "copy")],
     ]
 
 
@@ -161,6 +161,19 @@ def test_the_id_of_a_run_can_be_copied_from_a_terminal_of_80_columns(workplace):
 
     assert run in shown
     assert max(map(len, plain(shown).splitlines())) <= 80
+
+
+@pytest.mark.parametrize("line", ["run --all", "runs list", "schema history", "status"])
+def test_no_name_or_time_is_broken_on_a_terminal_of_80_columns(workplace, line):
+    workplace.run("run", "--all")
+
+    shown = plain(on_terminal(workplace, 80, *line.split()))
+
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    words = set(shown.split())
+    assert {"faction_members", "faction_crimes"} <= words
+    assert not [word for word in words if re.fullmatch(r"\d{4}-\d\d|-\d\d|\d\d:\d\d:\d", word)]
 
 
 def plain(text):

@@ -51,7 +51,7 @@ def transform(workplace):
         workplace.key = None
         words = [str(file) for file in files]
         flags = ["--json"] if as_json else []
-        done = workplace.run("transform", path, *words, "--out", "out", *flags)
+        done = workplace.run("transform", path, *words, "--to", "out", *flags)
         return done, workplace.folder / "out"
 
     return transform
@@ -173,7 +173,7 @@ def test_a_path_that_makes_no_tables_says_why(transform, path):
 
 
 def test_a_file_that_is_not_there_is_wrong_usage(workplace):
-    done = workplace.run("transform", "/faction/members", "nowhere.json", "--out", "out")
+    done = workplace.run("transform", "/faction/members", "nowhere.json", "--to", "out")
 
     assert done.code == 2
     assert "nowhere.json" in done.err
@@ -183,7 +183,7 @@ def test_a_folder_that_cannot_be_written_is_named(workplace):
     (workplace.folder / "taken").write_text("a file")
     (workplace.folder / "body.json").write_text('{"members":[]}')
 
-    done = workplace.run("transform", "/faction/members", "body.json", "--out", "taken/out")
+    done = workplace.run("transform", "/faction/members", "body.json", "--to", "taken/out")
 
     assert done.code == 2
     assert "taken" in done.err
@@ -226,7 +226,7 @@ def test_a_csv_snapshot_becomes_a_typed_table(workplace, tmp_path):
     body = tmp_path / "factions.csv"
     body.write_text('id,name,leader_id,member_list,new\n33,H&P,68358,"[1, 2]",x\n34,A,nobody,,\n')
     out = tmp_path / "out"
-    done = workplace.run("transform", "/faction/snapshot", str(body), "--out", str(out), "--json")
+    done = workplace.run("transform", "/faction/snapshot", str(body), "--to", str(out), "--json")
     assert json.loads(done.out) == {
         "tables": {"faction_snapshot": 1},
         "quarantined": 1,

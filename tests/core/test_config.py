@@ -293,7 +293,7 @@ def test_a_wrong_variable_is_named(write):
 
 
 def test_an_override_without_an_equals_sign_is_wrong_usage(write):
-    with pytest.raises(UsageError, match="SETTING=VALUE"):
+    with pytest.raises(UsageError, match="KEY=VALUE"):
         config.load(write(MINIMAL), {}, ["storage_mode"])
 
 

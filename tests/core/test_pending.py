@@ -117,9 +117,9 @@ def test_a_person_reads_that_it_is_stored_later(place):
     shown = place.run("status")
     listed = place.run("runs")
 
-    assert "stored later" in told.out
+    assert "not stored yet" in told.out
     assert told.err.count("another program") >= 1
-    assert "stored later" in listed.out
+    assert "not stored yet" in listed.out
     assert "members: 1 run is not stored yet" in shown.out
     assert place.run("status", "--json").json["endpoints"][0]["owed"] == 1
 
@@ -517,7 +517,7 @@ def test_what_is_owed_is_not_forgotten_however_old_it_is(place, unavailable, fre
     owed = [place.log("members", keep).record.run_id for _ in range(2)]
     free()
     place.clock.sleep(4 * 24 * HOUR)
-    monkeypatch.setattr(pending, "longest", lambda *_: 1e-9)  # no time for what is owed
+    monkeypatch.setattr(running, "longest", lambda *_: 1e-9)  # no time for what is owed
 
     new = place.log("members", keep).record
 

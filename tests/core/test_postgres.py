@@ -202,13 +202,13 @@ def test_a_user_who_may_not_make_tables_is_told_what_to_do(postgres, postgres_ur
     assert "search_path" in refused.value.remedy
 
 
-def test_without_psycopg_the_extra_is_named(monkeypatch):
+def test_without_psycopg_what_installs_it_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
     with pytest.raises(ConfigError) as missing:
         State("postgresql://localhost/torn")
 
-    assert "tcdatalogger[postgres]" in missing.value.remedy
+    assert "-m pip install 'psycopg[binary]" in missing.value.remedy
 
 
 # The password

@@ -289,6 +289,17 @@ def test_threads_of_one_process_share_its_connection(state):
     assert state.traffic.calls_since(0.0) == {"player:1": 100}
 
 
+def test_a_call_that_waits_for_its_time_was_not_made(state):
+    clock = ManualClock()
+    budget = Budget(state.traffic, clock)
+    for _ in range(100):
+        budget.wait("player:1")
+    with state.traffic.open() as pages:
+        pages.write(Slot("waits", "player:1", Rank.LOW, clock.now(), clock.now() + 30))
+
+    assert state.traffic.calls_since(clock.now() - 60) == {"player:1": 100}
+
+
 # Holds
 
 

@@ -77,9 +77,17 @@ Example:
   tcdatalogger query "select * from faction_crimes limit 3"
 """
 
-_TAKES_VALUE = {"--config": "tcdatalogger.toml", "--log-level": "info", "--log-format": "json"}
+_TAKES_VALUE = {
+    "--config": "tcdatalogger.toml",
+    "--set": "limits.share=0.5",
+    "--log-level": "info",
+    "--log-format": "json",
+}
 """With an example of each."""
 _SWITCHES = ("--debug",)
+
+_FORMER = {"most": "limit", "out": "to", "folder": "to"}
+"""Options that had another name, which is still understood; without their dashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,44 +95,43 @@ class Options:
     """What was said for all commands; a command takes it with `@click.pass_obj`."""
 
     config: Path | None = None
+    overrides: tuple[str, ...] = ()
     log_level: str | None = None
     log_format: str | None = None
     debug: bool = False
 
-    def load(
-        self,
-        overrides: Sequence[str] = (),
-        *,
-        names: Sequence[str] | None = None,
-        to_file: bool = True,
-    ) -> Settings:
-        """The settings, and logs as they say; the other arguments are those of `config.load`.
+    def load(self, *, names: Sequence[str] | None = None, to_file: bool = True) -> Settings:
+        """The settings, and logs as they say.
 
         Args:
-            overrides: as there.
-            names: as there.
+            names: as for `config.load`.
             to_file: whether there is a log file too, where the settings say so.
 
         Raises:
             ConfigError: the configuration is missing or wrong.
             UsageError: an override is not written as `key=value`.
         """
-        from tcdatalogger.core import config  # pydantic, which help never needs
-
-        settings = config.load(self.config, os.environ, overrides, names=names)
+        settings = self.settings(names)
         logs = self.logs(settings.log)
         self.start_logs(**(logs if to_file else {**logs, "file": None}))
         return settings
+
+    def settings(self, names: Sequence[str] | None = None) -> Settings:
+        """The settings alone, read anew; as `load`."""
+        from tcdatalogger.core import config  # pydantic, which help never needs
+
+        return config.load(self.config, os.environ, self.overrides, names=names)
 
     def look(self) -> Settings:
         """As `load`, to look at what was logged: an endpoint with a mistake is told and left out.
 
         Raises:
             ConfigError: there is a mistake elsewhere too.
+            UsageError: an override is not written as `key=value`.
         """
         from tcdatalogger.core import config
 
-        settings, mistakes = config.look(self.config, os.environ)
+        settings, mistakes = config.look(self.config, os.environ, self.overrides)
         from tcdatalogger.cli.output import say  # help needs none of it
 
         for mistake in mistakes:
@@ -227,12 +234,24 @@ def _globals_first(args: Sequence[str]) -> list[str]:
 
 
 @click.command(
-    cls=Commands, epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=Commands,
+    epilog=EXAMPLE,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda name: _FORMER.get(name, name),
+    },
 )
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     help="The configuration. [TCDATALOGGER_CONFIG, or tcdatalogger.toml here]",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Override a setting for this command: warehouse.url=… or, of the endpoints, params.cat=….",
 )
 @click.option(
     "--log-level",
@@ -251,6 +270,7 @@ def _globals_first(args: Sequence[str]) -> list[str]:
 def cli(
     ctx: click.Context,
     config: Path | None,
+    overrides: tuple[str, ...],
     log_level: str | None,
     log_format: str | None,
     debug: bool,
@@ -259,7 +279,7 @@ def cli(
 
     The options below may stand before or after a command.
     """
-    ctx.obj = Options(config, log_level, log_format, debug)
+    ctx.obj = Options(config, overrides, log_level, log_format, debug)
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -45,8 +45,9 @@ def command(
 ) -> None:
     """Log the whole history of a list, from where the regular runs began back in time.
 
-    It may be stopped at any moment, and goes on where it was when it is started again. It uses no
-    more than a part of the calls that may be made, so that regular runs find room.
+    It may be stopped at any moment: what came is kept, and the next start goes on from there, or
+    from the start of the stretch that was under way. It uses no more than a part of the calls that
+    may be made, so that regular runs find room.
     """
     settings = options.load(names=(name,))
     from tcdatalogger.core.backfill import backfill  # pyarrow, duckdb, httpx2

@@ -11,7 +11,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, number, print_json, say, size
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.backup import Made
@@ -23,22 +23,38 @@ QUIET = 2.0
 @click.command(
     epilog="\b\nExample:\n"
     "  tcdatalogger backup\n"
-    "  tcdatalogger backup /mnt/disk/torn --archive --json\n"
+    "  tcdatalogger backup --to /mnt/disk/torn --archive --json\n"
     "  tcdatalogger backup --if-due",
 )
-@click.argument("to", required=False, type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--to",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The folder that holds the backups. [backup.path]",
+)
+@click.argument(
+    "former", required=False, metavar="", type=click.Path(file_okay=False, path_type=Path)
+)
 @click.option("--if-due", is_flag=True, help="Only if the newest is older than backup.frequency.")
 @click.option("--archive/--no-archive", default=None, help="Copy the archive's files too, or not.")
 @json_option
 @click.pass_obj
 def command(
-    options: Options, to: Path | None, if_due: bool, archive: bool | None, as_json: bool
+    options: Options,
+    to: Path | None,
+    former: Path | None,
+    if_due: bool,
+    archive: bool | None,
+    as_json: bool,
 ) -> None:
-    """Make a backup into a new folder in TO, and check it; the logger goes on meanwhile.
+    """Make a backup into a new folder in DIR, and check it; the logger goes on meanwhile.
 
-    It holds the warehouse, the state, and a list of the archive's files with their checksums. TO is
-    backup.path where it is not given. Of the backups that are there backup.keep stay.
+    It holds the warehouse, the state, and a list of the archive's files with their checksums. Of
+    the backups that are in DIR backup.keep stay.
     """
+    if to is not None and former is not None:
+        raise UsageError("Name one folder for the backup.", remedy="As: --to /mnt/disk/torn")
+    to = to or former  # `backup DIR`, as it was written before
     settings = options.load()
     from tcdatalogger.core import backuprun  # pyarrow, duckdb
     from tcdatalogger.core.backup import back_up, due

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger import disk
-from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
+from tcdatalogger.cli.output import counted, json_option, number, print_json, print_table, say
 from tcdatalogger.cli.release import diff, use
 from tcdatalogger.errors import ConfigError, UsageError
 
@@ -44,7 +44,10 @@ def command(
     search: str | None,
     as_json: bool,
 ) -> None:
-    """List the endpoints of Torn's API, with their access, paging and tables."""
+    """List the paths of Torn's API, with their access, paging and tables.
+
+    A path that takes any selection makes no tables; each of its selections has a path of its own.
+    """
     if context.invoked_subcommand is not None:
         return
     from tcdatalogger.services.torncity import catalog  # not for the help
@@ -67,7 +70,7 @@ def command(
         print_json([facts(endpoint, family) for endpoint, family in chosen])
         return
     print_table(
-        ("path", "access", "paging", "limit", "tables", "columns", "notes"),
+        ("path", "access", "paging", "limit", "tables", "notes"),
         [
             (
                 endpoint.path,
@@ -75,15 +78,19 @@ def command(
                 endpoint.paging,
                 endpoint.limit,
                 len(family.tables) if family else None,
-                sum(len(table.columns) for table in family.tables) if family else None,
                 ", ".join(_notes(endpoint)),
             )
             for endpoint, family in chosen
         ],
     )
     tables = sum(len(family.tables) for _, family in chosen if family)
+    routes = sum(endpoint.route for endpoint, _ in chosen)
+    of_csv = sum(endpoint.content == "csv" for endpoint, _ in chosen)
+    json_, several = len(chosen) - routes - of_csv, counted(routes, "path")
     say(
-        f"{number(len(chosen))} paths, {number(tables)} tables; catalogue {found.version}. "
+        f"{counted(len(chosen) - routes, 'endpoint')} ({number(json_)} JSON, {number(of_csv)} "
+        f"CSV) with {counted(tables, 'table')}, and {several} to any selection; catalogue "
+        f"{found.version}. "
         "More: `tcdatalogger catalog show PATH`"
     )
 
@@ -229,11 +236,12 @@ command.add_command(use)
 @command.command(
     "compile",
     short_help="Compile Torn's OpenAPI document.",
-    epilog="\b\nExample:\n  tcdatalogger catalog compile openapi.json --out catalog.json",
+    epilog="\b\nExample:\n  tcdatalogger catalog compile openapi.json --to catalog.json",
 )
 @click.argument("spec", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--out",
+    "--to",
+    "out",
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),

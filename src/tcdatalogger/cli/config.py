@@ -32,16 +32,15 @@ def schema() -> None:
     "show",
     epilog="\b\nExample:\n  tcdatalogger config show --set limits.share=0.5 --json",
 )
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a setting.")
 @json_option
 @click.pass_obj
-def show(options: Options, overrides: tuple[str, ...], as_json: bool) -> None:
+def show(options: Options, as_json: bool) -> None:
     """Show the settings in force: of the file, the environment and --set, or the default.
 
     With --json also those that are not set. Keys are shown as references; where they lead is
     never read.
     """
-    settings = options.load(overrides).model_dump(mode="json")
+    settings = options.load().model_dump(mode="json")
     if as_json:
         print_json(settings)
         return

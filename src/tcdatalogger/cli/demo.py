@@ -89,7 +89,8 @@ storage_mode = "replace"
     '  tcdatalogger --config demo/tcdatalogger.toml query "from faction_members limit 3"',
 )
 @click.option(
-    "--folder",
+    "--to",
+    "folder",
     default="demo",
     show_default=True,
     metavar="DIR",
@@ -164,7 +165,7 @@ def _claim(folder: Path, *, fresh: bool) -> None:
         if file.exists() and not file.read_text(encoding="utf-8").startswith(CONFIGURATION[:40]):
             raise UsageError(
                 f"{file} is not a demo's, so the demo leaves it alone.",
-                remedy="Name another folder with --folder.",
+                remedy="Name another folder with --to.",
             )
         if fresh:
             shutil.rmtree(folder / "archive", ignore_errors=True)
@@ -173,7 +174,7 @@ def _claim(folder: Path, *, fresh: bool) -> None:
     except OSError as error:
         other = ConfigError(
             f"The folder {folder} cannot be used: {error.strerror}.",
-            remedy="Name another one with --folder.",
+            remedy="Name another one with --to.",
         )
         raise disk.told(error, str(folder), other) from None
 

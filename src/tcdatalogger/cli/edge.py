@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -66,6 +67,8 @@ def _as_failure(error: click.UsageError) -> UsageError:
     """Click's own words, with a full stop, and where to read on."""
     path = error.ctx.command_path if error.ctx is not None else "tcdatalogger"
     message = error.format_message()
+    # `(Did you mean one of: '--all', '--tag'?)` is a question of its own.
+    message = re.sub(r"\(Did you mean one of: (.*)\?\)$", r"Did you mean one of \1?", message)
     if not message.endswith((".", "?", "!")):
         message += "."
     return UsageError(message, remedy=f"`{path} --help` shows how it is used.")

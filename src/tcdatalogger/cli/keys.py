@@ -8,6 +8,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
+from tcdatalogger.cli.status import health_facts
 
 if TYPE_CHECKING:
     from tcdatalogger.core.keyreport import KeyReport, Need
@@ -56,7 +57,7 @@ def facts(report: KeyReport) -> dict[str, Any]:
         "access": info and info.access_type,
         "faction_access": info and info.faction_access,
         "calls_left": report.calls_left,
-        **(report.health.facts() if report.health else {"health": "missing"}),
+        **(health_facts(report.health) if report.health else {"health": "missing"}),
         "endpoints": [
             {
                 "endpoint": need.endpoint,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
@@ -29,8 +30,11 @@ json_option = click.option(
 UNKNOWN = "-"
 """In a column of numbers: nobody knows."""
 
-_COPIED = frozenset({"run", "id"})
-"""Columns whose values people copy."""
+_COPIED = frozenset({"run", "id", "path"})
+"""Columns whose values people copy: they are never broken."""
+
+_WORD = 12
+"""Letters of a word that is not broken as long as there is any other way."""
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KILO = 1_000
@@ -169,6 +173,8 @@ def _drawn(
     from rich.table import Table
     from rich.text import Text
 
+    if not _room(columns, texts):
+        columns, texts, numbers = _narrowed(columns, texts, numbers)
     plain = "NO_COLOR" in os.environ
     table = Table(
         title=title or None,
@@ -179,10 +185,13 @@ def _drawn(
         padding=(0, 1, 0, 0),
         header_style="none" if plain else "bold",
     )
-    wholes = _wholes(columns, texts)
-    for name, number, whole in zip(columns, numbers, wholes, strict=True):
+    for name, number, width in zip(columns, numbers, _widths(columns, texts), strict=True):
         table.add_column(
-            name, justify="right" if number else "left", overflow="fold", no_wrap=whole
+            name,
+            justify="right" if number else "left",
+            overflow="fold",
+            no_wrap=not _COPIED.isdisjoint(name.split()),
+            width=width,
         )
     for row in texts:
         # As Text, since a value with brackets in it would be read as markup.
@@ -190,16 +199,55 @@ def _drawn(
     Console(no_color=plain, highlight=False).print(table)
 
 
-def _wholes(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> list[bool]:
-    """Which columns are never broken: those that people copy, which a break would spoil.
+def _widths(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> Sequence[int | None]:
+    """How wide each column is drawn: the widest give room first, and long words break last.
 
-    Those of single words too, where the terminal has room for all of them.
+    Nothing is said of them where the terminal is narrower than that.
     """
-    words = [[line[at].split() for line in (columns, *texts)] for at in range(len(columns))]
-    longest = [max(len(word) for line in column for word in line or [""]) for column in words]
-    if sum(width + 2 for width in longest) > shutil.get_terminal_size().columns:
-        return [name in _COPIED for name in columns]
-    return [all(len(line) < 2 for line in column[1:]) for column in words]  # noqa: PLR2004
+    most = shutil.get_terminal_size().columns + 2
+    least = _longest(columns, texts)
+    if not _room(columns, texts):
+        copied = [not _COPIED.isdisjoint(name.split()) for name in columns]
+        least = [w if whole else min(w, _WORD) for w, whole in zip(least, copied, strict=True)]
+    if sum(width + 2 for width in least) > most:
+        return [None] * len(columns)
+    lines = (columns, *texts)
+    widths = [
+        max(len(part) for line in lines for part in line[at].split("\n"))
+        for at in range(len(columns))
+    ]
+    for _ in range(sum(width + 2 for width in widths) - most):
+        widest = max(range(len(widths)), key=lambda at: (widths[at] > least[at], widths[at]))
+        widths[widest] -= 1
+    return widths
+
+
+def _longest(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> list[int]:
+    """The length of the longest word of each column."""
+    lines = (columns, *texts)
+    return [
+        max(len(word) for line in lines for word in line[at].split() or [""])
+        for at in range(len(columns))
+    ]
+
+
+def _room(columns: Sequence[str], texts: Sequence[Sequence[str]]) -> bool:
+    """Whether the terminal can show the table without breaking a word."""
+    needed = sum(width + 2 for width in _longest(columns, texts)) - 2
+    return needed <= shutil.get_terminal_size().columns
+
+
+def _narrowed(
+    columns: Sequence[str], texts: Sequence[Sequence[str]], numbers: Sequence[bool]
+) -> tuple[list[str], list[list[str]], list[bool]]:
+    """A narrower table: what people copy and the first of the other columns share one."""
+    copied = next((at for at, name in enumerate(columns) if name in _COPIED), None)
+    if copied is None or len(columns) < 2:  # noqa: PLR2004
+        return list(columns), [list(line) for line in texts], list(numbers)
+    upper, lower = 0, copied or 1
+    others = [at for at in range(len(columns)) if at not in {upper, lower}]
+    lines = [[f"{ln[upper]}\n{ln[lower]}", *(ln[at] for at in others)] for ln in (columns, *texts)]
+    return lines[0], lines[1:], [False, *(numbers[at] for at in others)]
 
 
 def _numeric(values: Iterable[object]) -> bool:
@@ -239,6 +287,13 @@ def moment(value: datetime | float | None) -> str:
     return f"{_in_utc(value):%Y-%m-%d %H:%M:%S}Z"
 
 
+def instant(seconds: float | None) -> datetime | None:
+    """Unix seconds as a time in UTC, which `print_json` writes in ISO 8601; None for never."""
+    if seconds is None or not math.isfinite(seconds):
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
 def span(seconds: float) -> str:
     """A length of time in two units at most: `85 ms`, `2.4 s`, `3 min 5 s`, `2 h 10 min`, `4 d`."""
     if seconds < 0:
@@ -263,6 +318,12 @@ def once(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
     for name, says in told:
         found.setdefault(says, []).append(name)
     return [(names, says) for says, names in found.items()]
+
+
+def about(names: Sequence[str], says: str) -> str:
+    """A sentence with the names that it is about before it, where it does not begin with them."""
+    label = ", ".join(names)
+    return says if says.startswith((f"{label} ", f"{label}:")) else f"{label}: {says}"
 
 
 def ago(then: float | None, now: float) -> str:
@@ -290,7 +351,7 @@ def result(run: RunRecord) -> str:
         case "paused":
             return f"paused after {run.step}"
         case "later":
-            return "stored later"
+            return "not stored yet"
         case "done" if run.unchanged:
             return "unchanged"
         case status:

@@ -28,20 +28,27 @@ def command() -> None:
 
 @command.command("list", epilog="\b\nExample:\n  tcdatalogger quarantine list --json")
 @click.option("--endpoint", metavar="NAME", help="Only records of this endpoint.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many at most, the newest of them.  [all]",
+)
 @json_option
 @click.pass_obj
-def list_(options: Options, endpoint: str | None, as_json: bool) -> None:
+def list_(options: Options, endpoint: str | None, limit: int | None, as_json: bool) -> None:
     """List what was set aside, and why."""
     with _application(options) as application:
         found = _read(application, endpoint)
+    shown = found[-(limit or 0) :]
     if as_json:
-        print_json(found)
+        print_json(shown)
         return
     print_table(
         ("id", "endpoint", "when", "where", "reason"),
         [
             (r["quarantine_id"], r["endpoint"], moment(r["quarantined_at"]), r["path"], r["reason"])
-            for r in found
+            for r in shown
         ],
     )
     say(f"{number(len(found))} set aside.")

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 @click.argument("folder", metavar="FROM", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--to",
+    metavar="DIR",
     required=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder that does not exist yet.",

@@ -11,6 +11,7 @@ import click
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.named import books, find_run
 from tcdatalogger.cli.output import (
+    about,
     counted,
     json_option,
     number,
@@ -60,13 +61,6 @@ BUSY = 75
     help="Go on with a run that has stopped, without asking Torn again; with --step by one step. "
     "Its id or how that begins, or `last`, of NAME where one is given.",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Override a setting for this run: warehouse.url=… or, of the endpoints, params.cat=….",
-)
 @click.option("--dry-run", "dry", is_flag=True, help="Fetch, and show what would be stored.")
 @click.option(
     "--run-id",
@@ -100,7 +94,6 @@ def command(
     tag: str | None,
     until: str | None,
     going_on: str | None,
-    overrides: tuple[str, ...],
     dry: bool,
     run_id: str,
     if_due: bool,
@@ -127,7 +120,7 @@ def command(
         )
     if not said and going_on is not None:
         names = (_whose(options, going_on),)
-    settings = options.load(overrides, names=names or None)
+    settings = options.load(names=names or None)
     from tcdatalogger.core import skipped
     from tcdatalogger.core.main import Application  # pyarrow, duckdb, httpx2
 
@@ -227,7 +220,7 @@ def tell(
             say(f"{record.endpoint}: the run {record.run_id} was stored before.")
     errors = [(o.record.endpoint, str(o.error)) for o in outcomes if o.error is not None]
     for names, error in once(errors):
-        say(f"{', '.join(names)}: {error}", err=True)
+        say(about(names, error), err=True)
     waiting = [outcome.record.endpoint for outcome in outcomes if outcome.record.status == "later"]
     if waiting:
         say(

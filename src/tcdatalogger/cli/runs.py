@@ -15,6 +15,7 @@ from tcdatalogger.cli.named import books, find_run, known_endpoint, near
 from tcdatalogger.cli.output import (
     UNKNOWN,
     counted,
+    instant,
     json_option,
     moment,
     number,
@@ -91,7 +92,7 @@ def command() -> None:
 )
 @click.option("--since", metavar="DATE", help="Only those since 2026-01-31, or PT6H for 6 h ago.")
 @click.option(
-    "--most",
+    "--limit",
     default=20,
     show_default=True,
     type=click.IntRange(min=1),
@@ -105,7 +106,7 @@ def listed(
     endpoint: str | None,
     status: str | None,
     since: str | None,
-    most: int,
+    limit: int,
     as_json: bool,
 ) -> None:
     """List the newest runs."""
@@ -115,10 +116,10 @@ def listed(
     begin = _moment(since)
     with books(settings) as state:
         found = (
-            state.runs(endpoint=endpoint, status=status, since=begin, most=most) if state else []
+            state.runs(endpoint=endpoint, status=status, since=begin, most=limit) if state else []
         )
     if as_json:
-        print_json([asdict(run) for run in found])
+        print_json([facts(run) for run in found])
         return
     if not found:
         picky = endpoint or status or since
@@ -160,7 +161,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
     with books(settings) as state:
         run = find_run(state, settings, run_id)
     if as_json:
-        print_json(asdict(run))
+        print_json(facts(run))
         return
     print_table(("", ""), [fact for fact in _facts(run) if fact[1] not in ("", 0, None)])
 
@@ -169,7 +170,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
 @click.option("--endpoint", metavar="NAME", help="Only runs of this endpoint.")
 @click.option("-f", "--follow", "follow", is_flag=True, help="Go on until Ctrl-C.")
 @click.option(
-    "--most",
+    "--limit",
     default=10,
     show_default=True,
     type=click.IntRange(min=0),
@@ -178,7 +179,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 @click.pass_obj
-def tail(options: Options, endpoint: str | None, follow: bool, most: int, as_json: bool) -> None:
+def tail(options: Options, endpoint: str | None, follow: bool, limit: int, as_json: bool) -> None:
     """Show the newest runs, and with -f each run as it begins and ends."""
     settings = options.look()
     known_endpoint(settings, endpoint)
@@ -187,8 +188,8 @@ def tail(options: Options, endpoint: str | None, follow: bool, most: int, as_jso
     clock = SystemClock()
     try:
         with books(settings) as state:
-            known = state.runs(endpoint=endpoint, most=max(most, MOST)) if state else []
-        for run in reversed(known[:most]):
+            known = state.runs(endpoint=endpoint, most=max(limit, MOST)) if state else []
+        for run in reversed(known[:limit]):
             tell(run)
         if not (known or follow or as_json):
             say(_NO_RUNS if endpoint is None else _NO_SUCH)
@@ -261,6 +262,12 @@ def _looking(
     return look
 
 
+def facts(run: RunRecord) -> dict[str, Any]:
+    """A run as JSON for programs."""
+    times = ("started_at", "finished_at", "server_time")
+    return asdict(run) | {name: instant(getattr(run, name)) for name in times}
+
+
 def _facts(run: RunRecord) -> list[tuple[str, Any]]:
     steps = "  ".join(f"{step} {span(seconds)}" for step, seconds in run.seconds.items())
     rows = "  ".join(f"{table} {number(count)}" for table, count in run.rows.items())
@@ -322,7 +329,7 @@ def _tell(width: int, run: RunRecord) -> None:
 
 def _tell_json(run: RunRecord) -> None:
     # One line each, also on a terminal: whoever follows reads line by line.
-    print_json(asdict(run), line=True)
+    print_json(facts(run), line=True)
 
 
 def _known_status(status: str | None) -> None:

@@ -134,8 +134,8 @@ def _tell(url: str, keys: dict[str, str], now: float, speed: float, *, as_json: 
     say(f"Torn City at {url}   {moment}, {speed:g} x")
     for name, text in keys.items():
         say(f"  {name:<8} {text}   {_MEANS.get(name, '')}")
-    say(f'To log from it, write in tcdatalogger.toml: [torn] url = "{url}"')
-    say("  and give one of the keys as TORN_API_KEY")
+    say(f'To log from it, add this to tcdatalogger.toml:\n\n[torn]\nurl = "{url}"\n')
+    say(f"and give it a key:\n\nexport TORN_API_KEY={keys['limited']}\n")
     say("Ctrl-C stops it; what was called: " + url.removesuffix("v2") + "_sandbox/stats")
 
 

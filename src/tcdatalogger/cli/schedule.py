@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -87,10 +86,8 @@ def _shown(state: State, as_json: bool) -> Progress:
 
 def _read_again(options: Options, health: Health) -> Settings:
     """The configuration as it is now; a broken one is told where health is."""
-    from tcdatalogger.core import config  # loaded already
-
     try:
-        settings = config.load(options.config, os.environ)
+        settings = options.settings()
     except Failure as failure:
         health.refuse(str(failure))
         raise
@@ -100,12 +97,17 @@ def _read_again(options: Options, health: Health) -> Settings:
 
 def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool) -> None:
     """What this scheduler is about to do."""
-    from tcdatalogger.scheduler.agenda import Agenda  # loaded already
+    from tcdatalogger.core import totals
+    from tcdatalogger.scheduler.agenda import Agenda, first_entry  # loaded already
     from tcdatalogger.scheduler.plans import plans
 
     now = time.time()
     entries = Agenda(state).entries() if state.has("agenda") else {}
-    due = {name: entries[name].due_at if name in entries else now for name in plans(settings)}
+    ran = totals.lasts(state)
+    due = {
+        name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at
+        for name, plan in plans(settings).items()
+    }
     first = min(due, key=lambda name: due[name])
     when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"
     listen = settings.metrics.listen if serves else ""

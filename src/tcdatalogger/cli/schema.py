@@ -25,7 +25,7 @@ from _tcd_schemas order by created_at, table_name, version
 
 @click.group(
     epilog="\b\nExample:\n"
-    "  tcdatalogger schema history faction_members\n"
+    "  tcdatalogger schema history --endpoint faction_crimes\n"
     "  tcdatalogger schema diff faction_members 1 2\n"
     "  tcdatalogger schema apply faction_members --dry-run",
 )
@@ -34,14 +34,25 @@ def command() -> None:
 
 
 @command.command(
-    "history", epilog="\b\nExample:\n  tcdatalogger schema history faction_crimes --json"
+    "history", epilog="\b\nExample:\n  tcdatalogger schema history --endpoint faction_crimes --json"
 )
-@click.argument("name")
+@click.argument("name", required=False, metavar="[TABLE]")
+@click.option("--endpoint", metavar="NAME", help="Only tables of this endpoint.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many at most, the newest of them.  [all]",
+)
 @json_option
 @click.pass_obj
-def history(options: Options, name: str, as_json: bool) -> None:
-    """List the versions of a table, or of all tables of an endpoint."""
-    found = _versions(options, name)
+def history(
+    options: Options, name: str | None, endpoint: str | None, limit: int | None, as_json: bool
+) -> None:
+    """List the versions of all tables, or of one."""
+    if name is not None and endpoint is not None:
+        raise UsageError("Name a table or an endpoint, not both.")
+    found = _versions(options, endpoint or name)[-(limit or 0) :]
     if as_json:
         print_json([{k: v for k, v in one.items() if k != "columns"} for one in found])
         return
@@ -205,16 +216,16 @@ def _steps_of(name: str, steps: Sequence[Step], *, applied: bool) -> dict[str, A
     }
 
 
-def _versions(options: Options, name: str) -> list[dict[str, Any]]:
-    """The versions of a table or of the tables of an endpoint, the oldest first."""
+def _versions(options: Options, name: str | None) -> list[dict[str, Any]]:
+    """The versions of a table, of the tables of an endpoint or of all, the oldest first."""
     settings = options.load()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
 
     application = Application(settings)
     with application, application.warehouse(read_only=True) as warehouse:
         rows = warehouse.query(_VERSIONS).to_pylist()
-    found = [row for row in rows if name in {row["table_name"], row["endpoint"]}]
-    if not found:
+    found = [row for row in rows if name in {None, row["table_name"], row["endpoint"]}]
+    if name is not None and not found:
         known = sorted({row["table_name"] for row in rows} | {row["endpoint"] for row in rows})
         near = difflib.get_close_matches(name, known, n=1)
         raise UsageError(

@@ -14,8 +14,10 @@ import click
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.named import books
 from tcdatalogger.cli.output import (
+    about,
     ago,
     counted,
+    instant,
     json_option,
     moment,
     once,
@@ -27,6 +29,9 @@ from tcdatalogger.cli.output import (
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from tcdatalogger.core.keychoice import Health
     from tcdatalogger.core.settings import Endpoint, Settings
     from tcdatalogger.core.state import RunRecord, State
 
@@ -38,7 +43,11 @@ WINDOW = 60.0
 @json_option
 @click.pass_obj
 def command(options: Options, as_json: bool) -> None:
-    """Show what each endpoint did last, and the calls of the last minute."""
+    """Show what each endpoint did last, and the calls that were made in the last minute.
+
+    `set aside` and `new` are those of the last run; a line below tells of all runs, where they
+    found more.
+    """
     settings = options.look()
     now = time.time()
     with books(settings) as state:
@@ -56,7 +65,7 @@ def status(settings: Settings, state: State | None, now: float) -> dict[str, Any
     scheduler, due = _scheduler(settings, state, now)
     sums = totals.sums(state) if state else {}
     endpoints = [
-        _endpoint(endpoint, state, now, sums) | {"next_due": due.get(endpoint.name)}
+        _endpoint(endpoint, state, now, sums) | {"next_due": instant(due.get(endpoint.name))}
         for endpoint in settings.endpoints
     ]
     calls = state.traffic.calls_since(now - WINDOW) if state else {}
@@ -84,7 +93,7 @@ def _backup(settings: Settings, state: State | None, due: dict[str, float]) -> d
     return {
         "frequency": None if often is None else str(often),
         "last_run": _run(runs[0]) if runs else None,
-        "next_due": due.get(BACKUP),
+        "next_due": instant(due.get(BACKUP)),
     }
 
 
@@ -113,7 +122,10 @@ def _scheduler(
     found["workers"] = sum(beat.workers for beat in alive)
     found["running"] = sum(beat.running for beat in alive)
     found["backlog"] = sum(moment <= now and name not in held for name, moment in due.items())
-    found["daemons"] = [asdict(beat) for beat in alive]
+    found["daemons"] = [
+        asdict(beat) | {"started_at": instant(beat.started_at), "beat_at": instant(beat.beat_at)}
+        for beat in alive
+    ]
     return found, due
 
 
@@ -129,8 +141,13 @@ def _keys(settings: Settings, state: State, now: float) -> list[dict[str, Any]]:
             found.append({"key": name, "health": "missing", "problem": error.message})
             continue
         health = keychoice.health(state, key, now)
-        found.append({"key": name, **health.facts()})
+        found.append({"key": name, **health_facts(health)})
     return found
+
+
+def health_facts(health: Health) -> dict[str, Any]:
+    """How a key is, as JSON for programs."""
+    return health.facts() | {"since": instant(health.since), "until": instant(health.until)}
 
 
 def _held(state: State, now: float) -> list[dict[str, Any]]:
@@ -138,13 +155,13 @@ def _held(state: State, now: float) -> list[dict[str, Any]]:
     from tcdatalogger.services.torncity import codes
 
     held = [
-        {"who": hold.name, "until": hold.until, "why": codes.named(hold.code).meaning}
+        {"who": hold.name, "until": instant(hold.until), "why": codes.named(hold.code).meaning}
         for hold in state.traffic.holds(now)
     ]
     circuit = state.standing.circuit()
     if circuit.open:
         until = max(circuit.until, circuit.probe_until)
-        held.append({"who": "torn", "until": until, "why": codes.DOWN.meaning})
+        held.append({"who": "torn", "until": instant(until), "why": codes.DOWN.meaning})
     return held
 
 
@@ -188,8 +205,8 @@ def _run(run: RunRecord) -> dict[str, Any]:
         "status": run.status,
         "result": result(run),
         "step": run.step,
-        "started_at": run.started_at,
-        "finished_at": run.finished_at,
+        "started_at": instant(run.started_at),
+        "finished_at": instant(run.finished_at),
         "absent": run.absent,
         "quarantined": run.quarantined,
         "drift": run.drift,
@@ -215,12 +232,11 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     if not found["endpoints"]:
         say("No endpoint is configured: add one to the configuration.")
     print_table(
-        ("endpoint", "path", "last run", "next", "result", "rows", "set aside", "new"),
+        ("endpoint", "last run", "next", "result", "rows", "set aside", "new"),
         [
             (
                 one["endpoint"],
-                one["path"],
-                ago(min(one["last_run"]["started_at"], now) if one["last_run"] else None, now),
+                _began(one["last_run"], now),
                 _next(one["next_due"], now),
                 one["last_run"]["result"] if one["last_run"] else "",
                 sum(one["rows"].values()),
@@ -232,7 +248,7 @@ def _print(found: dict[str, Any], now: float, marks: Mapping[str, str]) -> None:
     )
     wrong = [(e["endpoint"], line) for e in found["endpoints"] for line in _wrong(e["last_run"])]
     for names, line in once(wrong):
-        say(f"{', '.join(names)}: {line}")
+        say(about(names, line))
     for one in found["endpoints"]:
         if told := _in_all(one):
             say(f"{one['endpoint']}: in all of its runs {told}")
@@ -278,18 +294,23 @@ def _wrong(run: dict[str, Any] | None) -> list[str]:
     return lines
 
 
-def _next(due: float | None, now: float) -> str:
+def _began(run: dict[str, Any] | None, now: float) -> str:
+    """How long ago a run began; one of a clock that was ahead began now."""
+    return ago(None if run is None else min(run["started_at"].timestamp(), now), now)
+
+
+def _next(due: datetime | None, now: float) -> str:
     if due is None:
         return "by hand"
-    return "due" if due <= now else ago(due, now)
+    return "due" if due.timestamp() <= now else ago(due.timestamp(), now)
 
 
 def _print_backup(backup: dict[str, Any], now: float) -> None:
     last = backup["last_run"]
     if last is not None and (error := _wrong(last)):
-        say(f"backup: {last['status']} {ago(last['started_at'], now)}: {error[0]}")
+        say(f"backup: {last['status']} {_began(last, now)}: {error[0]}")
     elif last is not None and backup["frequency"]:
-        say(f"backup: {last['status']} {ago(last['started_at'], now)}")
+        say(f"backup: {last['status']} {_began(last, now)}")
 
 
 def _print_scheduler(scheduler: dict[str, Any]) -> None:

@@ -21,8 +21,8 @@ STRICT = 65
 
 @click.command(
     epilog="\b\nExample:\n"
-    "  tcdatalogger transform /faction/members members.json --out tables\n"
-    "  tcdatalogger transform /faction/crimes page*.json --out tables --json",
+    "  tcdatalogger transform /faction/members members.json --to tables\n"
+    "  tcdatalogger transform /faction/crimes page*.json --to tables --json",
 )
 @click.argument("path")
 @click.argument(
@@ -33,7 +33,8 @@ STRICT = 65
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
 @click.option(
-    "--out",
+    "--to",
+    "out",
     required=True,
     metavar="DIR",
     type=click.Path(file_okay=False, path_type=Path),
@@ -141,6 +142,6 @@ def _write(
             str(out),
             UsageError(
                 f"The folder {out} cannot be written to: {error.strerror}.",
-                remedy="Name another in --out.",
+                remedy="Name another in --to.",
             ),
         ) from None

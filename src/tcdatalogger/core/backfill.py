@@ -33,7 +33,7 @@ class Progress:
         high: where its reading began.
         back_to: how far back it has come; None at the beginning of all history.
         until: how far back it is to go, None for the beginning.
-        calls, rows, left_out: of all stretches of this process so far.
+        calls, rows, left_out: of all stretches of this process so far; rows in all tables.
         warnings: what was odd about this stretch.
         run_id: of this stretch.
     """
@@ -163,7 +163,7 @@ def _back(
         if reached is not None and wanted.high == top:
             top = reached.high  # no later than the server's own time
         sums.calls += outcome.record.calls
-        sums.rows += outcome.record.rows.get(task.root_table, 0)
+        sums.rows += sum(outcome.record.rows.values())
         sums.left_out += outcome.receipt.left_out if outcome.receipt else 0
         yield Progress(
             place=place,

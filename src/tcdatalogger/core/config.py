@@ -109,15 +109,18 @@ def load(
     return settings.grounded(file.resolve().parent)
 
 
-def look(path: Path | None, environ: Mapping[str, str]) -> tuple[Settings, tuple[str, ...]]:
+def look(
+    path: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()
+) -> tuple[Settings, tuple[str, ...]]:
     """The settings for who only looks at what was logged, and the mistakes of endpoints that they
     are without.
 
     Raises:
         ConfigError: as `load`, where a mistake is elsewhere.
+        UsageError: as `load`.
     """
     file = locate(path, environ)
-    settings, parts, problems = _looked_at(file, path, environ)
+    settings, parts, problems = _looked_at(file, path, environ, overrides)
     wrong = problems.endpoints()
     if wrong is None:
         raise _mistaken(file, problems)

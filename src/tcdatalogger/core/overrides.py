@@ -38,7 +38,7 @@ def apply(
         key, equals, value = override.partition("=")
         if not equals or not key.strip():
             raise UsageError(
-                "--set takes SETTING=VALUE.",
+                "--set takes KEY=VALUE.",
                 remedy="As --set endpoints.faction_crimes.timeout=PT1M.",
             )
         keys = [part.strip() for part in key.split(".")]

@@ -6,6 +6,7 @@ Several configurations may share a database, each in a schema of its own:
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-EXTRA: Final = "tcdatalogger[postgres]"
+PACKAGE: Final = "psycopg[binary]>=3.3,<4"
+"""What pip installs for it: the extra `postgres`."""
 
 _DEFAULTS: Final = {
     "connect_timeout": 10,
@@ -304,6 +306,6 @@ def _psycopg() -> Any:
     except ImportError:
         raise ConfigError(
             "A state on Postgres needs the package psycopg, which is not installed.",
-            remedy=f"pip install '{EXTRA}'",
+            remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
         ) from None
     return psycopg

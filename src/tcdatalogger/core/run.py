@@ -510,7 +510,7 @@ class Run:
             rows={},
             error=failure.message,
             error_class=type(failure).__name__,
-            remedy=" ".join(filter(None, (failure.remedy, LATER_REMEDY if later else ""))),
+            remedy=" ".join(filter(None, (LATER_REMEDY if later else "", failure.remedy))),
             exit_code=failure.exit_code,
         )
         facts = {
@@ -518,7 +518,7 @@ class Run:
             "error": type(failure).__name__,
             "message": failure.message,
         }
-        _log.error("stored later" if later else "run failed", **{**failure.facts, **facts})
+        _log.error("not stored yet" if later else "run failed", **{**failure.facts, **facts})
 
     def _close(self) -> None:
         """Write the end down; a run that ends by what nobody foresaw is `failed` too."""
@@ -664,11 +664,7 @@ def _with(record: RunRecord, receipt: Receipt | None) -> RunRecord:
 def _looked_back(
     kind: type[EndpointProcessor], task: Task, source: Source, warehouse: Warehouse
 ) -> EndpointProcessor:
-    asker = kind(
-        task,
-        source=replace(source, cursor=warehouse.cursor(task.name)),
-        known=Known.of(warehouse, task.name),
-    )
+    asker = kind(task, source=replace(source, cursor=warehouse.cursor(task.name)))
     asker.look_back(warehouse)
     return asker
 

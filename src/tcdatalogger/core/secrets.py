@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import importlib
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, NoReturn, Self, final
@@ -116,7 +117,8 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
     """
     if misplaced(reference, environ):
         raise ConfigError(
-            f"keys.{name} holds what looks like a key itself: there is no such variable or file.",
+            f"{_place(name)} holds what looks like a key itself: there is no such variable or "
+            "file.",
             remedy="Write where the key is: env:VARIABLE, file:PATH or keyring:SERVICE/USER.",
         )
     scheme, _, rest = reference.partition(":")
@@ -128,7 +130,7 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
         value = _from_keyring(name, rest)
     else:
         raise ConfigError(
-            f"keys.{name} is not a reference to a key.",
+            f"{_place(name)} is not a reference to a key.",
             remedy="Write env:VARIABLE, file:PATH or keyring:SERVICE/USER.",
         )
     if not value:
@@ -143,16 +145,30 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
     return Secret(name, value)
 
 
+def _place(name: str) -> str:
+    """Where the configuration has it: a secret that is no key of Torn's is called by its place."""
+    return name if "." in name else f"keys.{name}"
+
+
+def _what(name: str) -> str:
+    return f"the value of {name}" if "." in name else f"the key {name!r}"
+
+
+_PLACEHOLDERS = {"alerts.webhook": "https://YOUR_WEBHOOK"}
+"""What stands for a value that is no key, in a command that sets it."""
+
+
 def _of(name: str, reference: str) -> str:
-    return f"The key {name!r} ({reference})"
+    what = _what(name)
+    return f"{what[:1].upper()}{what[1:]} ({reference})"
 
 
 def _from_env(name: str, variable: str, environ: Mapping[str, str]) -> str:
     value = environ.get(variable)
     if value is None:
         raise ConfigError(
-            f"The environment variable {variable}, where the key {name!r} should be, is not set.",
-            remedy=f"Set it: export {variable}=YOUR_KEY",
+            f"The environment variable {variable}, where {_what(name)} should be, is not set.",
+            remedy=f"Set it: export {variable}={_PLACEHOLDERS.get(name, 'YOUR_KEY')}",
         )
     return value
 
@@ -164,18 +180,18 @@ def _from_file(name: str, path: str) -> str:
         text = held.decode()
     except OSError as error:
         raise ConfigError(
-            f"The file {path}, where the key {name!r} should be, cannot be read: "
+            f"The file {path}, where {_what(name)} should be, cannot be read: "
             f"{error.strerror or 'unknown reason'}.",
             remedy="Write the key into it, alone on its line.",
         ) from None
     except UnicodeDecodeError:
         raise ConfigError(
-            f"The file {path}, where the key {name!r} should be, is not text.",
+            f"The file {path}, where {_what(name)} should be, is not text.",
             remedy="Write the key into it, alone on its line.",
         ) from None
     if len(held) > LARGEST_FILE:
         raise ConfigError(
-            f"The file {path}, where the key {name!r} should be, holds far more than a key.",
+            f"The file {path}, where {_what(name)} should be, holds far more than a key.",
             remedy="Write the key into a file, alone on its line.",
         )
     return text.removesuffix("\n").removesuffix("\r")
@@ -195,7 +211,7 @@ def _from_keyring(name: str, place: str) -> str:
         raise ConfigError(
             f"The key {name!r} should come from a keyring, but the package keyring is not "
             "installed.",
-            remedy="Install it (pip install keyring), or use env: or file:.",
+            remedy=f"`{sys.executable} -m pip install keyring` installs it; or use env: or file:.",
         ) from None
     try:
         value: str | None = keyring.get_password(service, user)
@@ -206,7 +222,7 @@ def _from_keyring(name: str, place: str) -> str:
         ) from None
     if value is None:
         raise ConfigError(
-            f"The keyring has no secret for {service}/{user}, where the key {name!r} should be.",
+            f"The keyring has no secret for {service}/{user}, where {_what(name)} should be.",
             remedy=f"Put it there: keyring set {service} {user}",
         )
     return value

@@ -61,8 +61,8 @@ class Warehouse(Model):
     """Where the tables go."""
 
     url: str = WAREHOUSE_URL
-    """duckdb:///FILE for a DuckDB file (relative to this file's folder; duckdb:////FILE from the
-    root), or bigquery://PROJECT/DATASET?location=EU."""
+    """duckdb:///FILE for a DuckDB file: relative to this file's folder; duckdb:////FILE from the
+    root."""
     encryption_key: str | None = None
     """Where the key is that a DuckDB file is encrypted with, as env:TCD_WAREHOUSE_KEY; never the
     key itself. A new file is encrypted with it; without it, files are not."""
@@ -77,7 +77,7 @@ class Archive(Model):
     """Where every answer of Torn is kept as it came."""
 
     path: str = ARCHIVE_PATH
-    """A folder, relative to this file's, or gs://BUCKET/PREFIX."""
+    """A folder, relative to this file's."""
     keep: AnyDuration | None = None
     """How long raw answers stay, as P1Y. For ever where it is not given."""
 

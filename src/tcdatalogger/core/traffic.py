@@ -81,9 +81,9 @@ class Traffic:
         return int(found)
 
     def calls_since(self, since: float) -> dict[str, int]:
-        """How many calls of each owner have a slot after `since`."""
+        """How many calls of each owner were made after `since`; one that waits was not made."""
         rows = self._database.reading(
-            "select owner, count(*) from calls where at > ? group by owner", (since,)
+            "select owner, count(*) from calls where at > ? and taken = 1 group by owner", (since,)
         )
         return {str(owner): int(count) for owner, count in rows}
 

@@ -41,7 +41,7 @@ class CheckResult:
         if self.passed:
             return f"{self.table}: {self.check}"
         rows = "1 row fails" if self.failed == 1 else f"{self.failed} rows fail"
-        example = f", as {self.example}" if self.example else ""
+        example = f": {self.example}, for example" if self.example else ""
         return f"{self.table}: {rows} the check that {self.check}{example}"
 
 

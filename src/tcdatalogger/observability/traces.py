@@ -145,7 +145,11 @@ def _provider() -> Any:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError:
-        _log.warning("no traces", why="OTEL_EXPORTER_OTLP_ENDPOINT needs tcdatalogger[otel]")
+        _log.warning(
+            "no traces",
+            why="OTEL_EXPORTER_OTLP_ENDPOINT needs two packages: pip install opentelemetry-sdk "
+            "opentelemetry-exporter-otlp-proto-http",
+        )
         return None
     facts = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "tcdatalogger"}
     provider = TracerProvider(resource=Resource.create(facts), shutdown_on_exit=False)

@@ -269,7 +269,7 @@ def read(raw: bytes, place: str) -> Catalog:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(
             f"{place} is not a compiled catalogue: {error}.",
-            remedy="Make one with `tcdatalogger catalog compile SPEC --out FILE`.",
+            remedy="Make one with `tcdatalogger catalog compile SPEC --to FILE`.",
         ) from None
     book = ShapeBook(facts.shapes)
     shared = {name: _parameter(parameter) for name, parameter in facts.parameters.items()}

@@ -375,7 +375,7 @@ TOO_LARGE = Code(
 DOWN = Code(
     None,
     "torn_down",
-    "nothing to several calls in a row, so it is taken to be down",
+    "no answer came to several calls in a row, so Torn is taken to be down",
     Outage,
     _STATUS,
 )
@@ -403,7 +403,7 @@ def again(name: str, until: float, now: float, whom: str = "") -> TornFault:
     kind = named(name)
     when = "" if until == math.inf else f" before {utc(until):%Y-%m-%d %H:%M} UTC"
     return kind.fault(
-        f"A call{whom} was refused before: {kind.meaning}. None is made again{when}.",
+        f"No call{whom} is made{when or ' any more'}: {kind.meaning}.",
         kind=kind,
         pause=until - now,
     )

@@ -268,7 +268,12 @@ class Desk:
         except _PLACES:
             self.state.write_run(record)
             raise
-        except (TryAgain, Unbalanced) as failure:
+        except Unbalanced as fault:
+            # Of the engine or of ours, and mended some day: until then it is owed, and no try.
+            _log.error("stays owed", run=record.run_id, message=fault.message)
+            self.state.write_run(replace(record, note=f"Not stored yet: {fault.message}"))
+            return None
+        except TryAgain as failure:
             _log.error("stays owed", run=record.run_id, message=failure.message, tries=tried.tries)
             self.state.write_run(replace(tried, note=f"Not stored yet: {failure.message}"))
             return None

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.core.run import Run
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.run import Run
 
 SOON = 30.0
 """Seconds within which every command ends."""

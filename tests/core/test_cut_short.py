@@ -19,9 +19,8 @@ from tcdatalogger.services.duckdb import ledger
 from tcdatalogger.services.torncity import paging
 
 DAY = 86_400
-HALF_A_SECOND = (
-    "select count(*) from range(30000) a, range(30000) b where (a.range * b.range) % 7 = 3"
-)
+HALF_A_SECOND = """
+select count(*) from range(30000) a, range(30000) b where (a.range * b.range) % 7 = 3"""
 ATTACKS = """
 [[endpoints]]
 name = "attacks"

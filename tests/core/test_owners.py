@@ -175,8 +175,10 @@ def by_mode(name, mode):
     return MEMBERS.format(name).replace('"replace"', f'"{mode}"')
 
 
-@pytest.mark.parametrize(("before", "now"), [("append", "merge"), ("append", "replace"),
-                                             ("merge", "replace"), ("history", "replace")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [("append", "merge"), ("append", "replace"), ("merge", "replace"), ("history", "replace")],
+)
 def test_an_endpoint_with_another_name_wipes_no_rows_that_its_mode_would_not_have_kept(
     place, before, now
 ):

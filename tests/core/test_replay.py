@@ -383,3 +383,12 @@ def test_the_archive_of_a_run_holds_its_answers_and_never_the_key(place):
 
     assert [row["page"] for row in rows] == [0, 1, 2]
     assert place.key not in repr(rows)
+
+
+def test_a_replay_takes_no_other_run_in_and_says_so(place):
+    one, other = (place.log("faction_members").record.run_id for _ in range(2))
+    before = tables(place)
+    for run, with_ in ((one, other), (other, one)):
+        with pytest.raises(UsageError, match=f"makes no other run again, and so not {with_}"):
+            again(place, replay, run, taken=[with_])
+    assert tables(place) == before

@@ -102,7 +102,13 @@ def _replay(
                 f"The tables of {endpoint.name} hold the later run {newest}.",
                 remedy="Its storage mode is replace, so an older run has no place in them.",
             )
-        if not later or endpoint.storage_mode == "append":
+        alone_made = not later or endpoint.storage_mode == "append"
+        if alone_made and (others := set(taken) - {run_id}):
+            raise UsageError(
+                f"A replay of {run_id} makes no other run again, and so not {min(others)}.",
+                remedy=f"`tcdatalogger replay {min(others)} --with {min(others)}` stores it.",
+            )
+        if alone_made:
             token = new_run_id(application.clock)
             one, load = _again(application, endpoint, file, warehouse, guard, token)
             if load is not None and not dry:
@@ -110,7 +116,7 @@ def _replay(
                 one = replace(one, receipt=warehouse.commit(load))
             if not dry:
                 _note(application, endpoint, one, token, warehouse)
-    if later and endpoint.storage_mode != "append":
+    if not alone_made:
         taken = (*taken, run_id)
         made = _rebuild(application, endpoint, guard, taken=taken, dry=dry, cause="replay")
         one = next(each for each in made if each.run_id == run_id)

@@ -612,7 +612,12 @@ def _store_pending(
     except _PLACES:
         state.write_run(record)
         raise
-    except (TryAgain, Unbalanced) as failure:
+    except Unbalanced as fault:
+        # Of the engine or of ours, and mended some day: until then it is owed, and no try.
+        _log.error("stays owed", run=record.run_id, message=fault.message)
+        state.write_run(replace(record, note=f"Not stored yet: {fault.message}"))
+        return None
+    except TryAgain as failure:
         _log.error("stays owed", run=record.run_id, message=failure.message, tries=tried.tries)
         state.write_run(replace(tried, note=f"Not stored yet: {failure.message}"))
         return None

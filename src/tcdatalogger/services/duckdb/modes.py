@@ -93,9 +93,9 @@ def _refuse_fewer(connection: duckdb.DuckDBPyConnection, load: Load, root: str) 
     """
     more = _KEEP_MORE.get(load.mode, frozenset())
     if more and (other := loads.others(connection, load.endpoint, root, more)) is not None:
-        name, mode = other
+        name, how = other
         raise DataRefused(
-            f"{root} holds rows that {name} stored by {mode}, and {load.endpoint} stores by "
+            f"{root} holds rows that {name} stored by {how}, and {load.endpoint} stores by "
             f"{load.mode}, which would keep only a part of them.",
             remedy=f"Give {load.endpoint} a table of its own, or call it {name} again and look "
             f"what `tcdatalogger rebuild {name} --dry-run` would make of its rows.",

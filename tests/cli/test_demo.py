@@ -52,6 +52,7 @@ def test_a_second_call_goes_on_where_the_first_was(demo, workplace):
     assert times == 2
 
 
+@pytest.mark.slow
 def test_a_fresh_demo_begins_anew_and_touches_nothing_that_is_not_its_own(demo, workplace):
     demo("--polls", "1", "--json")
     (workplace.folder / "demo" / "notes.txt").write_text("mine")

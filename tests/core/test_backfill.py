@@ -66,6 +66,7 @@ def books(place, what="attacks", low=None, high=None):
 
 
 @pytest.mark.parametrize("first", [True, False])
+@pytest.mark.slow
 def test_runs_and_backfill_together_have_all_there_is_once(place, first):
     if first:
         place.log("attacks")
@@ -102,6 +103,7 @@ def test_each_id_has_a_history_of_its_own(place):
     )
 
 
+@pytest.mark.slow
 def test_a_piece_of_history_and_then_the_rest(place):
     since, until = int(START) - 20 * DAY, int(START) - 10 * DAY
 

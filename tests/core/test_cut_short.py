@@ -136,6 +136,7 @@ def test_a_run_that_has_had_its_time_stores_the_pages_that_it_has(place, mode):
     assert set(ids(place).values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_time_that_is_over_is_over_once(place, monkeypatch):
     """The alarm rings on for engines that did not hear it: not for one that stores what came."""
     known_shape, worked = ledger.known_shape, []

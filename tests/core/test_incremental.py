@@ -106,6 +106,7 @@ def test_a_run_asks_only_from_a_minute_before_the_last_row(place):
     assert set(ids(place)) >= books(place, "attacks", int(START) - DAY)
 
 
+@pytest.mark.slow
 def test_runs_on_and_on_store_every_row_once_over_a_crowded_second(place):
     place.log("attacks")
     for seconds in (HOUR - 1, 1, 1, 1, 2 * HOUR, 7, 12 * HOUR, 3 * DAY):
@@ -365,6 +366,7 @@ def test_the_same_answer_is_stored_where_the_tables_are_gone(place):
 # The archive
 
 
+@pytest.mark.slow
 def test_a_rebuild_of_incremental_runs_has_the_same_rows_and_the_same_cursor(place):
     for _ in range(3):
         place.log("crimes")

@@ -74,6 +74,7 @@ def again(place, what, *words, overrides=(), **options):
 
 
 @pytest.mark.parametrize("mode", MODES)
+@pytest.mark.slow
 def test_what_is_made_again_from_the_archive_is_what_was_there(place, mode):
     place.write_mode(mode)
     runs = [place.log().record for _ in ANSWERS]

@@ -316,6 +316,7 @@ def endless(monkeypatch):
     return runs
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_to_store_does_not_keep_its_endpoint_from_running(
     place, unavailable, free, endless
 ):

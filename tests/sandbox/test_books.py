@@ -79,6 +79,7 @@ def test_the_news_tell_of_every_crime_that_was_carried_out(build: Any):
 
 
 @pytest.mark.parametrize("what", ROWS)
+@pytest.mark.slow
 def test_five_years_are_tens_of_thousands_of_rows(old: Any, what: str):
     low, high = ROWS[what]
     rows = old.city.books(what)

@@ -254,5 +254,7 @@ def test_the_progress_says_how_far_it_is(place):
     parts = [step.part for step in steps]
     assert parts == sorted(parts)
     assert parts[-1] == 1.0
-    assert steps[-1].rows == len(ids(place))
+    tables = place.sql("select table_name from duckdb_tables() where not table_name ^@ '_'")
+    counts = [place.value(f"select count(*) from {row['table_name']}") for row in tables]
+    assert steps[-1].rows == sum(counts) > len(ids(place))
     assert steps[-1].calls >= len(steps)

@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import config
+from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import START, Sandbox
-from tcdatalogger.services.torncity import catalog
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.services.torncity.catalog import catalog
 
 FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
 """The budget of the program still holds; its clock is moved by hand, so nothing is slept."""
@@ -87,7 +87,7 @@ def log_everything(folder, pages=2):
     with Sandbox(seed=7, rules=FREE) as city:
         file = folder / "tcdatalogger.toml"
         write(file, city.url, pages)
-        settings = config.load(file, {}, ())
+        settings = configuration.load(file, {}, ())
         environ = {"KEY": city.keys["full"]}
         with Application(settings, clock=ManualClock(START), environ=environ) as application:
             for endpoint in paths():

@@ -20,13 +20,13 @@ from pathlib import Path
 from threading import Thread
 
 from tcdatalogger.clock import SystemClock
-from tcdatalogger.core.state import State
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import Sandbox
-from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.client import Client, fingerprint
+from tcdatalogger.core.state.store import State
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
+from tcdatalogger.services.torncity.client.budget import Budget
+from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.messages import Request
 from tcdatalogger.services.torncity.keys import key_info
-from tcdatalogger.services.torncity.messages import Request
 
 CALLERS = (
     ("limited", "/user/basic", "normal"),

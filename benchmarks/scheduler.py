@@ -15,10 +15,10 @@ import time
 import urllib.request
 from pathlib import Path
 
-from tcdatalogger.core.duration import parse
-from tcdatalogger.core.schedule import Grid
-from tcdatalogger.core.state import State
-from tcdatalogger.scheduler.agenda import Agenda, Plan
+from tcdatalogger.core.config.durations import parse
+from tcdatalogger.core.config.schedule import Grid
+from tcdatalogger.core.state.due import Agenda, Plan
+from tcdatalogger.core.state.store import State
 
 ENDPOINTS = 200
 RUNS = 40

@@ -29,9 +29,9 @@ sys.path[:0] = [str(HERE / "soaking"), str(HERE.parent / "tests")]
 
 from verdict import Verdict, judge  # noqa: E402  # beside this file
 
-from tcdatalogger.sandbox.city import Rules  # noqa: E402
-from tcdatalogger.sandbox.meter import Meter  # noqa: E402
-from tcdatalogger.sandbox.server import Sandbox  # noqa: E402
+from tcdatalogger.sandbox.api.city import Rules  # noqa: E402
+from tcdatalogger.sandbox.api.limits import Meter  # noqa: E402
+from tcdatalogger.sandbox.api.server import Sandbox  # noqa: E402
 
 HISTORY = 5 * 86_400
 """Seconds of history: less than `SINCE`, which the first run of a list reads back."""

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
 
 PROGRAM = [sys.executable, "-m", "tcdatalogger"]
 CONFIGURATION = """\

@@ -17,13 +17,13 @@ from pathlib import Path
 
 import httpx2
 
-from tcdatalogger.models.decode import decode
-from tcdatalogger.models.normalize import Provenance, normalize
+from tcdatalogger.models.reading.decode import decode
+from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import family
-from tcdatalogger.sandbox.server import Sandbox
+from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.warehouse.protocol import Load
 
 PATH = "/faction/crimes"
 MODES = ("append", "replace", "merge", "history")

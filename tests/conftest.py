@@ -19,12 +19,12 @@ import pytest
 
 from tcdatalogger.cli import main
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import config
 from tcdatalogger.core import main as core_main
+from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.run import Outcome
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.core.run.run import Outcome
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
 
 pytest_plugins = ["postgres"]
 
@@ -210,7 +210,7 @@ class Workplace:
 
     @contextmanager
     def application(self, *overrides: str, **options: Any) -> Iterator[Application]:
-        settings = config.load(self.file, {}, overrides)
+        settings = configuration.load(self.file, {}, overrides)
         options.setdefault("clock", self.clock)
         with Application(settings, environ=self.environ, **options) as application:
             yield application

@@ -14,14 +14,14 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from tcdatalogger.models.normalize import arrow_schema
 from tcdatalogger.models.records import key_columns, key_fields
+from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import SYSTEM, Type, family
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import Task
-from tcdatalogger.services.torncity.registry import processor
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.processing.base import Task
+from tcdatalogger.services.torncity.processing.registry import processor
+from tcdatalogger.services.warehouse.protocol import Load
 
 BENCHMARK = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "all_paths.py"))
 PATHS = BENCHMARK["paths"]()

@@ -19,10 +19,10 @@ import yaml
 from tcdatalogger import errors
 from tcdatalogger.cli import COMMANDS
 from tcdatalogger.cli import cli as program
-from tcdatalogger.core.config import load
-from tcdatalogger.core.state import State
+from tcdatalogger.core.config.configuration import load
+from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler import daemon
-from tcdatalogger.scheduler.spawn import Ended, Job
+from tcdatalogger.scheduler.executor import Ended, Job
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FATAL = {

@@ -18,13 +18,13 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import archive
-from tcdatalogger.core.backfill import backfill
-from tcdatalogger.sandbox.bursts import Bursts, Corrections
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import Sandbox
-from tcdatalogger.services.duckdb import ledger, states, tables, warehouse
-from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched
-from tcdatalogger.services.torncity.client import Client
+from tcdatalogger.core.operations.backfill import backfill
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
+from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
+from tcdatalogger.services.duckdb import ledger, new_records, tables, warehouse
+from tcdatalogger.services.torncity.client.client import Client
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched
 
 YEAR = 365 * 86_400
 HOUR = 3_600
@@ -62,7 +62,7 @@ POINTS = [
     (Client, "get", False),
     (archive.Archive, "write", False),
     (archive.Archive, "write", True),
-    (states, "find", True),
+    (new_records, "find", True),
     (tables, "copy", True),
     (ledger, "write_load", False),
     (ledger, "write_load", True),

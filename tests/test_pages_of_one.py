@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tcdatalogger.core import config
+from tcdatalogger.core.config import configuration
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.records import key_columns
-from tcdatalogger.services.torncity import catalog
+from tcdatalogger.services.torncity.catalog import catalog
 
 CATALOG = catalog.load()
 PATHS = [endpoint for endpoint in CATALOG.endpoints if not endpoint.route]
@@ -136,13 +136,13 @@ def test_a_key_that_is_proposed_works(workplace, endpoint):
     words = f'{ENDPOINT}path = "{endpoint.path}"\nparams = {{ {params} }}\n{ids}'
 
     with pytest.raises(ConfigError) as refused:
-        config.load(workplace.write(words), {})
+        configuration.load(workplace.write(words), {})
 
     (problem,) = refused.value.problems
     proposed = problem.partition("Write ")[2].partition(", or")[0]
     assert proposed == f'key = ["{PROPOSED.get(endpoint.path, proposed[8:-2])}"]' or not proposed
     if proposed:
-        config.load(workplace.write(f"{words}{proposed}\n"), {})
+        configuration.load(workplace.write(f"{words}{proposed}\n"), {})
     else:
         assert problem.endswith("Use append or replace.")
         assert endpoint.path in WITHOUT

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.run import Run
+from tcdatalogger.core.run.run import Run
 
 SOON = 30.0
 """Seconds within which every command ends."""
@@ -24,7 +24,8 @@ BUSY = """
 import sys
 from tcdatalogger import ending
 from tcdatalogger.cli import main
-from tcdatalogger.services.duckdb import evolve, file, ledger
+from tcdatalogger.services.duckdb import evolve, ledger
+from tcdatalogger.services.duckdb import connection
 
 HEAVY = ("select count(*) from range(3000000) a, range(3000000) b "
          "where (a.range * b.range) % 7 = 3")

@@ -44,10 +44,10 @@ signal.setitimer = lambda which, seconds, interval=0.0: _setitimer(
     which, seconds / SPEED, interval / SPEED
 )
 
-from tcdatalogger.core import postgres  # noqa: E402  # what follows needs the fast clock
-from tcdatalogger.scheduler import child  # noqa: E402
+from tcdatalogger.core.state import postgres  # noqa: E402  # what follows needs the fast clock
+from tcdatalogger.scheduler import worker  # noqa: E402
 
-_asked, _main = postgres.Postgres.time, child.main
+_asked, _main = postgres.Postgres.time, worker.main
 postgres.Postgres.time = lambda self: fast(_asked(self))
 postgres._SESSION = re.sub(  # noqa: SLF001
     r"'(\d+)s'",
@@ -100,4 +100,4 @@ def witnessed(job, pipe):
     _main(job, pipe)
 
 
-child.main = witnessed
+worker.main = witnessed

@@ -13,11 +13,11 @@ from typing import Any
 import duckdb
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import config
+from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.scheduler.plans import plan as planned
-from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched
 
 SYSTEM = {"server_timestamp", "_subject_id", "_run_id"}
 BOOKS = {"attacks": "attacks", "crimes": "crimes", "armory": "news:armoryAction",
@@ -65,7 +65,7 @@ def judge(soak, ended: float) -> Verdict:
         ended: the real time at which its daemons were told to end.
     """
     verdict = Verdict()
-    settings = config.load(soak.file, {})
+    settings = configuration.load(soak.file, {})
     lines = [_line(text) for text in (soak.folder / "witness").read_text().splitlines()]
     with State(settings.state.url or "", ManualClock(soak.fast(ended))) as state:
         records = state.runs(most=10**7)

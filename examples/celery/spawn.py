@@ -17,12 +17,12 @@ from typing import Any
 from celery import Celery
 
 from tcdatalogger.clock import SystemClock
-from tcdatalogger.core.config import load
-from tcdatalogger.core.leases import Claim
-from tcdatalogger.core.state import State
-from tcdatalogger.scheduler import child
+from tcdatalogger.core.config.configuration import load
+from tcdatalogger.core.state.leases import Claim
+from tcdatalogger.core.state.store import State
+from tcdatalogger.scheduler import worker
 from tcdatalogger.scheduler.daemon import Daemon
-from tcdatalogger.scheduler.spawn import Ended, Job, Report
+from tcdatalogger.scheduler.executor import Ended, Job, Report
 
 app = Celery(
     "tcdatalogger",
@@ -37,7 +37,7 @@ def run(claim: dict[str, Any]) -> dict[str, Any]:
     held, settings = Claim(**claim), load(None, os.environ)
     mine = tuple(each for each in settings.endpoints if each.name == held.endpoint)
     settings = settings.model_copy(update={"endpoints": mine})  # none of them: it is the backup
-    return asdict(child.worked(Job(held.run_id, settings, held)))
+    return asdict(worker.worked(Job(held.run_id, settings, held)))
 
 
 class CeleryRun:

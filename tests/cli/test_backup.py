@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.cli import backup as cli_backup
-from tcdatalogger.services import files
-from tcdatalogger.services.duckdb import file as duckdb_file
+from tcdatalogger import files
+from tcdatalogger.cli.commands import backup as cli_backup
+from tcdatalogger.services.duckdb import connection as duckdb_file
 
 DAY = 86_400
 KEY = "a-key-of-a-warehouse-0123456789"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcdatalogger.services.torncity import catalog
+from tcdatalogger.services.torncity.catalog import catalog
 
 CATALOG = catalog.load()
 

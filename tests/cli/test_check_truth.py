@@ -8,7 +8,7 @@ import sys
 import duckdb
 import pytest
 
-from tcdatalogger.services.duckdb import file as duckdb_file
+from tcdatalogger.services.duckdb import connection as duckdb_file
 
 WELL = "Everything is there"
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
@@ -33,7 +33,7 @@ def problem(place, part, *words):
 
 OTHERS = """
 from tcdatalogger.models.schema import family
-from tcdatalogger.services.torncity.base import EndpointProcessor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class Frames(EndpointProcessor):

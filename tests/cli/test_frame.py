@@ -13,7 +13,7 @@ import pytest
 
 from tcdatalogger import cli, errors
 from tcdatalogger.cli import Options, _globals_first, main
-from tcdatalogger.core.secrets import Secret
+from tcdatalogger.core.config.secrets import Secret
 
 KEY = "fR4m3K3y00000001"
 HEAVY = ("duckdb", "pyarrow", "httpx2", "pydantic", "structlog", "rich", "starlette", "uvicorn")
@@ -271,7 +271,7 @@ IN_CLICK = ENDING.replace("range(6000)", "()").replace('print("tidied", flush=Tr
 READY = 'print("ready", flush=True)'
 AFTER_CLICK = """
 import sys
-from tcdatalogger.cli.edge import answered
+from tcdatalogger.cli.exit_codes import answered
 sys.exit(answered(lambda: print("x") or 0, []))
 """
 

@@ -6,13 +6,13 @@ import os
 import pytest
 
 from tcdatalogger.cli import main
-from tcdatalogger.core import config
+from tcdatalogger.core.config import configuration
 
 
 def test_what_init_writes_passes_the_check(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["init"]) == 0
-    settings = config.load(None, {})
+    settings = configuration.load(None, {})
     assert [endpoint.name for endpoint in settings.endpoints] == [
         "faction_basic",
         "faction_members",
@@ -32,7 +32,7 @@ def test_init_makes_the_folder_and_says_how_to_go_on_from_here(tmp_path, capsys)
     told = json.loads(capsys.readouterr().out)
     assert told["file"] == str(folder / "tcdatalogger.toml")
     assert told["next"][1] == f"tcdatalogger --config '{folder}/tcdatalogger.toml' check"
-    assert config.load(folder / "tcdatalogger.toml", {}).endpoints
+    assert configuration.load(folder / "tcdatalogger.toml", {}).endpoints
 
 
 def test_init_never_overwrites_unless_it_is_forced(tmp_path, capsys):

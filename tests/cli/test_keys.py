@@ -122,7 +122,7 @@ def test_status_shows_a_dead_key_and_what_it_stops(workplace, city):
 
 
 def test_status_shows_a_parked_key_and_a_path_that_a_key_may_not_read(workplace, city, monkeypatch):
-    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", workplace.clock.now)
     city.fault("error", code=7, path="/faction/basic", times=1)
     workplace.log("faction_basic")
     assert "key default: may not read /faction/basic" in workplace.run("status").out
@@ -134,7 +134,7 @@ def test_status_shows_a_parked_key_and_a_path_that_a_key_may_not_read(workplace,
 
 
 def test_status_shows_who_is_held_and_that_torn_is_down(workplace, city, monkeypatch):
-    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", workplace.clock.now)
     city.fault("error", code=8, times=1)
     workplace.log("faction_basic")
     assert "No call of this address before 2026-01-01 01:00" in workplace.run("status").out

@@ -14,8 +14,8 @@ from dataclasses import replace
 import pytest
 
 from tcdatalogger.cli.progress import QUIET, Progress
-from tcdatalogger.core.run import WAITS
-from tcdatalogger.core.state import RunRecord
+from tcdatalogger.core.run.run import WAITS
+from tcdatalogger.core.state.store import RunRecord
 from tcdatalogger.errors import Busy
 from tcdatalogger.observability import log
 
@@ -198,7 +198,7 @@ def test_rich_is_not_loaded_where_nobody_looks():
     code = (
         "import sys, io\n"
         "from tcdatalogger.cli.progress import Progress\n"
-        "from tcdatalogger.core.state import RunRecord\n"
+        "from tcdatalogger.core.state.store import RunRecord\n"
         "with Progress(stream=io.StringIO(), now=iter(range(0, 90, 9)).__next__) as shown:\n"
         "    shown.tell(RunRecord('a', 'b', 0.0)); shown.tick()\n"
         "assert not [name for name in sys.modules if name.startswith('rich')]\n"

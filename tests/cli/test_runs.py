@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.cli import runs
-from tcdatalogger.core.state import RunRecord, State
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.cli.commands import runs
+from tcdatalogger.core.state.store import RunRecord, State
+from tcdatalogger.sandbox.api.server import START
 
 
 def test_the_newest_run_is_first(workplace):

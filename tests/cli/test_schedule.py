@@ -7,16 +7,16 @@ import time
 
 import pytest
 
-from tcdatalogger.core import config
-from tcdatalogger.core.state import State
-from tcdatalogger.scheduler.agenda import Agenda
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler.plans import plans
 
 
 @pytest.fixture
 def served(workplace):
     """A place whose endpoints are due later: crimes first."""
-    settings = config.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {})
     now = time.time()
     with State(settings.state.url) as state:
         agenda, planned = Agenda(state), plans(settings)

@@ -7,13 +7,13 @@ import time
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import totals
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.core.state import run_stats
+from tcdatalogger.sandbox.api.server import START
 
 
 @pytest.fixture
 def status(workplace, monkeypatch):
-    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", workplace.clock.now)
     return lambda: workplace.run("status", "--json").json
 
 
@@ -38,7 +38,7 @@ def test_only_a_regular_run_that_stored_makes_an_endpoint_fresh(status, workplac
     assert workplace.run(*words).code == 0
     with workplace.application() as application:
         runs = application.state.runs(endpoint="attacks")
-        last = totals.lasts(application.state)["attacks"]
+        last = run_stats.lasts(application.state)["attacks"]
 
     [one] = status()["endpoints"]
 
@@ -173,8 +173,8 @@ def test_after_a_clock_that_was_ahead_the_last_run_is_the_last(workplace, monkey
     workplace.clock = ManualClock(START + 2 * 86_400)
     workplace.log("members")
     workplace.clock = ManualClock(START)
-    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
-    monkeypatch.setattr("tcdatalogger.core.state.SystemClock", lambda: workplace.clock)
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", workplace.clock.now)
+    monkeypatch.setattr("tcdatalogger.core.state.store.SystemClock", lambda: workplace.clock)
 
     [one] = workplace.run("status", "--json").json["endpoints"]
     began = one["last_run"]["started_at"]

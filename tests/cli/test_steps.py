@@ -11,8 +11,8 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import WarehouseUnavailable
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 DAY = 86_400

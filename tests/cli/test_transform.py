@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tcdatalogger.services.torncity import catalog
+from tcdatalogger.services.torncity.catalog import catalog
 
 CATALOG = catalog.load()
 PATHS = [e.path for e in CATALOG.endpoints if not e.route and e.content == "json"]
@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_written_is_named(workplace):
 
 @pytest.mark.slow
 def test_every_path_of_the_catalogue_takes_an_answer_of_the_sandbox(transform, city):
-    from tcdatalogger.sandbox.city import Request  # noqa: PLC0415
+    from tcdatalogger.sandbox.api.city import Request  # noqa: PLC0415
 
     key = f"ApiKey {city.keys['full']}"
     assert len(PATHS) > 220

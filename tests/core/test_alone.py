@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from tcdatalogger.core.leases import Leases
+from tcdatalogger.core.state.leases import Leases
 from tcdatalogger.errors import Busy
 
 NAME = "faction_members"

@@ -10,7 +10,7 @@ import pytest
 
 from tcdatalogger.core.archive import Archive, Kept, remove
 from tcdatalogger.errors import ConfigError, DataRefused, DiskFull
-from tcdatalogger.services.torncity.client import Answer, Request
+from tcdatalogger.services.torncity.client.client import Answer, Request
 
 HTML = b"<html><h1>502</h1>\xff\xfe</html>"
 

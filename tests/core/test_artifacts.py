@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.artifacts import KEEP, Artifacts
+from tcdatalogger.core.run.checkpoints import KEEP, Artifacts
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Task
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched, Task
 
 TEXTS = st.text(max_size=6)
 NUMBERS = st.integers(-(2**62), 2**62)

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.backfill import backfill
+from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.errors import TornUnavailable, UsageError
-from tcdatalogger.sandbox.bursts import Bursts
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.people import FACTIONS
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.world.bursts import Bursts
+from tcdatalogger.sandbox.world.people import FACTIONS
 
 DAY = 86_400
 LISTS = """
@@ -133,7 +133,7 @@ def test_it_goes_on_where_it_was_stopped(place):
 def test_the_load_of_a_stretch_has_an_id_of_its_own_however_often_it_is_tried(place, monkeypatch):
     with place.application() as application:
         (endpoint,) = application.chosen(["attacks"])
-        from tcdatalogger.services.torncity.cursor import Stretch  # noqa: PLC0415
+        from tcdatalogger.services.torncity.lists.cursor import Stretch  # noqa: PLC0415
 
         one, other = (
             dataclasses.replace(application.task(endpoint), stretch=Stretch("1", high))

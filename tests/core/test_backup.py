@@ -17,10 +17,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tcdatalogger import files
 from tcdatalogger.clock import ManualClock, SystemClock
-from tcdatalogger.core import backup, manifest
-from tcdatalogger.core import restore as restoring
-from tcdatalogger.core.settings import Settings
+from tcdatalogger.core.backup import make, manifest
+from tcdatalogger.core.backup import restore as restoring
+from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.errors import (
     Busy,
     ConfigError,
@@ -29,8 +30,7 @@ from tcdatalogger.errors import (
     UsageError,
     WarehouseUnavailable,
 )
-from tcdatalogger.sandbox.server import START
-from tcdatalogger.services import files
+from tcdatalogger.sandbox.api.server import START
 
 DAY = 86_400
 ONE = """
@@ -52,7 +52,7 @@ def logged(workplace):
 def back_up(logged):
     def back_up(*overrides, **options):
         with logged.application(*overrides) as application:
-            return backup.back_up(application, **options)
+            return make.back_up(application, **options)
 
     return back_up
 
@@ -112,7 +112,7 @@ def test_its_manifest_says_of_what_and_when_it_was_made_and_no_secret(logged, ba
 def test_a_postgres_state_is_left_to_its_own_tools_and_its_password_is_not_told(logged):
     settings = Settings(state={"url": "postgresql://me:hunter2@db.example/torn"})
 
-    found = backup._state(settings, logged.folder)
+    found = make._state(settings, logged.folder)
 
     assert (found.kind, found.file) == ("postgresql", None)
     assert "own tools" in found.note
@@ -180,7 +180,7 @@ def test_a_backup_that_is_taken_while_another_process_logs_has_whole_loads_only(
     loads: list[int] = []
     with logged.application("backup.keep=99") as application:
         while len(set(loads)) < 4 and len(loads) < 60 and logger.poll() is None:
-            loads.append(whole(backup.back_up(application)))
+            loads.append(whole(make.back_up(application)))
     (logged.folder / "enough").touch()
     _, said = logger.communicate()
 
@@ -225,14 +225,14 @@ def test_nobody_can_write_while_the_file_is_copied_and_everybody_can_after(logge
 
 def test_only_one_backup_is_made_in_a_place_at_a_time(logged, back_up, monkeypatch):
     inside, go_on, found = threading.Event(), threading.Event(), []
-    fill = backup._fill
+    fill = make._fill
 
     def slow(*args, **options):
         inside.set()
         go_on.wait(10)
         return fill(*args, **options)
 
-    monkeypatch.setattr(backup, "_fill", slow)
+    monkeypatch.setattr(make, "_fill", slow)
     first = threading.Thread(target=lambda: found.append(back_up()))
     first.start()
     assert inside.wait(10)
@@ -252,8 +252,10 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from tcdatalogger.cli import main
-from tcdatalogger.core import backup, manifest, statecopy
-from tcdatalogger.services import files
+from tcdatalogger.core.backup import make
+from tcdatalogger.core.backup import manifest
+from tcdatalogger.core.backup import sqlite_copy
+from tcdatalogger import files
 
 owner, name = {
     "state": (statecopy, "copy"), "index": (backup, "_archive"), "sync": (files, "sync_folders"),
@@ -364,19 +366,19 @@ def test_a_place_that_cannot_be_written_is_named(logged, back_up):
 def test_one_is_due_when_the_newest_is_as_old_as_the_frequency(logged, back_up):
     with logged.application() as application:
         settings = application.settings
-        assert backup.due(settings, START)
+        assert make.due(settings, START)
         back_up()
-        assert [backup.due(settings, START + s) for s in (0, 1, DAY - 1, DAY, 9 * DAY)] == [
+        assert [make.due(settings, START + s) for s in (0, 1, DAY - 1, DAY, 9 * DAY)] == [
             False, False, False, True, True,
         ]  # fmt: skip
-        assert backup.due(settings, START - DAY)  # a clock that was wrong puts nothing off
-        assert backup.due(settings, START, logged.folder / "elsewhere")
+        assert make.due(settings, START - DAY)  # a clock that was wrong puts nothing off
+        assert make.due(settings, START, logged.folder / "elsewhere")
     with logged.application("backup.frequency=P1M") as application:
-        assert not backup.due(application.settings, START + 30 * DAY)
-        assert backup.due(application.settings, START + 31 * DAY)
+        assert not make.due(application.settings, START + 30 * DAY)
+        assert make.due(application.settings, START + 31 * DAY)
     logged.write(ONE)
     with logged.application() as application:
-        assert not backup.due(application.settings, START + 99 * DAY)
+        assert not make.due(application.settings, START + 99 * DAY)
 
 
 def test_the_newest_stay_and_the_oldest_go(logged, back_up):
@@ -423,7 +425,7 @@ def test_only_backups_of_this_warehouse_are_ever_deleted(logged, back_up):
 
 def test_a_backup_that_fails_deletes_none(logged, back_up, monkeypatch):
     made = [back_up().folder.name]
-    monkeypatch.setattr(backup, "_check", lambda *_: (_ for _ in ()).throw(DataRefused("bad")))
+    monkeypatch.setattr(make, "_check", lambda *_: (_ for _ in ()).throw(DataRefused("bad")))
 
     with pytest.raises(DataRefused, match="bad"):
         back_up("backup.keep=1")

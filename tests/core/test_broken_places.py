@@ -15,8 +15,8 @@ from collections import Counter
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
 
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
 ATTACKS = '[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\nsince = "PT8H"\n'

@@ -8,15 +8,15 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import config
-from tcdatalogger.core.backfill import backfill
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.observability.metrics import page
-from tcdatalogger.sandbox.faults import KINDS
-from tcdatalogger.sandbox.outages import OUTAGES
-from tcdatalogger.sandbox.server import START
-from tcdatalogger.scheduler.health import Health
-from tcdatalogger.services.torncity.codes import TORN_CODES
-from tcdatalogger.services.torncity.slots import ADDRESS
+from tcdatalogger.sandbox.api.faults import KINDS
+from tcdatalogger.sandbox.api.outages import OUTAGES
+from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.scheduler.monitoring.http import Health
+from tcdatalogger.services.torncity.client.error_codes import TORN_CODES
+from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS
 
 STATUSES = (401, 403, 429, 500, 502, 503)
 FAULTS = [
@@ -33,7 +33,7 @@ FAULTS = [
 
 def counted(place):
     """What each of us says: the runs, the metrics, and the book of slots."""
-    settings = config.load(place.file, {})
+    settings = configuration.load(place.file, {})
     text, _ = page(Health(settings, place.clock, {}).metrics, "")
     samples = [s for f in text_string_to_metric_families(text.decode()) for s in f.samples]
     with place.application() as application:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tcdatalogger.core import config
+from tcdatalogger.core.config import configuration
 from tcdatalogger.errors import ConfigError
 
 MEMBERS = """
@@ -223,7 +223,7 @@ def test_a_check_that_makes_no_sense_is_told_with_its_place(workplace, check, wh
     workplace.write(f"{MEMBERS}checks = [{check}]\n")
 
     with pytest.raises(ConfigError) as refused:
-        config.load(workplace.file, {})
+        configuration.load(workplace.file, {})
 
     [problem] = refused.value.problems
     assert why in problem

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.core import config
-from tcdatalogger.core.overrides import value_of
-from tcdatalogger.core.targets import path_values, query
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.config.overrides import value_of
+from tcdatalogger.core.config.requests import path_values, query
 from tcdatalogger.errors import ConfigError, UsageError
-from tcdatalogger.services.torncity import catalog
+from tcdatalogger.services.torncity.catalog import catalog
 
 KEY = "Zx81kQ2mPp0AbCdE"
 EXAMPLE = Path(__file__).parents[2] / "config" / "tcdatalogger.toml"
@@ -43,7 +43,7 @@ def write(tmp_path):
 def problems(file, environ=None, overrides=(), names=None):
     """What is wrong with a file, without the folder it lies in."""
     with pytest.raises(ConfigError) as caught:
-        config.load(file, environ or {}, overrides, names=names)
+        configuration.load(file, environ or {}, overrides, names=names)
     assert KEY not in f"{caught.value!s}{caught.value!r}"
     assert caught.value.exit_code == 78
     return [problem.replace(f"{file}:", "") for problem in caught.value.problems]
@@ -59,7 +59,7 @@ def only_problem(*args, **kwargs):
 
 def test_defaults_are_those_of_the_design(write):
     file = write(MINIMAL)
-    settings = config.load(file, {})
+    settings = configuration.load(file, {})
     (crimes,) = settings.endpoints
     folder = file.parent.resolve()
     assert settings.warehouse.file == folder / "data/torn.duckdb"
@@ -81,15 +81,19 @@ def test_defaults_are_those_of_the_design(write):
 
 
 def test_settings_are_frozen(write):
-    settings = config.load(write(MINIMAL), {})
+    settings = configuration.load(write(MINIMAL), {})
     with pytest.raises(pydantic.ValidationError):
         settings.endpoints[0].enabled = False
 
 
 def test_the_example_shows_every_setting_and_is_valid():
-    settings = config.load(EXAMPLE, {})
+    settings = configuration.load(EXAMPLE, {})
     text = EXAMPLE.read_text(encoding="utf-8")
-    for model in (settings, *settings.endpoints, *(getattr(settings, n) for n in config._SECTIONS)):
+    for model in (
+        settings,
+        *settings.endpoints,
+        *(getattr(settings, n) for n in configuration._SECTIONS),
+    ):
         for name in type(model).model_fields:
             assert re.search(rf"^\[*{name}\b", text, re.MULTILINE), f"{name} is not in {EXAMPLE}"
 
@@ -109,7 +113,7 @@ def test_relative_paths_are_those_of_the_files_folder(write, monkeypatch):
         """
     )
     monkeypatch.chdir("/")
-    settings = config.load(file, {})
+    settings = configuration.load(file, {})
     folder = file.parent.resolve()
     assert settings.warehouse.url == f"duckdb:///{folder}/here/w.duckdb"
     assert settings.state.file == folder / "here/w.state.sqlite"
@@ -123,7 +127,7 @@ def test_relative_paths_are_those_of_the_files_folder(write, monkeypatch):
 
 def test_four_slashes_begin_at_the_root(write, tmp_path):
     file = write(f'[warehouse]\nurl = "duckdb:///{tmp_path}/x.duckdb"\n')
-    assert config.load(file, {}).warehouse.file == tmp_path.resolve() / "x.duckdb"
+    assert configuration.load(file, {}).warehouse.file == tmp_path.resolve() / "x.duckdb"
 
 
 def test_a_whole_address_is_a_path_and_its_parameters(write):
@@ -137,14 +141,14 @@ def test_a_whole_address_is_a_path_and_its_parameters(write):
         params = { limit = 100 }
         """
     )
-    (news,) = config.load(file, {}).endpoints
+    (news,) = configuration.load(file, {}).endpoints
     assert (news.path, news.params) == ("/faction/news", {"cat": "main", "limit": 100})
 
 
 def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path):
     file = tmp_path / "marked.toml"
     file.write_text(MINIMAL, encoding="utf-8-sig")
-    assert config.load(file, {}).endpoints
+    assert configuration.load(file, {}).endpoints
 
 
 @pytest.mark.parametrize(
@@ -159,7 +163,7 @@ def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path):
 )
 def test_one_request_is_made_for_each_id(write, lines, expected):
     file = write(f'[keys]\ndefault = "env:K"\n[[endpoints]]\nname = "members"\n{lines}\n')
-    (endpoint,) = config.load(file, {}).endpoints
+    (endpoint,) = configuration.load(file, {}).endpoints
     entry, given = catalog.load().find(endpoint.path)
     assert list(path_values(endpoint, entry, given)) == expected
 
@@ -175,7 +179,7 @@ def test_parameters_become_text_as_torn_reads_it(write):
         params = { striptags = false }
         """
     )
-    (endpoint,) = config.load(file, {}).endpoints
+    (endpoint,) = configuration.load(file, {}).endpoints
     entry, _ = catalog.load().find(endpoint.path)
     assert query(endpoint, entry) == (("striptags", "false"),)
 
@@ -189,26 +193,26 @@ def test_the_file_is_named_by_argument_then_environment_then_folder(write, monke
     other = tmp_path / "other.toml"
     other.write_text("")
     named = {"TCDATALOGGER_CONFIG": str(other)}
-    assert config.load(None, {}).endpoints
-    assert not config.load(None, named).endpoints
-    assert config.load(tmp_path / "tcdatalogger.toml", named).endpoints
+    assert configuration.load(None, {}).endpoints
+    assert not configuration.load(None, named).endpoints
+    assert configuration.load(tmp_path / "tcdatalogger.toml", named).endpoints
 
 
 def test_without_a_file_the_remedy_is_init(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match="tcdatalogger init"):
-        config.load(None, {})
+        configuration.load(None, {})
     with pytest.raises(ConfigError, match=r"no configuration file nowhere\.toml"):
-        config.load(Path("nowhere.toml"), {})
+        configuration.load(Path("nowhere.toml"), {})
 
 
 def test_a_file_that_is_no_text_or_no_file_is_said_to_be(tmp_path):
     file = tmp_path / "x.toml"
     file.write_bytes(b"\xff\xff")
     with pytest.raises(ConfigError, match="not UTF-8"):
-        config.load(file, {})
+        configuration.load(file, {})
     with pytest.raises(ConfigError, match="cannot be read"):
-        config.load(tmp_path, {})
+        configuration.load(tmp_path, {})
 
 
 # Overrides
@@ -226,7 +230,7 @@ def test_the_environment_overrides_the_file_and_set_overrides_both(write):
         "TCDATALOGGER_PORT": "tcp://of.kubernetes",
         "PATH": "x",
     }
-    settings = config.load(file, environ, ["limits.share=0.25", "torn.comment=x"])
+    settings = configuration.load(file, environ, ["limits.share=0.25", "torn.comment=x"])
     (crimes,) = settings.endpoints
     assert (settings.limits.share, settings.log.level, settings.torn.comment) == (
         0.25,
@@ -240,16 +244,16 @@ def test_the_environment_overrides_the_file_and_set_overrides_both(write):
 def test_a_bare_key_is_meant_for_the_endpoints_of_the_run(write):
     file = write(MINIMAL + '[[endpoints]]\nname = "other"\npath = "/faction/basic"\n')
     override = ["timeout=PT9M", "endpoints.other.enabled=false"]
-    first, second = config.load(file, {}, override, names=["faction_crimes"]).endpoints
+    first, second = configuration.load(file, {}, override, names=["faction_crimes"]).endpoints
     assert (first.timeout.seconds, second.timeout.seconds) == (540, 300)
     assert (first.enabled, second.enabled) == (True, False)
-    first, second = config.load(file, {}, override).endpoints
+    first, second = configuration.load(file, {}, override).endpoints
     assert (first.timeout.seconds, second.timeout.seconds) == (540, 540)
 
 
 def test_an_overriding_path_takes_the_place_of_a_url(write):
     file = write(MINIMAL.replace('path = "', 'url = "https://api.torn.com/v2'))
-    (endpoint,) = config.load(file, {}, ["path=/faction/basic"]).endpoints
+    (endpoint,) = configuration.load(file, {}, ["path=/faction/basic"]).endpoints
     assert (endpoint.path, endpoint.url) == ("/faction/basic", None)
 
 
@@ -294,7 +298,7 @@ def test_a_wrong_variable_is_named(write):
 
 def test_an_override_without_an_equals_sign_is_wrong_usage(write):
     with pytest.raises(UsageError, match="KEY=VALUE"):
-        config.load(write(MINIMAL), {}, ["storage_mode"])
+        configuration.load(write(MINIMAL), {}, ["storage_mode"])
 
 
 @pytest.mark.parametrize(
@@ -427,7 +431,7 @@ def test_a_fault_of_the_toml_itself_has_its_line(write, text, line, said):
 def test_a_wrong_endpoint_is_told_where_and_why(write, lines, line, said):
     file = write(f'[keys]\ndefault = "env:K"\n[[endpoints]]\n{lines}\n')
     if not said:
-        assert config.load(file, {}).endpoints
+        assert configuration.load(file, {}).endpoints
         return
     problem = only_problem(file)
     assert problem.startswith(f"{line}: endpoints.")
@@ -463,7 +467,7 @@ def test_a_wrong_section_is_told_where_and_why(write, text, said):
 
 def test_the_sandbox_may_be_reached_over_plain_http(write):
     file = write('[torn]\nurl = "http://127.0.0.1:8080/v2/"\n')
-    assert config.load(file, {}).torn.url == "http://127.0.0.1:8080/v2"
+    assert configuration.load(file, {}).torn.url == "http://127.0.0.1:8080/v2"
 
 
 TWO = """\
@@ -496,7 +500,7 @@ path = "{}"
 def test_two_endpoints_share_a_table_only_where_no_row_suffers(write, fields, said):
     file = write(TWO.format(*fields))
     if said is None:
-        assert len(config.load(file, {}).endpoints) == 2
+        assert len(configuration.load(file, {}).endpoints) == 2
     else:
         assert only_problem(file).startswith(said)
 
@@ -522,9 +526,9 @@ def test_whatever_stands_in_an_endpoint_is_read_or_told_and_never_crashes(tmp_pa
     file = tmp_path_factory.getbasetemp() / "any.toml"
     file.write_text(MINIMAL)
     raw = {"keys": {"default": "env:K"}, "endpoints": [value], "torn": value}
-    found = config.Problems(str(file), {}, raw)
-    settings, parts = config._validated(raw, found)
-    config.review(settings, parts, found, catalog.load())
+    found = configuration.Problems(str(file), {}, raw)
+    settings, parts = configuration._validated(raw, found)
+    configuration.review(settings, parts, found, catalog.load())
     assert KEY not in "".join(found.all())
 
 
@@ -532,7 +536,7 @@ def test_whatever_stands_in_an_endpoint_is_read_or_told_and_never_crashes(tmp_pa
 
 
 def test_the_json_schema_takes_what_we_take_and_describes_every_setting(write):
-    schema = config.json_schema()
+    schema = configuration.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     validator.validate(tomllib.loads(EXAMPLE.read_text(encoding="utf-8")))
@@ -562,7 +566,7 @@ DEEP = {
 @pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
 def test_a_value_that_is_nested_without_end_is_a_mistake_and_no_bug(write, text):
     with pytest.raises(ConfigError, match="nested over 32 deep"):
-        config.load(write(MINIMAL + "\n[params]\n" + text), {})
+        configuration.load(write(MINIMAL + "\n[params]\n" + text), {})
 
 
 @pytest.mark.parametrize("deep", [100, 5_000])
@@ -572,12 +576,14 @@ def test_a_value_that_is_nested_without_end_is_a_mistake_and_no_bug(write, text)
 def test_so_is_one_of_the_command_line_or_the_environment(write, deep, key):
     value = "[" * deep + "]" * deep
     with pytest.raises(ConfigError):
-        config.load(write(MINIMAL), {}, [f"{key}={value}"])
+        configuration.load(write(MINIMAL), {}, [f"{key}={value}"])
     variable = "TCDATALOGGER_" + key.replace(".", "__").upper()
     with pytest.raises(ConfigError):
-        config.load(write(MINIMAL), {variable: value} if "__" in variable else {}, ["torn.url=x"])
+        configuration.load(
+            write(MINIMAL), {variable: value} if "__" in variable else {}, ["torn.url=x"]
+        )
 
 
 def test_a_file_that_never_ends_is_no_configuration():
     with pytest.raises(ConfigError, match="has over 16 MB"):
-        config.load(Path("/dev/zero"), {})
+        configuration.load(Path("/dev/zero"), {})

@@ -11,12 +11,12 @@ import pytest
 
 from tcdatalogger import ending
 from tcdatalogger.core.archive import Archive
-from tcdatalogger.core.backfill import backfill
-from tcdatalogger.core.calls import BROKEN_OFF
+from tcdatalogger.core.operations.backfill import backfill
+from tcdatalogger.core.run.recorder import BROKEN_OFF
 from tcdatalogger.errors import Stopped, TornUnavailable
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.services.duckdb import ledger
-from tcdatalogger.services.torncity import paging
+from tcdatalogger.services.torncity.lists import paging
 
 DAY = 86_400
 HALF_A_SECOND = """

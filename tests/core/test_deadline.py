@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tcdatalogger.core.deadline import deadline
+from tcdatalogger.core.run.timeout import deadline
 from tcdatalogger.errors import TimedOut
 
 

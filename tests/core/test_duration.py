@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.core.duration import parse
+from tcdatalogger.core.config.durations import parse
 
 
 def unix(text):

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.replay import rebuild, replay
+from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.sandbox.bursts import Bursts, Corrections
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
 from tcdatalogger.services.duckdb import ledger
-from tcdatalogger.services.torncity.cursor import Coverage, Cursor, Reading, Stretch
+from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, Reading, Stretch
 
 HOUR, DAY = 3_600, 86_400
 LISTS = """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcdatalogger.core.inspection import inspect
+from tcdatalogger.core.check.preflight import inspect
 
 CLASH = (
     '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\n'

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tcdatalogger.core import keychoice
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.run import key_selection
 from tcdatalogger.errors import ConfigError, KeyRefused
-from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.client import fingerprint
+from tcdatalogger.services.torncity.client.budget import Budget
+from tcdatalogger.services.torncity.client.client import fingerprint
 
 TWO = """
 [[endpoints]]
@@ -182,7 +182,7 @@ def test_a_path_is_free_again_when_what_the_key_may_do_changes(workplace, city):
 
 def test_the_health_of_a_key_is_told_without_asking(workplace, city):
     def health(application: Application):
-        return keychoice.health(
+        return key_selection.health(
             application.state, application.key("default"), workplace.clock.now()
         )
 

@@ -14,9 +14,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import leases
-from tcdatalogger.core.leases import Claim, Leases, Owner
-from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.core.state import leases
+from tcdatalogger.core.state.leases import Claim, Leases, Owner
+from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy
 
 START = 1_000_000.0
@@ -382,7 +382,7 @@ def test_an_id_names_the_run_of_one_endpoint(workplace):
 PAUSED = """
 import sys
 from pathlib import Path
-from tcdatalogger.core import config
+from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
 
 def tell(run):

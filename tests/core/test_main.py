@@ -6,7 +6,7 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.main import KEY_INFO_SECONDS
-from tcdatalogger.core.runid import new_run_id
+from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import KeyRefused, UsageError
 
 LOG = '[[endpoints]]\nname = "user_log"\npath = "/user/log"\n'

@@ -8,10 +8,10 @@ import duckdb
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.replay import rebuild, replay
+from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 MODES = ("append", "replace", "merge", "history")

@@ -7,7 +7,7 @@ import re
 import duckdb
 import pytest
 
-from tcdatalogger.core.replay import replay
+from tcdatalogger.core.operations.replay import replay
 
 CREW = '[[endpoints]]\nname = "crew"\npath = "/faction/members"\n'
 BASIC = '[[endpoints]]\nname = "{}"\npath = "/faction/basic"\nstorage_mode = "replace"\n'

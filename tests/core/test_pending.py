@@ -11,13 +11,13 @@ from contextlib import contextmanager
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import pending
-from tcdatalogger.core import run as running
-from tcdatalogger.core.replay import rebuild
-from tcdatalogger.core.run import Run
+from tcdatalogger.core.operations.replay import rebuild
+from tcdatalogger.core.run import pending
+from tcdatalogger.core.run import run as running
+from tcdatalogger.core.run.run import Run
 from tcdatalogger.errors import Busy, TimedOut, WarehouseUnavailable
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 

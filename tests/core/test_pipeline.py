@@ -8,11 +8,11 @@ import logging
 import pytest
 
 from tcdatalogger.cli import main as _main  # noqa: F401 - the command line under test
-from tcdatalogger.core.run import STEPS
+from tcdatalogger.core.run.run import STEPS
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.torncity.base import Fetched
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
+from tcdatalogger.services.torncity.processing.base import Fetched
 
 ONE = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 

@@ -7,7 +7,7 @@ from textwrap import dedent
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.core.places import line_of, places
+from tcdatalogger.core.config.toml_lines import line_of, places
 
 
 def lines(text):

@@ -14,10 +14,10 @@ import pytest
 
 from postgres import LEFT_OUT, programs, server
 from tcdatalogger.clock import ManualClock, SystemClock
-from tcdatalogger.core.grounding import without_password
-from tcdatalogger.core.postgres import SharedClock
-from tcdatalogger.core.settings import State as Setting
-from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.core.config.paths import without_password
+from tcdatalogger.core.config.settings import State as Setting
+from tcdatalogger.core.state.postgres import SharedClock
+from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, StateUnavailable
 
 PASSWORD = "s3cret-Wörd"
@@ -143,7 +143,7 @@ def test_what_another_process_writes_for_too_long_is_busy(postgres_url):
 
 HOLDER = """
 import sys
-from tcdatalogger.core.state import State
+from tcdatalogger.core.state.store import State
 with State(sys.argv[1]) as state, state.writing() as db:
     state.database._db.execute("set idle_in_transaction_session_timeout = '300ms'")
     db.execute("insert into chores (name, at) values ('half', 1)")

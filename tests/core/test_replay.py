@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tcdatalogger.core.replay import rebuild, replay
-from tcdatalogger.core.retry import retry
+from tcdatalogger.core.operations.quarantine import retry
+from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.services.duckdb import modes
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse

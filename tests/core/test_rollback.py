@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.replay import rebuild, replay
+from tcdatalogger.core.operations.replay import rebuild, replay
 
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
 MODES = ("append", "replace", "merge", "history")

@@ -10,8 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from effort import calls
-from tcdatalogger.core.duration import parse
-from tcdatalogger.core.schedule import Grid, anchor, jitter, zone
+from tcdatalogger.core.config.durations import parse
+from tcdatalogger.core.config.schedule import Grid, anchor, jitter, zone
 
 ZONES = ["UTC", "Europe/Vienna", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]
 YEARS = st.floats(1_104_537_600.0, 2_208_988_800.0)  # 2005 to 2040

@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from tcdatalogger.core.secrets import Secret, resolve
+from tcdatalogger.core.config.secrets import Secret, resolve
 from tcdatalogger.errors import ConfigError, KeyRefused
 
 KEY = "Zx81kQ2mPp0AbCdE"

@@ -14,13 +14,13 @@ import pytest
 
 from tcdatalogger import private
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import sqlite, totals
-from tcdatalogger.core.sqlite import SQLite
-from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.core.state import run_stats, sqlite
+from tcdatalogger.core.state.sqlite import SQLite
+from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, DiskFull, StateGone
+from tcdatalogger.services.torncity.client.key_health import Circuit, Mark, Rows
+from tcdatalogger.services.torncity.client.rate_limiter import Hold
 from tcdatalogger.services.torncity.keys import KeyInfo
-from tcdatalogger.services.torncity.slots import Hold
-from tcdatalogger.services.torncity.standing import Circuit, Mark, Rows
 
 INFO = KeyInfo(
     owner_id=158,
@@ -162,7 +162,7 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
     )
     assert max(one.started_at for one in found) == min(10_000.0, max(began, 9_990.0))
     assert max(one.finished_at for one in found) == 10_000.0
-    last = totals.lasts(state)["faction_crimes"]
+    last = run_stats.lasts(state)["faction_crimes"]
     assert (last.success_at, last.ended_at) == (10_000.0, 10_000.0)
     assert state.key("k") == (INFO, 10_000.0)
     marks = [*state.standing.marks("k"), *state.standing.marks("well")]
@@ -177,7 +177,7 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
     clock.sleep(30)
     state.write_run(run(4, status="failed", started_at=10_020.0, finished_at=10_030.0))
     assert state.runs(most=1)[0].run_id == "run-4"
-    assert totals.lasts(state)["faction_crimes"].status == "failed"
+    assert run_stats.lasts(state)["faction_crimes"].status == "failed"
 
 
 def test_clocks_that_differ_by_a_little_are_left_alone(state):
@@ -199,8 +199,8 @@ def test_a_run_that_an_older_release_called_stopped_after_its_step_is_paused(sta
 
     with State(state_url, clock) as state:
         assert [one.status for one in state.runs(status="paused")] == ["paused"]
-        assert totals.sums(state)["runs"] == {("faction_crimes", "paused"): 1.0}
-        assert totals.lasts(state)["faction_crimes"].status == "paused"
+        assert run_stats.sums(state)["runs"] == {("faction_crimes", "paused"): 1.0}
+        assert run_stats.lasts(state)["faction_crimes"].status == "paused"
 
 
 def test_a_state_of_the_first_release_is_brought_up_with_its_runs(file):

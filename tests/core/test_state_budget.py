@@ -13,11 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.state import State
+from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import TornUnavailable
-from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.codes import DAY
-from tcdatalogger.services.torncity.slots import (
+from tcdatalogger.services.torncity.client.budget import Budget
+from tcdatalogger.services.torncity.client.error_codes import DAY
+from tcdatalogger.services.torncity.client.key_health import (
+    Circuit,
+    Mark,
+    MemoryStanding,
+    Rows,
+    failed,
+)
+from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
     Hold,
     MemorySlots,
@@ -28,19 +35,12 @@ from tcdatalogger.services.torncity.slots import (
     claim,
     correct,
 )
-from tcdatalogger.services.torncity.standing import (
-    Circuit,
-    Mark,
-    MemoryStanding,
-    Rows,
-    failed,
-)
 
 TAKER = """
 import sys, time
 from tcdatalogger.clock import SystemClock
-from tcdatalogger.core.state import State
-from tcdatalogger.services.torncity.budget import Budget
+from tcdatalogger.core.state.store import State
+from tcdatalogger.services.torncity.client.budget import Budget
 
 place, limit, window, calls, *rest = sys.argv[1:]
 with State(place) as state:
@@ -408,12 +408,12 @@ def test_a_dead_key_is_called_exactly_once_across_two_processes(place, city):
     caller = """
 import sys
 from tcdatalogger.clock import SystemClock
-from tcdatalogger.core.secrets import Secret
-from tcdatalogger.core.state import State
+from tcdatalogger.core.config.secrets import Secret
+from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import KeyRefused
-from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.client import Client
-from tcdatalogger.services.torncity.messages import Request
+from tcdatalogger.services.torncity.client.budget import Budget
+from tcdatalogger.services.torncity.client.client import Client
+from tcdatalogger.services.torncity.client.messages import Request
 
 place, url, text = sys.argv[1:]
 clock = SystemClock()

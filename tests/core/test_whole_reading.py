@@ -12,14 +12,14 @@ from collections import Counter
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import totals
 from tcdatalogger.core.archive import Archive, Kept
-from tcdatalogger.core.backfill import backfill
-from tcdatalogger.core.replay import rebuild, replay
+from tcdatalogger.core.operations.backfill import backfill
+from tcdatalogger.core.operations.replay import rebuild, replay
+from tcdatalogger.core.state import run_stats
 from tcdatalogger.errors import DataRefused, TornUnavailable, WarehouseUnavailable
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.people import FACTIONS
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.world.people import FACTIONS
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 HOUR, DAY = 3_600, 86_400
@@ -394,13 +394,13 @@ def test_an_endpoint_of_which_a_part_is_missing_is_not_fresh(place, lie, monkeyp
     later(place, HOUR)
     lie(lambda _path, params, _body: b"{}" if params.get("cat") == "expired" else None)
     place.log("it")
-    monkeypatch.setattr("tcdatalogger.cli.status.time.time", place.clock.now)
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", place.clock.now)
 
     [one] = place.run("status", "--json").json["endpoints"]
     told = place.run("status").out
     with place.application() as application:
-        last = totals.lasts(application.state)["it"]
-        absent = totals.sums(application.state)["absent"]
+        last = run_stats.lasts(application.state)["it"]
+        absent = run_stats.sums(application.state)["absent"]
 
     assert one["fresh_seconds"] == round(place.clock.now() - good.finished_at, 1)
     assert one["last_run"]["absent"] == 1

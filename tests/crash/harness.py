@@ -40,11 +40,11 @@ PRELOADED = (
     "pandas",  # which pyarrow imports where it is there
     "structlog",
     "structlog.dev",
-    "tcdatalogger.cli.run",
+    "tcdatalogger.cli.commands.run",
     "tcdatalogger.cli.output",
     "tcdatalogger.core.main",
-    "tcdatalogger.core.config",
-    "tcdatalogger.services.torncity.wire",
+    "tcdatalogger.core.config.configuration",
+    "tcdatalogger.services.torncity.client.transport",
     "tcdatalogger.services.torncity.endpoints.generic",
     "tcdatalogger.services.torncity.endpoints.crimes",
     "tcdatalogger.services.torncity.endpoints.items",
@@ -194,7 +194,7 @@ def watch(steps: Steps) -> None:
     """Make steps of all that touches the outside, in this process."""
     import duckdb  # noqa: PLC0415
 
-    from tcdatalogger.services.torncity.wire import Wire  # noqa: PLC0415
+    from tcdatalogger.services.torncity.client.transport import Wire  # noqa: PLC0415
 
     connect, opened = duckdb.connect, sqlite3.connect
 
@@ -236,7 +236,7 @@ def zygote() -> None:
     for name in PRELOADED:
         with suppress(ImportError):
             importlib.import_module(name)
-    from tcdatalogger.services.torncity import catalog  # noqa: PLC0415
+    from tcdatalogger.services.torncity.catalog import catalog  # noqa: PLC0415
 
     catalog.load(None)
     count = mmap.mmap(-1, 8)
@@ -302,8 +302,8 @@ class Lab:
     """A city, a process that forks, and folders to log in."""
 
     def __init__(self, *, seed: int = 11, source: Path | None = None, rows: int = 0) -> None:
-        from tcdatalogger.sandbox.city import Rules  # noqa: PLC0415
-        from tcdatalogger.sandbox.server import START, Sandbox  # noqa: PLC0415
+        from tcdatalogger.sandbox.api.city import Rules  # noqa: PLC0415
+        from tcdatalogger.sandbox.api.server import START, Sandbox  # noqa: PLC0415
 
         self.start = START
         rules = Rules(cache=0, per_user=10**6, per_address=10**6, history=3 * 86_400)

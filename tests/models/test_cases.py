@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.models import notation
-from tcdatalogger.models.decode import decode
-from tcdatalogger.models.drift import drift
-from tcdatalogger.models.normalize import Provenance, normalize
+from tcdatalogger.models.reading.decode import decode
+from tcdatalogger.models.rows.drift import drift
+from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import SYSTEM, family
-from tcdatalogger.services.torncity.catalog import load
+from tcdatalogger.services.torncity.catalog.catalog import load
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.models.csv import decode_csv
-from tcdatalogger.models.drift import drift
-from tcdatalogger.models.normalize import Provenance, normalize
+from tcdatalogger.models.reading.csv import decode_csv
+from tcdatalogger.models.rows.drift import drift
+from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import SYSTEM, family
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
 

@@ -5,11 +5,11 @@ import random
 
 import pytest
 
-from tcdatalogger.models import exact
-from tcdatalogger.models.decode import decode
-from tcdatalogger.models.members import members
-from tcdatalogger.services.torncity.bodies import ends, read_links, rows
-from tcdatalogger.services.torncity.catalog import load
+from tcdatalogger.models.reading import lossless_json
+from tcdatalogger.models.reading.decode import decode
+from tcdatalogger.models.reading.members import members
+from tcdatalogger.services.torncity.catalog.catalog import load
+from tcdatalogger.services.torncity.client.envelope import ends, read_links, rows
 
 ATTACKS = load().find("/faction/attacks")[0]
 ITEMS = load().find("/torn/{ids}/itemdetails")[0]
@@ -21,7 +21,7 @@ GOOD = {
     ],
     "_metadata": {"links": {"next": None, "prev": LINK}, "total": 2},
 }
-DEEP = exact.DEEPEST
+DEEP = lossless_json.DEEPEST
 
 
 def nested(levels):
@@ -108,7 +108,7 @@ def test_the_two_readers_agree_on_mutants_of_bodies():
         whole = bytes(body)
         assert taken(whole) == read(whole), whole
         agreed[taken(whole)] += 1
-        if taken(whole) and isinstance(records := exact.parse(whole).get("attacks"), list):
+        if taken(whole) and isinstance(records := lossless_json.parse(whole).get("attacks"), list):
             assert len(rows(whole, ATTACKS.payload)) >= len(records)
     assert min(agreed.values()) > 60
 

@@ -17,12 +17,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tcdatalogger.models.decode import decode
-from tcdatalogger.models.drift import drift
-from tcdatalogger.models.normalize import Provenance, normalize
+from tcdatalogger.models.reading.decode import decode
+from tcdatalogger.models.rows.drift import drift
+from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import INDEX, SYSTEM, family
 from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar
-from tcdatalogger.services.torncity.catalog import load
+from tcdatalogger.services.torncity.catalog.catalog import load
 
 ENDPOINTS = [e for e in load().endpoints if not e.route]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

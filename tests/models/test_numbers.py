@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tcdatalogger.models.decode import decode
-from tcdatalogger.models.normalize import Provenance, normalize
+from tcdatalogger.models.reading.decode import decode
+from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import family
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
 

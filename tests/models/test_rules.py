@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.models.judge import judge, unknown, without
-from tcdatalogger.models.normalize import arrow_schema
-from tcdatalogger.models.rules import Rule
+from tcdatalogger.models.checks.evaluate import judge, unknown, without
+from tcdatalogger.models.checks.rules import Rule
+from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import family
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
 

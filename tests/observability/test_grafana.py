@@ -10,11 +10,11 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tcdatalogger.core import config
-from tcdatalogger.core.state import State
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state.store import State
 from tcdatalogger.observability.metrics import METRICS, PREFIX, page
-from tcdatalogger.scheduler.health import Health
-from tcdatalogger.services.torncity.standing import Mark, Rows
+from tcdatalogger.scheduler.monitoring.http import Health
+from tcdatalogger.services.torncity.client.key_health import Mark, Rows
 
 FOLDER = Path(__file__).parents[2] / "docker" / "grafana"
 DASHBOARD = json.loads((FOLDER / "dashboards" / "tcdatalogger.json").read_text())
@@ -44,7 +44,7 @@ def scraped(workplace):
     workplace.log("faction_crimes")
     workplace.key = None
     workplace.log("faction_basic")
-    settings = config.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {})
     with State(settings.state.url) as state:
         now = workplace.clock.now()
         state.standing.mark(Mark("f1", "dead", since=now, name="default"))
@@ -60,7 +60,7 @@ def scraped(workplace):
 
 
 def hold(name, until):
-    from tcdatalogger.services.torncity.slots import Hold  # noqa: PLC0415
+    from tcdatalogger.services.torncity.client.rate_limiter import Hold  # noqa: PLC0415
 
     return Hold(name, until, "too_many")
 
@@ -137,7 +137,7 @@ def test_the_files_fit_together():
     scrape = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     (job,) = scrape["scrape_configs"]
     assert job["job_name"] in ALERTS[0]["expr"]
-    default = config.Metrics().listen
+    default = configuration.Metrics().listen
     assert job["static_configs"] == [{"targets": [default]}]
     assert "rules.yml" in scrape["rule_files"][0]
     source = yaml.safe_load((FOLDER / "provisioning/datasources/prometheus.yml").read_text())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.core.secrets import Secret
+from tcdatalogger.core.config.secrets import Secret
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.observability import log
 

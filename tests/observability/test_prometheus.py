@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tcdatalogger.core import config
-from tcdatalogger.core.state import State
-from tcdatalogger.scheduler.health import Health
-from tcdatalogger.services.torncity.standing import Mark
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state.store import State
+from tcdatalogger.scheduler.monitoring.http import Health
+from tcdatalogger.services.torncity.client.key_health import Mark
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "docker" / "grafana" / "rules.yml").read_text())
@@ -90,7 +90,7 @@ def test_what_goes_wrong_with_real_runs_fires_in_a_prometheus_that_scrapes_us(
         '[[endpoints]]\nname = "odd"\npath = "/torn/items"\n',
         extra='[metrics]\nlisten = "127.0.0.1:0"\n',
     )
-    settings = config.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {})
     with Health(settings, workplace.clock, {}, look=0.05) as health:
         until(lambda: health.port)
         with prometheus(rules, health.port) as ask:

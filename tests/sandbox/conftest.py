@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import pytest
 
-from tcdatalogger.sandbox.city import City, Request, Rules
-from tcdatalogger.sandbox.clock import WorldClock
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.city import City, Request, Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.world.clock import WorldClock
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tcdatalogger.sandbox.bursts import Bursts, Corrections
-from tcdatalogger.sandbox.news import CATEGORIES
-from tcdatalogger.sandbox.people import DAY, HOUR
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
+from tcdatalogger.sandbox.world.news import CATEGORIES
+from tcdatalogger.sandbox.world.people import DAY, HOUR
 
 NOW = int(START)
 YEARS = 5 * 365 * DAY

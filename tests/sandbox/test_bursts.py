@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tcdatalogger.sandbox.bursts import Bursts
-from tcdatalogger.sandbox.people import DAY
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.sandbox.world.bursts import Bursts
+from tcdatalogger.sandbox.world.people import DAY
 
 NOW = int(START)
 RUSH = NOW - 10 * DAY

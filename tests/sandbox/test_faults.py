@@ -9,8 +9,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tcdatalogger.sandbox.errors import TEXTS
-from tcdatalogger.sandbox.faults import Fault, Faults
+from tcdatalogger.sandbox.api.errors import TEXTS
+from tcdatalogger.sandbox.api.faults import Fault, Faults
 
 
 @pytest.mark.parametrize("code", sorted(TEXTS))

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import START, Sandbox
 
 BOSS = "150001"
 

@@ -7,8 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 
-from tcdatalogger.sandbox.outages import Outage
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.sandbox.api.outages import Outage
+from tcdatalogger.sandbox.api.server import START
 
 
 @pytest.mark.parametrize(("kind", "code"), [("closed", 9), ("block", 8)])

@@ -7,8 +7,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tcdatalogger.sandbox.people import DAY
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.sandbox.world.people import DAY
 
 NOW = int(START)
 

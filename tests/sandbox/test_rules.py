@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tcdatalogger.sandbox.city import City, Request, Rules
-from tcdatalogger.sandbox.clock import WorldClock
-from tcdatalogger.sandbox.server import START
-from tcdatalogger.services.torncity.catalog import load
+from tcdatalogger.sandbox.api.city import City, Request, Rules
+from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.sandbox.world.clock import WorldClock
+from tcdatalogger.services.torncity.catalog.catalog import load
 
 ERRORS = (
     ("/faction/members", "sandboxNobody001", 2),

@@ -14,7 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tcdatalogger.sandbox.server import START, Sandbox
+from tcdatalogger.sandbox.api.server import START, Sandbox
 
 
 def test_a_sandbox_gives_its_port_back():

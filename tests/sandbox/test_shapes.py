@@ -12,9 +12,9 @@ import jsonschema
 import pytest
 
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
-from tcdatalogger.sandbox.bursts import Bursts, Corrections
-from tcdatalogger.sandbox.server import START
-from tcdatalogger.services.torncity.catalog import Endpoint, load
+from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
+from tcdatalogger.services.torncity.catalog.catalog import Endpoint, load
 
 ENDPOINTS = [e for e in load().endpoints if e.content == "json" and not e.route]
 DOCUMENT = Path(

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.sandbox import people
-from tcdatalogger.sandbox.crimebook import CrimeBook
-from tcdatalogger.sandbox.crimes import LONGEST, render
-from tcdatalogger.sandbox.goods import GOODS
-from tcdatalogger.sandbox.people import DAY, FACTIONS
-from tcdatalogger.sandbox.scenarios import SCENARIOS
-from tcdatalogger.sandbox.server import START
+from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.sandbox.world import people
+from tcdatalogger.sandbox.world.crimebook import CrimeBook
+from tcdatalogger.sandbox.world.crimes import LONGEST, render
+from tcdatalogger.sandbox.world.market import GOODS
+from tcdatalogger.sandbox.world.people import DAY, FACTIONS
+from tcdatalogger.sandbox.world.scenarios import SCENARIOS
 
 HOME = FACTIONS[0]
 NOW = int(START)

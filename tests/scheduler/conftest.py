@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.core.state import State
+from tcdatalogger.core.state.store import State
 
 HOSTILE = '''
 import os, pathlib, signal, subprocess, sys, time

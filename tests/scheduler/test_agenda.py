@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.duration import parse
-from tcdatalogger.core.schedule import Grid
-from tcdatalogger.core.state import State
+from tcdatalogger.core.config.durations import parse
+from tcdatalogger.core.config.schedule import Grid
+from tcdatalogger.core.state.due import LONGEST_PAUSE, Agenda, Plan, pause
+from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy
-from tcdatalogger.scheduler.agenda import LONGEST_PAUSE, Agenda, Plan, pause
 
 START = 1_767_225_600.0  # a midnight: a point of every grid below
 QUARTER = 900.0

@@ -10,15 +10,16 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core import alarms, config
-from tcdatalogger.core.alarms import TAKING, Alarm, Alarms, Event
-from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state import alerts
+from tcdatalogger.core.state.alerts import TAKING, Alarm, Alarms, Event
+from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.observability import log
 from tcdatalogger.observability.webhook import Posted, post
-from tcdatalogger.scheduler import alerts
-from tcdatalogger.scheduler.alerts import FIRST_PAUSE, Teller, message, try_out
-from tcdatalogger.services.torncity.standing import Mark
+from tcdatalogger.scheduler.monitoring import notify
+from tcdatalogger.scheduler.monitoring.notify import FIRST_PAUSE, Teller, message, try_out
+from tcdatalogger.services.torncity.client.key_health import Mark
 
 NOW = 1_800_000_000.0
 TOKEN = "s3cr3t-t0ken-of-a-webhook-0123456789"
@@ -46,7 +47,9 @@ class Place:
         )
         text = f'[alerts]\nwebhook = "env:HOOK"\nkind = "json"\n{extra}'
         self.workplace.write(endpoints, extra=text)
-        self.settings = config.load(self.workplace.file, {"TCDATALOGGER_STATE__URL": self.url})
+        self.settings = configuration.load(
+            self.workplace.file, {"TCDATALOGGER_STATE__URL": self.url}
+        )
 
     def another(self):
         return Teller(ENVIRON, self.send)
@@ -175,7 +178,7 @@ def test_records_that_are_set_aside_are_told_once_with_their_number(place):
     assert ("set_aside:faction_crimes", "over") in place.look()
 
 
-@pytest.mark.parametrize("error_class", alarms.REFUSED)
+@pytest.mark.parametrize("error_class", alerts.REFUSED)
 def test_rows_that_are_refused_are_told_at_once_whatever_refused_them(place, error_class):
     place.ran("failed", error_class=error_class, error="No.", exit_code=65)
     assert place.look() == [("refused:faction_crimes", "begins")]
@@ -185,7 +188,7 @@ def test_every_error_that_refuses_rows_is_known_to_the_alerts():
     def below(kind):
         return {kind.__name__}.union(*map(below, kind.__subclasses__()))
 
-    assert below(DataRefused) == set(alarms.REFUSED)
+    assert below(DataRefused) == set(alerts.REFUSED)
 
 
 def test_answers_without_data_are_told_also_where_the_run_failed_by_them(place):
@@ -208,7 +211,7 @@ def test_a_disk_on_the_edge_is_told_once(place, monkeypatch):
     place.ran()
     free = [2e9, 9e8, 1.05e9, 9e8, 1.2e9]
     monkeypatch.setattr(
-        alerts.disks.__globals__["shutil"],
+        notify.disks.__globals__["shutil"],
         "disk_usage",
         lambda _place: type("Usage", (), {"free": free[0], "total": 10**10}),
     )
@@ -437,7 +440,7 @@ def test_alerts_can_be_tried_out(place, receiver):
     assert "TCdatalogger arrive here" in receiver.got[0][1]["text"]
     place.workplace.write()
     with pytest.raises(ConfigError, match="webhook"):
-        try_out(config.load(place.workplace.file, {}), {}, NOW)
+        try_out(configuration.load(place.workplace.file, {}), {}, NOW)
 
 
 def test_an_address_in_the_configuration_is_a_mistake_that_does_not_show_it(workplace):

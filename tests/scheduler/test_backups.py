@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.core import config
-from tcdatalogger.core.leases import BACKUP
-from tcdatalogger.core.state import State
-from tcdatalogger.scheduler import child
-from tcdatalogger.scheduler.agenda import Agenda
-from tcdatalogger.scheduler.alerts import events
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.store import State
+from tcdatalogger.scheduler import worker
 from tcdatalogger.scheduler.daemon import Daemon
+from tcdatalogger.scheduler.executor import Ended
+from tcdatalogger.scheduler.monitoring.notify import events
 from tcdatalogger.scheduler.plans import plans
-from tcdatalogger.scheduler.spawn import Ended
 
 ENDPOINT = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 DAILY = '[backup]\nfrequency = "P1D"\n'
@@ -30,7 +30,7 @@ class Here:
     waitables, pid = (Path(os.devnull).open(),), 0  # noqa: SIM115  # always readable
 
     def __call__(self, job):
-        self._report = child.worked(job)
+        self._report = worker.worked(job)
         return self
 
     def ended(self):
@@ -49,7 +49,7 @@ class Place:
 
     def configure(self, extra=""):
         self.workplace.write(f'{ENDPOINT}frequency = "P1D"\n', extra=f"{DAILY}{extra}")
-        self.settings = config.load(self.workplace.file, {})
+        self.settings = configuration.load(self.workplace.file, {})
 
     def state(self):
         return State(self.settings.state.url)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcdatalogger.core.state import State
+from tcdatalogger.core.state.store import State
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_only_what_is_due_is_run_and_is_due_again_at_its_next_point(due, workpla
 def test_what_was_run_by_hand_before_anything_was_scheduled_is_due_at_its_next_point(
     due, workplace, monkeypatch
 ):
-    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", workplace.clock.now)
     workplace.clock.sleep(60)
     assert workplace.run("run", "faction_crimes").code == 0
 
@@ -74,7 +74,7 @@ def test_what_is_due_is_run_whole(workplace):
 def test_status_has_the_next_moment_of_each_endpoint_and_whether_a_scheduler_is_there(
     due, workplace, monkeypatch
 ):
-    monkeypatch.setattr("tcdatalogger.cli.status.time.time", workplace.clock.now)
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", workplace.clock.now)
     due()
     found = workplace.run("status", "--json").json
 

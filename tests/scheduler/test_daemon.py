@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.core import config
-from tcdatalogger.core.leases import Claim
-from tcdatalogger.core.settings import Settings
-from tcdatalogger.core.state import State
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.leases import Claim
+from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, StateGone, StateUnavailable
 from tcdatalogger.observability import log
 from tcdatalogger.scheduler import daemon
-from tcdatalogger.scheduler.agenda import Agenda
+from tcdatalogger.scheduler.executor import Ended, Job, Report
 from tcdatalogger.scheduler.forkserver import ForkServer
-from tcdatalogger.scheduler.spawn import Ended, Job, Report
 
 pytestmark = pytest.mark.slow
 
@@ -154,7 +154,7 @@ def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
     monkeypatch.setattr(daemon, "LOOK_AGAIN", 0.01)
     lines = io.StringIO()
     log.configure("warning", "json", stream=lines)
-    settings = config.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {})
 
     with State(workplace.folder / "torn.state.sqlite") as state:
         code = daemon.Daemon(settings, state, spawn, workers=1).run("until idle")
@@ -175,7 +175,7 @@ class Full(Nobody):
 
 
 def test_what_cannot_be_begun_is_as_due_as_before_and_is_tried_again_soon(workplace):
-    settings = config.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {})
     with State(workplace.folder / "torn.state.sqlite") as state:
         code = daemon.Daemon(settings, state, Full(), workers=1).run("until idle")
 

@@ -14,12 +14,12 @@ from types import SimpleNamespace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tcdatalogger.core import config
-from tcdatalogger.core.state import RunRecord, State
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.observability import log
 from tcdatalogger.observability.metrics import METRICS, PREFIX
-from tcdatalogger.scheduler import health as module
-from tcdatalogger.scheduler.health import Health
+from tcdatalogger.scheduler.monitoring import http as module
+from tcdatalogger.scheduler.monitoring.http import Health
 
 LOCAL = '[metrics]\nlisten = "127.0.0.1:0"\n'
 NOW = 1_800_000_000.0
@@ -34,7 +34,7 @@ def quick(monkeypatch):
 @pytest.fixture
 def settings(workplace):
     workplace.write(extra=LOCAL)
-    return config.load(workplace.file, {})
+    return configuration.load(workplace.file, {})
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def test_no_key_is_in_the_metrics(workplace, settings):
 
 
 def test_counters_do_not_fall_when_old_runs_are_forgotten(workplace, settings, state_url):
-    settings = config.load(workplace.file, {"TCDATALOGGER_STATE__URL": str(state_url)})
+    settings = configuration.load(workplace.file, {"TCDATALOGGER_STATE__URL": str(state_url)})
     with State(settings.state.url) as state:
         for _ in range(3):
             state.write_run(ended("faction_crimes", calls=2, rows={"faction_crimes": 5}))
@@ -249,7 +249,7 @@ def test_a_port_that_is_taken_stops_nothing_and_is_tried_again(workplace):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         workplace.write(extra=f'[metrics]\nlisten = "127.0.0.1:{port}"\n')
-        health = Health(config.load(workplace.file, {}), workplace.clock, {}, look=0.02)
+        health = Health(configuration.load(workplace.file, {}), workplace.clock, {}, look=0.02)
         lines = io.StringIO()
         log.configure("debug", "json", stream=lines)
         for _ in range(5):
@@ -268,7 +268,7 @@ def test_a_port_that_is_taken_stops_nothing_and_is_tried_again(workplace):
 def test_nothing_listens_where_the_address_is_empty(workplace):
     workplace.write(extra='[metrics]\nlisten = ""\n')
     before = threading.active_count()
-    with Health(config.load(workplace.file, {}), workplace.clock, {}) as health:
+    with Health(configuration.load(workplace.file, {}), workplace.clock, {}) as health:
         health.serve()
         assert health.port is None
     assert threading.active_count() == before
@@ -308,7 +308,7 @@ def test_whoever_says_nothing_keeps_nobody_waiting(workplace, settings):
 def test_an_address_that_is_none_is_a_mistake(workplace, listen):
     workplace.write(extra=f'[metrics]\nlisten = "{listen}"\n')
     with pytest.raises(Exception, match=r"metrics\.listen|mistake"):
-        config.load(workplace.file, {})
+        configuration.load(workplace.file, {})
 
 
 def ask(health, host):
@@ -341,7 +341,7 @@ def test_only_whoever_asks_by_an_address_or_a_name_we_were_told_is_answered(
     workplace, host, status
 ):
     workplace.write(extra=LOCAL + 'hosts = ["logger", "logger.example"]\n')
-    with serving(config.load(workplace.file, {}), workplace.clock) as health:
+    with serving(configuration.load(workplace.file, {}), workplace.clock) as health:
         assert ask(health, host) == status
 
 

@@ -11,9 +11,9 @@ import time
 
 import pytest
 
-from tcdatalogger.core import config
-from tcdatalogger.core.owed import TRIES
-from tcdatalogger.core.state import LATER, RunRecord, State
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.run.pending_limits import TRIES
+from tcdatalogger.core.state.store import LATER, RunRecord, State
 from tcdatalogger.errors import Busy
 from tcdatalogger.scheduler import daemon
 from tcdatalogger.scheduler.daemon import Daemon
@@ -50,9 +50,11 @@ def beats():
 
 class Hold(GenericProcessor):
     def fetch_data(self):
-        from tcdatalogger.core import pipeline, state
+        from tcdatalogger.core import pipeline
+        from tcdatalogger.core.state import store
         from tcdatalogger.core.archive import Archive
-        from tcdatalogger.scheduler import child, spawn
+        from tcdatalogger.scheduler import worker
+        from tcdatalogger.scheduler import executor
         owner, name = {
             "close": (pipeline, "_close"), "forget": (state.State, "forget"),
             "prune": (Archive, "prune"), "report": (child, "reported"),
@@ -135,7 +137,7 @@ def running(workplace):
     """A daemon with one run that has begun."""
     workplace.write('[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
                     'frequency = "PT1H"\ntimeout = "PT1M"\n')  # fmt: skip
-    settings = config.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {})
     with State(workplace.folder / "torn.state.sqlite") as state:
         spawn = Asked()
         it = Daemon(settings, state, spawn)

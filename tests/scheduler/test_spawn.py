@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tcdatalogger.scheduler.spawn import MOST, Report
+from tcdatalogger.scheduler.executor import MOST, Report
 
 
 @pytest.mark.parametrize("letter", ["y", "\N{PILE OF POO}", "\x00", "\udcff"])

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tcdatalogger.core import config
-from tcdatalogger.core.state import State
-from tcdatalogger.scheduler.agenda import Agenda
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler.daemon import Daemon
+from tcdatalogger.scheduler.executor import Ended, Report
 from tcdatalogger.scheduler.plans import plans
-from tcdatalogger.scheduler.spawn import Ended, Report
 
 pytestmark = pytest.mark.slow
 
@@ -88,7 +88,7 @@ class TakenOver:
 
 
 def test_a_daemon_whose_run_was_taken_over_leaves_the_agenda_to_who_has_it(workplace):
-    settings = config.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {})
     with State(workplace.folder / "torn.state.sqlite", workplace.clock) as state:
         agenda = Agenda(state)
         spawn = TakenOver(plans(settings), agenda, workplace.clock)

@@ -14,9 +14,9 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.client import Client
-from tcdatalogger.services.torncity.slots import MemorySlots
+from tcdatalogger.services.torncity.client.budget import Budget
+from tcdatalogger.services.torncity.client.client import Client
+from tcdatalogger.services.torncity.client.rate_limiter import MemorySlots
 
 SECRET = "aBcDeF1234567890"
 SERVED_AT = 1_700_000_000

@@ -10,12 +10,13 @@ from typing import ClassVar
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.load import Guard, load_of
+from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.errors import DataRefused, NotFound, RequestRefused, UsageError
 from tcdatalogger.models.evolution import adopt
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import (
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.client.client import Answer, Request
+from tcdatalogger.services.torncity.processing.base import (
     EndpointProcessor,
     Fetched,
     Known,
@@ -23,7 +24,6 @@ from tcdatalogger.services.torncity.base import (
     Source,
     Task,
 )
-from tcdatalogger.services.torncity.client import Answer, Request
 
 CATALOG = catalog.load()
 MEMBER = {
@@ -409,7 +409,7 @@ def test_what_an_earlier_run_learned_is_known_and_read_the_fast_way(monkeypatch)
     def careful(*_args, **_options):
         raise AssertionError("the careful reader was needed")
 
-    monkeypatch.setattr("tcdatalogger.models.decode._decode_with_care", careful)
+    monkeypatch.setattr("tcdatalogger.models.reading.decode._decode_with_care", careful)
     second = EndpointProcessor(task("/faction/members"), known=Known(grown)).transform_data(
         Fetched.of(body(odd, {**MEMBER, "id": 2}))
     )

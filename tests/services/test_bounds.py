@@ -11,8 +11,8 @@ from contextlib import closing, contextmanager, suppress
 import pytest
 
 from tcdatalogger.errors import Failure, TornUnavailable
-from tcdatalogger.services.torncity import unpacking
-from tcdatalogger.services.torncity.messages import Request
+from tcdatalogger.services.torncity.client import unpacking
+from tcdatalogger.services.torncity.client.messages import Request
 
 ASKED = Request("/faction/basic")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from effort import calls
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import ConfigError, TornUnavailable
-from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.slots import (
+from tcdatalogger.services.torncity.client.budget import Budget
+from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
     MemorySlots,
     Rank,

@@ -10,7 +10,7 @@ import pytest
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.schema import SYSTEM, family
 from tcdatalogger.models.shape import Json, Kind, List, Object, walk
-from tcdatalogger.services.torncity.catalog import load, read
+from tcdatalogger.services.torncity.catalog.catalog import load, read
 
 CATALOG = load()
 ENDPOINTS = [endpoint for endpoint in CATALOG.endpoints if not endpoint.route]

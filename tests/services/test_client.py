@@ -21,12 +21,12 @@ from tcdatalogger.errors import (
     RequestRefused,
     TornUnavailable,
 )
-from tcdatalogger.services.torncity import wire
-from tcdatalogger.services.torncity.budget import Budget
-from tcdatalogger.services.torncity.client import Client, fingerprint
-from tcdatalogger.services.torncity.messages import Request
-from tcdatalogger.services.torncity.slots import MemorySlots
-from tcdatalogger.services.torncity.standing import Circuit, Mark, MemoryStanding
+from tcdatalogger.services.torncity.client import transport
+from tcdatalogger.services.torncity.client.budget import Budget
+from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.key_health import Circuit, Mark, MemoryStanding
+from tcdatalogger.services.torncity.client.messages import Request
+from tcdatalogger.services.torncity.client.rate_limiter import MemorySlots
 
 MEMBERS = Request("/faction/40832/members", (("limit", "100"), ("cat", "a,b")))
 SERVED_AT = 1_700_000_000
@@ -534,7 +534,7 @@ def test_equal_keys_have_equal_fingerprints_that_do_not_show_them(make_key):
 
 @given(st.text(max_size=30))
 def test_any_text_as_a_date_is_a_time_or_nothing(text):
-    found = wire.http_date(text)
+    found = transport.http_date(text)
     assert found is None or isinstance(found, float)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tcdatalogger.models.schema import Type, family
-from tcdatalogger.services.torncity import catalog, clocks
-from tcdatalogger.services.torncity.catalog import BY_TIME
+from tcdatalogger.services.torncity.catalog import catalog, time_fields
+from tcdatalogger.services.torncity.catalog.catalog import BY_TIME
 
 BY_TIME_PATHS = [e for e in catalog.load().endpoints if e.paging in BY_TIME and not e.route]
 
@@ -15,7 +15,7 @@ BY_TIME_PATHS = [e for e in catalog.load().endpoints if e.paging in BY_TIME and 
 def test_every_list_by_time_has_a_clock_and_a_key_of_its_own(endpoint):
     root = family(endpoint.shape, "rows", selection=endpoint.selection).tables[0]
 
-    [column] = [c for c in root.data_columns if c.path == clocks.field(endpoint.path)]
+    [column] = [c for c in root.data_columns if c.path == time_fields.field(endpoint.path)]
 
     assert column.type is Type.TIME
     assert root.key == ("id",)
@@ -24,11 +24,11 @@ def test_every_list_by_time_has_a_clock_and_a_key_of_its_own(endpoint):
 
 
 def test_no_clock_is_of_a_path_that_the_catalogue_lacks():
-    assert clocks.paths() == {endpoint.path for endpoint in BY_TIME_PATHS}
+    assert time_fields.paths() == {endpoint.path for endpoint in BY_TIME_PATHS}
 
 
 def test_what_ends_long_after_its_start_is_looked_back_at_for_longer():
-    assert clocks.settles("/faction/attacks") == 60
-    assert clocks.settles("/faction/chains") == 30 * 86_400
-    assert clocks.field("/racing/races") == ("schedule", "start")
-    assert clocks.field("/faction/members") == ()
+    assert time_fields.settles("/faction/attacks") == 60
+    assert time_fields.settles("/faction/chains") == 30 * 86_400
+    assert time_fields.field("/racing/races") == ("schedule", "start")
+    assert time_fields.field("/faction/members") == ()

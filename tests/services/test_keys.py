@@ -3,7 +3,7 @@ import json
 import pytest
 
 from tcdatalogger.errors import DataRefused, KeyRefused
-from tcdatalogger.services.torncity import catalog
+from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.keys import (
     KeyInfo,
     custom_key_link,

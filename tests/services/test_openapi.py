@@ -9,8 +9,8 @@ import pytest
 
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.openapi import compile_catalog
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.catalog.openapi import compile_catalog
 
 BESIDE = Path(__file__).parents[3] / "shared" / "torn" / "openapi-6.13.6.json"
 DOCUMENT = Path(os.environ.get("TCDATALOGGER_OPENAPI", BESIDE))

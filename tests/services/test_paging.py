@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from effort import memory
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import TornUnavailable
-from tcdatalogger.sandbox.bursts import Bursts
-from tcdatalogger.sandbox.city import Rules
-from tcdatalogger.sandbox.server import Sandbox
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.messages import Answer, Request
-from tcdatalogger.services.torncity.paging import (
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
+from tcdatalogger.sandbox.world.bursts import Bursts
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.client.messages import Answer, Request
+from tcdatalogger.services.torncity.lists.paging import (
     Links,
     choose,
     count_rows,

@@ -10,17 +10,17 @@ import pyarrow as pa
 import pytest
 
 from tcdatalogger.errors import ConfigError, DataRefused
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import EndpointProcessor, Fetched, Page, Task
+from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.endpoints.crimes import CrimesProcessor
 from tcdatalogger.services.torncity.endpoints.currency import CurrencyProcessor
 from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
-from tcdatalogger.services.torncity.registry import processor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched, Page, Task
+from tcdatalogger.services.torncity.processing.registry import processor
 
 REPORT = '''
 import pandas as pd
-from tcdatalogger.services.torncity.base import EndpointProcessor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class BattleReport(EndpointProcessor):
@@ -79,7 +79,7 @@ def test_a_path_has_the_processor_of_its_own_or_the_generic_one(path, kind):
 
 
 def test_every_processor_by_path_is_for_a_path_of_the_catalogue():
-    from tcdatalogger.services.torncity import registry  # noqa: PLC0415
+    from tcdatalogger.services.torncity.processing import registry  # noqa: PLC0415
 
     known = {endpoint.path for endpoint in catalog.load().endpoints}
     assert set(registry._BY_PATH) <= known

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.services.torncity import catalog, release
+from tcdatalogger.services.torncity.catalog import catalog, diff
 
 FOLDER = Path(
     os.environ.get("TCDATALOGGER_DOCUMENTS") or Path(__file__).parents[3] / "shared" / "torn"
@@ -34,13 +34,13 @@ def read(*endpoints, version="1"):
 
 
 def changes(before, after):
-    return list(release.changes(read(*before), read(*after)))
+    return list(diff.changes(read(*before), read(*after)))
 
 
 def test_a_catalogue_compared_with_itself_shows_no_change():
     shipped = catalog.load()
 
-    assert list(release.changes(shipped, shipped)) == []
+    assert list(diff.changes(shipped, shipped)) == []
 
 
 def test_an_endpoint_that_came_or_went_is_named():
@@ -74,7 +74,7 @@ def test_columns_and_endpoints_that_are_to_go_are_listed_with_their_day():
     shape = {"object": {"things": {"list": {"object": {"id": "int", "old!2027-01-01": "text"}}}}}
     gone = thing(deprecated=True, ends="2027-06-30") | {"path": "/torn/others"}
 
-    found = list(release.endings(read(thing() | {"shape": shape}, gone)))
+    found = list(diff.endings(read(thing() | {"shape": shape}, gone)))
 
     assert [(e.path, e.table, e.column, e.on) for e in found] == [
         ("/torn/things", "torn_things", "old", "2027-01-01"),
@@ -83,7 +83,7 @@ def test_columns_and_endpoints_that_are_to_go_are_listed_with_their_day():
 
 
 def test_what_is_announced_for_2027_is_known_of_the_shipped_catalogue():
-    found = {(e.path, e.column) for e in release.endings(catalog.load()) if e.on == "2027-01-01"}
+    found = {(e.path, e.column) for e in diff.endings(catalog.load()) if e.on == "2027-01-01"}
 
     assert ("/faction/warfare", "") in found
     assert ("/torn/items", "value_buy_price") in found
@@ -95,24 +95,24 @@ def test_a_file_that_is_neither_document_nor_catalogue_is_refused_by_its_name(tm
     file.write_bytes(raw)
 
     with pytest.raises(ConfigError, match=r"document\.json"):
-        release.read(file)
+        diff.read(file)
     with pytest.raises(ConfigError, match=r"nowhere\.json"):
-        release.read(tmp_path / "nowhere.json")
+        diff.read(tmp_path / "nowhere.json")
 
 
 def test_a_catalogue_that_was_written_anew_is_still_one(tmp_path):
     file = tmp_path / "catalog.json"
     file.write_text(json.dumps(json.loads(SHIPPED), indent=4, sort_keys=True))
 
-    assert release.read(file).version == catalog.load().version
-    assert release.compiled(file) == file.read_bytes()
+    assert diff.read(file).version == catalog.load().version
+    assert diff.compiled(file) == file.read_bytes()
 
 
 @needs_documents
 def test_torns_documents_of_april_and_august_differ_by_what_the_notes_say():
-    before, after = release.read(OLD), release.read(NEW)
+    before, after = diff.read(OLD), diff.read(NEW)
 
-    found = {change.path: change for change in release.changes(before, after)}
+    found = {change.path: change for change in diff.changes(before, after)}
 
     assert (len(before.endpoints), len(after.endpoints)) == (200, 234)
     assert Counter(c.change for c in found.values())["added"] == 35

@@ -7,12 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger.errors import Busy, TryAgain
-from tcdatalogger.services.torncity import codes
-from tcdatalogger.services.torncity.messages import Answer, Request
-from tcdatalogger.services.torncity.retries import LONGEST_WAIT, Retries, asked_of
-from tcdatalogger.services.torncity.wire import http_date
+from tcdatalogger.services.torncity.client import error_codes
+from tcdatalogger.services.torncity.client.messages import Answer, Request
+from tcdatalogger.services.torncity.client.retries import LONGEST_WAIT, Retries, asked_of
+from tcdatalogger.services.torncity.client.transport import http_date
 
-EVERY = [*codes.TORN_CODES, codes.SERVER, codes.TOO_MANY, codes.UNREACHABLE, codes.SLOW, codes.CUT]
+EVERY = [
+    *error_codes.TORN_CODES,
+    error_codes.SERVER,
+    error_codes.TOO_MANY,
+    error_codes.UNREACHABLE,
+    error_codes.SLOW,
+    error_codes.CUT,
+]
 
 
 def retries(**options):
@@ -39,14 +46,14 @@ def test_only_what_may_pass_is_made_again_and_only_so_often(kind):
 
 def test_a_class_that_is_not_named_is_not_made_again():
     rules = Retries(on=(Busy,), jitter=lambda: 0.0)
-    assert rules.again(fault(codes.TOO_MANY), 1, 1.0, 0.0)
-    assert not rules.again(fault(codes.SERVER), 1, 1.0, 0.0)
+    assert rules.again(fault(error_codes.TOO_MANY), 1, 1.0, 0.0)
+    assert not rules.again(fault(error_codes.SERVER), 1, 1.0, 0.0)
 
 
 def test_the_total_time_is_a_cap_too():
     rules = retries(total=10.0)
-    assert rules.again(fault(codes.SERVER), 1, 4.0, 6.0)
-    assert not rules.again(fault(codes.SERVER), 1, 4.0, 6.1)
+    assert rules.again(fault(error_codes.SERVER), 1, 4.0, 6.0)
+    assert not rules.again(fault(error_codes.SERVER), 1, 4.0, 6.1)
 
 
 @given(st.sampled_from(EVERY), st.integers(1, 9), st.floats(0, 1))
@@ -61,7 +68,7 @@ def test_a_wait_grows_with_each_try_and_its_jitter_only_adds(kind, tried, jitter
 
 @given(st.integers(-10, 10**6))
 def test_what_the_server_asks_for_has_a_floor_and_no_ceiling_of_ours(asked):
-    error = fault(codes.TOO_MANY)
+    error = fault(error_codes.TOO_MANY)
     wait = retries().wait(error, 1, float(asked))
     assert wait == error.pause == max(1.0, asked)
     assert retries().again(error, 1, wait, 0.0) == (wait <= LONGEST_WAIT)

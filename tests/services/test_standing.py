@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.services.torncity import catalog, codes
-from tcdatalogger.services.torncity.codes import DAY, DOWN_AFTER
-from tcdatalogger.services.torncity.standing import (
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.client import error_codes
+from tcdatalogger.services.torncity.client.error_codes import DAY, DOWN_AFTER
+from tcdatalogger.services.torncity.client.key_health import (
     CATEGORIES,
     LONGEST_PAUSE,
     Circuit,
@@ -28,7 +29,7 @@ from tcdatalogger.services.torncity.standing import (
     [(2, "", math.inf), (18, "", 4_600.0), (16, "/user/log", 1_000 + 6 * 3_600)],
 )
 def test_an_error_says_for_what_and_how_long_a_key_is_refused(number, path, until):
-    mark = mark_of(codes.BY_NUMBER[number], "key:a", "/user/log", 1_000.0, 3_600.0, "default")
+    mark = mark_of(error_codes.BY_NUMBER[number], "key:a", "/user/log", 1_000.0, 3_600.0, "default")
 
     assert (mark.path, mark.until, mark.name) == (path, until, "default")
     assert mark.refuses("/user/log", 1_000.0)

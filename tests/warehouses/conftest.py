@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.models.decode import decode
-from tcdatalogger.models.drift import drift
 from tcdatalogger.models.evolution import adopt
-from tcdatalogger.models.normalize import Provenance, normalize
+from tcdatalogger.models.reading.decode import decode
+from tcdatalogger.models.rows.drift import drift
+from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import family
 from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.warehouse import Load, Warehouse
+from tcdatalogger.services.warehouse.protocol import Load, Warehouse
 
 SERVED_AT = 1_767_225_600.0
 

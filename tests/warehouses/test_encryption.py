@@ -16,10 +16,10 @@ import duckdb
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.secrets import Secret
+from tcdatalogger.core.config.secrets import Secret
 from tcdatalogger.errors import ConfigError, WarehouseUnavailable
 from tcdatalogger.services.duckdb import backup
-from tcdatalogger.services.duckdb import file as duckdb_file
+from tcdatalogger.services.duckdb import connection as duckdb_file
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 KEY = "correct-horse-'battery'-staple"

@@ -272,8 +272,8 @@ def test_a_field_whose_name_another_takes_is_not_mixed_up_with_it(warehouse, loa
 
 
 def _with_own_score(made):
-    from tcdatalogger.models.decode import decode  # noqa: PLC0415
-    from tcdatalogger.models.normalize import Provenance, normalize  # noqa: PLC0415
+    from tcdatalogger.models.reading.decode import decode  # noqa: PLC0415
+    from tcdatalogger.models.rows.normalize import Provenance, normalize  # noqa: PLC0415
     from tcdatalogger.models.schema import family  # noqa: PLC0415
 
     number = Scalar(Kind.INT, nullable=True)
@@ -301,8 +301,8 @@ def test_an_object_that_becomes_a_list_leaves_its_columns_and_gets_a_table(wareh
 
 
 def _prized(load, shape, value, number):
-    from tcdatalogger.models.decode import decode  # noqa: PLC0415
-    from tcdatalogger.models.normalize import Provenance, normalize  # noqa: PLC0415
+    from tcdatalogger.models.reading.decode import decode  # noqa: PLC0415
+    from tcdatalogger.models.rows.normalize import Provenance, normalize  # noqa: PLC0415
     from tcdatalogger.models.schema import family  # noqa: PLC0415
 
     made = load({"id": number})

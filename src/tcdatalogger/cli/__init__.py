@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger import __version__, ending, private
-from tcdatalogger.cli.edge import answered
+from tcdatalogger.cli.exit_codes import answered
 from tcdatalogger.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.config import Log, Settings
+    from tcdatalogger.core.config.configuration import Log, Settings
 
 _SELDOM = (20_000, 20, 50)
 """When garbage is looked for. Imports make many objects and hardly any garbage, and to look at all
@@ -30,40 +30,73 @@ of them again and again took a tenth of the time in which a run begins."""
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
-        "demo": ("tcdatalogger.cli.demo:command", "Log a living Torn City: no key, no network."),
-        "init": ("tcdatalogger.cli.init:command", "Write a configuration to begin with."),
-        "check": ("tcdatalogger.cli.check:command", "Check configuration, keys and warehouse."),
-        "keys": ("tcdatalogger.cli.keys:command", "Show what each key is, and may do."),
+        "demo": (
+            "tcdatalogger.cli.commands.demo:command",
+            "Log a living Torn City: no key, no network.",
+        ),
+        "init": ("tcdatalogger.cli.commands.init:command", "Write a configuration to begin with."),
+        "check": (
+            "tcdatalogger.cli.commands.check:command",
+            "Check configuration, keys and warehouse.",
+        ),
+        "keys": ("tcdatalogger.cli.commands.keys:command", "Show what each key is, and may do."),
     },
     "Log": {
-        "run": ("tcdatalogger.cli.run:command", "Run endpoints now, whatever the schedule says."),
-        "backfill": ("tcdatalogger.cli.backfill:command", "Log the history of a list."),
-        "schedule": ("tcdatalogger.cli.schedule:command", "Run every endpoint when it is due."),
-        "status": ("tcdatalogger.cli.status:command", "Show what each endpoint did last."),
-        "runs": ("tcdatalogger.cli.runs:command", "List runs and what became of them."),
+        "run": (
+            "tcdatalogger.cli.commands.run:command",
+            "Run endpoints now, whatever the schedule says.",
+        ),
+        "backfill": ("tcdatalogger.cli.commands.backfill:command", "Log the history of a list."),
+        "schedule": (
+            "tcdatalogger.cli.commands.schedule:command",
+            "Run every endpoint when it is due.",
+        ),
+        "status": ("tcdatalogger.cli.commands.status:command", "Show what each endpoint did last."),
+        "runs": ("tcdatalogger.cli.commands.runs:command", "List runs and what became of them."),
     },
     "Look": {
-        "query": ("tcdatalogger.cli.query:command", "Ask the warehouse in SQL."),
-        "catalog": ("tcdatalogger.cli.catalog:command", "List what Torn offers, and its tables."),
-        "schema": ("tcdatalogger.cli.schema:command", "Show the versions of the tables."),
-        "transform": ("tcdatalogger.cli.transform:command", "Turn saved answers into tables."),
+        "query": ("tcdatalogger.cli.commands.query:command", "Ask the warehouse in SQL."),
+        "catalog": (
+            "tcdatalogger.cli.commands.catalog:command",
+            "List what Torn offers, and its tables.",
+        ),
+        "schema": ("tcdatalogger.cli.commands.schema:command", "Show the versions of the tables."),
+        "transform": (
+            "tcdatalogger.cli.commands.transform:command",
+            "Turn saved answers into tables.",
+        ),
     },
     "Mend": {
-        "quarantine": ("tcdatalogger.cli.quarantine:command", "Records that did not fit."),
-        "replay": ("tcdatalogger.cli.replay:command", "Make a run's rows again from the archive."),
+        "quarantine": ("tcdatalogger.cli.commands.quarantine:command", "Records that did not fit."),
+        "replay": (
+            "tcdatalogger.cli.commands.replay:command",
+            "Make a run's rows again from the archive.",
+        ),
         "rebuild": (
-            "tcdatalogger.cli.replay:rebuild_command",
+            "tcdatalogger.cli.commands.replay:rebuild_command",
             "Make an endpoint's rows again from the archive.",
         ),
-        "rollback": ("tcdatalogger.cli.rollback:command", "Take back what a run stored."),
+        "rollback": ("tcdatalogger.cli.commands.rollback:command", "Take back what a run stored."),
     },
     "Keep": {
-        "backup": ("tcdatalogger.cli.backup:command", "Copy all that was logged, and check it."),
-        "restore": ("tcdatalogger.cli.restore:command", "Bring a backup back into a new place."),
+        "backup": (
+            "tcdatalogger.cli.commands.backup:command",
+            "Copy all that was logged, and check it.",
+        ),
+        "restore": (
+            "tcdatalogger.cli.commands.restore:command",
+            "Bring a backup back into a new place.",
+        ),
     },
     "Tools": {
-        "config": ("tcdatalogger.cli.config:command", "Show the configuration or its schema."),
-        "sandbox": ("tcdatalogger.cli.sandbox:command", "Serve a Torn City on this machine."),
+        "config": (
+            "tcdatalogger.cli.commands.config:command",
+            "Show the configuration or its schema.",
+        ),
+        "sandbox": (
+            "tcdatalogger.cli.commands.sandbox:command",
+            "Serve a Torn City on this machine.",
+        ),
     },
 }
 """Every command: where it is, and its line in the help."""
@@ -118,9 +151,9 @@ class Options:
 
     def settings(self, names: Sequence[str] | None = None) -> Settings:
         """The settings alone, read anew; as `load`."""
-        from tcdatalogger.core import config  # pydantic, which help never needs
+        from tcdatalogger.core.config import configuration  # pydantic, which help never needs
 
-        return config.load(self.config, os.environ, self.overrides, names=names)
+        return configuration.load(self.config, os.environ, self.overrides, names=names)
 
     def look(self) -> Settings:
         """As `load`, to look at what was logged: an endpoint with a mistake is told and left out.
@@ -129,9 +162,9 @@ class Options:
             ConfigError: there is a mistake elsewhere too.
             UsageError: an override is not written as `key=value`.
         """
-        from tcdatalogger.core import config
+        from tcdatalogger.core.config import configuration
 
-        settings, mistakes = config.look(self.config, os.environ, self.overrides)
+        settings, mistakes = configuration.look(self.config, os.environ, self.overrides)
         from tcdatalogger.cli.output import say  # help needs none of it
 
         for mistake in mistakes:
@@ -141,7 +174,7 @@ class Options:
 
     def logs(self, log: Log) -> dict[str, Any]:
         """How settings want logs, as arguments of `log.configure`, also for other processes."""
-        from tcdatalogger.core import size
+        from tcdatalogger.core.config import sizes
 
         said = "debug" if self.debug else self.log_level
         # Who looks at a terminal sees the result; every step is for files and for programs.
@@ -151,7 +184,7 @@ class Options:
             "shown": said or ("warning" if quiet else log.level),
             "format": self.log_format or log.format,
             "file": log.file,
-            "max_bytes": size.parse(log.max_bytes),
+            "max_bytes": sizes.parse(log.max_bytes),
             "keep": log.keep,
         }
 

@@ -20,7 +20,7 @@ import click
 from tcdatalogger.text import harmless, in_json, one_line
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.state import RunRecord
+    from tcdatalogger.core.state.store import RunRecord
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs, on the standard output."

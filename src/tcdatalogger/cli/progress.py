@@ -23,7 +23,7 @@ from tcdatalogger.observability import log
 from tcdatalogger.text import harmless, one_line
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.state import RunRecord
+    from tcdatalogger.core.state.store import RunRecord
 
 QUIET: Final = 2.0
 """Seconds that a run may take without a word."""

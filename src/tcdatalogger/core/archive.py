@@ -22,8 +22,8 @@ from tcdatalogger import disk, private
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import ConfigError, DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.torncity.base import Page
-from tcdatalogger.services.torncity.messages import Answer, Request
+from tcdatalogger.services.torncity.client.messages import Answer, Request
+from tcdatalogger.services.torncity.processing.base import Page
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
 

@@ -13,32 +13,33 @@ from types import TracebackType
 from typing import Final, Self
 
 from tcdatalogger.clock import Clock, SystemClock
-from tcdatalogger.core import leases, size
 from tcdatalogger.core.archive import Archive, remove
-from tcdatalogger.core.artifacts import Artifacts
-from tcdatalogger.core.keychoice import Keys, subject
-from tcdatalogger.core.leases import Claim
-from tcdatalogger.core.load import Guard
-from tcdatalogger.core.pending import acknowledge
-from tcdatalogger.core.run import Outcome, Run
-from tcdatalogger.core.runid import new_run_id
-from tcdatalogger.core.secrets import Secret, resolve
-from tcdatalogger.core.settings import QUERY, Endpoint, Settings
-from tcdatalogger.core.skipped import already, busy_outcome
-from tcdatalogger.core.sqlite import IN_MEMORY
-from tcdatalogger.core.state import RUNNING, RunRecord, State, gone_on
-from tcdatalogger.core.targets import chosen
-from tcdatalogger.core.tasks import queried, task
+from tcdatalogger.core.config import sizes
+from tcdatalogger.core.config.requests import chosen
+from tcdatalogger.core.config.secrets import Secret, resolve
+from tcdatalogger.core.config.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.run.already_stored import already, busy_outcome
+from tcdatalogger.core.run.checkpoints import Artifacts
+from tcdatalogger.core.run.key_selection import Keys, subject
+from tcdatalogger.core.run.load import Guard
+from tcdatalogger.core.run.pending import acknowledge
+from tcdatalogger.core.run.run import Outcome, Run
+from tcdatalogger.core.run.task import queried, task
+from tcdatalogger.core.state import leases
+from tcdatalogger.core.state.leases import Claim
+from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.core.state.sqlite import IN_MEMORY
+from tcdatalogger.core.state.store import RUNNING, RunRecord, State, gone_on
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
-from tcdatalogger.services.duckdb.file import look_for_cipher
+from tcdatalogger.services.duckdb.connection import look_for_cipher
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
-from tcdatalogger.services.torncity import catalog
-from tcdatalogger.services.torncity.base import Fetched, Source, Task
-from tcdatalogger.services.torncity.budget import Budget, Priority
-from tcdatalogger.services.torncity.client import Client, fingerprint
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.client.budget import Budget, Priority
+from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.messages import Key
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info
-from tcdatalogger.services.torncity.messages import Key
-from tcdatalogger.services.warehouse import Warehouse
+from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 KEY_INFO_SECONDS: Final = 60.0
 """How long an answer about a key is believed: a player may change faction, and whom rows are about
@@ -143,7 +144,7 @@ class Application:
             contact=torn.user_agent or "",
             connect_timeout=torn.connect_timeout.seconds or 10.0,
             read_timeout=torn.read_timeout.seconds or 30.0,
-            largest_body=size.parse(torn.max_body),
+            largest_body=sizes.parse(torn.max_body),
             owner_of=self.owner,
         )
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from tcdatalogger.models.drift import place
 from tcdatalogger.models.evolution import WIDENING, Origin
+from tcdatalogger.models.rows.drift import place
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 
 ROLLBACK: Final = "schema rollback to "

@@ -15,21 +15,21 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Final, Literal
 
-from tcdatalogger.core import leases
-from tcdatalogger.core.leases import Claim
-from tcdatalogger.core.owed import longest
-from tcdatalogger.core.runid import new_run_id
-from tcdatalogger.core.settings import Endpoint, Settings
-from tcdatalogger.core.state import State
+from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.run.pending_limits import longest
+from tcdatalogger.core.state import leases
+from tcdatalogger.core.state.due import FIRST_PAUSE, Agenda, Due, Plan
+from tcdatalogger.core.state.heartbeats import BEAT, Beat, Daemons
+from tcdatalogger.core.state.leases import Claim
+from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, Failure, StateGone
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.scheduler import books
-from tcdatalogger.scheduler.agenda import FIRST_PAUSE, Agenda, Due, Plan
-from tcdatalogger.scheduler.child import STOPPED
-from tcdatalogger.scheduler.liveness import BEAT, Beat, Daemons
+from tcdatalogger.scheduler import finish
+from tcdatalogger.scheduler.executor import Ended, Job, Report, Running, Spawn
 from tcdatalogger.scheduler.plans import plans
 from tcdatalogger.scheduler.signals import Signals
-from tcdatalogger.scheduler.spawn import Ended, Job, Report, Running, Spawn
+from tcdatalogger.scheduler.worker import STOPPED
 
 Mode = Literal["for ever", "once", "until idle"]
 
@@ -284,7 +284,7 @@ class Daemon:
             if run.ended is None:
                 continue
             now = self._clock.now()
-            report = books.close(self._state, run.job, run.ended, now, run.began, told=run.told)
+            report = finish.close(self._state, run.job, run.ended, now, run.began, told=run.told)
             self._plan_next(run, report)
             self._state.leases.release(run.claim)
             del self._running[name]
@@ -312,7 +312,7 @@ class Daemon:
                 run.began,
                 now,
                 attempt=run.due.attempt + 1,
-                again=books.may_pass(report.exit_code, report.status),
+                again=finish.may_pass(report.exit_code, report.status),
             )
 
     # --- time ------------------------------------------------------------------------------

@@ -15,8 +15,8 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 from tcdatalogger.errors import Busy
-from tcdatalogger.scheduler import child, offspring
-from tcdatalogger.scheduler.spawn import MOST, Ended, Job, Report
+from tcdatalogger.scheduler import process_tree, worker
+from tcdatalogger.scheduler.executor import MOST, Ended, Job, Report
 
 _HEADER = 4  # how `Connection.send_bytes` begins: the length, in network order
 
@@ -38,7 +38,7 @@ class ForkServer:
             reader, writer = self._context.Pipe(duplex=False)
         except OSError as error:
             raise _no_process(error) from None
-        process = self._context.Process(target=child.main, args=(job, writer), name=job.run_id)
+        process = self._context.Process(target=worker.main, args=(job, writer), name=job.run_id)
         try:
             process.start()
         except (OSError, EOFError) as error:  # EOFError: the forkserver could not, and has ended
@@ -114,9 +114,9 @@ class Forked:
     def _end_strays(self) -> None:
         """End what left the group too: it is the forkserver's child now, but none of its runs."""
         server: Any = forkserver._forkserver  # noqa: SLF001  # there is no public way to it
-        for each in offspring.children(server._forkserver_pid or 0):  # noqa: SLF001
+        for each in process_tree.children(server._forkserver_pid or 0):  # noqa: SLF001
             if each not in self._alive:
-                offspring.end(each)
+                process_tree.end(each)
 
     def _listen(self) -> None:
         """Take what is in the pipe, and no more than a report can be: never wait for more."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from tcdatalogger.core import schedule
-from tcdatalogger.core.leases import BACKUP
-from tcdatalogger.core.schedule import Grid
-from tcdatalogger.core.settings import Endpoint, Settings
-from tcdatalogger.scheduler.agenda import Plan
+from tcdatalogger.core.config import schedule
+from tcdatalogger.core.config.schedule import Grid
+from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.state.due import Plan
+from tcdatalogger.core.state.leases import BACKUP
 
 
 def plan(endpoint: Endpoint) -> Plan | None:

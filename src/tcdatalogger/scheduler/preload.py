@@ -19,11 +19,11 @@ import pyarrow.compute
 import pyarrow.parquet
 
 import tcdatalogger.core.main
-import tcdatalogger.core.replay
-import tcdatalogger.scheduler.child
-import tcdatalogger.services.torncity.registry
+import tcdatalogger.core.operations.replay
+import tcdatalogger.scheduler.worker
+import tcdatalogger.services.torncity.processing.registry
 from tcdatalogger.observability import log
-from tcdatalogger.scheduler import offspring
+from tcdatalogger.scheduler import process_tree
 
 __all__ = ["pyarrow", "tcdatalogger"]
 
@@ -34,9 +34,9 @@ def _end_the_children() -> None:
     """The daemon is gone: nothing that it began may live on, and nothing that those began."""
     # Elsewhere than on Linux none are seen: there each child watches for itself.
     for _ in range(_TIMES):
-        mine = list(offspring.children(os.getpid()))
+        mine = list(process_tree.children(os.getpid()))
         for child in mine:
-            offspring.end(child)
+            process_tree.end(child)
         with suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
@@ -54,6 +54,6 @@ gc.freeze()
 # Whoever stops a service tells all its processes: the daemon then ends us, after the runs.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 atexit.register(_end_the_children)
-offspring.keep_orphans()
+process_tree.keep_orphans()
 # Of the standard library's own, for what a run left behind and we ended.
 warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")

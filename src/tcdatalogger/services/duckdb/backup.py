@@ -15,14 +15,13 @@ from pathlib import Path
 
 import duckdb
 
-from tcdatalogger import ending
+from tcdatalogger import ending, files
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services import files
-from tcdatalogger.services.duckdb.file import Key, connect, quoted
-from tcdatalogger.services.files import FileSum, Progress, silent
-from tcdatalogger.services.warehouse import Backup, TableSum
+from tcdatalogger.services.duckdb.connection import Key, connect, quoted
+from tcdatalogger.services.warehouse.protocol import Backup, TableSum
 
 _log = get_logger("warehouse")
 

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 
 from tcdatalogger.clock import utc
-from tcdatalogger.models.checks import Checked, CheckResult
+from tcdatalogger.models.checks.promised import Checked, CheckResult
 
 KEPT: Final = 100
 """Failures of one check that stay in the ledger."""

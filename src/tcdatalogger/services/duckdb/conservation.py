@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import duckdb
 
 from tcdatalogger.errors import Unbalanced
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse.protocol import Load
 
 
 def agree(table: str, what: str, wanted: int, found: int) -> None:

@@ -14,10 +14,10 @@ import pyarrow as pa
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.evolution import Change, Step, Stored, plan, too_long
 from tcdatalogger.models.schema import SYSTEM, TableFamily, Type
-from tcdatalogger.services.duckdb import convert, tables, versions
+from tcdatalogger.services.duckdb import retype, tables, versions
+from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.file import quoted
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse.protocol import Load
 
 BEFORE: Final = "_tcd_before_"
 """Prefix of the tables that hold the columns which a change touched, as they were before it."""
@@ -128,13 +128,13 @@ def change(
     tables.alter(connection, name, [step for step in steps if step.change is Change.COLUMN])
     for step in steps:
         if step.change in {Change.WIDER, Change.RETYPED}:
-            convert.column(connection, name, step.column, Type(step.type))
+            retype.column(connection, name, step.column, Type(step.type))
     agree(name, "those after its columns changed", before, tables.count(connection, name))
 
 
 def _rename(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Step]) -> None:
     """By way of names in passing, as two columns may change places."""
-    before = {step.column: convert.checksum(connection, name, step.was) for step in steps}
+    before = {step.column: retype.checksum(connection, name, step.was) for step in steps}
     passing = {step.column: f"{_PASSING}{number}" for number, step in enumerate(steps)}
     ways = [(step.was, passing[step.column]) for step in steps]
     ways += [(passing[step.column], step.column) for step in steps]
@@ -142,14 +142,14 @@ def _rename(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[St
         connection.execute(
             f"alter table {quoted(name)} rename column {quoted(old)} to {quoted(new)}"
         )
-    after = {step.column: convert.checksum(connection, name, step.column) for step in steps}
+    after = {step.column: retype.checksum(connection, name, step.column) for step in steps}
     _must_agree(name, before, after)
 
 
 def _must_agree(name: str, before: Mapping[str, object], after: Mapping[str, object]) -> None:
     for column, sum_ in before.items():
         if sum_ != after[column]:
-            raise convert.unlike(name, column)
+            raise retype.unlike(name, column)
 
 
 def _back_up(

@@ -16,11 +16,11 @@ from tcdatalogger.clock import utc
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.services.duckdb import evolve, records, tables
+from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.file import quoted
+from tcdatalogger.services.duckdb.mode_result import Stored, is_news, refuse_drop
 from tcdatalogger.services.duckdb.records import CHOSEN, LEFT, SEEN, Group, staged
-from tcdatalogger.services.duckdb.stored import Stored, is_news, refuse_drop
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse.protocol import Load
 
 _FROM, _TO, CLOSED_BY = VERSION
 _LISTED: Final = "_tcd_listed"

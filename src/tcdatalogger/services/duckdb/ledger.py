@@ -15,14 +15,14 @@ import duckdb
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import Busy
 from tcdatalogger.models import notation
-from tcdatalogger.models.checks import Checked
+from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Step, adopt
 from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.versions import kept
 from tcdatalogger.services.duckdb import checks, evolve, loads, owners, versions
-from tcdatalogger.services.duckdb.file import quoted
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.warehouse.protocol import Load
 
 _TABLES: Final = """
 create table if not exists _tcd_loads (

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 
 import duckdb
 
-from tcdatalogger.services.duckdb.file import quoted
-from tcdatalogger.services.warehouse import ROLLED_BACK, LedgerLine, Load
+from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.warehouse.protocol import ROLLED_BACK, LedgerLine, Load
 
 
 def lines(

@@ -13,11 +13,11 @@ import duckdb
 
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.services.duckdb import evolve, loads, records, tables
+from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.file import quoted
+from tcdatalogger.services.duckdb.mode_result import Stored, is_news
 from tcdatalogger.services.duckdb.records import CHOSEN, LEFT, RUN, SEEN, Group, staged
-from tcdatalogger.services.duckdb.stored import Stored, is_news
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse.protocol import Load
 
 JOURNAL: Final = "_tcd_merged_"
 """Prefix of the tables that hold what the newest load of an endpoint replaced: then the endpoint's

@@ -19,15 +19,15 @@ from tcdatalogger.services.duckdb import (
     evolve,
     ledger,
     loads,
+    new_records,
     owners,
-    states,
     tables,
 )
-from tcdatalogger.services.duckdb.file import quoted
+from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.history import history
 from tcdatalogger.services.duckdb.merge import forget_journal, merge
-from tcdatalogger.services.duckdb.stored import Stored, is_news, refuse_drop
-from tcdatalogger.services.warehouse import Load, Receipt, as_stored, not_whole
+from tcdatalogger.services.duckdb.mode_result import Stored, is_news, refuse_drop
+from tcdatalogger.services.warehouse.protocol import Load, Receipt, as_stored, not_whole
 
 
 def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
@@ -122,7 +122,7 @@ def _append(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[S
 def _once(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
     """Add the records of a load that are not stored yet, or have changed since."""
     evolve.apply(connection, load.family, steps)
-    fresh = states.find(connection, load.family, load.tables)
+    fresh = new_records.find(connection, load.family, load.tables)
     rows: dict[str, int] = {}
     left = dict(fresh.left) if fresh else {}
     for table in load.family.tables:
@@ -134,7 +134,7 @@ def _once(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
             rows[table.name] = tables.insert(connection, table.name, load.tables[table.name])
         else:
             rows[table.name] = tables.copy(connection, table.name, source)
-    states.forget(connection, load.family)
+    new_records.forget(connection, load.family)
     news = is_news(connection, load, steps, any(rows.values()))
     return Stored(rows, left_out=fresh.left_out if fresh else 0, left=left, news=news)
 

@@ -13,7 +13,7 @@ from tcdatalogger.clock import utc
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.owners import Owner, free, of_another
 from tcdatalogger.services.duckdb import tables
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse.protocol import Load
 
 TABLE: Final = "_tcd_owners"
 

@@ -18,9 +18,9 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.records import VERSION, key_columns, own
 from tcdatalogger.models.schema import SYSTEM, Column, TableFamily, TableSchema
 from tcdatalogger.services.duckdb import loads, owners, tables, versions
+from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.file import quoted
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse.protocol import Load
 
 SEEN: Final = "server_timestamp"
 SUBJECT: Final = "_subject_id"

@@ -19,7 +19,7 @@ from tcdatalogger.models.schema import Type
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.versions import ROLLBACK, Kept
 from tcdatalogger.services.duckdb import evolve, ledger, merge, owners, tables, versions
-from tcdatalogger.services.warehouse import Load
+from tcdatalogger.services.warehouse.protocol import Load
 
 ACCEPTED = "accepted"
 """The cause of a version that somebody asked for."""

@@ -16,10 +16,10 @@ from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.models.schema import INDEX, SYSTEM
 from tcdatalogger.models.versions import UNDONE, write
 from tcdatalogger.services.duckdb import history, ledger, loads, merge, tables, versions
+from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.file import quoted
 from tcdatalogger.services.duckdb.records import SUBJECT
-from tcdatalogger.services.warehouse import (
+from tcdatalogger.services.warehouse.protocol import (
     ROLLED_BACK,
     Clear,
     Load,

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.schema import TableSchema, Type
+from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.file import quoted
 
 FORMER: Final = "_tcd_former_"
 """Prefix of the tables that hold what a `replace` replaced, for one rollback."""

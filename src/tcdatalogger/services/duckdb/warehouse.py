@@ -14,7 +14,8 @@ import pyarrow as pa
 from tcdatalogger import disk, ending
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
-from tcdatalogger.models.checks import Checked
+from tcdatalogger.files import Progress, silent
+from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Step, plan
 from tcdatalogger.models.owners import Owner
 from tcdatalogger.models.schema import TableFamily
@@ -32,10 +33,9 @@ from tcdatalogger.services.duckdb import (
     rollback,
     tables,
 )
-from tcdatalogger.services.duckdb.file import Key, connect, quoted
-from tcdatalogger.services.duckdb.reading import refuse_writing
-from tcdatalogger.services.files import Progress, silent
-from tcdatalogger.services.warehouse import (
+from tcdatalogger.services.duckdb.connection import Key, connect, quoted
+from tcdatalogger.services.duckdb.read_only import refuse_writing
+from tcdatalogger.services.warehouse.protocol import (
     Backup,
     Clear,
     Fence,

@@ -10,9 +10,9 @@ from urllib.parse import quote
 import msgspec
 
 from tcdatalogger.errors import DataRefused
-from tcdatalogger.services.torncity.catalog import Endpoint
-from tcdatalogger.services.torncity.client import Client
-from tcdatalogger.services.torncity.messages import Key, Request
+from tcdatalogger.services.torncity.catalog.catalog import Endpoint
+from tcdatalogger.services.torncity.client.client import Client
+from tcdatalogger.services.torncity.client.messages import Key, Request
 
 LEVELS = {"public": 1, "minimal": 2, "limited": 3, "full": 4}
 """Torn's numbers of the access levels; 0 is a custom key."""

@@ -16,13 +16,13 @@ from typing import ClassVar, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tcdatalogger.services.torncity import history
-from tcdatalogger.services.torncity.base import EndpointProcessor
-from tcdatalogger.services.torncity.cursor import Reading
-from tcdatalogger.services.torncity.links import changed
-from tcdatalogger.services.torncity.messages import Request
-from tcdatalogger.services.torncity.paging import Walk
-from tcdatalogger.services.warehouse import Warehouse
+from tcdatalogger.services.torncity.client.messages import Request
+from tcdatalogger.services.torncity.lists.cursor import Reading
+from tcdatalogger.services.torncity.lists.links import changed
+from tcdatalogger.services.torncity.lists.paging import Walk
+from tcdatalogger.services.torncity.processing import time_ranges
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 UNPAID: Final = 30 * 86_400
 """Seconds after its execution for which a crime without a payout is read again: some are paid after
@@ -68,7 +68,7 @@ class CrimesProcessor(EndpointProcessor):
             if not self.task.incremental or request.param("cat") != "all":
                 yield request, subject
                 continue
-            begin = self.begin(history.place(request, subject))
+            begin = self.begin(time_ranges.place(request, subject))
             finished = begin if self._unpaid is None else min(begin, self._unpaid)
             yield changed(request, cat="available"), subject
             yield _since(request, "completed", "executed_at", finished), subject

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcdatalogger.services.torncity.base import EndpointProcessor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class GenericProcessor(EndpointProcessor):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tcdatalogger.services.torncity.base import EndpointProcessor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class ItemsProcessor(EndpointProcessor):

@@ -1,0 +1,153 @@
+"""`tcdatalogger backfill`: the history of an endpoint, read back in time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import counted, json_option, moment, print_json, say, span
+from tcdatalogger.cli.progress import Progress as ProgressLines
+from tcdatalogger.cli.progress import note, notice
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import Settings
+    from tcdatalogger.core.operations.backfill import Progress
+
+MOMENT = "DATE"
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger backfill faction_attacks\n"
+    "  tcdatalogger backfill faction_news --since 2024-01-01\n"
+    "  tcdatalogger backfill user_log --since P1Y --json",
+)
+@click.argument("name")
+@click.option("--since", metavar=MOMENT, help="How far back: 2024-01-31, or P1Y for a year ago.")
+@click.option("--until", metavar=MOMENT, help="Where to begin, if not where the runs began.")
+@click.option("--pages", type=click.IntRange(1), default=20, hidden=True)
+@json_option
+@click.pass_obj
+def command(
+    options: Options,
+    name: str,
+    since: str | None,
+    until: str | None,
+    pages: int,
+    as_json: bool,
+) -> None:
+    """Log the whole history of a list, from where the regular runs began back in time.
+
+    It may be stopped at any moment: what came is kept, and the next start goes on from there, or
+    from the start of the stretch that was under way. It uses no more than a part of the calls that
+    may be made, so that regular runs find room.
+    """
+    settings = options.load(names=(name,))
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.core.operations.backfill import backfill  # pyarrow, duckdb, httpx2
+
+    drawn = sys.stderr.isatty() and not as_json
+    progress = ProgressLines(quiet=not drawn)
+    with Application(settings, tell=progress.tell) as application:
+        application.mark_lost()
+        now = application.clock.now()
+        low, high = _moment("--since", since, now), _moment("--until", until, now)
+        if low is not None and high is not None and low >= high:
+            raise UsageError("--since must lie before --until.")
+        steps = backfill(application, name, since=low, until=high, pages=pages)
+        with progress:
+            kind = _kind(settings, name)
+            last = _show(steps, name, kind, progress if drawn else None, quiet=as_json)
+    facts = _facts(name, last)
+    if as_json:
+        print_json(facts)
+    else:
+        say(
+            f"{name}: {counted(facts['rows'], 'row')} in {counted(facts['calls'], 'call')}, "
+            f"back to {moment(facts['back_to']) or 'the beginning'}."
+            if last
+            else f"{name}: all of it was read before."
+        )
+
+
+def _moment(option: str, text: str | None, now: float) -> float | None:
+    from tcdatalogger.core.config.moments import moment  # whenever
+
+    if text is None:
+        return None
+    try:
+        return moment(text, now)
+    except ValueError as error:
+        raise UsageError(f"{option} is {error}.") from None
+
+
+def _show(
+    steps: Iterable[Progress],
+    name: str,
+    kind: str,
+    lines: ProgressLines | None,
+    *,
+    quiet: bool,
+) -> Progress | None:
+    """Tell each step as it is done, on `lines` or each on a line of its own; the last one."""
+    last = None
+    began = time.monotonic()
+    for last in steps:
+        words = _words(last, kind, _left(last, time.monotonic() - began))
+        if lines is not None:
+            part = "" if last.part is None else f"{last.part:.0%} of it, "
+            lines.say(name, part + words)
+        elif not quiet:
+            notice(
+                words,
+                "history read",
+                place=last.place,
+                back_to=moment(last.back_to),
+                rows=last.rows,
+                calls=last.calls,
+            )
+        if lines is not None:
+            for warning in last.warnings:
+                note(f"odd: {warning}")
+    return last
+
+
+def _kind(settings: Settings, name: str) -> str:
+    """What its path is about: `faction`, `user`."""
+    endpoint = settings.endpoint(name)
+    return endpoint.path.split("/")[1] if endpoint is not None and "/" in endpoint.path else ""
+
+
+def _words(step: Progress, kind: str, left: float | None) -> str:
+    words = [
+        f"{kind} {step.place}".strip() if step.place.isdecimal() else step.place,
+        f"back to {moment(step.back_to) or 'the beginning'}",
+        counted(step.rows, "row"),
+        counted(step.calls, "call"),
+    ]
+    if left is not None and left >= 1:
+        words.append(f"{span(left)} left")
+    return ", ".join(words)
+
+
+def _left(step: Progress, seconds: float) -> float | None:
+    """Seconds that the rest may take, by what was done so far; None where nobody knows."""
+    return seconds / step.part * (1 - step.part) if step.part else None
+
+
+def _facts(name: str, last: Progress | None) -> dict[str, Any]:
+    back = last.back_to if last else None
+    return {
+        "endpoint": name,
+        "rows": last.rows if last else 0,
+        "left_out": last.left_out if last else 0,
+        "calls": last.calls if last else 0,
+        "back_to": None if back is None else datetime.fromtimestamp(back, UTC),
+    }

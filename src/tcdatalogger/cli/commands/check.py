@@ -1,0 +1,106 @@
+"""`tcdatalogger check`: whether everything that a run needs is there."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import (
+    json_option,
+    print_json,
+    print_table,
+    say,
+)
+from tcdatalogger.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.check.preflight import Finding
+    from tcdatalogger.core.config.settings import Settings
+
+
+@click.command(
+    epilog="\b\nExample:\n  tcdatalogger check\n  tcdatalogger check --offline --json",
+)
+@click.option("--offline", is_flag=True, help="Do not ask Torn about the keys.")
+@click.option("--alerts", is_flag=True, help="Send a message to the webhook of the alerts.")
+@json_option
+@click.pass_obj
+def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> None:
+    """Check the configuration, the keys, the folders and the tables, and change nothing.
+
+    Asks Torn one question for each key. The exit code is that of the first thing that is wrong.
+    """
+    settings = options.load(to_file=False)
+    from tcdatalogger.core.check.preflight import inspect  # pyarrow, duckdb, httpx2
+    from tcdatalogger.core.main import Application
+
+    with Application(settings) as application:
+        findings = list(inspect(application, online=not offline))
+    if alerts:
+        findings.append(_tried(settings))
+    wrong = [finding.failure for finding in findings if finding.failure is not None]
+    if as_json:
+        print_json(
+            {
+                "ok": not wrong,
+                "findings": [
+                    {
+                        "part": finding.part,
+                        "ok": finding.failure is None,
+                        "warning": finding.warning,
+                        "says": finding.says,
+                        "problem": finding.failure and finding.failure.message,
+                        "remedy": finding.failure and finding.failure.remedy,
+                    }
+                    for finding in findings
+                ],
+            }
+        )
+    else:
+        print_table(
+            ("", "part", "found"),
+            [(_word(f), f.part, str(f.failure or f.says)) for f in findings if not f.plain],
+        )
+        say(_verdict(settings, len(wrong), sum(f.warning for f in findings)))
+    raise SystemExit(wrong[0].exit_code if wrong else 0)
+
+
+def _word(finding: Finding) -> str:
+    if finding.failure is not None:
+        return "WRONG"
+    return "look" if finding.warning else "ok"
+
+
+def _verdict(settings: Settings, wrong: int, warnings: int) -> str:
+    if wrong:
+        return f"{wrong} to mend."
+    if warnings:
+        return f"Nothing is wrong; {warnings} to look at."
+    if not settings.endpoints:
+        return (
+            "No endpoint is configured yet: add one under [[endpoints]]; `tcdatalogger catalog` "
+            "lists what Torn offers."
+        )
+    return "Everything is there: `tcdatalogger run --all`"
+
+
+def _tried(settings: Settings) -> Finding:
+    """Whether a message to the webhook of the alerts is taken."""
+    from tcdatalogger.core.check.preflight import Finding
+    from tcdatalogger.scheduler.monitoring.notify import try_out
+
+    try:
+        why = try_out(settings, os.environ, time.time()).why
+    except ConfigError as error:
+        return Finding("alerts", "", error)
+    if not why:
+        return Finding("alerts", "a message was sent: look whether it came")
+    refused = ConfigError(
+        f"The webhook of the alerts did not take a message: {why}.",
+        remedy="Look at the address where `alerts.webhook` says it is.",
+    )
+    return Finding("alerts", "", refused)

@@ -1,0 +1,132 @@
+"""`tcdatalogger keys`: what each key is, how it is, and whether it can do what it is there for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.commands.status import health_facts
+from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.check.keys import KeyReport, Need
+
+
+@click.group(epilog="\b\nExample:\n  tcdatalogger keys check")
+def command() -> None:
+    """Look at the keys."""
+
+
+@command.command(
+    "check", epilog="\b\nExample:\n  tcdatalogger keys check\n  tcdatalogger keys check --json"
+)
+@click.option("--offline", is_flag=True, help="Do not ask Torn; tell what is known.")
+@json_option
+@click.pass_obj
+def check(options: Options, offline: bool, as_json: bool) -> None:
+    """Show whose each key is, how it is, and whether it can do what its endpoints need.
+
+    Asks Torn one question for each key, and none for a key that it refused for good. The exit code
+    is that of the first thing that is wrong.
+    """
+    settings = options.load()
+    from tcdatalogger.core.check.keys import reports  # pyarrow, httpx2
+    from tcdatalogger.core.main import Application
+
+    with Application(settings) as application:
+        found = list(reports(application, online=not offline))
+    wrong = [report.wrong for report in found if report.wrong is not None]
+    if as_json:
+        print_json({"ok": not wrong, "keys": [facts(report) for report in found]})
+    else:
+        _print(found)
+    raise SystemExit(wrong[0].exit_code if wrong else 0)
+
+
+def facts(report: KeyReport) -> dict[str, Any]:
+    """A report as JSON for programs; never the key."""
+    info = report.info
+    return {
+        "key": report.name,
+        "owner_id": info and info.owner_id,
+        "faction_id": info and info.faction_id,
+        "company_id": info and info.company_id,
+        "level": info and info.level,
+        "access": info and info.access_type,
+        "faction_access": info and info.faction_access,
+        "calls_left": report.calls_left,
+        **(health_facts(report.health) if report.health else {"health": "missing"}),
+        "endpoints": [
+            {
+                "endpoint": need.endpoint,
+                "path": need.path,
+                "access": need.access,
+                "faction_access": need.faction_access,
+                "can": None if need.problem is None else not need.problem,
+                "problem": need.problem or None,
+                "other_keys": list(need.others),
+            }
+            for need in report.needs
+        ],
+        "custom_key_link": report.link,
+        "problem": report.wrong and report.wrong.message,
+    }
+
+
+def _print(found: list[KeyReport]) -> None:
+    if not found:
+        say("No key is configured: name one in [keys].")
+        return
+    print_table(
+        ("key", "player", "access", "faction", "health", "calls left"),
+        [
+            (
+                report.name,
+                report.info and report.info.owner_id,
+                report.info and report.info.access_type,
+                _faction(report),
+                _health(report),
+                report.calls_left,
+            )
+            for report in found
+        ],
+    )
+    rows = [(need, report) for report in found for need in report.needs]
+    if rows:
+        say()
+        print_table(
+            ("endpoint", "path", "needs", "key", "can"),
+            [(n.endpoint, n.path, _needed(n), report.name, _can(n)) for n, report in rows],
+        )
+    for report in found:
+        if report.needs:
+            say(f"\nA custom key that can do what {report.name} is for:\n  {report.link}")
+    for report in found:
+        if report.wrong is not None:
+            say(f"\n{report.name}: {report.wrong.message}")
+
+
+def _faction(report: KeyReport) -> str:
+    if report.info is None or report.info.faction_id is None:
+        return ""
+    access = "API access" if report.info.faction_access else "no API access"
+    return f"{report.info.faction_id}, {access}"
+
+
+def _health(report: KeyReport) -> str:
+    if report.health is None:
+        return "missing"
+    until = report.health.until
+    return report.health.state + (f" until {moment(until)}" if until else "")
+
+
+def _needed(need: Need) -> str:
+    return need.access + (", faction API access" if need.faction_access else "")
+
+
+def _can(need: Need) -> str:
+    if need.problem is None:
+        return "not known"
+    return "yes" if not need.problem else f"no: {need.problem}"

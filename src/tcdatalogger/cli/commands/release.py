@@ -1,0 +1,180 @@
+"""`tcdatalogger catalog diff` and `use`: another version of Torn's document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger import disk
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
+from tcdatalogger.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tcdatalogger.core.config.settings import Settings
+    from tcdatalogger.services.torncity.catalog.catalog import Catalog
+    from tcdatalogger.services.torncity.catalog.diff import EndpointChange
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    "diff",
+    epilog="\b\nExample:\n"
+    "  tcdatalogger catalog diff old-openapi.json new-openapi.json\n"
+    "  tcdatalogger --config tcdatalogger.toml catalog diff old.json new.json --json",
+)
+@click.argument("old", type=_FILE)
+@click.argument("new", type=_FILE)
+@json_option
+@click.pass_obj
+def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
+    """Show what changes from one version of Torn's document to another.
+
+    OLD and NEW are compiled catalogues or Torn's own documents. Where there is a configuration,
+    also which of its endpoints are touched.
+    """
+    from tcdatalogger.services.torncity.catalog import diff  # not for the help
+
+    before, after = diff.read(old), diff.read(new)
+    changes = list(diff.changes(before, after))
+    endings = list(diff.endings(after))
+    settings = _settings(options)
+    touched = _touched(settings, (before, after), changes) if settings else []
+    if as_json:
+        print_json(
+            {
+                "old": before.version,
+                "new": after.version,
+                "changes": [asdict(change) for change in changes],
+                "endings": [asdict(ending) for ending in endings],
+                "touched": None if settings is None else touched,
+            }
+        )
+        return
+    _print(before, after, changes)
+    if endings:
+        say(f"\nAnnounced to go in {after.version}:")
+        print_table(
+            ("path", "table", "column", "on"),
+            [(e.path, e.table, e.column, e.on or "no day named") for e in endings],
+        )
+    if settings is not None:
+        say(
+            "\nTouched in your configuration: "
+            + (", ".join(f"{t['endpoint']} ({t['change']})" for t in touched) or "nothing")
+        )
+
+
+def _print(before: Catalog, after: Catalog, changes: list[EndpointChange]) -> None:
+    kinds = Counter(change.change for change in changes)
+    inner = Counter(str(d.kind) for change in changes for d in change.differences)
+    counts = [f"{number(n)} {word}" for word, n in kinds.items()]
+    if not changes:
+        say(f"{before.version} -> {after.version}: nothing changes.")
+        return
+    say(f"{before.version} -> {after.version}: {', '.join(counts)} endpoints")
+    say(", ".join(f"{number(n)} x {word}" for word, n in inner.items()))
+    rows: list[tuple[str, ...]] = []
+    for change in changes:
+        if change.change != "changed":
+            rows.append((change.path, f"endpoint {change.change}", "", "", ""))
+        rows += [(change.path, name, "", was, now) for name, was, now in change.facts]
+        rows += [
+            (change.path, d.kind, f"{d.table}.{d.column}".rstrip("."), d.before, d.after)
+            for d in change.differences
+        ]
+    print_table(("path", "what", "where", "before", "after"), rows)
+
+
+def _settings(options: Options) -> Settings | None:
+    """The configuration, None where there is none to be found; a broken one is an error."""
+    import os
+
+    from tcdatalogger.core.config import configuration
+
+    if not configuration.locate(options.config, os.environ).exists() and options.config is None:
+        return None
+    return options.load()
+
+
+def _touched(
+    settings: Settings, versions: Sequence[Catalog], changes: list[EndpointChange]
+) -> list[dict[str, Any]]:
+    by_path = {change.path: change for change in changes}
+    found = []
+    for endpoint in settings.endpoints:
+        template = next(_templates(endpoint.path, versions), endpoint.path)
+        change = by_path.get(template)
+        if change is not None:
+            found.append(
+                {
+                    "endpoint": endpoint.name,
+                    "path": template,
+                    "change": change.change,
+                    "differences": len(change.differences),
+                }
+            )
+    return found
+
+
+def _templates(path: str, versions: Sequence[Catalog]) -> Iterator[str]:
+    """What a path is called in each version that has it."""
+    for version in versions:
+        try:
+            yield version.find(path)[0].path
+        except ConfigError:
+            continue
+
+
+@click.command(
+    "use",
+    short_help="Switch to another catalogue.",
+    epilog="\b\nExample:\n"
+    "  tcdatalogger catalog use openapi.json && tcdatalogger check\n"
+    "  tcdatalogger catalog use --shipped",
+)
+@click.argument("file", required=False, type=_FILE)
+@click.option("--shipped", is_flag=True, help="Go back to the catalogue of the package.")
+@json_option
+@click.pass_obj
+def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> None:
+    """Switch to another catalogue: a compiled one, or Torn's own document.
+
+    It is kept in the file of the setting `torn.catalog`. Nothing of the warehouse is touched:
+    `tcdatalogger check` shows how its tables will change.
+    """
+    from tcdatalogger.errors import UsageError
+    from tcdatalogger.services.torncity.catalog import catalog, diff
+
+    if (file is None) != shipped:
+        raise UsageError("Name a file, or say --shipped.")
+    target = options.load().torn.catalog
+    if file is None:
+        target.unlink(missing_ok=True)
+        version = catalog.load().version
+    else:
+        raw = diff.compiled(file)
+        version = catalog.read(raw, str(file)).version
+        _write(target, raw)
+    if as_json:
+        print_json({"version": version, "file": None if shipped else str(target)})
+        return
+    say(f"In use: the catalogue of version {version}. `tcdatalogger check` shows the plan.")
+
+
+def _write(target: Path, raw: bytes) -> None:
+    part = target.with_suffix(".part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(raw)
+        part.replace(target)
+    except OSError as error:
+        other = ConfigError(f"{target} cannot be written: {error.strerror}.")
+        raise disk.told(error, str(target), other) from None

@@ -1,0 +1,113 @@
+"""`tcdatalogger replay` and `rebuild`: rows once more from the archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.lookup import stored_run
+from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.operations.replay import Replayed
+
+
+_with = click.option(
+    "--with",
+    "with_",
+    multiple=True,
+    metavar="RUN",
+    help="Take the rows of this run in, though they were refused or it was rolled back.",
+)
+
+
+@click.command(epilog="\b\nExample:\n  tcdatalogger replay 20261123T081500Z-5f3a9c1e --dry-run")
+@click.argument("run_id", metavar="RUN")
+@_with
+@click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
+@json_option
+@click.pass_obj
+def command(
+    options: Options, run_id: str, with_: tuple[str, ...], dry: bool, as_json: bool
+) -> None:
+    """Make the rows of one run again from its archived answers, in place of those it stored.
+
+    Torn is not asked. Of a run that failed after its fetch, it stores what was not stored then; of
+    one whose rows were refused, with --with.
+
+    RUN is its id or how that begins, the name of an endpoint for its newest that stored something,
+    or `last` for the newest of all that did.
+    """
+    settings = options.load()
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.core.operations.replay import replay
+
+    with Application(settings) as application:
+        run_id = stored_run(application, run_id)
+        taken = [stored_run(application, run) for run in with_]
+        found = replay(application, run_id, taken=taken, dry=dry)
+    _tell([found], as_json=as_json, dry=dry)
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger rebuild faction_crimes --dry-run\n"
+    "  tcdatalogger rebuild faction_crimes --without 20261123T081500Z-5f3a9c1e",
+)
+@click.argument("name")
+@click.option("--without", multiple=True, metavar="RUN", help="Leave the rows of this run out.")
+@_with
+@click.option("--dry-run", "dry", is_flag=True, help="Make the rows and store nothing.")
+@json_option
+@click.pass_obj
+def rebuild_command(
+    options: Options,
+    name: str,
+    without: tuple[str, ...],
+    with_: tuple[str, ...],
+    dry: bool,
+    as_json: bool,
+) -> None:
+    """Make all rows of an endpoint again from the archive, in one step: all of them or none.
+
+    Runs that were rolled back stay out, and those whose rows were refused, by max_drop, a check or
+    a contract. --with takes one of them in; checks and the contract of today hold for it too.
+    """
+    settings = options.load()
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.core.operations.replay import rebuild
+
+    with Application(settings) as application:
+        application.chosen([name])  # the one that is near to a wrong name is told first
+        out = [stored_run(application, run, endpoint=name) for run in without]
+        taken = [stored_run(application, run) for run in with_]
+        found = rebuild(application, name, without=out, taken=taken, dry=dry)
+    _tell(found, as_json=as_json, dry=dry)
+
+
+def _tell(found: list[Replayed], *, as_json: bool, dry: bool) -> None:
+    facts = [_facts(one) for one in found]
+    if as_json:
+        print_json(facts)
+        return
+    print_table(
+        ("run", "rows", "set aside", "result"),
+        [
+            (one["run_id"], sum(one["rows"].values()), one["quarantined"], one["result"])
+            for one in facts
+        ],
+    )
+    rows = sum(sum(one["rows"].values()) for one in facts)
+    what = "would be made; nothing was stored" if dry else "made"
+    say(f"{number(rows)} rows {what}.")
+
+
+def _facts(one: Replayed) -> dict[str, Any]:
+    return {
+        "run_id": one.run_id,
+        "rows": one.made.rows if one.made else {},
+        "quarantined": len(one.made.misfits) if one.made else 0,
+        "result": one.why or ("stored" if one.receipt else "not stored"),
+    }

@@ -1,0 +1,117 @@
+"""`tcdatalogger restore`: a backup brought back into a new place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.commands.backup import Teller
+from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say, size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tcdatalogger.core.backup.restore import Restored
+    from tcdatalogger.core.config.secrets import Secret
+    from tcdatalogger.core.config.settings import Settings
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger restore backups/20261123T081500Z --to restored --dry-run\n"
+    "  tcdatalogger restore backups/20261123T081500Z --to restored",
+)
+@click.argument("folder", metavar="FROM", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--to",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that does not exist yet.",
+)
+@click.option(
+    "--encryption-key",
+    metavar="REFERENCE",
+    help="Where the key of an encrypted warehouse is: env:, file: or keyring:.",
+)
+@click.option("--dry-run", "dry", is_flag=True, help="Only check the backup.")
+@json_option
+@click.pass_obj
+def command(
+    options: Options,
+    folder: Path,
+    to: Path,
+    encryption_key: str | None,
+    dry: bool,
+    as_json: bool,
+) -> None:
+    """Bring a backup back into a new place, and compare it row for row.
+
+    Nothing that is there is changed: it prints the settings that use what was brought back. It
+    needs no configuration.
+    """
+    settings = _settings_if_any(options)
+    from tcdatalogger.clock import SystemClock
+    from tcdatalogger.core.backup.restore import restore
+
+    reference = encryption_key or (settings.warehouse.encryption_key if settings else None)
+    found = restore(
+        folder,
+        to,
+        clock=SystemClock(),
+        key=_key(reference),
+        dry=dry,
+        progress=Teller(),
+    )
+    _tell_restored(found, reference, dry=dry, as_json=as_json)
+
+
+def _settings_if_any(options: Options) -> Settings | None:
+    from tcdatalogger.core.config import configuration
+
+    asked = options.config is not None or "TCDATALOGGER_CONFIG" in os.environ
+    if asked or configuration.locate(None, os.environ).exists():
+        return options.load()
+    options.start_logs("warning")
+    return None
+
+
+def _key(reference: str | None) -> Callable[[], Secret] | None:
+    if reference is None:
+        return None
+    from tcdatalogger.core.config.secrets import misplaced, resolve
+    from tcdatalogger.core.main import ENCRYPTION_KEY
+
+    if misplaced(reference, os.environ):
+        resolve(ENCRYPTION_KEY, reference, os.environ)  # says so: it is not to be shown
+    return lambda: resolve(ENCRYPTION_KEY, reference, os.environ)
+
+
+def _tell_restored(found: Restored, reference: str | None, *, dry: bool, as_json: bool) -> None:
+    lines = found.settings(reference)
+    if as_json:
+        print_json(
+            {
+                "restored": not dry,
+                "made_at": found.manifest.made,
+                "tables": {name: table.rows for name, table in found.tables.items()},
+                "files": found.files,
+                "bytes": found.bytes,
+                "warehouse": str(found.warehouse),
+                "state": found.state and str(found.state),
+                "archive": found.archive and str(found.archive),
+                "settings": lines,
+            }
+        )
+        return
+    print_table(("table", "rows"), [(name, table.rows) for name, table in found.tables.items()])
+    done = "is whole; nothing was copied" if dry else "is brought back, and every row compared"
+    say(f"The backup of {moment(found.manifest.made_at)} ({size(found.bytes)}) {done}.")
+    if not dry:
+        say(f"These settings use it:\n\n{lines}")
+        if found.archive is None:
+            say(f"\nThe archive stays at {found.manifest.origin['archive']}.")

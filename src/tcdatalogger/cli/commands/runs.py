@@ -1,0 +1,348 @@
+"""`tcdatalogger runs`: what ran, what runs, and what became of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.lookup import books, find_run, known_endpoint, near
+from tcdatalogger.cli.output import (
+    UNKNOWN,
+    counted,
+    instant,
+    json_option,
+    moment,
+    number,
+    print_json,
+    print_table,
+    result,
+    say,
+    size,
+    span,
+)
+from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import Settings
+    from tcdatalogger.core.state.store import RunRecord
+
+STATUSES: Final = (
+    "running",
+    "done",
+    "failed",
+    "stopped",
+    "paused",
+    "later",
+    "lost",
+    "dropped",
+    "rolled back",
+)
+"""What may have become of a run."""
+
+PAUSE: Final = 0.5
+"""Seconds between two looks at the books."""
+
+MARGIN: Final = 300.0
+"""Seconds that a run may be written down late, or by a machine whose clock is behind."""
+
+MOST: Final = 1_000
+"""Runs that are read at one look: more than begin within the margin."""
+
+INTERRUPTED: Final = 130
+
+_RUNNING: Final = "running"
+_NO_RUNS: Final = "No run is in the books yet."
+_NO_SUCH: Final = "No run in the books is like that."
+
+
+class _Listing(click.Group):
+    """A group whose first command is meant where none is named: `runs` is `runs list`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        helps = ctx.help_option_names
+        if not args or (args[0].startswith("-") and args[0] not in helps):
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(
+    cls=_Listing,
+    epilog="\b\nExample:\n"
+    "  tcdatalogger runs --endpoint faction_crimes --status failed --since P1D\n"
+    "  tcdatalogger runs show last\n"
+    "  tcdatalogger runs tail -f",
+)
+def command() -> None:
+    """List runs and what became of them; `runs` alone is `runs list`."""
+
+
+@command.command("list", epilog="\b\nExample:\n  tcdatalogger runs list --status failed --json")
+@click.option("--endpoint", metavar="NAME", help="Only runs of this endpoint.")
+@click.option(
+    "--status",
+    metavar="STATUS",
+    help=f"Only those that are: {', '.join(STATUSES)}.",
+)
+@click.option("--since", metavar="DATE", help="Only those since 2026-01-31, or PT6H for 6 h ago.")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="So many at most, the newest of them.",
+)
+@json_option
+@click.pass_obj
+def listed(
+    options: Options,
+    endpoint: str | None,
+    status: str | None,
+    since: str | None,
+    limit: int,
+    as_json: bool,
+) -> None:
+    """List the newest runs."""
+    settings = options.look()
+    known_endpoint(settings, endpoint)
+    _known_status(status)
+    begin = _moment(since)
+    with books(settings) as state:
+        found = (
+            state.runs(endpoint=endpoint, status=status, since=begin, most=limit) if state else []
+        )
+    if as_json:
+        print_json([facts(run) for run in found])
+        return
+    if not found:
+        picky = endpoint or status or since
+        say(_NO_SUCH if picky else _NO_RUNS)
+        return
+    print_table(
+        ("run", "endpoint", "began", "result", "rows", "set aside", "calls", "time"),
+        [
+            (
+                run.run_id,
+                run.endpoint,
+                moment(run.started_at),
+                result(run),
+                sum(run.rows.values()),
+                run.quarantined,
+                UNKNOWN if unmeasured(run) else run.calls,
+                UNKNOWN if unmeasured(run) else span(sum(run.seconds.values())),
+            )
+            for run in found
+        ],
+    )
+
+
+@command.command(
+    "show",
+    epilog="\b\nExample:\n"
+    "  tcdatalogger runs show 20261123T081500Z-5f3a9c1e\n"
+    "  tcdatalogger runs show faction_crimes --json",
+)
+@click.argument("run_id", metavar="RUN")
+@json_option
+@click.pass_obj
+def show(options: Options, run_id: str, as_json: bool) -> None:
+    """Show one run: its steps, calls, rows, and why it failed.
+
+    RUN is its id or how that begins, the name of an endpoint for its newest, or `last`.
+    """
+    settings = options.look()
+    with books(settings) as state:
+        run = find_run(state, settings, run_id)
+    if as_json:
+        print_json(facts(run))
+        return
+    print_table(("", ""), [fact for fact in _facts(run) if fact[1] not in ("", 0, None)])
+
+
+@command.command("tail", epilog="\b\nExample:\n  tcdatalogger runs tail -f --endpoint torn_items")
+@click.option("--endpoint", metavar="NAME", help="Only runs of this endpoint.")
+@click.option("-f", "--follow", "follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.option(
+    "--limit",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="So many of those that were before, the newest of them.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
+@click.pass_obj
+def tail(options: Options, endpoint: str | None, follow: bool, limit: int, as_json: bool) -> None:
+    """Show the newest runs, and with -f each run as it begins and ends."""
+    settings = options.look()
+    known_endpoint(settings, endpoint)
+    names = [one.name for one in settings.endpoints if endpoint in {None, one.name}]
+    tell = _tell_json if as_json else partial(_tell, max(map(len, names), default=0))
+    clock = SystemClock()
+    try:
+        with books(settings) as state:
+            known = state.runs(endpoint=endpoint, most=max(limit, MOST)) if state else []
+        for run in reversed(known[:limit]):
+            tell(run)
+        if not (known or follow or as_json):
+            say(_NO_RUNS if endpoint is None else _NO_SUCH)
+        if follow:
+            for run in changes(_looking(settings, endpoint), clock, known):
+                tell(run)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+
+
+def changes(
+    look: Callable[[float, Sequence[str]], Sequence[RunRecord]],
+    clock: Clock,
+    known: Sequence[RunRecord] = (),
+) -> Iterator[RunRecord]:
+    """Each run as it begins and as it ends, for ever.
+
+    A run that began and ended between two looks comes once, and one that goes on after it had
+    ended comes again.
+
+    Args:
+        look: at the books: the runs that began at a moment or later, those that are under way, and
+            those with these ids.
+        clock: slept on between two looks.
+        known: what need not be told.
+    """
+    seen = {run.run_id: run for run in known}
+    while True:
+        low = clock.now() - MARGIN
+        under_way = [run.run_id for run in seen.values() if run.status == _RUNNING]
+        for run in sorted(look(low, under_way), key=_latest):
+            before = seen.get(run.run_id)
+            seen[run.run_id] = run
+            if before is None or _sign(before) != _sign(run):
+                yield run
+        seen = {
+            run_id: run
+            for run_id, run in seen.items()
+            if run.started_at >= low or run.status == _RUNNING
+        }
+        clock.sleep(PAUSE)
+
+
+def _sign(run: RunRecord) -> tuple[str, float | None]:
+    return run.status, run.finished_at
+
+
+def _latest(run: RunRecord) -> float:
+    return run.finished_at or run.started_at
+
+
+def _looking(
+    settings: Settings, endpoint: str | None
+) -> Callable[[float, Sequence[str]], list[RunRecord]]:
+    """Looks at the books afresh each time: they may not be there yet."""
+
+    def look(since: float, ids: Sequence[str]) -> list[RunRecord]:
+        with books(settings) as state:
+            if state is None:
+                return []
+            found = state.runs(endpoint=endpoint, since=since, most=MOST)
+            # One that goes on after days began before the margin.
+            found += state.runs(endpoint=endpoint, status=_RUNNING, most=MOST)
+            there = {run.run_id: run for run in found}
+            for run_id in ids:
+                if run_id not in there:
+                    there |= {run.run_id: run for run in state.runs(run_id=run_id)}
+            return list(there.values())
+
+    return look
+
+
+def facts(run: RunRecord) -> dict[str, Any]:
+    """A run as JSON for programs."""
+    times = ("started_at", "finished_at", "server_time")
+    return asdict(run) | {name: instant(getattr(run, name)) for name in times}
+
+
+def _facts(run: RunRecord) -> list[tuple[str, Any]]:
+    steps = "  ".join(f"{step} {span(seconds)}" for step, seconds in run.seconds.items())
+    rows = "  ".join(f"{table} {number(count)}" for table, count in run.rows.items())
+    return [
+        ("run", run.run_id),
+        ("endpoint", run.endpoint),
+        ("result", result(run)),
+        ("note", run.note),
+        ("began", moment(run.started_at)),
+        ("ended", moment(run.finished_at)),
+        ("server's time", moment(run.server_time)),
+        ("steps", steps),
+        ("step", run.step if run.status in {_RUNNING, "lost"} else ""),
+        ("calls", "" if unmeasured(run) else f"{run.calls}, {size(run.bytes)}"),
+        ("waited", span(run.waited) if run.waited else ""),
+        ("rows", rows),
+        ("set aside", run.quarantined),
+        ("unknown to the catalogue", run.drift),
+        ("came twice", run.repeated),
+        ("answers without data", run.absent),
+        ("tables changed", "  ".join(run.steps)),
+        ("schema version", run.schema_version),
+        ("load", run.load_id),
+        ("cursor", run.cursor),
+        ("archive", run.archive_file),
+        ("left in", run.artifact),
+        ("warnings", "  ".join(run.warnings)),
+        ("error", " ".join(filter(None, (run.error_class, run.error, run.remedy)))),
+        ("exit code", run.exit_code),
+        ("log", run.log_file),
+        ("process", f"{run.pid} on {run.host}" if run.pid else ""),
+        ("claim", run.token),
+    ]
+
+
+def unmeasured(run: RunRecord) -> bool:
+    """Whether nobody knows what it cost: it was killed before that was written down."""
+    killed = run.status == "lost" or run.settled
+    return killed and not run.calls and not run.seconds
+
+
+def _tell(width: int, run: RunRecord) -> None:
+    """A line in columns of one width: that of the names, and what most runs need."""
+    begins = f"{moment(_latest(run))}  {run.endpoint:{width}}  {run.run_id}"
+    if run.status == _RUNNING:
+        say(f"{begins}  begins")
+        return
+    unknown = unmeasured(run)
+    words = [
+        begins,
+        f"{result(run):12}",
+        f"{counted(sum(run.rows.values()), 'row'):>10}",
+        f"{UNKNOWN if unknown else counted(run.calls, 'call'):>8}",
+        f"{UNKNOWN if unknown else span(sum(run.seconds.values())):>8}",
+        run.error,
+    ]
+    say("  ".join(words).rstrip())
+
+
+def _tell_json(run: RunRecord) -> None:
+    # One line each, also on a terminal: whoever follows reads line by line.
+    print_json(facts(run), line=True)
+
+
+def _known_status(status: str | None) -> None:
+    if status is not None and status not in STATUSES:
+        raise UsageError(f"No run is ever {status!r}.", remedy=near(status, list(STATUSES)))
+
+
+def _moment(text: str | None) -> float | None:
+    from tcdatalogger.core.config.moments import moment as read  # whenever
+
+    if text is None:
+        return None
+    try:
+        return read(text, time.time())
+    except ValueError as error:
+        raise UsageError(f"--since is {error}.") from None

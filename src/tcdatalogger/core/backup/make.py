@@ -1,0 +1,328 @@
+"""Backups: a verified copy of warehouse, state and archive index, made while the logger runs.
+
+The state is copied first and the archive listed last: so the copied state never knows of rows that
+the copied warehouse lacks, and the index has every file that its ledger names. All is written under
+another name, synced and checked; a folder that is called as a backup is one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tcdatalogger import __version__, disk, files, private
+from tcdatalogger.clock import utc
+from tcdatalogger.core.backup import manifest, sqlite_copy
+from tcdatalogger.core.backup.manifest import ArchiveCopy, Indexed, Kept, Manifest, StateCopy
+from tcdatalogger.core.config.paths import without_password
+from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.main import Application
+from tcdatalogger.errors import Busy, ConfigError, DataRefused, Failure
+from tcdatalogger.files import Progress, silent
+from tcdatalogger.observability.log import get_logger
+
+_PART: Final = ".part"
+
+_log = get_logger("backup")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A backup that was made.
+
+    Attributes:
+        folder: of it.
+        manifest: what it says of itself.
+        deleted: the older backups that went, as there are more than are to be kept.
+    """
+
+    folder: Path
+    manifest: Manifest
+    deleted: tuple[Path, ...] = ()
+
+
+def place_of(settings: Settings) -> Path:
+    """Where the backups go.
+
+    Raises:
+        ConfigError: no place is configured, and the warehouse is no file to put them beside.
+    """
+    if settings.backup.path is None:
+        raise ConfigError("There is no place for backups.", remedy="Set backup.path.")
+    return settings.backup.path
+
+
+def due(settings: Settings, now: float, place: Path | None = None) -> bool:
+    """Whether it is time for a backup; never where no frequency is configured.
+
+    Args:
+        settings: with the frequency.
+        now: seconds since 1970.
+        place: where backups are, where not as the settings say.
+    """
+    frequency = settings.backup.frequency
+    if frequency is None:
+        return False
+    found = manifest.kept(place or place_of(settings), settings.warehouse.url)
+    if not found:
+        return True
+    made = found[0].manifest.made_at
+    # One of the future was made by a clock that was wrong, and may not put all others off.
+    return not made <= now < frequency.after(made)
+
+
+def wanted(settings: Settings, now: float) -> bool:
+    """Whether the scheduler, whose moments stand on a grid, is to make one at such a moment.
+
+    One that is younger than half of the period (made by hand, or a little late) counts for it. Nor
+    is one wanted where nothing was stored yet.
+
+    Args:
+        settings: with the frequency.
+        now: seconds since 1970.
+    """
+    frequency, file = settings.backup.frequency, settings.warehouse.file
+    if frequency is None or (file is not None and not file.exists()):
+        return False
+    return due(settings, now + (frequency.after(now) - now) / 2)
+
+
+def back_up(
+    application: Application,
+    place: Path | None = None,
+    *,
+    archive: bool | None = None,
+    progress: Progress = silent,
+) -> Made:
+    """Make a backup and check it; then delete the oldest, where there are more than are kept.
+
+    Args:
+        application: whose warehouse, state and archive.
+        place: the folder for it, where not as the settings say.
+        archive: whether the files of the archive are copied too, where not as the settings say.
+        progress: told of each piece of work.
+
+    Raises:
+        Busy: another backup is being made in that place.
+        DataRefused: something is damaged, or the copy is not what was read.
+        WarehouseUnavailable: the warehouse cannot be reached now.
+        DiskFull: no backup was made.
+        ConfigError: the place cannot be written to.
+    """
+    settings = application.settings
+    place = place or place_of(settings)
+    whole = settings.backup.archive if archive is None else archive
+    try:
+        private.folder(place)
+        with _alone(place):
+            _clear(place)
+            made = _made(application, place, whole=whole, progress=progress)
+            deleted = _retire(place, settings, keep=made.folder)
+    except OSError as error:
+        raise _refused(place, error) from None
+    _log.info("a backup is made", folder=str(made.folder), deleted=len(deleted))
+    return Made(made.folder, made.manifest, deleted)
+
+
+def _made(application: Application, place: Path, *, whole: bool, progress: Progress) -> Made:
+    now = application.clock.now()
+    folder = _free(place, manifest.folder_name(now))
+    beside = place / f".{folder.name}{_PART}"
+    try:
+        private.folder(beside)
+        found = _fill(application, beside, place, now, whole=whole, progress=progress)
+        manifest.write(beside, found)
+        _sync(beside / manifest.FILE)
+        files.sync_folders(beside)
+        _check(beside, found)
+        beside.rename(folder)
+        files.sync_folder(place)
+    except BaseException:  # Ctrl-C and an alarm too: no half of a backup may stay
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    return Made(folder, found)
+
+
+def _fill(
+    application: Application,
+    folder: Path,
+    place: Path,
+    now: float,
+    *,
+    whole: bool,
+    progress: Progress,
+) -> Manifest:
+    settings = application.settings
+    state = _state(settings, folder)
+    private.folder(folder / manifest.WAREHOUSE)
+    with application.warehouse(read_only=True) as warehouse:
+        copied = warehouse.back_up(folder / manifest.WAREHOUSE, progress)
+    indexed = _archive(application, folder, place, whole=whole, progress=progress)
+    known = {f"{manifest.WAREHOUSE}/{name}": found for name, found in copied.files.items()}
+    others = [folder / manifest.INDEX]
+    if state.file is not None:
+        others.append(folder / manifest.STATE / state.file)
+    for path in others:
+        _sync(path)
+        known[path.relative_to(folder).as_posix()] = files.digest(path)
+    return Manifest(
+        backup_of="tcdatalogger",
+        format=manifest.FORMAT,
+        version=__version__,
+        made=f"{utc(now):%Y-%m-%dT%H:%M:%SZ}",
+        made_at=now,
+        origin={
+            manifest.WAREHOUSE: settings.warehouse.url,
+            manifest.STATE: without_password(settings.state.url) or "",
+            manifest.ARCHIVE: settings.archive.path,
+        },
+        warehouse=copied,
+        state=state,
+        archive=ArchiveCopy(len(indexed), sum(one.bytes for one in indexed), copied=whole),
+        files=known,
+    )
+
+
+def _state(settings: Settings, folder: Path) -> StateCopy:
+    url, file = settings.state.url or "", settings.state.file
+    if file is None:
+        kind = urlsplit(url).scheme
+        return StateCopy(kind, note=f"A state in {kind} is backed up by its own tools.")
+    if not file.exists():
+        return StateCopy("sqlite", note="There was no state yet.")
+    return StateCopy(
+        "sqlite", file.name, sqlite_copy.copy(file, folder / manifest.STATE / file.name)
+    )
+
+
+def _archive(
+    application: Application, folder: Path, place: Path, *, whole: bool, progress: Progress
+) -> list[Indexed]:
+    """Write the index of the archive, and copy its files where they are wanted."""
+    settings = application.settings
+    before = _last_index(place, settings)
+    root = application.archive.root
+    names = application.archive.everything()
+    found = []
+    for number, name in enumerate(names, 1):
+        progress("reading the archive", number, len(names))
+        with suppress(FileNotFoundError):  # its time was over, and it went while we looked
+            found.append(_index(root, name, before, folder if whole else None))
+    with open(folder / manifest.INDEX, "wb", opener=private.opener) as lines:
+        lines.writelines(msgspec.json.encode(one) + b"\n" for one in found)
+    return found
+
+
+def _index(root: Path, name: str, before: Mapping[str, Indexed], folder: Path | None) -> Indexed:
+    path = root / name
+    facts = path.stat()
+    known = before.get(name)
+    if folder is not None:
+        target = folder / manifest.ARCHIVE / name
+        with path.open("rb") as source:
+            seen = files.copy(source, target)
+        files.expect(target, seen, name)
+    elif known and (known.bytes, known.changed) == (facts.st_size, facts.st_mtime_ns):
+        return known  # an archived file never changes: to read years of them again is of no use
+    else:
+        seen = files.digest(path)
+    if known and known.changed == facts.st_mtime_ns and known.sha256 != seen.sha256:
+        _log.warning("a file of the archive is not what it was", file=str(path))
+    return Indexed(name, seen.bytes, seen.sha256, facts.st_mtime_ns)
+
+
+def _last_index(place: Path, settings: Settings) -> dict[str, Indexed]:
+    found = manifest.kept(place, settings.warehouse.url)
+    if not found or found[0].manifest.origin.get(manifest.ARCHIVE) != settings.archive.path:
+        return {}
+    try:
+        return {one.file: one for one in manifest.read_index(found[0].folder)}
+    except DataRefused:
+        return {}  # then all is read again
+
+
+def _check(folder: Path, found: Manifest) -> None:
+    """Every file that the manifest names is there as it says: what a restore will look at."""
+    for name, wanted in manifest.read(folder).files.items():
+        if not name.startswith(f"{manifest.WAREHOUSE}/"):  # these were read again when copied
+            files.expect(folder / name, wanted, name)
+    if found.archive.files != sum(1 for _ in manifest.read_index(folder)):
+        raise DataRefused("The index of the archive is not what was written.")
+
+
+def _retire(place: Path, settings: Settings, *, keep: Path) -> tuple[Path, ...]:
+    """Delete the oldest backups; never the one that was just made and checked."""
+    others: Sequence[Kept] = [
+        one for one in manifest.kept(place, settings.warehouse.url) if one.folder != keep
+    ]
+    gone = []
+    for one in others[settings.backup.keep - 1 :]:
+        # Under another name first: what is half deleted is no backup.
+        doomed = place / f".{one.folder.name}{_PART}"
+        try:
+            one.folder.rename(doomed)
+        except OSError as error:  # the new one is good all the same
+            _log.warning("an old backup stays", folder=str(one.folder), why=error.strerror)
+            continue
+        shutil.rmtree(doomed, ignore_errors=True)
+        gone.append(one.folder)
+    return tuple(gone)
+
+
+def _clear(place: Path) -> None:
+    """Delete what a backup that was killed had begun; nobody else works here now."""
+    for folder in place.glob(f".*Z*{_PART}"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free(place: Path, name: str) -> Path:
+    """A folder of that name, with a number where it is taken."""
+    folder, number = place / name, 2
+    while folder.exists():
+        folder, number = place / f"{name}-{number}", number + 1
+    return folder
+
+
+@contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """One backup at a time in a place. SQLite's lock ends with its process, on every system."""
+    name = private.file(place / ".lock")
+    with closing(sqlite3.connect(name, timeout=0, isolation_level=None)) as lock:
+        try:
+            lock.execute("pragma journal_mode = off")  # no file beside it: nothing is written
+            lock.execute("begin exclusive")
+        except sqlite3.OperationalError as error:
+            raise _not_alone(place, error) from None
+        yield
+
+
+def _not_alone(place: Path, error: sqlite3.OperationalError) -> Failure:
+    if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return Busy(f"Another backup is being made in {place}.", remedy="Wait for its end.")
+    return ConfigError(f"The backups' folder {place} cannot be written to: {error}.", remedy=_PLACE)
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _refused(place: Path, error: OSError) -> Failure:
+    return disk.told(
+        error,
+        f"the backups {place}",
+        ConfigError(f"The backup in {place} failed: {error.strerror or error}.", remedy=_PLACE),
+        remedy="No backup was made. Make space, or lower backup.keep.",
+    )
+
+
+_PLACE: Final = "Give backups a folder that this user may write to, in backup.path."

@@ -1,0 +1,217 @@
+"""A backup brought back: checked file by file, copied into a new place, compared row for row."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from tcdatalogger import disk, files, private
+from tcdatalogger.clock import Clock
+from tcdatalogger.core.backup import manifest, sqlite_copy
+from tcdatalogger.core.backup.manifest import Manifest
+from tcdatalogger.core.config.secrets import Secret
+from tcdatalogger.errors import ConfigError, DataRefused, UsageError
+from tcdatalogger.files import FileSum, Progress, silent
+from tcdatalogger.services.duckdb import backup
+from tcdatalogger.services.warehouse.protocol import TableSum
+
+_PATIENCE: Final = 20.0
+_PART: Final = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was brought back, or would be.
+
+    Attributes:
+        manifest: of the backup.
+        tables: of the warehouse, with the sums that backup and copy have.
+        bytes: of all files.
+        files: how many they are.
+        warehouse, state, archive: where each is now; None for what the backup does not hold.
+    """
+
+    manifest: Manifest
+    tables: Mapping[str, TableSum]
+    bytes: int
+    files: int
+    warehouse: Path
+    state: Path | None
+    archive: Path | None
+
+    def settings(self, encryption_key: str | None = None) -> str:
+        """The lines of the configuration that use it.
+
+        Args:
+            encryption_key: the reference to the key of an encrypted warehouse.
+        """
+        lines = ["[warehouse]", f'url = "duckdb:///{self.warehouse}"']
+        if self.manifest.warehouse.encrypted:
+            lines.append(f'encryption_key = "{encryption_key or "env:TCD_WAREHOUSE_KEY"}"')
+        if self.state is not None:
+            lines += ["", "[state]", f'url = "sqlite:///{self.state}"']
+        if self.archive is not None:
+            lines += ["", "[archive]", f'path = "{self.archive}"']
+        return "\n".join(lines)
+
+
+def restore(
+    folder: Path,
+    place: Path,
+    *,
+    clock: Clock,
+    key: Callable[[], Secret] | None = None,
+    dry: bool = False,
+    progress: Progress = silent,
+) -> Restored:
+    """Bring a backup back into a new place: all of it, or nothing.
+
+    Args:
+        folder: of the backup; nothing in it is changed.
+        place: a folder that does not exist, or is empty.
+        clock: waited on where another program has the backup open.
+        key: gives the key of an encrypted warehouse.
+        dry: whether the backup is only checked.
+        progress: told of each piece of work.
+
+    Raises:
+        DataRefused: the backup is damaged; the message names the file.
+        UsageError: the place holds something.
+        ConfigError: the warehouse is encrypted and the key is not there or another one, or the
+            place cannot be written to.
+    """
+    folder, place = folder.resolve(), place.resolve()
+    _refuse_taken(place)
+    found = manifest.read(folder)
+    wanted = dict(_files(folder, found))
+    for name, known in wanted.items():
+        files.expect(manifest.plain(folder, name), known, name, progress)
+    secret = _key(found, folder, key)
+    tables = _tables(folder, found, clock, secret)
+    if not dry:
+        try:
+            _copy(folder, place, wanted, lambda at: _compare(at, found, tables, clock, secret))
+        except OSError as error:
+            raise disk.told(
+                error,
+                str(place),
+                ConfigError(
+                    f"The backup cannot be brought to {place}: {error.strerror or error}.",
+                    remedy="Nothing was left there. Name a folder that this user may write to.",
+                ),
+                remedy="Nothing was left there. Make space, or name another place with --to.",
+            ) from None
+    state = found.state.file
+    return Restored(
+        manifest=found,
+        tables=tables,
+        bytes=sum(known.bytes for known in wanted.values()),
+        files=len(wanted),
+        warehouse=place / manifest.WAREHOUSE / found.warehouse.file,
+        state=place / manifest.STATE / state if state else None,
+        archive=place / manifest.ARCHIVE if found.archive.copied else None,
+    )
+
+
+def _refuse_taken(place: Path) -> None:
+    if place.exists() and (not place.is_dir() or any(place.iterdir())):
+        raise UsageError(
+            f"{place} is not empty, and nothing that is there is written over.",
+            remedy="Name a folder that does not exist yet, with --to.",
+        )
+
+
+def _files(folder: Path, found: Manifest) -> Iterator[tuple[str, FileSum]]:
+    """Every file of a backup and what it is known by."""
+    yield from found.files.items()
+    if found.archive.copied:
+        for one in manifest.read_index(folder):
+            yield f"{manifest.ARCHIVE}/{one.file}", FileSum(one.bytes, one.sha256)
+
+
+def _key(found: Manifest, folder: Path, key: Callable[[], Secret] | None) -> Secret | None:
+    if not found.warehouse.encrypted:
+        return None
+    if key is None:
+        raise ConfigError(
+            f"The warehouse in {folder} is encrypted.",
+            remedy="Say where its key is: --encryption-key env:TCD_WAREHOUSE_KEY, or "
+            "warehouse.encryption_key in the configuration.",
+        )
+    return key()
+
+
+def _tables(
+    folder: Path, found: Manifest, clock: Clock, key: Secret | None
+) -> Mapping[str, TableSum]:
+    """What the tables of the backup are known by now, as the manifest says."""
+    path = folder / manifest.WAREHOUSE / found.warehouse.file
+    tables = backup.sums(path, clock, _PATIENCE, key=key)
+    known = found.warehouse.tables
+    if found.warehouse.engine != duckdb.__version__:  # then sums of one row may differ
+        wrong = {name: each.rows for name, each in tables.items()} != {
+            name: each.rows for name, each in known.items()
+        }
+    else:
+        wrong = tables != known
+    if wrong:
+        raise _not_the_same(path, known, tables)
+    return tables
+
+
+def _copy(
+    folder: Path, place: Path, wanted: Mapping[str, FileSum], compare: Callable[[Path], None]
+) -> None:
+    """Copy the files beside the place, compare them, and give them its name in one step."""
+    beside = place.parent / f".{place.name}{_PART}"
+    shutil.rmtree(beside, ignore_errors=True)
+    try:
+        private.folder(beside)
+        for name, known in wanted.items():
+            with (folder / name).open("rb") as source:
+                files.copy(source, beside / name)
+            files.expect(beside / name, known, name)
+        compare(beside)
+        (beside / manifest.INDEX).unlink(missing_ok=True)
+        files.sync_folders(beside)
+        if place.exists():
+            place.rmdir()
+        beside.rename(place)
+        files.sync_folder(place.parent)
+    except BaseException:  # Ctrl-C and an alarm too: no half of a warehouse may stay
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+
+
+def _compare(
+    place: Path,
+    found: Manifest,
+    tables: Mapping[str, TableSum],
+    clock: Clock,
+    key: Secret | None,
+) -> None:
+    """Refuse a copy whose tables are not those of the backup."""
+    path = place / manifest.WAREHOUSE / found.warehouse.file
+    copied = backup.sums(path, clock, _PATIENCE, key=key)
+    if copied != tables:
+        raise _not_the_same(path, tables, copied)
+    if found.state.file:
+        path = place / manifest.STATE / found.state.file
+        state = sqlite_copy.sums(path)
+        if state != found.state.tables:
+            raise _not_the_same(path, found.state.tables, state)
+
+
+def _not_the_same(
+    path: Path, wanted: Mapping[str, TableSum], found: Mapping[str, TableSum]
+) -> DataRefused:
+    names = [name for name in {**wanted, **found} if wanted.get(name) != found.get(name)]
+    return DataRefused(
+        f"The tables in {path} are not those that were backed up: {', '.join(names)}.",
+        remedy="Take another backup.",
+    )

@@ -1,0 +1,104 @@
+"""A backup that is made when it is time: as a run, claimed and written down, so that one makes it.
+
+Of many daemons and cron lines one has the claim; how it went stands with the runs, under the name
+`BACKUP`, for `status` and the alerts.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from tcdatalogger.core.backup.make import Made, back_up
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.run.timeout import deadline
+from tcdatalogger.core.state.leases import BACKUP, Claim
+from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.core.state.store import RunRecord, cut_off
+from tcdatalogger.errors import Failure
+from tcdatalogger.files import Progress, silent
+from tcdatalogger.observability.log import bound, get_logger
+
+_STEP: Final = "backup"
+
+_log = get_logger("backup")
+
+
+def make(
+    application: Application,
+    wanted: Callable[[], bool],
+    *,
+    run_id: str = "",
+    claim: Claim | None = None,
+    timeout: float | None = None,
+    place: Path | None = None,
+    archive: bool | None = None,
+    progress: Progress = silent,
+) -> Made | None:
+    """Make a backup if it is wanted, as nobody else does; None where it is not.
+
+    Args:
+        application: whose warehouse, state and archive.
+        wanted: asked when it is claimed: whoever had it before may have made one.
+        run_id: of the run, where it was begun already.
+        claim: of it, likewise.
+        timeout: seconds that it may take, None for no limit.
+        place: the folder for it, where not as the settings say.
+        archive: whether the files of the archive are copied too, where not as the settings say.
+        progress: told of each piece of work.
+
+    Raises:
+        Busy: somebody else makes one.
+        StateUnavailable: the state cannot be reached.
+        Failure: as `back_up`; it is written down.
+    """
+    run_id = run_id or new_run_id(application.clock)
+    with application.claimed(BACKUP, run_id, claim) as held, bound(run_id=run_id, endpoint=BACKUP):
+        if not wanted():
+            return None
+        record = RunRecord(
+            run_id=run_id,
+            endpoint=BACKUP,
+            started_at=application.clock.now(),
+            step=_STEP,
+            pid=os.getpid(),
+            host=socket.gethostname(),
+            token=held.token,
+            owner=held.owner,
+            log_file=str(application.settings.log.file or ""),
+        )
+        application.state.write_run(record)
+        try:
+            with deadline(timeout, "backup"):
+                made = back_up(application, place, archive=archive, progress=progress)
+        except Failure as failure:
+            _log.error("the backup failed", error=type(failure).__name__, message=failure.message)
+            _close(application, record, failure)
+            raise
+        except BaseException as error:  # told to end, or a bug: the books have its kind alone
+            _close(application, record, error)
+            raise
+        _close(application, replace(record, status="done"), None)
+        return made
+
+
+def _close(application: Application, record: RunRecord, error: BaseException | None) -> None:
+    now = application.clock.now()
+    seconds = {_STEP: round(max(0.0, now - record.started_at), 3)}
+    record = replace(record, finished_at=now, seconds=seconds)
+    if isinstance(error, Failure):
+        record = replace(
+            record,
+            status="failed",
+            error=error.message,
+            error_class=type(error).__name__,
+            remedy=error.remedy,
+            exit_code=error.exit_code,
+        )
+    elif error is not None:
+        record = cut_off(record, error)
+    application.state.write_run(record)

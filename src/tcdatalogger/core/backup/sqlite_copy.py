@@ -1,0 +1,85 @@
+"""A copy of the state: a SQLite file, as it was at one moment, while others write to it."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from tcdatalogger import disk, private
+from tcdatalogger.core.state.sqlite import reader
+from tcdatalogger.errors import DataRefused, Failure, WarehouseUnavailable
+from tcdatalogger.services.warehouse.protocol import TableSum
+
+
+def copy(source: Path, target: Path) -> dict[str, TableSum]:
+    """Copy a file, and what its tables are known by.
+
+    The sums are of the same moment as the copy, and are compared with those of the copy.
+
+    Raises:
+        DataRefused: the file is damaged.
+        WarehouseUnavailable: it cannot be read now.
+        DiskFull: the copy cannot be written for want of space.
+        OSError: the copy cannot be written.
+    """
+    private.folder(target.parent)
+    private.file(target)
+    try:
+        with closing(reader(source)) as there, closing(sqlite3.connect(target)) as here:
+            there.execute("begin")  # so that sums and copy see the same
+            wanted = _sums(there)
+            there.backup(here)
+            # One file, which needs no other beside it.
+            here.execute("pragma journal_mode = delete")
+    except sqlite3.Error as error:
+        if disk.is_full(target.parent):
+            raise disk.full(f"the backup {target}") from None
+        raise _failure(source, error) from None
+    if sums(target) != wanted:
+        raise DataRefused(f"The copy of the state {source} is not what was read.")
+    return wanted
+
+
+def sums(path: Path) -> dict[str, TableSum]:
+    """What every table of a file is known by.
+
+    Raises:
+        DataRefused: it is damaged.
+    """
+    try:
+        with closing(reader(path)) as opened:
+            (verdict,) = opened.execute("pragma integrity_check(1)").fetchone()
+            if verdict != "ok":
+                raise DataRefused(f"The state {path} is damaged: {verdict}.", remedy=_LOST)
+            return _sums(opened)
+    except sqlite3.Error as error:
+        raise _failure(path, error) from None
+
+
+def _sums(connection: sqlite3.Connection) -> dict[str, TableSum]:
+    names = [
+        str(name)
+        for (name,) in connection.execute(
+            "select name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' "
+            "escape '\\' order by name"
+        )
+    ]
+    found = {}
+    for name in names:
+        rows = total = 0
+        for row in connection.execute(f'select * from "{name.replace(chr(34), chr(34) * 2)}"'):
+            rows += 1
+            total += int.from_bytes(hashlib.sha256(repr(row).encode()).digest()[:8], "big")
+        found[name] = TableSum(rows, str(total))
+    return found
+
+
+def _failure(path: Path, error: sqlite3.Error) -> Failure:
+    if isinstance(error, sqlite3.OperationalError):
+        return WarehouseUnavailable(f"The state {path} cannot be copied now: {error}.")
+    return DataRefused(f"The state {path} is damaged: {error}.", remedy=_LOST)
+
+
+_LOST = "It can be moved away: nothing in it is needed to keep data right."

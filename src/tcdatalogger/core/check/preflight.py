@@ -1,0 +1,411 @@
+"""Looks at everything that a run will need, before the first one: keys, folders, tables."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from tcdatalogger import disk, private
+from tcdatalogger.core.check import stored_tables
+from tcdatalogger.core.config.paths import without_password
+from tcdatalogger.core.config.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.main import ENCRYPTION_KEY, Application
+from tcdatalogger.core.run.key_selection import subject
+from tcdatalogger.core.run.subjects import of_the_key
+from tcdatalogger.core.run.task import queried
+from tcdatalogger.core.state.migrations import opened
+from tcdatalogger.core.state.sqlite import refuse_share
+from tcdatalogger.errors import ConfigError, DataRefused, Failure, KeyRefused
+from tcdatalogger.models import renames
+from tcdatalogger.models.checks.evaluate import unknown
+from tcdatalogger.models.evolution import Change, Step
+from tcdatalogger.models.owners import free, of_another
+from tcdatalogger.models.records import key_columns
+from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
+from tcdatalogger.services.torncity.processing.registry import processor
+from tcdatalogger.services.torncity.processing.task import Known
+from tcdatalogger.services.warehouse.protocol import Warehouse, as_stored
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found about one part.
+
+    Attributes:
+        part: the endpoint, key or place.
+        says: what was found, one line.
+        failure: what is wrong, None where it is right.
+        plain: whether it is as it should be and of no interest to a person.
+        warning: whether it is to be looked at, though a run goes on with it.
+    """
+
+    part: str
+    says: str
+    failure: Failure | None = None
+    plain: bool = False
+    warning: bool = False
+
+
+def inspect(application: Application, *, online: bool = True) -> Iterator[Finding]:
+    """Every finding, good or bad, in the order in which a run would meet them.
+
+    Args:
+        application: with the settings to look at.
+        online: whether Torn is asked what the keys may do: one call for each key.
+    """
+    settings = application.settings
+    yield Finding("torn", settings.torn.url)
+    state = _state(settings)
+    yield state
+    yield from _places(settings)
+    yield from _rights(settings)
+    if settings.alerts.webhook is not None:
+        yield _webhook(application, settings.alerts.webhook)
+    with ExitStack() as beside:
+        if state.failure is None and not settings.state.begun:
+            application = beside.enter_context(application.aside())
+        books = state.failure is None
+        yield from _endpoints(application, online=online and books, books=books)
+
+
+def _endpoints(application: Application, *, online: bool, books: bool) -> Iterator[Finding]:
+    families: dict[str, TableFamily | None] = {}
+    for endpoint in application.settings.endpoints:
+        try:
+            families[endpoint.name] = _family(application, endpoint)
+        except Failure as failure:
+            yield Finding(endpoint.name, endpoint.path, failure)
+    told = {name: family for name, family in families.items() if family is not None}
+    yield from _clashes(application, told)
+    yield from _keys(application) if online else _missing_keys(application)
+    yield from _tables(application, families, books=books)
+
+
+def _state(settings: Settings) -> Finding:
+    """Whether the state can be used; one that is not there yet is not made."""
+    url, file = settings.state.url or "", settings.state.file
+    shown = without_password(url) or ""
+    try:
+        if file is not None:
+            refuse_share(file)
+        if file is not None and not file.exists():
+            return _writable("state", file)
+        with closing(opened(url)) as database:
+            there = database.has("state_version")
+    except Failure as failure:
+        return Finding("state", "" if file else shown, failure)
+    if file is not None:
+        return _writable("state", file)
+    return Finding("state", shown if there else f"{shown}, its tables to be made")
+
+
+def _places(settings: Settings) -> Iterator[Finding]:
+    places = [
+        ("archive", Path(settings.archive.path) / "x"),
+        ("warehouse", settings.warehouse.file),
+        ("log", settings.log.file),
+        ("backup", _backups(settings)),
+    ]
+    for name, file in places:
+        if file is not None:
+            yield _writable(name, file)
+
+
+def _backups(settings: Settings) -> Path | None:
+    """A file among the backups, where some are made by themselves."""
+    place, often = settings.backup.path, settings.backup.frequency
+    return None if place is None or often is None else place / "x"
+
+
+def _rights(settings: Settings) -> Iterator[Finding]:
+    """What others may read or write: what was logged, and files with keys."""
+    if os.name == "nt":
+        return
+    archive = Path(settings.archive.path)
+    references = [*settings.keys.items(), (ENCRYPTION_KEY, settings.warehouse.encryption_key)]
+    references.append(("alerts.webhook", settings.alerts.webhook))
+    places = [
+        ("state", settings.state.file),
+        ("warehouse", settings.warehouse.file),
+        ("archive", archive),
+        ("artifacts", archive.parent / "artifacts"),
+        ("backup", settings.backup.path),
+        ("log", settings.log.file),
+        *((f"key {name}", Path(ref.removeprefix("file:")))
+          for name, ref in references if ref is not None and ref.startswith("file:")),
+    ]  # fmt: skip
+    for name, path in places:
+        if path is not None and path.exists() and (wider := private.wider(path)):
+            folder = "-R " if path.is_dir() else ""
+            says = f"{path}: {wider}. `chmod {folder}go= {shlex.quote(str(path))}`"
+            yield Finding(f"rights of {name}", says, warning=True)
+
+
+def _webhook(application: Application, reference: str) -> Finding:
+    try:
+        application.secret("alerts.webhook", reference)
+    except Failure as failure:
+        return Finding("webhook", "", failure)
+    return Finding("webhook", reference)
+
+
+def _writable(name: str, file: Path) -> Finding:
+    """Whether a file may be made or changed; the nearest folder that is there decides."""
+    folder = next((parent for parent in file.parents if parent.exists()), file.parent)
+    target = file if file.exists() else folder
+    if disk.is_full(folder):
+        return Finding(name, str(file), disk.full(f"the {name} {file}"))
+    if os.access(target, os.W_OK) and folder.is_dir():
+        shown = file if name != "archive" else file.parent
+        return Finding(name, str(shown) if shown.exists() else f"{shown}, to be made")
+    return Finding(
+        name,
+        str(file),
+        ConfigError(
+            f"The {name} cannot be written: this user may not write to {target}.",
+            remedy=f"Name another place in [{name}].",
+        ),
+    )
+
+
+def _family(application: Application, endpoint: Endpoint) -> TableFamily | None:
+    """The tables of an endpoint; None where its processor tells them only by its rows."""
+    task = application.task(endpoint)
+    kind = processor(task.endpoint.path, endpoint.processor)
+    if not kind.declares():
+        return None
+    family = kind(task).family()
+    plain = kind(task).plain_family()
+    root = {column.name for column in plain.tables[0].columns}
+    missing = [name for name in task.key if name not in root]
+    if missing and not endpoint.processor:
+        raise ConfigError(
+            f"The key of {endpoint.name} names a column that {endpoint.root_table} lacks: "
+            f"{missing[0]}.",
+            remedy=f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
+        )
+    nested = [
+        column.name
+        for column in plain.tables[0].data_columns
+        if column.name in task.key and len(column.path) > 1
+    ]
+    if nested:
+        raise ConfigError(
+            f"The key of {endpoint.name} names {nested[0]}, which stands inside of an object.",
+            remedy="Choose columns that stand in the record itself: its children carry these.",
+        )
+    if endpoint.storage_mode in ("merge", "history") and key_columns(family) is None:
+        raise ConfigError(
+            f"{endpoint.storage_mode} needs a key that tells the records of {endpoint.name} apart.",
+            remedy=f"Set `key` of {endpoint.name} to columns of {endpoint.root_table} that do.",
+        )
+    return family
+
+
+def _clashes(application: Application, families: dict[str, TableFamily]) -> Iterator[Finding]:
+    """Tables that two endpoints would both write which are no one owner of them."""
+    writers: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
+    for name, family in families.items():
+        endpoint = application.settings.endpoint(name)
+        template = application.task(endpoint).endpoint.path if endpoint else ""
+        for table in family.tables:
+            writers[table.name].setdefault((template, family.tables[0].name), name)
+    for shared, by_owner in writers.items():
+        if len(by_owner) > 1:
+            [(_, first), ((_, root), second), *_] = by_owner.items()
+            yield Finding(second, shared, _clash(first, second, shared, root, writers))
+
+
+def _clash(first: str, second: str, table: str, root: str, tables: Iterable[str]) -> Failure:
+    return ConfigError(
+        f"{first} and {second} would both write the table {table}.",
+        remedy=f'Give {second} a table of its own: table = "{free(root, tables)}"',
+    )
+
+
+def _keys(application: Application) -> Iterator[Finding]:
+    by_key: dict[str, list[Endpoint]] = defaultdict(list)
+    whose: dict[str, KeyInfo] = {}
+    for endpoint in application.settings.endpoints:
+        for name in endpoint.api_key:
+            by_key[name].append(endpoint)
+    for name, endpoints in by_key.items():
+        try:
+            info = application.info(application.key(name))
+        except Failure as failure:
+            yield Finding(f"key {name}", "", failure)
+            continue
+        whose[name] = info
+        faction = f", faction {info.faction_id}" if info.faction_id else ""
+        access = " with API access" if info.faction_access else " without API access"
+        yield Finding(
+            f"key {name}",
+            f"{info.access_type}, player {info.owner_id}{faction}{access if faction else ''}",
+        )
+        wanted = [application.task(endpoint).endpoint for endpoint in endpoints]
+        link = custom_key_link(wanted)
+        for endpoint, found in zip(endpoints, wanted, strict=True):
+            why = needs(found, info)
+            if why is not None:
+                remedy = f"A key that can do all of this: {link}"
+                if found.faction_access and not info.faction_access:
+                    remedy = "Ask your faction's leader for API access in your position."
+                yield Finding(endpoint.name, endpoint.path, KeyRefused(why, remedy=remedy))
+
+    yield from _whose(application, whose)
+
+
+def _whose(application: Application, whose: dict[str, KeyInfo]) -> Iterator[Finding]:
+    """Endpoints whose keys speak of several factions, players or companies."""
+    for endpoint in application.settings.endpoints:
+        found = application.task(endpoint).endpoint
+        if not of_the_key(found):
+            continue
+        infos = {name: whose[name] for name in endpoint.api_key if name in whose}
+        about = {name: subject(found.section, info) for name, info in infos.items()}
+        if endpoint.subject is not None and about and endpoint.subject not in about.values():
+            yield Finding(
+                endpoint.name,
+                endpoint.path,
+                KeyRefused(
+                    f"No key of {endpoint.name} speaks of {endpoint.subject}: {_listed(about)}.",
+                    remedy=f"Correct `subject` of {endpoint.name}, or its api_key.",
+                ),
+            )
+        elif endpoint.subject is None and len(set(about.values())) > 1:
+            says = f"its keys speak of several: {_listed(about)}. Which is meant says `subject`."
+            yield Finding(endpoint.name, says, warning=True)
+
+
+def _listed(about: dict[str, int | None]) -> str:
+    return ", ".join(f"{name} of {who or 'nobody'}" for name, who in about.items())
+
+
+def _missing_keys(application: Application) -> Iterator[Finding]:
+    """Keys that a run would not find here and now; Torn is not asked of the others."""
+    used = [name for endpoint in application.settings.endpoints for name in endpoint.api_key]
+    for name in dict.fromkeys(used):
+        try:
+            application.key(name)
+        except ConfigError as error:
+            yield Finding(f"key {name}", str(error), warning=True)
+
+
+def _tables(
+    application: Application, families: dict[str, TableFamily | None], *, books: bool
+) -> Iterator[Finding]:
+    """How the warehouse would change; it is not opened where it is not there yet."""
+    try:
+        if application.settings.warehouse.encryption_key is not None:
+            application.look_for_cipher()
+        with application.warehouse(read_only=True) as warehouse:
+            for name, family in families.items():
+                endpoint = application.settings.endpoint(name)
+                if endpoint is not None:
+                    yield from _ids(application, endpoint, warehouse)
+                    if family is None:
+                        yield _by_its_rows(endpoint, warehouse)
+                    else:
+                        yield from _stored(application, endpoint, warehouse)
+                    if books:
+                        yield from _last_checks(application, endpoint)
+    except Failure as failure:
+        yield Finding("warehouse", "", failure)
+
+
+def _by_its_rows(endpoint: Endpoint, warehouse: Warehouse) -> Finding:
+    """The tables of a processor that does not declare them: those of its last load."""
+    part = f"tables of {endpoint.name}"
+    for line in warehouse.loads(endpoint=endpoint.name, counting=True, most=1):
+        return Finding(part, f"{', '.join(line.rows)}, as its processor made them last")
+    return Finding(part, "known when its processor has made rows")
+
+
+def _ids(application: Application, endpoint: Endpoint, warehouse: Warehouse) -> Iterator[Finding]:
+    """What the query gives whose values go into the path."""
+    asked = next((str(value) for value in endpoint.ids if str(value).startswith(QUERY)), None)
+    if asked is None:
+        return
+    part, file = f"ids of {endpoint.name}", application.settings.warehouse.file
+    if file is not None and not file.exists():
+        says = "its query has nothing to read yet: another endpoint has to run first"
+        yield Finding(part, says, warning=True)
+        return
+    try:
+        yield Finding(part, f"{len(queried(warehouse, asked))} found by its query")
+    except Failure as failure:
+        yield Finding(part, asked, failure)
+
+
+def _stored(
+    application: Application, endpoint: Endpoint, warehouse: Warehouse
+) -> Iterator[Finding]:
+    """What is to be said of the tables of an endpoint, with all that was learned of them."""
+    task = application.task(endpoint)
+    there = application.settings.warehouse.file
+    exists = there is None or there.exists()
+    known = warehouse.known(endpoint.name) if exists else None
+    owners = warehouse.owners() if exists else ()
+    kind = processor(task.endpoint.path, endpoint.processor)
+    worker = kind(task, known=Known(known, tuple(owners)))
+    family = worker.family()
+    other = of_another(family, task.name, task.endpoint.path, owners)
+    if other is not None:
+        root, names = family.tables[0].name, [owner.table for owner in owners]
+        clash = _clash(other.endpoint, task.name, other.table, root, names)
+        yield Finding(endpoint.name, other.table, clash)
+    strangers = [
+        *(f"`columns` names {n}" for n in renames.unknown(worker.plain_family(), endpoint.columns)),
+        *(f"`checks` names {n}" for n in unknown(task.checks, family)),
+    ]
+    if strangers and not endpoint.processor:
+        yield Finding(endpoint.name, endpoint.path, _no_such(endpoint, strangers))
+    steps = warehouse.plan(as_stored(family, task.mode, task.name))
+    part = f"tables of {endpoint.name}"
+    yield Finding(part, _told(family, steps), _refused(endpoint.name, steps))
+    if known is not None:
+        yield from (Finding(*found) for found in stored_tables.findings(warehouse, task, family))
+
+
+def _no_such(endpoint: Endpoint, strangers: list[str]) -> Failure:
+    return ConfigError(
+        f"{endpoint.name} has no such column: {'; '.join(strangers)}.",
+        remedy=f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
+    )
+
+
+def _last_checks(application: Application, endpoint: Endpoint) -> Iterator[Finding]:
+    """The checks that the rows of the last run failed."""
+    file = application.settings.state.file
+    if file is not None and not file.exists():
+        return
+    for run in application.state.runs(endpoint=endpoint.name, most=1):
+        for says in run.failed_checks:
+            part = f"last run of {endpoint.name}"
+            wrong = run.status == "failed"
+            yield Finding(part, says, DataRefused(f"{says}.", remedy=run.remedy) if wrong else None)
+
+
+def _told(family: TableFamily, steps: tuple[Step, ...]) -> str:
+    tables = ", ".join(table.name for table in family.tables)
+    changes = [str(step) for step in steps if step.change is not Change.TABLE]
+    new = sum(step.change is Change.TABLE for step in steps)
+    plan = [f"{new} of {len(family.tables)} tables to be made"] if new else []
+    return "; ".join([tables, *plan, *changes])
+
+
+def _refused(name: str, steps: tuple[Step, ...]) -> Failure | None:
+    asking = [str(step) for step in steps if not step.free]
+    if not asking:
+        return None
+    return ConfigError(
+        f"The tables of {name} would have to change so: {'; '.join(asking)}.",
+        remedy=f"`tcdatalogger schema apply {name}` shows what comes of it; "
+        "or give the endpoint another `table`.",
+    )

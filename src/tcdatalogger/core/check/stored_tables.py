@@ -1,0 +1,117 @@
+"""Tables that are stored, looked over: their keys, the checks that are configured, their layout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tcdatalogger.errors import DataRefused, Failure
+from tcdatalogger.models.checks.evaluate import judge
+from tcdatalogger.models.checks.rules import Rule
+from tcdatalogger.models.records import VERSION
+from tcdatalogger.models.schema import TableFamily, TableSchema, Type
+from tcdatalogger.services.torncity.processing.task import Task
+from tcdatalogger.services.warehouse.protocol import Warehouse
+
+CLOSED = VERSION[1]
+"""The column that says until when a version was in force; null for one that still is."""
+
+
+def findings(
+    warehouse: Warehouse, task: Task, family: TableFamily
+) -> Iterator[tuple[str, str, Failure | None, bool]]:
+    """Part, what is to be said of it, what is wrong and whether it is plain, for every table.
+
+    Args:
+        warehouse: that holds them; nothing is changed.
+        task: of the endpoint.
+        family: with all that was learned.
+    """
+    stored = _columns(warehouse)
+    there = [table for table in family.tables if table.name in stored]
+    for table in there:
+        yield *_key(warehouse, task, table, stored[table.name]), False
+    for rule in task.checks:
+        owner = next((t for t in there if t.name == (rule.table or family.tables[0].name)), None)
+        lasting = not rule.rows and not rule.unique
+        if owner is not None and lasting and stored[owner.name].issuperset(rule.columns):
+            yield *_rule(warehouse, rule, family, owner), False
+    for table in there:
+        says, well = warehouse.layout(table.name)
+        yield f"layout of {table.name}", says, None, well
+
+
+def _columns(warehouse: Warehouse) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for row in warehouse.query(
+        "select table_name, column_name from information_schema.columns"
+    ).to_pylist():
+        found.setdefault(row["table_name"], set()).add(row["column_name"])
+    return found
+
+
+def _key(
+    warehouse: Warehouse, task: Task, table: TableSchema, stored: set[str]
+) -> tuple[str, str, Failure | None]:
+    """Whether rows repeat a key: within a run, or among the versions that are in force."""
+    part = f"key of {table.name}"
+    within = ["_subject_id", *(["_run_id"] if task.mode == "append" else [])]
+    names = list(dict.fromkeys((*table.key, *within)))
+    lacking = [name for name in names if name not in stored]
+    if lacking:
+        return part, f"its column {lacking[0]} is not stored yet", None
+    columns = ", ".join(map(_quoted, names))
+    own = [name for name in table.key if name != "_subject_id"]
+    open_only = task.mode == "history" and CLOSED in stored
+    given = " and ".join(
+        [
+            *(f"{_quoted(name)} is not null" for name in own),
+            f"{_quoted(CLOSED)} is null" if open_only else "true",
+        ]
+    )
+    [row] = warehouse.query(
+        f"""select count(*) as keys, coalesce(sum(times - 1), 0)::bigint as too_many,
+                coalesce(max(times), 0) as most
+            from (select count(*) as times from {_quoted(table.name)}
+                  where {given} group by {columns})"""
+    ).to_pylist()
+    key = ", ".join(table.key)
+    scope = {"append": " within each run", "history": " among the versions in force"}.get(
+        task.mode, ""
+    )
+    if row["too_many"]:
+        return (
+            part,
+            "",
+            DataRefused(
+                f"The key of {table.name} ({key}) repeats in {row['too_many']} rows{scope}.",
+                remedy=f"`tcdatalogger rebuild {task.name}` makes the rows again.",
+            ),
+        )
+    return part, f"{key}: unique{scope}, {row['keys']} keys", None
+
+
+def _rule(
+    warehouse: Warehouse, rule: Rule, family: TableFamily, table: TableSchema
+) -> tuple[str, str, Failure | None]:
+    """Hold the rows that are stored against a check, its columns alone."""
+    part = f"check of {table.name}"
+    columns = ", ".join(
+        f"cast({_quoted(c.name)} as varchar) as {_quoted(c.name)}"
+        if c.type is Type.JSON
+        else _quoted(c.name)
+        for c in table.columns
+        if c.name in rule.columns
+    )
+    rows = warehouse.query(f"select {columns} from {_quoted(table.name)}")
+    try:
+        [verdict] = judge([rule], family, {table.name: rows})
+    except Failure as failure:
+        return part, "", failure
+    if verdict.result.passed:
+        return part, f"{rule}: {rows.num_rows} rows", None
+    wrong = DataRefused(f"{verdict.result}.", remedy="They were stored before it was configured.")
+    return part, "", wrong
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,361 @@
+"""The configuration file, the environment and `--set` become validated, frozen settings.
+
+All mistakes are collected, each with its place and its remedy, and told in one `ConfigError`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tcdatalogger.core.config.overrides import DEEPEST, apply, too_deep
+from tcdatalogger.core.config.paths import ground
+from tcdatalogger.core.config.problems import Problems, masked, near, shown
+from tcdatalogger.core.config.settings import (
+    Alerts,
+    Archive,
+    Backup,
+    Endpoint,
+    Limits,
+    Log,
+    Metrics,
+    Scheduler,
+    Settings,
+    State,
+    Torn,
+    Warehouse,
+)
+from tcdatalogger.core.config.toml_lines import Place, places
+from tcdatalogger.core.config.validate import Around, Part, review
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity.catalog import catalog
+
+__all__ = [
+    "Alerts",
+    "Archive",
+    "Backup",
+    "Endpoint",
+    "Limits",
+    "Log",
+    "Metrics",
+    "Scheduler",
+    "Settings",
+    "State",
+    "Torn",
+    "Warehouse",
+    "json_schema",
+    "load",
+    "locate",
+    "look",
+]
+
+FILE = "tcdatalogger.toml"
+LARGEST_FILE = 16_000_000
+"""Bytes of a configuration: a thousand endpoints are less than a megabyte, and some files never
+end."""
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "warehouse": Warehouse,
+    "archive": Archive,
+    "state": State,
+    "backup": Backup,
+    "scheduler": Scheduler,
+    "limits": Limits,
+    "torn": Torn,
+    "log": Log,
+    "metrics": Metrics,
+    "alerts": Alerts,
+}
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def locate(path: Path | None, environ: Mapping[str, str]) -> Path:
+    """The configuration file: `path`, TCDATALOGGER_CONFIG, or tcdatalogger.toml in this folder."""
+    if path is not None:
+        return path
+    return Path(environ.get("TCDATALOGGER_CONFIG") or FILE)
+
+
+def load(
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    *,
+    names: Sequence[str] | None = None,
+) -> Settings:
+    """The settings of a file, of the environment and of `--set`, each stronger than the last.
+
+    Args:
+        path: of the file; `locate` says where it is looked for without one.
+        environ: TCDATALOGGER_WAREHOUSE__URL overrides `warehouse.url`, and
+            TCDATALOGGER_ENDPOINTS__FACTION_CRIMES__FREQUENCY a setting of that endpoint.
+        overrides: `warehouse.url=…`, `endpoints.NAME.storage_mode=…`, or the bare key of an
+            endpoint (`storage_mode=replace`).
+        names: the endpoints that bare keys are meant for; all of them where it is None.
+
+    Raises:
+        ConfigError: with every mistake in `problems`.
+        UsageError: an override is not written as `key=value`.
+    """
+    file = locate(path, environ)
+    settings, _, problems = _looked_at(file, path, environ, overrides, names)
+    if problems.all():
+        raise _mistaken(file, problems)
+    return settings.grounded(file.resolve().parent)
+
+
+def look(
+    path: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()
+) -> tuple[Settings, tuple[str, ...]]:
+    """The settings for who only looks at what was logged, and the mistakes of endpoints that they
+    are without.
+
+    Raises:
+        ConfigError: as `load`, where a mistake is elsewhere.
+        UsageError: as `load`.
+    """
+    file = locate(path, environ)
+    settings, parts, problems = _looked_at(file, path, environ, overrides)
+    wrong = problems.endpoints()
+    if wrong is None:
+        raise _mistaken(file, problems)
+    well = tuple(
+        endpoint
+        for part, endpoint in zip(parts, settings.endpoints, strict=True)
+        if part.index not in wrong
+    )
+    looked = settings.grounded(file.resolve().parent)
+    return looked.model_copy(update={"endpoints": well}), problems.all()
+
+
+def _looked_at(
+    file: Path,
+    path: Path | None,
+    environ: Mapping[str, str],
+    overrides: Sequence[str] = (),
+    names: Sequence[str] | None = None,
+) -> tuple[Settings, list[Part], Problems]:
+    """The settings as far as they can be read, and the mistakes in them."""
+    text = _read(file, asked=path is not None or "TCDATALOGGER_CONFIG" in environ)
+    raw = _parse(text, file)
+    problems = Problems(str(file), places(text), raw)
+    apply(raw, problems, environ, overrides, names)
+    settings, parts = _validated(raw, problems)
+    folder = file.resolve().parent
+    review(settings, parts, problems, _catalog(settings, folder), Around(environ, folder))
+    return settings, parts, problems
+
+
+def _mistaken(file: Path, problems: Problems) -> ConfigError:
+    found = problems.all()
+    count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
+    return ConfigError(f"The configuration {file} has {count}.", problems=found)
+
+
+def _catalog(settings: Settings, folder: Path) -> catalog.Catalog:
+    """The catalogue that is in use: the file that `catalog use` wrote, or the shipped one."""
+    file = ground(str(settings.torn.catalog), folder)
+    return catalog.load(file if file.exists() else None)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the file, with a description of every setting."""
+    from tcdatalogger.core.config.json_schema import describe  # noqa: PLC0415  # for this alone
+
+    endpoints = {"type": "array", "items": {"$ref": "#/$defs/Endpoint"}}
+    schema = Settings.model_json_schema()
+    describe(schema)
+    schema["properties"]["endpoints"] |= endpoints
+    schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    tidy: dict[str, Any] = _tidy(schema)
+    return tidy
+
+
+def _tidy(node: Any) -> Any:
+    """Descriptions on one line, and no titles, which only repeat the names."""
+    if isinstance(node, list):
+        return [_tidy(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: " ".join(value.split())
+        if key == "description" and isinstance(value, str)
+        else _tidy(value)
+        for key, value in node.items()
+        if not (key == "title" and isinstance(value, str))
+    }
+
+
+def _read(file: Path, *, asked: bool) -> str:
+    try:
+        with file.open("rb") as opened:
+            held = opened.read(LARGEST_FILE + 1)
+        if len(held) > LARGEST_FILE:
+            raise ConfigError(
+                f"The configuration {file} has over {LARGEST_FILE // 10**6} MB.",
+                remedy="Name a file of settings.",
+            )
+        # An editor on Windows may begin a file with a mark that TOML does not know.
+        return held.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
+    except FileNotFoundError:
+        raise ConfigError(
+            f"There is no configuration file {file}.",
+            remedy="Check the path."
+            if asked
+            else "`tcdatalogger init` writes one here; "
+            "--config FILE or TCDATALOGGER_CONFIG names another.",
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"The configuration {file} is not UTF-8 text.") from None
+    except OSError as error:
+        raise ConfigError(f"The configuration {file} cannot be read: {error.strerror}.") from None
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    try:
+        raw = tomllib.loads(text)
+    except RecursionError:
+        raw = None
+    except tomllib.TOMLDecodeError as error:
+        # Only of Python 3.14 on does the error know its line by itself.
+        message = re.sub(r"\s*\(at .*\)$", "", str(error))
+        at = re.search(r"\(at line (\d+)", str(error))
+        line = int(at[1]) if at else text.count("\n") + 1
+        problem = f'{file}:{line}: {masked(message)}. Texts stand in quotes: name = "value".'
+        raise ConfigError(
+            f"The configuration {file} is not valid TOML.", problems=[problem]
+        ) from None
+    if raw is None or too_deep(raw):
+        raise ConfigError(
+            f"The configuration {file} has a value that is nested over {DEEPEST} deep.",
+            remedy="No setting is; look for a bracket that is repeated.",
+        )
+    return raw
+
+
+def _validated(raw: dict[str, Any], problems: Problems) -> tuple[Settings, list[Part]]:
+    """The settings as far as they can be read, with a problem noted for all the rest."""
+    for name in raw:
+        if name not in Settings.model_fields:
+            problems.add((name,), "is not a section", near(name, Settings.model_fields))
+    sections: dict[str, Any] = {
+        name: _read_part(model, raw.get(name, {}), (name,), problems)[0] or model()
+        for name, model in _SECTIONS.items()
+    }
+    parts = _endpoints(raw, problems)
+    settings = Settings.model_construct(
+        **sections, keys=_keys(raw, problems), endpoints=tuple(part.endpoint for part in parts)
+    )
+    return settings, parts
+
+
+def _keys(raw: dict[str, Any], problems: Problems) -> dict[str, str]:
+    keys = raw.get("keys", {})
+    if not isinstance(keys, dict):
+        problems.add(("keys",), "must be a table, written [keys]")
+        return {}
+    for name, value in keys.items():
+        if not isinstance(value, str):
+            problems.add(("keys", name), "must be a text such as env:TORN_API_KEY")
+    return {name: value if isinstance(value, str) else "env:?" for name, value in keys.items()}
+
+
+def _endpoints(raw: dict[str, Any], problems: Problems) -> list[Part]:
+    endpoints = raw.get("endpoints", [])
+    if not isinstance(endpoints, list):
+        problems.add(("endpoints",), "must be a list", "Begin each with a line [[endpoints]].")
+        return []
+    parts = []
+    for index, value in enumerate(endpoints):
+        place = ("endpoints", index)
+        endpoint, wrong = _read_part(Endpoint, value, place, problems)
+        if endpoint is not None:
+            for name in endpoint.params if endpoint.url else ():
+                problems.alias((*place, "params", name), (*place, "url"))
+            parts.append(Part(index, endpoint, wrong))
+    return parts
+
+
+def _read_part(
+    model: type[_Model], value: Any, place: Place, problems: Problems
+) -> tuple[_Model | None, frozenset[str]]:
+    """One table as its model; what was wrong is noted, left out and named in the second value.
+
+    A model that fails does not always tell all of its mistakes, and what stands beside a mistake is
+    to be checked as well: so it is read again without what was wrong.
+    """
+    if not isinstance(value, dict):
+        problems.add(place, "must be a table", f"Write it as [{place[0]}] and lines below.")
+        return None, frozenset()
+    wrong: set[str] = set()
+    for _ in range(4):
+        rest = {key: item for key, item in value.items() if key not in wrong}
+        if wrong and model is Endpoint:
+            rest |= {key: item for key, item in _STAND_INS.items() if key in wrong}
+        try:
+            return model.model_validate(rest), frozenset(wrong)
+        except ValidationError as error:
+            for details in error.errors(include_url=False, include_input=False):
+                wrong |= _note(model, value, place, details, problems)
+    return None, frozenset(wrong)
+
+
+_STAND_INS = {"name": "unnamed", "path": "/"}
+
+
+def _note(
+    model: type[BaseModel],
+    value: dict[str, Any],
+    place: Place,
+    error: ErrorDetails,
+    problems: Problems,
+) -> set[str]:
+    """Put one error of pydantic into our words; the fields that are to be left out."""
+    loc: list[str | int] = []
+    here: Any = value
+    for step in error["loc"]:
+        # pydantic names the branches of a union too; only steps through the data are a place.
+        if error["type"] != "missing" and not _holds(here, step):
+            break
+        loc.append(step)
+        here = here[step] if _holds(here, step) else None
+    problems.add((*place, *loc), *_sentence(model, error, here))
+    return {str(loc[0])} if loc else {"path", "url"}
+
+
+def _holds(here: Any, step: str | int) -> bool:
+    if isinstance(here, dict):
+        return step in here
+    return isinstance(here, list) and isinstance(step, int) and step < len(here)
+
+
+def _sentence(model: type[BaseModel], error: ErrorDetails, value: Any) -> tuple[str, str]:
+    """What is wrong and what to do about it."""
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        return "is not a setting", near(error["loc"][-1], model.model_fields)
+    if kind == "missing":
+        return "is missing", f"Write {error['loc'][-1]} = …"
+    if kind == "wrong":
+        return str(context["text"]), ""
+    if kind == "literal_error":
+        choices = re.findall(r"'([^']*)'", str(context["expected"]))
+        hint = near(value, choices, known=False)
+        return f"{shown(value)} is not one of {', '.join(choices)}", hint
+    if kind == "string_pattern_mismatch" and error["loc"][-1] in ("name", "table"):
+        return f"{shown(value)} is not lower snake_case", "Write it as faction_crimes."
+    simple = {
+        "string_type": "must be a text in quotes",
+        "bool_type": "must be true or false, without quotes",
+        "int_type": "must be a whole number",
+        "float_type": "must be a number",
+        "dict_type": 'must be a table, as { cat = "all" }',
+        "string_pattern_mismatch": "has a character that is not allowed here",
+    }
+    message = simple.get(kind) or error["msg"].replace("Input should be", "must be")
+    return message[0].lower() + message[1:], ""

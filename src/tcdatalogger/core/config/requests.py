@@ -1,0 +1,108 @@
+"""What an endpoint of the configuration asks Torn for: one path for each id, and the query."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.errors import ConfigError, UsageError
+from tcdatalogger.services.torncity.catalog import catalog, time_fields
+from tcdatalogger.services.torncity.catalog.catalog import BY_TIME
+
+
+def path_values(
+    endpoint: Endpoint, entry: catalog.Endpoint, given: Mapping[str, str]
+) -> tuple[dict[str, str], ...]:
+    """The values of the path's placeholders, one mapping for each request to make.
+
+    Args:
+        endpoint: of the configuration.
+        entry: its entry in the catalogue.
+        given: the values that stand in its path already, as `Catalog.find` returns them.
+
+    Returns:
+        Mappings that may lack a placeholder which nobody gave; one empty mapping for a path
+        without placeholders.
+    """
+    names = [parameter.name for parameter in entry.path_parameters]
+    fixed = {name: value for name, value in given.items() if value != f"{{{name}}}"}
+    fixed |= {name: text(endpoint.params[name]) for name in names if name in endpoint.params}
+    free = [name for name in names if name not in fixed]
+    if not endpoint.ids or not free:
+        return (fixed,)
+    return tuple({**fixed, free[0]: text(value)} for value in endpoint.ids)
+
+
+def query(endpoint: Endpoint, entry: catalog.Endpoint) -> tuple[tuple[str, str], ...]:
+    """The parameters that go into the query, as text, in the order of the configuration."""
+    in_path = {parameter.name for parameter in entry.path_parameters}
+    return tuple(
+        (name, text(value)) for name, value in endpoint.params.items() if name not in in_path
+    )
+
+
+def is_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> bool:
+    """Whether runs ask only for what is new: as the endpoint says, else where that is possible."""
+    if endpoint.incremental is not None:
+        return endpoint.incremental
+    return endpoint.storage_mode != "replace" and why_not_incremental(endpoint, entry) == ""
+
+
+def why_not_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> str:
+    """What stands against asking only for what is new, "" for nothing."""
+    if entry.paging not in BY_TIME or not time_fields.field(entry.path):
+        return f"{entry.path} is no list by time"
+    given = [name for name in ("from", "to", "offset") if name in endpoint.params]
+    return f"its params set {given[0]!r}" if given else ""
+
+
+def text(value: object) -> str:
+    """A value as it stands in an address: lists with commas, truth in lower case."""
+    if isinstance(value, tuple | list):
+        return ",".join(text(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def chosen(
+    settings: Settings, names: Sequence[str] = (), *, everything: bool = False, tag: str | None
+) -> list[Endpoint]:
+    """The endpoints that are meant: by name, all that are enabled, or those with a tag.
+
+    Raises:
+        UsageError: there is none of that name or tag, or none is named.
+        ConfigError: all are meant, and there is none.
+    """
+    endpoints = settings.endpoints
+    if everything:
+        enabled = [endpoint for endpoint in endpoints if endpoint.enabled]
+        if not enabled:
+            raise ConfigError(
+                "No endpoint is configured.",
+                remedy="Add one under [[endpoints]]; `tcdatalogger catalog` lists them.",
+            )
+        return enabled
+    if tag is not None:
+        found = [e for e in endpoints if tag in e.tags and e.enabled]
+        if not found:
+            known = sorted({tag for e in endpoints if e.enabled for tag in e.tags})
+            raise UsageError(
+                f"No endpoint that is enabled has the tag {tag!r}.",
+                remedy=f"There are: {', '.join(known)}."
+                if known
+                else 'Give it to an endpoint, as tags = ["war"].',
+            )
+        return found
+    return [_named(settings, name) for name in dict.fromkeys(names)]
+
+
+def _named(settings: Settings, name: str) -> Endpoint:
+    found = settings.endpoint(name)
+    if found is not None:
+        return found
+    known = [endpoint.name for endpoint in settings.endpoints]
+    near = difflib.get_close_matches(name, known, n=1)
+    raise UsageError(
+        f"There is no endpoint {name!r}.",
+        remedy=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.",
+    )

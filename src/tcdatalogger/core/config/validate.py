@@ -1,0 +1,374 @@
+"""What a configuration means, checked: keys, paths, parameters, tables, what is not built yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tcdatalogger.core.config.problems import Problems, either, like_a_key, masked, near, shown
+from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
+from tcdatalogger.core.config.secrets import SCHEMES, misplaced
+from tcdatalogger.core.config.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.config.toml_lines import Place
+from tcdatalogger.core.run.subjects import of_the_key
+from tcdatalogger.core.state.database import POSTGRES, SQLITE
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.models.records import key_columns
+from tcdatalogger.models.renames import ours
+from tcdatalogger.models.schema import Type, family
+from tcdatalogger.observability.redact import register
+from tcdatalogger.services.torncity.catalog import catalog
+
+_OWN_PARAMETERS = {
+    "key": "The key is named by api_key and sent in a header, never in the address",
+    "comment": "It is sent with each call; set it as torn.comment",
+    "selections": "Each endpoint is one selection; name the others as endpoints of their own",
+}
+
+_SHARED = (("append", "append"), ("merge", "merge"))
+"""Modes of two endpoints by which neither wipes the rows of the other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One endpoint as far as it could be read.
+
+    Attributes:
+        index: its place in the list of the file.
+        endpoint: with the default in the place of what was wrong.
+        wrong: the fields that were wrong and are told already.
+    """
+
+    index: int
+    endpoint: Endpoint
+    wrong: frozenset[str]
+
+    def place(self, *more: str | int) -> Place:
+        return ("endpoints", self.index, *more)
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where references to secrets lead from.
+
+    Attributes:
+        environ: where `env:` reads.
+        folder: that the path of a `file:` is taken from.
+    """
+
+    environ: Mapping[str, str]
+    folder: Path
+
+
+_NOWHERE = Around({}, Path())
+
+
+def review(
+    settings: Settings,
+    parts: Sequence[Part],
+    problems: Problems,
+    known: catalog.Catalog,
+    around: Around = _NOWHERE,
+) -> None:
+    """Note every mistake that types alone do not show; paths are those of the catalogue `known`."""
+    _keys(settings.keys, problems, around)
+    if settings.alerts.webhook is not None:
+        _webhook(settings.alerts.webhook, problems, around)
+    if (key := settings.warehouse.encryption_key) is not None:
+        place = ("warehouse", "encryption_key")
+        _reference(place, key, "TCD_WAREHOUSE_KEY", problems, around)
+    _places_to_store(settings, problems)
+    _names(parts, problems)
+    for part in parts:
+        _api_key(part, settings.keys, problems)
+        _not_built(part, problems)
+        if "path" not in part.wrong:
+            _path(part, problems, known)
+    _tables(parts, problems, known)
+
+
+def _webhook(reference: str, problems: Problems, around: Around) -> None:
+    """Its address is a secret: it is no more shown than a key is."""
+    scheme, _, rest = reference.partition(":")
+    if scheme not in SCHEMES or not rest or misplaced(reference, around.environ, around.folder):
+        remedy = "Write where the address is, as env:DISCORD_WEBHOOK or file:PATH."
+        problems.add(("alerts", "webhook"), "is no reference to an address", remedy)
+
+
+def _keys(keys: Mapping[str, str], problems: Problems, around: Around) -> None:
+    for name, reference in keys.items():
+        if like_a_key(name) and not name.islower():
+            register(name)
+            remedy = 'Give it a name of yours, as default = "env:TORN_API_KEY".'
+            problems.add(("keys", name), "its name looks like a key itself", remedy)
+        _reference(("keys", name), reference, "TORN_API_KEY", problems, around)
+
+
+def _reference(
+    place: Place, reference: str, variable: str, problems: Problems, around: Around
+) -> None:
+    """The value is never shown: it may be a key."""
+    scheme, colon, rest = reference.partition(":")
+    example = f"as env:{variable}, file:PATH or keyring:SERVICE/USER"
+    if colon and scheme in SCHEMES and rest:
+        if misplaced(reference, around.environ, around.folder):
+            what = "holds what looks like a key itself: there is no such variable or file"
+            problems.add(place, what, f"Write where the key is instead, {example}.")
+        return
+    if like_a_key(reference) or (scheme in SCHEMES and not rest):
+        what = "holds a key itself" if like_a_key(reference) else "refers to nothing"
+        problems.add(place, what, f"Write where the key is instead, {example}.")
+    elif colon and (hint := near(f"{scheme}:", [f"{each}:" for each in SCHEMES], known=False)):
+        problems.add(place, "is no reference to a key", hint)
+    else:
+        problems.add(place, "is no reference to a key", f"Write where it is, {example}.")
+
+
+def _places_to_store(settings: Settings, problems: Problems) -> None:
+    url, ours = settings.warehouse.url, "duckdb:///"
+    if url.startswith("bigquery://"):
+        problems.add(
+            ("warehouse", "url"), "bigquery:// is not built yet", f"Use {ours}FILE for now."
+        )
+    elif not url.startswith(ours) or url == ours:
+        problems.add(
+            ("warehouse", "url"), f"{shown(url)} is no address of one", f"Write {ours}FILE."
+        )
+    state = settings.state.url or SQLITE + "x"
+    if not state.startswith((SQLITE, *POSTGRES)) or state in (SQLITE, *POSTGRES):
+        # Not shown: it may hold a password.
+        problems.add(
+            ("state", "url"),
+            "is no address of a state",
+            f"Write {SQLITE}FILE or {POSTGRES[0]}USER@HOST/DATABASE.",
+        )
+    if settings.archive.path.startswith("gs://"):
+        problems.add(("archive", "path"), "a bucket is not built yet", "Use a folder for now.")
+    elif not settings.archive.path or "://" in settings.archive.path:
+        problems.add(("archive", "path"), "is no folder", "Write it as data/archive.")
+
+
+def _names(parts: Sequence[Part], problems: Problems) -> None:
+    first: dict[str, int] = {}
+    for part in parts:
+        if "name" in part.wrong:
+            continue
+        name = part.endpoint.name
+        if name in first:
+            before = problems.where(("endpoints", first[name], "name"))
+            problems.add(part.place("name"), f"the name is taken ({before})", "Choose another.")
+        first.setdefault(name, part.index)
+
+
+def _api_key(part: Part, keys: Mapping[str, str], problems: Problems) -> None:
+    if "api_key" in part.wrong:
+        return
+    for name in part.endpoint.api_key:
+        if name in keys:
+            continue
+        place = part.place("api_key")
+        if like_a_key(name):
+            problems.add(
+                place,
+                "looks like a key itself, and this names an entry of [keys]",
+                'Write default = "env:TORN_API_KEY" under [keys] and api_key = "default" here.',
+            )
+        else:
+            remedy = (
+                masked(near(name, keys)) or f'Add it under [keys], as {name} = "env:TORN_API_KEY".'
+            )
+            problems.add(place, f"[keys] has no {shown(name)}", remedy)
+
+
+def _not_built(part: Part, problems: Problems) -> None:
+    mode = part.endpoint.storage_mode
+    if part.endpoint.incremental and mode == "replace":
+        problems.add(
+            part.place("incremental"),
+            "only endpoints that append, merge or keep a history can be incremental",
+            "Leave it out: all there is is read then.",
+        )
+    ids = part.endpoint.ids
+    if len(ids) > 1 and any(str(value).startswith(QUERY) for value in ids):
+        problems.add(part.place("ids"), "a query for ids stands alone", "Put all into its SQL.")
+
+
+def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
+    place = part.place("path" if part.endpoint.url is None else "url")
+    try:
+        entry, given = known.find(part.endpoint.path)
+    except ConfigError as error:
+        problems.add(place, masked(error.message), error.remedy)
+        return
+    if entry.route:
+        near_paths = [
+            each.path
+            for each in known.endpoints
+            if each.section == entry.section and not each.route and each.path.count("/") == 2  # noqa: PLR2004
+        ]
+        problems.add(
+            place,
+            f"{entry.path} is the way to any selection, not an endpoint",
+            f"Name one, as {either(near_paths[:3])}.",
+        )
+        return
+    _params(part, entry, problems)
+    if part.endpoint.subject is not None and not of_the_key(entry):
+        problems.add(
+            part.place("subject"), f"{entry.path} is not about the owner of a key", "Leave it out."
+        )
+    _key(part, entry, problems)
+    why = why_not_incremental(part.endpoint, entry) if part.endpoint.incremental else ""
+    if why:
+        problems.add(part.place("incremental"), f"it cannot be so: {why}", "Leave it out.")
+    if "params" not in part.wrong and "ids" not in part.wrong:
+        _placeholders(part, entry, given, problems)
+
+
+def _key(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
+    """What `merge` and `history` need of the tables; what another processor makes is not known."""
+    endpoint, mode = part.endpoint, part.endpoint.storage_mode
+    if mode not in ("merge", "history") or endpoint.processor or part.wrong & {"key"}:
+        return
+    name = endpoint.root_table
+    key = ours(endpoint.columns, endpoint.key, name)
+    found = family(entry.shape, name, selection=entry.selection, key=key)
+    if key_columns(found) is None:
+        works = [
+            column.name
+            for column in found.tables[0].data_columns
+            if column.type in (Type.INT, Type.TEXT)
+            and not column.ours
+            and key_columns(
+                family(entry.shape, name, selection=entry.selection, key=(column.name,))
+            )
+        ]
+        best = sorted(works, key=lambda column: (not column.endswith("id"), column != "name"))
+        problems.add(
+            part.place("key" if endpoint.key else "storage_mode"),
+            f"{mode} needs a key that tells the records of {entry.path} apart",
+            f'Write key = ["{best[0]}"], or whichever columns of the root table do.'
+            if best
+            else "Use append or replace.",
+        )
+
+
+def _params(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
+    if "params" in part.wrong:
+        return
+    params = part.endpoint.params
+    for name, value in params.items():
+        place = part.place("params", name)
+        if name in _OWN_PARAMETERS:
+            problems.add(place, "is not set here", f"{_OWN_PARAMETERS[name]}.")
+            continue
+        parameter = entry.parameter(name)
+        if parameter is None:
+            names = [each.name for each in entry.parameters if each.name not in _OWN_PARAMETERS]
+            remedy = near(name, names) or "It takes none."
+            problems.add(place, f"{entry.path} has no such parameter", remedy)
+        else:
+            _param(place, value, parameter, problems)
+    for parameter in entry.parameters:
+        if parameter.required and parameter.where == "query" and parameter.name not in params:
+            problems.add(
+                part.place("params"),
+                f"{entry.path} needs the parameter {parameter.name!r}",
+                f"One of {either(parameter.values)}." if parameter.values else "",
+            )
+
+
+def _param(place: Place, value: object, parameter: catalog.Parameter, problems: Problems) -> None:
+    items: Sequence[object] = value if isinstance(value, tuple) else (value,)
+    if len(items) > 1 and not parameter.many:
+        problems.add(place, "takes one value, not a list")
+        return
+    if parameter.many:
+        items = [
+            each.strip() if isinstance(each, str) else each
+            for item in items
+            for each in (item.split(",") if isinstance(item, str) else [item])
+        ]
+    for item in items:
+        if parameter.kind == "bool":
+            if str(item).lower() not in ("true", "false"):
+                problems.add(place, f"must be true or false, not {shown(item)}")
+        elif parameter.values:
+            if text(item) not in {text(value) for value in parameter.values}:
+                problems.add(
+                    place, f"{shown(item)} is no value of it", near(item, parameter.values)
+                )
+        elif parameter.kind == "int":
+            _integer(place, item, parameter, problems)
+
+
+def _integer(place: Place, item: object, parameter: catalog.Parameter, problems: Problems) -> None:
+    try:
+        number = int(str(item))
+    except ValueError:
+        problems.add(place, f"must be a whole number, not {shown(item)}")
+        return
+    low, high = parameter.minimum, parameter.maximum
+    if (low is not None and number < low) or (high is not None and number > high):
+        bounds = [f"at least {low}"] if low is not None else []
+        bounds += [f"at most {high}"] if high is not None else []
+        problems.add(place, f"must be {' and '.join(bounds)}, not {number}")
+
+
+def _placeholders(
+    part: Part, entry: catalog.Endpoint, given: Mapping[str, str], problems: Problems
+) -> None:
+    endpoint = part.endpoint
+    names = [parameter.name for parameter in entry.path_parameters]
+    values = path_values(endpoint, entry, given)
+    missing = [name for name in names if name not in values[0]]
+    free = [name for name in names if name not in given and name not in endpoint.params]
+    if missing:
+        filled = entry.path.replace(f"{{{missing[0]}}}", "40832")
+        problems.add(
+            part.place("path" if endpoint.url is None else "url"),
+            f"{entry.path} needs a value for {either(missing)}",
+            f"Write ids = [40832], or path = {filled!r}.",
+        )
+    elif endpoint.ids and not free:
+        problems.add(part.place("ids"), f"{part.endpoint.path} has no place for them")
+
+
+def _tables(parts: Sequence[Part], problems: Problems, known: catalog.Catalog) -> None:
+    """Two endpoints may share a table only where they ask for the same thing and add to it."""
+    first: dict[str, Part] = {}
+    for part in parts:
+        if part.wrong & {"name", "table", "path"}:
+            continue
+        endpoint = part.endpoint
+        other = first.setdefault(endpoint.root_table, part)
+        if other is part or other.endpoint.name == endpoint.name:
+            continue
+        place = part.place("table" if endpoint.table else "name")
+        table, its = endpoint.root_table, other.endpoint.name
+        if _template(known, endpoint.path) != _template(known, other.endpoint.path):
+            problems.add(
+                place,
+                f"writes the table {table!r}, which {its!r} fills from another path",
+                "Give one of them a table of its own.",
+            )
+        elif endpoint.columns != other.endpoint.columns:
+            problems.add(
+                part.place("columns"),
+                f"names columns of the table {table!r} otherwise than {its!r}, which fills it too",
+                "Give both the same names, or one of them a table of its own.",
+            )
+        elif (endpoint.storage_mode, other.endpoint.storage_mode) not in _SHARED:
+            problems.add(
+                place,
+                f"shares the table {table!r} with {its!r}, so one would wipe the other's rows",
+                "Let both append or both merge, or give one of them a table of its own.",
+            )
+
+
+def _template(known: catalog.Catalog, path: str) -> str:
+    try:
+        return known.find(path)[0].path
+    except ConfigError:
+        return path

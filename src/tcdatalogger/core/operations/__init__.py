@@ -1,0 +1,1 @@
+"""What is done with rows that are stored: replay, rebuild, rollback, and the like."""

@@ -1,0 +1,138 @@
+"""Records of the quarantine tried again: what the catalogue knows by now may make them fit.
+
+Nothing is asked of Torn.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.operations.from_archive import ORDERED, load_id, newest_run
+from tcdatalogger.core.run.load import Guard
+from tcdatalogger.core.run.run import Run
+from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.core.state.store import RunRecord
+from tcdatalogger.models.checks.promised import CheckFailed
+from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.services.torncity.processing.task import Fetched
+from tcdatalogger.services.warehouse.protocol import Warehouse
+
+
+def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[str]:
+    """Try records of the quarantine again; the ids of those that are stored now.
+
+    Args:
+        application: with the settings.
+        records: lines of `_tcd_quarantine`. Those that fit no better than before stay there.
+
+    Raises:
+        Busy: somebody else has an endpoint of them; those of endpoints before it are stored.
+    """
+    stored: list[str] = []
+    token = new_run_id(application.clock)
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in records:
+        if record["again"]:
+            groups.setdefault((record["endpoint"], record["run_id"]), []).append(record)
+    for (name, run_id), lines in groups.items():
+        endpoint = application.settings.endpoint(name)
+        if endpoint is None or not lines[0]["archive_file"]:
+            continue
+        claimed = alone(application, name, token)
+        with claimed as guard, application.warehouse() as warehouse:
+            stored += _retry(application, endpoint, run_id, lines, warehouse, token, guard)
+    return stored
+
+
+def _retry(
+    application: Application,
+    endpoint: Endpoint,
+    run_id: str,
+    lines: list[dict[str, Any]],
+    warehouse: Warehouse,
+    token: str,
+    guard: Guard,
+) -> list[str]:
+    """Try the records of one run, each by itself, and store those that fit in one load."""
+    if endpoint.storage_mode == "replace" and newest_run(warehouse, endpoint.name) != run_id:
+        return []
+    file = lines[0]["archive_file"]
+    pages = [page for error, page in application.archive.read(file) if not error]
+    task = application.task(endpoint, run_id)
+    rules = tuple(rule for rule in task.checks if not rule.rows)  # it is no whole load
+    task = replace(task, checks=rules)
+    record = RunRecord(run_id, endpoint.name, application.clock.now(), status="")
+    run = Run(application, endpoint, task, record, guard, until="validate", marks=False)
+    maker = run.maker(warehouse)
+    family = maker.family()
+    there = _there(warehouse, family, run_id)
+    good = []
+    for line in lines:
+        body = _body(line, family, maker.task.endpoint.content)
+        page = replace(pages[line["page"]], body=body)
+        made = maker.as_tables(maker.transform_data(Fetched((page,))), Fetched((page,)))
+        try:
+            made = maker.held_to_rules(made, Fetched((page,)))
+        except CheckFailed:
+            continue
+        if not made.misfits and not there & _keys(made.tables[family.tables[0].name], family):
+            good.append((line["quarantine_id"], page))
+    if not good:
+        return []
+    fetched = Fetched(tuple(page for _, page in good), archive=file)
+    run.store(fetched, warehouse)
+    ids = tuple(quarantine_id for quarantine_id, _ in good)
+    load = replace(
+        run.load(fetched, warehouse),
+        id=load_id(run_id, endpoint.name, token),
+        mode=endpoint.storage_mode if endpoint.storage_mode in ORDERED else "append",
+        settles=ids,
+    )
+    warehouse.commit(load)
+    return list(ids)
+
+
+def _there(warehouse: Warehouse, family: TableFamily, run_id: str) -> set[tuple[object, ...]]:
+    """The keys of the records that a run has stored: none of them is stored twice."""
+    root = family.tables[0]
+    names = ", ".join(f'"{name}"' for name in (*root.key, "_subject_id"))
+    return _keys(
+        warehouse.query(f"select {names} from \"{root.name}\" where _run_id = '{run_id}'"), family
+    )
+
+
+def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:
+    """The keys of root rows, where Torn sends one; a place in a list tells nothing across loads."""
+    root = family.tables[0]
+    own = {column.name for column in root.data_columns if not column.ours}
+    if not own.issuperset(root.key):
+        return set()
+    rows = table.select([*root.key, "_subject_id"]).to_pylist()
+    return {tuple(row.values()) for row in rows}
+
+
+def _body(line: dict[str, Any], family: TableFamily, content: str) -> bytes:
+    """A body that holds the one record, as Torn would have sent it."""
+    record, path = str(line["record"]), str(line["path"])
+    if content == "csv":
+        return _csv(json.loads(record))
+    if family.listed and path.startswith(f"{family.root[0]}["):
+        return f"{{{json.dumps(family.root[0])}:[{record}]}}".encode()
+    return record.encode()
+
+
+def _csv(record: dict[str, str | None]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows((record, record.values()))
+    return text.getvalue().encode()

@@ -1,0 +1,440 @@
+"""Rows once more from the archive: a run replayed, an endpoint rebuilt.
+
+Nothing is asked of Torn. What the catalogue knows by now, and what was learned since, counts: a
+record that was set aside may fit today.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.operations.from_archive import (
+    ORDERED,
+    load_id,
+    newest_run,
+    run_of,
+)
+from tcdatalogger.core.run.fetched import fetched_at, fetched_from
+from tcdatalogger.core.run.load import Guard
+from tcdatalogger.core.run.run import Run, note_checks, store_pending
+from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.core.state.store import PAUSED, RunRecord
+from tcdatalogger.errors import DataRefused, Failure, UsageError
+from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
+from tcdatalogger.services.torncity.processing.task import Transformed
+from tcdatalogger.services.warehouse.protocol import Clear, Load, Receipt, Warehouse
+
+ROLLED_BACK: Final = "rolled back"
+"""The status of a run in the state's books whose rows were taken back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of one archived run.
+
+    Attributes:
+        run_id: of the run whose answers these are.
+        made: its rows as they are now, None where it has none.
+        receipt: of the commit, None where nothing was stored.
+        why: why it was passed over, "" where it was not.
+        failed: the checks that its rows failed and that refuse them.
+    """
+
+    run_id: str
+    made: Transformed | None = None
+    receipt: Receipt | None = None
+    why: str = ""
+    failed: tuple[CheckResult, ...] = ()
+
+
+def replay(
+    application: Application, run_id: str, *, taken: Sequence[str] = (), dry: bool = False
+) -> Replayed:
+    """Make the rows of one run again, in place of what it stored before.
+
+    Where later runs stand on it, as by `merge` and `history`, they are made again too, in order.
+
+    Args:
+        application: with the settings.
+        run_id: of the run.
+        taken: runs whose rows are taken in though they were refused.
+        dry: make the rows and store nothing.
+
+    Raises:
+        UsageError: no archive file is of that run, or no endpoint is.
+        Busy: somebody else has the endpoint.
+        DataRefused: its answers make no rows, its rows were refused, the warehouse refuses them,
+            or the storage mode is replace and the tables hold a later run.
+    """
+    endpoint, file = _find(application, run_id)
+    _refuse_unknown(application, endpoint, taken)
+    with alone(application, endpoint.name, new_run_id(application.clock), dry=dry) as guard:
+        return _replay(application, endpoint, file, guard, taken=taken, dry=dry)
+
+
+def _replay(
+    application: Application,
+    endpoint: Endpoint,
+    file: str,
+    guard: Guard,
+    *,
+    taken: Sequence[str],
+    dry: bool,
+) -> Replayed:
+    run_id = run_of(file)
+    with application.warehouse() as warehouse:
+        newest = newest_run(warehouse, endpoint.name)
+        stored = warehouse.loads(endpoint=endpoint.name, run_id=run_id, counting=True, most=1)
+        why = "" if stored or run_id in taken else _refusal(application, file)
+        if why:
+            raise DataRefused(
+                f"The rows of the run {run_id} were refused: {why}",
+                remedy=f"`tcdatalogger replay {run_id} --with {run_id}` stores them all the same.",
+            )
+        later = newest is not None and _stands_before(application, endpoint, file, newest)
+        if later and endpoint.storage_mode == "replace":
+            raise DataRefused(
+                f"The tables of {endpoint.name} hold the later run {newest}.",
+                remedy="Its storage mode is replace, so an older run has no place in them.",
+            )
+        alone_made = not later or endpoint.storage_mode == "append"
+        if alone_made and (others := set(taken) - {run_id}):
+            raise UsageError(
+                f"A replay of {run_id} makes no other run again, and so not {min(others)}.",
+                remedy=f"`tcdatalogger replay {min(others)} --with {min(others)}` stores it.",
+            )
+        if alone_made:
+            token = new_run_id(application.clock)
+            one, load = _again(application, endpoint, file, warehouse, guard, token)
+            if load is not None and not dry:
+                load = replace(load, cause="replay")
+                one = replace(one, receipt=warehouse.commit(load))
+            if not dry:
+                _note(application, endpoint, one, token, warehouse)
+    if not alone_made:
+        taken = (*taken, run_id)
+        made = _rebuild(application, endpoint, guard, taken=taken, dry=dry, cause="replay")
+        one = next(each for each in made if each.run_id == run_id)
+    if one.why:
+        raise DataRefused(f"The run {run_id} has no rows: {one.why}")
+    if one.receipt is not None:
+        _mark_done(application, file, one.receipt)
+    return one
+
+
+def rebuild(
+    application: Application,
+    name: str,
+    *,
+    without: Sequence[str] = (),
+    taken: Sequence[str] = (),
+    dry: bool = False,
+) -> list[Replayed]:
+    """Make all rows of an endpoint again from the archive, in one step.
+
+    Runs that were not to store anything (`--dry-run`, `--step`) are passed over, those that were
+    rolled back, and those whose rows were refused. What is owed is stored first, as the next run
+    would: so a list that lost its records is refused here too.
+
+    Args:
+        application: with the settings.
+        name: of the endpoint.
+        without: runs whose rows are left out.
+        taken: runs whose rows are taken in though they would be passed over.
+        dry: make the rows and store nothing.
+
+    Raises:
+        UsageError: there is no such endpoint or run, or the archive has none of it.
+        Busy: somebody else has the endpoint.
+        DataRefused, WarehouseUnavailable: as a commit; then the tables are as they were.
+    """
+    [endpoint] = application.chosen([name])
+    _refuse_unknown(application, endpoint, (*without, *taken))
+    if both := set(without) & set(taken):
+        raise UsageError(
+            f"The run {min(both)} cannot be left out and taken in.",
+            remedy="Give it to --with or to --without.",
+        )
+    with alone(application, name, new_run_id(application.clock), dry=dry) as guard:
+        made = _rebuild(
+            application, endpoint, guard, without=without, taken=taken, dry=dry, cause="rebuild"
+        )
+    files = {run_of(file): file for file in application.archive.files(name)}
+    for one in made:
+        if one.receipt is not None:
+            _mark_done(application, files[one.run_id], one.receipt)
+    return made
+
+
+def _rebuild(
+    application: Application,
+    endpoint: Endpoint,
+    guard: Guard,
+    *,
+    without: Sequence[str] = (),
+    taken: Collection[str] = (),
+    dry: bool,
+    cause: str,
+) -> list[Replayed]:
+    token = new_run_id(application.clock)
+    found: list[Replayed] = []
+    with application.warehouse() as warehouse:
+        if not dry:
+            store_pending(application, endpoint, guard, warehouse)
+        passed = _passed_over(application, endpoint, warehouse, without, taken)
+        files = _files(application, endpoint, passed)
+        _refuse_older(endpoint, files, taken)
+        _refuse_pruned(application, warehouse, endpoint)
+
+        def loads() -> Iterator[Load]:
+            for file in files:
+                run_id = run_of(file)
+                if run_id in passed:
+                    found.append(Replayed(run_id, why=passed[run_id]))
+                    continue
+                one, load = _again(application, endpoint, file, warehouse, guard, token)
+                found.append(one)
+                if load is not None:
+                    yield replace(load, cause=cause)
+                elif run_id in taken or (
+                    endpoint.storage_mode in ORDERED
+                    and warehouse.loads(
+                        endpoint=endpoint.name, run_id=run_id, counting=True, most=1
+                    )
+                ):
+                    raise DataRefused(
+                        f"The run {run_id} of {endpoint.name} cannot be made again: {one.why}",
+                        remedy="Nothing was changed. `tcdatalogger rebuild "
+                        f"{endpoint.name} --without {run_id}` makes the rest without it.",
+                    )
+
+        if dry:
+            list(loads())
+            return found
+        runs = tuple(without)
+        if endpoint.storage_mode in ORDERED:
+            runs = tuple(map(run_of, files))
+        clear = Clear(endpoint.name, runs, tuple(without), token)
+        try:
+            receipts = {one.load_id: one for one in warehouse.commit_all(loads(), clear)}
+        finally:  # whatever became of it: the failed checks tell why
+            for one in found:
+                _note(application, endpoint, one, token, warehouse)
+    return [
+        replace(one, receipt=receipts.get(load_id(one.run_id, endpoint.name, token)))
+        for one in found
+    ]
+
+
+def _refuse_older(endpoint: Endpoint, files: Sequence[str], taken: Collection[str]) -> None:
+    """Refuse to take in the rows of a run in whose place the tables hold a later one.
+
+    Raises:
+        DataRefused: the storage mode is replace, and there is a later run.
+    """
+    older = sorted(set(taken) - set(map(run_of, files)))
+    if older:
+        raise DataRefused(
+            f"The run {run_of(files[-1])} of {endpoint.name} is later than {older[0]}.",
+            remedy="Its storage mode is replace, so an older run has no place in its tables.",
+        )
+
+
+def _refuse_pruned(application: Application, warehouse: Warehouse, endpoint: Endpoint) -> None:
+    """Refuse to give up the rows of an append whose answers are gone.
+
+    Raises:
+        DataRefused: the endpoint appended before, and the archive lacks some of those runs.
+    """
+    if endpoint.storage_mode not in {"merge", "replace"}:
+        return
+    modes: dict[str, set[str]] = {}
+    for line in warehouse.loads(endpoint=endpoint.name, counting=True):
+        modes.setdefault(line.run_id, set()).add(line.mode)
+    kept = set(map(run_of, application.archive.files(endpoint.name)))
+    gone = sorted({run for run, its in modes.items() if its == {"append"}} - kept)
+    if gone:
+        raise DataRefused(
+            f"{endpoint.name} appended the rows of {len(gone)} runs whose answers the archive has "
+            f"no more, as {gone[0]}; by {endpoint.storage_mode} they would be lost.",
+            remedy="Give it another `table`.",
+        )
+
+
+def _refuse_unknown(application: Application, endpoint: Endpoint, runs: Sequence[str]) -> None:
+    """Refuse runs of which the archive has no answers.
+
+    Raises:
+        UsageError: it has none of one of them, or none at all.
+    """
+    known = set(map(run_of, application.archive.files(endpoint.name)))
+    for run_id in runs:
+        if run_id not in known:
+            raise UsageError(
+                f"The archive has no run {run_id} of {endpoint.name}.",
+                remedy=f"`tcdatalogger runs list --endpoint {endpoint.name}` lists them.",
+            )
+    if not known:
+        raise UsageError(
+            f"The archive has no answers of {endpoint.name}.",
+            remedy=f"`tcdatalogger run {endpoint.name}` asks Torn for some.",
+        )
+
+
+def _passed_over(
+    application: Application,
+    endpoint: Endpoint,
+    warehouse: Warehouse,
+    without: Sequence[str],
+    taken: Collection[str],
+) -> dict[str, str]:
+    """The archived runs of which no rows are made, and why.
+
+    The ledger says what is stored, and what was taken back; the books of the runs are asked only of
+    those that it does not know, as after a warehouse that is gone.
+    """
+    lines = warehouse.loads(endpoint=endpoint.name)
+    newest = {line.run_id: line for line in reversed(lines)}
+    counting = {line.run_id for line in lines if line.counts}
+    passed = {}
+    for file in sorted(application.archive.files(endpoint.name)):
+        run_id = run_of(file)
+        if run_id in without:
+            passed[run_id] = "left out"
+        elif run_id in taken or run_id in counting:
+            continue
+        elif run_id in newest:
+            if newest[run_id].rolled_back:
+                passed[run_id] = "it was rolled back"
+        elif _status(application, run_id) == ROLLED_BACK:
+            passed[run_id] = "it was rolled back"
+        elif _status(application, run_id) == PAUSED:
+            passed[run_id] = "stopped by --step or --dry-run"
+        elif why := _refusal(application, file):
+            passed[run_id] = f"its rows were refused: {why}"
+    return passed
+
+
+def _refusal(application: Application, file: str) -> str:
+    """Why the rows of a run were refused, "" where they were not.
+
+    Its answers have a mark of it. The books say it of a run whose mark could not be written.
+    """
+    if why := application.archive.refusal(file):
+        return why
+    for run in application.state.runs(run_id=run_of(file), most=1):
+        if run.status == "failed" and _is_refusal(run):
+            return run.error
+    return ""
+
+
+def _is_refusal(run: RunRecord) -> bool:
+    validated = run.error_class == DataRefused.__name__ and run.step == "validate"
+    return validated or run.error_class == CheckFailed.__name__
+
+
+def _files(application: Application, endpoint: Endpoint, passed: Mapping[str, str]) -> list[str]:
+    """The archive files of the runs that a rebuild has to do with, the oldest first.
+
+    For `replace` these are those to leave out and then the newest that is left.
+    """
+    files = sorted(application.archive.files(endpoint.name), key=lambda f: _when(application, f))
+    if endpoint.storage_mode != "replace":
+        return files
+    others = [file for file in files if run_of(file) not in passed]
+    left_out = [file for file in files if passed.get(run_of(file)) == "left out"]
+    return left_out + _newest(application, endpoint, others)
+
+
+def _when(application: Application, file: str) -> tuple[float, str]:
+    """When a run was, by the server's clock: ours may have jumped."""
+    return fetched_at(application.archive, file), run_of(file)
+
+
+def _stands_before(application: Application, endpoint: Endpoint, file: str, newest: str) -> bool:
+    """Whether a run was before that whose rows were stored last."""
+    others = [one for one in application.archive.files(endpoint.name) if run_of(one) == newest]
+    mine = _when(application, file)
+    its = _when(application, others[0]) if others else (0.0, newest)
+    if mine[0] and its[0]:
+        return mine < its
+    return run_of(file) < newest  # a fetch that failed says no time
+
+
+def _status(application: Application, run_id: str) -> str:
+    """What became of a run; not known once the state is gone."""
+    runs = application.state.runs(run_id=run_id, most=1)
+    return runs[0].status if runs else ""
+
+
+def _mark_done(application: Application, file: str, receipt: Receipt) -> None:
+    """A run that was owed, refused or rolled back, and has its rows now, is done."""
+    application.archive.accept(file)
+    for run in application.state.runs(run_id=run_of(file), most=1):
+        if run.status != "done":
+            clean = replace(run, error="", error_class="", remedy="", exit_code=0)
+            rows = dict(receipt.rows)
+            application.state.write_run(
+                replace(clean, status="done", rows=rows, settled=True, note="It was replayed.")
+            )
+
+
+def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:
+    """For `replace`, the newest run whose answers are whole: only its rows have a place."""
+    for file in reversed(files):
+        fetched = fetched_from(application.archive, file)
+        if fetched is not None and fetched.whole:
+            return [file]
+    raise UsageError(f"No run of {endpoint.name} in the archive has whole answers.")
+
+
+def _again(
+    application: Application,
+    endpoint: Endpoint,
+    file: str,
+    warehouse: Warehouse,
+    guard: Guard,
+    token: str,
+) -> tuple[Replayed, Load | None]:
+    """The rows of an archived run, and the load that puts them in place of the former ones."""
+    run_id = run_of(file)
+    fetched = fetched_from(application.archive, file)
+    if fetched is None:
+        return Replayed(run_id, why="its fetch failed"), None
+    fetched = replace(fetched, stretch=None)  # the ledger has it from the run itself
+    task = application.task(endpoint, run_id)
+    record = RunRecord(run_id, endpoint.name, application.clock.now(), status="")
+    run = Run(application, endpoint, task, record, guard, until="validate", marks=False)
+    try:
+        run.store(fetched, warehouse)
+    except Failure as failure:
+        results = failure.results if isinstance(failure, CheckFailed) else ()
+        failed = tuple(result for result in results if not result.passed)
+        return Replayed(run_id, why=failure.message, failed=failed), None
+    name = load_id(run_id, endpoint.name, token)
+    load = replace(run.load(fetched, warehouse), id=name, again=True, max_drop=1.0)
+    return Replayed(run_id, run.made), load
+
+
+def _note(
+    application: Application, endpoint: Endpoint, one: Replayed, token: str, warehouse: Warehouse
+) -> None:
+    """Write down which checks the rows of a run failed that are not stored, as a run does."""
+    task, name = application.task(endpoint, one.run_id), load_id(one.run_id, endpoint.name, token)
+    note_checks(task, one.failed, warehouse, application.clock.now(), name)
+
+
+def _find(application: Application, run_id: str) -> tuple[Endpoint, str]:
+    for endpoint in application.settings.endpoints:
+        for file in application.archive.files(endpoint.name):
+            if run_of(file) == run_id:
+                return endpoint, file
+    raise UsageError(
+        f"The archive has no run {run_id} of an endpoint that is configured.",
+        remedy="`tcdatalogger runs` lists them.",
+    )

@@ -1,0 +1,64 @@
+"""A run taken back: its rows, and the tables and columns that came with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.operations.replay import ROLLED_BACK
+from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.errors import UsageError
+from tcdatalogger.services.warehouse.protocol import LedgerLine, Undo, Warehouse
+
+
+def roll_back(
+    application: Application,
+    run_id: str,
+    *,
+    dry: bool = False,
+    tell: Callable[[LedgerLine], None] = lambda _line: None,
+) -> Undo:
+    """Take back what a run stored: of `append` any, of other modes the endpoint's newest.
+
+    Args:
+        application: with the settings.
+        run_id: of the run.
+        dry: tell what would go, and change nothing.
+        tell: told of what the ledger has of the run, before anything is changed.
+
+    Raises:
+        UsageError: no run of that name has stored anything, or it was rolled back already.
+        DataRefused: a later run of the endpoint stands on it; the remedy names the way.
+        Busy: somebody else has the endpoint.
+        WarehouseUnavailable: it cannot be reached now; nothing was changed.
+    """
+    clock = application.clock
+    with application.warehouse() as warehouse:
+        line = _newest_of(warehouse, run_id)
+    tell(line)
+    endpoint = line.endpoint
+    by = new_run_id(clock)
+    with (
+        alone(application, endpoint, by, dry=dry) as guard,
+        application.warehouse() as warehouse,
+    ):
+        at = clock.now()
+        undo = warehouse.rollback(endpoint, run_id, at=at, by=by, dry=dry, fence=guard.fence)
+        for run in () if dry else application.state.runs(run_id=run_id, most=1):
+            application.state.write_run(replace(run, status=ROLLED_BACK))
+    return undo
+
+
+def _newest_of(warehouse: Warehouse, run_id: str) -> LedgerLine:
+    """The run by the ledger: its endpoint may be gone from the configuration.
+
+    Raises:
+        UsageError: the ledger has none of that name.
+    """
+    for line in warehouse.loads(run_id=run_id, most=1):
+        return line
+    raise UsageError(
+        f"No run {run_id} has stored anything.", remedy="`tcdatalogger runs` lists them."
+    )

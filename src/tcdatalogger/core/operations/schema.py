@@ -1,0 +1,143 @@
+"""Tables changed on purpose: made to fit the configuration and the catalogue, or taken back."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.errors import UsageError
+from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.rows.normalize import arrow_schema
+from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Known
+from tcdatalogger.services.torncity.processing.registry import processor
+from tcdatalogger.services.warehouse.protocol import Load, Warehouse, as_stored
+
+_KNOWN = "select endpoint, table_name from _tcd_schemas order by created_at, version"
+
+
+@dataclass(frozen=True, slots=True)
+class Evolved:
+    """What became of tables, or would.
+
+    Attributes:
+        name: of the endpoint or the table.
+        steps: in the order in which they are taken.
+        next: what the next load of the endpoint changes by itself or asks for afterwards.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    next: tuple[Step, ...] = ()
+
+
+def planned(application: Application, name: str) -> Evolved:
+    """How the tables of an endpoint would have to change for what its next load brings.
+
+    Raises:
+        UsageError: there is no such endpoint, or its processor alone knows its tables.
+        ConfigError: the user's own names for columns give a table two of one name.
+    """
+    [endpoint] = application.chosen([name])
+    with application.warehouse() as warehouse:
+        return Evolved(name, warehouse.plan(_family(application, endpoint, warehouse)))
+
+
+def apply(
+    application: Application, name: str, *, accept: bool = False, dry: bool = False
+) -> Evolved:
+    """Make the tables of an endpoint fit, in one step and as new versions.
+
+    Args:
+        application: with the settings.
+        name: of the endpoint.
+        accept: whether steps are taken that no load takes by itself.
+        dry: take them all, compare every value, and undo it.
+
+    Raises:
+        UsageError, ConfigError: as `planned`.
+        DataRefused: a step needs consent, or a value would change; nothing was changed.
+        Busy: somebody else has the endpoint.
+        WarehouseUnavailable: the warehouse cannot be reached now.
+    """
+    [endpoint] = application.chosen([name])
+    by = new_run_id(application.clock)
+    with alone(application, name, by, dry=dry) as guard, application.warehouse() as warehouse:
+        family = _family(application, endpoint, warehouse)
+        load = Load(
+            id="",
+            run_id="",
+            endpoint=name,
+            mode="append",
+            family=family,
+            tables={table.name: arrow_schema(table).empty_table() for table in family.tables},
+            catalog_version=application.catalog.version,
+            committed_at=application.clock.now(),
+            token=guard.token,
+            fence=guard.fence,
+            path=application.task(endpoint).endpoint.path,
+        )
+        return Evolved(name, warehouse.reshape(load, accept=accept or dry, dry=dry))
+
+
+def roll_back(application: Application, name: str, version: int, *, dry: bool = False) -> Evolved:
+    """Give a table the columns of an older version, as a new version.
+
+    Args:
+        application: with the settings.
+        name: of the table, or of an endpoint for its root table.
+        version: to go back to.
+        dry: take all steps, compare every value, and undo it.
+
+    Raises:
+        UsageError: there is no such table or version.
+        DataRefused: a value does not fit the older type; nothing was changed.
+        Busy: somebody else has the endpoint.
+        WarehouseUnavailable: the warehouse cannot be reached now.
+    """
+    with application.warehouse(read_only=True) as warehouse:
+        table, owner = _table(warehouse, name)
+    endpoint = application.settings.endpoint(owner)
+    by = new_run_id(application.clock)
+    with (
+        alone(application, owner, by, dry=dry) as guard,
+        application.warehouse() as warehouse,
+    ):
+        at = application.clock.now()
+        steps = warehouse.reshape_back(table, version, at=at, dry=dry, fence=guard.fence)
+        if dry or endpoint is None:
+            return Evolved(table, steps)
+        again = warehouse.plan(_family(application, endpoint, warehouse))
+        return Evolved(table, steps, tuple(step for step in again if step.table == table))
+
+
+def _table(warehouse: Warehouse, name: str) -> tuple[str, str]:
+    """The table that is meant, and the endpoint that made it."""
+    rows = warehouse.query(_KNOWN).to_pylist()
+    for column in ("table_name", "endpoint"):
+        for row in rows:
+            if row[column] == name:
+                return str(row["table_name"]), str(row["endpoint"])
+    known = {str(value) for row in rows for value in row.values()}
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    raise UsageError(
+        f"No table or endpoint {name!r} was ever stored.",
+        remedy=f"Did you mean {near[0]!r}?" if near else "",
+    )
+
+
+def _family(application: Application, endpoint: Endpoint, warehouse: Warehouse) -> TableFamily:
+    """The tables of an endpoint as its next load has them, as far as anybody can know."""
+    task = application.task(endpoint)
+    kind = processor(task.endpoint.path, endpoint.processor)
+    if kind.transform_data is not EndpointProcessor.transform_data:
+        raise UsageError(
+            f"The processor of {endpoint.name} makes tables of its own.",
+            remedy="What they look like is known when it runs.",
+        )
+    known = Known.of(warehouse, endpoint.name)
+    return as_stored(kind(task, known=known).family(), task.mode, task.name)

@@ -1,0 +1,92 @@
+"""How a call to run ends that ran nothing: the endpoint is busy, or the run is stored already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final, Protocol
+
+from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.run.run import Outcome
+from tcdatalogger.core.state.store import RunRecord, State
+from tcdatalogger.errors import Busy, DiskFull, UsageError, WarehouseUnavailable
+from tcdatalogger.services.torncity.processing.task import Task
+from tcdatalogger.services.warehouse.protocol import Receipt, Warehouse
+
+BUSY: Final = "busy"
+
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class Books(Protocol):
+    """Where runs are written down."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def state(self) -> State: ...
+
+    def warehouse(self, patience: float | None = None, *, read_only: bool = False) -> Warehouse: ...
+
+    def record(self, task: Task) -> RunRecord: ...
+
+
+def run_id(text: str) -> str:
+    """A run's id as somebody gives it.
+
+    Raises:
+        UsageError: it is none that could stand in a file's name.
+    """
+    if _RUN_ID.fullmatch(text) is None:
+        raise UsageError(
+            f"{text!r} is no id for a run.",
+            remedy="Use letters, digits, - and _, and no more than 64 of them.",
+        )
+    return text
+
+
+def busy_outcome(record: RunRecord, busy: Busy) -> Outcome:
+    """Of a run that did not begin, as somebody else has its endpoint."""
+    record = replace(
+        record,
+        status=BUSY,
+        finished_at=record.started_at,
+        error=busy.message,
+        error_class=type(busy).__name__,
+        remedy=busy.remedy,
+        exit_code=busy.exit_code,
+    )
+    return Outcome(record, error=busy)
+
+
+def already(books: Books, endpoint: Endpoint, task: Task) -> Outcome | None:
+    """The end of a run that was stored before; None where it was not, or nobody can tell now.
+
+    Raises:
+        UsageError: a run of that id is another endpoint's.
+    """
+    known = next(iter(books.state.runs(run_id=task.run_id, most=1)), None)
+    if known is not None and known.endpoint != endpoint.name:
+        raise UsageError(
+            f"The run {task.run_id} is one of {known.endpoint}.", remedy="Give it another id."
+        )
+    if known is not None and known.status == "done":
+        return _stored(known, known.load_id, known.rows)
+    file = books.settings.warehouse.file
+    if file is not None and not file.exists():
+        return None
+    try:
+        with books.warehouse(read_only=True) as warehouse:
+            lines = warehouse.loads(endpoint=task.name, run_id=task.run_id, counting=True, most=1)
+    except (WarehouseUnavailable, DiskFull):
+        return None  # a load that is there already is not stored twice
+    if not lines:
+        return None
+    record = replace(known or books.record(task), status="done", error="", exit_code=0)
+    return _stored(record, lines[0].load_id, known.rows if known else {})
+
+
+def _stored(record: RunRecord, load_id: str, rows: Mapping[str, int]) -> Outcome:
+    return Outcome(record, receipt=Receipt(load_id, dict(rows), repeated=True))

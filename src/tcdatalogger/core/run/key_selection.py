@@ -1,0 +1,210 @@
+"""Which of an endpoint's keys makes a call: a healthy one that may do it, with most calls left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tcdatalogger.core.run.subjects import of_the_key
+from tcdatalogger.core.state.store import State
+from tcdatalogger.errors import Failure, KeyRefused, TryAgain
+from tcdatalogger.services.torncity.catalog.catalog import Endpoint
+from tcdatalogger.services.torncity.client import error_codes
+from tcdatalogger.services.torncity.client.budget import Budget, Priority
+from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.error_codes import TornFault
+from tcdatalogger.services.torncity.client.key_health import OK
+from tcdatalogger.services.torncity.client.messages import Answer, Key, Request
+from tcdatalogger.services.torncity.keys import KeyInfo, needs
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is known of a key without asking: `untried`, `ok`, `parked` or `dead`.
+
+    Attributes:
+        until: when it is asked again; None for never, or where nothing stops it.
+        refused: the paths that it may not read.
+    """
+
+    name: str
+    state: str
+    code: str = ""
+    since: float | None = None
+    until: float | None = None
+    refused: tuple[str, ...] = ()
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON for programs."""
+        return {
+            "health": self.state,
+            "why": error_codes.named(self.code).meaning if self.code else None,
+            "since": self.since,
+            "until": self.until,
+            "refused": list(self.refused),
+        }
+
+
+def health(state: State, key: Key, now: float) -> Health:
+    """The health of a key; what was refused for a time that is over counts no more."""
+    marks = state.standing.marks(fingerprint(key))
+    paths = tuple(mark.path for mark in marks if mark.path and mark.refuses(mark.path, now))
+    whole = next((mark for mark in marks if not mark.path), None)
+    if whole is None:
+        return Health(key.name, "untried", refused=paths)
+    if whole.health == OK or not whole.refuses("", now):
+        return Health(key.name, OK if whole.health == OK else "untried", refused=paths)
+    until = None if whole.health == error_codes.Health.DEAD else whole.until
+    return Health(key.name, whole.health, whole.code, whole.since, until, paths)
+
+
+class Keys:
+    """The keys of one endpoint, while it runs.
+
+    The first call chooses; later ones go on with the same key until it has no call left or is
+    refused. Keys are exchanged only for keys that speak of the same faction, player or company:
+    the first key whose owner is known says of which.
+
+    Args:
+        keys: in the order of the configuration.
+        meant: whose data is meant, where the configuration names them.
+        ask: what Torn says of a key.
+        owner: under which name a key's calls are counted.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        keys: Sequence[Key],
+        *,
+        client: Client,
+        budget: Budget,
+        state: State,
+        ask: Callable[[Key], KeyInfo],
+        owner: Callable[[Key], str],
+        priority: Priority = "normal",
+        meant: int | None = None,
+    ) -> None:
+        self._endpoint = endpoint
+        self._keys = tuple(keys)
+        self._client = client
+        self._budget = budget
+        self._state = state
+        self._ask = ask
+        self._owner = owner
+        self._priority = priority
+        self._meant = meant
+        self._out: dict[str, Failure] = {}
+        self._chosen: tuple[Key, KeyInfo] | None = None
+
+    def choose(self) -> KeyInfo:
+        """Choose the key for the next call; what Torn says of it.
+
+        Raises:
+            KeyRefused: none of them may do it.
+            TryAgain: none of them can do it now.
+        """
+        return self._best()[1]
+
+    def _best(self) -> tuple[Key, KeyInfo]:
+        """The chosen key, or another where its calls are used up; it stays chosen."""
+        chosen = self._chosen
+        if chosen is not None and (
+            len(self._keys) == 1 or self._budget.left(self._owner(chosen[0]))
+        ):
+            return chosen
+        for key in sorted(self._keys, key=self._calls_left, reverse=True):
+            if key.name in self._out:
+                continue
+            if chosen is not None and key is chosen[0]:
+                return chosen
+            info = self._usable(key)
+            if info is not None:
+                self._chosen = (key, info)
+                return self._chosen
+        raise self._none_left()
+
+    def get(self, request: Request) -> Answer:
+        """One call with the best key, or with the next one where that is refused.
+
+        Raises:
+            Failure: as `Client.get`; of a key, when no other can take its place.
+        """
+        while True:
+            key, _ = self._best()
+            try:
+                return self._client.get(request, key, priority=self._priority)
+            except TornFault as fault:
+                if not _of_the_key(fault) or not self._others(key):
+                    raise
+                self._out[key.name] = fault
+                self._chosen = None
+
+    def _calls_left(self, key: Key) -> int:
+        return self._budget.left(self._owner(key))
+
+    def _others(self, key: Key) -> bool:
+        return any(other is not key and other.name not in self._out for other in self._keys)
+
+    def _usable(self, key: Key) -> KeyInfo | None:
+        """What Torn says of the key; None where it may not do this, and why is noted."""
+        try:
+            info = self._ask(key)
+        except (KeyRefused, TornFault) as failure:
+            if isinstance(failure, TornFault) and not _of_the_key(failure):
+                raise
+            self._out[key.name] = failure
+            return None
+        why = needs(self._endpoint, info) or self._other_subject(key, info)
+        if why is None:
+            return info
+        remedy = "Nothing was asked for with it."
+        self._out[key.name] = KeyRefused(why, remedy=remedy, key=key.name)
+        return None
+
+    def _other_subject(self, key: Key, info: KeyInfo) -> str | None:
+        """Why a key speaks of somebody else than the keys before it, None where it does not."""
+        if not of_the_key(self._endpoint):
+            return None
+        section, path = self._endpoint.section, self._endpoint.path
+        if self._meant is not None:
+            its = subject(section, info)
+            if its == self._meant:
+                return None
+            return (
+                f"The key {key.name!r} would read {path} of {its or 'nobody'}, and the "
+                f"configuration means {self._meant}."
+            )
+        for other in self._keys:
+            known = self._state.key(fingerprint(other))
+            if known is None:
+                continue
+            meant, found = (subject(self._endpoint.section, i) for i in (known[0], info))
+            if meant == found:
+                return None
+            return (
+                f"The key {key.name!r} would read {self._endpoint.path} of {found}, "
+                f"and {other.name!r} reads that of {meant}."
+            )
+        return None
+
+    def _none_left(self) -> Failure:
+        """The error of the first key that may work later, or else of the first of all."""
+        failures = [self._out[key.name] for key in self._keys]
+        return next((f for f in failures if isinstance(f, TryAgain)), failures[0])
+
+
+def subject(section: str, info: KeyInfo) -> int | None:
+    """Whom a path without an id is about: the owner's player, faction or company."""
+    return {
+        "user": info.owner_id,
+        "key": info.owner_id,
+        "faction": info.faction_id,
+        "company": info.company_id,
+    }.get(section)
+
+
+def _of_the_key(fault: TornFault) -> bool:
+    """Whether another key may do what this one may not."""
+    return fault.health is not None or fault.kind.waits is error_codes.Waits.CATEGORY

@@ -1,0 +1,100 @@
+"""From the rows of a run to a load: the one way to make one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from tcdatalogger.core.state.leases import SECONDS, Claim, Leases
+from tcdatalogger.services.torncity.lists.cursor import Reading
+from tcdatalogger.services.torncity.processing import time_ranges
+from tcdatalogger.services.torncity.processing.task import Fetched, Task, Transformed
+from tcdatalogger.services.warehouse.protocol import Fence, Load
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The claim under which something is stored, so that it is refused where that was lost.
+
+    Attributes:
+        token, fence: as those of a load; None where nothing is claimed.
+    """
+
+    token: int | None = None
+    fence: Fence = None
+
+    @classmethod
+    def of(cls, leases: Leases, claim: Claim, endpoint: str, seconds: float = SECONDS) -> Guard:
+        """The guard of a claim.
+
+        Tokens are compared among claims of one name: a backfill goes on beside regular runs.
+        """
+        token = claim.token if claim.endpoint == endpoint else None
+        return cls(token, partial(leases.check, claim, seconds))
+
+
+def load_of(
+    task: Task,
+    fetched: Fetched,
+    made: Transformed,
+    guard: Guard,
+    *,
+    cursor: str | None,
+    digest: str | None = None,
+    at: float,
+) -> Load:
+    """What a commit stores of a run.
+
+    Args:
+        task: of the run.
+        fetched: what its rows were made from.
+        made: its rows, validated.
+        guard: the claim under which it runs.
+        cursor: that the ledger has of the endpoint, None for none.
+        digest: of what was fetched, where it may be compared with the next run's.
+        at: when, seconds since 1970.
+    """
+    readings = made.readings(fetched)
+    stretch = fetched.stretch
+    return Load(
+        id=task.load_id,
+        run_id=task.run_id,
+        endpoint=task.name,
+        mode=task.mode,
+        family=made.family,
+        tables=made.tables,
+        catalog_version=task.catalog_version,
+        committed_at=at,
+        archive=fetched.archive,
+        drift=made.drift,
+        misfits=made.misfits,
+        once=task.once,
+        cursor=time_ranges.cursor(task, cursor, readings, stretch),
+        stretch=stretch.text(task.asked) if stretch else None,
+        digest=digest,
+        token=guard.token,
+        fence=guard.fence,
+        checks=made.checks,
+        whole=made.whole_of(fetched),
+        listed=None if task.once else _listed(made, readings),
+        max_drop=task.max_drop,
+        path=task.endpoint.path,
+    )
+
+
+def _listed(made: Transformed, readings: Sequence[Reading]) -> Mapping[int | None, float]:
+    """The subjects whose whole list was read, and when: nothing of it cut, lost or set aside.
+
+    A record that was set aside must not be taken for one that vanished.
+    """
+    found: dict[int | None, float] = {}
+    parts = set(made.odd)
+    alone = len({reading.place for reading in readings}) < 2  # noqa: PLR2004 - ids that are no numbers
+    for reading in readings:
+        subject = int(reading.place) if reading.place.isdecimal() else None
+        if reading.complete and reading.at and (alone or subject is not None):
+            found[subject] = float(reading.at)
+        else:
+            parts.add(subject)
+    return {subject: at for subject, at in found.items() if subject not in parts}

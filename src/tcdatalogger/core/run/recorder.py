@@ -1,0 +1,144 @@
+"""The calls of one run: every answer is kept for the archive, and how far it is can be told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from tcdatalogger.clock import Clock
+from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.core.run.fetched import FetchHeader
+from tcdatalogger.core.state import run_stats
+from tcdatalogger.observability.log import get_logger
+from tcdatalogger.services.torncity.client.envelope import count_rows
+from tcdatalogger.services.torncity.client.error_codes import NoPayload, TornFault
+from tcdatalogger.services.torncity.client.messages import Answer, Request
+from tcdatalogger.services.torncity.processing.base import Fetched, Task
+
+BROKEN_OFF: Final = "the fetch broke off after this page"
+
+_log = get_logger("calls")
+
+EVERY: Final = 1.0
+"""Seconds between two times that the books are told how far a run is."""
+
+
+class Wire(Protocol):
+    """What counts the calls that went over the wire."""
+
+    @property
+    def calls(self) -> Sequence[float]: ...
+
+
+@dataclass(slots=True)
+class Calls:
+    """Every answer that came, data or not.
+
+    Attributes:
+        task: of the run.
+        clock: by which it is told how long calls were held back.
+        told: called after each page.
+        wire: has the seconds of each call that went over it for the run: those that failed and were
+            tried again, and those about its keys, are among them. None where nobody counts.
+        cursor: what was asked by.
+        kept: the answers, in the order in which they came.
+        so_far: how far the run is, as its record says it.
+    """
+
+    task: Task
+    clock: Clock
+    told: Callable[[Calls], None] = lambda _calls: None
+    wire: Wire | None = None
+    cursor: str | None = None
+    kept: list[Kept] = field(default_factory=list)
+    so_far: dict[str, Any] = field(
+        default_factory=lambda: {
+            **dict.fromkeys(("calls", "pages", "bytes", "records", "absent"), 0),
+            "waited": 0.0,
+        }
+    )
+    _written: float = field(default_factory=time.monotonic)
+
+    def wrap(self, get: Callable[[Request], Answer] | None) -> Callable[[Request], Answer] | None:
+        """The way to call Torn, each answer of which is kept."""
+        if get is None:
+            return None
+
+        def keeping(request: Request) -> Answer:
+            began = self.clock.now()
+            try:
+                answer = get(request)
+            except TornFault as fault:
+                if fault.answer is not None:
+                    self._add(Kept(fault.answer, error=fault.message), began)
+                if isinstance(fault, NoPayload):
+                    self.so_far["absent"] += 1
+                    _log.warning("answer without its data", path=request.path, lacks=fault.said)
+                raise
+            self._add(Kept(answer), began)
+            self.told(self)
+            return answer
+
+        return keeping
+
+    @property
+    def _made(self) -> Sequence[float]:
+        return () if self.wire is None else self.wire.calls
+
+    def _add(self, one: Kept, began: float) -> None:
+        answer, sums = one.answer, self.so_far
+        self.kept.append(one)
+        sums["calls"] = len(self._made)
+        sums["pages"] += not one.error
+        sums["bytes"] += len(answer.body)
+        sums["records"] += 0 if one.error else count_rows(answer.body, answer.request.payload)
+        # What a call took beyond its own way there and back: its slot, a hold, another try.
+        held = self.clock.now() - began - answer.seconds
+        sums["waited"] = round(sums["waited"] + max(0.0, held), 3)
+
+    def due(self) -> bool:
+        """Whether it is time to write down how far the run is."""
+        now = time.monotonic()
+        if now - self._written < EVERY:
+            return False
+        self._written = now
+        return True
+
+    def facts(self) -> dict[str, Any]:
+        """What the record of the run says of its calls."""
+        made = self._made
+        return {
+            **self.so_far,
+            "calls": len(made),
+            "call_seconds": run_stats.histogram(made),
+            "server_time": max((one.answer.server_time for one in self.kept), default=None),
+        }
+
+    def write(self, archive: Archive, fetched: Fetched | None, *, stores: bool) -> str:
+        """Write the answers down, those of a failed fetch too; their file, "" for none.
+
+        Args:
+            archive: to write to.
+            fetched: what the fetch brought, None where it failed.
+            stores: whether the run is to store its rows.
+
+        Raises:
+            ConfigError, DiskFull: as `Archive.write`.
+        """
+        if not self.kept:
+            return ""
+        subjects = {id(page.answer): page.subject_id for page in (fetched.pages if fetched else ())}
+        kept = [replace(one, subject_id=subjects.get(id(one.answer))) for one in self.kept]
+        if fetched is not None and fetched.cut is not None:
+            # What came in the very moment of the end has no place among the pages.
+            kept = [
+                one if one.error or id(one.answer) in subjects else replace(one, error=BROKEN_OFF)
+                for one in kept
+            ]
+        if fetched is None and not kept[-1].error:
+            # A fetch that broke off without an answer leaves a mark: its pages are not the whole.
+            kept[-1] = replace(kept[-1], error=BROKEN_OFF)
+        header = FetchHeader.of(self.task, fetched, self.cursor, stores=stores)
+        return archive.write(self.task.run_id, self.task.name, kept, header.facts())

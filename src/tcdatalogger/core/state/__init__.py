@@ -1,0 +1,1 @@
+"""The state database: runs, claims, call slots, key health, alerts."""

@@ -1,0 +1,170 @@
+"""The calls of all processes: their slots and holds, in the state database (`slots.Slots`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.services.torncity.client import error_codes
+from tcdatalogger.services.torncity.client.rate_limiter import (
+    ADDRESS,
+    UNKNOWN_OWNER,
+    Book,
+    Hold,
+    Rank,
+    Slot,
+    Terms,
+)
+
+SCHEMA: Final = """
+create table if not exists calls (
+    id text primary key, owner text not null, unknown bigint not null, rank bigint not null,
+    asked_at double precision not null, at double precision not null, taken bigint not null
+);
+create index if not exists calls_by_owner on calls (owner, at);
+create index if not exists calls_by_time on calls (at);
+create index if not exists calls_unknown on calls (at) where unknown = 1;
+create table if not exists holds (
+    name text primary key, until double precision not null, code text not null
+);
+"""
+
+_SLOT: Final = "id, owner, rank, asked_at, at, taken"
+
+
+def put_right(db: Statements, now: float) -> None:
+    """Let holds that a clock set that was ahead begin now; slots are put right at each call."""
+    for name, until, code in db.execute("select name, until, code from holds").fetchall():
+        latest = now + error_codes.named(code).pause
+        if until > latest:
+            db.execute("update holds set until = ? where name = ?", (latest, name))
+
+
+class Traffic:
+    """The book of calls; whoever opens it has it alone until the end of the block."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    @contextmanager
+    def open(self) -> Iterator[Book]:
+        with self._database.writing() as db:
+            yield _Pages(db)
+
+    def hold(self, hold: Hold) -> None:
+        with self._database.writing() as db:
+            db.execute(
+                """insert into holds (name, until, code) values (?, ?, ?) on conflict (name)
+                   do update set until = excluded.until, code = excluded.code
+                   where excluded.until > holds.until""",
+                (hold.name, hold.until, hold.code),
+            )
+
+    def held(self, name: str) -> Hold | None:
+        query = "select name, until, code from holds where name = ?"
+        rows = self._database.reading(query, (name,))
+        return Hold(*rows[0]) if rows else None
+
+    def holds(self, now: float) -> list[Hold]:
+        """All that are not over."""
+        rows = self._database.reading(
+            "select name, until, code from holds where until > ? order by name", (now,)
+        )
+        return [Hold(*row) for row in rows]
+
+    def count(self, owner: str, since: float) -> int:
+        query = "select count(*) from calls where at > ? and (owner = ? or unknown = 1)"
+        ((found,),) = self._database.reading(query, (since, owner))
+        return int(found)
+
+    def calls_since(self, since: float) -> dict[str, int]:
+        """How many calls of each owner were made after `since`; one that waits was not made."""
+        rows = self._database.reading(
+            "select owner, count(*) from calls where at > ? and taken = 1 group by owner", (since,)
+        )
+        return {str(owner): int(count) for owner, count in rows}
+
+    def count_under(self, former: str, owner: str) -> None:
+        """Count the calls of `former` as `owner`'s: so when we learn whose a key is."""
+        with self._database.writing() as db:
+            db.execute(
+                "update calls set owner = ?, unknown = ? where owner = ?",
+                (owner, int(owner.startswith(UNKNOWN_OWNER)), former),
+            )
+
+
+class _Pages:
+    """The book within one transaction (`slots.Book`)."""
+
+    def __init__(self, db: Statements) -> None:
+        self._db = db
+
+    def tidy(self, now: float, terms: Terms) -> None:
+        self._db.execute("delete from calls where at < ?", (now - 2 * terms.window,))
+        self._db.execute("update calls set at = ? where at > ? and taken = 1", (now, now))
+
+    def times(self, owner: str | None, after: float) -> list[float]:
+        if owner is None:
+            everything = "select at from calls where at > ? order by at"
+            return [at for (at,) in self._db.execute(everything, (after,))]
+        rows = self._db.execute(
+            """select at from calls where owner = ? and at > ?
+               union all select at from calls where unknown = 1 and owner <> ? and at > ?
+               order by at""",
+            (owner, after, owner, after),
+        )
+        return [at for (at,) in rows]
+
+    def newest(self, place: int) -> float:
+        query = "select at from calls order by at desc limit 1 offset ?"
+        row = self._db.execute(query, (place - 1,)).fetchone()
+        return -math.inf if row is None else float(row[0])
+
+    def owners(self) -> list[str]:
+        return [str(owner) for (owner,) in self._db.execute("select distinct owner from calls")]
+
+    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
+        rows = self._db.execute(
+            f"""select {_SLOT} from calls where owner = ? and at > ? and taken = 0 and rank < ?
+                and asked_at > ? order by at""",
+            (owner, after, rank, asked_after),
+        )
+        return [_slot(row) for row in rows]
+
+    def find(self, id: str) -> Slot | None:  # noqa: A002
+        row = self._db.execute(f"select {_SLOT} from calls where id = ?", (id,)).fetchone()
+        return None if row is None else _slot(row)
+
+    def write(self, slot: Slot) -> None:
+        self._db.execute(
+            f"""insert into calls ({_SLOT}, unknown) values (?, ?, ?, ?, ?, ?, ?)
+                on conflict (id) do update set owner = excluded.owner, rank = excluded.rank,
+                asked_at = excluded.asked_at, at = excluded.at, taken = excluded.taken,
+                unknown = excluded.unknown""",
+            (
+                slot.id,
+                slot.owner,
+                int(slot.rank),
+                slot.asked_at,
+                slot.at,
+                int(slot.taken),
+                int(slot.owner.startswith(UNKNOWN_OWNER)),
+            ),
+        )
+
+    def remove(self, id: str) -> None:  # noqa: A002
+        self._db.execute("delete from calls where id = ?", (id,))
+
+    def held_until(self, owner: str) -> float:
+        row = self._db.execute(
+            "select max(until) from holds where name in (?, ?)", (owner, ADDRESS)
+        ).fetchone()
+        return float(row[0] or 0.0)
+
+
+def _slot(row: tuple[str, str, int, float, float, int]) -> Slot:
+    ident, owner, rank, asked_at, at, taken = row
+    return Slot(ident, owner, Rank(rank), asked_at, at, bool(taken))

@@ -1,0 +1,331 @@
+"""What is due: one row for each endpoint with a frequency, shared by every daemon on the state.
+
+Level-triggered: a row says since when its endpoint is due and when it is to be looked at again. Who
+takes a row pushes that moment away first, so of many daemons one has it; the lease of the endpoint
+then decides whether it may run. Whatever dies in between, the row comes up again by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from tcdatalogger.core.config.schedule import Grid, jitter
+from tcdatalogger.core.state import run_stats
+from tcdatalogger.core.state.database import Statements
+from tcdatalogger.core.state.leases import Claim
+from tcdatalogger.core.state.store import State
+from tcdatalogger.errors import Busy
+
+SCHEMA: Final = """
+create table if not exists agenda (
+    endpoint text primary key, schedule text not null, rank bigint not null,
+    due_at double precision not null, wake_at double precision not null,
+    attempt bigint not null, served_at double precision
+);
+create index if not exists agenda_by_wake on agenda (wake_at);
+"""
+
+RANKS: Final = {"high": 0, "normal": 1, "low": 2}
+FIRST_PAUSE: Final = 10.0
+LONGEST_PAUSE: Final = 900.0
+CLOCKS_DIFFER: Final = 2.0
+"""Seconds that the clocks of two processes may be apart."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How one endpoint is scheduled.
+
+    Attributes:
+        grid: the moments at which it is due.
+        priority: which of several that are due goes first: high, normal or low.
+        retries: how often a run that failed by what may pass is tried again before the next point.
+    """
+
+    endpoint: str
+    grid: Grid
+    priority: str = "normal"
+    retries: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An endpoint that is to run.
+
+    Attributes:
+        since: the point of its grid that it is due for.
+        wake_at: as its row says; whoever takes the row names it, so that only one can.
+        attempt: how often it was begun for this point before.
+    """
+
+    endpoint: str
+    since: float
+    wake_at: float
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A row for those who look on; times are seconds since 1970.
+
+    Attributes:
+        due_at: when it is due next, or since when.
+        wake_at: when it is looked at next: later than `due_at` while it runs or waits to be tried
+            again.
+        served_at: when the last run that counts began.
+    """
+
+    endpoint: str
+    due_at: float
+    wake_at: float
+    attempt: int
+    served_at: float | None
+
+
+class Agenda:
+    """The table of what is due.
+
+    Args:
+        state: the state database.
+    """
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        if not state.has("agenda"):
+            with state.writing() as db:
+                for statement in SCHEMA.split(";")[:-1]:
+                    db.execute(statement)
+
+    def sync(self, plans: Iterable[Plan], now: float, *, alone: bool) -> None:
+        """Bring the rows in line with the configuration and with the clock.
+
+        A new endpoint is due at once, unless it ran by hand since its last point. A changed
+        frequency counts from the last run. A row that lies further ahead than its grid (a clock
+        that was wrong) comes back to it, to its next point and not to now, as that would be a
+        storm.
+
+        Args:
+            plans: of every endpoint that is to run by itself.
+            now: seconds since 1970.
+            alone: whether rows of other endpoints can go: no other daemon may mean them.
+        """
+        wanted = {plan.endpoint: plan for plan in plans}
+        known = {
+            name: (schedule, rank, Entry(name, *rest))
+            for name, schedule, rank, *rest in self._state.reading(
+                "select endpoint, schedule, rank, due_at, wake_at, attempt, served_at from agenda"
+            )
+        }
+        rows = []
+        ran = run_stats.lasts(self._state) if wanted.keys() - known.keys() else {}
+        for name, plan in wanted.items():
+            schedule, rank = str(plan.grid), RANKS[plan.priority]
+            first = first_entry(plan, ran.get(name), now)
+            before, its_rank, entry = known.get(name, ("", None, first))
+            fresh = _in_line(entry, plan.grid, now, changed=before not in ("", schedule))
+            if (schedule, rank, fresh) != (before, its_rank, entry):
+                rows.append((name, schedule, rank, fresh))
+        gone = [name for name in known if name not in wanted] if alone else []
+        if not rows and not gone:
+            return
+        with self._state.writing() as db:
+            for name in gone:
+                db.execute("delete from agenda where endpoint = ?", (name,))
+            for name, schedule, rank, entry in rows:
+                db.execute(
+                    """insert into agenda values (?, ?, ?, ?, ?, ?, ?)
+                    on conflict (endpoint) do update set schedule = excluded.schedule,
+                    rank = excluded.rank, due_at = excluded.due_at, wake_at = excluded.wake_at,
+                    attempt = excluded.attempt, served_at = excluded.served_at""",
+                    (name, schedule, rank, entry.due_at, entry.wake_at, entry.attempt,
+                     entry.served_at),
+                )  # fmt: skip
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Let endpoints go that are not configured any more."""
+        with self._state.writing() as db:
+            for name in names:
+                db.execute("delete from agenda where endpoint = ?", (name,))
+
+    def due(self, now: float, most: int, *, known: Mapping[str, Plan]) -> list[Due]:
+        """What is to run now: by priority, then the longest due first.
+
+        Args:
+            now: seconds since 1970.
+            most: how many are wanted.
+            known: the endpoints that this daemon can run; those of others are passed over.
+        """
+        limit = most
+        while most > 0:
+            rows = self._state.reading(
+                """select endpoint, due_at, wake_at, attempt from agenda where wake_at <= ?
+                order by rank, due_at, endpoint limit ?""",
+                (now, limit),
+            )
+            found = [Due(*row) for row in rows if row[0] in known]
+            if len(found) >= most or len(rows) < limit:
+                return found[:most]
+            limit *= 4
+        return []
+
+    def next_wake(self, now: float) -> float | None:
+        """The first moment after now at which a row is to be looked at."""
+        ((wake,),) = self._state.reading(
+            "select min(wake_at) from agenda where wake_at > ?", (now,)
+        )
+        return None if wake is None else float(wake)
+
+    def take(
+        self, due: Due, *, until: float, later: float, claim: Callable[[Statements], Claim]
+    ) -> Claim | None:
+        """Take a row and its endpoint's lease, both or neither; None where others have either.
+
+        Args:
+            due: as it was found.
+            until: when the row comes up again if nobody says how the run ended.
+            later: when the row comes up again where the endpoint runs already, by other hands.
+            claim: takes the lease within the same transaction.
+        """
+        with self._state.writing() as db:
+            done = db.execute(
+                """update agenda set wake_at = ?, attempt = attempt + 1
+                where endpoint = ? and wake_at = ? returning endpoint""",
+                (until, due.endpoint, due.wake_at),
+            )
+            if not done.fetchall():
+                return None  # somebody was faster
+            try:
+                return claim(db)
+            except Busy:
+                self._put_back(db, due, later)
+                return None
+
+    def put_back(self, due: Due, until: float) -> None:
+        """Leave a point as due as it was before it was taken, and look at it again later."""
+        with self._state.writing() as db:
+            self._put_back(db, due, until)
+
+    def _put_back(self, db: Statements, due: Due, until: float) -> None:
+        db.execute(
+            "update agenda set wake_at = ?, attempt = ? where endpoint = ?",
+            (until, due.attempt, due.endpoint),
+        )
+
+    def hold(self, names: Sequence[str], until: float) -> None:
+        """Push the rows of what is running away: the daemon lives and minds them."""
+        with self._state.writing() as db:
+            for name in names:
+                db.execute("update agenda set wake_at = ? where endpoint = ?", (until, name))
+
+    def wake(self, names: Sequence[str], now: float) -> None:
+        """Look at rows now that are due and whose runs will not come back."""
+        with self._state.writing() as db:
+            for name in names:
+                db.execute(
+                    "update agenda set wake_at = ? where endpoint = ? and wake_at > ? "
+                    "and due_at <= ?",
+                    (now, name, now, now),
+                )
+
+    def served(self, plan: Plan, began: float, now: float) -> None:
+        """A run counts: the next one is due at the first point after it began.
+
+        A point that passed while it ran is due at once, and once however many passed.
+        """
+        since = min(began, now)
+        with self._state.writing() as db:
+            due = _following(db, plan, since)
+            db.execute(
+                """update agenda set due_at = ?, wake_at = ?, attempt = 0, served_at = ?
+                where endpoint = ?""",
+                (due, due, since, plan.endpoint),
+            )
+
+    def failed(self, plan: Plan, began: float, now: float, *, attempt: int, again: bool) -> None:
+        """A run failed: it is tried again inside of the period, or waits for the next point.
+
+        Args:
+            plan: of its endpoint.
+            began: when the run did.
+            now: seconds since 1970.
+            attempt: which try of this point it was, from 1.
+            again: whether what went wrong may pass by itself.
+        """
+        with self._state.writing() as db:
+            due = _following(db, plan, min(began, now))
+        retry = now + pause(plan.endpoint, attempt)
+        if not again or attempt > plan.retries or retry >= due:
+            self._next(plan.endpoint, due)
+            return
+        with self._state.writing() as db:
+            db.execute(
+                "update agenda set wake_at = ?, attempt = ? where endpoint = ?",
+                (retry, attempt, plan.endpoint),
+            )
+
+    def give_up(self, plan: Plan, now: float) -> None:
+        """Too many runs of this point never came back: wait for the next."""
+        self._next(plan.endpoint, plan.grid.after(now))
+
+    def _next(self, endpoint: str, due: float) -> None:
+        with self._state.writing() as db:
+            db.execute(
+                "update agenda set due_at = ?, wake_at = ?, attempt = 0 where endpoint = ?",
+                (due, due, endpoint),
+            )
+
+    def entries(self) -> dict[str, Entry]:
+        """Every row by its endpoint."""
+        rows = self._state.reading(
+            "select endpoint, due_at, wake_at, attempt, served_at from agenda"
+        )
+        return {row[0]: Entry(*row) for row in rows}
+
+
+def _following(db: Statements, plan: Plan, began: float) -> float:
+    """The first point after a run began, and after the one that it was for.
+
+    The clocks of two processes may differ by a little: a run that was taken for its point just when
+    this came may have begun just before it by its own.
+    """
+    row = db.execute("select due_at from agenda where endpoint = ?", (plan.endpoint,)).fetchone()
+    point = began if row is None else float(row[0])
+    return plan.grid.after(point if 0 < point - began < CLOCKS_DIFFER else began)
+
+
+def first_entry(plan: Plan, last: run_stats.Last | None, now: float) -> Entry:
+    """The row of an endpoint that had none: what ran by hand need not run again at once.
+
+    Args:
+        plan: of the endpoint.
+        last: what its last runs came to.
+        now: seconds since 1970.
+    """
+    ran = last.success_at if last else None
+    due = now if ran is None else min(plan.grid.after(min(ran, now)), plan.grid.after(now))
+    return Entry(plan.endpoint, due, due, 0, None if ran is None else min(ran, now))
+
+
+def pause(endpoint: str, attempt: int) -> float:
+    """Seconds until a failed run is tried again: doubled each time, and spread over endpoints.
+
+    After an outage all endpoints failed at once; they are not to come back at once.
+    """
+    seconds = min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
+    return seconds * (0.75 + jitter(f"{endpoint}/{attempt}", 1_000) / 2_000)
+
+
+def _in_line(entry: Entry, grid: Grid, now: float, *, changed: bool) -> Entry:
+    """A row as the grid and the clock want it."""
+    served = entry.served_at if entry.served_at is None else min(entry.served_at, now)
+    latest = grid.after(now)
+    if changed:
+        due = now if served is None else grid.after(served)
+        return Entry(entry.endpoint, due, due, 0, served)
+    if entry.due_at > latest:
+        return Entry(entry.endpoint, latest, latest, 0, served)
+    if entry.wake_at > max(latest, now + LONGEST_PAUSE):
+        return Entry(entry.endpoint, entry.due_at, latest, entry.attempt, served)
+    return Entry(entry.endpoint, entry.due_at, entry.wake_at, entry.attempt, served)

@@ -1,0 +1,147 @@
+"""What all processes know of keys and of Torn, in the state database (`standing.Standing`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import astuple
+from typing import Final
+
+from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.services.torncity.client.error_codes import DAY
+from tcdatalogger.services.torncity.client.key_health import (
+    PROBE_SECONDS,
+    TRIAL_SECONDS,
+    Circuit,
+    Mark,
+    Rows,
+    frees_at,
+)
+
+SCHEMA: Final = """
+create table if not exists key_health (
+    fingerprint text not null, health text not null, path text not null, code text not null,
+    until double precision not null, since double precision not null, name text not null,
+    primary key (fingerprint, path)
+);
+create table if not exists key_trials (
+    fingerprint text primary key, until double precision not null
+);
+create table if not exists circuit (
+    id bigint primary key check (id = 1), faults bigint not null, pause double precision not null,
+    until double precision not null, probe_until double precision not null
+);
+create table if not exists day_rows (
+    id text primary key, name text not null, at double precision not null, count bigint not null
+);
+create index if not exists day_rows_by_name on day_rows (name, at);
+"""
+
+_MARK: Final = "fingerprint, health, path, code, until, since, name"
+_CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
+
+
+def put_right(db: Statements, now: float) -> None:
+    """Let what lies in the future be of now: marks keep their length, pauses begin now."""
+    db.execute(
+        "update key_health set until = until - (since - ?), since = ? where since > ?",
+        (now, now, now),
+    )
+    db.execute("delete from key_trials where until > ?", (now + TRIAL_SECONDS,))
+    db.execute("update circuit set until = ? + pause where until > ? + pause", (now, now))
+    db.execute("update circuit set probe_until = 0 where probe_until > ?", (now + PROBE_SECONDS,))
+    db.execute("update day_rows set at = ? where at > ?", (now, now))
+
+
+class SharedStanding:
+    """What is kept for all processes on this machine."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def marks(self, fingerprint: str) -> list[Mark]:
+        rows = self._database.reading(
+            f"select {_MARK} from key_health where fingerprint = ? order by path", (fingerprint,)
+        )
+        return [Mark(*row) for row in rows]
+
+    def mark(self, mark: Mark) -> None:
+        with self._database.writing() as db:
+            db.execute(
+                f"""insert into key_health ({_MARK}) values (?, ?, ?, ?, ?, ?, ?)
+                    on conflict (fingerprint, path) do update set health = excluded.health,
+                    code = excluded.code, until = excluded.until, since = excluded.since,
+                    name = excluded.name""",
+                astuple(mark),
+            )
+
+    def forget_permissions(self, fingerprint: str) -> None:
+        with self._database.writing() as db:
+            db.execute(
+                "delete from key_health where fingerprint = ? and path <> ''", (fingerprint,)
+            )
+
+    def trial(self, fingerprint: str, now: float) -> bool:
+        with self._database.writing() as db:
+            row = db.execute(
+                """insert into key_trials (fingerprint, until) values (?, ?)
+                   on conflict (fingerprint) do update set until = excluded.until
+                   where key_trials.until <= ? returning until""",
+                (fingerprint, now + TRIAL_SECONDS, now),
+            ).fetchone()
+        return row is not None
+
+    def end_trial(self, fingerprint: str) -> None:
+        with self._database.writing() as db:
+            db.execute("delete from key_trials where fingerprint = ?", (fingerprint,))
+
+    def circuit(self) -> Circuit:
+        rows = self._database.reading(_CIRCUIT)
+        return Circuit(*rows[0]) if rows else Circuit()
+
+    def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
+        with self._database.writing() as db:
+            row = db.execute(_CIRCUIT).fetchone()
+            changed = change(Circuit() if row is None else Circuit(*row))
+            if changed is not None:
+                db.execute(
+                    """insert into circuit (id, faults, pause, until, probe_until)
+                       values (1, ?, ?, ?, ?) on conflict (id) do update set
+                       faults = excluded.faults, pause = excluded.pause, until = excluded.until,
+                       probe_until = excluded.probe_until""",
+                    astuple(changed),
+                )
+        return changed
+
+    def book_rows(self, name: str, rows: Rows, limit: int) -> float:
+        with self._database.writing() as db:
+            db.execute("delete from day_rows where at <= ?", (rows.at - DAY,))
+            (total,) = db.execute(
+                "select coalesce(sum(count), 0) from day_rows where name = ?", (name,)
+            ).fetchone()
+            if total + rows.count > limit:
+                given = db.execute("select id, at, count from day_rows where name = ?", (name,))
+                at = frees_at([Rows(*row) for row in given], rows.count, limit, rows.at)
+                if at > rows.at:
+                    return at
+            db.execute(
+                "insert into day_rows (id, name, at, count) values (?, ?, ?, ?)",
+                (rows.id, name, rows.at, rows.count),
+            )
+        return 0.0
+
+    def settle_rows(self, rows: Rows) -> None:
+        with self._database.writing() as db:
+            if not rows.count:
+                db.execute("delete from day_rows where id = ?", (rows.id,))
+                return
+            db.execute(
+                "update day_rows set at = ?, count = ? where id = ?",
+                (rows.at, rows.count, rows.id),
+            )
+
+    def day_rows(self, now: float) -> dict[str, int]:
+        """The rows of the last 24 hours by owner and category."""
+        rows = self._database.reading(
+            "select name, sum(count) from day_rows where at > ? group by name", (now - DAY,)
+        )
+        return {str(name): int(count) for name, count in rows}

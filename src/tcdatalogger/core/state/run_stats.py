@@ -1,0 +1,255 @@
+"""Sums over all runs that ever ended, and what is known of each endpoint's last ones.
+
+A run is added in the same transaction that writes its end down, so the sums are right over any
+number of processes and restarts, and stay so when old runs are forgotten. Whoever looks at them
+reads a few rows, never the history.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, Final
+
+from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.errors import Unbalanced
+
+SCHEMA: Final = """
+create table if not exists run_totals (
+    name text not null, endpoint text not null, label text not null,
+    value double precision not null, primary key (name, endpoint, label)
+);
+create table if not exists run_marks (
+    endpoint text primary key, known_since double precision not null, facts text not null
+);
+"""
+
+BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Upper bounds in seconds of the histograms; there is one more without a bound."""
+SUM: Final = "sum"
+BOUNDLESS: Final = "+Inf"
+
+GOOD: Final = "done"
+BAD: Final = frozenset({"failed", "lost"})
+_TIMES: Final = ("success_at", "ended_at", "failing_since", "drift_at")
+_UNDER_WAY: Final = frozenset({None, "running"})
+_PASSING: Final = frozenset({"Busy", "Stopped"})
+"""Errors that say nothing of the endpoint: another one was at it, it has to wait its turn, or it
+was told to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """What the last runs of an endpoint came to. Times are seconds since 1970.
+
+    Attributes:
+        known_since: when the endpoint was first heard of.
+        success_at: when the last good run ended, None where none did.
+        ended_at: when the last run ended.
+        status: of the last run.
+        failures: how many runs in a row failed, up to now.
+        failing_since: when the first of them ended.
+        error, error_class, remedy, exit_code, run_id: of the last run that failed.
+        news: when a run last found something of the kind, how much, and which run: `drift` are
+            fields that the catalogue lacks, `set_aside` records that did not fit, `no_data` answers
+            without their data.
+        memory: bytes that the last run took at most, 0 where nobody knows.
+    """
+
+    known_since: float = 0.0
+    success_at: float | None = None
+    ended_at: float | None = None
+    status: str = ""
+    failures: int = 0
+    failing_since: float | None = None
+    error: str = ""
+    error_class: str = ""
+    remedy: str = ""
+    exit_code: int = 0
+    run_id: str = ""
+    news: Mapping[str, tuple[float, int, str]] = field(default_factory=dict)
+    memory: int = 0
+
+
+def histogram(seconds: Iterable[float]) -> dict[str, float]:
+    """How many lengths of time fall under each bound of `BUCKETS` and no lower one, and `SUM`."""
+    found: dict[str, float] = {}
+    for each in seconds:
+        bound = next((str(bound) for bound in BUCKETS if each <= bound), BOUNDLESS)
+        found[bound] = found.get(bound, 0) + 1
+        found[SUM] = round(found.get(SUM, 0.0) + each, 6)
+    return found
+
+
+def add(db: Statements, run: Mapping[str, Any], before: str | None) -> None:
+    """Add what a run came to, within the transaction that writes it down.
+
+    A run that is stored later counts as `later` when it ends and as `done` when it is stored; its
+    calls count once.
+
+    Args:
+        db: the open transaction.
+        run: the fields of its record, as it is written.
+        before: the status that the books had of it, None where they did not know it. Where it is
+            the same nothing is added: the run is counted already.
+    """
+    if run["status"] in {"running", before}:
+        return
+    items = [(*key, value) for key, value in _increments(run, before) if value]
+    places = ", ".join(["(?, ?, ?, ?)"] * len(items))
+    db.execute(
+        f"""insert into run_totals (name, endpoint, label, value) values {places}
+            on conflict (name, endpoint, label)
+            do update set value = run_totals.value + excluded.value""",
+        tuple(value for item in items for value in item),
+    )
+    row = db.execute(
+        "select known_since, facts from run_marks where endpoint = ?", (run["endpoint"],)
+    ).fetchone()
+    last = Last(known_since=run["started_at"]) if row is None else _last(*row)
+    _write(db, run["endpoint"], _after(last, run))
+
+
+def _increments(
+    run: Mapping[str, Any], before: str | None
+) -> Iterator[tuple[tuple[str, str, str], float]]:
+    name = run["endpoint"]
+    yield ("runs", name, run["status"]), 1
+    if run["status"] != "stopped" and (run["error_class"] or run["status"] in BAD):
+        yield ("errors", name, run["error_class"] or run["status"].capitalize()), 1
+    if run["status"] == GOOD and not run["unchanged"]:
+        for table, rows in run["rows"].items():
+            yield ("rows", name, table), rows
+        yield ("quarantined", name, ""), run["quarantined"]
+        yield ("drift", name, ""), run["drift"]
+        yield ("repeated", name, ""), run["repeated"]
+    if before not in _UNDER_WAY or run.get("resumed"):
+        return
+    yield ("calls", name, ""), run["calls"]
+    yield ("bytes", name, ""), run["bytes"]
+    yield ("absent", name, ""), run.get("absent", 0)
+    yield ("cpu", name, ""), run["cpu_seconds"]
+    if run["finished_at"] is not None:
+        yield ("seconds", name, ""), max(0.0, run["finished_at"] - run["started_at"])
+    # Without the endpoint: a series for each bound of each step of each one would be too many.
+    for step, seconds in run["seconds"].items():
+        for bound, value in histogram([seconds]).items():
+            yield ("step", "", f"{step} {bound}"), value
+    for bound, value in run["call_seconds"].items():
+        yield ("call", "", f"call {bound}"), value
+
+
+def _after(last: Last, run: Mapping[str, Any]) -> Last:
+    ended = run["started_at"] if run["finished_at"] is None else run["finished_at"]
+    found = {"no_data": run.get("absent", 0)}
+    if run["status"] == GOOD:
+        found |= {"drift": run["drift"], "set_aside": run["quarantined"]}
+    news = {kind: (ended, count, run["run_id"]) for kind, count in found.items() if count}
+    last = replace(last, news={**last.news, **news})
+    if run.get("backfill"):
+        return last  # what is long past says nothing of how fresh the tables are
+    if last.ended_at is None or ended >= last.ended_at:  # what was owed may be of long ago
+        last = replace(
+            last, ended_at=ended, status=run["status"], memory=run["memory"] or last.memory
+        )
+    if run["status"] == GOOD and run.get("absent"):
+        return last  # a part of what was asked for is no fresher than it was
+    if run["status"] == GOOD:
+        success_at = max(ended, last.success_at or ended)
+        return replace(last, success_at=success_at, failures=0, failing_since=None)
+    is_broken = run["error_class"] == Unbalanced.__name__  # it is owed, and no less a failure
+    if not is_broken and (run["status"] not in BAD or run["error_class"] in _PASSING):
+        return last
+    return replace(
+        last,
+        failures=last.failures + 1,
+        failing_since=ended if last.failing_since is None else last.failing_since,
+        error=run["error"],
+        error_class=run["error_class"],
+        remedy=run["remedy"],
+        exit_code=run["exit_code"],
+        run_id=run["run_id"],
+    )
+
+
+def ahead(database: Database, latest: float) -> set[str]:
+    """Endpoints of which something is known of a time after `latest`."""
+    found = lasts(database).items()
+    return {
+        name
+        for name, last in found
+        if last.known_since > latest or not_after(asdict(last), _TIMES, latest) != asdict(last)
+    }
+
+
+def put_right(db: Statements, now: float) -> None:
+    """Let what lies in the future be of now."""
+    rows = db.execute("select endpoint, known_since, facts from run_marks").fetchall()
+    for name, since, text in rows:
+        facts = json.loads(text)
+        right = not_after(facts, _TIMES, now)
+        if since > now or right != facts:
+            db.execute(
+                "update run_marks set known_since = ?, facts = ? where endpoint = ?",
+                (min(since, now), json.dumps(right), name),
+            )
+
+
+def not_after(facts: Mapping[str, Any], names: Iterable[str], latest: float) -> dict[str, Any]:
+    """Facts of which no time of these names is after `latest`."""
+    late = {name: latest for name in names if (facts.get(name) or 0.0) > latest}
+    return {**facts, **late}
+
+
+def know(database: Database, endpoints: Iterable[str], now: float) -> None:
+    """Write down that endpoints are there: one that never ran is late from then on."""
+    missing = sorted(set(endpoints) - set(lasts(database)))
+    if not missing:
+        return
+    with database.writing() as db:
+        for name in missing:
+            db.execute(
+                """insert into run_marks (endpoint, known_since, facts) values (?, ?, ?)
+                   on conflict (endpoint) do nothing""",
+                (name, now, "{}"),
+            )
+
+
+def lasts(database: Database) -> dict[str, Last]:
+    """What is known of each endpoint, also of those that are no longer configured."""
+    rows = database.reading("select endpoint, known_since, facts from run_marks")
+    return {str(name): _last(since, facts) for name, since, facts in rows}
+
+
+def sums(database: Database) -> dict[str, dict[tuple[str, str], float]]:
+    """The sums by name; in each, by endpoint and label."""
+    found: dict[str, dict[tuple[str, str], float]] = {}
+    for name, endpoint, label, value in database.reading(
+        "select name, endpoint, label, value from run_totals"
+    ):
+        found.setdefault(name, {})[endpoint, label] = float(value)
+    return found
+
+
+def histograms(found: Mapping[tuple[str, str], float]) -> dict[str, dict[str, float]]:
+    """The sums of a histogram, by what they measure and then by bound."""
+    made: dict[str, dict[str, float]] = {}
+    for (_, label), value in found.items():
+        what, _, bound = label.rpartition(" ")
+        made.setdefault(what, {})[bound] = value
+    return made
+
+
+def _last(known_since: float, facts: str) -> Last:
+    known = {each.name for each in fields(Last)}
+    given = {name: value for name, value in json.loads(facts).items() if name in known}
+    return Last(**{**given, "known_since": float(known_since)})
+
+
+def _write(db: Statements, endpoint: str, last: Last) -> None:
+    db.execute(
+        """insert into run_marks (endpoint, known_since, facts) values (?, ?, ?)
+           on conflict (endpoint) do update set facts = excluded.facts""",
+        (endpoint, last.known_since, json.dumps(asdict(last))),
+    )

@@ -1,0 +1,240 @@
+"""A SQLite file that the processes and threads of one machine write, one transaction at a time."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any, Final
+
+from tcdatalogger import disk, private
+from tcdatalogger.clock import Clock
+from tcdatalogger.core.state.database import PATIENCE
+from tcdatalogger.errors import Busy, ConfigError, Failure, StateGone, StateUnavailable
+
+MOUNTS: Final = Path("/proc/self/mountinfo")
+
+SHARES: Final = frozenset(
+    "nfs nfs4 cifs smb smb2 smb3 smbfs ncpfs afs ceph glusterfs lustre gpfs beegfs davfs "
+    "fuse.sshfs fuse.s3fs fuse.gcsfuse fuse.glusterfs fuse.ceph fuse.rclone fuse.davfs2".split()
+)
+"""Kinds of file systems that other machines have too. Not 9p and virtiofs: so a virtual machine or
+a sandbox sees the disk of its own host."""
+
+_PASSING: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_ANY: Final = "select count(*) from sqlite_master"
+"""Fails where it is no database."""
+
+_SPACE: Final = "Make space; it goes on by itself when there is some."
+IN_MEMORY: Final = Path(":memory:")
+"""In place of a file: what is gone with its connection."""
+
+_BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
+
+
+class SQLite:
+    """An open file (`database.Database`).
+
+    Args:
+        path: of the file; made where it is not there.
+        mounts: the kernel's list of what is mounted where.
+        read_only: to look at one where nothing can be written: nothing is made, not even beside it.
+
+    Raises:
+        ConfigError: it cannot be opened, is damaged, or is on a network share.
+        DiskFull: it could not be opened for want of space.
+    """
+
+    def __init__(self, path: Path, mounts: Path = MOUNTS, *, read_only: bool = False) -> None:
+        self.path = path
+        self.place = str(path)
+        self._what = f"the state database {path}"
+        self._alone = RLock()  # the threads of a process share one connection
+        refuse_share(path, mounts)
+        try:
+            self._db = reader(path) if read_only else _made(path)
+            self._file = _identity(path)
+        except (OSError, sqlite3.Error) as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+                raise self._failure(error) from None
+            if disk.is_full(path.parent):
+                raise disk.full(self._what, remedy=_SPACE) from None
+            why = getattr(error, "strerror", None) or error
+            raise ConfigError(
+                f"The state database {path} cannot be used: {why}.",
+                remedy="This user must be able to write there. It lies beside the warehouse unless "
+                '`state.url` names another place, as "sqlite:///FILE".',
+            ) from None
+
+    def close(self) -> None:
+        self._db.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._alone:
+                self._look()
+                self._db.execute("begin immediate")
+                try:
+                    yield self._db
+                except BaseException:  # Ctrl-C and an alarm too: nothing half-written may stay
+                    self._undo()
+                    raise
+                try:
+                    self._db.execute("commit")
+                except sqlite3.Error:
+                    self._undo()
+                    raise
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from None
+
+    def reading(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        # To the end and at once: a statement that is left half read would keep the connection at
+        # an old state of the file, from which no thread could write.
+        try:
+            with self._alone:
+                self._look()
+                return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from None
+
+    def has(self, table: str) -> bool:
+        return bool(self.reading("select 1 from sqlite_master where name = ?", (table,)))
+
+    def shared_clock(self, clock: Clock) -> Clock:
+        return clock  # all who share it are on this machine
+
+    def _look(self) -> None:
+        """Refuse to go on with a file that nobody else finds any more: claims in it mean nothing.
+
+        Raises:
+            StateGone: it was moved away or deleted; there may be another in its place.
+        """
+        if _identity(self.path) != self._file:
+            raise StateGone(
+                f"The state database {self.path} was moved away or deleted while it was open.",
+                remedy="Begin again: a new one is made, or the one that is there now is taken.",
+            )
+
+    def _undo(self) -> None:
+        if self._db.in_transaction:  # SQLite itself undoes it when the disk is full
+            self._db.execute("rollback")
+
+    def _failure(self, error: Exception) -> Failure:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code in _BUSY:
+            return Busy(
+                f"The state database {self.path} is being written by another process.",
+                remedy="Try again.",
+            )
+        if code == sqlite3.SQLITE_FULL or (code in _PASSING and disk.is_full(self.path.parent)):
+            return disk.full(self._what, remedy=_SPACE)
+        if code in _PASSING:
+            return StateUnavailable(
+                f"The state database {self.path} cannot be written: {error}.",
+                remedy="Look at its disk; it goes on by itself when that is well.",
+            )
+        if code in _DAMAGED:
+            # Not set aside by ourselves: what was called in the last minute is known there alone,
+            # and so is what is owed; and another process may have it open.
+            return ConfigError(
+                f"The state database {self.path} is damaged: {error}.",
+                remedy=f"Stop what runs and move it away (mv {self.path} {self.path}.damaged): a "
+                "new one is begun. What was stored and where each endpoint goes on is in the "
+                "warehouse; what was not stored yet comes by `tcdatalogger rebuild NAME`.",
+            )
+        return ConfigError(
+            f"The state database {self.path} cannot be written: {error}.",
+            remedy="Look whether this user may write there.",
+        )
+
+
+def _made(path: Path) -> sqlite3.Connection:
+    if path == IN_MEMORY:
+        return _connected(str(path))
+    private.folder(path.parent)
+    # What SQLite puts beside a file gets the rights of that file.
+    db = _connected(str(private.file(path)))
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = normal")
+    db.execute(_ANY).fetchall()
+    return db
+
+
+def reader(path: Path) -> sqlite3.Connection:
+    """A connection that writes nothing. Without what a writer has put beside the file SQLite would
+    have to make it, save where it is told that nobody writes.
+    """
+    address = f"{path.resolve().as_uri()}?mode=ro"
+    db = _connected(address)
+    try:
+        db.execute(_ANY).fetchall()
+    except sqlite3.OperationalError:
+        db.close()
+        db = _connected(f"{address}&immutable=1")
+        db.execute(_ANY).fetchall()
+    return db
+
+
+def _connected(place: str) -> sqlite3.Connection:
+    return sqlite3.connect(
+        place,
+        timeout=PATIENCE,
+        isolation_level=None,
+        check_same_thread=False,
+        uri=place.startswith("file:"),
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of the same name, None where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116  # thousands of times in a run
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def refuse_share(path: Path, mounts: Path = MOUNTS) -> None:
+    """Refuse a file that other machines could write too: SQLite's locks do not hold there.
+
+    Raises:
+        ConfigError: it is on a network share.
+    """
+    kind = mounted_as(path, mounts)
+    if kind in SHARES:
+        raise ConfigError(
+            f"The state database {path} is on a network share ({kind}), where SQLite's locks do "
+            "not hold.",
+            remedy="Give it a place on a local disk in `state.url`; several machines share a "
+            "Postgres: postgresql://USER@HOST/DATABASE.",
+        )
+
+
+def mounted_as(path: Path, mounts: Path = MOUNTS) -> str:
+    """The kind of file system that a path is on, "" where the kernel does not tell."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    target = path.resolve()
+    found = (0, "")
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        fields, kinds = before.split(), after.split()
+        if len(fields) < 5 or not kinds:  # noqa: PLR2004 - the fifth is the place
+            continue
+        place = Path(_unescaped(fields[4]))
+        # Of several at one place the last covers the others.
+        if target.is_relative_to(place) and len(place.parts) >= found[0]:
+            found = (len(place.parts), kinds[0])
+    return found[1]
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)

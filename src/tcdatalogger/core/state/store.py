@@ -1,0 +1,428 @@
+"""What is known while things happen: runs, what a key may do, calls and the health of keys.
+
+A SQLite file that all processes on a machine share, or a Postgres for several machines. Nothing in
+it is needed to keep data right: cursors and loads are in the warehouse's ledger, so it can be lost.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, Final
+
+from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.core.state import alerts, call_slots, key_health, leases, run_stats
+from tcdatalogger.core.state.call_slots import Traffic
+from tcdatalogger.core.state.database import Statements
+from tcdatalogger.core.state.key_health import SharedStanding
+from tcdatalogger.core.state.leases import Leases, Owner
+from tcdatalogger.core.state.migrations import Shared
+from tcdatalogger.errors import Stopped
+from tcdatalogger.services.torncity.keys import KeyInfo
+
+_FIRST: Final = """
+create table if not exists runs (
+    run_id text primary key, endpoint text not null, status text not null,
+    started_at double precision not null, facts text not null
+);
+create index if not exists runs_by_endpoint on runs (endpoint, started_at);
+create index if not exists runs_by_status on runs (status, endpoint);
+create table if not exists keys (
+    fingerprint text primary key, owner_id bigint not null, checked_at double precision not null,
+    info text not null
+);
+"""
+
+_SECOND: Final = """
+alter table runs add column place bigint not null default 0;
+alter table runs add column token bigint;
+create index if not exists runs_by_place on runs (place);
+create index if not exists runs_by_time on runs (started_at);
+create table if not exists chores (name text primary key, at double precision not null);
+"""
+
+_THIRD: Final = """
+update runs set status = 'paused',
+facts = replace(facts, '"status": "stopped"', '"status": "paused"') where status = 'stopped';
+update run_totals set label = 'paused' where name = 'runs' and label = 'stopped';
+update run_marks set facts = replace(facts, '"status": "stopped"', '"status": "paused"');
+"""
+
+_RELEASES: Final = (
+    _FIRST + call_slots.SCHEMA + key_health.SCHEMA,
+    _SECOND + leases.SCHEMA + run_stats.SCHEMA + alerts.SCHEMA,
+    _THIRD,
+)
+"""What each version of the tables adds to the one before. One that was given out never changes."""
+
+_RUNNING: Final = f"""
+select facts, leases.owner, leases.until from runs left join leases on leases.token = runs.token
+and leases.endpoint in (runs.endpoint, runs.endpoint || '{leases.BACKFILL}') and leases.owner <> ''
+where status = 'running'
+"""
+
+_DAY: Final = 86_400.0
+
+AHEAD: Final = 60.0
+"""Seconds by which a time may lie ahead: clocks differ by a little."""
+
+_LOOKS_BACK: Final = 1_000
+"""Runs of an endpoint that are looked through for times of the future."""
+
+INTERRUPTED: Final = 130
+"""The exit code of what was ended by Ctrl-C."""
+
+RUNNING: Final = "running"
+PAUSED: Final = "paused"
+STOPPED: Final = "stopped"
+LATER: Final = "later"
+LOST: Final = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as the books have it. Times are seconds since 1970.
+
+    Attributes:
+        status: `running`, `done`, `failed`, `stopped` (it was told to end: SIGTERM, Ctrl-C),
+            `paused` (after the step that was asked for), `later` (its answers are in the archive
+            and the next run stores them), `dropped` (it was owed and has no place any more) or
+            `lost` (its process is gone).
+        step: the last step that was begun.
+        seconds: how long each step took.
+        calls, bytes: of Torn's API.
+        records: that its pages held, each counted where it stood; those of a list of pages overlap.
+        absent: answers that had no data, also when they were asked for again: what they belong to
+            was not read whole.
+        waited: seconds for which its calls were held back: by the budget, or before another try.
+        rows: stored, by table.
+        quarantined, drift, repeated: counts.
+        failed_checks: of its rows, each as a sentence; also those that let the rows be stored.
+        unchanged: whether Torn had nothing new, so that nothing was stored.
+        load_id, schema_version, archive_file: where it went.
+        artifact: the folder of what it left, where it stopped after a step; "" for none.
+        cursor: where its endpoint goes on, as the run left it in the ledger; "" where it has none.
+        steps: how the tables changed.
+        error, error_class, remedy, exit_code: why it failed.
+        pid, host: of its process.
+        token, owner: of the claim under which it ran (`leases.Claim`); None and "" without one.
+        call_seconds: how long its calls took (`totals.histogram`).
+        cpu_seconds: of the processor.
+        memory: bytes that its process held at most, 0 where nobody knows.
+        resumed: whether it went on after it had ended; its calls were counted then.
+        backfill: whether it read a stretch of history, which says nothing of how fresh its
+            endpoint is.
+        settled: of a run that was `later` or `lost`: whether nothing of it is owed any more.
+        tries: to store what is owed of it that ended with their process.
+        note: what became of it later.
+    """
+
+    run_id: str
+    endpoint: str
+    started_at: float
+    status: str = RUNNING
+    step: str = "fetch"
+    finished_at: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    calls: int = 0
+    pages: int = 0
+    bytes: int = 0
+    records: int = 0
+    absent: int = 0
+    waited: float = 0.0
+    rows: Mapping[str, int] = field(default_factory=dict)
+    quarantined: int = 0
+    drift: int = 0
+    repeated: int = 0
+    unchanged: bool = False
+    warnings: tuple[str, ...] = ()
+    failed_checks: tuple[str, ...] = ()
+    server_time: float | None = None
+    load_id: str = ""
+    schema_version: int = 0
+    steps: tuple[str, ...] = ()
+    archive_file: str = ""
+    artifact: str = ""
+    cursor: str = ""
+    error: str = ""
+    error_class: str = ""
+    remedy: str = ""
+    exit_code: int = 0
+    pid: int = 0
+    host: str = ""
+    token: int | None = None
+    owner: str = ""
+    log_file: str = ""
+    call_seconds: Mapping[str, float] = field(default_factory=dict)
+    cpu_seconds: float = 0.0
+    memory: int = 0
+    resumed: bool = False
+    backfill: bool = False
+    settled: bool = False
+    tries: int = 0
+    note: str = ""
+
+
+class State(Shared):
+    """The state database.
+
+    Args:
+        place: an address (`sqlite:///FILE`, `postgresql://user@host/database`), or a SQLite file.
+        clock: this machine's; on Postgres it is corrected to the database's.
+        read_only: to look at a file on a full disk; whatever would write to it fails.
+
+    Raises:
+        ConfigError: it cannot be opened or written.
+        StateUnavailable: it cannot be reached now.
+    """
+
+    def __init__(
+        self, place: str | Path, clock: Clock | None = None, *, read_only: bool = False
+    ) -> None:
+        super().__init__(place, _RELEASES, read_only=read_only)
+        self.clock = self.shared_clock(clock or SystemClock())
+        """By which claims run out."""
+        self.leases = Leases(self, self.clock)
+        """Who runs which endpoint."""
+        self.traffic = Traffic(self)
+        """Slots and holds of the call budget."""
+        self.standing = SharedStanding(self)
+        """Health of keys, whether Torn is down, rows of the day."""
+
+    # --- runs ------------------------------------------------------------------------------
+
+    def write_run(self, run: RunRecord) -> None:
+        """Write a run down, over what was known of it."""
+        with self.writing() as db:
+            _write(db, run)
+
+    def runs(
+        self,
+        *,
+        endpoint: str | None = None,
+        run_id: str | None = None,
+        begins: str | None = None,
+        status: str | None = None,
+        since: float | None = None,
+        regular: bool = False,
+        most: int = 20,
+    ) -> list[RunRecord]:
+        """The newest runs first.
+
+        Args:
+            endpoint: only those of it.
+            run_id: only this one.
+            begins: only those whose id begins so.
+            status: only those that have it now.
+            since: only those that began then or later; seconds since 1970.
+            regular: only those that are no part of a backfill.
+            most: how many.
+        """
+        wanted: dict[str, object] = {
+            "endpoint = ?": endpoint,
+            "run_id = ?": run_id,
+            "run_id like ?": None if begins is None else f"{begins}%",
+            "status = ?": status,
+            "started_at >= ?": since,
+            "facts not like ?": '%"backfill": true%' if regular else None,
+        }
+        given = {clause: value for clause, value in wanted.items() if value is not None}
+        where = f"where {' and '.join(given)}" if given else ""
+        rows = self.reading(
+            f"select facts from runs {where} order by started_at desc, place desc limit ?",
+            (*given.values(), most),
+        )
+        found = [_run(json.loads(facts)) for (facts,) in rows]
+        return [run for run in found if begins is None or run.run_id.startswith(begins)]
+
+    def perhaps_stored(self) -> list[RunRecord]:
+        """Runs that came to their store, and whose end was never written down."""
+        rows = self.reading("select facts from runs where status in (?, ?)", (LATER, LOST))
+        found = [_run(json.loads(facts)) for (facts,) in rows]
+        return [run for run in found if not run.settled and (run.step == "store" or run.tries)]
+
+    def unsettled(self, endpoint: str) -> list[RunRecord]:
+        """Runs of an endpoint of which something may be owed, in no order."""
+        rows = self.reading(
+            "select facts from runs where endpoint = ? and status in (?, ?)",
+            (endpoint, LATER, LOST),
+        )
+        return [run for (facts,) in rows if not (run := _run(json.loads(facts))).settled]
+
+    def put_right(self) -> None:
+        """Let no time lie in the future, after a clock that was ahead: what is of then is of now.
+
+        Nothing else would be asked, told or believed again before the wrong time has come.
+        """
+        now = self.clock.now()
+        begun = self.reading("select 1 from runs where started_at > ? limit 1", (now + AHEAD,))
+        wrong = run_stats.ahead(self, now + AHEAD)
+        if not begun and not wrong:
+            return
+        with self.writing() as db:
+            for name in {*wrong, *self._begun_after(db, now)}:
+                rows = db.execute(
+                    """select run_id, facts from runs where endpoint = ?
+                       order by started_at desc, place desc limit ?""",
+                    (name, _LOOKS_BACK),
+                ).fetchall()
+                for run_id, text in rows:
+                    facts = json.loads(text)
+                    right = run_stats.not_after(facts, ("started_at", "finished_at"), now)
+                    if right != facts:
+                        db.execute(
+                            "update runs set started_at = ?, facts = ? where run_id = ?",
+                            (right["started_at"], json.dumps(right), run_id),
+                        )
+            # Whatever is left of the same clock: they keep their order by their place.
+            db.execute("update runs set started_at = ? where started_at > ?", (now, now))
+            db.execute("update keys set checked_at = ? where checked_at > ?", (now, now))
+            run_stats.put_right(db, now)
+            key_health.put_right(db, now)
+            call_slots.put_right(db, now)
+            alerts.put_right(db, now)
+
+    def _begun_after(self, db: Statements, now: float) -> set[str]:
+        rows = db.execute("select distinct endpoint from runs where started_at > ?", (now,))
+        return {str(name) for (name,) in rows}
+
+    def mark_lost(self) -> list[RunRecord]:
+        """Runs that go on under no claim any more become `lost`; which they were.
+
+        So are those whose process is gone, on this machine at once, on others when their claim has
+        run out; one that was only paused finds that it may store no more.
+        """
+        self.put_right()
+        now = self.clock.now()
+        if not any(_why_lost(row, now) for row in self.reading(_RUNNING)):
+            return []
+        found = []
+        with self.writing() as db:
+            for row in db.execute(_RUNNING).fetchall():
+                if why := _why_lost(row, now):
+                    run = replace(_run(json.loads(row[0])), status=LOST, error=why)
+                    _write(db, run)
+                    db.execute(
+                        """update leases set owner = '', until = 0 where token = ?
+                            and endpoint in (?, ?)""",
+                        (run.token, run.endpoint, run.endpoint + leases.BACKFILL),
+                    )
+                    found.append(run)
+        return found
+
+    def forget(self, before: float) -> int:
+        """Forget runs that began before a moment, at most once a day; how many they were.
+
+        Those of which something may be owed stay until they are settled.
+        """
+        now = self.clock.now()
+        rows = self.reading("select at from chores where name = 'forget'")
+        if rows and abs(now - rows[0][0]) < _DAY:
+            return 0
+        with self.writing() as db:
+            db.execute(
+                """insert into chores (name, at) values ('forget', ?)
+                   on conflict (name) do update set at = excluded.at""",
+                (now,),
+            )
+            old = (
+                "from runs where started_at < ? and status <> 'running' "
+                "and (status not in (?, ?) or facts like ?)"
+            )
+            values = (before, LATER, LOST, '%"settled": true%')
+            (count,) = db.execute(f"select count(*) {old}", values).fetchone()
+            db.execute(f"delete {old}", values)
+        return int(count)
+
+    # --- keys ------------------------------------------------------------------------------
+
+    def write_key(self, fingerprint: str, info: KeyInfo, checked_at: float) -> None:
+        with self.writing() as db:
+            db.execute(
+                """insert into keys (fingerprint, owner_id, checked_at, info) values (?, ?, ?, ?)
+                   on conflict (fingerprint) do update set owner_id = excluded.owner_id,
+                   checked_at = excluded.checked_at, info = excluded.info""",
+                (fingerprint, info.owner_id, checked_at, json.dumps(asdict(info))),
+            )
+
+    def key(self, fingerprint: str) -> tuple[KeyInfo, float] | None:
+        """What Torn said of a key, and when; None where it was never asked."""
+        rows = self.reading(
+            "select info, checked_at from keys where fingerprint = ?", (fingerprint,)
+        )
+        if not rows:
+            return None
+        row = rows[0]
+        facts = json.loads(row[0])
+        facts["selections"] = {k: tuple(v) for k, v in facts["selections"].items()}
+        return KeyInfo(**facts), float(row[1])
+
+
+def cut_off(run: RunRecord, error: BaseException) -> RunRecord:
+    """A run that was told to end, by SIGTERM or Ctrl-C, or that ended by a bug.
+
+    The text of a bug may quote what Torn sent, so the books have its kind alone.
+    """
+    status, says, kind, code = "failed", f"It ended by {type(error).__name__}.", type(error), 1
+    if isinstance(error, Stopped | KeyboardInterrupt):
+        status, says, kind = STOPPED, "It was told to end.", Stopped
+        code = error.exit_code if isinstance(error, Stopped) else INTERRUPTED
+    return replace(run, status=status, error=says, error_class=kind.__name__, exit_code=code)
+
+
+def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
+    """The record of a run that goes on after it had ended, from the one of `now` as it would begin.
+
+    It keeps when it began and what it has done so far; how it ended then is no longer so.
+    """
+    kept = (
+        *(
+            "started_at",
+            "step",
+            "seconds",
+            "calls",
+            "pages",
+            "bytes",
+            "records",
+            "absent",
+            "waited",
+        ),
+        *("call_seconds", "server_time", "archive_file", "warnings"),
+    )
+    return replace(now, resumed=True, **{name: getattr(before, name) for name in kept})
+
+
+def _run(facts: dict[str, Any]) -> RunRecord:
+    """A run from its facts; what an older or newer version wrote besides is passed over."""
+    known = {f.name for f in fields(RunRecord)}
+    found: dict[str, Any] = {name: value for name, value in facts.items() if name in known}
+    for name, value in found.items():
+        if isinstance(value, list):
+            found[name] = tuple(value)
+    return RunRecord(**found)
+
+
+def _write(db: Statements, run: RunRecord) -> None:
+    facts = asdict(run)
+    known = db.execute("select status from runs where run_id = ?", (run.run_id,)).fetchone()
+    run_stats.add(db, facts, known and known[0])
+    db.execute(
+        """insert into runs (run_id, endpoint, status, started_at, facts, token, place)
+           values (?, ?, ?, ?, ?, ?, (select coalesce(max(place), 0) + 1 from runs))
+           on conflict (run_id) do update set endpoint = excluded.endpoint,
+           status = excluded.status, started_at = excluded.started_at, facts = excluded.facts,
+           token = excluded.token""",
+        (run.run_id, run.endpoint, run.status, run.started_at, json.dumps(facts), run.token),
+    )
+
+
+def _why_lost(row: tuple[str, str | None, float | None], now: float) -> str:
+    """Why a run that should be running cannot be, "" where it can."""
+    _, owner, until = row
+    if owner is None or until is None:
+        return "Its claim was given up or taken over."
+    if Owner.read(owner).gone:
+        return "Its process is gone."
+    return "" if until > now else "Its process was not heard of for too long."

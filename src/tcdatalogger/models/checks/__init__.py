@@ -1,0 +1,1 @@
+"""What is promised of rows, and what a user asks for."""

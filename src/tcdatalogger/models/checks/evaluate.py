@@ -1,0 +1,237 @@
+"""Rows held against the checks that a user configures, whole columns at a time.
+
+A null passes every check but `required`; keys are told apart for each subject, as those of a family
+are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.models.checks.promised import CheckResult
+from tcdatalogger.models.checks.rules import Bound, Rule
+from tcdatalogger.models.reading.lossless_json import INT_MAX, INT_MIN
+from tcdatalogger.models.renames import near
+from tcdatalogger.models.schema import TableFamily, TableSchema
+
+SUBJECT = "_subject_id"
+
+_EXAMPLE = 60
+_FAR = 1e19
+"""Beyond all integers of a column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of one rule.
+
+    Attributes:
+        result: for the books.
+        failing: a mask of the rows that fail it; None where none do, or none can be told.
+    """
+
+    result: CheckResult
+    failing: pa.ChunkedArray | None = None
+
+
+def judge(
+    rules: Iterable[Rule], family: TableFamily, tables: Mapping[str, pa.Table]
+) -> Iterator[Verdict]:
+    """Hold rows against rules; a rule about a table or a column that is not there is passed over.
+
+    Raises:
+        ConfigError: the values of a rule are of another kind than those of its column.
+    """
+    for rule in rules:
+        table = family.table(rule.table) if rule.table else family.tables[0]
+        if table is not None and all(table.column(name) for name in rule.columns):
+            yield _judge(rule, table, tables[table.name])
+
+
+def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> Verdict:
+    """Hold the rows of the root against the promise that nothing in their key is null.
+
+    Whom they are about may be: of the whole city it is so.
+    """
+    root = family.tables[0]
+    rows = tables[root.name]
+    key = [c.name for name in root.key if (c := root.column(name)) and not c.ours]
+    failing = pa.chunked_array([pa.repeat(pa.scalar(value=False), rows.num_rows)])
+    for name in key:
+        if name != SUBJECT:
+            failing = pc.or_(failing, pc.is_null(rows.column(name)))
+    count = int(pc.sum(failing).as_py() or 0)
+    says = f"its key ({', '.join(key)}) is not null"
+    result = CheckResult(root.name, says, count, on_failure="quarantine")
+    return Verdict(result, failing if count else None)
+
+
+def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
+    """The tables and columns of rules that `family` lacks, each with a near one where there is."""
+    found = []
+    names = [table.name for table in family.tables]
+    for rule in rules:
+        table = family.table(rule.table) if rule.table else family.tables[0]
+        if table is None:
+            found.append(f"the table {rule.table!r}{near(rule.table, names)}")
+            continue
+        known = [column.name for column in table.columns]
+        found += [
+            f"{table.name}.{name}{near(name, known)}" for name in rule.columns if name not in known
+        ]
+    return found
+
+
+def _judge(rule: Rule, table: TableSchema, rows: pa.Table) -> Verdict:
+    def result(failed: int, example: str = "") -> CheckResult:
+        return CheckResult(table.name, str(rule), failed, example, rule.on_failure)
+
+    if rule.rows:
+        number = rows.num_rows
+        few = rule.least is not None and number < _number(rule.least)
+        many = rule.most is not None and number > _number(rule.most)
+        return Verdict(result(max(number, 1), f"{number}") if few or many else result(0))
+    failing = _repeats(rows, rule.columns) if rule.unique else _breaks(rule, table, rows)
+    count = int(pc.sum(failing).as_py() or 0)
+    if not count:
+        return Verdict(result(0))
+    example = rows.select(rule.columns).filter(failing).slice(0, 1).to_pylist()[0]
+    shown = ", ".join(str(value) for value in example.values())
+    return Verdict(
+        result(count, shown if len(shown) <= _EXAMPLE else f"{shown[: _EXAMPLE - 1]}…"), failing
+    )
+
+
+def _number(bound: Bound) -> float:
+    if isinstance(bound, datetime):
+        raise ConfigError("A number of rows is compared with a number, not with a time.")
+    return bound
+
+
+def _breaks(rule: Rule, table: TableSchema, rows: pa.Table) -> pa.ChunkedArray:
+    """Which rows have a value that a rule of one column does not allow."""
+    [name] = rule.columns
+    values = rows.column(name)
+    column = table.column(name)
+    kind = column.type if column else ""
+    null = pc.is_null(values)
+    wrong = [null if rule.required else _never(values)]
+    if rule.type and rule.type != kind:
+        wrong.append(pc.invert(_never(values)))
+    try:
+        if rule.least is not None:
+            wrong.append(pc.less(values, _bound(rule.least, values.type, math.ceil)))
+        if rule.most is not None:
+            wrong.append(pc.greater(values, _bound(rule.most, values.type, math.floor)))
+        if rule.values:
+            allowed = pa.array(rule.values, values.type)
+            wrong.append(pc.and_not(pc.invert(pc.is_in(values, value_set=allowed)), null))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, TypeError):
+        raise ConfigError(
+            f"The check that {rule} cannot be made: {table.name}.{name} is {kind}.",
+            remedy="Write numbers for numbers, texts for texts, and times for times.",
+        ) from None
+    found = wrong[0]
+    for each in wrong[1:]:
+        found = pc.or_(found, pc.fill_null(each, fill_value=False))
+    return found
+
+
+def _never(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.and_(pc.is_null(values), pc.is_valid(values))
+
+
+def _bound(bound: Bound, kind: pa.DataType, whole: Callable[[float], int]) -> pa.Scalar:
+    """A bound as a value of the column: of whole numbers the next whole one."""
+    if pa.types.is_timestamp(kind):
+        if not isinstance(bound, datetime):
+            raise TypeError("a time is compared with a time")
+        return pa.scalar(bound, kind)
+    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind)) or isinstance(bound, datetime):
+        raise TypeError("a number is compared with a number")
+    if pa.types.is_integer(kind) and isinstance(bound, float):
+        bound = max(INT_MIN, min(INT_MAX, whole(max(-_FAR, min(_FAR, bound)))))
+    return pa.scalar(bound, kind)
+
+
+def _repeats(rows: pa.Table, columns: tuple[str, ...]) -> pa.ChunkedArray:
+    """Which rows have the values of an earlier row of the same subject; a null repeats nothing."""
+    names = list(dict.fromkeys((*columns, SUBJECT)))
+    if not rows.num_rows:
+        return pa.chunked_array([[]], pa.bool_())
+    numbers = pa.array(range(rows.num_rows), pa.int64())
+    keyed = rows.select(names).append_column("_row", numbers)
+    first = keyed.group_by(names, use_threads=False).aggregate([("_row", "min")])["_row_min"]
+    later = pc.invert(pc.is_in(numbers, value_set=first.combine_chunks()))
+    for name in columns:
+        valid = pc.is_valid(rows.column(name)).combine_chunks()
+        later = pc.and_(later, valid)
+    return pa.chunked_array([later])
+
+
+def without(
+    family: TableFamily, tables: Mapping[str, pa.Table], verdicts: Iterable[Verdict]
+) -> tuple[dict[str, pa.Table], dict[int, str]]:
+    """The rows without the records that fail, and why each of those does by its row in the root.
+
+    A record is a row of the root with all of its children: they go with it.
+    """
+    root = family.tables[0]
+    keys = {table.name: _records(family, table, tables[table.name]) for table in family.tables}
+    why: dict[object, str] = {}
+    for verdict in verdicts:
+        name = verdict.result.table
+        own = keys[name]
+        if verdict.failing is not None and own is not None:
+            for key in own.filter(verdict.failing).to_pylist():
+                why.setdefault(key, f"it fails the check that {verdict.result.check}")
+    bad = pa.array(list(why), pa.string())
+    left, rows = {}, {}
+    for name, table in tables.items():
+        own = keys[name]
+        if own is None:
+            left[name] = table
+            continue
+        gone = pc.is_in(own, value_set=bad)
+        left[name] = table.filter(pc.invert(gone))
+        if name == root.name:
+            rows = {at: why[own[at].as_py()] for at in pc.indices_nonzero(gone).to_pylist()}
+    return left, rows
+
+
+def _records(family: TableFamily, table: TableSchema, rows: pa.Table) -> pa.ChunkedArray | None:
+    """What tells the record of each row: the root's key and the subject, as one text.
+
+    None for tables of what stands beside the records.
+    """
+    root = family.tables[0]
+    names = [SUBJECT]
+    for wanted in root.key:
+        source = root.column(wanted)
+        if source is None or wanted == SUBJECT:
+            continue
+        own = next((c for c in table.columns if c.name == wanted and table is root), None)
+        own = own or next(
+            (
+                c
+                for c in table.columns
+                if (c.level, c.path, c.ours) == (source.level, source.path, source.ours)
+            ),
+            None,
+        )
+        if own is None:
+            return None
+        names.append(own.name)
+    if table.beside:
+        return None
+    texts = [pc.cast(rows.column(name), pa.string()) for name in names]
+    return pc.binary_join_element_wise(
+        *texts, "\x1f", null_handling="replace", null_replacement="\x00"
+    )

@@ -1,0 +1,1 @@
+"""Bytes and a shape become nested Arrow."""

@@ -1,0 +1,101 @@
+"""The top of a body: whoever looks for links, rows or records begins here, with one reader.
+
+It takes what the reader of records takes, and nothing else: a byte order mark, half of a surrogate
+pair in a text, and no key twice. What it gives is unread, so a body of megabytes takes
+milliseconds; only what the fast way refuses goes the careful one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from tcdatalogger.models.reading import lossless_json
+from tcdatalogger.models.reading.lossless_json import Value
+
+Raw = msgspec.Raw | bytes
+"""The JSON text of a value, unread."""
+
+BOM: Final = b"\xef\xbb\xbf"
+BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError)
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_GAP: Final = re.compile(rb"[ \t\r\n]*")
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def members(body: bytes) -> Mapping[str, Raw]:
+    """The members of a body, by name.
+
+    Raises:
+        ValueError: it is no JSON object with each key once, and so the reader of records refuses
+            it as a whole.
+    """
+    text = body.removeprefix(BOM)
+    try:
+        if not text.isascii():
+            text.decode()
+        found = _OBJECT.decode(text)
+    except BROKEN:
+        found = None
+    if found is not None and _are_all(found, text) and not lossless_json.may_be_deep(text):
+        return found
+    value = lossless_json.parse(body)
+    if not isinstance(value, dict) or isinstance(value, lossless_json.Repeated):
+        what = f"it is {lossless_json.kind(value)}, not an object with each key once"
+        raise ValueError(what)  # noqa: TRY004 - for whoever reads it no JSON is the same
+    return {name: lossless_json.dump(inner).encode() for name, inner in value.items()}
+
+
+def inside(raw: Raw) -> Mapping[str, Raw]:
+    """The members of an object inside of a body, the last where a key came twice."""
+    try:
+        return _OBJECT.decode(raw)
+    except BROKEN:
+        value = parsed(raw)
+    found = value if isinstance(value, dict) else {}
+    return {name: lossless_json.dump(inner).encode() for name, inner in found.items()}
+
+
+def elements(raw: Raw) -> list[Raw]:
+    """The elements of a list inside of a body."""
+    try:
+        return list(_LIST.decode(raw))
+    except BROKEN:
+        value = parsed(raw)
+    return [lossless_json.dump(each).encode() for each in value] if isinstance(value, list) else []
+
+
+def parsed(raw: Raw) -> Value:
+    """A value inside of a body, with care; what lies too deep is none."""
+    try:
+        return lossless_json.parse(bytes(raw))
+    except ValueError:
+        return None
+
+
+def opens(raw: Raw) -> bytes:
+    """The first byte of a value, which tells its kind."""
+    return bytes(memoryview(raw)[:1])
+
+
+def _are_all(found: Mapping[str, msgspec.Raw], text: bytes) -> bool:
+    """Whether a body has these members and no other: the fast reader drops a key that came twice.
+
+    A name that is written with escapes is not found either; then the careful reader tells.
+    """
+    at = _GAP.match(text).end() + 1  # type: ignore[union-attr]  # it matches nothing, too
+    for name, raw in found.items():
+        for part in (_encode(name), b":", bytes(raw)):
+            at = _GAP.match(text, at).end()  # type: ignore[union-attr]
+            if not text.startswith(part, at):
+                return False
+            at += len(part)
+        at = _GAP.match(text, at).end() + 1  # type: ignore[union-attr]
+    if not found:
+        at = _GAP.match(text, at).end() + 1  # type: ignore[union-attr]
+    return _GAP.fullmatch(text, at) is not None

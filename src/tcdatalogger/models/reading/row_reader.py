@@ -1,0 +1,314 @@
+"""One body, value by value: what fits its shape is kept, the rest is set aside with its reason.
+
+Four things are read for what they mean: a map of records as a list of them with the key as `_key`,
+an empty list in place of an object as an object without members and the other way round (PHP knows
+no difference), a number or truth value in place of a text as its digits, and a whole decimal in
+place of an integer as that integer (JSON knows no difference). Nothing else is converted, and a
+number that its column cannot hold is not rounded.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tcdatalogger.models.reading import lossless_json
+from tcdatalogger.models.reading.infer import MAP_KEY, UNKNOWN, is_map, map_records
+from tcdatalogger.models.reading.lossless_json import INT_MAX, INT_MIN, Number, Value
+from tcdatalogger.models.schema import METADATA
+from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
+
+TIME_MIN: Final = -62_135_596_800
+TIME_MAX: Final = 253_402_300_799
+"""The Unix times of the years 1 to 9999: what every warehouse can hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Misfit:
+    """A record that breaks its shape.
+
+    Attributes:
+        page: the number of the page it came in.
+        path: the place of the value that does not fit, from the body down.
+        reason: why it does not.
+        record: the whole record as JSON, its values untouched; the text of a body that is no JSON.
+        again: whether it may fit one day, and is worth another try.
+    """
+
+    page: int
+    path: str
+    reason: str
+    record: str
+    again: bool = True
+
+
+def once_each(misfits: Iterable[Misfit], subjects: Sequence[int | None]) -> tuple[Misfit, ...]:
+    """The first of the misfits that are one record, which came on several pages.
+
+    The same on one page several times is several records.
+
+    Args:
+        misfits: of a run.
+        subjects: whom each page is about.
+    """
+    kept: dict[tuple[object, ...], Misfit] = {}
+    on_page: Counter[tuple[object, ...]] = Counter()
+    for misfit in misfits:
+        told = (subjects[misfit.page], misfit.reason, misfit.record)
+        on_page[misfit.page, told] += 1
+        kept.setdefault((told, on_page[misfit.page, told]), misfit)
+    return tuple(kept.values())
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found on the way through one record.
+
+    Attributes:
+        unknown: the reason why a field that the shape lacks is a problem.
+        problems: pairs of path and reason.
+        converted: the places (of the shape) where a text was sent as something else, and the first
+            such value as JSON.
+    """
+
+    unknown: str
+    problems: list[tuple[str, str]] = field(default_factory=list)
+    converted: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Salvaged:
+    """What is left of one body.
+
+    Attributes:
+        body: JSON of the records that fit, JSON columns as texts already; None where nothing is.
+        records: the JSON of each record in `body`, in order, where its root is a list.
+        misfits: the others.
+        converted: as in `Findings`.
+    """
+
+    body: bytes | None
+    misfits: tuple[Misfit, ...]
+    converted: dict[tuple[str, ...], str]
+
+
+def salvage(
+    value: Value,
+    shape: Object,
+    root: tuple[str, ...],
+    page: int,
+    key: Collection[tuple[str, ...]] = (),
+    *,
+    unknown: str = UNKNOWN,
+) -> Salvaged:
+    """The part of a body that fits `shape`.
+
+    Args:
+        value: the body, read by `exact.parse`.
+        shape: its shape; a field that it lacks is a misfit, so grow it first if it may grow.
+        root: where the list of records stands, empty where the body is one record.
+        page: the number of the page.
+        key: the fields of a record, from the record down, that must not be null.
+        unknown: the reason why such a field is a misfit.
+    """
+    if not isinstance(value, dict) or isinstance(value, lossless_json.Repeated):
+        reason = f"the body is {lossless_json.kind(value)}, not an object with each key once"
+        return Salvaged(None, (Misfit(page, "", reason, lossless_json.dump(value)),), {})
+    kept = {name: inner for name, inner in value.items() if name != METADATA}
+    records = _records(kept, shape, root)
+    if records is None:
+        return _whole(kept, shape, page, key, unknown)
+    name, element, inners = root[0], _element(shape, root), records
+    findings = Findings(unknown)
+    misfits: list[Misfit] = []
+    good: list[Value] = []
+    for at, record in enumerate(inners):
+        found = Findings(unknown, converted=findings.converted)
+        fitted = _fit(record, element, f"{name}[{at}]", (name, "[]"), found)
+        if record is None and isinstance(element, Object):
+            found.problems.append((f"{name}[{at}]", "null stands in place of a record"))
+        found.problems += _nulls(record, f"{name}[{at}].", key)
+        if found.problems:
+            path, reason = found.problems[0]
+            misfits.append(Misfit(page, path, reason, lossless_json.dump(record)))
+        else:
+            good.append(fitted)
+    rest = Object(tuple(f for f in shape.fields if f.name != name))
+    others = {key: inner for key, inner in kept.items() if key != name}
+    fitted_rest = _fit(others, rest, "", (), findings)
+    if findings.problems:
+        path, reason = findings.problems[0]
+        misfits.append(Misfit(page, path, reason, lossless_json.dump(others)))
+        fitted_rest = {}
+    body = lossless_json.dump({**fitted_rest, name: good}).encode()
+    return Salvaged(body, tuple(misfits), findings.converted)
+
+
+def _element(shape: Object, root: tuple[str, ...]) -> Shape:
+    field_ = shape.field(root[0])
+    if field_ is None or not isinstance(field_.shape, List):
+        raise LookupError(f"no list at {root}")
+    return field_.shape.element
+
+
+def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> list[Value] | None:
+    """The records of the root list, None where the body is one record or has no list there."""
+    if not root or root[0] not in value:
+        return None
+    field_ = shape.field(root[0])
+    if field_ is None or not isinstance(field_.shape, List):
+        return None
+    found = value[root[0]]
+    if is_map(found, field_.shape):
+        return map_records(found)
+    return found if isinstance(found, list) else None
+
+
+def _nulls(
+    record: Value, place: str, key: Collection[tuple[str, ...]]
+) -> Iterator[tuple[str, str]]:
+    """The fields of its key that a record has not: nothing tells it from others then.
+
+    Unless it stood in a map of records, and has the map's key.
+    """
+    if isinstance(record, dict) and MAP_KEY in record:
+        return
+    for path in key:
+        inner = record
+        for name in path[:-1]:
+            inner = inner.get(name) if isinstance(inner, dict) else None
+        if isinstance(inner, dict) and inner.get(path[-1]) is None:
+            yield f"{place}{'.'.join(path)}", "null stands in the key of the record"
+
+
+def _whole(
+    value: dict[str, Value],
+    shape: Object,
+    page: int,
+    key: Collection[tuple[str, ...]],
+    unknown: str,
+) -> Salvaged:
+    findings = Findings(unknown)
+    fitted = _fit(value, shape, "", (), findings)
+    findings.problems += _nulls(value, "", key)
+    if findings.problems:
+        path, reason = findings.problems[0]
+        return Salvaged(None, (Misfit(page, path, reason, lossless_json.dump(value)),), {})
+    return Salvaged(lossless_json.dump(fitted).encode(), (), findings.converted)
+
+
+def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: Findings) -> Value:
+    """`value` as the fast reader takes it; what does not fit is noted in `found`."""
+    if value is None:
+        return None
+    match shape:
+        case Json():
+            text = lossless_json.dump(value)
+            if lossless_json.has_half(text):
+                found.problems.append((path, "half of a surrogate pair stands in the text"))
+            return text
+        case Object():
+            return _fit_object(value, shape, path, place, found)
+        case List(element=element):
+            if is_map(value, shape):
+                value = map_records(value)
+            if value == {}:
+                return []
+            if not isinstance(value, list):
+                return _wrong(value, "a list", path, found)
+            here = (*place, "[]")
+            return [_fit(v, element, f"{path}[{at}]", here, found) for at, v in enumerate(value)]
+        case Scalar():
+            return _fit_scalar(value, shape, path, place, found)
+
+
+def _fit_object(
+    value: Value, shape: Object, path: str, place: tuple[str, ...], found: Findings
+) -> Value:
+    if value == []:
+        return {}
+    if not isinstance(value, dict):
+        return _wrong(value, "an object", path, found)
+    if isinstance(value, lossless_json.Repeated):
+        found.problems.append((path, "a key stands in it twice"))
+        return None
+    fitted = {}
+    for name, inner in value.items():
+        field_ = shape.field(name)
+        where = f"{path}.{name}" if path else name
+        if not lossless_json.is_text(name):
+            where = where.encode(errors="backslashreplace").decode()
+            found.problems.append((where, "half of a surrogate pair stands in the name"))
+            continue
+        if field_ is None:
+            found.problems.append((where, found.unknown))
+            continue
+        fitted[name] = _fit(inner, field_.shape, where, (*place, name), found)
+    return fitted
+
+
+def _fit_scalar(
+    value: Value, shape: Scalar, path: str, place: tuple[str, ...], found: Findings
+) -> Value:
+    number = isinstance(value, Number)
+    match shape.kind:
+        case Kind.TEXT if isinstance(value, str) and not number:
+            return _sound(value, path, found)
+        case Kind.TEXT if number or isinstance(value, bool):
+            text = lossless_json.dump(value)
+            found.converted.setdefault(place, text)
+            return text
+        case Kind.BOOL if isinstance(value, bool):
+            return value
+        case Kind.INT | Kind.TIME if number:
+            return _as_integer(value, shape.kind, path, found)
+        case Kind.FLOAT if number:
+            return _as_float(value, path, found)
+        case _:
+            return _wrong(value, _DUE[shape.kind], path, found)
+
+
+_DUE = {
+    Kind.INT: "an integer",
+    Kind.FLOAT: "a number",
+    Kind.TEXT: "a text",
+    Kind.BOOL: "a truth value",
+    Kind.TIME: "a Unix time in whole seconds",
+}
+
+
+def _as_float(value: Number, path: str, found: Findings) -> Value:
+    """A number for a column of decimals; one that would be rounded is a misfit."""
+    if lossless_json.held(value):
+        return Number(float(value))  # the fast reader does not know `0e400`
+    what = "is too large for a 64-bit number"
+    if not math.isinf(float(value)):
+        what = "would be rounded as a 64-bit float"
+    found.problems.append((path, f"{value} {what}"))
+    return None
+
+
+def _as_integer(value: Number, kind: Kind, path: str, found: Findings) -> Value:
+    whole = lossless_json.integer(value)
+    low, high = (TIME_MIN, TIME_MAX) if kind is Kind.TIME else (INT_MIN, INT_MAX)
+    if whole is not None and low <= whole <= high:
+        return Number(whole)
+    if whole is None and not value.whole:
+        return _wrong(value, _DUE[kind], path, found)
+    what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "is past 64 bits"
+    found.problems.append((path, f"{value} {what}"))
+    return None
+
+
+def _sound(text: str, path: str, found: Findings) -> str:
+    """A text that can be stored: half of a surrogate pair cannot."""
+    if not lossless_json.is_text(text):
+        found.problems.append((path, "half of a surrogate pair stands in the text"))
+    return text
+
+
+def _wrong(value: Value, due: str, path: str, found: Findings) -> None:
+    found.problems.append((path, f"{lossless_json.kind(value)} stands where {due} is due"))

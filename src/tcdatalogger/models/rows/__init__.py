@@ -1,0 +1,1 @@
+"""Nested Arrow becomes the rows of a family's tables."""

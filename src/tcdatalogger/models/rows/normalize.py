@@ -1,0 +1,410 @@
+"""Nested Arrow -> the rows of a family's tables, parents' values beside their children's.
+
+Arrow kernels only: nothing here loops over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tcdatalogger.models.reading.decode import Batch
+from tcdatalogger.models.reading.row_reader import Misfit
+from tcdatalogger.models.rows.dedupe import Repeats, find, last_of_each
+from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
+
+UTC_TIME: Final = pa.timestamp("us", tz="UTC")
+
+ARROW: Final[Mapping[Type, pa.DataType]] = {
+    Type.INT: pa.int64(),
+    Type.FLOAT: pa.float64(),
+    Type.TEXT: pa.string(),
+    Type.BOOL: pa.bool_(),
+    Type.TIME: UTC_TIME,
+    Type.JSON: pa.string(),
+}
+
+Way = tuple[tuple[str, ...], ...]
+"""The lists from the root to a table."""
+
+Source = tuple[int, tuple[str, ...]]
+"""Where a column's values come from: the level of their element and the path inside it.
+
+What we make ourselves has the level's complement, so that no field of Torn's is taken for it.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Levels:
+    """The tables of a family that hang together.
+
+    Attributes:
+        tables: by the way to them.
+        inner: for each way, those to the tables directly inside.
+    """
+
+    tables: Mapping[Way, TableSchema]
+    inner: Mapping[Way, Sequence[Way]]
+
+    @classmethod
+    def of(cls, tables: Iterable[TableSchema]) -> _Levels:
+        found = {table.lists: table for table in tables}
+        inner: dict[Way, list[Way]] = {way: [] for way in found}
+        for way in found:
+            if way:
+                inner[way[:-1]].append(way)
+        return cls(found, inner)
+
+    def below(self, way: Way) -> Iterator[TableSchema]:
+        """The table at a way and all that hang on it."""
+        yield self.tables[way]
+        for inner in self.inner[way]:
+            yield from self.below(inner)
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the system columns say of one page.
+
+    Attributes:
+        server_time: seconds since 1970 by the server's clock, None where there was no server.
+        subject_id: whom the page is about, None for city-wide data.
+        run_id: the run that fetched it, None where there was none.
+    """
+
+    server_time: float | None = None
+    subject_id: int | None = None
+    run_id: str | None = None
+
+
+def arrow_schema(table: TableSchema) -> pa.Schema:
+    return pa.schema([(column.name, ARROW[column.type]) for column in table.columns])
+
+
+@dataclass(frozen=True, slots=True)
+class Normalized:
+    """The rows of a run.
+
+    Attributes:
+        tables: by name; those without rows are there too.
+        repeated: how many records came more than once and are counted once.
+        changed: those of them that had changed in between, as misfits.
+    """
+
+    tables: Mapping[str, pa.Table]
+    repeated: int = 0
+    changed: tuple[Misfit, ...] = ()
+
+
+def normalize(
+    batches: Sequence[Batch],
+    family: TableFamily,
+    pages: Sequence[Provenance],
+    *,
+    once: bool = False,
+) -> Normalized:
+    """The rows of every table of `family`.
+
+    Args:
+        batches: as `decode` made them.
+        family: of the grown shape that came with them.
+        pages: the provenance of each page, by its number.
+        once: whether a record that came twice is one: so within a run, whose pages overlap. The
+            pages of one subject are one record then where the body is no list: its lists go on
+            from page to page.
+    """
+    roots = [_root(batch, family) for batch in batches]
+    repeats = _repeats(batches, roots, family, pages) if once else None
+    found: dict[str, list[pa.Table]] = {table.name: [] for table in family.tables}
+    before: dict[tuple[Way, int | None], int] = {}
+    for at, (batch, (element, page)) in enumerate(zip(batches, roots, strict=True)):
+        mask = repeats.keep[at] if repeats else None
+        if mask is not None:
+            element, page = element.filter(mask), page.filter(mask)  # noqa: PLW2901
+        for name, table in _tables(batch, element, page, family, pages, before, once=once).items():
+            found[name].append(table)
+    tables = {
+        table.name: pa.concat_tables([arrow_schema(table).empty_table(), *found[table.name]])
+        for table in family.tables
+    }
+    if once and not family.listed:
+        return _of_pages(tables, batches, roots, family)
+    return Normalized(tables, *((repeats.dropped, repeats.changed) if repeats else ()))
+
+
+def _of_pages(
+    tables: Mapping[str, pa.Table],
+    batches: Sequence[Batch],
+    roots: Sequence[tuple[pa.Array, pa.Array]],
+    family: TableFamily,
+) -> Normalized:
+    """The rows with one of the root for each subject.
+
+    What a page says of itself, as when it was cached, stands in the rows of its lists too; if it
+    says anything else that another page says otherwise, that is set aside.
+    """
+    root, *others = family.tables
+    handed = {c.path for table in others for c in table.data_columns if not c.level and not c.ours}
+    told = [c.name for c in root.data_columns if not c.ours and c.path not in handed]
+    valid = [one for element, _ in roots for one in pc.is_valid(element).to_pylist()]
+    numbers = [number for batch in batches for number in batch.pages]
+    keep, changed = last_of_each(tables[root.name], told, valid, numbers)
+    rows = {**tables, root.name: tables[root.name].filter(pa.array(keep, pa.bool_()))}
+    return Normalized(rows, changed=changed)
+
+
+def _repeats(
+    batches: Sequence[Batch],
+    roots: Sequence[tuple[pa.Array, pa.Array]],
+    family: TableFamily,
+    pages: Sequence[Provenance],
+) -> Repeats | None:
+    """What came twice, told by the root's key; None where it has none of its own."""
+    root = family.tables[0]
+    key = [c for c in root.data_columns if c.name in root.key and not c.ours]
+    if not family.listed or not key or not batches:
+        return None
+    keys, numbers = [], []
+    for batch, (element, page) in zip(batches, roots, strict=True):
+        numbers.append(pa.array(batch.pages, pa.int64()).take(page))
+        subjects = pa.array([pages[number].subject_id for number in batch.pages], pa.int64())
+        columns = {column.name: _cast(reach(element, column.path), column.type) for column in key}
+        keys.append(pa.table({"_subject_id": subjects.take(page), **columns}))
+    return find(keys, [element for element, _ in roots], numbers)
+
+
+def _tables(
+    batch: Batch,
+    element: pa.Array,
+    page: pa.Array,
+    family: TableFamily,
+    pages: Sequence[Provenance],
+    before: dict[tuple[Way, int | None], int],
+    *,
+    once: bool,
+) -> dict[str, pa.Table]:
+    """The rows of one batch.
+
+    Args:
+        batch: the bodies.
+        element: the root's elements.
+        page: for each of them the row of its page in the batch.
+        family: the tables to make.
+        pages: the provenance of each page, by its number.
+        before: counts the rows of each subject over the batches, in each list that goes on.
+        once: whether the pages of one subject are one record.
+    """
+    carried = _system(page, batch, pages)
+    levels = _Levels.of(table for table in family.tables if not table.beside)
+    subjects = [pages[number].subject_id for number in batch.pages]
+    starts: dict[Way, pa.Array] = {}
+    if family.listed:
+        carried[~0, (INDEX,)] = _places(page, subjects, before)
+    else:
+        carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
+    if once and not family.listed:
+        for way in levels.inner[()]:
+            starts[way] = _starts(reach(element, way[0]), subjects, way, before)
+    found: dict[str, pa.Table] = {}
+    _descend(element, (), carried, levels, found, starts)
+    if any(table.beside for table in family.tables):
+        _descend_pages(batch, family, pages, found)
+    return found
+
+
+def _descend_pages(
+    batch: Batch,
+    family: TableFamily,
+    pages: Sequence[Provenance],
+    found: dict[str, pa.Table],
+) -> None:
+    """The rows of what was learned beside the payload: one for each page."""
+    everyone = pa.array(range(len(batch.pages)), pa.int64())
+    carried = _system(everyone, batch, pages)
+    carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
+    levels = _Levels.of(table for table in family.tables if table.beside)
+    _descend(batch.body, (), carried, levels, found, {})
+
+
+def _root(batch: Batch, family: TableFamily) -> tuple[pa.Array, pa.Array]:
+    """The root's elements, and for each the row of its page in the batch."""
+    everyone = pa.array(range(len(batch.pages)), pa.int64())
+    if not family.root:
+        return batch.body, everyone
+    inner = reach(batch.body, family.root)
+    if not family.listed:
+        return inner, everyone
+    if pa.types.is_null(inner.type):
+        return inner.slice(0, 0), everyone.slice(0, 0)
+    return pc.list_flatten(inner), pc.list_parent_indices(inner).cast(pa.int64())
+
+
+def _system(page: pa.Array, batch: Batch, pages: Sequence[Provenance]) -> dict[Source, pa.Array]:
+    """The system columns of the root's rows."""
+    of = [pages[number] for number in batch.pages]
+    micros = [None if p.server_time is None else round(p.server_time * 1e6) for p in of]
+    columns = (
+        pa.array(micros, pa.int64()).cast(UTC_TIME),
+        pa.array([p.subject_id for p in of], pa.int64()),
+        pa.array([p.run_id for p in of], pa.string()),
+    )
+    return {(~0, (name,)): column.take(page) for name, column in zip(SYSTEM, columns, strict=True)}
+
+
+def _places(
+    page: pa.Array, subjects: Sequence[int | None], before: dict[tuple[Way, int | None], int]
+) -> pa.Array:
+    """The place of each root row among those of its subject, counted over all pages of the run."""
+    counts = {item["values"]: item["counts"] for item in pc.value_counts(page).to_pylist()}
+    starts, row = [], 0
+    for number, subject in enumerate(subjects):
+        starts.append(before.get(((), subject), 0) - row)
+        before[(), subject] = before.get(((), subject), 0) + counts.get(number, 0)
+        row += counts.get(number, 0)
+    return pc.add(_range(len(page)), pa.array(starts, pa.int64()).take(page))
+
+
+def _starts(
+    lists: pa.Array,
+    subjects: Sequence[int | None],
+    way: Way,
+    before: dict[tuple[Way, int | None], int],
+) -> pa.Array:
+    """For the list of each page, how many elements those before it have that it goes on from."""
+    starts = []
+    lengths = pc.list_value_length(lists).to_pylist() if pa.types.is_list(lists.type) else []
+    for subject, length in zip(subjects, lengths, strict=bool(lengths)):
+        starts.append(before.get((way, subject), 0))
+        before[way, subject] = starts[-1] + (length or 0)
+    return pa.array(starts, pa.int64())
+
+
+def _range(length: int) -> pa.Array:
+    if not length:
+        return pa.array([], pa.int64())
+    return pc.cumulative_sum(pa.repeat(pa.scalar(1, pa.int64()), length), start=-1)
+
+
+def reach(array: pa.Array, path: Sequence[str]) -> pa.Array:
+    """The values at `path` in a struct array: null where any parent is, or there is none."""
+    for name in path:
+        kind = array.type
+        if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
+            return pa.nulls(len(array))
+        array = pc.struct_field(array, [kind.get_field_index(name)])
+    return array
+
+
+def _inside(array: pa.Array) -> dict[tuple[str, ...], pa.Array]:
+    """The values at every path in an array, as `reach` gives them, the array itself at `()`."""
+    found: dict[tuple[str, ...], pa.Array] = {(): array}
+    if pa.types.is_struct(array.type):
+        for field, inner in zip(array.type, array.flatten(), strict=True):
+            found |= {(field.name, *path): values for path, values in _inside(inner).items()}
+    return found
+
+
+def _descend(
+    element: pa.Array,
+    lists: Way,
+    carried: Mapping[Source, pa.Array],
+    levels: _Levels,
+    found: dict[str, pa.Table],
+    starts: Mapping[Way, pa.Array],
+) -> None:
+    """The table of this level, then those of the lists inside of its element.
+
+    Args:
+        element: the elements of this level, a row each.
+        lists: the way here from the root.
+        carried: the values that parents hand down, already a row for each element.
+        levels: the tables that hang together.
+        found: what is made, by name.
+        starts: for lists that go on from another page, the first place in each of them.
+    """
+    table = levels.tables[lists]
+    depth = len(lists)
+    own = _inside(element)
+    found[table.name] = pa.table(
+        [_values(column, own, carried, depth) for column in table.columns],
+        schema=arrow_schema(table),
+    )
+    for way in levels.inner[lists]:
+        inner = own.get(way[-1])
+        if inner is None or not pa.types.is_list(inner.type):
+            for below in levels.below(way):
+                found[below.name] = arrow_schema(below).empty_table()
+            continue
+        parents = pc.list_parent_indices(inner)
+        handed = _hand_down(way, own, carried, levels, parents)
+        places = _places_inside(inner, parents)
+        if way in starts:
+            places = pc.add(places, starts[way].take(parents))
+        handed[~(depth + 1), (INDEX,)] = places
+        _descend(pc.list_flatten(inner), way, handed, levels, found, starts)
+
+
+def _values(
+    column: Column,
+    own: Mapping[tuple[str, ...], pa.Array],
+    carried: Mapping[Source, pa.Array],
+    depth: int,
+) -> pa.Array:
+    array = carried.get(_source(column))
+    if array is None:
+        if column.level != depth:
+            raise LookupError(f"{column.name} was not handed down")
+        array = own.get(column.path)
+    return (
+        pa.nulls(len(own[()]), ARROW[column.type]) if array is None else _cast(array, column.type)
+    )
+
+
+def _source(column: Column) -> Source:
+    """Where a column's values come from; the system's columns are those of the root."""
+    if not column.ours:
+        return column.level, column.path
+    return (~column.level if column.path == (INDEX,) else ~0), column.path
+
+
+def _cast(array: pa.Array, kind: Type) -> pa.Array:
+    if array.type == ARROW[kind]:
+        return array
+    if kind is Type.TIME and not pa.types.is_null(array.type):
+        return array.cast(pa.timestamp("s", tz="UTC")).cast(UTC_TIME)
+    return array.cast(ARROW[kind])
+
+
+def _hand_down(
+    way: Way,
+    own: Mapping[tuple[str, ...], pa.Array],
+    carried: Mapping[Source, pa.Array],
+    levels: _Levels,
+    parents: pa.Array,
+) -> dict[Source, pa.Array]:
+    """The values that the tables at `way` and below take from here and above."""
+    depth = len(way) - 1
+    wanted: dict[Source, None] = {(~0, (name,)): None for name in SYSTEM}
+    for table in levels.below(way):
+        wanted |= {_source(c): None for c in table.data_columns if c.level <= depth}
+    handed: dict[Source, pa.Array] = {}
+    for source in wanted:
+        level, path = source
+        array = carried.get(source)
+        if array is None and level == depth:
+            array = own.get(path)
+            array = pa.nulls(len(own[()])) if array is None else array
+        if array is not None:
+            handed[source] = array.take(parents)
+    return handed
+
+
+def _places_inside(lists: pa.Array, parents: pa.Array) -> pa.Array:
+    """The 0-based place of each element in its list."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
+    starts = pc.subtract(pc.cumulative_sum(lengths), lengths)
+    return pc.subtract(_range(len(parents)), starts.take(parents))

@@ -1,0 +1,328 @@
+"""What the simulated part of the world answers: one function for each kind of endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from tcdatalogger.sandbox.api.errors import Refusal
+from tcdatalogger.sandbox.api.keyring import LEVELS, TYPES, Key
+from tcdatalogger.sandbox.api.paging import Address, Links, Window, offset_links, time_links, window
+from tcdatalogger.sandbox.world import balances, fights, news, people, profiles
+from tcdatalogger.sandbox.world.crimes import CATEGORIES
+from tcdatalogger.sandbox.world.fights import Attack
+from tcdatalogger.sandbox.world.people import Faction, Person
+from tcdatalogger.sandbox.world.php_json import array, encode
+from tcdatalogger.sandbox.world.streams import Row, Span, Stream, page
+from tcdatalogger.sandbox.world.world import World
+from tcdatalogger.services.torncity.catalog.catalog import Catalog, Endpoint
+
+_UNLIMITED = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call that has passed all of Torn's checks but those of its parameters.
+
+    Attributes:
+        values: of the placeholders in the path.
+        t: the world's time in whole seconds.
+        unlimited: whether a page holds everything, which no call over HTTP may ask for.
+    """
+
+    world: World
+    catalog: Catalog
+    endpoint: Endpoint
+    values: Mapping[str, str]
+    address: Address
+    key: Key
+    t: int
+    unlimited: bool = False
+
+    @property
+    def params(self) -> Mapping[str, str]:
+        return self.address.params
+
+    @property
+    def window(self) -> Window:
+        asked = window(self.endpoint, self.params)
+        return replace(asked, limit=_UNLIMITED) if self.unlimited else asked
+
+    @property
+    def tags(self) -> bool:
+        """Whether texts keep their HTML."""
+        parameter = self.endpoint.parameter("striptags")
+        default = parameter.default if parameter else "true"
+        asked = self.params.get("striptags", self.params.get("stripTags", str(default)))
+        return asked.lower() != "true"
+
+    def number(self, name: str) -> int:
+        """A placeholder as a number.
+
+        Raises:
+            Refusal: it is none, or zero (6).
+        """
+        text = self.values[name]
+        if not text.isdecimal() or int(text) == 0:
+            raise Refusal(6)
+        return int(text)
+
+    def owner(self) -> Person:
+        """The user that the key belongs to.
+
+        Raises:
+            Refusal: the city no longer knows them (6).
+        """
+        person = people.find(self.world.seed, self.key.owner, self.t)
+        if person is None:
+            raise Refusal(6)
+        return person
+
+    def home(self) -> Faction:
+        """The faction that is asked about: the one in the path, or the key owner's.
+
+        Raises:
+            Refusal: there is no such faction, or the owner is in none (6).
+        """
+        found = people.faction(self.number("id")) if "id" in self.values else self.owner().faction
+        if found is None:
+            raise Refusal(6)
+        return found
+
+    def ours(self, home: Faction) -> bool:
+        return self.owner().faction == home
+
+    def trusted(self, home: Faction) -> bool:
+        """Whether the key sees what only members with API access see."""
+        enough = self.key.level >= LEVELS.index("limited") or self.key.level == 0
+        return enough and self.key.faction_access and self.ours(home)
+
+
+def crimes(call: Call) -> bytes:
+    category = call.params.get("cat", "all")
+    field = call.params.get("filters") or CATEGORIES[category][0]
+    asked, home = call.window, call.home()
+    rows = call.world.crimes.listed(home, category, field, call.t)
+    if asked.low is not None:
+        rows = [row for row in rows if row[0] >= asked.low]
+    if asked.high is not None:
+        rows = [row for row in rows if 0 < row[0] <= asked.high]
+    if asked.newest_first:
+        rows = rows[::-1]
+    found = rows[asked.offset : asked.offset + asked.limit]
+    more = len(rows) > asked.offset + len(found)
+    links = offset_links(call.address, asked, len(found), more=more)
+    book, owner = call.world.crimes, call.key.owner
+    return _listed("crimes", [book.row(crime, owner, call.t) for _, crime in found], links)
+
+
+def crime(call: Call) -> bytes:
+    book = call.world.crimes
+    found = book.find(call.number("crimeId"), call.t)
+    if found is None or not call.ours(found.home):
+        raise Refusal(6)
+    return b'{"crime":%s}' % book.row(found, call.key.owner, call.t)
+
+
+def members(call: Call) -> bytes:
+    home = call.home()
+    rows = profiles.members(
+        call.world,
+        home,
+        call.t,
+        ours=call.ours(home),
+        trusted=call.trusted(home),
+        tags=call.tags,
+    )
+    return encode({"members": rows})
+
+
+def basic(call: Call) -> bytes:
+    home = call.home()
+    trusted = call.trusted(home)
+    return encode({"basic": profiles.faction(call.world, home, call.t, trusted=trusted)})
+
+
+def balance(call: Call) -> bytes:
+    everybody = call.params.get("cat") == "all"
+    found = balances.balance(
+        call.world.seed, call.world.crimes, call.home(), call.t, everybody=everybody
+    )
+    return encode({"balance": found})
+
+
+def faction_news(call: Call) -> bytes:
+    wanted = call.params["cat"].split(",")
+    if len(wanted) > 10 or not set(wanted) <= set(news.CATEGORIES):  # noqa: PLR2004, Torn's limit
+        raise Refusal(21)
+    if news.LIMITED.intersection(wanted) and 0 < call.key.level < LEVELS.index("limited"):
+        raise Refusal(16)
+    home, asked = call.home(), call.window
+    streams = [call.world.news[home.index, category] for category in dict.fromkeys(wanted)]
+    found = page(streams, call.t, _span(asked))
+    rows = [encode(_news(call, home, row)) for row in found]
+    return _listed("news", rows, time_links(call.address, asked, [row.at for row in found]))
+
+
+def _news(call: Call, home: Faction, row: Row) -> dict[str, object]:
+    world = call.world
+    place = (world.seed, "news", home.index, row.kind, row.id)
+    corrected = world.corrections.done(row.at, call.t, *place)
+    return news.news_json(world.seed, home, row, tags=call.tags, corrected=corrected)
+
+
+def attacks(call: Call) -> bytes:
+    return _attacks(call, fights.full_json)
+
+
+def attacks_full(call: Call) -> bytes:
+    return _attacks(call, fights.short_json)
+
+
+def user_attacks(call: Call) -> bytes:
+    return _attacks(call, fights.full_json, call.world.attacks_of(call.owner()))
+
+
+def user_attacks_full(call: Call) -> bytes:
+    return _attacks(call, fights.short_json, call.world.attacks_of(call.owner()))
+
+
+def _attacks(
+    call: Call, render: Callable[[Attack], dict[str, object]], stream: Stream | None = None
+) -> bytes:
+    filters = set(call.params.get("filters", "").split(",")) - {""}
+    if not filters <= {"incoming", "outgoing", "idFilter"}:
+        raise Refusal(4)
+    by_id = "idFilter" in filters
+    kinds = filters - {"idFilter"} or None
+    asked = call.window
+    stream = stream or call.world.attacks[call.home().index]
+    found = page([stream], call.t, _span(asked, by_id=by_id, kinds=kinds))
+    places = [row.id if by_id else row.at for row in found]
+    rows = [encode(render(call.world.attack(row, call.t))) for row in found]
+    return _listed("attacks", rows, time_links(call.address, asked, places))
+
+
+def chains(call: Call) -> bytes:
+    asked = call.window
+    found = page([call.world.chains[call.home().index]], call.t, _span(asked))
+    rows = [encode(fights.chain_json(row.fact)) for row in found]
+    return _listed("chains", rows, time_links(call.address, asked, [row.at for row in found]))
+
+
+def items(call: Call) -> bytes:
+    category = call.params.get("cat", "All")
+    rows = call.world.market.rows(category, call.t, newest_first=_descending(call))
+    return b'{"items":%s}' % array(rows)
+
+
+def some_items(call: Call) -> bytes:
+    wanted = call.values["ids"].split(",")
+    if not all(text.isdecimal() for text in wanted):
+        raise Refusal(6)
+    ids = [int(text) for text in wanted]
+    rows = call.world.market.some(ids, call.t, newest_first=_descending(call))
+    if not rows:
+        raise Refusal(6)
+    return b'{"items":%s}' % array(rows)
+
+
+def user(call: Call) -> bytes:
+    person = call.owner()
+    if "id" in call.values:
+        found = people.find(call.world.seed, call.number("id"), call.t)
+        if found is None:
+            raise Refusal(6)
+        person = found
+    return encode({"profile": profiles.user(call.world, person, call.t, tags=call.tags)})
+
+
+def own_crime(call: Call) -> bytes:
+    """The crime that the key's owner is in, or null."""
+    book, owner = call.world.crimes, call.owner()
+    alive = book.alive(owner.faction, call.t, call.t) if owner.faction else []
+    for found in alive:
+        joined = any(slot.user == owner.id and slot.joined <= call.t for slot in found.slots)
+        if joined and found.status(call.t) in {"Recruiting", "Planning"}:
+            return b'{"organizedCrime":%s}' % book.row(found, owner.id, call.t)
+    return b'{"organizedCrime":null}'
+
+
+def key_info(call: Call) -> bytes:
+    person, key = call.owner(), call.key
+    sections: dict[str, list[str]] = {
+        section: []
+        for section in (
+            *("company", "faction", "market", "property", "torn", "user"),
+            *("racing", "forum", "key"),
+        )
+    }
+    for endpoint in call.catalog.endpoints:
+        enough = key.level == 0 or LEVELS.index(endpoint.access) <= key.level
+        word = endpoint.path.rsplit("/", 1)[-1].lower()
+        if not endpoint.route and enough and word not in sections[endpoint.section]:
+            sections[endpoint.section].append(word)
+    info = {
+        "selections": {section: sorted(words) for section, words in sections.items()},
+        "user": {
+            "id": person.id,
+            "faction_id": person.faction.id if person.faction else None,
+            "company_id": None,
+        },
+        "access": {
+            "level": key.level,
+            "type": TYPES[key.level],
+            "faction": key.faction_access,
+            "company": False,
+            "log": {"custom_permissions": False, "available": []},
+        },
+    }
+    return encode({"info": info})
+
+
+def timestamp(call: Call) -> bytes:
+    return encode({"timestamp": call.t})
+
+
+def _span(asked: Window, *, by_id: bool = False, kinds: set[str] | None = None) -> Span:
+    return Span(asked.low, asked.high, asked.limit, asked.newest_first, by_id, kinds)
+
+
+def _descending(call: Call) -> bool:
+    return call.params.get("sort", "ASC").upper() == "DESC"
+
+
+def _listed(name: str, rows: list[bytes], links: Links) -> bytes:
+    return b'{"%s":%s,"_metadata":%s}' % (name.encode(), array(rows), encode({"links": links}))
+
+
+SIMULATED: dict[str, Callable[[Call], bytes]] = {
+    "/faction/crimes": crimes,
+    "/faction/{crimeId}/crime": crime,
+    "/faction/members": members,
+    "/faction/{id}/members": members,
+    "/faction/basic": basic,
+    "/faction/{id}/basic": basic,
+    "/faction/balance": balance,
+    "/faction/news": faction_news,
+    "/faction/attacks": attacks,
+    "/faction/attacksfull": attacks_full,
+    "/user/attacks": user_attacks,
+    "/user/attacksfull": user_attacks_full,
+    "/faction/chains": chains,
+    "/faction/{id}/chains": chains,
+    "/torn/items": items,
+    "/torn/{ids}/items": some_items,
+    "/key/info": key_info,
+    "/user/organizedcrime": own_crime,
+    "/user/basic": user,
+    "/user/{id}/basic": user,
+    **{
+        f"/{section}/timestamp": timestamp
+        for section in (
+            *("user", "faction", "company", "forum", "market"),
+            *("racing", "property", "torn", "key"),
+        )
+    },
+}
+"""The endpoints that the world itself answers, by their path in the catalogue."""

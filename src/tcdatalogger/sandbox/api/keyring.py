@@ -1,0 +1,115 @@
+"""The keys of the city: who owns them, what they may do, and which of them are dead.
+
+They open nothing but the sandbox and are made to look like it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from tcdatalogger.sandbox.api.errors import Refusal
+from tcdatalogger.sandbox.world import people
+from tcdatalogger.sandbox.world.people import FACTIONS
+
+LEVELS = ("custom", "public", "minimal", "limited", "full")
+"""By Torn's number of the level."""
+
+TYPES = ("Custom", "Public Only", "Minimal Access", "Limited Access", "Full Access")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    Attributes:
+        name: what tests and people call it.
+        level: 1 public, 2 minimal, 3 limited, 4 full.
+        owner: their user id.
+        faction_access: whether the owner's position in the faction includes API access.
+        refusal: the error that every call with it gets, 0 for a key that works.
+        dies_after: how many calls are still answered before it dies, None for no end.
+        dies_at: the world's time at which it dies, None for never.
+        dies_of: the error that it gives from then on.
+    """
+
+    name: str
+    text: str
+    level: int
+    owner: int
+    faction_access: bool = True
+    refusal: int = 0
+    dies_after: int | None = None
+    dies_at: float | None = None
+    dies_of: int = 2
+
+
+def demo_keys() -> tuple[Key, ...]:
+    """The keys of every sandbox."""
+    ours, other = FACTIONS[0], FACTIONS[1]
+    boss, plain = people.leader(ours), people.leader(ours, 3)
+    return (
+        Key("public", "sandboxPublic001", 1, boss),
+        Key("minimal", "sandboxMinimal01", 2, boss),
+        Key("limited", "sandboxLimited01", 3, boss),
+        Key("full", "sandboxFull00001", 4, boss),
+        Key("second", "sandboxSecond001", 3, boss),
+        Key("other", "sandboxOther0001", 4, plain, faction_access=False),
+        Key("rival", "sandboxRival0001", 4, people.leader(other)),
+        Key("dead", "sandboxDead00001", 4, people.leader(ours, 4), refusal=2),
+    )
+
+
+class Keyring:
+    """All keys that the city knows, by their text."""
+
+    def __init__(self, keys: tuple[Key, ...]) -> None:
+        self._keys = {key.text: key for key in keys}
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(self._keys.values())
+
+    def named(self, name: str) -> Key | None:
+        return next((key for key in self if name in {key.name, key.text}), None)
+
+    def admit(self, text: str) -> Key:
+        """The key of a call.
+
+        Raises:
+            Refusal: there is none (1), or it is not known or refused (2, 10, 13, 18).
+        """
+        if not text:
+            raise Refusal(1)
+        key = self._keys.get(text)
+        if key is None:
+            raise Refusal(2)
+        return key
+
+    def add(self, key: Key) -> None:
+        self._keys[key.text] = key
+
+    def use(self, key: Key, now: float) -> int:
+        """Use a key for one call at a time of the world; the error that it gives, or 0."""
+        if not key.refusal and (
+            key.dies_after == 0 or (key.dies_at is not None and now >= key.dies_at)
+        ):
+            key = replace(key, refusal=key.dies_of)
+        elif not key.refusal and key.dies_after is not None:
+            key = replace(key, dies_after=key.dies_after - 1)
+        self._keys[key.text] = key
+        return key.refusal
+
+    def change(self, name: str, **changes: float | None) -> Key:
+        """Change a key's level, faction access, refusal or end; to set the refusal takes the
+        end away, unless another is given.
+
+        Raises:
+            KeyError: there is no such key.
+        """
+        key = self.named(name)
+        if key is None:
+            raise KeyError(name)
+        if "refusal" in changes:
+            key = replace(key, dies_after=None, dies_at=None, dies_of=2)
+        self._keys[key.text] = replace(key, **changes)  # type: ignore[arg-type]  # checked by the caller
+        return self._keys[key.text]

@@ -1,0 +1,255 @@
+"""Attacks by and on the members of a faction, and its chains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from tcdatalogger.sandbox.world import people
+from tcdatalogger.sandbox.world.bursts import Bursts
+from tcdatalogger.sandbox.world.people import DAY, FACTIONS, GENESIS, Faction, Person
+from tcdatalogger.sandbox.world.php_json import number
+from tcdatalogger.sandbox.world.rng import Dice, mix
+from tcdatalogger.sandbox.world.streams import Row
+
+WEEK = 7 * DAY
+_FIRST_ATTACK = 100_000_000
+_A_DAY = 4_000
+_FIRST_CHAIN = 30_000_000
+_WON = ("Attacked", "Mugged", "Hospitalized")
+_LOST = ("Lost", "Stalemate", "Escape", "Timeout", "Assist", "Interrupted")
+_EFFECTS = ("proficience", "stricken", "revitalize", "warlord", "plunder", "irradiate")
+
+
+@dataclass(frozen=True, slots=True)
+class Fighter:
+    """One side of an attack, as it was then."""
+
+    id: int
+    name: str
+    level: int
+    faction: Faction | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attack:
+    """One attack; the attacker is None where the attack was stealthed."""
+
+    id: int
+    code: str
+    started: int
+    ended: int
+    attacker: Fighter | None
+    defender: Fighter
+    result: str
+    gain: float
+    loss: float
+    chain: int
+    flags: int
+    effects: tuple[tuple[str, int], ...]
+    fair_fight: float
+
+    @property
+    def won(self) -> bool:
+        return self.result in _WON
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    id: int
+    length: int
+    respect: float
+    start: int
+    end: int
+
+
+def attacks(seed: int, home: Faction, bursts: Bursts, day: int) -> Iterator[Row]:
+    """The attacks that ended on a day (days since 1970), of kind `incoming` or `outgoing`.
+
+    What happened in each is left to `attack`, so that a day far back is as quick as the last one.
+    """
+    low = day * DAY
+    count = Dice(seed, "attacks", home.index, day).between(home.seats // 4, home.seats)
+    times = [mix(seed, "attack", home.index, day, place) % DAY + low for place in range(count)]
+    for moment in bursts.moments(low, low + DAY, seed, "attacks", home.index):
+        times += [moment] * bursts.rows
+    first = _FIRST_ATTACK + (day - GENESIS // DAY) * _A_DAY * len(FACTIONS) + home.index * _A_DAY
+    for place, ended in enumerate(sorted(times)):
+        outgoing = mix(seed, "way", first + place) % 10 < 7  # noqa: PLR2004, seven of ten
+        yield Row(ended, first + place, ended, "outgoing" if outgoing else "incoming", home)
+
+
+def of_user(seed: int, home: Faction, user: int, rows: Sequence[Row]) -> list[Row]:
+    """Those attacks of a faction that this member of it made or suffered."""
+    return [
+        row for row in rows if _member(seed, Dice(seed, "fight", row.id), home, row.at).id == user
+    ]
+
+
+def day_of(attack_id: int) -> int:
+    """The day on which the attack with this id ended."""
+    return (attack_id - _FIRST_ATTACK) // (_A_DAY * len(FACTIONS)) + GENESIS // DAY
+
+
+def chains(seed: int, home: Faction, week: int) -> tuple[Chain, ...]:
+    """The chains that started in a week (weeks since 1970): none, one or two."""
+    return _chains(seed, home.index, week)
+
+
+@lru_cache(maxsize=4096)
+def _chains(seed: int, home: int, week: int) -> tuple[Chain, ...]:
+    dice = Dice(seed, "chains", home, week)
+    found = []
+    for place in range(dice.pick((0, 1, 1, 2))):
+        start = week * WEEK + place * WEEK // 2 + dice.between(0, 2 * DAY)
+        length = dice.pick((10, 11, 14, 25, 28, 52, 100, 103, 250, 254, 517, 1000))
+        end = start + length * dice.between(20, 120) + 300
+        chain_id = _FIRST_CHAIN + (week * len(FACTIONS) + home) * 2 + place
+        found.append(Chain(chain_id, length, dice.spread(2, 6.5) * length, start, end))
+    return tuple(found)
+
+
+def chain_rows(seed: int, home: Faction, week: int) -> Iterator[Row]:
+    """Chains are ordered by their start and listed once they have ended."""
+    for chain in chains(seed, home, week):
+        yield Row(chain.start, chain.id, chain.end, "chain", chain)
+
+
+def chain_json(chain: Chain) -> dict[str, object]:
+    """`FactionChain`."""
+    return {
+        "id": chain.id,
+        "chain": chain.length,
+        "respect": number(round(chain.respect, 2)),
+        "start": chain.start,
+        "end": chain.end,
+    }
+
+
+def full_json(attack: Attack) -> dict[str, object]:
+    """`Attack`."""
+    chained, war = 1 + attack.chain / 100 if attack.chain else 1.0, attack.flags & 4
+    return {
+        **_head(attack),
+        "attacker": _side(attack.attacker) if attack.attacker else None,
+        "defender": _side(attack.defender),
+        "result": attack.result,
+        "respect_gain": number(attack.gain),
+        "respect_loss": number(attack.loss),
+        "chain": attack.chain,
+        "is_interrupted": attack.result == "Interrupted",
+        "is_stealthed": attack.attacker is None,
+        "is_raid": bool(attack.flags & 8),
+        "is_ranked_war": bool(war),
+        "is_territory_war": False,
+        "territory_war_id": None,
+        "finishing_hit_effects": [
+            {"name": name, "value": percent} for name, percent in attack.effects
+        ],
+        "modifiers": {
+            "fair_fight": number(attack.fair_fight),
+            "war": 2 if war else 1,
+            "retaliation": 1.5 if attack.flags & 1 else 1,
+            "group": 1,
+            "overseas": 1.25 if attack.flags & 2 else 1,
+            "chain": number(round(min(chained, 5.0), 2)),
+            "warlord": 1,
+        },
+    }
+
+
+def short_json(attack: Attack) -> dict[str, object]:
+    """`AttackSimplified`."""
+    return {
+        **_head(attack),
+        "attacker": _short_side(attack.attacker) if attack.attacker else None,
+        "defender": _short_side(attack.defender),
+        "result": attack.result,
+        "respect_gain": number(attack.gain),
+        "respect_loss": number(attack.loss),
+    }
+
+
+def _head(attack: Attack) -> dict[str, object]:
+    return {
+        "id": attack.id,
+        "code": attack.code,
+        "started": attack.started,
+        "ended": attack.ended,
+    }
+
+
+def _side(fighter: Fighter) -> dict[str, object]:
+    home = fighter.faction
+    return {
+        "id": fighter.id,
+        "name": fighter.name,
+        "level": fighter.level,
+        "faction": {"id": home.id, "name": home.name} if home else None,
+    }
+
+
+def _short_side(fighter: Fighter) -> dict[str, object]:
+    return {"id": fighter.id, "faction_id": fighter.faction.id if fighter.faction else None}
+
+
+def corrected(attack: Attack) -> Attack:
+    """The same attack after Torn has taken a tenth of its respect back."""
+    return replace(attack, gain=round(attack.gain * 0.9, 2), loss=round(attack.loss * 0.9, 2))
+
+
+def attack(seed: int, row: Row) -> Attack:
+    """What happened in the attack of this row."""
+    home: Faction = row.fact
+    attack_id, ended, outgoing = row.id, row.at, row.kind == "outgoing"
+    dice = Dice(seed, "fight", attack_id)
+    ours = _fighter(seed, _member(seed, dice, home, ended), ended)
+    theirs = _fighter(seed, _opponent(seed, dice, home, ended), ended)
+    won = dice.chance(0.85)
+    week = (c for n in (ended // WEEK - 1, ended // WEEK) for c in chains(seed, home, n))
+    chain = next((c for c in week if c.start <= ended <= c.end), None)
+    hit = 0
+    if chain and outgoing and won:
+        hit = 1 + (ended - chain.start) * (chain.length - 1) // (chain.end - chain.start)
+    fair = dice.spread(1, 3)
+    respect = dice.spread(0.4, 9) if won else 0.0
+    hidden = not outgoing and dice.chance(0.3)
+    attacker = ours if outgoing else None if hidden else theirs
+    effect = (dice.pick(_EFFECTS), dice.between(4, 60))
+    return Attack(
+        id=attack_id,
+        code=f"{mix(seed, 'code', attack_id):016x}{mix(seed, 'code2', attack_id):016x}",
+        started=ended - dice.between(3, 290),
+        ended=ended,
+        attacker=attacker,
+        defender=theirs if outgoing else ours,
+        result=dice.pick(_WON) if won else dice.pick(_LOST),
+        gain=respect if outgoing else 0.0,
+        loss=round(respect / 4, 2),
+        chain=hit,
+        flags=dice.roll() & dice.roll() & 15,
+        effects=(effect,) if won and dice.chance(0.15) else (),
+        fair_fight=fair,
+    )
+
+
+def _member(seed: int, dice: Dice, home: Faction, t: int) -> Person:
+    person = people.holder(seed, home, dice.between(0, home.seats - 1), t)
+    officer = people.holder(seed, home, 0, t)
+    found = person or officer
+    if found is None:
+        raise AssertionError("the leader's seat is never empty")
+    return found
+
+
+def _opponent(seed: int, dice: Dice, home: Faction, t: int) -> Person:
+    other = dice.pick(FACTIONS)
+    if other.index == home.index or dice.chance(0.4):
+        return people.stranger(dice)
+    return _member(seed, dice, other, t)
+
+
+def _fighter(seed: int, person: Person, t: int) -> Fighter:
+    name = people.name(seed, person.code)
+    return Fighter(person.id, name, people.level(seed, person, t), person.faction)

@@ -1,0 +1,1 @@
+"""What is told of the scheduler: metrics, health, alerts."""

@@ -1,0 +1,90 @@
+"""How large is what we store, and how much room there is beside it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tcdatalogger.core.config.settings import Settings
+
+_SHARE: Final = 100.0
+"""Counting the files of an archive may take a hundredth of the time: so long it is believed."""
+_OFTEN: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disk that something is stored on.
+
+    Attributes:
+        part: `archive`, `warehouse` or `state`.
+        place: a folder on it.
+        mount: tells disks apart.
+        free, size: bytes.
+    """
+
+    part: str
+    place: Path
+    mount: int
+    free: int
+    size: int
+
+
+def parts(settings: Settings) -> dict[str, Path]:
+    """What is stored on disks of this machine, and where."""
+    found = {"warehouse": settings.warehouse.file, "state": settings.state.file}
+    if "://" not in settings.archive.path:
+        found["archive"] = Path(settings.archive.path)
+    return {part: path for part, path in found.items() if path is not None}
+
+
+def disks(settings: Settings) -> Iterator[Disk]:
+    """The disk of each part; one that cannot be looked at is left out."""
+    for part, path in parts(settings).items():
+        place = next((each for each in (path, *path.parents) if each.is_dir()), None)
+        if place is None:
+            continue
+        with suppress(OSError):
+            usage = shutil.disk_usage(place)
+            yield Disk(part, place, place.stat().st_dev, usage.free, usage.total)
+
+
+class Sizes:
+    """Sizes of what is stored. Those that take long to count are not counted each time."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[int, float]] = {}
+
+    def read(self, settings: Settings) -> dict[str, int]:
+        """The bytes of each part; one that is not there has none."""
+        return {part: self._size(path) for part, path in parts(settings).items()}
+
+    def _size(self, path: Path) -> int:
+        if not path.is_dir():
+            # A database is its file and what is written ahead of it.
+            return sum(map(_bytes, (path, *path.parent.glob(f"{path.name}?wal"))))
+        size, until = self._known.get(path, (0, 0.0))
+        began = time.monotonic()
+        if began >= until:
+            size = sum(_bytes(file) for file in _files(path))
+            now = time.monotonic()
+            self._known[path] = size, now + max(_OFTEN, (now - began) * _SHARE)
+        return size
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for place, _, names in os.walk(folder):
+        yield from (Path(place, name) for name in names)
+
+
+def _bytes(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

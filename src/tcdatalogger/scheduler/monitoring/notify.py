@@ -1,0 +1,323 @@
+"""What somebody should be told of, in words, and the telling of it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from tcdatalogger.clock import utc
+from tcdatalogger.core.config import sizes
+from tcdatalogger.core.config.secrets import resolve
+from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.state import run_stats
+from tcdatalogger.core.state.alerts import REFUSED, Alarm, Alarms, Event
+from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.run_stats import Last
+from tcdatalogger.core.state.store import State
+from tcdatalogger.errors import ConfigError, Unbalanced
+from tcdatalogger.observability.log import get_logger
+from tcdatalogger.observability.redact import redact
+from tcdatalogger.observability.webhook import Posted, hide, post
+from tcdatalogger.scheduler.monitoring.disk_usage import disks
+from tcdatalogger.scheduler.monitoring.freshness import Pace, paces
+from tcdatalogger.services.torncity.client import error_codes
+
+NAME: Final = "alerts.webhook"
+
+_NEWS: Final = {
+    "drift": (
+        "field of Torn's is none that the catalogue has",
+        "fields of Torn's are none that the catalogue has",
+        "`tcdatalogger schema history {}` shows the columns that they became.",
+    ),
+    "set_aside": (
+        "record did not fit and was set aside",
+        "records did not fit and were set aside",
+        "`tcdatalogger quarantine list --endpoint {}` shows them and why.",
+    ),
+    "no_data": (
+        "answer of Torn's had no data",
+        "answers of Torn's had no data",
+        "What they belong to was not read, and is asked for by the next run of {}.",
+    ),
+}
+"""What is news of one and of many, and what to do about it; `{}` is the endpoint."""
+NEWS_LASTS: Final = 3600.0
+"""Seconds for which it is news."""
+ROOM: Final = 1.1
+"""How much more than the least must be free again, so that a disk on the edge is told once."""
+FIRST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 900.0
+_DISCORD: Final = 1_900
+"""Characters of a message; Discord takes 2,000."""
+_LINE: Final = 600
+
+_log = get_logger("alerts")
+
+Post = Callable[[str, Mapping[str, Any]], Posted]
+
+
+# --- what is wrong ---------------------------------------------------------------------------
+
+
+def events(settings: Settings, state: State, now: float) -> list[Event]:
+    """Everything that is wrong now, as far as this machine sees it."""
+    low = {alarm.event.name for alarm in Alarms(state).all()}
+    found: list[Event] = []
+    lasts = run_stats.lasts(state)
+    for pace in paces(settings, lasts, now):
+        if pace.endpoint.enabled:
+            found += _of_endpoint(pace, settings.alerts.failures, now)
+    found += _backup(settings, lasts.get(BACKUP), now)
+    found += _keys(settings, state)
+    found += _disks(settings, low, now)
+    return found
+
+
+def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
+    name, last = pace.endpoint.name, pace.last
+    if last.failures > 0 and last.error_class == Unbalanced.__name__:
+        yield Event(
+            f"unbalanced:{name}",
+            f"{name}: rows were lost on their way into the warehouse, and nothing of the run was "
+            f"stored: {last.error}",
+            last.remedy,
+            since=last.failing_since or now,
+        )
+    elif last.failures > 0 and last.error_class in REFUSED:
+        yield Event(
+            f"refused:{name}",
+            f"{name}: the data was refused, and nothing of it was stored: {last.error}",
+            last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
+            since=last.failing_since or now,
+        )
+    elif last.failures >= failures:
+        yield Event(
+            f"failing:{name}",
+            f"{name} failed {last.failures} times in a row: {last.error or last.error_class}",
+            last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
+            since=last.failing_since or now,
+        )
+    if pace.late:
+        when = "never" if last.success_at is None else moment(last.success_at)
+        yield Event(
+            f"late:{name}",
+            f"{name} is late: it is to run every {pace.endpoint.frequency}, and its last good run "
+            f"ended {when}.",
+            last.remedy
+            if last.failures
+            else "`tcdatalogger status` says whether a scheduler is alive and what it waits for.",
+            since=now - pace.overdue,
+        )
+    for kind, (at, count, run_id) in last.news.items():
+        if now - at < NEWS_LASTS:
+            one, many, remedy = _NEWS[kind]
+            yield Event(
+                f"{kind}:{name}",
+                f"{name}: {count} {one if count == 1 else many}, in the run {run_id}.",
+                remedy.format(name),
+                since=at,
+            )
+
+
+def _backup(settings: Settings, last: Last | None, now: float) -> Iterator[Event]:
+    """A backup that failed: at the first time, as the next is due in a day or a week."""
+    if settings.backup.frequency is not None and last is not None and last.failures:
+        yield Event(
+            "backup:failed",
+            f"The backup failed: {last.error or last.error_class}",
+            last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
+            since=last.failing_since or now,
+        )
+
+
+def _keys(settings: Settings, state: State) -> Iterator[Event]:
+    """Keys that Torn will never take again, by the newest that is known of each name.
+
+    Looked up by name: whether this machine can read the key itself must not make a difference.
+    """
+    rows = state.reading(
+        "select name, health, code, since from key_health where path = '' order by since"
+    )
+    newest = {str(name): (health, code, since) for name, health, code, since in rows}
+    for name in settings.keys:
+        health, code, since = newest.get(name, ("", "", 0.0))
+        if health == error_codes.Health.DEAD.value:
+            kind = error_codes.named(code)
+            yield Event(
+                f"key:{name}",
+                f"The key {name!r} is dead, and no call is made with it: {kind.meaning}.",
+                kind.remedy,
+                since=since,
+            )
+
+
+def _disks(settings: Settings, known: set[str], now: float) -> Iterator[Event]:
+    host, least = socket.gethostname(), sizes.parse(settings.alerts.min_free)
+    by_mount: dict[int, list[Any]] = {}
+    for disk in disks(settings):
+        by_mount.setdefault(disk.mount, []).append(disk)
+    for found in by_mount.values():
+        disk, what = found[0], " and ".join(sorted(each.part for each in found))
+        name = f"disk:{host}:{what.replace(' ', '_')}"
+        if disk.free < least * (ROOM if name in known else 1.0):
+            # Without the exact number, which changes with every look.
+            yield Event(
+                name,
+                f"{host}: less than {sizes.shown(least)} is free on the disk of the {what}, "
+                f"in {disk.place}.",
+                "Make room there, or keep less: `archive.keep` and `backup.keep`.",
+                host=host,
+                since=now,
+            )
+
+
+# --- telling ---------------------------------------------------------------------------------
+
+
+def moment(seconds: float) -> str:
+    """A time for people."""
+    return f"{utc(seconds):%Y-%m-%d %H:%M} UTC"
+
+
+def line(alarm: Alarm) -> str:
+    """An event in words."""
+    event = alarm.event
+    if alarm.over_at is not None:
+        text = f"Over since {moment(alarm.over_at)}: {event.text}"
+    else:
+        text = f"{event.text} Since {moment(event.since)}. {event.remedy}"
+    text = redact(" ".join(text.split()))
+    return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
+
+
+def message(alarms: Sequence[Alarm], kind: str) -> dict[str, Any]:
+    """The body of one post about all of them: Discord's, or plain JSON."""
+    lines = [line(alarm) for alarm in alarms]
+    if kind == "json":
+        return {
+            "source": "tcdatalogger",
+            "text": "\n".join(lines),
+            "alerts": [_plain(alarm) for alarm in alarms],
+        }
+    shown: list[str] = []
+    for alarm, text in zip(alarms, lines, strict=True):
+        sign = (
+            "\N{WHITE HEAVY CHECK MARK}"
+            if alarm.over
+            else "\N{WARNING SIGN}\N{VARIATION SELECTOR-16}"
+        )
+        shown.append(f"{sign} {text}")
+        if len("\n".join(shown)) > _DISCORD:
+            shown.pop()
+            shown.append(f"… and {len(alarms) - len(shown)} more: `tcdatalogger status`")
+            break
+    # Names of factions and players may stand in an error: nobody is to be called by them.
+    return {
+        "username": "TCdatalogger",
+        "content": "\n".join(shown),
+        "allowed_mentions": {"parse": []},
+    }
+
+
+def _plain(alarm: Alarm) -> dict[str, Any]:
+    event = alarm.event
+    return {
+        "event": event.name,
+        "kind": event.kind,
+        "state": "over" if alarm.over else "begins",
+        "since": event.since,
+        "over_at": alarm.over_at,
+        "host": event.host or None,
+        "text": redact(event.text),
+        "remedy": redact(event.remedy),
+    }
+
+
+def address(settings: Settings, environ: Mapping[str, str]) -> str | None:
+    """The webhook's address; None where nobody is to be told.
+
+    Raises:
+        ConfigError: it is not where the configuration says.
+    """
+    reference = settings.alerts.webhook
+    if reference is None:
+        return None
+    found = resolve(NAME, reference, environ).reveal()
+    hide(found)
+    return found
+
+
+class Teller:
+    """Looks at what is wrong, and tells.
+
+    Args:
+        environ: where an `env:` webhook is.
+        send: posts a message; another one in tests.
+    """
+
+    def __init__(
+        self,
+        environ: Mapping[str, str] | None = None,
+        send: Post = post,
+    ) -> None:
+        self._environ = os.environ if environ is None else environ
+        self._send = send
+        self._said = ""
+
+    def look(self, settings: Settings, state: State) -> int:
+        """Look once, and tell what is new; how many events somebody was told of.
+
+        Raises:
+            Failure: the state cannot be read or written.
+        """
+        now = state.clock.now()
+        run_stats.know(state, (e.name for e in settings.endpoints), now)
+        where = self._where(settings)  # known first, so that no text of an event can hold it
+        alarms = Alarms(state)
+        alarms.see(events(settings, state, now), socket.gethostname(), now)
+        taken = alarms.take(now) if where is not None else []
+        if where is None or not taken:
+            return 0
+        for alarm in taken:
+            _log.warning("alert", what=line(alarm), over=alarm.over)
+        posted = self._send(where, message(taken, settings.alerts.kind))
+        if posted.why:
+            tries = max(alarm.tries for alarm in taken)
+            wait = posted.wait or min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries)
+            self._complain(f"The webhook of the alerts did not take them: {posted.why}.")
+            alarms.again(taken, state.clock.now() + wait)
+            return 0
+        self._said = ""
+        alarms.told(taken, state.clock.now())
+        return len(taken)
+
+    def _where(self, settings: Settings) -> str | None:
+        try:
+            return address(settings, self._environ)
+        except ConfigError as error:
+            self._complain(str(error))
+            return None
+
+    def _complain(self, why: str) -> None:
+        """Once for each reason: it is tried again and again."""
+        if why != self._said:
+            self._said = why
+            _log.error("alerts cannot be told", why=why)
+
+
+def try_out(settings: Settings, environ: Mapping[str, str], now: float) -> Posted:
+    """Post one message that says that alerts arrive here.
+
+    Raises:
+        ConfigError: no webhook is configured, or it is not where the configuration says.
+    """
+    where = address(settings, environ)
+    if where is None:
+        raise ConfigError(
+            "No webhook is configured.", remedy='Write webhook = "env:DISCORD_WEBHOOK" in [alerts].'
+        )
+    event = Event("test:alerts", "This is a test: alerts of TCdatalogger arrive here.", since=now)
+    return post(where, message([Alarm(event, None, None, 0)], settings.alerts.kind))

@@ -1,0 +1,177 @@
+"""Inside the process of one run. The daemon imports this too, so nothing heavy stands here."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import parent_process
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from tcdatalogger import ending
+from tcdatalogger.core.config import sizes
+from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.errors import Failure, Stopped
+from tcdatalogger.observability import log, redact
+from tcdatalogger.scheduler import process_tree
+from tcdatalogger.scheduler.executor import Job, Report
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.core.state.store import RunRecord
+
+_PR_SET_PDEATHSIG: Final = 1
+_STACKS: Final = 16 * 1024**2
+"""Reserved by the threads that DuckDB and Arrow start for each processor; hardly any of it used."""
+
+STOPPED: Final = Stopped.exit_code
+_STOP: Final = Report("stopped", STOPPED, "It was told to end.", "Stopped")
+
+
+def main(job: Job, pipe: Connection) -> None:
+    """Run a job and say on the pipe how it ended."""
+    os.setsid()
+    with suppress(OSError):  # what a processor prints is no line of `schedule --json`
+        os.dup2(2, 1)
+    redact.leave_no_core()
+    process_tree.keep_orphans()
+    _die_with_the_daemon()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to answer
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    lift = _limit(job.memory)
+    try:
+        log.configure(**job.logs)
+        with ending.answered(signal.SIGTERM):
+            try:
+                report = worked(job)
+            except Exception:
+                ending.check()  # told to end within a query: that comes as an error of its own
+                raise
+    except Stopped:
+        report = _STOP
+    except SystemExit:
+        report = _unforeseen("Its code called for the end of the process.", "SystemExit")
+    except Failure as failure:  # it could not even write down how it ended
+        report = _refused(failure)
+    except BaseException as error:  # noqa: BLE001  # the edge of the process: nothing is above us
+        lift()
+        report = _failed(job, error)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    pipe.send_bytes(report.packed())
+    pipe.close()
+
+
+def worked(job: Job) -> Report:
+    """Do a job in this process; how it ended. For whatever engine has brought it here."""
+    from tcdatalogger.core.main import Application  # noqa: PLC0415  # not in the daemon
+
+    with Application(job.settings) as application:
+        if job.name == BACKUP:
+            return _backed_up(job, application)
+        outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
+        return reported(outcome.record)
+
+
+def _backed_up(job: Job, application: Application) -> Report:
+    from tcdatalogger.core.backup import make, scheduled  # noqa: PLC0415  # not in the daemon
+
+    def wanted() -> bool:
+        return make.wanted(job.settings, application.clock.now())
+
+    try:
+        scheduled.make(application, wanted, run_id=job.run_id, claim=job.claim, timeout=job.timeout)
+    except Failure as failure:
+        return _refused(failure)
+    return Report("done")
+
+
+def reported(record: RunRecord) -> Report:
+    """What a run's record says."""
+    return Report(
+        status=record.status,
+        exit_code=record.exit_code,
+        error=record.error,
+        error_class=record.error_class,
+        remedy=record.remedy,
+        rows=dict(record.rows),
+        seconds=round(sum(record.seconds.values()), 3),
+        calls=record.calls,
+    )
+
+
+def _refused(failure: Failure) -> Report:
+    kind, code = type(failure).__name__, failure.exit_code
+    return Report("failed", code, failure.message, kind, failure.remedy)
+
+
+def _failed(job: Job, error: BaseException) -> Report:
+    name = type(error).__name__
+    if isinstance(error, MemoryError) or name == "OutOfMemoryException":
+        return Report(
+            "failed",
+            1,
+            f"It ran out of its memory of {job.memory}." if job.memory else "It ran out of memory.",
+            "OutOfMemory",
+            "Give it more `memory`, or let it fetch less at once with `max_pages`.",
+        )
+    # Its text may quote what Torn sent, so the books have the kind alone.
+    log.get_logger("scheduler").error("bug", error=name, exc_info=True)
+    return _unforeseen(f"It ended by {name}.", name)
+
+
+def _unforeseen(error: str, kind: str) -> Report:
+    remedy = "This is a bug, in TCdatalogger or in the endpoint's processor; the log has more."
+    return Report("failed", 1, error, kind, remedy)
+
+
+def _limit(memory: str | None) -> Callable[[], None]:
+    """Let no more memory be had than the setting allows beyond what the bare program has.
+
+    Returns what lifts the limit again: to say that it was reached takes memory too.
+    """
+    if memory is None or sys.platform != "linux":
+        return lambda: None  # elsewhere this limit is not kept by the system
+    import resource  # noqa: PLC0415  # there is none on Windows
+
+    kind = resource.RLIMIT_DATA
+    before = resource.getrlimit(kind)
+    bare = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        if line.startswith("VmData:")
+    )
+    most = bare + (os.cpu_count() or 1) * _STACKS + sizes.parse(memory)
+    if before[1] != resource.RLIM_INFINITY:
+        most = min(most, before[1])
+    resource.setrlimit(kind, (most, before[1]))
+    return lambda: resource.setrlimit(kind, before)
+
+
+def _die_with_the_daemon() -> None:
+    """Leave nothing behind when the daemon is killed, not even what this run started."""
+    # Each child has an end of the pipe by which the forkserver knows that the daemon lives: it
+    # would outlive the daemon for as long as one of them does.
+    server: Any = forkserver._forkserver  # noqa: SLF001  # there is no public way to it
+    if server._forkserver_alive_fd is not None:  # noqa: SLF001
+        os.close(server._forkserver_alive_fd)  # noqa: SLF001
+        server._forkserver_alive_fd = None  # noqa: SLF001
+    if sys.platform == "linux":
+        # The parent of this process is the forkserver, which ends with the daemon.
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    daemon = parent_process()
+    if daemon is not None:
+        sentinel = daemon.sentinel
+
+        def watch() -> None:
+            wait([sentinel])
+            os.killpg(0, signal.SIGKILL)
+
+        threading.Thread(target=watch, name="watchdog", daemon=True).start()

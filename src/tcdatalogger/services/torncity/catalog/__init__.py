@@ -1,0 +1,1 @@
+"""Which endpoints Torn has, and of what shape."""

@@ -1,0 +1,324 @@
+"""The catalogue: every endpoint that Torn offers, with its parameters, its access and its shape.
+
+It is compiled from Torn's own document (`openapi.py`) and shipped as one JSON file of facts.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.models import notation
+from tcdatalogger.models.naming import snake
+from tcdatalogger.models.schema import TableFamily, family
+from tcdatalogger.models.shape import Shape
+from tcdatalogger.services.torncity.client.envelope import Payload
+
+ACCESS = ("public", "minimal", "limited", "full")
+"""The levels of a key, each of which includes those before it."""
+
+
+_SUCCESSORS = {
+    "/faction/currency": "/faction/balance",
+    "/faction/donations": "/faction/balance",
+} | {
+    f"/faction/{kind}news": "/faction/news"
+    for kind in ("armory", "attack", "crime", "funds", "main", "membership", "territory")
+}
+"""Selections of version 1 that version 2 refuses with error 22, and where their data is now."""
+
+CITY_WIDE = frozenset(
+    """search snapshot lookup timestamp rackets territoryownership dirtybombs warfare warfarechains
+    warfareraids warfareranked warfareterritory""".split()
+)
+"""Selections whose rows are not about the key's owner, though they stand in a section of theirs."""
+
+
+BY_TIME: Final = frozenset({"time", "nanostamp", "all"})
+"""The kinds of paging whose lists take `from` and `to`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of an endpoint.
+
+    Attributes:
+        where: `path` or `query`.
+        kind: `int`, `text` or `bool`.
+        many: whether it takes a comma-separated list.
+        values: the values that Torn names; empty where any will do.
+        default: what Torn takes where it is not given, None where that is unknown.
+        minimum, maximum: bounds of an integer, None where there is none.
+    """
+
+    name: str
+    where: str = "query"
+    required: bool = False
+    kind: str = "text"
+    many: bool = False
+    values: tuple[str | int, ...] = ()
+    default: str | int | bool | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """One path of Torn's API.
+
+    Attributes:
+        path: with its placeholders, as `/faction/{id}/members`.
+        section, selection: the first and the last word of the path.
+        access: the lowest level of key that may read it.
+        faction_access: whether the key's owner needs API access in the faction.
+        stable: Torn's own word on whether it will change.
+        deprecated, ends: whether it is announced to go, and the day as an ISO date if one is named.
+        content: `json` or `csv`.
+        route: one of the nine paths that take any selection of their section. Their body is that
+            of the selections asked for, so they have no tables of their own.
+        paging: `none`, `time`, `offset`, `all` (both), `cursor` or `nanostamp`.
+        limit: the most rows Torn gives in one page, None where the caller has no say.
+        notation: the shape of the body, unread.
+    """
+
+    path: str
+    section: str
+    selection: str
+    access: str
+    faction_access: bool
+    stable: bool
+    deprecated: bool
+    ends: str
+    content: str
+    route: bool
+    paging: str
+    limit: int | None
+    parameters: tuple[Parameter, ...]
+    notation: notation.Notation = field(repr=False)
+    shapes: ShapeBook = field(repr=False)
+
+    @cached_property
+    def shape(self) -> Shape:
+        """The shape of the whole body, `_metadata` included."""
+        return self.shapes.read(self.notation)
+
+    @cached_property
+    def family(self) -> TableFamily | None:
+        """Its tables by its own name, None for a route."""
+        if self.route:
+            return None
+        return family(self.shape, self.name, selection=self.selection)
+
+    @cached_property
+    def payload(self) -> Payload | None:
+        """What an answer must hold; None for a route, and for what is no JSON."""
+        if self.family is None or self.content != "json":
+            return None
+        return Payload.of(self.shape, self.family.root[0] if self.family.listed else "")
+
+    @property
+    def name(self) -> str:
+        """Section and selection: the name of its root table by default."""
+        return self.section if self.route else f"{self.section}_{self.selection}"
+
+    @property
+    def city_wide(self) -> bool:
+        """Whether its rows are about nobody in particular, when no id is in the path."""
+        return self.selection in CITY_WIDE
+
+    @property
+    def path_parameters(self) -> tuple[Parameter, ...]:
+        return tuple(p for p in self.parameters if p.where == "path")
+
+    def parameter(self, name: str) -> Parameter | None:
+        return next((p for p in self.parameters if p.name == name), None)
+
+
+@dataclass(frozen=True)
+class ShapeBook:
+    """The named shapes of a catalogue, read when they are first asked for."""
+
+    named: Mapping[str, notation.Notation]
+
+    @cached_property
+    def _known(self) -> dict[str, Shape]:
+        return {}
+
+    def read(self, text: notation.Notation) -> Shape:
+        return notation.read(text, self.named, self._known)
+
+
+class Catalog:
+    """All endpoints of one version of Torn's document."""
+
+    def __init__(self, version: str, endpoints: tuple[Endpoint, ...]) -> None:
+        self.version = version
+        self.endpoints = endpoints
+        self._by_path = {endpoint.path: endpoint for endpoint in endpoints}
+
+    def find(self, path: str) -> tuple[Endpoint, dict[str, str]]:
+        """The endpoint of a path and the values of its placeholders.
+
+        Args:
+            path: as the catalogue has it (`/faction/{id}/members`), with values in place
+                (`/faction/40832/members`), or a whole address of Torn's API.
+
+        Raises:
+            ConfigError: the catalogue has no such path; near ones are named.
+        """
+        wanted = "/" + urlsplit(path).path.strip("/")
+        wanted = wanted.removeprefix("/v2") or "/"
+        if wanted in self._by_path:
+            return self._by_path[wanted], {}
+        parts = wanted.split("/")
+        for endpoint in self.endpoints:
+            values = _fill(endpoint.path.split("/"), parts)
+            if values is not None and all(
+                _takes(endpoint, name, value) for name, value in values.items()
+            ):
+                return endpoint, values
+        if wanted in _SUCCESSORS:
+            raise ConfigError(
+                f"Version 2 of Torn's API has no {wanted}; version 1 had it.",
+                remedy=f"Use {_SUCCESSORS[wanted]}.",
+            )
+        near = difflib.get_close_matches(wanted, self._by_path, n=3, cutoff=0.6)
+        raise ConfigError(
+            f"The catalogue ({self.version}) has no path {wanted}.",
+            remedy=f"Did you mean {' or '.join(near)}?"
+            if near
+            else "`tcdatalogger catalog` lists them all.",
+        )
+
+
+def _takes(endpoint: Endpoint, name: str, value: str) -> bool:
+    """Whether a placeholder may have this value: `/user/{crimeId}/crimes` takes numbers only."""
+    parameter = endpoint.parameter(name)
+    if parameter is None or parameter.kind != "int" or value == f"{{{name}}}":
+        return True
+    parts = value.split(",") if parameter.many else [value]
+    return all(part.isdecimal() for part in parts)
+
+
+def _fill(template: list[str], parts: list[str]) -> dict[str, str] | None:
+    """The values that make `template` into `parts`, None where they do not fit."""
+    if len(template) != len(parts):
+        return None
+    values = {}
+    for want, have in zip(template, parts, strict=True):
+        if want.startswith("{"):
+            values[want.strip("{}")] = have
+        elif want != have:
+            return None
+    return values
+
+
+class _ParameterFacts(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    name: str
+    where: str = "query"
+    required: bool = False
+    kind: str = "text"
+    many: bool = False
+    values: tuple[str | int, ...] = ()
+    default: str | int | bool | None = None
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+class _EndpointFacts(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    path: str
+    shape: Any
+    access: str = "public"
+    faction_access: bool = False
+    stable: bool = True
+    deprecated: bool = False
+    ends: str = ""
+    content: str = "json"
+    route: bool = False
+    paging: str = "none"
+    limit: int | None = None
+    parameters: tuple[str | _ParameterFacts, ...] = ()
+
+
+class CatalogFile(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """A catalogue as it lies in its file. Parameters that many endpoints share are named once."""
+
+    version: str
+    endpoints: tuple[_EndpointFacts, ...]
+    parameters: dict[str, _ParameterFacts]
+    shapes: dict[str, Any]
+
+
+def read(raw: bytes, place: str) -> Catalog:
+    """The catalogue in `raw`, which came from `place`.
+
+    Raises:
+        ConfigError: it is no catalogue file.
+    """
+    try:
+        facts = msgspec.json.decode(raw, type=CatalogFile)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(
+            f"{place} is not a compiled catalogue: {error}.",
+            remedy="Make one with `tcdatalogger catalog compile SPEC --to FILE`.",
+        ) from None
+    book = ShapeBook(facts.shapes)
+    shared = {name: _parameter(parameter) for name, parameter in facts.parameters.items()}
+    return Catalog(facts.version, tuple(_endpoint(e, shared, book) for e in facts.endpoints))
+
+
+def load(path: Path | None = None) -> Catalog:
+    """The catalogue of a file, or the shipped one; read once in a process."""
+    return _load(path)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path | None) -> Catalog:
+    if path is None:
+        return read(files(__package__).joinpath("catalog.json").read_bytes(), "the package")
+    try:
+        return read(path.read_bytes(), str(path))
+    except OSError as error:
+        raise ConfigError(f"The catalogue {path} cannot be read: {error.strerror}.") from None
+
+
+def selection_name(path: str) -> tuple[str, str]:
+    """Section and selection of a path, in snake case: the first and the last plain word."""
+    words = [word for word in path.strip("/").split("/") if not word.startswith("{")]
+    return snake(words[0]), snake(words[-1])
+
+
+def _parameter(facts: _ParameterFacts) -> Parameter:
+    return Parameter(**msgspec.structs.asdict(facts))
+
+
+def _endpoint(facts: _EndpointFacts, shared: Mapping[str, Parameter], book: ShapeBook) -> Endpoint:
+    section, selection = selection_name(facts.path)
+    return Endpoint(
+        path=facts.path,
+        section=section,
+        selection=selection,
+        access=facts.access,
+        faction_access=facts.faction_access,
+        stable=facts.stable,
+        deprecated=facts.deprecated,
+        ends=facts.ends,
+        content=facts.content,
+        route=facts.route,
+        paging=facts.paging,
+        limit=facts.limit,
+        parameters=tuple(
+            shared[p] if isinstance(p, str) else _parameter(p) for p in facts.parameters
+        ),
+        notation=facts.shape,
+        shapes=book,
+    )

@@ -1,0 +1,341 @@
+"""Transport: one request of Torn's API becomes one answer, or one classified error."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+from tcdatalogger.clock import Clock, utc
+from tcdatalogger.errors import KeyRefused, TimedOut
+from tcdatalogger.services.torncity.client import error_codes, key_health, retries
+from tcdatalogger.services.torncity.client.budget import Budget, Priority
+from tcdatalogger.services.torncity.client.error_codes import Outage, TornFault, Waits
+from tcdatalogger.services.torncity.client.key_health import (
+    Circuit,
+    Mark,
+    MemoryStanding,
+    Rows,
+    Standing,
+)
+from tcdatalogger.services.torncity.client.messages import Answer, Key, Request
+from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS, Slot
+from tcdatalogger.services.torncity.client.retries import LONGEST_WAIT
+from tcdatalogger.services.torncity.client.transport import LARGEST_BODY, Wire, http_date
+from tcdatalogger.services.torncity.lists.paging import count_rows
+
+_PRINTABLE = re.compile(r"[!-~]+")
+_PAGE_ROWS = 100
+"""The rows that a call may bring where it does not say."""
+
+
+def fingerprint(key: Key) -> str:
+    """A name for a key that tells equal keys and gives none away."""
+    return "key:" + hashlib.sha256(key.reveal().encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class _Caller:
+    """Who calls: the key's fingerprint, its owner and its name in the configuration."""
+
+    identity: str
+    owner: str
+    name: str
+
+
+class Client:
+    """A pool of connections to Torn's API that keeps to the budget.
+
+    Args:
+        url: the API with its version, `https://api.torn.com/v2`; a bare host means its `/v2`.
+        budget: asked before each call.
+        clock: read and slept on.
+        standing: what is known of keys and of Torn; in this process alone where none is given.
+        comment: what the key's owner sees in the key's log; Torn shows about ten characters.
+        contact: an address for Torn's people, sent in the user agent.
+        connect_timeout: seconds until a connection must stand.
+        read_timeout: seconds of silence that are put up with.
+        total_timeout: seconds until the last byte must be there.
+        largest_body: bytes after decompression.
+        tries: how many calls one `get` may make at most.
+        owner_of: the name under which a key's calls are counted. Keys of one player share their
+            limit, so whoever knows the player hands in a function that says so.
+        on_retry: told of each error that is tried again, with the seconds until then.
+        jitter: a number from 0 to 1 that spreads the waiting of several processes.
+
+    Raises:
+        ConfigError: the address would carry a key in clear, or is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        budget: Budget,
+        clock: Clock,
+        *,
+        standing: Standing | None = None,
+        comment: str = "tcdlogger",
+        contact: str = "",
+        connect_timeout: float = 10.0,
+        read_timeout: float = 30.0,
+        total_timeout: float = 120.0,
+        largest_body: int = LARGEST_BODY,
+        tries: int = 3,
+        owner_of: Callable[[Key], str] = fingerprint,
+        on_retry: Callable[[TornFault, float], None] | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._wire = Wire(
+            url,
+            clock,
+            comment=comment,
+            contact=contact,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            total_timeout=total_timeout,
+            largest_body=largest_body,
+        )
+        self.host = self._wire.host
+        """Host and port, as links to further pages name them."""
+        self.calls: list[float] = []
+        """The seconds of every call that went over the wire, whatever came of it."""
+        self._budget = budget
+        self._clock = clock
+        self._standing: Standing = MemoryStanding() if standing is None else standing
+        self._retries = retries.default(tries, jitter)
+        self._owner_of = owner_of
+        self._on_retry = on_retry
+        self._jitter = jitter
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def get(self, request: Request, key: Key, *, priority: Priority = "normal") -> Answer:
+        """Ask once, and again where that may help.
+
+        A key that Torn refused is not called again, or not before its pause is over: calls with
+        dead keys get an address banned. While Torn is down one caller asks and the others wait.
+
+        Raises:
+            TornFault: one of its subclasses, by what to do about it; `answer` holds what came.
+            KeyRefused: the key cannot be sent, or was refused before.
+        """
+        secret = _sendable(key)
+        began, tried = self._clock.now(), 0
+        while True:
+            outcome = self._once(request, key, secret, priority, tried)
+            tried += 1
+            if isinstance(outcome, Answer):
+                return outcome
+            fault, wait = outcome
+            if not self._retries.again(fault, tried, wait, self._clock.now() - began):
+                raise fault
+            if self._on_retry is not None:
+                self._on_retry(fault, wait)
+            try:
+                self._clock.sleep(wait)
+            except TimedOut as late:
+                late.reason = fault
+                raise
+
+    def _once(
+        self, request: Request, key: Key, secret: str, priority: Priority, tried: int
+    ) -> Answer | tuple[TornFault, float]:
+        """One call, if one may be made: its answer, or its error and how long to wait after it."""
+        identity = fingerprint(key)
+        proven = self._admitted(identity, request.path, key.name)
+        try:
+            caller = _Caller(identity, self._owner_of(key), key.name)
+            rows = self._book_rows(request, caller)
+            slot = self._wait_turn(caller.owner, priority)
+            began = time.monotonic()
+            try:
+                outcome = self._wire.call(request, key.name, secret)
+            finally:
+                self.calls.append(time.monotonic() - began)
+                self._budget.done(slot)
+            self._settle_rows(rows, outcome)
+            if isinstance(outcome, Answer):
+                self._worked()
+                if not proven:
+                    self._standing.mark(Mark(identity, key_health.OK, name=key.name))
+                return outcome
+            asked = retries.asked_of(outcome.answer, http_date)
+            wait = self._retries.wait(outcome, tried + 1, asked)
+            self._learn(outcome, request, caller, wait)
+            return outcome, wait
+        finally:
+            if not proven:
+                self._standing.end_trial(identity)
+
+    # --- the key ---------------------------------------------------------------------------
+
+    def _admitted(self, identity: str, path: str, name: str) -> bool:
+        """Whether the key has worked before; if not, this caller is the one who tries it.
+
+        Several processes that begin with the same dead key would otherwise all call with it.
+        """
+        while True:
+            now = self._clock.now()
+            marks = self._standing.marks(identity)
+            for mark in marks:
+                if mark.refuses(path, now):
+                    raise error_codes.again(mark.code, mark.until, now, f" with the key {name!r}")
+            if any(mark.health == key_health.OK for mark in marks):
+                return True
+            if self._standing.trial(identity, now):
+                # Somebody may have found out between our look and our turn.
+                if self._standing.marks(identity) == marks:
+                    return False
+                self._standing.end_trial(identity)
+            else:
+                self._clock.sleep(key_health.PEEK / 10 * (1 + self._jitter()))
+
+    # --- rows of the day -------------------------------------------------------------------
+
+    def _book_rows(self, request: Request, caller: _Caller) -> Rows | None:
+        """Book the rows that the call may bring, None where its path has no daily budget.
+
+        Raises:
+            Crowded: the day's rows are spent, or Torn said so.
+        """
+        now = self._clock.now()
+        category = key_health.category(request.path)
+        name = f"{caller.owner}/{category or request.path}"
+        hold = self._budget.held(name)
+        if hold is not None:
+            raise error_codes.again(hold.code, hold.until, now, f" of {request.path}")
+        if not category:
+            return None
+        limit = request.param("limit") or ""
+        expected = int(limit) if limit.isdecimal() else _PAGE_ROWS
+        rows = Rows(secrets.token_hex(8), now, expected)
+        most = int(key_health.DAY_ROWS * self._budget.share)
+        frees = self._standing.book_rows(name, rows, most)
+        if frees:
+            kind = error_codes.BY_NUMBER[14]
+            raise kind.fault(
+                f"The {most} rows that {caller.owner} may read of {category} in 24 hours are "
+                f"spent. There is room again at {utc(frees):%Y-%m-%d %H:%M} UTC.",
+                kind=kind,
+                pause=frees - now,
+            )
+        return rows
+
+    def _settle_rows(self, rows: Rows | None, outcome: Answer | TornFault) -> None:
+        """Correct the rows that were booked. Where nothing whole came they may have been counted
+        all the same.
+        """
+        if rows is None:
+            return
+        count = rows.count
+        if isinstance(outcome, Answer):
+            count = count_rows(outcome.body, outcome.request.payload)
+        if isinstance(outcome, TornFault) and outcome.answer is not None:
+            count = 0
+        self._standing.settle_rows(replace(rows, at=self._clock.now(), count=count))
+
+    # --- whose turn it is ------------------------------------------------------------------
+
+    def _wait_turn(self, owner: str, priority: Priority) -> Slot:
+        """Return when a call may go, with its slot.
+
+        Raises:
+            TornFault: it may not for longer than we wait.
+        """
+        began = self._clock.now()
+        while True:
+            probes = self._pass_circuit(began)
+            slot = self._budget.turn(owner, priority, patience=LONGEST_WAIT)
+            if probes or not self._standing.circuit().open:
+                return slot
+            self._budget.unused(slot)
+
+    def _pass_circuit(self, began: float) -> bool:
+        """Return when Torn may be called; whether this call is the probe."""
+        while True:
+            now = self._clock.now()
+            circuit = self._standing.circuit()
+            if not circuit.open:
+                return False
+            wait = circuit.wait(now)
+            if not wait:
+                if self._standing.change_circuit(partial(_as_probe, now=now)):
+                    return True
+                continue
+            down = error_codes.again(error_codes.DOWN.name, now + wait, now)
+            if now + wait - began > LONGEST_WAIT:
+                raise down
+            try:
+                self._clock.sleep(wait * (1 + self._jitter() / 10))
+            except TimedOut as late:
+                late.reason = down
+                raise
+
+    # --- what an outcome says about later calls --------------------------------------------
+
+    def _worked(self) -> None:
+        if self._standing.circuit().faults:
+            self._standing.change_circuit(lambda _: Circuit())
+
+    def _learn(self, fault: TornFault, request: Request, caller: _Caller, wait: float) -> None:
+        now, kind = self._clock.now(), fault.kind
+        if kind.health is not None:
+            self._standing.mark(
+                key_health.mark_of(
+                    kind, caller.identity, request.path, now, fault.pause, caller.name
+                )
+            )
+        if kind.waits is not None:
+            category = key_health.category(request.path) or request.path
+            held = {
+                Waits.OWNER: caller.owner,
+                Waits.ADDRESS: ADDRESS,
+                Waits.CATEGORY: f"{caller.owner}/{category}",
+            }
+            self._budget.hold(held[kind.waits], now + wait, kind.name)
+        if kind.down:
+            self._standing.change_circuit(lambda known: key_health.failed(known, now, kind.down))
+        elif kind.number is not None and not isinstance(fault, Outage):
+            self._worked()  # who says no is there
+
+
+def _as_probe(circuit: Circuit, now: float) -> Circuit | None:
+    if not circuit.open or circuit.wait(now):
+        return None
+    return key_health.entered(circuit, now)
+
+
+def _sendable(key: Key) -> str:
+    """The key, if it can stand in a header.
+
+    Raises:
+        KeyRefused: it cannot. An HTTP library would quote it in its own error.
+    """
+    secret = key.reveal()
+    if _PRINTABLE.fullmatch(secret):
+        return secret
+    what = "is empty" if not secret else "holds a blank, a line break or another odd character"
+    raise KeyRefused(
+        f"The key {key.name!r} {what}.",
+        remedy="A key of Torn's has 16 letters and digits; look at where it is kept.",
+        key=key.name,
+    )

@@ -1,0 +1,209 @@
+"""What is to be known of a body before its records are read: its data, its links, its rows.
+
+Only as much is read as is asked for; a body of megabytes takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tcdatalogger.models.reading import lossless_json
+from tcdatalogger.models.reading.lossless_json import Number
+from tcdatalogger.models.reading.members import Raw, elements, inside, members, opens, parsed
+from tcdatalogger.models.schema import METADATA
+from tcdatalogger.models.shape import List, Object, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """Where the data of an answer stand, as the catalogue knows it.
+
+    Attributes:
+        names: the members that must be there; one of them will do where none is promised.
+        lists: those that are lists or objects, and nothing else.
+        nullable: those that may be null.
+        some: whether one of the names will do.
+        records: the member that is the list of the records, "" where there is no such list.
+    """
+
+    names: tuple[str, ...]
+    lists: frozenset[str] = frozenset()
+    nullable: frozenset[str] = frozenset()
+    some: bool = False
+    records: str = ""
+
+    @classmethod
+    def of(cls, shape: Shape, records: str = "") -> Self | None:
+        """Of answers of a shape; None where nothing is known of them.
+
+        Args:
+            shape: of the whole body.
+            records: the member that is the list of the records, "" for none.
+        """
+        fields = shape.fields if isinstance(shape, Object) else ()
+        data = [field for field in fields if field.name != METADATA]
+        if not data:
+            return None
+        firm = [f for f in data if f.required and isinstance(f.shape, List | Object)]
+        wanted = firm or data
+        return cls(
+            tuple(field.name for field in wanted),
+            frozenset(f.name for f in wanted if isinstance(f.shape, List | Object)),
+            frozenset(f.name for f in wanted if f.shape.nullable),
+            some=not firm,
+            records=records,
+        )
+
+    def missing(self, body: bytes) -> tuple[str, ...]:
+        """What a body lacks of its data; nothing where it is an answer, and be it an empty list.
+
+        Raises:
+            ValueError: the body cannot be read.
+        """
+        found = members(body)
+        lacking = tuple(name for name in self.names if not self._holds(name, found.get(name)))
+        return () if self.some and len(lacking) < len(self.names) else lacking
+
+    def lacks(self, body: bytes) -> bool:
+        """Whether a body that can be read is no answer."""
+        try:
+            return bool(self.missing(body))
+        except ValueError:
+            return False
+
+    def _holds(self, name: str, raw: Raw | None) -> bool:
+        if raw is None:
+            return False
+        first = opens(raw)
+        if first == b"n":
+            return name in self.nullable
+        return name not in self.lists or first in b"{["
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a page says about its neighbours.
+
+    Attributes:
+        next, prev: addresses, None at an end.
+        total: rows in the whole list, None where Torn does not say.
+        nanostamp: of the log: where in a second the page ends, None elsewhere.
+    """
+
+    next: str | None = None
+    prev: str | None = None
+    total: int | None = None
+    nanostamp: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Time and id of a row, each None where the row does not have it as a number."""
+
+    at: int | None
+    id: int | None
+
+
+def read_links(body: bytes) -> Links | None:
+    """The links of a page; empty where it has none, None where they cannot be read."""
+    if body[:64].lstrip()[:1] == b"[":
+        return Links()  # a bare list, as version 1 sends: it has no room for links
+    try:
+        raw = members(body).get(METADATA)
+        metadata = None if raw is None else lossless_json.parse(bytes(raw))
+    except ValueError:
+        return None
+    if metadata in (None, [], {}):
+        return Links()
+    links = metadata.get("links") if isinstance(metadata, dict) else metadata
+    if links in (None, []):
+        links = {}
+    if not isinstance(metadata, dict) or not isinstance(links, dict):
+        return None
+    onward, back = links.get("next") or None, links.get("prev") or None
+    if not all(link is None or _is_text(link) for link in (onward, back)):
+        return None
+    stamp = metadata.get("nanostamp")
+    nanostamp = str(stamp) if isinstance(stamp, str) and stamp.isdecimal() else None
+    return Links(onward, back, _whole(metadata.get("total")), nanostamp)
+
+
+def rows(body: bytes, payload: Payload | None = None) -> list[Raw]:
+    """The rows of a page, unread: its longest list, at most two levels deep.
+
+    Args:
+        body: of the page.
+        payload: where its data are; a map in place of its list of records has rows too.
+    """
+    try:
+        top = dict(members(body))
+    except ValueError:
+        return []
+    top.pop(METADATA, None)
+    records = top.get(payload.records) if payload is not None else None
+    if records is not None and opens(records) == b"{":
+        return list(inside(records).values())
+    inner = [inside(raw) for raw in top.values() if opens(raw) == b"{"]
+    values = [*top.values(), *(raw for object_ in inner for raw in object_.values())]
+    return max((elements(raw) for raw in values if opens(raw) == b"["), key=len, default=[])
+
+
+def count_rows(body: bytes, payload: Payload | None = None) -> int:
+    """How many rows a page has."""
+    return len(rows(body, payload))
+
+
+def mark(row: Raw, way: Sequence[str]) -> Mark:
+    """Time and id of a row.
+
+    Args:
+        row: as `rows` gives it.
+        way: from the row to its clock.
+    """
+    value = parsed(row)
+    return Mark(_number(value, way) if way else None, _number(value, ("id",)))
+
+
+def ends(found: Sequence[Raw], way: Sequence[str]) -> tuple[int | None, int | None]:
+    """The times of the first and the last row; None where there is none that could be read."""
+    if not found or not way:
+        return None, None
+    return mark(found[0], way).at, mark(found[-1], way).at
+
+
+def digest(body: bytes) -> bytes:
+    """Sixteen bytes that tell bodies apart, without `_metadata`: links change while data do not."""
+    told = hashlib.blake2b(digest_size=16)
+    try:
+        found = members(body)
+    except ValueError:
+        told.update(body)
+        return told.digest()
+    for name, raw in found.items():
+        if name != METADATA:
+            text = name.encode(errors="surrogatepass")
+            told.update(b"%d:%s%d:" % (len(text), text, memoryview(raw).nbytes))
+            told.update(raw)
+    return told.digest()
+
+
+def _number(value: Any, way: Sequence[str]) -> int | None:
+    for name in way:
+        value = value.get(name) if isinstance(value, dict) else None
+    return _whole(value)
+
+
+def _whole(value: Any) -> int | None:
+    """An integer, None where it is none."""
+    return (
+        int(value)
+        if isinstance(value, Number) and value.whole and lossless_json.fits(value)
+        else None
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not isinstance(value, Number)

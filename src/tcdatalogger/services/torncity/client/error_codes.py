@@ -1,0 +1,409 @@
+"""What an answer of Torn's means: every error code, and every way not to answer at all.
+
+Torn sends its errors with HTTP 200, as `{"error": {"code": 2, "error": "Incorrect key"}}`, flat as
+`{"code": 2, "error": "…"}`, or inside the key of one selection. What stands before Torn
+sends pages of its own. The table below is the whole list, with what to do about each.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from tcdatalogger.clock import utc
+from tcdatalogger.errors import (
+    Busy,
+    Failure,
+    KeyRefused,
+    NotFound,
+    RequestRefused,
+    TornUnavailable,
+)
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.torncity.client.messages import Answer
+
+MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
+
+DOWN_AFTER = 5
+"""So many calls in a row that found nobody, of all processes, and Torn is taken to be down."""
+
+
+class Health(StrEnum):
+    """What an error says about the key: never call it again, later, or not for this endpoint."""
+
+    DEAD = "dead"
+    PARKED = "parked"
+    PERMISSION = "permission"
+
+
+class Waits(StrEnum):
+    """Who must wait after an error: all keys of the owner, this address, or the owner's category
+    of rows.
+    """
+
+    OWNER = "owner"
+    ADDRESS = "address"
+    CATEGORY = "category"
+
+
+class TornFault(Failure):
+    """An answer of Torn's that is no data, or no answer.
+
+    Attributes:
+        kind: the row of the table that it is.
+        code: Torn's own number, None where the fault is not of Torn's making.
+        health: what it says about the key, None where it says nothing.
+        tries: how many calls it is worth in all, within one run.
+        pause: seconds that the same call should wait before it is made again.
+        selection: the payload key that the error stood in, "" where it was the whole answer.
+        answer: what came, for the archive; None where nothing whole came.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: Code | None = None,
+        number: int | None = None,
+        pause: float | None = None,
+        selection: str = "",
+        answer: Answer | None = None,
+        **facts: object,
+    ) -> None:
+        self.kind = kind or UNKNOWN
+        self.code = self.kind.number if number is None else number
+        self.health = self.kind.health
+        self.tries = self.kind.tries
+        self.pause = self.kind.pause if pause is None else pause
+        self.selection = selection
+        self.answer = answer
+        super().__init__(
+            message,
+            remedy=self.kind.remedy,
+            torn=self.kind.name,
+            code=self.code,
+            **facts,
+        )
+
+
+class KeyFault(TornFault, KeyRefused):
+    """Torn refused the key, or the key may not do this."""
+
+
+class RequestFault(TornFault, RequestRefused):
+    """Torn says that this question makes no sense."""
+
+
+class UnknownId(TornFault, NotFound):
+    """Torn does not know the id."""
+
+
+class Outage(TornFault, TornUnavailable):
+    """Torn, or something on the way to it, does not work now."""
+
+
+class NoPayload(Outage):
+    """An answer without what was asked for: neither an error nor an empty list."""
+
+    @property
+    def said(self) -> str:
+        """What it lacks."""
+        return str(self.facts.get("said", ""))
+
+
+class Crowded(TornFault, Busy):
+    """A limit of Torn's is reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """One thing that can be wrong with an answer.
+
+    Attributes:
+        number: Torn's code, None for what Torn has no code for.
+        name: one word for logs.
+        meaning: goes on after "Torn answered: ".
+        fault: the class to raise.
+        remedy: what to do next, one line.
+        health: what it says about the key.
+        tries: how many calls are worth making in all.
+        pause: seconds before the next try; doubled with each.
+        waits: who has to wait along.
+        down: how far it says that Torn is down, and not this call alone: 1 as one call that found
+            nobody, `DOWN_AFTER` as Torn's own word for it.
+    """
+
+    number: int | None
+    name: str
+    meaning: str
+    fault: type[TornFault]
+    remedy: str
+    health: Health | None = None
+    tries: int = 1
+    pause: float = 0.0
+    waits: Waits | None = None
+    down: int = 0
+
+
+_KEY = "Make a new key at https://www.torn.com/preferences.php#tab=api and put it in its place."
+_LATER = "It is tried again at the next run."
+_ASK = "Look at the endpoint's `path` and `params`; `tcdatalogger catalog show PATH` lists them."
+_STATUS = "If it lasts, see https://www.torn.com for the state of the API."
+
+TORN_CODES: tuple[Code, ...] = (
+    Code(0, "unknown_error", "unknown error", Outage, _STATUS, tries=3, pause=2),
+    Code(1, "key_empty", "the key is empty", KeyFault, _KEY, Health.DEAD),
+    Code(2, "incorrect_key", "incorrect key", KeyFault, _KEY, Health.DEAD),
+    Code(3, "wrong_type", "wrong type", RequestFault, _ASK),
+    Code(4, "wrong_fields", "wrong fields", RequestFault, _ASK),
+    Code(
+        5,
+        "too_many_requests",
+        "too many requests",
+        Crowded,
+        "Other programs use keys of the same owner; give this one a smaller share.",
+        tries=3,
+        pause=30,
+        waits=Waits.OWNER,
+    ),
+    Code(6, "incorrect_id", "no such id", UnknownId, "Take the id out of the endpoint."),
+    Code(
+        7,
+        "incorrect_relation",
+        "the key's owner has no right to this id",
+        KeyFault,
+        "Give the key's owner API access in the faction or company, or name another key.",
+        Health.PERMISSION,
+    ),
+    Code(
+        8,
+        "address_blocked",
+        "this address is blocked for a while",
+        Outage,
+        "Make no calls from here for some time, and take out keys that are dead.",
+        pause=HOUR,
+        waits=Waits.ADDRESS,
+    ),
+    Code(
+        9,
+        "api_disabled",
+        "the API is switched off",
+        Outage,
+        _LATER,
+        pause=MINUTE,
+        down=DOWN_AFTER,
+    ),
+    Code(
+        10,
+        "owner_in_federal_jail",
+        "the key's owner is in federal jail",
+        KeyFault,
+        "Name a key of another player.",
+        Health.PARKED,
+        pause=DAY,
+    ),
+    Code(
+        11,
+        "key_change_cooldown",
+        "the key was changed less than a minute ago",
+        Outage,
+        _LATER,
+        tries=2,
+        pause=MINUTE,
+    ),
+    Code(12, "key_read_error", "the key could not be read", Outage, _STATUS, tries=3, pause=2),
+    Code(
+        13,
+        "owner_inactive",
+        "the key is off while its owner has been away for over seven days",
+        KeyFault,
+        "It works again once its owner logs in; or name another key.",
+        Health.PARKED,
+        pause=DAY,
+    ),
+    Code(
+        14,
+        "daily_limit",
+        "the daily limit of rows of this category is reached",
+        Crowded,
+        "Ask for it less often; the limit is 50,000 rows in 24 hours.",
+        pause=6 * HOUR,
+        waits=Waits.CATEGORY,
+    ),
+    Code(15, "temporary_error", "temporary error", Outage, _STATUS, tries=3, pause=2),
+    Code(
+        16,
+        "access_too_low",
+        "the key's access level is too low",
+        KeyFault,
+        "Name a key of a higher level; `tcdatalogger keys check` shows what is needed.",
+        Health.PERMISSION,
+    ),
+    Code(17, "backend_error", "backend error", Outage, _STATUS, tries=3, pause=2),
+    Code(
+        18,
+        "key_paused",
+        "the key is paused by its owner",
+        KeyFault,
+        "Switch it on at https://www.torn.com/preferences.php#tab=api, or name another key.",
+        Health.PARKED,
+        pause=HOUR,
+    ),
+    Code(
+        19,
+        "needs_crimes_2",
+        "only for players who moved to crimes 2.0",
+        RequestFault,
+        "Take the endpoint out until the key's owner has moved to crimes 2.0.",
+    ),
+    Code(20, "race_not_finished", "the race is not over", Outage, _LATER, pause=10 * MINUTE),
+    Code(21, "incorrect_category", "no such category", RequestFault, _ASK),
+    Code(22, "only_in_v1", "this selection exists in version 1 only", RequestFault, _ASK),
+    Code(23, "only_in_v2", "this selection exists in version 2 only", RequestFault, _ASK),
+    Code(
+        24,
+        "closed_temporarily",
+        "this selection is closed for a while",
+        Outage,
+        _LATER,
+        pause=15 * MINUTE,
+    ),
+    Code(25, "invalid_stat", "no such stat", RequestFault, _ASK),
+    Code(26, "category_or_stats", "either a category or stats, not both", RequestFault, _ASK),
+    Code(
+        27,
+        "needs_organized_crimes_2",
+        "only for factions that moved to organized crimes 2.0",
+        RequestFault,
+        "Take the endpoint out until the faction has moved to organized crimes 2.0.",
+    ),
+    Code(28, "incorrect_log_id", "no such log id", RequestFault, _ASK),
+    Code(
+        29, "no_interaction_logs", "interaction logs do not take this category", RequestFault, _ASK
+    ),
+    Code(30, "no_file", "the file does not exist", Outage, _LATER, pause=HOUR),
+    Code(31, "no_city_stats", "the city's stats are not there", Outage, _LATER, pause=HOUR),
+    Code(
+        32, "closed_until_attacks", "closed until the attacking period", Outage, _LATER, pause=HOUR
+    ),
+)
+
+UNKNOWN = Code(
+    None,
+    "unknown_code",
+    "a code that is not in our list",
+    Outage,
+    "If it lasts, report the code; the answer is in the archive.",
+    tries=2,
+    pause=5,
+)
+TOO_MANY = Code(
+    None,
+    "http_429",
+    "too many calls (HTTP 429)",
+    Crowded,
+    "Other programs use keys of the same owner, or this address.",
+    tries=3,
+    pause=30,
+    waits=Waits.OWNER,
+)
+SERVER = Code(None, "http_5xx", "a server error", Outage, _STATUS, tries=3, pause=2, down=1)
+DOOR = Code(
+    None,
+    "http_refused",
+    "refused before it reached the API (HTTP 401 or 403)",
+    Outage,
+    "What stands before Torn refuses this address or program; wait, then try from elsewhere.",
+    pause=15 * MINUTE,
+)
+REDIRECT = Code(
+    None,
+    "http_redirect",
+    "a redirect, which is not followed so that no key goes astray",
+    Outage,
+    "Check the address of the API in the configuration.",
+)
+NO_PATH = Code(None, "http_4xx", "a call that it does not take", RequestFault, _ASK)
+EMPTY = Code(
+    None, "empty_body", "nothing but an empty body", Outage, _STATUS, tries=3, pause=2, down=1
+)
+PAGE = Code(
+    None, "web_page", "a web page in place of data", Outage, _STATUS, tries=2, pause=5, down=1
+)
+NO_DATA = Code(None, "no_json", "something that is not JSON", Outage, _STATUS, tries=2, pause=5)
+NO_PAYLOAD = Code(
+    None,
+    "no_payload",
+    "an answer without its data, which is not the same as an empty list",
+    NoPayload,
+    "The next run asks again; the answer is in the archive.",
+    tries=3,
+    pause=10,  # so that the last one passes Torn's cache of 29 seconds
+)
+CUT = Code(None, "broken_answer", "a broken answer", Outage, _STATUS, tries=3, pause=1, down=1)
+UNREACHABLE = Code(
+    None,
+    "unreachable",
+    "nothing, as the connection failed",
+    Outage,
+    "Check the network, and the address of the API in the configuration.",
+    tries=3,
+    pause=1,
+    down=1,
+)
+SLOW = Code(
+    None,
+    "timed_out",
+    "too slowly",
+    Outage,
+    "If it lasts, allow it more time or ask for smaller pages.",
+    tries=2,
+    pause=1,
+    down=1,
+)
+TOO_LARGE = Code(
+    None,
+    "body_too_large",
+    "more bytes than one answer may have",
+    RequestFault,
+    "Ask for smaller pages (`limit`), or allow larger bodies: `max_body` of [torn].",
+)
+
+DOWN = Code(
+    None,
+    "torn_down",
+    "no answer came to several calls in a row, so Torn is taken to be down",
+    Outage,
+    _STATUS,
+)
+
+BY_NUMBER = {code.number: code for code in TORN_CODES if code.number is not None}
+
+_OTHERS = (TOO_MANY, SERVER, DOOR, DOWN)
+_BY_NAME = {code.name: code for code in (*TORN_CODES, *_OTHERS)}
+
+
+def named(name: str) -> Code:
+    """The code of a name, as the state keeps it; a name of another version is unknown."""
+    return _BY_NAME.get(name, UNKNOWN)
+
+
+def again(name: str, until: float, now: float, whom: str = "") -> TornFault:
+    """The error for a call that is not made because of an earlier error.
+
+    Args:
+        name: of the earlier error's code.
+        until: when calls may be made again, infinity for never.
+        now: the time.
+        whom: whose calls, as it stands in a sentence.
+    """
+    kind = named(name)
+    when = "" if until == math.inf else f" before {utc(until):%Y-%m-%d %H:%M} UTC"
+    return kind.fault(
+        f"No call{whom} is made{when or ' any more'}: {kind.meaning}.",
+        kind=kind,
+        pause=until - now,
+    )

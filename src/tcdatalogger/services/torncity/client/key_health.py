@@ -1,0 +1,265 @@
+"""What all processes must know of keys and of Torn: who is refused, who is down, which rows are
+spent.
+
+The rules are functions over plain values; a store (`Standing`) keeps the values, in one process or
+for all of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from threading import RLock
+from typing import Final, Protocol
+
+from tcdatalogger.services.torncity.client.error_codes import DAY, DOWN_AFTER, HOUR, Code, Health
+
+DAY_ROWS: Final = 50_000
+"""Rows of one category that Torn's cloud gives an owner in any 24 hours (api-notes 2.1)."""
+
+CATEGORIES: Final = {
+    "faction_news": ("/faction/news",),
+    "events": ("/user/events", "/user/newevents"),
+    "activity_log": ("/user/log",),
+    "personal_stats": ("/user/personalstats", "/user/{id}/personalstats"),
+}
+"""Which paths draw on which daily budget of rows, by the catalogue's templates."""
+
+FIRST_PAUSE: Final = 30.0
+LONGEST_PAUSE: Final = 600.0
+PROBE_SECONDS: Final = 150.0
+"""How long the caller that probes has to come back; then another one does."""
+PEEK: Final = 2.0
+"""Seconds after which those that wait for the probe look what became of it."""
+RECHECK: Final = 6 * HOUR
+"""When a permission that was refused is asked for again: a player's position may change."""
+
+TRIAL_SECONDS: Final = 150.0
+"""How long the first call with a key may take before another one tries it."""
+
+
+# --- the health of keys ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What is known of a key's health.
+
+    Attributes:
+        fingerprint: of the key.
+        path: the one path that it may not read, "" for what is true of all.
+        health: `ok` for a key that has worked.
+        code: the name of the error that says so.
+        until: when it is asked again, infinity for never.
+        since: when it was found.
+        name: of the key in the configuration, then.
+    """
+
+    fingerprint: str
+    health: str
+    path: str = ""
+    code: str = ""
+    until: float = math.inf
+    since: float = 0.0
+    name: str = ""
+
+    def refuses(self, path: str, now: float) -> bool:
+        """Whether a call of `path` must not be made with the key."""
+        return self.health != OK and self.path in {"", path} and now < self.until
+
+
+OK: Final = "ok"
+
+
+def mark_of(kind: Code, fingerprint: str, path: str, now: float, pause: float, name: str) -> Mark:
+    """What an error says about a key."""
+    health = Health.DEAD if kind.health is None else kind.health
+    until = {
+        Health.DEAD: math.inf,
+        Health.PARKED: now + pause,
+        Health.PERMISSION: now + RECHECK,
+    }[health]
+    where = path if health is Health.PERMISSION else ""
+    return Mark(fingerprint, health.value, where, kind.name, until, now, name)
+
+
+# --- Torn is down ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """Whether calls go through.
+
+    Attributes:
+        faults: how many calls in a row found nobody.
+        pause: seconds from the last of them to the probe; it doubles.
+        until: when the probe may go.
+        probe_until: until when the caller that probes is waited for.
+    """
+
+    faults: int = 0
+    pause: float = 0.0
+    until: float = 0.0
+    probe_until: float = 0.0
+
+    @property
+    def open(self) -> bool:
+        return self.faults >= DOWN_AFTER
+
+    def wait(self, now: float) -> float:
+        """Seconds until a caller should ask again, 0 where one may go."""
+        if not self.open:
+            return 0.0
+        if now < self.until:
+            return self.until - now
+        return min(PEEK, self.probe_until - now) if now < self.probe_until else 0.0
+
+
+def entered(circuit: Circuit, now: float) -> Circuit:
+    """The circuit after a caller that may go went: where it was open, as the probe."""
+    return replace(circuit, probe_until=now + PROBE_SECONDS) if circuit.open else circuit
+
+
+def failed(circuit: Circuit, now: float, weight: int) -> Circuit:
+    """The circuit after a call that found nobody.
+
+    Calls that were on their way when it opened count, but make the pause no longer.
+    """
+    after = replace(circuit, faults=circuit.faults + weight)
+    if not after.open or (circuit.open and now < circuit.until):
+        return after
+    pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * circuit.pause))
+    return replace(after, pause=pause, until=now + pause, probe_until=0.0)
+
+
+# --- rows of the day -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that were, or may yet be, given."""
+
+    id: str
+    at: float
+    count: int
+
+
+def category(path: str) -> str:
+    """The daily budget that a path draws on, "" for none. Ids may stand in the path."""
+    parts = path.split("/")
+    for name, templates in CATEGORIES.items():
+        for template in templates:
+            wanted = template.split("/")
+            if len(wanted) == len(parts) and all(
+                want == part or want.startswith("{")
+                for want, part in zip(wanted, parts, strict=True)
+            ):
+                return name
+    return ""
+
+
+def frees_at(given: Iterable[Rows], wanted: int, limit: int, now: float) -> float:
+    """When so many rows more fit into a day; not later than `now` where they do already."""
+    recent = sorted((rows for rows in given if rows.at > now - DAY), key=lambda rows: rows.at)
+    total, at = sum(rows.count for rows in recent), now
+    for rows in recent:
+        if total + wanted <= limit:
+            break
+        total -= rows.count
+        at = rows.at + DAY
+    return at
+
+
+# --- where it is kept ------------------------------------------------------------------------
+
+
+class Standing(Protocol):
+    """A store of all this. Each method is one step that no other caller sees half of."""
+
+    def marks(self, fingerprint: str) -> list[Mark]: ...
+
+    def mark(self, mark: Mark) -> None: ...
+
+    def forget_permissions(self, fingerprint: str) -> None:
+        """Forget which paths a key was refused: what it may do has changed."""
+        ...
+
+    def trial(self, fingerprint: str, now: float) -> bool:
+        """Whether the caller may be the one who tries a key that never worked yet."""
+        ...
+
+    def end_trial(self, fingerprint: str) -> None: ...
+
+    def circuit(self) -> Circuit: ...
+
+    def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
+        """Put what `change` makes of the circuit in its place, unless it is None; return it."""
+        ...
+
+    def book_rows(self, name: str, rows: Rows, limit: int) -> float:
+        """Book rows of a category if they fit into the day: then 0, else when they would."""
+        ...
+
+    def settle_rows(self, rows: Rows) -> None:
+        """Correct what was booked to what was given, and when."""
+        ...
+
+
+class MemoryStanding:
+    """What one process knows, for as long as it lives."""
+
+    def __init__(self) -> None:
+        self._marks: dict[tuple[str, str], Mark] = {}
+        self._trials: dict[str, float] = {}
+        self._circuit = Circuit()
+        self._rows: dict[str, dict[str, Rows]] = {}
+        self._lock = RLock()
+
+    def marks(self, fingerprint: str) -> list[Mark]:
+        with self._lock:
+            return [m for (whose, _), m in self._marks.items() if whose == fingerprint]
+
+    def mark(self, mark: Mark) -> None:
+        self._marks[mark.fingerprint, mark.path] = mark
+
+    def forget_permissions(self, fingerprint: str) -> None:
+        with self._lock:
+            for whose, path in list(self._marks):
+                if whose == fingerprint and path:
+                    del self._marks[whose, path]
+
+    def trial(self, fingerprint: str, now: float) -> bool:
+        with self._lock:
+            if now < self._trials.get(fingerprint, 0.0):
+                return False
+            self._trials[fingerprint] = now + TRIAL_SECONDS
+            return True
+
+    def end_trial(self, fingerprint: str) -> None:
+        self._trials.pop(fingerprint, None)
+
+    def circuit(self) -> Circuit:
+        return self._circuit
+
+    def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
+        with self._lock:
+            changed = change(self._circuit)
+            if changed is not None:
+                self._circuit = changed
+            return changed
+
+    def book_rows(self, name: str, rows: Rows, limit: int) -> float:
+        with self._lock:
+            booked = self._rows.setdefault(name, {})
+            at = frees_at(booked.values(), rows.count, limit, rows.at)
+            if at <= rows.at:
+                booked[rows.id] = rows
+                return 0.0
+            return at
+
+    def settle_rows(self, rows: Rows) -> None:
+        with self._lock:
+            for booked in self._rows.values():
+                if rows.id in booked:
+                    booked[rows.id] = rows

@@ -1,0 +1,249 @@
+"""The wire: one call to Torn's API, which comes back as an answer or as one classified error."""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+import ssl
+import time
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+from urllib.parse import SplitResult, urlsplit
+
+from tcdatalogger import __version__
+from tcdatalogger.clock import Clock, utc
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity.client import classify, error_codes
+from tcdatalogger.services.torncity.client.classify import Finding
+from tcdatalogger.services.torncity.client.error_codes import Code, TornFault
+from tcdatalogger.services.torncity.client.messages import Answer, Request
+from tcdatalogger.services.torncity.client.unpacking import ENCODINGS, Broken, unpacked
+
+if TYPE_CHECKING:
+    import httpx2
+
+TORN = "https://api.torn.com/v2"
+LARGEST_BODY = 256 * 2**20
+KEPT_HEADERS = ("date", "content-type", "retry-after", "age", "cf-ray", "cf-cache-status")
+
+
+class Wire:
+    """A pool of connections. The arguments are those of `client.Client`.
+
+    Raises:
+        ConfigError: the address would carry a key in clear, or is none.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        comment: str,
+        contact: str,
+        connect_timeout: float,
+        read_timeout: float,
+        total_timeout: float,
+        largest_body: int,
+    ) -> None:
+        parts = _checked(url)
+        self.host = parts.netloc
+        self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v2'}"
+        self._clock = clock
+        self._comment = comment
+        self._total_timeout = total_timeout
+        self._largest_body = largest_body
+        self._http = _open(parts.scheme, connect_timeout, read_timeout, contact)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def call(self, request: Request, key_name: str, secret: str) -> Answer | TornFault:
+        """One call over the wire.
+
+        The error of the HTTP library holds the request and with it the key, and its text may quote
+        a header. So none of it is chained: ours is made after the handler has ended.
+        """
+        import httpx2  # noqa: PLC0415 - 70 ms that only a call over the wire needs
+
+        from tcdatalogger.services.torncity.client.connections import ENDS  # noqa: PLC0415 - the same
+
+        requested_at = self._clock.now()
+        began = time.monotonic()  # the network's time, which no other clock may stretch
+        ENDS.set(began + self._total_timeout)
+        try:
+            with self._http.stream(
+                "GET",
+                self._base + request.path,
+                params=[*request.params, *self._added(request)],
+                headers={"Authorization": f"ApiKey {secret}"},
+            ) as response:
+                body = self._read(response)
+                seconds = time.monotonic() - began
+            if isinstance(body, bytes):
+                return self._classified(
+                    _answer(request, response, body, requested_at, seconds), key_name, secret
+                )
+            kind, why = body
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            kind, why = error_codes.UNREACHABLE, str(error)
+        except httpx2.TimeoutException as error:
+            kind, why = error_codes.SLOW, type(error).__name__
+        except httpx2.RequestError as error:
+            kind, why = error_codes.CUT, str(error) or type(error).__name__
+        return _fault(Finding(kind, said=why), request, key_name, secret)
+
+    def _added(self, request: Request) -> tuple[tuple[str, str], ...]:
+        if not self._comment or request.param("comment") is not None:
+            return ()
+        return (("comment", self._comment),)
+
+    def _read(self, response: httpx2.Response) -> bytes | tuple[Code, str]:
+        """The whole body, or what is wrong with it and why."""
+        encoding = response.headers.get("content-encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            return error_codes.NO_DATA, "packed in another way than it was asked for"
+        body, came = io.BytesIO(), 0
+
+        def chunks() -> Iterator[bytes]:
+            nonlocal came
+            for chunk in response.iter_raw():
+                came += len(chunk)
+                yield chunk
+
+        try:
+            for piece in unpacked(chunks(), encoding):
+                body.write(piece)
+                # What came counts too: much may unpack to nothing.
+                if max(came, body.tell()) > self._largest_body:
+                    return error_codes.TOO_LARGE, f"over {self._largest_body} bytes"
+        except Broken as broken:
+            return error_codes.CUT, str(broken)
+        return body.getvalue()
+
+    def _classified(self, answer: Answer, key_name: str, secret: str) -> Answer | TornFault:
+        kind, payload = answer.header("content-type"), answer.request.payload
+        finding = classify.find(answer.status, kind, answer.body, payload)
+        if finding is None:
+            return answer
+        return _fault(finding, answer.request, key_name, secret, answer)
+
+
+def _answer(
+    request: Request,
+    response: httpx2.Response,
+    body: bytes,
+    requested_at: float,
+    seconds: float,
+) -> Answer:
+    date = http_date(response.headers.get("date", ""))
+    return Answer(
+        request=request,
+        status=response.status_code,
+        body=body,
+        server_time=requested_at + seconds if date is None else date,
+        requested_at=requested_at,
+        seconds=seconds,
+        headers=tuple(
+            (name, response.headers[name]) for name in KEPT_HEADERS if name in response.headers
+        ),
+    )
+
+
+def _fault(
+    finding: Finding,
+    request: Request,
+    key_name: str,
+    secret: str,
+    answer: Answer | None = None,
+) -> TornFault:
+    kind = finding.kind
+    number = kind.number if finding.number is None else finding.number
+    said = finding.said.replace(secret, "(the key)")
+    place = f"{request.path} with the key {key_name!r}"
+    what = kind.meaning if number is None else f"{kind.meaning} (code {number})"
+    detail = f" ({said})" if said and kind.number is None else ""
+    return kind.fault(
+        f"Torn answered {place}: {what}{detail}.",
+        kind=kind,
+        number=number,
+        selection=finding.selection,
+        answer=answer,
+        path=request.path,
+        key=key_name,
+        status=None if answer is None else answer.status,
+        said=said,
+    )
+
+
+def _checked(url: str) -> SplitResult:
+    """The parts of the API's address.
+
+    Raises:
+        ConfigError: it is none, or a key would travel over it in clear.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        parts, host = urlsplit(""), ""
+    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
+        raise ConfigError(
+            "The address of Torn's API is not an address that can be called.",
+            remedy=f"Use {TORN}.",
+        )
+    if parts.username is not None or parts.password is not None:
+        raise ConfigError(
+            f"The address of Torn's API at {host} holds a name or a password.",
+            remedy=f"Use {TORN}; the key is named in `api_key`.",
+        )
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ConfigError(
+            f"http://{host} would carry the key in clear over the network.",
+            remedy="Use https; plain http is for a sandbox on this machine.",
+        )
+    return parts
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _open(scheme: str, connect_timeout: float, read_timeout: float, contact: str) -> httpx2.Client:
+    """The pool. Redirects are never followed: they would take the key along.
+
+    Plain http goes to this machine only, so it needs no certificates (50 ms to read) and must not
+    take the way over a proxy of the environment.
+    """
+    import httpx2  # noqa: PLC0415 - see `Wire.call`
+
+    from tcdatalogger.services.torncity.client.connections import hurry  # noqa: PLC0415 - the same
+
+    plain = scheme == "http"
+    about = f" (+{contact})" if contact else " (logger for Torn's API)"
+    client = httpx2.Client(
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+        trust_env=not plain,
+        follow_redirects=False,
+        timeout=httpx2.Timeout(read_timeout, connect=connect_timeout),
+        headers={
+            "User-Agent": f"tcdatalogger/{__version__}{about}",
+            "Accept": "application/json, text/csv",
+            "Accept-Encoding": "gzip",
+        },
+    )
+    hurry(client)
+    return client
+
+
+def http_date(text: str) -> float | None:
+    """Seconds since 1970 of a date as HTTP writes it (RFC 7231, 7.1.1.1), None if it is none."""
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return None
+    return date.replace(tzinfo=date.tzinfo or utc(0).tzinfo).timestamp()

@@ -1,0 +1,457 @@
+"""A processor: one endpoint's own steps, each of which can be called alone.
+
+    fetch_data -> transform_data -> validate
+
+A processor for an endpoint of your own overrides what is special to it and leaves the rest. Its
+`transform_data` may return whatever speaks the Arrow C stream interface: a pandas or polars frame
+too. Register it in the entry point group `tcdatalogger.processors` (`registry.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
+from typing import ClassVar
+
+import pyarrow as pa
+
+from tcdatalogger.errors import ConfigError, DataRefused, NotFound, TimedOut, UsageError
+from tcdatalogger.models import renames
+from tcdatalogger.models.checks.evaluate import judge, keyless, unknown
+from tcdatalogger.models.checks.promised import CheckFailed, CheckResult, missing, repeated_keys
+from tcdatalogger.models.evolution import adopt, as_whole, too_long, widened
+from tcdatalogger.models.owners import apart
+from tcdatalogger.models.reading.csv import decode_csv
+from tcdatalogger.models.reading.decode import Decoded, decode
+from tcdatalogger.models.reading.frames import family_of, with_system
+from tcdatalogger.models.reading.infer import Path
+from tcdatalogger.models.reading.row_reader import once_each
+from tcdatalogger.models.records import VERSION
+from tcdatalogger.models.rows.drift import drift, moved, place
+from tcdatalogger.models.rows.normalize import UTC_TIME, Provenance, normalize
+from tcdatalogger.models.schema import TableFamily, family
+from tcdatalogger.models.shape import Object, Shape
+from tcdatalogger.services.torncity.client.messages import Request
+from tcdatalogger.services.torncity.lists import paging
+from tcdatalogger.services.torncity.lists.cursor import Cursor, Reading
+from tcdatalogger.services.torncity.lists.links import changed
+from tcdatalogger.services.torncity.processing import quarantine, time_ranges
+from tcdatalogger.services.torncity.processing.task import (
+    Fetched,
+    Known,
+    Page,
+    Result,
+    Source,
+    Task,
+    Transformed,
+)
+from tcdatalogger.services.warehouse.protocol import KEYED, Warehouse, not_whole
+
+__all__ = [
+    "EndpointProcessor",
+    "Fetched",
+    "Known",
+    "Page",
+    "Result",
+    "Source",
+    "Task",
+    "Transformed",
+]
+
+
+class EndpointProcessor:
+    """The steps for any endpoint of the catalogue. What they make is stored by `core`.
+
+    Class attributes:
+        defaults: parameters that are sent where the user says nothing else.
+    """
+
+    defaults: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(
+        self, task: Task, *, source: Source | None = None, known: Known | None = None
+    ) -> None:
+        self.task = task
+        self.source = source or Source()
+        self.known = known or Known()
+
+    # --- fetch -----------------------------------------------------------------------------
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Values of the path's placeholder: those that a query found, or the task's."""
+        return self.source.ids or self.task.ids
+
+    def requests(self) -> Iterator[tuple[Request, int | None]]:
+        """The first request for each subject, and whom its rows are about."""
+        task = self.task
+        own = tuple((n, v) for n, v in self.defaults.items() if task.endpoint.parameter(n))
+        given = {name for name, _ in task.params}
+        params = (*task.params, *(pair for pair in own if pair[0] not in given))
+        placeholders = task.endpoint.path_parameters
+        if not placeholders:
+            endpoint = task.endpoint
+            subject = None if endpoint.city_wide else self.source.subject(endpoint.section)
+            yield Request(endpoint.path, params), subject
+            return
+        name = placeholders[0].name
+        if not self.ids:
+            raise UsageError(
+                f"{task.endpoint.path} needs a value for {{{name}}}.",
+                remedy=f"Set `ids` of the endpoint {task.name}, or write it into its path.",
+            )
+        for value in self.ids:
+            path = task.endpoint.path.replace(f"{{{name}}}", value)
+            yield Request(path, params), int(value) if value.isdecimal() else None
+
+    def look_back(self, warehouse: Warehouse) -> None:
+        """Read what `questions` has to know of earlier runs, before anything is asked of Torn."""
+
+    def questions(self) -> Iterator[tuple[Request, int | None]]:
+        """What this run asks for: all there is, or what is new since the cursor."""
+        for request, subject in self.requests():
+            if not self.task.incremental:
+                yield request, subject
+                continue
+            begin = self.begin(time_ranges.place(request, subject))
+            yield changed(request, **{"from": str(begin)}), subject
+
+    def begin(self, place: str) -> int:
+        """The first second that is asked for: a little before the cursor."""
+        span = Cursor.read(self.source.cursor, self.task.asked).spans.get(place)
+        return int(self.task.since) if span is None else max(0, span[1] - self.task.behind)
+
+    def reading(self, request: Request, subject: int | None, walk: paging.Walk) -> Reading:
+        """How far a walk went, for the cursor."""
+        since = request.param("from")
+        return Reading(
+            time_ranges.place(request, subject),
+            int(since) if since and since.isdecimal() else None,
+            walk.complete,
+            int(walk.began_at),
+            walk.newest,
+        )
+
+    def fetch_data(self) -> Fetched:
+        """Ask Torn, page after page.
+
+        An answer without its data ends its walk alone: that is incomplete then, and what else was
+        asked for is stored.
+
+        Raises:
+            Failure: one of the errors of `codes.py`. An id that Torn does not know is a warning if
+                others are asked for too; a run that has had its time brings the pages that came,
+                where its mode can take a piece.
+            DataRefused: no walk had an answer with its data to the end.
+        """
+        get = self.source.get
+        if get is None:
+            raise UsageError(f"{self.task.name} was given no way to call Torn.")
+        if self.task.stretch is not None:
+            [(request, subject)] = self.requests()
+            return time_ranges.fetch(self.task, self.source, request, subject)
+        found: list[Page] = []
+        warnings: list[str] = []
+        readings: list[Reading] = []
+        lacks: list[str] = []
+        for request, subject in self.questions():
+            walk = paging.pages(
+                self.task.endpoint,
+                request,
+                get,
+                self.source.clock,
+                host=self.source.host,
+                max_pages=self.task.max_pages or paging.MAX_PAGES,
+            )
+            try:
+                for answer in walk:
+                    page = Page(answer.body, subject, answer.server_time, answer)
+                    found.append(page)  # at once: what came stays when the time is over
+                readings.append(self.reading(request, subject, walk))
+            except NotFound as error:
+                if len(self.ids) < 2:  # noqa: PLR2004 - one id that fails is a failure
+                    raise
+                warnings.append(f"{request.path}: {error.message}")
+            except TimedOut as late:
+                if not found or self.task.mode not in time_ranges.KEEPS_PIECES:
+                    raise
+                # Not complete, whatever the walk says: its last page may not be among those found.
+                readings.append(replace(self.reading(request, subject, walk), complete=False))
+                warnings += [*walk.warnings, time_ranges.cut_short(late, len(found))]
+                return Fetched(tuple(found), tuple(warnings), tuple(readings), cut=late)
+            warnings += walk.warnings
+            lacks += [walk.lacks] * bool(walk.lacks)
+        if lacks and len(lacks) == len(readings):
+            raise time_ranges.without_data(self.task.endpoint.path, lacks[0])
+        return Fetched(self._some(found), tuple(warnings), tuple(readings))
+
+    def _some(self, found: Sequence[Page]) -> tuple[Page, ...]:
+        """The pages that came.
+
+        Raises:
+            DataRefused: there is none.
+        """
+        if not found:
+            raise DataRefused(
+                f"Nothing was fetched for {self.task.name}: Torn knows none of its ids.",
+                remedy="The tables stay as they are.",
+            )
+        return tuple(found)
+
+    # --- its tables ------------------------------------------------------------------------
+
+    @classmethod
+    def declares(cls) -> bool:
+        """Whether `family` tells the tables before there are rows: not where a processor makes rows
+        of its own and does not say of which tables.
+        """
+        base = EndpointProcessor
+        own = cls.transform_data is not base.transform_data
+        says = cls.family is not base.family or cls.plain_family is not base.plain_family
+        return says or not own
+
+    # --- transform -------------------------------------------------------------------------
+
+    def family(self, shape: Shape | None = None) -> TableFamily:
+        """The tables for bodies of a shape: the catalogue's with all that was learned before.
+
+        Raises:
+            ConfigError: the user's own names for columns give a table two of one name.
+        """
+        named = renames.renamed(self.plain_family(shape), dict(self.task.columns))
+        return renames.around(named, VERSION) if self.task.mode == "history" else named
+
+    def plain_family(self, shape: Shape | None = None) -> TableFamily:
+        """As `family`, under our names for the columns."""
+        task = self.task
+        if shape is None:
+            shape = task.endpoint.shape
+            if self.known.shape is not None and isinstance(shape, Object):
+                shape = adopt(shape, self.known.shape)
+        found = family(
+            shape,
+            task.root_table,
+            selection=task.endpoint.selection,
+            key=task.key,
+        )
+        return apart(found, self.known.owners, task.roots)
+
+    def transform_data(self, fetched: Fetched) -> Result:
+        """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
+        empty = list(map(self._lacks_data, fetched.pages))
+        numbers = [number for number, lacks in enumerate(empty) if not lacks]
+        given = [fetched.pages[number] for number in numbers]
+        decoded = self._decode(given)
+        grown = self.family(decoded.shape)
+        pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in given]
+        made = normalize(decoded.batches, grown, pages, once=True)
+        odd = [replace(m, page=numbers[m.page]) for m in (*decoded.misfits, *made.changed)]
+        subjects = [page.subject_id for page in fetched.pages]
+        misfits = once_each(odd, subjects)
+        found = drift(grown, decoded.examples)
+        return Transformed(
+            grown,
+            made.tables,
+            found,
+            misfits,
+            unread=sum(not misfit.path for misfit in decoded.misfits),
+            repeated=made.repeated,
+            warnings=tuple(moved(grown, found)),
+            odd=frozenset(subjects[misfit.page] for misfit in misfits),
+            lacking=frozenset(p.subject_id for p in compress(fetched.pages, empty)),
+        )
+
+    def _decode(self, pages: Sequence[Page]) -> Decoded:
+        """The bodies by the shape of the tables: where those hold integers that no float does,
+        they stay integers, and a record with a decimal is set aside.
+        """
+        bodies, may_grow = [page.body for page in pages], self.task.contract != "quarantine"
+        family = self.family()
+        if self.task.endpoint.content == "csv":
+            return decode_csv(bodies, family, may_grow=may_grow, keyed=True)
+        decoded = decode(bodies, family, may_grow=may_grow, keyed=True)
+        whole = self._whole_numbers(decoded.shape)
+        if not whole:
+            return decoded
+        family = self.family(as_whole(family.shape, whole))
+        return decode(bodies, family, may_grow=may_grow, whole=whole, keyed=True)
+
+    def _whole_numbers(self, shape: Object) -> frozenset[Path]:
+        """The places of decimals whose columns hold integers that no float does.
+
+        The tables of a `replace` begin anew with each load.
+        """
+        warehouse, known = self.known.warehouse, self.known.shape
+        if warehouse is None or known is None or self.task.mode == "replace":
+            return frozenset()
+        wider = widened(known, shape)
+        if not wider:
+            return wider
+        grown = self.family(shape)
+        return frozenset(
+            where
+            for table in grown.tables
+            for column in table.data_columns
+            if column.level == len(table.lists)
+            and (where := place(grown, table, column)) in wider
+            and _is_long(warehouse.rows(table.name, (column.name,)).column(0))
+        )
+
+    def _lacks_data(self, page: Page) -> bool:
+        """Whether a page is no answer; what nobody can read is among the misfits.
+
+        One that was judged when it came has its data, or it would not be here. One of an archive,
+        which may be of earlier days, or of a file was not.
+        """
+        payload = self.task.endpoint.payload
+        judged = page.answer is not None and page.answer.request.payload is not None
+        return payload is not None and not judged and payload.lacks(page.body)
+
+    # --- validate --------------------------------------------------------------------------
+
+    def validate(self, result: Result, fetched: Fetched | None = None) -> Transformed:
+        """Rows that may be stored.
+
+        Args:
+            result: what `transform_data` returned.
+            fetched: what it was made from: gives the system columns of frames of a user's own.
+
+        Raises:
+            DataRefused: a contract forbids it, or the answer has no records.
+            CheckFailed: a key repeats, or a check that the user configured refuses the rows.
+            ConfigError: a check or a name for a column means a column that is not there.
+        """
+        made = self.as_tables(result, fetched)
+        if made.drift and self.task.contract == "freeze":
+            news = ", ".join(f"{d.table}.{d.column} ({d.type})" for d in made.drift)
+            raise DataRefused(
+                f"{self.task.name} is frozen and Torn sent what the catalogue lacks: {news}.",
+                remedy="Set its contract to evolve to keep it, or to quarantine.",
+            )
+        self._refuse_nothing(made, fetched)
+        if self.task.mode in KEYED or not made.family.shape.fields:
+            # Frames of a user's own, and records of a map that have its key alone.
+            pages = fetched.pages if fetched else ()
+            made = quarantine.set_aside(made, [keyless(made.family, made.tables)], pages)
+        repeated = repeated_keys(made.family, made.tables)
+        if repeated:
+            table, count = next(iter(repeated.items()))
+            schema = made.family.table(table)
+            key = ", ".join(schema.key) if schema else ""
+            raise CheckFailed(
+                f"The key of {table} ({key}) repeats in {count} rows.",
+                [CheckResult(table, f"its key ({key}) is unique", count)],
+                remedy=f"Set `key` of {self.task.name} to columns that tell its rows apart.",
+            )
+        made = self.held_to_rules(made, fetched)
+        lacking = list(missing(made.family, made.tables))
+        return replace(
+            made,
+            warnings=(*made.warnings, *self._unknown(made), *(says for says, _ in lacking)),
+            checks=(*made.checks, *(result for _, result in lacking)),
+        )
+
+    def held_to_rules(self, made: Transformed, fetched: Fetched | None = None) -> Transformed:
+        """Rows that pass the checks which the user configured.
+
+        Raises:
+            CheckFailed: one of them refuses the rows.
+            ConfigError: one of them cannot be made of such a column.
+        """
+        # Of a backfill each load is a piece, and so is what was not read to its end.
+        whole = self.task.stretch is None and made.whole_of(fetched)
+        checks = [rule for rule in self.task.checks if whole or not rule.rows]
+        verdicts = list(judge(checks, made.family, made.tables))
+        results = tuple(verdict.result for verdict in verdicts)
+        failed = [result for result in results if not result.passed]
+        refusing = [result for result in failed if result.on_failure == "refuse"]
+        if refusing:
+            raise CheckFailed(
+                f"{self.task.name} failed: {'; '.join(map(str, refusing))}.",
+                results,
+                remedy="Nothing was stored; the answers are in the archive. Correct `checks`, or "
+                'let it be on_failure = "warn" or "quarantine".',
+            )
+        told = [f"{result}." for result in failed if result.on_failure == "warn"]
+        made = replace(made, checks=results, warnings=(*made.warnings, *told))
+        aside = [verdict for verdict in verdicts if verdict.result.on_failure == "quarantine"]
+        return quarantine.set_aside(made, aside, fetched.pages if fetched else ())
+
+    def _unknown(self, made: Transformed) -> Iterator[str]:
+        """A sentence for each check and each name for a column that means nothing.
+
+        Raises:
+            ConfigError: it is near to something that there is.
+        """
+        task = self.task
+        plain = self.plain_family(made.family.shape) if made.family.shape.fields else made.family
+        names = [old for old, _ in task.columns]
+        found = [f"`columns` names {each}" for each in renames.unknown(plain, names)]
+        found += [f"`checks` names {each}" for each in unknown(task.checks, made.family)]
+        near = [each for each in found if "did you mean" in each]
+        if near:
+            raise ConfigError(
+                f"{task.name} has no such column: {'; '.join(near)}.",
+                remedy="Nothing was stored; the answers are in the archive.",
+            )
+        yield from (f"{each}, which is not there" for each in found)
+
+    def _refuse_nothing(self, made: Transformed, fetched: Fetched | None) -> None:
+        """Refuse answers that hold no records for another reason than that there are none.
+
+        Raises:
+            DataRefused: an answer is no JSON object or has no data, or rows of a `replace` would
+                give way to a part of a list, or to nothing as every record was set aside.
+        """
+        path = self.task.endpoint.path
+        remedy = "Nothing was stored; the answer is in the archive."
+        if made.unread:
+            reason = next(misfit.reason for misfit in made.misfits if not misfit.path)
+            raise DataRefused(f"Torn's answer to {path} cannot be read: {reason}.", remedy=remedy)
+        replaces = self.task.mode == "replace"
+        empty = not any(made.rows.values())
+        if made.lacking and (replaces or (empty and not made.misfits)):
+            payload = self.task.endpoint.payload
+            raise DataRefused(
+                f"Torn's answer to {path} has no "
+                f"{'/'.join(payload.names if payload else ())}, "
+                "which is not the same as an empty list.",
+                remedy=remedy,
+            )
+        if replaces and not made.whole_of(fetched):
+            raise not_whole(self.task.name)
+        if replaces and empty and made.misfits:
+            raise DataRefused(
+                f"Every record of {path} was set aside: {made.misfits[0].reason}.", remedy=remedy
+            )
+
+    def as_tables(self, result: Result, fetched: Fetched | None = None) -> Transformed:
+        """What `transform_data` returned, with system columns where it is frames of a user's own.
+
+        Raises:
+            DataRefused: a frame has a column that no warehouse of ours can hold.
+        """
+        if isinstance(result, Transformed):
+            return result
+        streams = result if isinstance(result, Mapping) else {self.task.root_table: result}
+        made, tables = family_of(streams, self.task.key)
+        if self.task.mode == "history":
+            made = renames.around(made, VERSION)
+            tables = {
+                table.name: tables[table.name].rename_columns([c.name for c in table.data_columns])
+                for table in made.tables
+            }
+        pages: Sequence[Page] = fetched.pages if fetched else ()
+        times = [page.server_time for page in pages if page.server_time is not None]
+        stamp = pa.scalar(round(max(times) * 1e6) if times else None, pa.int64()).cast(UTC_TIME)
+        subjects = {page.subject_id for page in pages}
+        subject = subjects.pop() if len(subjects) == 1 else None
+        run_id = self.task.run_id
+        rows = {n: with_system(t, stamp, subject, run_id) for n, t in tables.items()}
+        return Transformed(made, rows)
+
+
+def _is_long(values: pa.ChunkedArray) -> bool:
+    """Whether a column of integers holds one that a float would change."""
+    return pa.types.is_integer(values.type) and bool(too_long(values))

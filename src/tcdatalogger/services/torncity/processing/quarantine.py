@@ -1,0 +1,108 @@
+"""Records that fail a check of the user's own, taken out of the rows and found in their answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import pyarrow as pa
+
+from tcdatalogger.models.checks.evaluate import SUBJECT, Verdict, without
+from tcdatalogger.models.reading import lossless_json
+from tcdatalogger.models.reading.lossless_json import Value
+from tcdatalogger.models.reading.row_reader import Misfit
+from tcdatalogger.models.schema import SYSTEM, Column, TableFamily, Type
+from tcdatalogger.services.torncity.processing.task import Page, Transformed
+
+_Key = tuple[object, ...]
+_PLAIN: Final = (str, int)
+
+
+def set_aside(made: Transformed, verdicts: Sequence[Verdict], pages: Sequence[Page]) -> Transformed:
+    """Rows without the records that fail, which are among the misfits then.
+
+    Args:
+        made: the rows.
+        verdicts: of the checks whose failures are set aside.
+        pages: that the rows were made from.
+    """
+    failing = [verdict for verdict in verdicts if verdict.failing is not None]
+    if not failing:
+        return made
+    rows = made.tables[made.family.tables[0].name]
+    tables, why = without(made.family, made.tables, failing)
+    subjects = rows.column(SUBJECT).take(pa.array(list(why), pa.int64())).to_pylist()
+    return replace(
+        made,
+        tables=tables,
+        misfits=(*made.misfits, *misfits(rows, why, made.family, pages)),
+        odd=made.odd | frozenset(subjects),
+    )
+
+
+def misfits(
+    rows: pa.Table, why: Mapping[int, str], family: TableFamily, pages: Sequence[Page]
+) -> tuple[Misfit, ...]:
+    """The records of some rows of the root, as Torn sent them.
+
+    A record is found in its answer by the key that Torn gave it. One that cannot be found so is
+    kept as the row that was made of it, and is not tried again.
+
+    Args:
+        rows: of the root.
+        why: what is wrong with some of them, by their place.
+        family: of the rows.
+        pages: that they were made from.
+    """
+    root = family.tables[0]
+    key = [c for name in root.key if (c := root.column(name)) and not c.ours and name != SUBJECT]
+    wanted: dict[_Key, tuple[int, str]] = {}
+    lines = rows.take(pa.array(list(why), pa.int64())).to_pylist()
+    for at, line in zip(why, lines, strict=True):
+        told = tuple(_told(line[column.name], column) for column in key)
+        wanted[line[SUBJECT], *told] = (at, why[at])
+    found: dict[int, Misfit] = {}
+    if key and family.listed:
+        for page, number, path, record in _records(family, pages):
+            told = tuple(_told(_reach(record, column.path), column) for column in key)
+            at, reason = wanted.get((page.subject_id, *told), (-1, ""))
+            if at >= 0:
+                found[at] = Misfit(number, path, reason, lossless_json.dump(record))
+    return tuple(
+        found.get(at) or Misfit(0, "", reason, _as_row(line), again=False)
+        for (at, reason), line in zip(why.items(), lines, strict=True)
+    )
+
+
+def _records(
+    family: TableFamily, pages: Sequence[Page]
+) -> Iterator[tuple[Page, int, str, dict[str, Value]]]:
+    """Every record of the answers that is an object, with its page and its place."""
+    for number, page in enumerate(pages):
+        try:
+            body = lossless_json.parse(page.body)
+        except ValueError:
+            continue
+        listed = _reach(body, family.root)
+        for at, record in enumerate(listed if isinstance(listed, list) else []):
+            if isinstance(record, dict):
+                yield page, number, f"{'.'.join(family.root)}[{at}]", record
+
+
+def _reach(value: Value, path: Sequence[str]) -> Value:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _told(value: object, column: Column) -> object:
+    if isinstance(value, lossless_json.Number) and column.type is Type.INT:
+        return str(lossless_json.integer(value))  # `5.0` is the 5 of the row
+    return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else value
+
+
+def _as_row(line: Mapping[str, object]) -> str:
+    own = {name: value for name, value in line.items() if name not in SYSTEM}
+    return json.dumps(own, ensure_ascii=False, separators=(",", ":"), default=str)

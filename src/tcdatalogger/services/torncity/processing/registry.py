@@ -1,0 +1,83 @@
+"""Which processor serves an endpoint: one of ours by its path, or one by name from any package.
+
+A package of your own registers a processor so, and an endpoint asks for it by
+`processor = "battle_report"`:
+
+    [project.entry-points."tcdatalogger.processors"]
+    battle_report = "my_package:BattleReport"
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib.metadata import EntryPoint, entry_points
+from typing import Final
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity.endpoints.basic import BasicProcessor
+from tcdatalogger.services.torncity.endpoints.crimes import CrimesProcessor
+from tcdatalogger.services.torncity.endpoints.currency import CurrencyProcessor
+from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
+from tcdatalogger.services.torncity.endpoints.items import ItemsProcessor
+from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
+
+GROUP: Final = "tcdatalogger.processors"
+
+BUILT_IN: Final[dict[str, type[EndpointProcessor]]] = {
+    "basic": BasicProcessor,
+    "crimes": CrimesProcessor,
+    "currency": CurrencyProcessor,
+    "generic": GenericProcessor,
+    "items": ItemsProcessor,
+    "members": MembersProcessor,
+}
+
+_BY_PATH: Final = {
+    "/faction/basic": "basic",
+    "/faction/{id}/basic": "basic",
+    "/faction/crimes": "crimes",
+    "/faction/balance": "currency",
+    "/torn/items": "items",
+    "/faction/members": "members",
+    "/faction/{id}/members": "members",
+}
+
+
+def processor(path: str, name: str = "") -> type[EndpointProcessor]:
+    """The class that serves an endpoint.
+
+    Args:
+        path: of the catalogue.
+        name: the processor that the configuration asks for, "" for the path's own.
+
+    Raises:
+        ConfigError: no package registers that name, or what it registers is no processor.
+    """
+    name = name or _BY_PATH.get(path, "generic")
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    others = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in others:
+        near = difflib.get_close_matches(name, [*BUILT_IN, *others], n=1)
+        raise ConfigError(
+            f"No processor {name!r} is registered.",
+            remedy=f"Did you mean {near[0]!r}?"
+            if near
+            else f"A package registers it in the entry point group {GROUP!r}.",
+        )
+    return _load(others[name])
+
+
+def _load(entry: EntryPoint) -> type[EndpointProcessor]:
+    try:
+        found = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"The processor {entry.name!r} cannot be loaded: {error}.") from None
+    if not (isinstance(found, type) and issubclass(found, EndpointProcessor)):
+        raise ConfigError(
+            f"The processor {entry.name!r} ({entry.value}) is no EndpointProcessor.",
+            remedy="Derive it from EndpointProcessor in "
+            "tcdatalogger.services.torncity.processing.base.",
+        )
+    return found

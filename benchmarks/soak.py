@@ -30,7 +30,7 @@ sys.path[:0] = [str(HERE / "soaking"), str(HERE.parent / "tests")]
 from verdict import Verdict, judge  # noqa: E402  # beside this file
 
 from tcdatalogger.sandbox.api.city import Rules  # noqa: E402
-from tcdatalogger.sandbox.api.limits import Meter  # noqa: E402
+from tcdatalogger.sandbox.api.limits import Limits  # noqa: E402
 from tcdatalogger.sandbox.api.server import Sandbox  # noqa: E402
 
 HISTORY = 5 * 86_400
@@ -377,7 +377,7 @@ class Soak:
         left = [(pid, state_of(pid), begun_by(pid)) for pid in self.living()]
         self.city.city.clock.run(0)
         self.stats = self.city.stats()
-        self.city.city.meter = Meter(10**9, 10**9)  # of a world that stands still no minute passes
+        self.city.city.meter = Limits(10**9, 10**9)  # of a world that stands still no minute passes
         log = self.folder / "last.log"
         with log.open("w") as file:
             done = subprocess.run(

@@ -22,7 +22,7 @@ from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import main as core_main
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.run.run import Outcome
+from tcdatalogger.core.run.run import RunResult
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 
@@ -215,7 +215,7 @@ class Workplace:
         with Application(settings, environ=self.environ, **options) as application:
             yield application
 
-    def log(self, name: str, *overrides: str, **options: Any) -> Outcome:
+    def log(self, name: str, *overrides: str, **options: Any) -> RunResult:
         """Run one endpoint."""
         with self.application(*overrides) as application:
             (endpoint,) = application.chosen([name])

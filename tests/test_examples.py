@@ -22,7 +22,7 @@ from tcdatalogger.cli import cli as program
 from tcdatalogger.core.config.configuration import load
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler import daemon
-from tcdatalogger.scheduler.executor import Ended, Job
+from tcdatalogger.scheduler.executor import Exit, Job
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FATAL = {
@@ -284,7 +284,7 @@ def test_what_celery_lost_is_told_and_what_is_to_end_is_revoked(celery, workplac
     running.kill()
 
     assert celery.sent[0].revoked == ["SIGTERM", "SIGKILL"]
-    assert running.ended() == Ended(None, 1)
+    assert running.ended() == Exit(None, 1)
 
 
 def test_the_image_is_made_from_the_lock_file_and_runs_as_nobody_in_particular():

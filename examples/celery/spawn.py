@@ -22,7 +22,7 @@ from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler import worker
 from tcdatalogger.scheduler.daemon import Daemon
-from tcdatalogger.scheduler.executor import Ended, Job, Report
+from tcdatalogger.scheduler.executor import Exit, Job, Report
 
 app = Celery(
     "tcdatalogger",
@@ -52,12 +52,12 @@ class CeleryRun:
     def waitables(self) -> list[Any]:
         return []
 
-    def ended(self) -> Ended | None:
+    def ended(self) -> Exit | None:
         if not self._result.ready():
             return None
         if not self._result.successful():  # its worker was lost, or it was revoked
-            return Ended(None, 1)
-        return Ended(Report(**self._result.result), 0)
+            return Exit(None, 1)
+        return Exit(Report(**self._result.result), 0)
 
     def terminate(self) -> None:
         self._result.revoke(terminate=True, signal="SIGTERM")

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from tcdatalogger.cli.progress import QUIET, Progress
+from tcdatalogger.cli.progress import QUIET, ProgressLines
 from tcdatalogger.core.run.run import WAITS
 from tcdatalogger.core.state.store import RunRecord
 from tcdatalogger.errors import Busy
@@ -45,7 +45,7 @@ def hands():
 
 def progress(hands, stream, **options):
     wall = lambda: 1000.0 + hands.at - 50.0  # noqa: E731 - two views of one clock
-    return Progress(stream=stream, now=hands, wall=wall, beats=False, **options)
+    return ProgressLines(stream=stream, now=hands, wall=wall, beats=False, **options)
 
 
 def plain(text):

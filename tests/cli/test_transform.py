@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_written_is_named(workplace):
 
 @pytest.mark.slow
 def test_every_path_of_the_catalogue_takes_an_answer_of_the_sandbox(transform, city):
-    from tcdatalogger.sandbox.api.city import Request  # noqa: PLC0415
+    from tcdatalogger.sandbox.api.city import CityRequest  # noqa: PLC0415
 
     key = f"ApiKey {city.keys['full']}"
     assert len(PATHS) > 220
@@ -207,13 +207,13 @@ def test_every_path_of_the_catalogue_takes_an_answer_of_the_sandbox(transform, c
             for p in endpoint.parameters
             if p.required and p.where == "query"
         }
-        body = city.city.answer(Request(path, params, key)).body
+        body = city.city.answer(CityRequest(path, params, key)).body
         if b'"error":{"code":6' in body:  # the city has nothing of this id
             for own in ("40832", "158", "150001", "1377950", "1"):
                 again = endpoint.path
                 for parameter in endpoint.path_parameters:
                     again = again.replace(f"{{{parameter.name}}}", own)
-                body = city.city.answer(Request(again, params, key)).body
+                body = city.city.answer(CityRequest(again, params, key)).body
                 if b'"error":{"code"' not in body:
                     break
         done, _ = transform(endpoint.path, body)

@@ -8,7 +8,7 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
-from tcdatalogger.core.archive import Archive, Kept, remove
+from tcdatalogger.core.archive import Archive, ArchivedCall, remove
 from tcdatalogger.errors import ConfigError, DataRefused, DiskFull
 from tcdatalogger.services.torncity.client.client import Answer, Request
 
@@ -24,7 +24,9 @@ def test_answers_come_back_byte_for_byte_with_their_request_and_times(tmp_path):
     archive = Archive(tmp_path)
     first, second = answer(b' {"crimes": [ ]}\n'), answer(HTML, 502)
 
-    file = archive.write("r1", "faction_crimes", [Kept(first, 40832), Kept(second, None, "down")])
+    file = archive.write(
+        "r1", "faction_crimes", [ArchivedCall(first, 40832), ArchivedCall(second, None, "down")]
+    )
 
     (e1, p1), (e2, p2) = archive.read(file)
     assert (e1, e2) == ("", "down")
@@ -35,13 +37,13 @@ def test_answers_come_back_byte_for_byte_with_their_request_and_times(tmp_path):
 
 
 def test_a_file_lies_under_its_endpoint_and_day_and_is_named_by_its_run(tmp_path):
-    assert Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}"))]) == (
+    assert Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))]) == (
         "faction_crimes/2025-12-31/r1.parquet"
     )
 
 
 def test_a_file_is_compressed_and_anybody_can_read_it(tmp_path):
-    file = Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}" * 9999))])
+    file = Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}" * 9999))])
 
     metadata = pq.read_metadata(tmp_path / file)
     assert metadata.row_group(0).column(12).compression == "ZSTD"
@@ -60,7 +62,7 @@ def test_nothing_has_the_name_of_an_archive_before_it_is_whole_and_on_the_disk(
         seen.append(sorted(f.suffix for f in tmp_path.rglob("*") if f.is_file()))
 
     monkeypatch.setattr("os.fsync", fsync)
-    Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}"))])
+    Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
 
     assert seen == [[".part"], [".parquet"]]  # the file, then the folder with its new name
 
@@ -72,7 +74,7 @@ def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", fail)
 
     with pytest.raises(DiskFull, match="full"):
-        Archive(tmp_path).write("r1", "faction_crimes", [Kept(answer(b"{}"))])
+        Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
 
     assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
 
@@ -81,7 +83,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
 
     with pytest.raises(ConfigError, match="taken") as refused:
-        Archive(tmp_path / "taken").write("r1", "faction_crimes", [Kept(answer(b"{}"))])
+        Archive(tmp_path / "taken").write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
 
     assert "archive.path" in refused.value.remedy
 
@@ -137,7 +139,7 @@ def test_answers_older_than_the_retention_are_deleted_and_no_others(tmp_path):
     old, new = 1_700_000_000.0, 1_700_000_000.0 + 5 * 86_400
     for at, run in ((old, "old"), (new, "new")):
         answer = Answer(Request("/faction/basic"), 200, b"{}", at, at, 0.1)
-        archive.write(run, "faction_basic", [Kept(answer)])
+        archive.write(run, "faction_basic", [ArchivedCall(answer)])
     assert archive.prune("faction_basic", new) == 1
     assert [file.rsplit("/", 1)[1] for file in archive.files("faction_basic")] == ["new.parquet"]
     assert archive.prune("faction_basic", new) == 0

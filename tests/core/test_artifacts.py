@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.run.checkpoints import KEEP, Artifacts
+from tcdatalogger.core.run.checkpoints import KEEP, StepTables
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched, Task
@@ -43,7 +43,7 @@ def clock():
 
 @pytest.fixture
 def artifacts(tmp_path, clock):
-    return Artifacts(tmp_path / "artifacts", clock)
+    return StepTables(tmp_path / "artifacts", clock)
 
 
 def made(one, body=b'{"crimes": [{"id": 1, "name": "Pet Project", "odd": [{"a": 1}]}]}'):
@@ -99,4 +99,4 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, clock):
     one = task()
 
     with pytest.raises(ConfigError, match="artifacts cannot be written to"):
-        Artifacts(tmp_path / "artifacts", clock).write(one, "transform", made(one))
+        StepTables(tmp_path / "artifacts", clock).write(one, "transform", made(one))

@@ -133,13 +133,13 @@ def test_it_goes_on_where_it_was_stopped(place):
 def test_the_load_of_a_stretch_has_an_id_of_its_own_however_often_it_is_tried(place, monkeypatch):
     with place.application() as application:
         (endpoint,) = application.chosen(["attacks"])
-        from tcdatalogger.services.torncity.lists.cursor import Stretch  # noqa: PLC0415
+        from tcdatalogger.services.torncity.lists.cursor import TimeRange  # noqa: PLC0415
 
         one, other = (
-            dataclasses.replace(application.task(endpoint), stretch=Stretch("1", high))
+            dataclasses.replace(application.task(endpoint), stretch=TimeRange("1", high))
             for high in (5, 6)
         )
-        again = dataclasses.replace(application.task(endpoint), stretch=Stretch("1", 5))
+        again = dataclasses.replace(application.task(endpoint), stretch=TimeRange("1", 5))
     assert one.run_id != again.run_id
     assert one.load_id == again.load_id != other.load_id
 

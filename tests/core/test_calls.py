@@ -14,7 +14,7 @@ from tcdatalogger.observability.metrics import page
 from tcdatalogger.sandbox.api.faults import KINDS
 from tcdatalogger.sandbox.api.outages import OUTAGES
 from tcdatalogger.sandbox.api.server import START
-from tcdatalogger.scheduler.monitoring.http import Health
+from tcdatalogger.scheduler.monitoring.http import MonitoringServer
 from tcdatalogger.services.torncity.client.error_codes import TORN_CODES
 from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS
 
@@ -34,7 +34,7 @@ FAULTS = [
 def counted(place):
     """What each of us says: the runs, the metrics, and the book of slots."""
     settings = configuration.load(place.file, {})
-    text, _ = page(Health(settings, place.clock, {}).metrics, "")
+    text, _ = page(MonitoringServer(settings, place.clock, {}).metrics, "")
     samples = [s for f in text_string_to_metric_families(text.decode()) for s in f.samples]
     with place.application() as application:
         runs = application.state.runs(most=100)

@@ -18,7 +18,7 @@ from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
 from tcdatalogger.services.duckdb import ledger
-from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, Reading, Stretch
+from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, TimeRange, WalkSummary
 
 HOUR, DAY = 3_600, 86_400
 LISTS = """
@@ -418,9 +418,9 @@ def test_what_cannot_be_incremental_is_told(workplace, words, says):
 
 def test_a_cursor_never_goes_into_the_future_or_back():
     cursor = Cursor("x", {"1": (5, 50)})
-    moved = cursor.moved([Reading("1", 40, at=100, newest=900)])
+    moved = cursor.moved([WalkSummary("1", 40, at=100, newest=900)])
     assert moved.spans["1"] == (5, 100)
-    assert moved.moved([Reading("1", 40, at=200, newest=60)]).spans["1"] == (5, 100)
+    assert moved.moved([WalkSummary("1", 40, at=200, newest=60)]).spans["1"] == (5, 100)
     assert Cursor.read(moved.text, "x") == moved
     assert Cursor.read(moved.text, "y").spans == {}
 
@@ -435,7 +435,7 @@ SPANS = st.lists(
 
 @given(spans=SPANS, high=st.integers(0, 70))
 def test_what_is_not_read_yet_is_found_whatever_was_read(spans, high):
-    texts = [Stretch("1", top, low).text("x") for low, top in spans]
+    texts = [TimeRange("1", top, low).text("x") for low, top in spans]
     read = {s for low, top in spans for s in range(-1 if low is None else low, top + 1)}
     found = Coverage.read(texts, "x", "1").below(high)
 

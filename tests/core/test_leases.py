@@ -15,7 +15,7 @@ import pytest
 
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.state import leases
-from tcdatalogger.core.state.leases import Claim, Leases, Owner
+from tcdatalogger.core.state.leases import Claim, ClaimOwner, Leases
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy
 
@@ -34,7 +34,7 @@ def state(state_url, clock):
 
 
 def elsewhere(pid=1, host="the other machine"):
-    return Owner(host, "another", pid, "5", "0000").text
+    return ClaimOwner(host, "another", pid, "5", "0000").text
 
 
 def process(words="import sys; sys.stdin.read()"):
@@ -44,7 +44,7 @@ def process(words="import sys; sys.stdin.read()"):
 def owner_of(child, **facts):
     known = {"host": socket.gethostname(), "space": leases._space(), "pid": child.pid}
     known |= {"begun": leases._begun(child.pid) or "", "mark": "abcd"}
-    return Owner(**{**known, **facts}).text
+    return ClaimOwner(**{**known, **facts}).text
 
 
 # One holder at a time
@@ -236,10 +236,10 @@ def test_of_a_process_of_another_container_nothing_is_known_before_its_claim_run
 
 
 def test_an_owner_comes_back_as_it_was_written():
-    owner = Owner("a/strange/host", "space", 12, "345", "mark")
-    assert Owner.read(owner.text) == owner
+    owner = ClaimOwner("a/strange/host", "space", 12, "345", "mark")
+    assert ClaimOwner.read(owner.text) == owner
     assert leases.me() == leases.me()
-    assert not Owner.read(leases.me()).gone
+    assert not ClaimOwner.read(leases.me()).gone
 
 
 # Runs

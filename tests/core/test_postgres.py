@@ -15,7 +15,7 @@ import pytest
 from postgres import LEFT_OUT, programs, server
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.core.config.paths import without_password
-from tcdatalogger.core.config.settings import State as Setting
+from tcdatalogger.core.config.settings import StateSettings as Setting
 from tcdatalogger.core.state.postgres import SharedClock
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, StateUnavailable

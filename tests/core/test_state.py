@@ -18,8 +18,8 @@ from tcdatalogger.core.state import run_stats, sqlite
 from tcdatalogger.core.state.sqlite import SQLite
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, DiskFull, StateGone
-from tcdatalogger.services.torncity.client.key_health import Circuit, Mark, Rows
-from tcdatalogger.services.torncity.client.rate_limiter import Hold
+from tcdatalogger.services.torncity.client.key_health import CircuitBreaker, KeyState, RowQuota
+from tcdatalogger.services.torncity.client.rate_limiter import Pause
 from tcdatalogger.services.torncity.keys import KeyInfo
 
 INFO = KeyInfo(
@@ -145,13 +145,13 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
         state.write_run(run(number, status="running", started_at=began))
         state.write_run(run(number, status="done", started_at=began, finished_at=200_005.0))
     state.write_key("k", INFO, 200_000.0)
-    state.standing.mark(Mark("k", "parked", "", "x", 200_600.0, 200_000.0, "default"))
-    state.standing.mark(Mark("k", "dead", "/a", "x", math.inf, 200_000.0, "default"))
-    state.standing.mark(Mark("well", "parked", "", "x", 12_000.0, 9_000.0, "default"))
-    state.standing.change_circuit(lambda _: Circuit(9, 30.0, 200_030.0, 200_180.0))
+    state.standing.mark(KeyState("k", "parked", "", "x", 200_600.0, 200_000.0, "default"))
+    state.standing.mark(KeyState("k", "dead", "/a", "x", math.inf, 200_000.0, "default"))
+    state.standing.mark(KeyState("well", "parked", "", "x", 12_000.0, 9_000.0, "default"))
+    state.standing.change_circuit(lambda _: CircuitBreaker(9, 30.0, 200_030.0, 200_180.0))
     state.standing.trial("k", 200_000.0)
-    state.standing.book_rows("158/events", Rows("r", 200_000.0, 50_000), 50_000)
-    state.traffic.hold(Hold("player:158", 200_060.0, "too_many"))
+    state.standing.book_rows("158/events", RowQuota("r", 200_000.0, 50_000), 50_000)
+    state.traffic.hold(Pause("player:158", 200_060.0, "too_many"))
 
     for _ in range(2):
         state.mark_lost()
@@ -169,7 +169,7 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
     assert [(one.since, one.until) for one in marks] == [
         (10_000.0, 10_600.0), (10_000.0, math.inf), (9_000.0, 12_000.0),
     ]  # fmt: skip
-    assert state.standing.circuit() == Circuit(9, 30.0, 10_030.0, 0.0)
+    assert state.standing.circuit() == CircuitBreaker(9, 30.0, 10_030.0, 0.0)
     assert state.standing.trial("k", 10_000.0)
     assert state.standing.day_rows(10_000.0 + 86_401) == {}
     assert state.traffic.holds(10_000.0 + 3_601) == []

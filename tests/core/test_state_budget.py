@@ -18,18 +18,18 @@ from tcdatalogger.errors import TornUnavailable
 from tcdatalogger.services.torncity.client.budget import Budget
 from tcdatalogger.services.torncity.client.error_codes import DAY
 from tcdatalogger.services.torncity.client.key_health import (
-    Circuit,
-    Mark,
-    MemoryStanding,
-    Rows,
+    CircuitBreaker,
+    KeyState,
+    MemoryKeyHealth,
+    RowQuota,
     failed,
 )
 from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
-    Hold,
+    CallSlot,
     MemorySlots,
+    Pause,
     Rank,
-    Slot,
     Terms,
     book,
     claim,
@@ -114,7 +114,7 @@ MOVES = st.one_of(
 
 @dataclass
 class Waiter:
-    slot: Slot
+    slot: CallSlot
     terms: Terms
 
 
@@ -150,7 +150,7 @@ class Play:
                 with self.store.open() as pages:
                     pages.remove(waiter.slot.id)
             case "hold":
-                self.store.hold(Hold(what, self.now + more, "http_429"))
+                self.store.hold(Pause(what, self.now + more, "http_429"))
             case "learn":
                 self.learn(what, f"player:{OWNERS[what]}")
             case "pass":
@@ -295,7 +295,7 @@ def test_a_call_that_waits_for_its_time_was_not_made(state):
     for _ in range(100):
         budget.wait("player:1")
     with state.traffic.open() as pages:
-        pages.write(Slot("waits", "player:1", Rank.LOW, clock.now(), clock.now() + 30))
+        pages.write(CallSlot("waits", "player:1", Rank.LOW, clock.now(), clock.now() + 30))
 
     assert state.traffic.calls_since(clock.now() - 60) == {"player:1": 100}
 
@@ -323,11 +323,11 @@ def test_a_block_of_the_address_stops_every_process_and_the_next_one_too(place):
 
 
 def test_a_shorter_hold_does_not_shorten_a_longer_one(state):
-    state.traffic.hold(Hold("player:1", 100.0, "http_429"))
-    state.traffic.hold(Hold("player:1", 50.0, "address_blocked"))
+    state.traffic.hold(Pause("player:1", 100.0, "http_429"))
+    state.traffic.hold(Pause("player:1", 50.0, "address_blocked"))
 
-    assert state.traffic.held("player:1") == Hold("player:1", 100.0, "http_429")
-    assert state.traffic.holds(99.0) == [Hold("player:1", 100.0, "http_429")]
+    assert state.traffic.held("player:1") == Pause("player:1", 100.0, "http_429")
+    assert state.traffic.holds(99.0) == [Pause("player:1", 100.0, "http_429")]
     assert state.traffic.holds(100.0) == []
 
 
@@ -347,12 +347,12 @@ def test_calls_before_we_knew_whose_a_key_is_count_for_its_owner(state):
 
 @pytest.fixture(params=["memory", "database"])
 def standing(request, state):
-    return MemoryStanding() if request.param == "memory" else state.standing
+    return MemoryKeyHealth() if request.param == "memory" else state.standing
 
 
 def test_what_is_known_of_a_key_is_kept(standing):
-    dead = Mark("key:a", "dead", code="incorrect_key", since=5.0, name="default")
-    path = Mark("key:a", "permission", "/user/log", "access_too_low", 99.0, 5.0, "default")
+    dead = KeyState("key:a", "dead", code="incorrect_key", since=5.0, name="default")
+    path = KeyState("key:a", "permission", "/user/log", "access_too_low", 99.0, 5.0, "default")
     for mark in (path, dead):
         standing.mark(mark)
 
@@ -372,7 +372,7 @@ def test_a_key_is_tried_by_one_caller_at_once_until_that_one_is_given_up(standin
 
 
 def test_the_circuit_is_changed_by_one_caller_at_a_time(standing):
-    assert standing.circuit() == Circuit()
+    assert standing.circuit() == CircuitBreaker()
     for _ in range(3):
         standing.change_circuit(lambda known: failed(known, 10.0, 2))
     assert standing.circuit().faults == 6
@@ -381,23 +381,23 @@ def test_the_circuit_is_changed_by_one_caller_at_a_time(standing):
 
 
 def test_rows_of_a_day_are_spent_and_come_back(standing):
-    assert standing.book_rows("1/events", Rows("a", 1_000.0, 60), 100) == 0.0
-    assert standing.book_rows("1/events", Rows("b", 2_000.0, 40), 100) == 0.0
-    assert standing.book_rows("2/events", Rows("c", 2_000.0, 40), 100) == 0.0
-    assert standing.book_rows("1/events", Rows("d", 3_000.0, 40), 100) == 1_000.0 + DAY
-    assert standing.book_rows("1/events", Rows("d", 3_000.0, 61), 100) == 2_000.0 + DAY
-    standing.settle_rows(Rows("b", 2_000.0, 10))
-    assert standing.book_rows("1/events", Rows("d", 3_000.0, 30), 100) == 0.0
-    standing.settle_rows(Rows("d", 3_000.0, 0))
-    assert standing.book_rows("1/events", Rows("e", 1_001.0 + DAY, 90), 100) == 0.0
+    assert standing.book_rows("1/events", RowQuota("a", 1_000.0, 60), 100) == 0.0
+    assert standing.book_rows("1/events", RowQuota("b", 2_000.0, 40), 100) == 0.0
+    assert standing.book_rows("2/events", RowQuota("c", 2_000.0, 40), 100) == 0.0
+    assert standing.book_rows("1/events", RowQuota("d", 3_000.0, 40), 100) == 1_000.0 + DAY
+    assert standing.book_rows("1/events", RowQuota("d", 3_000.0, 61), 100) == 2_000.0 + DAY
+    standing.settle_rows(RowQuota("b", 2_000.0, 10))
+    assert standing.book_rows("1/events", RowQuota("d", 3_000.0, 30), 100) == 0.0
+    standing.settle_rows(RowQuota("d", 3_000.0, 0))
+    assert standing.book_rows("1/events", RowQuota("e", 1_001.0 + DAY, 90), 100) == 0.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 50_000), st.integers(1, 60)), max_size=40))
 def test_a_day_never_has_more_rows_than_its_limit(asked):
-    standing, now, booked = MemoryStanding(), 0.0, []
+    standing, now, booked = MemoryKeyHealth(), 0.0, []
     for number, (pause, count) in enumerate(asked):
         now += pause
-        if not standing.book_rows("1/events", Rows(str(number), now, count), 100):
+        if not standing.book_rows("1/events", RowQuota(str(number), now, count), 100):
             booked.append((now, count))
     for start, _ in booked:
         assert sum(count for at, count in booked if start <= at < start + DAY) <= 100
@@ -436,7 +436,7 @@ with State(place) as state:
 
 
 def test_probes_of_a_torn_that_is_down_come_further_and_further_apart():
-    circuit, opened = Circuit(), []
+    circuit, opened = CircuitBreaker(), []
     now = 0.0
     while len(opened) < 8:
         circuit = failed(circuit, now, 1)
@@ -451,7 +451,7 @@ def test_probes_of_a_torn_that_is_down_come_further_and_further_apart():
 def test_the_state_is_one_file_that_can_be_lost(tmp_path):
     file = tmp_path / "state.sqlite"
     with State(file) as state:
-        state.standing.mark(Mark("key:a", "dead"))
+        state.standing.mark(KeyState("key:a", "dead"))
     for left in tmp_path.glob("state.sqlite*"):
         left.unlink()
     with State(file) as state:

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.core.state import run_stats
@@ -298,7 +298,7 @@ def as_an_older_version_wrote_it(place, record):
     archive = Archive(place.folder / "archive")
     about = archive.about(record.archive_file)
     kept = [
-        Kept(page.answer, subject_id=page.subject_id or OTHER)
+        ArchivedCall(page.answer, subject_id=page.subject_id or OTHER)
         for _, page in archive.read(record.archive_file)
     ]
     about["readings"] = [one | {"complete": True, "at": int(START)} for one in about["readings"]]

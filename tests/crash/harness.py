@@ -194,7 +194,7 @@ def watch(steps: Steps) -> None:
     """Make steps of all that touches the outside, in this process."""
     import duckdb  # noqa: PLC0415
 
-    from tcdatalogger.services.torncity.client.transport import Wire  # noqa: PLC0415
+    from tcdatalogger.services.torncity.client.transport import Transport  # noqa: PLC0415
 
     connect, opened = duckdb.connect, sqlite3.connect
 
@@ -210,7 +210,7 @@ def watch(steps: Steps) -> None:
     sqlite3.connect = lambda *a, **o: opened(*a, **o, factory=Counted)
     for name in ("fsync", "replace", "rename", "unlink", "mkdir", "rmdir"):
         steps.wrap(os, name, name)
-    steps.wrap(Wire, "call", "answer")
+    steps.wrap(Transport, "call", "answer")
 
 
 def live(order: Mapping[str, Any], count: mmap.mmap) -> int:

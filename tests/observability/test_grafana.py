@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state.store import State
 from tcdatalogger.observability.metrics import METRICS, PREFIX, page
-from tcdatalogger.scheduler.monitoring.http import Health
-from tcdatalogger.services.torncity.client.key_health import Mark, Rows
+from tcdatalogger.scheduler.monitoring.http import MonitoringServer
+from tcdatalogger.services.torncity.client.key_health import KeyState, RowQuota
 
 FOLDER = Path(__file__).parents[2] / "docker" / "grafana"
 DASHBOARD = json.loads((FOLDER / "dashboards" / "tcdatalogger.json").read_text())
@@ -47,10 +47,10 @@ def scraped(workplace):
     settings = configuration.load(workplace.file, {})
     with State(settings.state.url) as state:
         now = workplace.clock.now()
-        state.standing.mark(Mark("f1", "dead", since=now, name="default"))
-        state.standing.book_rows("player:1/faction_news", Rows("a", now, 100), 50_000)
+        state.standing.mark(KeyState("f1", "dead", since=now, name="default"))
+        state.standing.book_rows("player:1/faction_news", RowQuota("a", now, 100), 50_000)
         state.traffic.hold(hold("player:1", now + 60))
-    health = Health(settings, workplace.clock, {})
+    health = MonitoringServer(settings, workplace.clock, {})
     text, _ = page(health.metrics, "")
     return {
         sample.name: set(sample.labels)
@@ -60,9 +60,9 @@ def scraped(workplace):
 
 
 def hold(name, until):
-    from tcdatalogger.services.torncity.client.rate_limiter import Hold  # noqa: PLC0415
+    from tcdatalogger.services.torncity.client.rate_limiter import Pause  # noqa: PLC0415
 
-    return Hold(name, until, "too_many")
+    return Pause(name, until, "too_many")
 
 
 def test_every_metric_is_exposed_and_every_query_asks_for_one(scraped):
@@ -137,7 +137,7 @@ def test_the_files_fit_together():
     scrape = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
     (job,) = scrape["scrape_configs"]
     assert job["job_name"] in ALERTS[0]["expr"]
-    default = configuration.Metrics().listen
+    default = configuration.MetricsSettings().listen
     assert job["static_configs"] == [{"targets": [default]}]
     assert "rules.yml" in scrape["rule_files"][0]
     source = yaml.safe_load((FOLDER / "provisioning/datasources/prometheus.yml").read_text())

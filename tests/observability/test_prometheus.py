@@ -17,8 +17,8 @@ import yaml
 
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state.store import State
-from tcdatalogger.scheduler.monitoring.http import Health
-from tcdatalogger.services.torncity.client.key_health import Mark
+from tcdatalogger.scheduler.monitoring.http import MonitoringServer
+from tcdatalogger.services.torncity.client.key_health import KeyState
 
 ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "docker" / "grafana" / "rules.yml").read_text())
@@ -91,7 +91,7 @@ def test_what_goes_wrong_with_real_runs_fires_in_a_prometheus_that_scrapes_us(
         extra='[metrics]\nlisten = "127.0.0.1:0"\n',
     )
     settings = configuration.load(workplace.file, {})
-    with Health(settings, workplace.clock, {}, look=0.05) as health:
+    with MonitoringServer(settings, workplace.clock, {}, look=0.05) as health:
         until(lambda: health.port)
         with prometheus(rules, health.port) as ask:
             until(lambda: ask("query", query="tcdatalogger_run_errors_total")["result"])
@@ -105,7 +105,7 @@ def test_what_goes_wrong_with_real_runs_fires_in_a_prometheus_that_scrapes_us(
                     workplace.log(name)
                 workplace.clock.sleep(60)
             with State(settings.state.url) as state:
-                state.standing.mark(Mark("f1", "dead", since=1.0, name="default"))
+                state.standing.mark(KeyState("f1", "dead", since=1.0, name="default"))
 
             wanted = {
                 ("TCdataloggerDataRefused", "frozen"),

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx2
 import pytest
 
-from tcdatalogger.sandbox.api.city import City, Request, Rules
+from tcdatalogger.sandbox.api.city import City, CityRequest, Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 from tcdatalogger.sandbox.world.clock import WorldClock
 
@@ -73,7 +73,9 @@ class Quiet:
     def raw(self, path: str, key: str = "full", **params: str | int) -> bytes:
         known = self.city.keyring.named(key)
         texts = {name.rstrip("_"): str(value) for name, value in params.items()}
-        return self.city.answer(Request(path, texts, f"ApiKey {known.text if known else key}")).body
+        return self.city.answer(
+            CityRequest(path, texts, f"ApiKey {known.text if known else key}")
+        ).body
 
     def walk(self, path: str, way: str, name: str, /, **params: Any) -> list[list[Any]]:
         """All pages from the first to the end, by one kind of link."""

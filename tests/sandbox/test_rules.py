@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tcdatalogger.sandbox.api.city import City, Request, Rules
+from tcdatalogger.sandbox.api.city import City, CityRequest, Rules
 from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.sandbox.world.clock import WorldClock
 from tcdatalogger.services.torncity.catalog.catalog import load
@@ -146,11 +146,11 @@ def test_the_minute_rolls_and_does_not_start_anew_at_the_full_minute(strict: Any
 
 def test_an_address_may_call_1000_times_a_minute():
     city = City(7, WorldClock(START), Rules(budget="world", per_user=10_000))
-    asked = Request("/torn/timestamp", {}, "ApiKey sandboxFull00001")
+    asked = CityRequest("/torn/timestamp", {}, "ApiKey sandboxFull00001")
     bodies = [city.answer(asked).body for _ in range(1_001)]
     assert b'"code":5,' not in bodies[999]
     assert b'"code":5,' in bodies[1_000]
-    other = Request("/torn/timestamp", {}, "ApiKey sandboxFull00001", address="127.0.0.2")
+    other = CityRequest("/torn/timestamp", {}, "ApiKey sandboxFull00001", address="127.0.0.2")
     assert b'"code":5,' not in city.answer(other).body
 
 

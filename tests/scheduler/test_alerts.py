@@ -12,14 +12,14 @@ import pytest
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state import alerts
-from tcdatalogger.core.state.alerts import TAKING, Alarm, Alarms, Event
+from tcdatalogger.core.state.alerts import TAKING, Alert, AlertEvent, Alerts
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.observability import log
 from tcdatalogger.observability.webhook import Posted, post
 from tcdatalogger.scheduler.monitoring import notify
-from tcdatalogger.scheduler.monitoring.notify import FIRST_PAUSE, Teller, message, try_out
-from tcdatalogger.services.torncity.client.key_health import Mark
+from tcdatalogger.scheduler.monitoring.notify import FIRST_PAUSE, AlertNotifier, message, try_out
+from tcdatalogger.services.torncity.client.key_health import KeyState
 
 NOW = 1_800_000_000.0
 TOKEN = "s3cr3t-t0ken-of-a-webhook-0123456789"
@@ -52,7 +52,7 @@ class Place:
         )
 
     def another(self):
-        return Teller(ENVIRON, self.send)
+        return AlertNotifier(ENVIRON, self.send)
 
     def send(self, address, body):
         assert address == ENVIRON["HOOK"]
@@ -159,10 +159,10 @@ def test_rows_that_were_lost_on_their_way_are_told_at_once_though_the_run_is_owe
 def test_a_dead_key_is_told_and_is_over_when_another_one_works(place):
     place.ran()
     standing = place.state.standing
-    standing.mark(Mark("f1", "dead", code="incorrect_key", since=NOW, name="default"))
-    standing.mark(Mark("f2", "dead", since=NOW, name="of somebody else"))
+    standing.mark(KeyState("f1", "dead", code="incorrect_key", since=NOW, name="default"))
+    standing.mark(KeyState("f2", "dead", since=NOW, name="of somebody else"))
     assert place.look() == [("key:default", "begins")]
-    standing.mark(Mark("f3", "ok", since=NOW + 9, name="default"))
+    standing.mark(KeyState("f3", "ok", since=NOW + 9, name="default"))
     assert place.look() == [("key:default", "over")]
 
 
@@ -250,7 +250,7 @@ def test_a_daemon_that_died_while_it_told_is_followed_by_another(place):
         raise Killed
 
     with pytest.raises(Killed):
-        Teller(ENVIRON, killed).look(place.settings, place.state)
+        AlertNotifier(ENVIRON, killed).look(place.settings, place.state)
     assert place.look() == []
     place.clock.sleep(TAKING)
     assert place.look(place.another()) == [("late:faction_crimes", "begins")]
@@ -281,7 +281,7 @@ def test_the_wait_that_discord_wants_holds_every_message(place):
     place.ran("failed", exit_code=65, error_class="DataRefused")
     place.answers = [Posted("it answered 429", wait=120.0)]
     assert len(place.look()) == 1
-    place.state.standing.mark(Mark("f1", "dead", since=NOW, name="default"))
+    place.state.standing.mark(KeyState("f1", "dead", since=NOW, name="default"))
     place.clock.sleep(119)
     assert place.look() == []
     place.clock.sleep(1)
@@ -296,12 +296,12 @@ def test_what_was_over_before_anybody_was_told_is_not_told(place):
     for _ in range(3):
         place.clock.sleep(FIRST_PAUSE)
         assert place.look() == []
-    assert Alarms(place.state).all() == []
+    assert Alerts(place.state).all() == []
 
 
 def test_an_event_of_another_machine_is_left_to_it(place):
-    alarms = Alarms(place.state)
-    alarms.see([Event("disk:elsewhere:archive", "Full.", host="elsewhere")], "elsewhere", NOW)
+    alarms = Alerts(place.state)
+    alarms.see([AlertEvent("disk:elsewhere:archive", "Full.", host="elsewhere")], "elsewhere", NOW)
     place.ran()
     assert place.look() == [("disk:elsewhere:archive", "begins")]
     assert place.look() == []
@@ -311,7 +311,7 @@ def test_an_event_of_another_machine_is_left_to_it(place):
 
 def test_a_webhook_that_is_missing_stops_nothing(place):
     place.ran("failed", exit_code=65, error_class="DataRefused")
-    assert Teller({}, place.send).look(place.settings, place.state) == 0
+    assert AlertNotifier({}, place.send).look(place.settings, place.state) == 0
     assert place.look() == [("refused:faction_crimes", "begins")]
 
 
@@ -319,7 +319,7 @@ def test_a_webhook_that_is_missing_stops_nothing(place):
 
 
 def alarm(text, **facts):
-    return Alarm(Event("late:x", text, "Do something.", since=NOW), None, None, 0, **facts)
+    return Alert(AlertEvent("late:x", text, "Do something.", since=NOW), None, None, 0, **facts)
 
 
 def test_a_message_for_discord_is_short_and_calls_nobody():
@@ -332,7 +332,7 @@ def test_a_message_for_discord_is_short_and_calls_nobody():
 
 
 def test_plain_json_says_everything():
-    over = Alarm(Event("late:x", "x is late.", "Look.", since=NOW), NOW, NOW + 60, 0)
+    over = Alert(AlertEvent("late:x", "x is late.", "Look.", since=NOW), NOW, NOW + 60, 0)
     (told,) = message([over], "json")["alerts"]
     assert told == {
         "event": "late:x",
@@ -417,10 +417,10 @@ def test_an_alert_arrives_at_a_real_receiver_and_its_address_nowhere_else(place,
     try:
         place.ran("failed", exit_code=65, error_class="DataRefused", error=f"at {receiver.url}")
         place.configure('min_free = "1KB"')
-        Teller({"HOOK": receiver.url}).look(place.settings, place.state)
+        AlertNotifier({"HOOK": receiver.url}).look(place.settings, place.state)
         receiver.answer = (500, {}, b"")
         place.ran()
-        Teller({"HOOK": receiver.url}).look(place.settings, place.state)
+        AlertNotifier({"HOOK": receiver.url}).look(place.settings, place.state)
         log.get_logger("x").info("asked", url=receiver.url, path=f"/api/webhooks/1/{TOKEN}")
     finally:
         log.stop()

@@ -16,7 +16,7 @@ from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler import worker
 from tcdatalogger.scheduler.daemon import Daemon
-from tcdatalogger.scheduler.executor import Ended
+from tcdatalogger.scheduler.executor import Exit
 from tcdatalogger.scheduler.monitoring.notify import events
 from tcdatalogger.scheduler.plans import plans
 
@@ -34,7 +34,7 @@ class Here:
         return self
 
     def ended(self):
-        return Ended(self._report, 0)
+        return Exit(self._report, 0)
 
     def close(self):
         """Nothing is kept."""

@@ -19,7 +19,7 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, StateGone, StateUnavailable
 from tcdatalogger.observability import log
 from tcdatalogger.scheduler import daemon
-from tcdatalogger.scheduler.executor import Ended, Job, Report
+from tcdatalogger.scheduler.executor import Exit, Job, Report
 from tcdatalogger.scheduler.forkserver import ForkServer
 
 pytestmark = pytest.mark.slow
@@ -128,7 +128,7 @@ class Nobody:
     waitables, pid = (Path(os.devnull).open(),), 0  # noqa: SIM115  # always readable
 
     def ended(self):
-        return Ended(Report("done"), 0)
+        return Exit(Report("done"), 0)
 
     def kill(self):
         raise AssertionError("nothing is to be killed")

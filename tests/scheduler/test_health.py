@@ -19,7 +19,7 @@ from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.observability import log
 from tcdatalogger.observability.metrics import METRICS, PREFIX
 from tcdatalogger.scheduler.monitoring import http as module
-from tcdatalogger.scheduler.monitoring.http import Health
+from tcdatalogger.scheduler.monitoring.http import MonitoringServer
 
 LOCAL = '[metrics]\nlisten = "127.0.0.1:0"\n'
 NOW = 1_800_000_000.0
@@ -39,7 +39,7 @@ def settings(workplace):
 
 @contextmanager
 def serving(settings, clock):
-    with Health(settings, clock, {}, look=0.05) as health:
+    with MonitoringServer(settings, clock, {}, look=0.05) as health:
         deadline = time.monotonic() + 60
         while health.port is None and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -249,7 +249,9 @@ def test_a_port_that_is_taken_stops_nothing_and_is_tried_again(workplace):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         workplace.write(extra=f'[metrics]\nlisten = "127.0.0.1:{port}"\n')
-        health = Health(configuration.load(workplace.file, {}), workplace.clock, {}, look=0.02)
+        health = MonitoringServer(
+            configuration.load(workplace.file, {}), workplace.clock, {}, look=0.02
+        )
         lines = io.StringIO()
         log.configure("debug", "json", stream=lines)
         for _ in range(5):
@@ -268,7 +270,7 @@ def test_a_port_that_is_taken_stops_nothing_and_is_tried_again(workplace):
 def test_nothing_listens_where_the_address_is_empty(workplace):
     workplace.write(extra='[metrics]\nlisten = ""\n')
     before = threading.active_count()
-    with Health(configuration.load(workplace.file, {}), workplace.clock, {}) as health:
+    with MonitoringServer(configuration.load(workplace.file, {}), workplace.clock, {}) as health:
         health.serve()
         assert health.port is None
     assert threading.active_count() == before

@@ -13,7 +13,7 @@ from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state.due import Agenda
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler.daemon import Daemon
-from tcdatalogger.scheduler.executor import Ended, Report
+from tcdatalogger.scheduler.executor import Exit, Report
 from tcdatalogger.scheduler.plans import plans
 
 pytestmark = pytest.mark.slow
@@ -81,7 +81,7 @@ class TakenOver:
         return self
 
     def ended(self):
-        return Ended(Report("failed", 75, "It lost its claim.", "Busy"), 0)
+        return Exit(Report("failed", 75, "It lost its claim.", "Busy"), 0)
 
     def close(self):
         pass

@@ -24,7 +24,11 @@ from tcdatalogger.errors import (
 from tcdatalogger.services.torncity.client import transport
 from tcdatalogger.services.torncity.client.budget import Budget
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
-from tcdatalogger.services.torncity.client.key_health import Circuit, Mark, MemoryStanding
+from tcdatalogger.services.torncity.client.key_health import (
+    CircuitBreaker,
+    KeyState,
+    MemoryKeyHealth,
+)
 from tcdatalogger.services.torncity.client.messages import Request
 from tcdatalogger.services.torncity.client.rate_limiter import MemorySlots
 
@@ -133,14 +137,14 @@ def test_a_slot_that_was_waited_for_while_torn_went_down_is_given_back(
     torn, make_client, clock, key, monkeypatch
 ):
     torn.say({})
-    slots, standing = MemorySlots(), MemoryStanding()
+    slots, standing = MemorySlots(), MemoryKeyHealth()
     budget = Budget(slots, clock)
     turn, taken = budget.turn, []
 
     def goes_down(*args, **options):
         taken.append(turn(*args, **options))
         if len(taken) == 1:
-            standing.change_circuit(lambda _: Circuit(faults=5, until=clock.now() + 5))
+            standing.change_circuit(lambda _: CircuitBreaker(faults=5, until=clock.now() + 5))
         return taken[-1]
 
     monkeypatch.setattr(budget, "turn", goes_down)
@@ -544,7 +548,7 @@ def test_any_text_as_a_date_is_a_time_or_nothing(text):
 @pytest.fixture
 def shared(clock):
     """A budget and a standing as several processes have them in common."""
-    return {"budget": Budget(MemorySlots(), clock), "standing": MemoryStanding()}
+    return {"budget": Budget(MemorySlots(), clock), "standing": MemoryKeyHealth()}
 
 
 def test_a_dead_key_is_called_by_no_other_client_either(torn, make_client, shared, key):
@@ -685,8 +689,8 @@ def test_while_somebody_asks_a_torn_that_was_down_the_others_wait_for_what_comes
 ):
     torn.say({"a": 1})
     standing = shared["standing"]
-    standing.mark(Mark(fingerprint(key), "ok"))
-    probe = Circuit(faults=5, pause=30.0, until=clock.now(), probe_until=clock.now() + 5)
+    standing.mark(KeyState(fingerprint(key), "ok"))
+    probe = CircuitBreaker(faults=5, pause=30.0, until=clock.now(), probe_until=clock.now() + 5)
     standing.change_circuit(lambda _: probe)
     began = clock.now()
     make_client(**shared).get(MEMBERS, key)

@@ -14,8 +14,8 @@ from tcdatalogger.services.torncity.client.error_codes import DAY, DOWN_AFTER
 from tcdatalogger.services.torncity.client.key_health import (
     CATEGORIES,
     LONGEST_PAUSE,
-    Circuit,
-    Rows,
+    CircuitBreaker,
+    RowQuota,
     category,
     entered,
     failed,
@@ -66,7 +66,7 @@ def test_every_path_with_rows_of_the_day_is_in_the_catalogue():
 )
 def test_rows_fit_again_at_the_time_that_is_said_and_not_before(given, wanted):
     now = 2 * int(DAY)
-    rows = [Rows(str(n), at, count) for n, (at, count) in enumerate(given)]
+    rows = [RowQuota(str(n), at, count) for n, (at, count) in enumerate(given)]
     at = frees_at(rows, wanted, 100, now)
 
     def total(moment):
@@ -78,7 +78,7 @@ def test_rows_fit_again_at_the_time_that_is_said_and_not_before(given, wanted):
 
 
 def test_the_circuit_opens_after_some_faults_in_a_row_and_lets_one_probe_through():
-    circuit = Circuit()
+    circuit = CircuitBreaker()
     for _ in range(DOWN_AFTER - 1):
         circuit = failed(circuit, 100.0, 1)
         assert not circuit.open
@@ -93,7 +93,7 @@ def test_the_circuit_opens_after_some_faults_in_a_row_and_lets_one_probe_through
 
 @given(st.lists(st.tuples(st.floats(0, 700), st.integers(1, 5)), max_size=60))
 def test_no_pause_is_longer_than_the_longest_and_none_shrinks(faults):
-    circuit, now = Circuit(), 0.0
+    circuit, now = CircuitBreaker(), 0.0
     for pause, weight in faults:
         now += pause
         after = failed(circuit, now, weight)
@@ -103,6 +103,6 @@ def test_no_pause_is_longer_than_the_longest_and_none_shrinks(faults):
 
 
 def test_calls_that_were_under_way_when_it_opened_make_the_pause_no_longer():
-    circuit = failed(Circuit(), 100.0, DOWN_AFTER)
+    circuit = failed(CircuitBreaker(), 100.0, DOWN_AFTER)
     later = failed(circuit, 101.0, 1)
     assert (later.pause, later.until) == (circuit.pause, circuit.until)

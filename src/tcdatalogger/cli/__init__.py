@@ -22,7 +22,7 @@ from tcdatalogger.cli.exit_codes import answered
 from tcdatalogger.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.config.configuration import Log, Settings
+    from tcdatalogger.core.config.configuration import LogSettings, Settings
 
 _SELDOM = (20_000, 20, 50)
 """When garbage is looked for. Imports make many objects and hardly any garbage, and to look at all
@@ -172,7 +172,7 @@ class Options:
         self.start_logs(**self.logs(settings.log))
         return settings
 
-    def logs(self, log: Log) -> dict[str, Any]:
+    def logs(self, log: LogSettings) -> dict[str, Any]:
         """How settings want logs, as arguments of `log.configure`, also for other processes."""
         from tcdatalogger.core.config import sizes
 

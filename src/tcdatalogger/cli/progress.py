@@ -48,7 +48,7 @@ class _Line:
     said: float | None = None
 
 
-class Progress:
+class ProgressLines:
     """Shows runs while they last; use it as a context manager.
 
     Args:

@@ -59,7 +59,7 @@ _log = get_logger("archive")
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ArchivedCall:
     """An answer as the archive keeps it.
 
     Attributes:
@@ -86,7 +86,7 @@ class Archive:
         self,
         run_id: str,
         endpoint: str,
-        kept: Sequence[Kept],
+        kept: Sequence[ArchivedCall],
         about: Mapping[str, object] | None = None,
     ) -> str:
         """Write the answers of a run and return their file, relative to the root.
@@ -245,7 +245,7 @@ def remove(halves: Iterable[Path]) -> None:
                 half.unlink()
 
 
-def _table(run_id: str, endpoint: str, kept: Sequence[Kept]) -> pa.Table:
+def _table(run_id: str, endpoint: str, kept: Sequence[ArchivedCall]) -> pa.Table:
     return pa.Table.from_pylist(
         [
             {

@@ -17,13 +17,13 @@ from tcdatalogger.core.archive import Archive, remove
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.config.requests import chosen
 from tcdatalogger.core.config.secrets import Secret, resolve
-from tcdatalogger.core.config.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
 from tcdatalogger.core.run.already_stored import already, busy_outcome
-from tcdatalogger.core.run.checkpoints import Artifacts
-from tcdatalogger.core.run.key_selection import Keys, subject
+from tcdatalogger.core.run.checkpoints import StepTables
+from tcdatalogger.core.run.key_selection import KeySelector, subject
 from tcdatalogger.core.run.load import Guard
 from tcdatalogger.core.run.pending import acknowledge
-from tcdatalogger.core.run.run import Outcome, Run
+from tcdatalogger.core.run.run import Run, RunResult
 from tcdatalogger.core.run.task import queried, task
 from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.leases import Claim
@@ -36,7 +36,7 @@ from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
-from tcdatalogger.services.torncity.client.messages import Key
+from tcdatalogger.services.torncity.client.messages import ApiKey
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info
 from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
 from tcdatalogger.services.warehouse.protocol import Warehouse
@@ -125,8 +125,8 @@ class Application:
         return Archive(Path(path))
 
     @cached_property
-    def artifacts(self) -> Artifacts:
-        return Artifacts(self.archive.root.parent / "artifacts", self.clock)
+    def artifacts(self) -> StepTables:
+        return StepTables(self.archive.root.parent / "artifacts", self.clock)
 
     @cached_property
     def budget(self) -> Budget:
@@ -199,7 +199,7 @@ class Application:
 
     # --- keys ------------------------------------------------------------------------------
 
-    def keys(self, endpoint: Endpoint) -> tuple[Secret, ...]:
+    def keys(self, endpoint: EndpointSettings) -> tuple[Secret, ...]:
         """The keys of an endpoint, those that can be had; more than one where it names several.
 
         Raises:
@@ -234,7 +234,7 @@ class Application:
             raise ConfigError(f"An endpoint uses the key {name!r}, which [keys] does not have.")
         return self.secret(name, reference)
 
-    def info(self, key: Key) -> KeyInfo:
+    def info(self, key: ApiKey) -> KeyInfo:
         """What Torn says of a key: one call, if it was not asked within the last minute.
 
         Raises:
@@ -251,7 +251,7 @@ class Application:
             self.state.standing.forget_permissions(mark)
         return info
 
-    def owner(self, key: Key) -> str:
+    def owner(self, key: ApiKey) -> str:
         """Under which name a key's calls are counted: its player's, as soon as we know it."""
         mark = fingerprint(key)
         known = self.state.key(mark)
@@ -261,11 +261,11 @@ class Application:
 
     def chosen(
         self, names: Sequence[str] = (), *, everything: bool = False, tag: str | None = None
-    ) -> list[Endpoint]:
+    ) -> list[EndpointSettings]:
         """The endpoints that are meant (`targets.chosen`)."""
         return chosen(self.settings, names, everything=everything, tag=tag)
 
-    def task(self, endpoint: Endpoint, run_id: str = "") -> Task:
+    def task(self, endpoint: EndpointSettings, run_id: str = "") -> Task:
         """What one run of an endpoint is to do."""
         run_id = run_id or new_run_id(self.clock)
         roots = tuple(other.root_table for other in self.settings.endpoints)
@@ -296,14 +296,14 @@ class Application:
 
     def run(
         self,
-        endpoint: Endpoint,
+        endpoint: EndpointSettings,
         *,
         run_id: str = "",
         claim: Claim | None = None,
         until: str = "store",
         dry: bool = False,
         accept_subject: bool = False,
-    ) -> Outcome:
+    ) -> RunResult:
         """Run an endpoint now. One that somebody else runs is `busy`, which is not written down.
 
         Args:
@@ -361,7 +361,7 @@ class Application:
 
     def run_task(
         self,
-        endpoint: Endpoint,
+        endpoint: EndpointSettings,
         task: Task,
         *,
         claim: Claim,
@@ -372,7 +372,7 @@ class Application:
         fetched: Fetched | None = None,
         before: RunRecord | None = None,
         waits: bool = True,
-    ) -> Outcome:
+    ) -> RunResult:
         """Run one task of an endpoint under a claim; the arguments are those of `run.Run`.
 
         A run that goes on from what it has `fetched` has a record from `before`.
@@ -414,13 +414,15 @@ class Application:
             living = {run.run_id for run in self.state.runs(status=RUNNING, most=_ALL)}
             remove([half for half in halves if half.stem not in living])
 
-    def source(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Source:
+    def source(
+        self, endpoint: EndpointSettings, task: Task, priority: Priority | None = None
+    ) -> Source:
         """How to call Torn for an endpoint; refused here what the key may not do.
 
         Raises:
             KeyRefused: the key's level or its owner's position does not suffice.
         """
-        keys = Keys(
+        keys = KeySelector(
             task.endpoint,
             self.keys(endpoint),
             client=self.client,

@@ -9,7 +9,7 @@ from enum import StrEnum
 from tcdatalogger.models.schema import Column, TableFamily, TableSchema
 
 
-class Kind(StrEnum):
+class ChangeKind(StrEnum):
     """The kinds of difference."""
 
     TABLE_ADDED = "table added"
@@ -31,7 +31,7 @@ class Difference:
         before, after: in words; "" where there is nothing to say.
     """
 
-    kind: Kind
+    kind: ChangeKind
     table: str
     column: str = ""
     before: str = ""
@@ -43,37 +43,43 @@ def compare(before: TableFamily, after: TableFamily) -> Iterator[Difference]:
     for table in after.tables:
         old = before.table(table.name)
         if old is None:
-            yield Difference(Kind.TABLE_ADDED, table.name, after=f"{len(table.columns)} columns")
+            yield Difference(
+                ChangeKind.TABLE_ADDED, table.name, after=f"{len(table.columns)} columns"
+            )
         else:
             yield from _compare_tables(old, table)
     for table in before.tables:
         if after.table(table.name) is None:
-            yield Difference(Kind.TABLE_REMOVED, table.name, before=f"{len(table.columns)} columns")
+            yield Difference(
+                ChangeKind.TABLE_REMOVED, table.name, before=f"{len(table.columns)} columns"
+            )
 
 
 def _compare_tables(before: TableSchema, after: TableSchema) -> Iterator[Difference]:
     name = after.name
     if before.key != after.key:
-        yield Difference(Kind.KEY_CHANGED, name, "", ", ".join(before.key), ", ".join(after.key))
+        yield Difference(
+            ChangeKind.KEY_CHANGED, name, "", ", ".join(before.key), ", ".join(after.key)
+        )
     for column in after.columns:
         old = before.column(column.name)
         if old is None:
-            yield Difference(Kind.COLUMN_ADDED, name, column.name, after=column.type)
+            yield Difference(ChangeKind.COLUMN_ADDED, name, column.name, after=column.type)
         else:
             yield from _compare_columns(name, old, column)
     for column in before.columns:
         if after.column(column.name) is None:
-            yield Difference(Kind.COLUMN_REMOVED, name, column.name, before=column.type)
+            yield Difference(ChangeKind.COLUMN_REMOVED, name, column.name, before=column.type)
 
 
 def _compare_columns(table: str, before: Column, after: Column) -> Iterator[Difference]:
     name = after.name
     if before.type != after.type:
-        yield Difference(Kind.TYPE_CHANGED, table, name, before.type, after.type)
+        yield Difference(ChangeKind.TYPE_CHANGED, table, name, before.type, after.type)
     if before.nullable != after.nullable:
         words = {True: "may be null", False: "never null"}
         yield Difference(
-            Kind.NULL_CHANGED, table, name, words[before.nullable], words[after.nullable]
+            ChangeKind.NULL_CHANGED, table, name, words[before.nullable], words[after.nullable]
         )
     if after.deprecated and (not before.deprecated or before.ends != after.ends):
-        yield Difference(Kind.DEPRECATED, table, name, after=after.ends)
+        yield Difference(ChangeKind.DEPRECATED, table, name, after=after.ends)

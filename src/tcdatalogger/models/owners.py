@@ -9,7 +9,7 @@ from tcdatalogger.models.schema import TableFamily, TableSchema
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class TableOwner:
     """Whose a table is.
 
     Endpoints of one path that have the same root table are one owner: their rows lie together.
@@ -30,8 +30,8 @@ class Owner:
 
 
 def of_another(
-    family: TableFamily, endpoint: str, path: str, owners: Iterable[Owner]
-) -> Owner | None:
+    family: TableFamily, endpoint: str, path: str, owners: Iterable[TableOwner]
+) -> TableOwner | None:
     """The owner of a table of `family` that belongs to somebody else; None where none does."""
     root = family.tables[0].name
     names = {table.name for table in family.tables}
@@ -50,7 +50,7 @@ def free(root: str, tables: Iterable[str]) -> str:
     return f"{root}_{number}"
 
 
-def apart(family: TableFamily, owners: Iterable[Owner], roots: Iterable[str]) -> TableFamily:
+def apart(family: TableFamily, owners: Iterable[TableOwner], roots: Iterable[str]) -> TableFamily:
     """`family` with another name for each learned table whose own is somebody else's.
 
     What it was called once it is called for ever. Two underscores stand in no name that a user may

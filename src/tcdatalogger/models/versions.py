@@ -18,7 +18,7 @@ UNDONE: Final = "rollback"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredColumn:
     """A column as a version of a table has it.
 
     Attributes:
@@ -43,13 +43,13 @@ class Version:
 
     number: int
     cause: str
-    columns: tuple[Kept, ...]
+    columns: tuple[StoredColumn, ...]
 
 
-def kept(family: TableFamily, table: TableSchema) -> tuple[Kept, ...]:
+def kept(family: TableFamily, table: TableSchema) -> tuple[StoredColumn, ...]:
     """The columns of a table of a family, for a version of it."""
     return tuple(
-        Kept(
+        StoredColumn(
             column.name,
             column.type,
             column.nullable,
@@ -65,7 +65,7 @@ def kept(family: TableFamily, table: TableSchema) -> tuple[Kept, ...]:
     )
 
 
-def standing(versions: Iterable[Version]) -> dict[Origin, Kept]:
+def standing(versions: Iterable[Version]) -> dict[Origin, StoredColumn]:
     """The columns that a table has after these versions, by where they come from.
 
     A version names the columns of its load alone: those that the load lacks stay in the table. One
@@ -74,7 +74,7 @@ def standing(versions: Iterable[Version]) -> dict[Origin, Kept]:
     Args:
         versions: of the table, the oldest first.
     """
-    found: dict[Origin, Kept] = {}
+    found: dict[Origin, StoredColumn] = {}
     for version in versions:
         if version.cause.startswith((ROLLBACK, UNDONE)):
             found = {}
@@ -86,7 +86,7 @@ def standing(versions: Iterable[Version]) -> dict[Origin, Kept]:
     return found
 
 
-def write(columns: Iterable[Kept]) -> list[dict[str, Any]]:
+def write(columns: Iterable[StoredColumn]) -> list[dict[str, Any]]:
     """Columns as JSON."""
     return [
         {
@@ -105,10 +105,10 @@ def write(columns: Iterable[Kept]) -> list[dict[str, Any]]:
     ]
 
 
-def read(columns: Iterable[Mapping[str, Any]]) -> tuple[Kept, ...]:
+def read(columns: Iterable[Mapping[str, Any]]) -> tuple[StoredColumn, ...]:
     """Columns from JSON; those that an older ledger keeps without their level are passed over."""
     return tuple(
-        Kept(
+        StoredColumn(
             c["name"],
             Type(c["type"]),
             c["nullable"],

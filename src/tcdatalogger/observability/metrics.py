@@ -1,7 +1,7 @@
 """What can be measured: every metric with its name, unit and labels, and a page of their values.
 
 The names are a contract: dashboards and alert rules stand on them (`docker/grafana`). Nothing here
-measures anything: whoever is asked fills a `Reading`, and between two questions no work is done.
+measures anything: whoever is asked fills `MetricValues`, and between two questions no work is done.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ METRICS: Final = {metric.name: metric for metric in map(_metric, _TABLE.strip().
 
 
 @dataclass(slots=True)
-class Reading:
+class MetricValues:
     """The values of one moment."""
 
     values: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
@@ -107,7 +107,7 @@ class Reading:
         self.buckets.setdefault(name, {})[series] = counts
 
 
-def page(read: Callable[[], Reading], accept: str) -> tuple[bytes, str]:
+def page(read: Callable[[], MetricValues], accept: str) -> tuple[bytes, str]:
     """The values as Prometheus reads them, with their content type.
 
     Args:
@@ -125,7 +125,7 @@ def page(read: Callable[[], Reading], accept: str) -> tuple[bytes, str]:
 class _Collector:
     """What prometheus_client asks for metrics."""
 
-    def __init__(self, read: Callable[[], Reading]) -> None:
+    def __init__(self, read: Callable[[], MetricValues]) -> None:
         self._read = read
 
     def describe(self) -> list[Any]:
@@ -139,7 +139,7 @@ class _Collector:
                 yield _family(metric, reading)
 
 
-def _family(metric: Metric, reading: Reading) -> Any:
+def _family(metric: Metric, reading: MetricValues) -> Any:
     from prometheus_client import core  # noqa: PLC0415  # as above
 
     name = PREFIX + metric.name

@@ -27,7 +27,7 @@ _log = get_logger("traces")
 _current: ContextVar[Any] = ContextVar("span", default=None)
 
 
-class Span:
+class TraceSpan:
     """What is being measured; `note` adds to it."""
 
     def __init__(self, span: Any = None) -> None:
@@ -47,11 +47,11 @@ class Span:
             self._span.set_status(Status(StatusCode.ERROR, redact(message) or None))
 
 
-_NOTHING: Final = Span()
+_NOTHING: Final = TraceSpan()
 
 
 @contextmanager
-def span(name: str, **facts: str | float | bool) -> Iterator[Span]:
+def span(name: str, **facts: str | float | bool) -> Iterator[TraceSpan]:
     """Measure what happens inside, below the span that is open in this thread.
 
     Args:
@@ -67,7 +67,7 @@ def span(name: str, **facts: str | float | bool) -> Iterator[Span]:
     around = None if parent is None else trace.set_span_in_context(parent)
     found = tracer.start_span(name, context=around, attributes=_attributes(facts))
     token = _current.set(found)
-    measured = Span(found)
+    measured = TraceSpan(found)
     try:
         yield measured
     except BaseException as error:

@@ -15,18 +15,18 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Final, Literal
 
-from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.run.pending_limits import longest
 from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.due import FIRST_PAUSE, Agenda, Due, Plan
-from tcdatalogger.core.state.heartbeats import BEAT, Beat, Daemons
+from tcdatalogger.core.state.heartbeats import BEAT, Heartbeat, Heartbeats
 from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, Failure, StateGone
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.scheduler import finish
-from tcdatalogger.scheduler.executor import Ended, Job, Report, Running, Spawn
+from tcdatalogger.scheduler.executor import Executor, Exit, Handle, Job, Report
 from tcdatalogger.scheduler.plans import plans
 from tcdatalogger.scheduler.signals import Signals
 from tcdatalogger.scheduler.worker import STOPPED
@@ -57,12 +57,12 @@ class _Run:
     plan: Plan
     claim: Claim
     job: Job
-    process: Running
+    process: Handle
     began: float
     term_at: float
     kill_at: float
     told: str = ""
-    ended: Ended | None = None
+    ended: Exit | None = None
 
     def end_for(self, why: str) -> None:
         """Say why it is to end; what was said first stays."""
@@ -70,7 +70,7 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RunEvent:
     """What the daemon tells whoever looks on: a run begins, or ended.
 
     Attributes:
@@ -101,12 +101,12 @@ class Daemon:
         self,
         settings: Settings,
         state: State,
-        spawn: Spawn,
+        spawn: Executor,
         *,
         workers: int | None = None,
         logs: Mapping[str, Any] | None = None,
         reload: Callable[[], Settings] | None = None,
-        on_event: Callable[[Told], None] = lambda _told: None,
+        on_event: Callable[[RunEvent], None] = lambda _told: None,
         on_round: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
@@ -119,7 +119,7 @@ class Daemon:
         self._tell = on_event
         self._went_round = on_round
         self._agenda = Agenda(state)
-        self._daemons = Daemons(state)
+        self._daemons = Heartbeats(state)
         self._owner = leases.me()
         self._started = state.clock.now()
         self._running: dict[str, _Run] = {}
@@ -252,9 +252,11 @@ class Daemon:
             self._agenda.put_back(due, now + FIRST_PAUSE)
             self._state.leases.release(claim)
             return
-        self._tell(Told(now, due.endpoint, run_id))
+        self._tell(RunEvent(now, due.endpoint, run_id))
 
-    def _started_run(self, due: Due, plan: Plan, endpoint: Endpoint | None, claim: Claim) -> _Run:
+    def _started_run(
+        self, due: Due, plan: Plan, endpoint: EndpointSettings | None, claim: Claim
+    ) -> _Run:
         mine = () if endpoint is None else (endpoint,)  # none for the backup
         settings = self._settings.model_copy(update={"endpoints": mine})
         job = Job(claim.run_id, settings, claim, self._logs)
@@ -291,7 +293,7 @@ class Daemon:
             # Told to end by somebody else, as we were not: another run does it.
             code = Busy.exit_code if report.exit_code == STOPPED else report.exit_code
             self._codes.append(code)
-            self._tell(Told(now, name, run.job.run_id, report))
+            self._tell(RunEvent(now, name, run.job.run_id, report))
 
     def _plan_next(self, run: _Run, report: Report) -> None:
         plan, now = self._plans.get(run.plan.endpoint), self._clock.now()
@@ -352,7 +354,7 @@ class Daemon:
         if orphaned := self._state.leases.orphaned():
             self._agenda.wake(orphaned, now)
         self._daemons.write(
-            Beat(
+            Heartbeat(
                 owner=self._owner,
                 host=socket.gethostname(),
                 pid=os.getpid(),

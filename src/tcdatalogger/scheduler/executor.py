@@ -1,6 +1,6 @@
 """The seam: who takes a claimed run and brings back how it ended.
 
-By forkserver here (`forkserver.py`), by Celery in `examples/celery`: `Spawn` and `Running`.
+By forkserver here (`forkserver.py`), by Celery in `examples/celery`: `Executor` and `Handle`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol, Self
 
-from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.state.leases import BACKUP, Claim
 
 MOST: Final = 64 * 1024
@@ -38,7 +38,7 @@ class Job:
     logs: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def endpoint(self) -> Endpoint:
+    def endpoint(self) -> EndpointSettings:
         return self.settings.endpoints[0]
 
     @property
@@ -93,7 +93,7 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class Exit:
     """The end of a run's process.
 
     Attributes:
@@ -105,7 +105,7 @@ class Ended:
     exit_code: int
 
 
-class Running(Protocol):
+class Handle(Protocol):
     """A run that has begun."""
 
     @property
@@ -116,7 +116,7 @@ class Running(Protocol):
     @property
     def pid(self) -> int: ...
 
-    def ended(self) -> Ended | None:
+    def ended(self) -> Exit | None:
         """How it ended, None while it runs; nothing of it is alive after the end."""
         ...
 
@@ -129,10 +129,10 @@ class Running(Protocol):
         ...
 
 
-class Spawn(Protocol):
+class Executor(Protocol):
     """Begins runs, each in isolation from the others."""
 
-    def __call__(self, job: Job) -> Running:
+    def __call__(self, job: Job) -> Handle:
         """Begin a run.
 
         Raises:

@@ -8,7 +8,7 @@ from typing import Final
 
 from tcdatalogger.core.state.store import LATER, LOST, RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, Stopped, TimedOut, TornUnavailable
-from tcdatalogger.scheduler.executor import LONGEST, Ended, Job, Report
+from tcdatalogger.scheduler.executor import LONGEST, Exit, Job, Report
 from tcdatalogger.scheduler.worker import STOPPED, reported
 
 _PASSES: Final = {Busy.exit_code, TornUnavailable.exit_code, TimedOut.exit_code, STOPPED}
@@ -29,7 +29,7 @@ def may_pass(exit_code: int, status: str) -> bool:
     return exit_code in _PASSES or status == LOST
 
 
-def close(state: State, job: Job, ended: Ended, now: float, began: float, *, told: str) -> Report:
+def close(state: State, job: Job, ended: Exit, now: float, began: float, *, told: str) -> Report:
     """Write down how a run ended that could not do it itself; how it ended.
 
     Args:
@@ -75,7 +75,7 @@ def close(state: State, job: Job, ended: Ended, now: float, began: float, *, tol
     return report
 
 
-def _cut_off(job: Job, ended: Ended, told: str) -> Report:
+def _cut_off(job: Job, ended: Exit, told: str) -> Report:
     """What is to be said for a process that said nothing."""
     if told == "timeout":
         limit = f"{job.timeout:g} s"

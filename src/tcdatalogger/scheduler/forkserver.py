@@ -16,7 +16,7 @@ from typing import Any
 
 from tcdatalogger.errors import Busy
 from tcdatalogger.scheduler import process_tree, worker
-from tcdatalogger.scheduler.executor import MOST, Ended, Job, Report
+from tcdatalogger.scheduler.executor import MOST, Exit, Job, Report
 
 _HEADER = 4  # how `Connection.send_bytes` begins: the length, in network order
 
@@ -67,7 +67,7 @@ class Forked:
         self._alive = alive
         alive.add(self.pid)
         self._said = bytearray()
-        self._ended: Ended | None = None
+        self._ended: Exit | None = None
         os.set_blocking(pipe.fileno(), False)
 
     @property
@@ -81,7 +81,7 @@ class Forked:
     def pid(self) -> int:
         return self._process.pid or 0
 
-    def ended(self) -> Ended | None:
+    def ended(self) -> Exit | None:
         if self._ended is not None:
             return self._ended
         self._listen()
@@ -94,7 +94,7 @@ class Forked:
         self._alive.discard(self.pid)
         self._end_strays()
         self._process.close()
-        self._ended = Ended(self._report(), code)
+        self._ended = Exit(self._report(), code)
         return self._ended
 
     def terminate(self) -> None:

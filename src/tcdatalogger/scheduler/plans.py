@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tcdatalogger.core.config import schedule
 from tcdatalogger.core.config.schedule import Grid
-from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.state.due import Plan
 from tcdatalogger.core.state.leases import BACKUP
 
 
-def plan(endpoint: Endpoint) -> Plan | None:
+def plan(endpoint: EndpointSettings) -> Plan | None:
     """When an endpoint is due; None for one that runs only when it is asked for."""
     if endpoint.frequency is None or not endpoint.enabled:
         return None

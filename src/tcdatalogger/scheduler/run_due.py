@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.run.run import Outcome
+from tcdatalogger.core.run.run import RunResult
 from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.due import Agenda, Due, Plan
 from tcdatalogger.core.state.run_id import new_run_id
@@ -16,7 +16,7 @@ from tcdatalogger.scheduler import finish
 from tcdatalogger.scheduler.plans import plan
 
 
-def run_due(application: Application, endpoints: Sequence[Endpoint]) -> list[Outcome]:
+def run_due(application: Application, endpoints: Sequence[EndpointSettings]) -> list[RunResult]:
     """Run those of the endpoints that are due, one after the other; what became of them.
 
     One without a frequency is never due, nor is one that somebody else is running.
@@ -32,8 +32,8 @@ def run_due(application: Application, endpoints: Sequence[Endpoint]) -> list[Out
 
 
 def _run(
-    application: Application, agenda: Agenda, endpoint: Endpoint, plan: Plan
-) -> Outcome | None:
+    application: Application, agenda: Agenda, endpoint: EndpointSettings, plan: Plan
+) -> RunResult | None:
     state, now = application.state, application.state.clock.now()
     entry = agenda.entries()[endpoint.name]
     if entry.due_at > now:

@@ -12,13 +12,12 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import counted, json_option, moment, print_json, say, span
-from tcdatalogger.cli.progress import Progress as ProgressLines
-from tcdatalogger.cli.progress import note, notice
+from tcdatalogger.cli.progress import ProgressLines, note, notice
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
-    from tcdatalogger.core.operations.backfill import Progress
+    from tcdatalogger.core.operations.backfill import BackfillProgress
 
 MOMENT = "DATE"
 
@@ -89,13 +88,13 @@ def _moment(option: str, text: str | None, now: float) -> float | None:
 
 
 def _show(
-    steps: Iterable[Progress],
+    steps: Iterable[BackfillProgress],
     name: str,
     kind: str,
     lines: ProgressLines | None,
     *,
     quiet: bool,
-) -> Progress | None:
+) -> BackfillProgress | None:
     """Tell each step as it is done, on `lines` or each on a line of its own; the last one."""
     last = None
     began = time.monotonic()
@@ -125,7 +124,7 @@ def _kind(settings: Settings, name: str) -> str:
     return endpoint.path.split("/")[1] if endpoint is not None and "/" in endpoint.path else ""
 
 
-def _words(step: Progress, kind: str, left: float | None) -> str:
+def _words(step: BackfillProgress, kind: str, left: float | None) -> str:
     words = [
         f"{kind} {step.place}".strip() if step.place.isdecimal() else step.place,
         f"back to {moment(step.back_to) or 'the beginning'}",
@@ -137,12 +136,12 @@ def _words(step: Progress, kind: str, left: float | None) -> str:
     return ", ".join(words)
 
 
-def _left(step: Progress, seconds: float) -> float | None:
+def _left(step: BackfillProgress, seconds: float) -> float | None:
     """Seconds that the rest may take, by what was done so far; None where nobody knows."""
     return seconds / step.part * (1 - step.part) if step.part else None
 
 
-def _facts(name: str, last: Progress | None) -> dict[str, Any]:
+def _facts(name: str, last: BackfillProgress | None) -> dict[str, Any]:
     back = last.back_to if last else None
     return {
         "endpoint": name,

@@ -73,10 +73,10 @@ def command(
                 lambda: due(settings, application.clock.now(), place),
                 place=place,
                 archive=archive,
-                progress=Teller(),
+                progress=BackupLines(),
             )
         else:  # whatever the state says: it may be what is broken
-            made = back_up(application, place, archive=archive, progress=Teller())
+            made = back_up(application, place, archive=archive, progress=BackupLines())
     if made is None:
         _not_due(as_json=as_json)
     else:
@@ -119,7 +119,7 @@ def _tell(made: Made, *, as_json: bool) -> None:
         say(f"  deleted: {folder}")
 
 
-class Teller:
+class BackupLines:
     """Says how far the work is, where it takes long."""
 
     def __init__(self) -> None:

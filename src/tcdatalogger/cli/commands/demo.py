@@ -28,7 +28,7 @@ from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
-    from tcdatalogger.core.run.run import Outcome
+    from tcdatalogger.core.run.run import RunResult
     from tcdatalogger.sandbox.api.server import Sandbox
 
 HOUR = 3_600
@@ -145,7 +145,7 @@ def command(
 @dataclass(frozen=True, slots=True)
 class _Facts:
     folder: Path
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[RunResult]
     tables: Sequence[tuple[str, int, int]]
     answers: Sequence[tuple[str, list[dict[str, Any]]]]
     seconds: float
@@ -198,7 +198,9 @@ def _write_configuration(folder: Path, url: str) -> Path:
     return file
 
 
-def _poll(application: Application, city: Sandbox, polls: int, *, quiet: bool) -> Iterator[Outcome]:
+def _poll(
+    application: Application, city: Sandbox, polls: int, *, quiet: bool
+) -> Iterator[RunResult]:
     for poll in range(polls):
         if poll:
             city.advance(3 * HOUR)

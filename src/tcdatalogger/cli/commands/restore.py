@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.commands.backup import Teller
+from tcdatalogger.cli.commands.backup import BackupLines
 from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say, size
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def command(
         clock=SystemClock(),
         key=_key(reference),
         dry=dry,
-        progress=Teller(),
+        progress=BackupLines(),
     )
     _tell_restored(found, reference, dry=dry, as_json=as_json)
 

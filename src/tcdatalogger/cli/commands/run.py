@@ -23,13 +23,13 @@ from tcdatalogger.cli.output import (
     say,
     span,
 )
-from tcdatalogger.cli.progress import Progress
+from tcdatalogger.cli.progress import ProgressLines
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.config.settings import Endpoint
+    from tcdatalogger.core.config.settings import EndpointSettings
     from tcdatalogger.core.main import Application
-    from tcdatalogger.core.run.run import Outcome
+    from tcdatalogger.core.run.run import RunResult
     from tcdatalogger.core.state.store import RunRecord
 
 STEPS = ("fetch", "transform", "validate", "store")
@@ -126,7 +126,7 @@ def command(
 
     run_id = run_id and already_stored.run_id(run_id)
 
-    progress = Progress(quiet=as_json and not sys.stderr.isatty())
+    progress = ProgressLines(quiet=as_json and not sys.stderr.isatty())
     with Application(settings, tell=progress.tell) as application:
         chosen = application.chosen(names, everything=everything, tag=tag)
         if going_on is not None and (run_id or len(chosen) > 1):
@@ -164,8 +164,13 @@ def command(
 
 
 def _go_on(
-    application: Application, chosen: list[Endpoint], run: str, step: str | None, *, dry: bool
-) -> Outcome:
+    application: Application,
+    chosen: list[EndpointSettings],
+    run: str,
+    step: str | None,
+    *,
+    dry: bool,
+) -> RunResult:
     """Go on with a run that is named by its id or how that begins."""
     from tcdatalogger.core.operations.resume import resume  # not for runs that begin
 
@@ -182,7 +187,7 @@ def _whose(options: Options, run: str) -> str:
 
 
 def tell(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[RunResult],
     *,
     as_json: bool,
     until: str = "store",
@@ -245,7 +250,7 @@ def _settled(run: RunRecord) -> str:
             return f"{begins} is not stored: {run.note}"
 
 
-def _show_step(outcome: Outcome, *, dry: bool) -> None:
+def _show_step(outcome: RunResult, *, dry: bool) -> None:
     """What the last step holds."""
     made = outcome.made
     if made is None or outcome.record.status != "paused":
@@ -278,7 +283,7 @@ def _short(value: Any, most: int = 40) -> Any:
     return value
 
 
-def _show_pages(outcome: Outcome) -> None:
+def _show_pages(outcome: RunResult) -> None:
     pages = outcome.fetched.pages if outcome.fetched else ()
     print_table(
         ("page", "path", "bytes", "begins with"),
@@ -296,13 +301,13 @@ def _show_pages(outcome: Outcome) -> None:
     _show_way(outcome)
 
 
-def _show_way(outcome: Outcome) -> None:
+def _show_way(outcome: RunResult) -> None:
     """How a run that stopped goes on."""
     record = outcome.record
     say(f"It goes on with: {program()} run {record.endpoint} --run {record.run_id}")
 
 
-def outcome_facts(outcome: Outcome) -> Mapping[str, Any]:
+def outcome_facts(outcome: RunResult) -> Mapping[str, Any]:
     """A run as JSON for programs."""
     record = outcome.record
     error = None

@@ -10,15 +10,15 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import ago, counted, json_option, moment, print_json, say, span
-from tcdatalogger.cli.progress import Progress, note, notice
+from tcdatalogger.cli.progress import ProgressLines, note, notice
 from tcdatalogger.errors import ConfigError, Failure, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.state.store import State
-    from tcdatalogger.scheduler.daemon import Mode, Told
+    from tcdatalogger.scheduler.daemon import Mode, RunEvent
     from tcdatalogger.scheduler.executor import Report
-    from tcdatalogger.scheduler.monitoring.http import Health
+    from tcdatalogger.scheduler.monitoring.http import MonitoringServer
 
 
 @click.command(
@@ -50,7 +50,7 @@ def command(
     from tcdatalogger.core.state.store import State
     from tcdatalogger.scheduler.daemon import Daemon
     from tcdatalogger.scheduler.forkserver import ForkServer
-    from tcdatalogger.scheduler.monitoring.http import Health
+    from tcdatalogger.scheduler.monitoring.http import MonitoringServer
     from tcdatalogger.scheduler.plans import plans
 
     if not plans(settings):
@@ -59,7 +59,7 @@ def command(
             remedy='Give one a frequency, as frequency = "PT15M".',
         )
     mode: Mode = "once" if once else "until idle" if until_idle else "for ever"
-    health = Health(settings, SystemClock(), serves=mode == "for ever")
+    health = MonitoringServer(settings, SystemClock(), serves=mode == "for ever")
     tally = _Tally(as_json=as_json, keeps=mode != "for ever")
     with State(settings.state.url or "", SystemClock()) as state, health, _shown(state, as_json):
         _tell_first(settings, state, workers or settings.scheduler.workers, serves=not tally.keeps)
@@ -78,13 +78,13 @@ def command(
     return code
 
 
-def _shown(state: State, as_json: bool) -> Progress:
+def _shown(state: State, as_json: bool) -> ProgressLines:
     """A line for each run that is under way, on a terminal: elsewhere each end is told."""
     quiet = as_json or not sys.stderr.isatty()
-    return Progress(running=lambda: state.runs(status="running", most=100), quiet=quiet)
+    return ProgressLines(running=lambda: state.runs(status="running", most=100), quiet=quiet)
 
 
-def _read_again(options: Options, health: Health) -> Settings:
+def _read_again(options: Options, health: MonitoringServer) -> Settings:
     """The configuration as it is now; a broken one is told where health is."""
     try:
         settings = options.settings()
@@ -139,7 +139,7 @@ class _Tally:
         self._facts: list[dict[str, Any]] = []
         self._ended = self._failed = 0
 
-    def take(self, told: Told) -> None:
+    def take(self, told: RunEvent) -> None:
         """A run begins, or ended."""
         if told.report is not None:
             self._ended += 1
@@ -169,7 +169,7 @@ class _Tally:
         )
 
 
-def _facts(told: Told, report: Report) -> dict[str, Any]:
+def _facts(told: RunEvent, report: Report) -> dict[str, Any]:
     """A run that ended, for programs."""
     error = None
     if report.error:
@@ -190,7 +190,7 @@ def _facts(told: Told, report: Report) -> dict[str, Any]:
     }
 
 
-def _tell(told: Told) -> None:
+def _tell(told: RunEvent) -> None:
     begins = f"{moment(told.at)}  {told.endpoint}"
     report = told.report
     if report is None:

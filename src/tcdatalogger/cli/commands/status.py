@@ -31,8 +31,8 @@ from tcdatalogger.errors import ConfigError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from tcdatalogger.core.config.settings import Endpoint, Settings
-    from tcdatalogger.core.run.key_selection import Health
+    from tcdatalogger.core.config.settings import EndpointSettings, Settings
+    from tcdatalogger.core.run.key_selection import KnownHealth
     from tcdatalogger.core.state.store import RunRecord, State
 
 OWNER_CALLS = 100
@@ -103,7 +103,7 @@ def _scheduler(
     """Whether a scheduler is alive, and when each endpoint is due next; also where none is."""
     from tcdatalogger.core.state import run_stats
     from tcdatalogger.core.state.due import Agenda, first_entry
-    from tcdatalogger.core.state.heartbeats import Daemons
+    from tcdatalogger.core.state.heartbeats import Heartbeats
     from tcdatalogger.scheduler.plans import plans
 
     found = {"alive": False, "workers": 0, "running": 0, "backlog": 0, "daemons": []}
@@ -115,7 +115,7 @@ def _scheduler(
     if not state.has("agenda"):
         return found, first
     entries = Agenda(state).entries()
-    alive = Daemons(state).alive(now) if state.has("daemons") else []
+    alive = Heartbeats(state).alive(now) if state.has("daemons") else []
     held = {claim.endpoint for claim in state.leases.held()}
     due = {name: entries[name].due_at if name in entries else first[name] for name in planned}
     found["alive"] = bool(alive)
@@ -146,7 +146,7 @@ def _keys(settings: Settings, state: State, now: float) -> list[dict[str, Any]]:
     return found
 
 
-def health_facts(health: Health) -> dict[str, Any]:
+def health_facts(health: KnownHealth) -> dict[str, Any]:
     """How a key is, as JSON for programs."""
     return health.facts() | {"since": instant(health.since), "until": instant(health.until)}
 
@@ -171,7 +171,7 @@ def _held(state: State, now: float) -> list[dict[str, Any]]:
 
 
 def _endpoint(
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     state: State | None,
     now: float,
     sums: Mapping[str, Mapping[tuple[str, str], float]],
@@ -198,7 +198,7 @@ def _endpoint(
     }
 
 
-def _owed(endpoint: Endpoint, state: State) -> int:
+def _owed(endpoint: EndpointSettings, state: State) -> int:
     """How many runs have their answers in the archive and their rows nowhere yet."""
     runs = state.unsettled(endpoint.name)
     return sum(run.status == "later" or bool(run.archive_file) for run in runs)

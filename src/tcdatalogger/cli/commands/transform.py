@@ -14,7 +14,7 @@ from tcdatalogger.cli.output import json_option, number, print_json, print_table
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
-    from tcdatalogger.models.reading.row_reader import Misfit
+    from tcdatalogger.models.reading.row_reader import RejectedRecord
 
 STRICT = 65
 
@@ -99,9 +99,9 @@ def command(
         raise SystemExit(STRICT)
 
 
-def _without_errors(bodies: list[bytes]) -> tuple[list[bytes], list[Misfit]]:
+def _without_errors(bodies: list[bytes]) -> tuple[list[bytes], list[RejectedRecord]]:
     """The bodies that are data, and those that are an error of Torn's, which are set aside."""
-    from tcdatalogger.models.reading.row_reader import Misfit
+    from tcdatalogger.models.reading.row_reader import RejectedRecord
     from tcdatalogger.services.torncity.client import classify
 
     data, errors = [], []
@@ -112,7 +112,7 @@ def _without_errors(bodies: list[bytes]) -> tuple[list[bytes], list[Misfit]]:
             continue
         reason = f"it is Torn's error {found.number}: {found.kind.meaning}"
         text = body.decode(errors="backslashreplace")
-        errors.append(Misfit(number_, "", reason, text, again=False))
+        errors.append(RejectedRecord(number_, "", reason, text, again=False))
     return data, errors
 
 
@@ -121,7 +121,7 @@ def _drift_facts(one: Any) -> dict[str, str]:
 
 
 def _write(
-    out: Path, tables: Any, misfits: tuple[Misfit, ...], found: list[dict[str, str]]
+    out: Path, tables: Any, misfits: tuple[RejectedRecord, ...], found: list[dict[str, str]]
 ) -> None:
     import pyarrow.parquet as pq  # 30 ms
 

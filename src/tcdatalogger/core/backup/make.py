@@ -22,7 +22,7 @@ import msgspec
 from tcdatalogger import __version__, disk, files, private
 from tcdatalogger.clock import utc
 from tcdatalogger.core.backup import manifest, sqlite_copy
-from tcdatalogger.core.backup.manifest import ArchiveCopy, Indexed, Kept, Manifest, StateCopy
+from tcdatalogger.core.backup.manifest import ArchiveCopy, Indexed, KeptBackup, Manifest, StateCopy
 from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
@@ -261,7 +261,7 @@ def _check(folder: Path, found: Manifest) -> None:
 
 def _retire(place: Path, settings: Settings, *, keep: Path) -> tuple[Path, ...]:
     """Delete the oldest backups; never the one that was just made and checked."""
-    others: Sequence[Kept] = [
+    others: Sequence[KeptBackup] = [
         one for one in manifest.kept(place, settings.warehouse.url) if one.folder != keep
     ]
     gone = []

@@ -111,7 +111,7 @@ class Indexed:
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class KeptBackup:
     """A backup that is there."""
 
     folder: Path
@@ -214,7 +214,7 @@ def read_index(folder: Path) -> Iterator[Indexed]:
         ) from None
 
 
-def kept(place: Path, warehouse: str) -> list[Kept]:
+def kept(place: Path, warehouse: str) -> list[KeptBackup]:
     """The backups of a warehouse in a folder, the newest first.
 
     Args:
@@ -230,7 +230,7 @@ def kept(place: Path, warehouse: str) -> list[Kept]:
         except DataRefused:
             continue  # not ours to judge, and not ours to delete
         if manifest.origin.get(WAREHOUSE) == warehouse:
-            found.append(Kept(folder, manifest))
+            found.append(KeptBackup(folder, manifest))
     return sorted(found, key=lambda one: (one.manifest.made_at, one.folder.name), reverse=True)
 
 

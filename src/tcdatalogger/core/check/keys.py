@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run import key_selection
-from tcdatalogger.core.run.key_selection import Health
+from tcdatalogger.core.run.key_selection import KnownHealth
 from tcdatalogger.errors import ConfigError, Failure, KeyRefused
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client.client import fingerprint
@@ -50,7 +50,7 @@ class KeyReport:
 
     name: str
     info: KeyInfo | None
-    health: Health | None
+    health: KnownHealth | None
     calls_left: int | None
     needs: tuple[Need, ...]
     link: str
@@ -111,7 +111,9 @@ def _report(application: Application, name: str, *, online: bool) -> KeyReport:
     )
 
 
-def _need(endpoint: Endpoint, wanted: catalog.Endpoint, name: str, info: KeyInfo | None) -> Need:
+def _need(
+    endpoint: EndpointSettings, wanted: catalog.Endpoint, name: str, info: KeyInfo | None
+) -> Need:
     return Need(
         endpoint=endpoint.name,
         path=endpoint.path,

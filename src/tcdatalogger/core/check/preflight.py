@@ -13,7 +13,7 @@ from pathlib import Path
 from tcdatalogger import disk, private
 from tcdatalogger.core.check import stored_tables
 from tcdatalogger.core.config.paths import without_password
-from tcdatalogger.core.config.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
 from tcdatalogger.core.main import ENCRYPTION_KEY, Application
 from tcdatalogger.core.run.key_selection import subject
 from tcdatalogger.core.run.subjects import of_the_key
@@ -174,7 +174,7 @@ def _writable(name: str, file: Path) -> Finding:
     )
 
 
-def _family(application: Application, endpoint: Endpoint) -> TableFamily | None:
+def _family(application: Application, endpoint: EndpointSettings) -> TableFamily | None:
     """The tables of an endpoint; None where its processor tells them only by its rows."""
     task = application.task(endpoint)
     kind = processor(task.endpoint.path, endpoint.processor)
@@ -230,7 +230,7 @@ def _clash(first: str, second: str, table: str, root: str, tables: Iterable[str]
 
 
 def _keys(application: Application) -> Iterator[Finding]:
-    by_key: dict[str, list[Endpoint]] = defaultdict(list)
+    by_key: dict[str, list[EndpointSettings]] = defaultdict(list)
     whose: dict[str, KeyInfo] = {}
     for endpoint in application.settings.endpoints:
         for name in endpoint.api_key:
@@ -319,7 +319,7 @@ def _tables(
         yield Finding("warehouse", "", failure)
 
 
-def _by_its_rows(endpoint: Endpoint, warehouse: Warehouse) -> Finding:
+def _by_its_rows(endpoint: EndpointSettings, warehouse: Warehouse) -> Finding:
     """The tables of a processor that does not declare them: those of its last load."""
     part = f"tables of {endpoint.name}"
     for line in warehouse.loads(endpoint=endpoint.name, counting=True, most=1):
@@ -327,7 +327,9 @@ def _by_its_rows(endpoint: Endpoint, warehouse: Warehouse) -> Finding:
     return Finding(part, "known when its processor has made rows")
 
 
-def _ids(application: Application, endpoint: Endpoint, warehouse: Warehouse) -> Iterator[Finding]:
+def _ids(
+    application: Application, endpoint: EndpointSettings, warehouse: Warehouse
+) -> Iterator[Finding]:
     """What the query gives whose values go into the path."""
     asked = next((str(value) for value in endpoint.ids if str(value).startswith(QUERY)), None)
     if asked is None:
@@ -344,7 +346,7 @@ def _ids(application: Application, endpoint: Endpoint, warehouse: Warehouse) -> 
 
 
 def _stored(
-    application: Application, endpoint: Endpoint, warehouse: Warehouse
+    application: Application, endpoint: EndpointSettings, warehouse: Warehouse
 ) -> Iterator[Finding]:
     """What is to be said of the tables of an endpoint, with all that was learned of them."""
     task = application.task(endpoint)
@@ -373,14 +375,14 @@ def _stored(
         yield from (Finding(*found) for found in stored_tables.findings(warehouse, task, family))
 
 
-def _no_such(endpoint: Endpoint, strangers: list[str]) -> Failure:
+def _no_such(endpoint: EndpointSettings, strangers: list[str]) -> Failure:
     return ConfigError(
         f"{endpoint.name} has no such column: {'; '.join(strangers)}.",
         remedy=f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
     )
 
 
-def _last_checks(application: Application, endpoint: Endpoint) -> Iterator[Finding]:
+def _last_checks(application: Application, endpoint: EndpointSettings) -> Iterator[Finding]:
     """The checks that the rows of the last run failed."""
     file = application.settings.state.file
     if file is not None and not file.exists():

@@ -31,7 +31,7 @@ _CONFIG = ConfigDict(
 )
 
 
-class Rows(BaseModel):
+class RowsSettings(BaseModel):
     """How many rows a load may bring."""
 
     model_config = _CONFIG
@@ -42,7 +42,7 @@ class Rows(BaseModel):
     """At most so many."""
 
 
-class Check(BaseModel):
+class CheckSettings(BaseModel):
     """What the rows of each load must keep."""
 
     model_config = _CONFIG
@@ -65,7 +65,7 @@ class Check(BaseModel):
     """Whether no value may be null; the other checks let a null pass."""
     unique: bool = False
     """Whether no two rows of a load and a subject may have the same."""
-    rows: Rows | None = None
+    rows: RowsSettings | None = None
     """How many rows a load may bring, as { min = 1 }."""
     on_failure: Literal["refuse", "warn", "quarantine"] = "refuse"
     """refuse: the run fails and the old rows stay. warn: it is only told. quarantine: the records

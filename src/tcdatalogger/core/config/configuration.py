@@ -16,20 +16,20 @@ from pydantic_core import ErrorDetails
 
 from tcdatalogger.core.config.overrides import DEEPEST, apply, too_deep
 from tcdatalogger.core.config.paths import ground
-from tcdatalogger.core.config.problems import Problems, masked, near, shown
+from tcdatalogger.core.config.problems import ConfigErrors, masked, near, shown
 from tcdatalogger.core.config.settings import (
-    Alerts,
-    Archive,
-    Backup,
-    Endpoint,
-    Limits,
-    Log,
-    Metrics,
-    Scheduler,
+    AlertsSettings,
+    ArchiveSettings,
+    BackupSettings,
+    EndpointSettings,
+    LimitsSettings,
+    LogSettings,
+    MetricsSettings,
+    SchedulerSettings,
     Settings,
-    State,
-    Torn,
-    Warehouse,
+    StateSettings,
+    TornSettings,
+    WarehouseSettings,
 )
 from tcdatalogger.core.config.toml_lines import Place, places
 from tcdatalogger.core.config.validate import Around, Part, review
@@ -37,18 +37,18 @@ from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.catalog import catalog
 
 __all__ = [
-    "Alerts",
-    "Archive",
-    "Backup",
-    "Endpoint",
-    "Limits",
-    "Log",
-    "Metrics",
-    "Scheduler",
+    "AlertsSettings",
+    "ArchiveSettings",
+    "BackupSettings",
+    "EndpointSettings",
+    "LimitsSettings",
+    "LogSettings",
+    "MetricsSettings",
+    "SchedulerSettings",
     "Settings",
-    "State",
-    "Torn",
-    "Warehouse",
+    "StateSettings",
+    "TornSettings",
+    "WarehouseSettings",
     "json_schema",
     "load",
     "locate",
@@ -60,16 +60,16 @@ LARGEST_FILE = 16_000_000
 """Bytes of a configuration: a thousand endpoints are less than a megabyte, and some files never
 end."""
 _SECTIONS: dict[str, type[BaseModel]] = {
-    "warehouse": Warehouse,
-    "archive": Archive,
-    "state": State,
-    "backup": Backup,
-    "scheduler": Scheduler,
-    "limits": Limits,
-    "torn": Torn,
-    "log": Log,
-    "metrics": Metrics,
-    "alerts": Alerts,
+    "warehouse": WarehouseSettings,
+    "archive": ArchiveSettings,
+    "state": StateSettings,
+    "backup": BackupSettings,
+    "scheduler": SchedulerSettings,
+    "limits": LimitsSettings,
+    "torn": TornSettings,
+    "log": LogSettings,
+    "metrics": MetricsSettings,
+    "alerts": AlertsSettings,
 }
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -139,11 +139,11 @@ def _looked_at(
     environ: Mapping[str, str],
     overrides: Sequence[str] = (),
     names: Sequence[str] | None = None,
-) -> tuple[Settings, list[Part], Problems]:
+) -> tuple[Settings, list[Part], ConfigErrors]:
     """The settings as far as they can be read, and the mistakes in them."""
     text = _read(file, asked=path is not None or "TCDATALOGGER_CONFIG" in environ)
     raw = _parse(text, file)
-    problems = Problems(str(file), places(text), raw)
+    problems = ConfigErrors(str(file), places(text), raw)
     apply(raw, problems, environ, overrides, names)
     settings, parts = _validated(raw, problems)
     folder = file.resolve().parent
@@ -151,7 +151,7 @@ def _looked_at(
     return settings, parts, problems
 
 
-def _mistaken(file: Path, problems: Problems) -> ConfigError:
+def _mistaken(file: Path, problems: ConfigErrors) -> ConfigError:
     found = problems.all()
     count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
     return ConfigError(f"The configuration {file} has {count}.", problems=found)
@@ -238,7 +238,7 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
     return raw
 
 
-def _validated(raw: dict[str, Any], problems: Problems) -> tuple[Settings, list[Part]]:
+def _validated(raw: dict[str, Any], problems: ConfigErrors) -> tuple[Settings, list[Part]]:
     """The settings as far as they can be read, with a problem noted for all the rest."""
     for name in raw:
         if name not in Settings.model_fields:
@@ -254,7 +254,7 @@ def _validated(raw: dict[str, Any], problems: Problems) -> tuple[Settings, list[
     return settings, parts
 
 
-def _keys(raw: dict[str, Any], problems: Problems) -> dict[str, str]:
+def _keys(raw: dict[str, Any], problems: ConfigErrors) -> dict[str, str]:
     keys = raw.get("keys", {})
     if not isinstance(keys, dict):
         problems.add(("keys",), "must be a table, written [keys]")
@@ -265,7 +265,7 @@ def _keys(raw: dict[str, Any], problems: Problems) -> dict[str, str]:
     return {name: value if isinstance(value, str) else "env:?" for name, value in keys.items()}
 
 
-def _endpoints(raw: dict[str, Any], problems: Problems) -> list[Part]:
+def _endpoints(raw: dict[str, Any], problems: ConfigErrors) -> list[Part]:
     endpoints = raw.get("endpoints", [])
     if not isinstance(endpoints, list):
         problems.add(("endpoints",), "must be a list", "Begin each with a line [[endpoints]].")
@@ -273,7 +273,7 @@ def _endpoints(raw: dict[str, Any], problems: Problems) -> list[Part]:
     parts = []
     for index, value in enumerate(endpoints):
         place = ("endpoints", index)
-        endpoint, wrong = _read_part(Endpoint, value, place, problems)
+        endpoint, wrong = _read_part(EndpointSettings, value, place, problems)
         if endpoint is not None:
             for name in endpoint.params if endpoint.url else ():
                 problems.alias((*place, "params", name), (*place, "url"))
@@ -282,7 +282,7 @@ def _endpoints(raw: dict[str, Any], problems: Problems) -> list[Part]:
 
 
 def _read_part(
-    model: type[_Model], value: Any, place: Place, problems: Problems
+    model: type[_Model], value: Any, place: Place, problems: ConfigErrors
 ) -> tuple[_Model | None, frozenset[str]]:
     """One table as its model; what was wrong is noted, left out and named in the second value.
 
@@ -295,7 +295,7 @@ def _read_part(
     wrong: set[str] = set()
     for _ in range(4):
         rest = {key: item for key, item in value.items() if key not in wrong}
-        if wrong and model is Endpoint:
+        if wrong and model is EndpointSettings:
             rest |= {key: item for key, item in _STAND_INS.items() if key in wrong}
         try:
             return model.model_validate(rest), frozenset(wrong)
@@ -313,7 +313,7 @@ def _note(
     value: dict[str, Any],
     place: Place,
     error: ErrorDetails,
-    problems: Problems,
+    problems: ConfigErrors,
 ) -> set[str]:
     """Put one error of pydantic into our words; the fields that are to be left out."""
     loc: list[str | int] = []

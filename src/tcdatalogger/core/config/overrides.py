@@ -6,8 +6,8 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tcdatalogger.core.config.problems import Problems, masked, near
-from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.config.problems import ConfigErrors, masked, near
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.config.toml_lines import Place
 from tcdatalogger.errors import UsageError
 
@@ -18,7 +18,7 @@ DEEPEST = 32
 
 def apply(
     raw: dict[str, Any],
-    problems: Problems,
+    problems: ConfigErrors,
     environ: Mapping[str, str],
     overrides: Sequence[str],
     names: Sequence[str] | None,
@@ -73,7 +73,7 @@ def _from_variable(rest: str, raw: dict[str, Any]) -> list[str]:
 
 def _meant(keys: list[str], raw: dict[str, Any], names: Sequence[str] | None) -> list[list[str]]:
     """A bare key of an endpoint is meant for each of `names`."""
-    if keys[0] in Settings.model_fields or keys[0] not in Endpoint.model_fields:
+    if keys[0] in Settings.model_fields or keys[0] not in EndpointSettings.model_fields:
         return [keys]
     if names is None:
         endpoints = raw.get("endpoints")
@@ -85,7 +85,9 @@ def _meant(keys: list[str], raw: dict[str, Any], names: Sequence[str] | None) ->
     return [["endpoints", name, *keys] for name in names]
 
 
-def _put(raw: dict[str, Any], keys: list[str], text: str, origin: str, problems: Problems) -> None:
+def _put(
+    raw: dict[str, Any], keys: list[str], text: str, origin: str, problems: ConfigErrors
+) -> None:
     place: Place = ()
     here: Any = raw
     if keys[0] not in Settings.model_fields:
@@ -111,7 +113,7 @@ def _put(raw: dict[str, Any], keys: list[str], text: str, origin: str, problems:
     problems.origins[*place, keys[-1]] = origin
 
 
-def _index(raw: dict[str, Any], keys: list[str], origin: str, problems: Problems) -> int | None:
+def _index(raw: dict[str, Any], keys: list[str], origin: str, problems: ConfigErrors) -> int | None:
     """The place of the endpoint that `keys` name."""
     endpoints = raw.get("endpoints")
     named = {
@@ -129,9 +131,9 @@ def _index(raw: dict[str, Any], keys: list[str], origin: str, problems: Problems
 
 
 def _known(wrong: str) -> str:
-    return near(wrong, [*Settings.model_fields, *Endpoint.model_fields], known=False) or near(
-        wrong, Settings.model_fields
-    )
+    return near(
+        wrong, [*Settings.model_fields, *EndpointSettings.model_fields], known=False
+    ) or near(wrong, Settings.model_fields)
 
 
 def value_of(text: str) -> Any:

@@ -13,7 +13,7 @@ _LIKE_A_KEY = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{16}(?![A-Za-z0-9])")
 _SHORT = 60
 
 
-class Problems:
+class ConfigErrors:
     """Collects mistakes and knows where each of them stands."""
 
     def __init__(self, file: str, lines: dict[Place, int], raw: Mapping[str, object]) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 
-from tcdatalogger.core.config.settings import Endpoint, Settings
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.errors import ConfigError, UsageError
 from tcdatalogger.services.torncity.catalog import catalog, time_fields
 from tcdatalogger.services.torncity.catalog.catalog import BY_TIME
 
 
 def path_values(
-    endpoint: Endpoint, entry: catalog.Endpoint, given: Mapping[str, str]
+    endpoint: EndpointSettings, entry: catalog.Endpoint, given: Mapping[str, str]
 ) -> tuple[dict[str, str], ...]:
     """The values of the path's placeholders, one mapping for each request to make.
 
@@ -34,7 +34,7 @@ def path_values(
     return tuple({**fixed, free[0]: text(value)} for value in endpoint.ids)
 
 
-def query(endpoint: Endpoint, entry: catalog.Endpoint) -> tuple[tuple[str, str], ...]:
+def query(endpoint: EndpointSettings, entry: catalog.Endpoint) -> tuple[tuple[str, str], ...]:
     """The parameters that go into the query, as text, in the order of the configuration."""
     in_path = {parameter.name for parameter in entry.path_parameters}
     return tuple(
@@ -42,14 +42,14 @@ def query(endpoint: Endpoint, entry: catalog.Endpoint) -> tuple[tuple[str, str],
     )
 
 
-def is_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> bool:
+def is_incremental(endpoint: EndpointSettings, entry: catalog.Endpoint) -> bool:
     """Whether runs ask only for what is new: as the endpoint says, else where that is possible."""
     if endpoint.incremental is not None:
         return endpoint.incremental
     return endpoint.storage_mode != "replace" and why_not_incremental(endpoint, entry) == ""
 
 
-def why_not_incremental(endpoint: Endpoint, entry: catalog.Endpoint) -> str:
+def why_not_incremental(endpoint: EndpointSettings, entry: catalog.Endpoint) -> str:
     """What stands against asking only for what is new, "" for nothing."""
     if entry.paging not in BY_TIME or not time_fields.field(entry.path):
         return f"{entry.path} is no list by time"
@@ -66,7 +66,7 @@ def text(value: object) -> str:
 
 def chosen(
     settings: Settings, names: Sequence[str] = (), *, everything: bool = False, tag: str | None
-) -> list[Endpoint]:
+) -> list[EndpointSettings]:
     """The endpoints that are meant: by name, all that are enabled, or those with a tag.
 
     Raises:
@@ -96,7 +96,7 @@ def chosen(
     return [_named(settings, name) for name in dict.fromkeys(names)]
 
 
-def _named(settings: Settings, name: str) -> Endpoint:
+def _named(settings: Settings, name: str) -> EndpointSettings:
     found = settings.endpoint(name)
     if found is not None:
         return found

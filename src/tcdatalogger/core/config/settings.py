@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from tcdatalogger.core.config import schedule, sizes
-from tcdatalogger.core.config.checks import Check
+from tcdatalogger.core.config.checks import CheckSettings
 from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.field_types import (
     AnyDuration,
@@ -57,7 +57,7 @@ QUERY = "query:"
 """How `ids` begin that are to be read from the warehouse."""
 
 
-class Warehouse(Model):
+class WarehouseSettings(Model):
     """Where the tables go."""
 
     url: str = WAREHOUSE_URL
@@ -73,7 +73,7 @@ class Warehouse(Model):
         return file_of(self.url, "duckdb")
 
 
-class Archive(Model):
+class ArchiveSettings(Model):
     """Where every answer of Torn is kept as it came."""
 
     path: str = ARCHIVE_PATH
@@ -82,7 +82,7 @@ class Archive(Model):
     """How long raw answers stay, as P1Y. For ever where it is not given."""
 
 
-class Endpoint(Model):
+class EndpointSettings(Model):
     """One path of Torn's API, how often it is read and where its rows go."""
 
     model_config = ConfigDict(
@@ -143,7 +143,7 @@ class Endpoint(Model):
     """Names of your own for columns, as { rewards_money = "money" }, or of one table alone, as
     { "faction_crimes_slots.user_id" = "player_id" }. Where there are rows, `tcdatalogger schema
     apply NAME --accept` renames the columns."""
-    checks: tuple[Check, ...] = Field(default=(), strict=False)
+    checks: tuple[CheckSettings, ...] = Field(default=(), strict=False)
     """What the rows of each load must keep, as [{ column = "level", min = 1, max = 100 }]."""
 
     incremental: bool | None = None
@@ -192,7 +192,7 @@ class Endpoint(Model):
         return {**data, "path": found, "params": params}
 
 
-class State(Model):
+class StateSettings(Model):
     """Where runs, leases and budgets are kept while they happen."""
 
     url: str | None = None
@@ -223,7 +223,7 @@ class State(Model):
         yield "keep", self.keep
 
 
-class Scheduler(Model):
+class SchedulerSettings(Model):
     """How `tcdatalogger schedule` runs what is due."""
 
     workers: Annotated[int, Field(ge=1)] = 4
@@ -235,7 +235,7 @@ class Scheduler(Model):
     before it is killed."""
 
 
-class Backup(Model):
+class BackupSettings(Model):
     """Where `tcdatalogger backup` puts its copies, and how many of them stay."""
 
     path: Path | None = Field(default=None, strict=False)
@@ -253,14 +253,14 @@ class Backup(Model):
     """Whether they hold the archive's files too, and not only a list of them."""
 
 
-class Limits(Model):
+class LimitsSettings(Model):
     """How much of Torn's limits this program may use."""
 
     share: float = Field(default=1.0, gt=0, le=1)
     """Of the 100 calls a minute of each user; less where other tools use the same keys."""
 
 
-class Torn(Model):
+class TornSettings(Model):
     """How Torn is called."""
 
     url: Annotated[str, AfterValidator(safe_url)] = TORN_URL
@@ -285,7 +285,7 @@ class Torn(Model):
     is whole."""
 
 
-class Log(Model):
+class LogSettings(Model):
     """What is logged, and how."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lowered)] = (
@@ -302,7 +302,7 @@ class Log(Model):
     """How many old ones stay, as FILE.1 (the newest) to FILE.5."""
 
 
-class Metrics(Model):
+class MetricsSettings(Model):
     """Metrics for Prometheus and answers about health, while the scheduler runs."""
 
     listen: Annotated[str, checked(listening)] = "127.0.0.1:9464"
@@ -313,7 +313,7 @@ class Metrics(Model):
     page that is open in a browser could else ask by a name of its own."""
 
 
-class Alerts(Model):
+class AlertsSettings(Model):
     """Who is told when something is wrong, and when it is over."""
 
     webhook: str | None = None
@@ -330,21 +330,21 @@ class Alerts(Model):
 class Settings(Model):
     """The whole configuration."""
 
-    warehouse: Warehouse = Warehouse()
-    archive: Archive = Archive()
+    warehouse: WarehouseSettings = WarehouseSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     keys: dict[str, str] = Field(default_factory=dict)
     """Names of keys and where they are: env:VARIABLE, file:PATH or keyring:SERVICE/USER."""
-    endpoints: tuple[Endpoint, ...] = ()
-    state: State = State()
-    backup: Backup = Backup()
-    scheduler: Scheduler = Scheduler()
-    limits: Limits = Limits()
-    torn: Torn = Torn()
-    log: Log = Log()
-    metrics: Metrics = Metrics()
-    alerts: Alerts = Alerts()
+    endpoints: tuple[EndpointSettings, ...] = ()
+    state: StateSettings = StateSettings()
+    backup: BackupSettings = BackupSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
+    limits: LimitsSettings = LimitsSettings()
+    torn: TornSettings = TornSettings()
+    log: LogSettings = LogSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    alerts: AlertsSettings = AlertsSettings()
 
-    def endpoint(self, name: str) -> Endpoint | None:
+    def endpoint(self, name: str) -> EndpointSettings | None:
         """The endpoint of that name, None where there is none."""
         return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tcdatalogger.core.config.problems import Problems, either, like_a_key, masked, near, shown
+from tcdatalogger.core.config.problems import ConfigErrors, either, like_a_key, masked, near, shown
 from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
 from tcdatalogger.core.config.secrets import SCHEMES, misplaced
-from tcdatalogger.core.config.settings import QUERY, Endpoint, Settings
+from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
 from tcdatalogger.core.config.toml_lines import Place
 from tcdatalogger.core.run.subjects import of_the_key
 from tcdatalogger.core.state.database import POSTGRES, SQLITE
@@ -41,7 +41,7 @@ class Part:
     """
 
     index: int
-    endpoint: Endpoint
+    endpoint: EndpointSettings
     wrong: frozenset[str]
 
     def place(self, *more: str | int) -> Place:
@@ -67,7 +67,7 @@ _NOWHERE = Around({}, Path())
 def review(
     settings: Settings,
     parts: Sequence[Part],
-    problems: Problems,
+    problems: ConfigErrors,
     known: catalog.Catalog,
     around: Around = _NOWHERE,
 ) -> None:
@@ -88,7 +88,7 @@ def review(
     _tables(parts, problems, known)
 
 
-def _webhook(reference: str, problems: Problems, around: Around) -> None:
+def _webhook(reference: str, problems: ConfigErrors, around: Around) -> None:
     """Its address is a secret: it is no more shown than a key is."""
     scheme, _, rest = reference.partition(":")
     if scheme not in SCHEMES or not rest or misplaced(reference, around.environ, around.folder):
@@ -96,7 +96,7 @@ def _webhook(reference: str, problems: Problems, around: Around) -> None:
         problems.add(("alerts", "webhook"), "is no reference to an address", remedy)
 
 
-def _keys(keys: Mapping[str, str], problems: Problems, around: Around) -> None:
+def _keys(keys: Mapping[str, str], problems: ConfigErrors, around: Around) -> None:
     for name, reference in keys.items():
         if like_a_key(name) and not name.islower():
             register(name)
@@ -106,7 +106,7 @@ def _keys(keys: Mapping[str, str], problems: Problems, around: Around) -> None:
 
 
 def _reference(
-    place: Place, reference: str, variable: str, problems: Problems, around: Around
+    place: Place, reference: str, variable: str, problems: ConfigErrors, around: Around
 ) -> None:
     """The value is never shown: it may be a key."""
     scheme, colon, rest = reference.partition(":")
@@ -125,7 +125,7 @@ def _reference(
         problems.add(place, "is no reference to a key", f"Write where it is, {example}.")
 
 
-def _places_to_store(settings: Settings, problems: Problems) -> None:
+def _places_to_store(settings: Settings, problems: ConfigErrors) -> None:
     url, ours = settings.warehouse.url, "duckdb:///"
     if url.startswith("bigquery://"):
         problems.add(
@@ -149,7 +149,7 @@ def _places_to_store(settings: Settings, problems: Problems) -> None:
         problems.add(("archive", "path"), "is no folder", "Write it as data/archive.")
 
 
-def _names(parts: Sequence[Part], problems: Problems) -> None:
+def _names(parts: Sequence[Part], problems: ConfigErrors) -> None:
     first: dict[str, int] = {}
     for part in parts:
         if "name" in part.wrong:
@@ -161,7 +161,7 @@ def _names(parts: Sequence[Part], problems: Problems) -> None:
         first.setdefault(name, part.index)
 
 
-def _api_key(part: Part, keys: Mapping[str, str], problems: Problems) -> None:
+def _api_key(part: Part, keys: Mapping[str, str], problems: ConfigErrors) -> None:
     if "api_key" in part.wrong:
         return
     for name in part.endpoint.api_key:
@@ -181,7 +181,7 @@ def _api_key(part: Part, keys: Mapping[str, str], problems: Problems) -> None:
             problems.add(place, f"[keys] has no {shown(name)}", remedy)
 
 
-def _not_built(part: Part, problems: Problems) -> None:
+def _not_built(part: Part, problems: ConfigErrors) -> None:
     mode = part.endpoint.storage_mode
     if part.endpoint.incremental and mode == "replace":
         problems.add(
@@ -194,7 +194,7 @@ def _not_built(part: Part, problems: Problems) -> None:
         problems.add(part.place("ids"), "a query for ids stands alone", "Put all into its SQL.")
 
 
-def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
+def _path(part: Part, problems: ConfigErrors, known: catalog.Catalog) -> None:
     place = part.place("path" if part.endpoint.url is None else "url")
     try:
         entry, given = known.find(part.endpoint.path)
@@ -226,7 +226,7 @@ def _path(part: Part, problems: Problems, known: catalog.Catalog) -> None:
         _placeholders(part, entry, given, problems)
 
 
-def _key(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
+def _key(part: Part, entry: catalog.Endpoint, problems: ConfigErrors) -> None:
     """What `merge` and `history` need of the tables; what another processor makes is not known."""
     endpoint, mode = part.endpoint, part.endpoint.storage_mode
     if mode not in ("merge", "history") or endpoint.processor or part.wrong & {"key"}:
@@ -254,7 +254,7 @@ def _key(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
         )
 
 
-def _params(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
+def _params(part: Part, entry: catalog.Endpoint, problems: ConfigErrors) -> None:
     if "params" in part.wrong:
         return
     params = part.endpoint.params
@@ -279,7 +279,9 @@ def _params(part: Part, entry: catalog.Endpoint, problems: Problems) -> None:
             )
 
 
-def _param(place: Place, value: object, parameter: catalog.Parameter, problems: Problems) -> None:
+def _param(
+    place: Place, value: object, parameter: catalog.Parameter, problems: ConfigErrors
+) -> None:
     items: Sequence[object] = value if isinstance(value, tuple) else (value,)
     if len(items) > 1 and not parameter.many:
         problems.add(place, "takes one value, not a list")
@@ -303,7 +305,9 @@ def _param(place: Place, value: object, parameter: catalog.Parameter, problems: 
             _integer(place, item, parameter, problems)
 
 
-def _integer(place: Place, item: object, parameter: catalog.Parameter, problems: Problems) -> None:
+def _integer(
+    place: Place, item: object, parameter: catalog.Parameter, problems: ConfigErrors
+) -> None:
     try:
         number = int(str(item))
     except ValueError:
@@ -317,7 +321,7 @@ def _integer(place: Place, item: object, parameter: catalog.Parameter, problems:
 
 
 def _placeholders(
-    part: Part, entry: catalog.Endpoint, given: Mapping[str, str], problems: Problems
+    part: Part, entry: catalog.Endpoint, given: Mapping[str, str], problems: ConfigErrors
 ) -> None:
     endpoint = part.endpoint
     names = [parameter.name for parameter in entry.path_parameters]
@@ -335,7 +339,7 @@ def _placeholders(
         problems.add(part.place("ids"), f"{part.endpoint.path} has no place for them")
 
 
-def _tables(parts: Sequence[Part], problems: Problems, known: catalog.Catalog) -> None:
+def _tables(parts: Sequence[Part], problems: ConfigErrors, known: catalog.Catalog) -> None:
     """Two endpoints may share a table only where they ask for the same thing and add to it."""
     first: dict[str, Part] = {}
     for part in parts:

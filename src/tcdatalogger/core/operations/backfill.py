@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from tcdatalogger.core.config.requests import why_not_incremental
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.state.leases import BACKFILL, Claim
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import DataRefused, UsageError
-from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, Stretch
+from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, TimeRange
 from tcdatalogger.services.torncity.processing import time_ranges
 from tcdatalogger.services.torncity.processing.registry import processor
 from tcdatalogger.services.torncity.processing.task import Task
@@ -25,7 +25,7 @@ PAGES = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BackfillProgress:
     """Where a backfill is after a stretch. Times are seconds since 1970.
 
     Attributes:
@@ -71,7 +71,7 @@ def backfill(
     since: float | None = None,
     until: float | None = None,
     pages: int = PAGES,
-) -> Iterator[Progress]:
+) -> Iterator[BackfillProgress]:
     """Read the history of an endpoint back in time; yields after each stretch, which is stored.
 
     Args:
@@ -98,7 +98,7 @@ def backfill(
             yield from _back(application, endpoint, each, claim, place, low, until, sums)
 
 
-def _refuse(endpoint: Endpoint, task: Task) -> None:
+def _refuse(endpoint: EndpointSettings, task: Task) -> None:
     """Refuse what has no history that could be added to the tables.
 
     Raises:
@@ -115,7 +115,9 @@ def _refuse(endpoint: Endpoint, task: Task) -> None:
         )
 
 
-def _places(application: Application, endpoint: Endpoint, task: Task) -> Iterator[tuple[str, Task]]:
+def _places(
+    application: Application, endpoint: EndpointSettings, task: Task
+) -> Iterator[tuple[str, Task]]:
     """Each list that the endpoint asks for, and a task for it alone."""
     source = application.source(endpoint, task, "low")
     worker = processor(task.endpoint.path, endpoint.processor)(task, source=source)
@@ -126,17 +128,17 @@ def _places(application: Application, endpoint: Endpoint, task: Task) -> Iterato
 
 def _back(
     application: Application,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     task: Task,
     claim: Claim,
     place: str,
     since: int | None,
     until: float | None,
     sums: _Sums,
-) -> Iterator[Progress]:
+) -> Iterator[BackfillProgress]:
     """The stretches of one list, until all that is wanted was read."""
     top: int | None = None
-    before: Stretch | None = None
+    before: TimeRange | None = None
     while True:
         with application.warehouse() as warehouse:
             cursor = Cursor.read(warehouse.cursor(task.name), task.asked).spans.get(place)
@@ -165,7 +167,7 @@ def _back(
         sums.calls += outcome.record.calls
         sums.rows += sum(outcome.record.rows.values())
         sums.left_out += outcome.receipt.left_out if outcome.receipt else 0
-        yield Progress(
+        yield BackfillProgress(
             place=place,
             high=top,
             back_to=reached.low if reached else wanted.high,
@@ -180,11 +182,11 @@ def _back(
 
 def _next(
     place: str, read: Coverage, top: int, since: int | None, *, newest: bool
-) -> Stretch | None:
+) -> TimeRange | None:
     """The newest stretch that is wanted and not read yet; None where all of it is."""
     high = read.below(top)
     if high is None or high < (since or 0):
         return None
     other = read.next_read(high)
     bounds = [bound for bound in (since, other) if bound is not None]
-    return Stretch(place, high, max(bounds, default=None), newest=newest and high == top)
+    return TimeRange(place, high, max(bounds, default=None), newest=newest and high == top)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.exclusive import alone
 from tcdatalogger.core.operations.from_archive import ORDERED, load_id, newest_run
@@ -56,7 +56,7 @@ def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[s
 
 def _retry(
     application: Application,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     run_id: str,
     lines: list[dict[str, Any]],
     warehouse: Warehouse,

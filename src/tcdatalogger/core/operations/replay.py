@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.exclusive import alone
 from tcdatalogger.core.operations.from_archive import (
@@ -79,7 +79,7 @@ def replay(
 
 def _replay(
     application: Application,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     file: str,
     guard: Guard,
     *,
@@ -173,7 +173,7 @@ def rebuild(
 
 def _rebuild(
     application: Application,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     guard: Guard,
     *,
     without: Sequence[str] = (),
@@ -231,7 +231,7 @@ def _rebuild(
     ]
 
 
-def _refuse_older(endpoint: Endpoint, files: Sequence[str], taken: Collection[str]) -> None:
+def _refuse_older(endpoint: EndpointSettings, files: Sequence[str], taken: Collection[str]) -> None:
     """Refuse to take in the rows of a run in whose place the tables hold a later one.
 
     Raises:
@@ -245,7 +245,9 @@ def _refuse_older(endpoint: Endpoint, files: Sequence[str], taken: Collection[st
         )
 
 
-def _refuse_pruned(application: Application, warehouse: Warehouse, endpoint: Endpoint) -> None:
+def _refuse_pruned(
+    application: Application, warehouse: Warehouse, endpoint: EndpointSettings
+) -> None:
     """Refuse to give up the rows of an append whose answers are gone.
 
     Raises:
@@ -266,7 +268,9 @@ def _refuse_pruned(application: Application, warehouse: Warehouse, endpoint: End
         )
 
 
-def _refuse_unknown(application: Application, endpoint: Endpoint, runs: Sequence[str]) -> None:
+def _refuse_unknown(
+    application: Application, endpoint: EndpointSettings, runs: Sequence[str]
+) -> None:
     """Refuse runs of which the archive has no answers.
 
     Raises:
@@ -288,7 +292,7 @@ def _refuse_unknown(application: Application, endpoint: Endpoint, runs: Sequence
 
 def _passed_over(
     application: Application,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     warehouse: Warehouse,
     without: Sequence[str],
     taken: Collection[str],
@@ -338,7 +342,9 @@ def _is_refusal(run: RunRecord) -> bool:
     return validated or run.error_class == CheckFailed.__name__
 
 
-def _files(application: Application, endpoint: Endpoint, passed: Mapping[str, str]) -> list[str]:
+def _files(
+    application: Application, endpoint: EndpointSettings, passed: Mapping[str, str]
+) -> list[str]:
     """The archive files of the runs that a rebuild has to do with, the oldest first.
 
     For `replace` these are those to leave out and then the newest that is left.
@@ -356,7 +362,9 @@ def _when(application: Application, file: str) -> tuple[float, str]:
     return fetched_at(application.archive, file), run_of(file)
 
 
-def _stands_before(application: Application, endpoint: Endpoint, file: str, newest: str) -> bool:
+def _stands_before(
+    application: Application, endpoint: EndpointSettings, file: str, newest: str
+) -> bool:
     """Whether a run was before that whose rows were stored last."""
     others = [one for one in application.archive.files(endpoint.name) if run_of(one) == newest]
     mine = _when(application, file)
@@ -384,7 +392,7 @@ def _mark_done(application: Application, file: str, receipt: Receipt) -> None:
             )
 
 
-def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> list[str]:
+def _newest(application: Application, endpoint: EndpointSettings, files: list[str]) -> list[str]:
     """For `replace`, the newest run whose answers are whole: only its rows have a place."""
     for file in reversed(files):
         fetched = fetched_from(application.archive, file)
@@ -395,7 +403,7 @@ def _newest(application: Application, endpoint: Endpoint, files: list[str]) -> l
 
 def _again(
     application: Application,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     file: str,
     warehouse: Warehouse,
     guard: Guard,
@@ -422,14 +430,18 @@ def _again(
 
 
 def _note(
-    application: Application, endpoint: Endpoint, one: Replayed, token: str, warehouse: Warehouse
+    application: Application,
+    endpoint: EndpointSettings,
+    one: Replayed,
+    token: str,
+    warehouse: Warehouse,
 ) -> None:
     """Write down which checks the rows of a run failed that are not stored, as a run does."""
     task, name = application.task(endpoint, one.run_id), load_id(one.run_id, endpoint.name, token)
     note_checks(task, one.failed, warehouse, application.clock.now(), name)
 
 
-def _find(application: Application, run_id: str) -> tuple[Endpoint, str]:
+def _find(application: Application, run_id: str) -> tuple[EndpointSettings, str]:
     for endpoint in application.settings.endpoints:
         for file in application.archive.files(endpoint.name):
             if run_of(file) == run_id:

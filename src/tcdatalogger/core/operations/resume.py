@@ -10,14 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.already_stored import already, busy_outcome
 from tcdatalogger.core.run.fetched import FetchHeader, fetched_from
-from tcdatalogger.core.run.run import STEPS, Outcome
+from tcdatalogger.core.run.run import STEPS, RunResult
 from tcdatalogger.core.state.store import LATER, LOST, PAUSED, RUNNING, STOPPED, RunRecord
 from tcdatalogger.errors import Busy, UsageError
-from tcdatalogger.services.torncity.lists.cursor import Cursor, Reading
+from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
 from tcdatalogger.services.torncity.processing.task import Fetched, Task
 
 GOES_ON: Final = frozenset({PAUSED, STOPPED, "failed", LATER, LOST})
@@ -26,12 +26,12 @@ GOES_ON: Final = frozenset({PAUSED, STOPPED, "failed", LATER, LOST})
 
 def resume(
     application: Application,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     run_id: str,
     *,
     step: str | None = None,
     dry: bool = False,
-) -> Outcome:
+) -> RunResult:
     """Go on with a run, without a call to Torn.
 
     Args:
@@ -76,7 +76,7 @@ def resume(
     return outcome
 
 
-def _record(application: Application, endpoint: Endpoint, run_id: str) -> RunRecord:
+def _record(application: Application, endpoint: EndpointSettings, run_id: str) -> RunRecord:
     """The run as the books have it.
 
     Raises:
@@ -134,7 +134,7 @@ def _fetched(
     return fetched, header.stores
 
 
-def _joined(application: Application, task: Task, header: FetchHeader) -> tuple[Reading, ...]:
+def _joined(application: Application, task: Task, header: FetchHeader) -> tuple[WalkSummary, ...]:
     """The readings that may move the cursor.
 
     One that went on from a cursor may not where the endpoint has none any more, as all before it

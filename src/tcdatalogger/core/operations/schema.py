@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass
 
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.exclusive import alone
 from tcdatalogger.core.state.run_id import new_run_id
@@ -130,7 +130,9 @@ def _table(warehouse: Warehouse, name: str) -> tuple[str, str]:
     )
 
 
-def _family(application: Application, endpoint: Endpoint, warehouse: Warehouse) -> TableFamily:
+def _family(
+    application: Application, endpoint: EndpointSettings, warehouse: Warehouse
+) -> TableFamily:
     """The tables of an endpoint as its next load has them, as far as anybody can know."""
     task = application.task(endpoint)
     kind = processor(task.endpoint.path, endpoint.processor)

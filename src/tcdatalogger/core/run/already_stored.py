@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, Protocol
 
-from tcdatalogger.core.config.settings import Endpoint, Settings
-from tcdatalogger.core.run.run import Outcome
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
+from tcdatalogger.core.run.run import RunResult
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy, DiskFull, UsageError, WarehouseUnavailable
 from tcdatalogger.services.torncity.processing.task import Task
@@ -47,7 +47,7 @@ def run_id(text: str) -> str:
     return text
 
 
-def busy_outcome(record: RunRecord, busy: Busy) -> Outcome:
+def busy_outcome(record: RunRecord, busy: Busy) -> RunResult:
     """Of a run that did not begin, as somebody else has its endpoint."""
     record = replace(
         record,
@@ -58,10 +58,10 @@ def busy_outcome(record: RunRecord, busy: Busy) -> Outcome:
         remedy=busy.remedy,
         exit_code=busy.exit_code,
     )
-    return Outcome(record, error=busy)
+    return RunResult(record, error=busy)
 
 
-def already(books: Books, endpoint: Endpoint, task: Task) -> Outcome | None:
+def already(books: Books, endpoint: EndpointSettings, task: Task) -> RunResult | None:
     """The end of a run that was stored before; None where it was not, or nobody can tell now.
 
     Raises:
@@ -88,5 +88,5 @@ def already(books: Books, endpoint: Endpoint, task: Task) -> Outcome | None:
     return _stored(record, lines[0].load_id, known.rows if known else {})
 
 
-def _stored(record: RunRecord, load_id: str, rows: Mapping[str, int]) -> Outcome:
-    return Outcome(record, receipt=Receipt(load_id, dict(rows), repeated=True))
+def _stored(record: RunRecord, load_id: str, rows: Mapping[str, int]) -> RunResult:
+    return RunResult(record, receipt=Receipt(load_id, dict(rows), repeated=True))

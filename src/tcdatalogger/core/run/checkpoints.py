@@ -27,7 +27,7 @@ KEEP: Final = 7 * 86_400.0
 _STEP: Final = "step.json"
 
 
-class Artifacts:
+class StepTables:
     """A folder of what runs have left.
 
     Args:

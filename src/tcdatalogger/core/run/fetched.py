@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.errors import DataRefused
-from tcdatalogger.services.torncity.lists.cursor import Reading, Stretch
+from tcdatalogger.services.torncity.lists.cursor import TimeRange, WalkSummary
 from tcdatalogger.services.torncity.processing import time_ranges
 from tcdatalogger.services.torncity.processing.task import Fetched, Task
 
@@ -31,8 +31,8 @@ class FetchHeader:
     stores: bool = False
     asked: str = ""
     at: float = 0.0
-    readings: tuple[Reading, ...] = ()
-    stretch: Stretch | None = None
+    readings: tuple[WalkSummary, ...] = ()
+    stretch: TimeRange | None = None
     cursor: str | None = None
     accept_subject: bool = False
 
@@ -65,9 +65,9 @@ class FetchHeader:
             DataRefused: it is gone or damaged.
         """
         facts = archive.about(file)
-        readings = tuple(Reading(**one) for one in facts.pop("readings", ()))
+        readings = tuple(WalkSummary(**one) for one in facts.pop("readings", ()))
         stretch = facts.pop("stretch", None)
-        return cls(**facts, readings=readings, stretch=Stretch(**stretch) if stretch else None)
+        return cls(**facts, readings=readings, stretch=TimeRange(**stretch) if stretch else None)
 
     def facts(self) -> dict[str, Any]:
         """As JSON for the archive file."""

@@ -15,12 +15,12 @@ from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
 from tcdatalogger.services.torncity.client.error_codes import TornFault
 from tcdatalogger.services.torncity.client.key_health import OK
-from tcdatalogger.services.torncity.client.messages import Answer, Key, Request
+from tcdatalogger.services.torncity.client.messages import Answer, ApiKey, Request
 from tcdatalogger.services.torncity.keys import KeyInfo, needs
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class KnownHealth:
     """What is known of a key without asking: `untried`, `ok`, `parked` or `dead`.
 
     Attributes:
@@ -46,20 +46,20 @@ class Health:
         }
 
 
-def health(state: State, key: Key, now: float) -> Health:
+def health(state: State, key: ApiKey, now: float) -> KnownHealth:
     """The health of a key; what was refused for a time that is over counts no more."""
     marks = state.standing.marks(fingerprint(key))
     paths = tuple(mark.path for mark in marks if mark.path and mark.refuses(mark.path, now))
     whole = next((mark for mark in marks if not mark.path), None)
     if whole is None:
-        return Health(key.name, "untried", refused=paths)
+        return KnownHealth(key.name, "untried", refused=paths)
     if whole.health == OK or not whole.refuses("", now):
-        return Health(key.name, OK if whole.health == OK else "untried", refused=paths)
-    until = None if whole.health == error_codes.Health.DEAD else whole.until
-    return Health(key.name, whole.health, whole.code, whole.since, until, paths)
+        return KnownHealth(key.name, OK if whole.health == OK else "untried", refused=paths)
+    until = None if whole.health == error_codes.KeyVerdict.DEAD else whole.until
+    return KnownHealth(key.name, whole.health, whole.code, whole.since, until, paths)
 
 
-class Keys:
+class KeySelector:
     """The keys of one endpoint, while it runs.
 
     The first call chooses; later ones go on with the same key until it has no call left or is
@@ -76,13 +76,13 @@ class Keys:
     def __init__(
         self,
         endpoint: Endpoint,
-        keys: Sequence[Key],
+        keys: Sequence[ApiKey],
         *,
         client: Client,
         budget: Budget,
         state: State,
-        ask: Callable[[Key], KeyInfo],
-        owner: Callable[[Key], str],
+        ask: Callable[[ApiKey], KeyInfo],
+        owner: Callable[[ApiKey], str],
         priority: Priority = "normal",
         meant: int | None = None,
     ) -> None:
@@ -96,7 +96,7 @@ class Keys:
         self._priority = priority
         self._meant = meant
         self._out: dict[str, Failure] = {}
-        self._chosen: tuple[Key, KeyInfo] | None = None
+        self._chosen: tuple[ApiKey, KeyInfo] | None = None
 
     def choose(self) -> KeyInfo:
         """Choose the key for the next call; what Torn says of it.
@@ -107,7 +107,7 @@ class Keys:
         """
         return self._best()[1]
 
-    def _best(self) -> tuple[Key, KeyInfo]:
+    def _best(self) -> tuple[ApiKey, KeyInfo]:
         """The chosen key, or another where its calls are used up; it stays chosen."""
         chosen = self._chosen
         if chosen is not None and (
@@ -141,13 +141,13 @@ class Keys:
                 self._out[key.name] = fault
                 self._chosen = None
 
-    def _calls_left(self, key: Key) -> int:
+    def _calls_left(self, key: ApiKey) -> int:
         return self._budget.left(self._owner(key))
 
-    def _others(self, key: Key) -> bool:
+    def _others(self, key: ApiKey) -> bool:
         return any(other is not key and other.name not in self._out for other in self._keys)
 
-    def _usable(self, key: Key) -> KeyInfo | None:
+    def _usable(self, key: ApiKey) -> KeyInfo | None:
         """What Torn says of the key; None where it may not do this, and why is noted."""
         try:
             info = self._ask(key)
@@ -163,7 +163,7 @@ class Keys:
         self._out[key.name] = KeyRefused(why, remedy=remedy, key=key.name)
         return None
 
-    def _other_subject(self, key: Key, info: KeyInfo) -> str | None:
+    def _other_subject(self, key: ApiKey, info: KeyInfo) -> str | None:
         """Why a key speaks of somebody else than the keys before it, None where it does not."""
         if not of_the_key(self._endpoint):
             return None
@@ -207,4 +207,4 @@ def subject(section: str, info: KeyInfo) -> int | None:
 
 def _of_the_key(fault: TornFault) -> bool:
     """Whether another key may do what this one may not."""
-    return fault.health is not None or fault.kind.waits is error_codes.Waits.CATEGORY
+    return fault.health is not None or fault.kind.waits is error_codes.Scope.CATEGORY

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from tcdatalogger.core.state.leases import SECONDS, Claim, Leases
-from tcdatalogger.services.torncity.lists.cursor import Reading
+from tcdatalogger.services.torncity.lists.cursor import WalkSummary
 from tcdatalogger.services.torncity.processing import time_ranges
 from tcdatalogger.services.torncity.processing.task import Fetched, Task, Transformed
 from tcdatalogger.services.warehouse.protocol import Fence, Load
@@ -83,7 +83,7 @@ def load_of(
     )
 
 
-def _listed(made: Transformed, readings: Sequence[Reading]) -> Mapping[int | None, float]:
+def _listed(made: Transformed, readings: Sequence[WalkSummary]) -> Mapping[int | None, float]:
     """The subjects whose whole list was read, and when: nothing of it cut, lost or set aside.
 
     A record that was set aside must not be taken for one that vanished.

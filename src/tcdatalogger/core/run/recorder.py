@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from tcdatalogger.clock import Clock
-from tcdatalogger.core.archive import Archive, Kept
+from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.run.fetched import FetchHeader
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.observability.log import get_logger
@@ -25,7 +25,7 @@ EVERY: Final = 1.0
 """Seconds between two times that the books are told how far a run is."""
 
 
-class Wire(Protocol):
+class CallCounter(Protocol):
     """What counts the calls that went over the wire."""
 
     @property
@@ -33,7 +33,7 @@ class Wire(Protocol):
 
 
 @dataclass(slots=True)
-class Calls:
+class CallRecorder:
     """Every answer that came, data or not.
 
     Attributes:
@@ -49,10 +49,10 @@ class Calls:
 
     task: Task
     clock: Clock
-    told: Callable[[Calls], None] = lambda _calls: None
-    wire: Wire | None = None
+    told: Callable[[CallRecorder], None] = lambda _calls: None
+    wire: CallCounter | None = None
     cursor: str | None = None
-    kept: list[Kept] = field(default_factory=list)
+    kept: list[ArchivedCall] = field(default_factory=list)
     so_far: dict[str, Any] = field(
         default_factory=lambda: {
             **dict.fromkeys(("calls", "pages", "bytes", "records", "absent"), 0),
@@ -72,12 +72,12 @@ class Calls:
                 answer = get(request)
             except TornFault as fault:
                 if fault.answer is not None:
-                    self._add(Kept(fault.answer, error=fault.message), began)
+                    self._add(ArchivedCall(fault.answer, error=fault.message), began)
                 if isinstance(fault, NoPayload):
                     self.so_far["absent"] += 1
                     _log.warning("answer without its data", path=request.path, lacks=fault.said)
                 raise
-            self._add(Kept(answer), began)
+            self._add(ArchivedCall(answer), began)
             self.told(self)
             return answer
 
@@ -87,7 +87,7 @@ class Calls:
     def _made(self) -> Sequence[float]:
         return () if self.wire is None else self.wire.calls
 
-    def _add(self, one: Kept, began: float) -> None:
+    def _add(self, one: ArchivedCall, began: float) -> None:
         answer, sums = one.answer, self.so_far
         self.kept.append(one)
         sums["calls"] = len(self._made)

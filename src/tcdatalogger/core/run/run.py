@@ -3,7 +3,7 @@
 `Run.store` is the only way from what was fetched to rows. Whoever makes rows calls it: a run, one
 that goes on, one that is stored later, replay, rebuild, and the quarantine.
 
-A run ends in an `Outcome`, also when it fails: what went wrong is in its record, the answers that
+A run ends in an `RunResult`, also when it fails: what went wrong is in its record, the answers that
 came are in the archive, and the warehouse is as it was. Only what nobody foresaw is raised. Where
 the warehouse cannot be had after the fetch, or its rows do not add up, the run ends as `later`, and
 the next one of its endpoint stores its rows first (`pending.py`).
@@ -19,13 +19,13 @@ from typing import Final, Protocol
 
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.archive import Archive
-from tcdatalogger.core.config.settings import Endpoint
+from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.run import pending, subjects
-from tcdatalogger.core.run.checkpoints import Artifacts
+from tcdatalogger.core.run.checkpoints import StepTables
 from tcdatalogger.core.run.fetched import fetched_from
 from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.core.run.pending_limits import longest
-from tcdatalogger.core.run.recorder import Calls
+from tcdatalogger.core.run.recorder import CallRecorder
 from tcdatalogger.core.run.timeout import deadline
 from tcdatalogger.core.state.store import LATER, PAUSED, RUNNING, RunRecord, State, cut_off
 from tcdatalogger.ending import held, no_longer
@@ -45,7 +45,7 @@ from tcdatalogger.models.checks.promised import Checked, CheckFailed, CheckResul
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
-from tcdatalogger.observability.traces import Span, span
+from tcdatalogger.observability.traces import TraceSpan, span
 from tcdatalogger.services.torncity.client.budget import Priority
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 from tcdatalogger.services.torncity.processing.registry import processor
@@ -84,7 +84,7 @@ class Parts(Protocol):
     def archive(self) -> Archive: ...
 
     @property
-    def artifacts(self) -> Artifacts: ...
+    def artifacts(self) -> StepTables: ...
 
     @property
     def calls(self) -> Sequence[float]:
@@ -95,11 +95,13 @@ class Parts(Protocol):
         """The warehouse, waited for that long; None for the usual time."""
         ...
 
-    def source(self, endpoint: Endpoint, task: Task, priority: Priority | None = None) -> Source:
+    def source(
+        self, endpoint: EndpointSettings, task: Task, priority: Priority | None = None
+    ) -> Source:
         """How to call Torn with the endpoint's key; may refuse."""
         ...
 
-    def task(self, endpoint: Endpoint, run_id: str = "") -> Task:
+    def task(self, endpoint: EndpointSettings, run_id: str = "") -> Task:
         """What one run of the endpoint is to do."""
         ...
 
@@ -109,7 +111,7 @@ class Parts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """What became of a run.
 
     Attributes:
@@ -148,7 +150,7 @@ class Run:
     """
 
     parts: Parts
-    endpoint: Endpoint
+    endpoint: EndpointSettings
     task: Task
     record: RunRecord
     guard: Guard = Guard()  # noqa: RUF009 - a frozen value
@@ -171,9 +173,9 @@ class Run:
         return self.until == "store" and not self.dry
 
     @property
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunResult:
         """What became of it."""
-        return Outcome(
+        return RunResult(
             self.record,
             self.fetched,
             self.made,
@@ -201,7 +203,7 @@ class Run:
         timeout: float | None = None,
         priority: Priority | None = None,
         fetched: Fetched | None = None,
-    ) -> Outcome:
+    ) -> RunResult:
         """Take the steps, and write down how it ended.
 
         Args:
@@ -266,7 +268,7 @@ class Run:
 
     def _fetch(self, priority: Priority | None) -> Fetched:
         """Ask Torn, and put every answer into the archive."""
-        calls = Calls(self.task, self.parts.clock, self._page, self.parts)
+        calls = CallRecorder(self.task, self.parts.clock, self._page, self.parts)
         with self._timed("fetch"):
             try:
                 kind = self._kind
@@ -309,7 +311,7 @@ class Run:
                 return _looked_back(kind, task, source, warehouse)
         return kind(task, source=replace(source, cursor=remembered))
 
-    def _page(self, calls: Calls) -> None:
+    def _page(self, calls: CallRecorder) -> None:
         """Tell how far the fetch is; the books are told once a second, for who looks from afar."""
         self.record = replace(self.record, **calls.so_far)
         self.parts.tell(self.record)
@@ -317,7 +319,7 @@ class Run:
             with suppress(Failure):  # to tell of a run must not end it
                 self.parts.state.write_run(self.record)
 
-    def _keep(self, calls: Calls) -> None:
+    def _keep(self, calls: CallRecorder) -> None:
         """Write the answers down, those of a failed fetch too."""
         self.record = replace(self.record, **calls.facts())
         file = calls.write(self.parts.archive, self.fetched, stores=self.stores)
@@ -547,7 +549,7 @@ class Run:
 
 
 def store_pending(
-    parts: Parts, endpoint: Endpoint, guard: Guard, warehouse: Warehouse
+    parts: Parts, endpoint: EndpointSettings, guard: Guard, warehouse: Warehouse
 ) -> list[RunRecord]:
     """Store the pending runs of an endpoint, the oldest first, for as long as there is time.
 
@@ -577,7 +579,7 @@ def store_pending(
 
 def _store_pending(
     parts: Parts,
-    endpoint: Endpoint,
+    endpoint: EndpointSettings,
     one: pending.Pending,
     guard: Guard,
     warehouse: Warehouse,
@@ -674,7 +676,7 @@ def _looked_back(
     return asker
 
 
-def _measure(record: RunRecord, measured: Span) -> None:
+def _measure(record: RunRecord, measured: TraceSpan) -> None:
     """What a run came to, for its trace."""
     measured.note(
         status=record.status,

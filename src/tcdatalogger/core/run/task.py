@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tcdatalogger.core.config.moments import moment
 from tcdatalogger.core.config.requests import is_incremental, path_values, query
-from tcdatalogger.core.config.settings import QUERY, Endpoint
+from tcdatalogger.core.config.settings import QUERY, EndpointSettings
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.renames import ours
 from tcdatalogger.services.torncity.catalog import catalog
@@ -30,7 +30,11 @@ def queried(warehouse: Warehouse, ids: str) -> tuple[str, ...]:
 
 
 def task(
-    endpoint: Endpoint, known: catalog.Catalog, run_id: str, now: float, roots: tuple[str, ...] = ()
+    endpoint: EndpointSettings,
+    known: catalog.Catalog,
+    run_id: str,
+    now: float,
+    roots: tuple[str, ...] = (),
 ) -> Task:
     """What one run of an endpoint is to do, by the catalogue `known`, now (seconds since 1970).
 

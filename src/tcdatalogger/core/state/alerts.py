@@ -47,7 +47,7 @@ TAKING: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AlertEvent:
     """Something that is wrong now.
 
     Attributes:
@@ -71,7 +71,7 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Alarm:
+class Alert:
     """An event in the books.
 
     Attributes:
@@ -80,7 +80,7 @@ class Alarm:
         tries: how often telling failed since it last worked.
     """
 
-    event: Event
+    event: AlertEvent
     told_at: float | None
     over_at: float | None
     tries: int
@@ -101,7 +101,7 @@ def put_right(db: Statements, now: float) -> None:
         db.execute(f"update alerts set {name} = ? where {name} > ?", (now, now))
 
 
-class Alarms:
+class Alerts:
     """The table of events.
 
     Args:
@@ -111,7 +111,7 @@ class Alarms:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def see(self, events: Iterable[Event], host: str, now: float) -> None:
+    def see(self, events: Iterable[AlertEvent], host: str, now: float) -> None:
         """Write down what is wrong now; what is wrong no more is over.
 
         An event that nobody was told of yet is forgotten when it is over. One that returns before
@@ -135,12 +135,12 @@ class Alarms:
             for name in mine - wanted.keys():
                 _end(db, name, now)
 
-    def all(self) -> list[Alarm]:
+    def all(self) -> list[Alert]:
         """Every event in the books, the oldest first."""
         rows = self._database.reading(f"select {_COLUMNS} from alerts order by since, event")
         return [_alarm(*row) for row in rows]
 
-    def take(self, now: float) -> list[Alarm]:
+    def take(self, now: float) -> list[Alert]:
         """What is to be told now, for whoever asks first; nothing while a failed telling waits."""
         waits = "select 1 from alerts where tries > 0 and taken_until > ?"
         todo = f"select {_COLUMNS} from alerts where {_TO_TELL} and taken_until <= ?"
@@ -156,7 +156,7 @@ class Alarms:
                 )
         return [_alarm(*row) for row in rows]
 
-    def told(self, alarms: Iterable[Alarm], now: float) -> None:
+    def told(self, alarms: Iterable[Alert], now: float) -> None:
         """Somebody was told of these."""
         with self._database.writing() as db:
             for alarm in alarms:
@@ -168,7 +168,7 @@ class Alarms:
                         (now, alarm.event.name),
                     )
 
-    def again(self, alarms: Iterable[Alarm], at: float) -> None:
+    def again(self, alarms: Iterable[Alert], at: float) -> None:
         """Telling of these failed: nothing is told before `at`."""
         with self._database.writing() as db:
             for alarm in alarms:
@@ -178,7 +178,7 @@ class Alarms:
                 )
 
 
-def _begin(db: Statements, event: Event, now: float) -> None:
+def _begin(db: Statements, event: AlertEvent, now: float) -> None:
     since = event.since or now
     facts = json.dumps({"text": redact(event.text), "remedy": redact(event.remedy)})
     db.execute(
@@ -201,7 +201,7 @@ def _end(db: Statements, name: str, now: float) -> None:
     db.execute("update alerts set over_at = ? where event = ? and over_at is null", (now, name))
 
 
-def _changed(alarm: Alarm, event: Event) -> bool:
+def _changed(alarm: Alert, event: AlertEvent) -> bool:
     """Whether an event's words are to be written anew: until somebody was told of it."""
     before = (alarm.event.text, alarm.event.remedy)
     after = (redact(event.text), redact(event.remedy))
@@ -216,7 +216,7 @@ def _alarm(
     told_at: float | None,
     over_at: float | None,
     tries: int,
-) -> Alarm:
+) -> Alert:
     words = json.loads(facts)
-    event = Event(name, words["text"], words["remedy"], host, float(since))
-    return Alarm(event, told_at, over_at, int(tries))
+    event = AlertEvent(name, words["text"], words["remedy"], host, float(since))
+    return Alert(event, told_at, over_at, int(tries))

@@ -12,10 +12,10 @@ from tcdatalogger.services.torncity.client import error_codes
 from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
     UNKNOWN_OWNER,
-    Book,
-    Hold,
+    CallSlot,
+    Pause,
     Rank,
-    Slot,
+    SlotStore,
     Terms,
 )
 
@@ -43,18 +43,18 @@ def put_right(db: Statements, now: float) -> None:
             db.execute("update holds set until = ? where name = ?", (latest, name))
 
 
-class Traffic:
+class CallSlots:
     """The book of calls; whoever opens it has it alone until the end of the block."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     @contextmanager
-    def open(self) -> Iterator[Book]:
+    def open(self) -> Iterator[SlotStore]:
         with self._database.writing() as db:
             yield _Pages(db)
 
-    def hold(self, hold: Hold) -> None:
+    def hold(self, hold: Pause) -> None:
         with self._database.writing() as db:
             db.execute(
                 """insert into holds (name, until, code) values (?, ?, ?) on conflict (name)
@@ -63,17 +63,17 @@ class Traffic:
                 (hold.name, hold.until, hold.code),
             )
 
-    def held(self, name: str) -> Hold | None:
+    def held(self, name: str) -> Pause | None:
         query = "select name, until, code from holds where name = ?"
         rows = self._database.reading(query, (name,))
-        return Hold(*rows[0]) if rows else None
+        return Pause(*rows[0]) if rows else None
 
-    def holds(self, now: float) -> list[Hold]:
+    def holds(self, now: float) -> list[Pause]:
         """All that are not over."""
         rows = self._database.reading(
             "select name, until, code from holds where until > ? order by name", (now,)
         )
-        return [Hold(*row) for row in rows]
+        return [Pause(*row) for row in rows]
 
     def count(self, owner: str, since: float) -> int:
         query = "select count(*) from calls where at > ? and (owner = ? or unknown = 1)"
@@ -126,7 +126,7 @@ class _Pages:
     def owners(self) -> list[str]:
         return [str(owner) for (owner,) in self._db.execute("select distinct owner from calls")]
 
-    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
+    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[CallSlot]:
         rows = self._db.execute(
             f"""select {_SLOT} from calls where owner = ? and at > ? and taken = 0 and rank < ?
                 and asked_at > ? order by at""",
@@ -134,11 +134,11 @@ class _Pages:
         )
         return [_slot(row) for row in rows]
 
-    def find(self, id: str) -> Slot | None:  # noqa: A002
+    def find(self, id: str) -> CallSlot | None:  # noqa: A002
         row = self._db.execute(f"select {_SLOT} from calls where id = ?", (id,)).fetchone()
         return None if row is None else _slot(row)
 
-    def write(self, slot: Slot) -> None:
+    def write(self, slot: CallSlot) -> None:
         self._db.execute(
             f"""insert into calls ({_SLOT}, unknown) values (?, ?, ?, ?, ?, ?, ?)
                 on conflict (id) do update set owner = excluded.owner, rank = excluded.rank,
@@ -165,6 +165,6 @@ class _Pages:
         return float(row[0] or 0.0)
 
 
-def _slot(row: tuple[str, str, int, float, float, int]) -> Slot:
+def _slot(row: tuple[str, str, int, float, float, int]) -> CallSlot:
     ident, owner, rank, asked_at, at, taken = row
-    return Slot(ident, owner, Rank(rank), asked_at, at, bool(taken))
+    return CallSlot(ident, owner, Rank(rank), asked_at, at, bool(taken))

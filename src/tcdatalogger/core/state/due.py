@@ -67,7 +67,7 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class DueEntry:
     """A row for those who look on; times are seconds since 1970.
 
     Attributes:
@@ -113,7 +113,7 @@ class Agenda:
         """
         wanted = {plan.endpoint: plan for plan in plans}
         known = {
-            name: (schedule, rank, Entry(name, *rest))
+            name: (schedule, rank, DueEntry(name, *rest))
             for name, schedule, rank, *rest in self._state.reading(
                 "select endpoint, schedule, rank, due_at, wake_at, attempt, served_at from agenda"
             )
@@ -276,12 +276,12 @@ class Agenda:
                 (due, due, endpoint),
             )
 
-    def entries(self) -> dict[str, Entry]:
+    def entries(self) -> dict[str, DueEntry]:
         """Every row by its endpoint."""
         rows = self._state.reading(
             "select endpoint, due_at, wake_at, attempt, served_at from agenda"
         )
-        return {row[0]: Entry(*row) for row in rows}
+        return {row[0]: DueEntry(*row) for row in rows}
 
 
 def _following(db: Statements, plan: Plan, began: float) -> float:
@@ -295,7 +295,7 @@ def _following(db: Statements, plan: Plan, began: float) -> float:
     return plan.grid.after(point if 0 < point - began < CLOCKS_DIFFER else began)
 
 
-def first_entry(plan: Plan, last: run_stats.Last | None, now: float) -> Entry:
+def first_entry(plan: Plan, last: run_stats.LastRuns | None, now: float) -> DueEntry:
     """The row of an endpoint that had none: what ran by hand need not run again at once.
 
     Args:
@@ -305,7 +305,7 @@ def first_entry(plan: Plan, last: run_stats.Last | None, now: float) -> Entry:
     """
     ran = last.success_at if last else None
     due = now if ran is None else min(plan.grid.after(min(ran, now)), plan.grid.after(now))
-    return Entry(plan.endpoint, due, due, 0, None if ran is None else min(ran, now))
+    return DueEntry(plan.endpoint, due, due, 0, None if ran is None else min(ran, now))
 
 
 def pause(endpoint: str, attempt: int) -> float:
@@ -317,15 +317,15 @@ def pause(endpoint: str, attempt: int) -> float:
     return seconds * (0.75 + jitter(f"{endpoint}/{attempt}", 1_000) / 2_000)
 
 
-def _in_line(entry: Entry, grid: Grid, now: float, *, changed: bool) -> Entry:
+def _in_line(entry: DueEntry, grid: Grid, now: float, *, changed: bool) -> DueEntry:
     """A row as the grid and the clock want it."""
     served = entry.served_at if entry.served_at is None else min(entry.served_at, now)
     latest = grid.after(now)
     if changed:
         due = now if served is None else grid.after(served)
-        return Entry(entry.endpoint, due, due, 0, served)
+        return DueEntry(entry.endpoint, due, due, 0, served)
     if entry.due_at > latest:
-        return Entry(entry.endpoint, latest, latest, 0, served)
+        return DueEntry(entry.endpoint, latest, latest, 0, served)
     if entry.wake_at > max(latest, now + LONGEST_PAUSE):
-        return Entry(entry.endpoint, entry.due_at, latest, entry.attempt, served)
-    return Entry(entry.endpoint, entry.due_at, entry.wake_at, entry.attempt, served)
+        return DueEntry(entry.endpoint, entry.due_at, latest, entry.attempt, served)
+    return DueEntry(entry.endpoint, entry.due_at, entry.wake_at, entry.attempt, served)

@@ -27,7 +27,7 @@ _FORGOTTEN: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
-class Beat:
+class Heartbeat:
     """A daemon's last sign of life; times are seconds since 1970.
 
     Attributes:
@@ -45,7 +45,7 @@ class Beat:
     running: int
 
 
-class Daemons:
+class Heartbeats:
     """The table of daemons.
 
     Args:
@@ -58,7 +58,7 @@ class Daemons:
             with state.writing() as db:
                 db.execute(SCHEMA)
 
-    def write(self, beat: Beat) -> None:
+    def write(self, beat: Heartbeat) -> None:
         """Write a sign of life down, and let go of who was silent for a day."""
         with self._state.writing() as db:
             db.execute(
@@ -75,7 +75,7 @@ class Daemons:
         with self._state.writing() as db:
             db.execute("delete from daemons where owner = ?", (owner,))
 
-    def alive(self, now: float, *, but: str = "") -> list[Beat]:
+    def alive(self, now: float, *, but: str = "") -> list[Heartbeat]:
         """Who gave a sign of life of late; on this machine, only whose process is there.
 
         Args:
@@ -87,7 +87,7 @@ class Daemons:
             "where beat_at > ? order by started_at, owner",
             (now - SILENT,),
         )
-        found = [Beat(*row) for row in rows]
+        found = [Heartbeat(*row) for row in rows]
         here = socket.gethostname()
         return [
             beat for beat in found if beat.owner != but and (beat.host != here or _there(beat.pid))

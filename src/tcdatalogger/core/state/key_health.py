@@ -11,9 +11,9 @@ from tcdatalogger.services.torncity.client.error_codes import DAY
 from tcdatalogger.services.torncity.client.key_health import (
     PROBE_SECONDS,
     TRIAL_SECONDS,
-    Circuit,
-    Mark,
-    Rows,
+    CircuitBreaker,
+    KeyState,
+    RowQuota,
     frees_at,
 )
 
@@ -52,19 +52,19 @@ def put_right(db: Statements, now: float) -> None:
     db.execute("update day_rows set at = ? where at > ?", (now, now))
 
 
-class SharedStanding:
+class KeyHealthStore:
     """What is kept for all processes on this machine."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def marks(self, fingerprint: str) -> list[Mark]:
+    def marks(self, fingerprint: str) -> list[KeyState]:
         rows = self._database.reading(
             f"select {_MARK} from key_health where fingerprint = ? order by path", (fingerprint,)
         )
-        return [Mark(*row) for row in rows]
+        return [KeyState(*row) for row in rows]
 
-    def mark(self, mark: Mark) -> None:
+    def mark(self, mark: KeyState) -> None:
         with self._database.writing() as db:
             db.execute(
                 f"""insert into key_health ({_MARK}) values (?, ?, ?, ?, ?, ?, ?)
@@ -94,14 +94,16 @@ class SharedStanding:
         with self._database.writing() as db:
             db.execute("delete from key_trials where fingerprint = ?", (fingerprint,))
 
-    def circuit(self) -> Circuit:
+    def circuit(self) -> CircuitBreaker:
         rows = self._database.reading(_CIRCUIT)
-        return Circuit(*rows[0]) if rows else Circuit()
+        return CircuitBreaker(*rows[0]) if rows else CircuitBreaker()
 
-    def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
+    def change_circuit(
+        self, change: Callable[[CircuitBreaker], CircuitBreaker | None]
+    ) -> CircuitBreaker | None:
         with self._database.writing() as db:
             row = db.execute(_CIRCUIT).fetchone()
-            changed = change(Circuit() if row is None else Circuit(*row))
+            changed = change(CircuitBreaker() if row is None else CircuitBreaker(*row))
             if changed is not None:
                 db.execute(
                     """insert into circuit (id, faults, pause, until, probe_until)
@@ -112,7 +114,7 @@ class SharedStanding:
                 )
         return changed
 
-    def book_rows(self, name: str, rows: Rows, limit: int) -> float:
+    def book_rows(self, name: str, rows: RowQuota, limit: int) -> float:
         with self._database.writing() as db:
             db.execute("delete from day_rows where at <= ?", (rows.at - DAY,))
             (total,) = db.execute(
@@ -120,7 +122,7 @@ class SharedStanding:
             ).fetchone()
             if total + rows.count > limit:
                 given = db.execute("select id, at, count from day_rows where name = ?", (name,))
-                at = frees_at([Rows(*row) for row in given], rows.count, limit, rows.at)
+                at = frees_at([RowQuota(*row) for row in given], rows.count, limit, rows.at)
                 if at > rows.at:
                     return at
             db.execute(
@@ -129,7 +131,7 @@ class SharedStanding:
             )
         return 0.0
 
-    def settle_rows(self, rows: Rows) -> None:
+    def settle_rows(self, rows: RowQuota) -> None:
         with self._database.writing() as db:
             if not rows.count:
                 db.execute("delete from day_rows where id = ?", (rows.id,))

@@ -51,7 +51,7 @@ class Claim:
         endpoint: the name that is claimed; `NAME/backfill` for its backfill.
         run_id: for which run.
         token: grows from claim to claim of a name, also over a state that was lost.
-        owner: the process that has it, as `Owner.text`.
+        owner: the process that has it, as `ClaimOwner.text`.
         until: when it runs out if it is not renewed; seconds since 1970.
     """
 
@@ -63,7 +63,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class ClaimOwner:
     """A process that may hold claims.
 
     Attributes:
@@ -125,7 +125,7 @@ class Leases:
         Args:
             endpoint: its name, or another name of which one holder at a time is wanted.
             run_id: of the run.
-            owner: `Owner.text` of the process that will run it; None for this one.
+            owner: `ClaimOwner.text` of the process that will run it; None for this one.
             seconds: for how long, if it is not renewed.
 
         Raises:
@@ -158,7 +158,7 @@ class Leases:
         row = db.execute(_LEASE, (endpoint,)).fetchone()
         if row is not None:
             held_for, last, holder, since, until = row
-            if holder and until > now and not Owner.read(holder).gone:
+            if holder and until > now and not ClaimOwner.read(holder).gone:
                 if until > now + max(seconds, SECONDS):
                     # Of a clock that was ahead. Who lives renews it; of the dead it is to run out.
                     soon = now + SECONDS
@@ -213,13 +213,13 @@ class Leases:
             (now,),
         )
         found = [Claim(*row) for row in rows]
-        return [claim for claim in found if not Owner.read(claim.owner).gone]
+        return [claim for claim in found if not ClaimOwner.read(claim.owner).gone]
 
     def orphaned(self) -> list[str]:
         """Names whose holder ended, or was not heard of for too long, without giving them back."""
         rows = self._database.reading("select endpoint, owner, until from leases where owner <> ''")
         now = self._clock.now()
-        return [name for name, owner, until in rows if until <= now or Owner.read(owner).gone]
+        return [name for name, owner, until in rows if until <= now or ClaimOwner.read(owner).gone]
 
     @contextmanager
     def kept(
@@ -265,7 +265,7 @@ class Leases:
 
 @cache
 def _mine(pid: int) -> str:  # noqa: ARG001  # a child process is another owner than its parent
-    return Owner.me().text
+    return ClaimOwner.me().text
 
 
 def me() -> str:
@@ -284,7 +284,7 @@ def _busy(endpoint: str, run_id: str, holder: str, since: float) -> Busy:
 
 
 def _whose(holder: str) -> str:
-    owner = Owner.read(holder)
+    owner = ClaimOwner.read(holder)
     return f"process {owner.pid} on {owner.host}"
 
 

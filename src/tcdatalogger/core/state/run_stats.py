@@ -40,7 +40,7 @@ was told to end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Last:
+class LastRuns:
     """What the last runs of an endpoint came to. Times are seconds since 1970.
 
     Attributes:
@@ -107,7 +107,7 @@ def add(db: Statements, run: Mapping[str, Any], before: str | None) -> None:
     row = db.execute(
         "select known_since, facts from run_marks where endpoint = ?", (run["endpoint"],)
     ).fetchone()
-    last = Last(known_since=run["started_at"]) if row is None else _last(*row)
+    last = LastRuns(known_since=run["started_at"]) if row is None else _last(*row)
     _write(db, run["endpoint"], _after(last, run))
 
 
@@ -140,7 +140,7 @@ def _increments(
         yield ("call", "", f"call {bound}"), value
 
 
-def _after(last: Last, run: Mapping[str, Any]) -> Last:
+def _after(last: LastRuns, run: Mapping[str, Any]) -> LastRuns:
     ended = run["started_at"] if run["finished_at"] is None else run["finished_at"]
     found = {"no_data": run.get("absent", 0)}
     if run["status"] == GOOD:
@@ -216,7 +216,7 @@ def know(database: Database, endpoints: Iterable[str], now: float) -> None:
             )
 
 
-def lasts(database: Database) -> dict[str, Last]:
+def lasts(database: Database) -> dict[str, LastRuns]:
     """What is known of each endpoint, also of those that are no longer configured."""
     rows = database.reading("select endpoint, known_since, facts from run_marks")
     return {str(name): _last(since, facts) for name, since, facts in rows}
@@ -241,13 +241,13 @@ def histograms(found: Mapping[tuple[str, str], float]) -> dict[str, dict[str, fl
     return made
 
 
-def _last(known_since: float, facts: str) -> Last:
-    known = {each.name for each in fields(Last)}
+def _last(known_since: float, facts: str) -> LastRuns:
+    known = {each.name for each in fields(LastRuns)}
     given = {name: value for name, value in json.loads(facts).items() if name in known}
-    return Last(**{**given, "known_since": float(known_since)})
+    return LastRuns(**{**given, "known_since": float(known_since)})
 
 
-def _write(db: Statements, endpoint: str, last: Last) -> None:
+def _write(db: Statements, endpoint: str, last: LastRuns) -> None:
     db.execute(
         """insert into run_marks (endpoint, known_since, facts) values (?, ?, ?)
            on conflict (endpoint) do update set facts = excluded.facts""",

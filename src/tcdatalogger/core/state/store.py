@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.core.state import alerts, call_slots, key_health, leases, run_stats
-from tcdatalogger.core.state.call_slots import Traffic
+from tcdatalogger.core.state.call_slots import CallSlots
 from tcdatalogger.core.state.database import Statements
-from tcdatalogger.core.state.key_health import SharedStanding
-from tcdatalogger.core.state.leases import Leases, Owner
+from tcdatalogger.core.state.key_health import KeyHealthStore
+from tcdatalogger.core.state.leases import ClaimOwner, Leases
 from tcdatalogger.core.state.migrations import Shared
 from tcdatalogger.errors import Stopped
 from tcdatalogger.services.torncity.keys import KeyInfo
@@ -186,9 +186,9 @@ class State(Shared):
         """By which claims run out."""
         self.leases = Leases(self, self.clock)
         """Who runs which endpoint."""
-        self.traffic = Traffic(self)
+        self.traffic = CallSlots(self)
         """Slots and holds of the call budget."""
-        self.standing = SharedStanding(self)
+        self.standing = KeyHealthStore(self)
         """Health of keys, whether Torn is down, rows of the day."""
 
     # --- runs ------------------------------------------------------------------------------
@@ -423,6 +423,6 @@ def _why_lost(row: tuple[str, str | None, float | None], now: float) -> str:
     _, owner, until = row
     if owner is None or until is None:
         return "Its claim was given up or taken over."
-    if Owner.read(owner).gone:
+    if ClaimOwner.read(owner).gone:
         return "Its process is gone."
     return "" if until > now else "Its process was not heard of for too long."

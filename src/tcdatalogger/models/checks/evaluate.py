@@ -29,7 +29,7 @@ _FAR = 1e19
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class RuleResult:
     """What came of one rule.
 
     Attributes:
@@ -43,7 +43,7 @@ class Verdict:
 
 def judge(
     rules: Iterable[Rule], family: TableFamily, tables: Mapping[str, pa.Table]
-) -> Iterator[Verdict]:
+) -> Iterator[RuleResult]:
     """Hold rows against rules; a rule about a table or a column that is not there is passed over.
 
     Raises:
@@ -55,7 +55,7 @@ def judge(
             yield _judge(rule, table, tables[table.name])
 
 
-def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> Verdict:
+def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> RuleResult:
     """Hold the rows of the root against the promise that nothing in their key is null.
 
     Whom they are about may be: of the whole city it is so.
@@ -70,7 +70,7 @@ def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> Verdict:
     count = int(pc.sum(failing).as_py() or 0)
     says = f"its key ({', '.join(key)}) is not null"
     result = CheckResult(root.name, says, count, on_failure="quarantine")
-    return Verdict(result, failing if count else None)
+    return RuleResult(result, failing if count else None)
 
 
 def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
@@ -89,7 +89,7 @@ def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
     return found
 
 
-def _judge(rule: Rule, table: TableSchema, rows: pa.Table) -> Verdict:
+def _judge(rule: Rule, table: TableSchema, rows: pa.Table) -> RuleResult:
     def result(failed: int, example: str = "") -> CheckResult:
         return CheckResult(table.name, str(rule), failed, example, rule.on_failure)
 
@@ -97,14 +97,14 @@ def _judge(rule: Rule, table: TableSchema, rows: pa.Table) -> Verdict:
         number = rows.num_rows
         few = rule.least is not None and number < _number(rule.least)
         many = rule.most is not None and number > _number(rule.most)
-        return Verdict(result(max(number, 1), f"{number}") if few or many else result(0))
+        return RuleResult(result(max(number, 1), f"{number}") if few or many else result(0))
     failing = _repeats(rows, rule.columns) if rule.unique else _breaks(rule, table, rows)
     count = int(pc.sum(failing).as_py() or 0)
     if not count:
-        return Verdict(result(0))
+        return RuleResult(result(0))
     example = rows.select(rule.columns).filter(failing).slice(0, 1).to_pylist()[0]
     shown = ", ".join(str(value) for value in example.values())
-    return Verdict(
+    return RuleResult(
         result(count, shown if len(shown) <= _EXAMPLE else f"{shown[: _EXAMPLE - 1]}…"), failing
     )
 
@@ -177,7 +177,7 @@ def _repeats(rows: pa.Table, columns: tuple[str, ...]) -> pa.ChunkedArray:
 
 
 def without(
-    family: TableFamily, tables: Mapping[str, pa.Table], verdicts: Iterable[Verdict]
+    family: TableFamily, tables: Mapping[str, pa.Table], verdicts: Iterable[RuleResult]
 ) -> tuple[dict[str, pa.Table], dict[int, str]]:
     """The rows without the records that fail, and why each of those does by its row in the root.
 

@@ -22,7 +22,7 @@ import pyarrow.csv as pa_csv
 from tcdatalogger.models.reading.decode import Batch, Decoded
 from tcdatalogger.models.reading.infer import FULL, MOST, UNKNOWN, Path, learned_shapes
 from tcdatalogger.models.reading.lossless_json import INT_MAX, INT_MIN
-from tcdatalogger.models.reading.row_reader import TIME_MAX, TIME_MIN, Misfit
+from tcdatalogger.models.reading.row_reader import TIME_MAX, TIME_MIN, RejectedRecord
 from tcdatalogger.models.records import key_fields
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
@@ -48,13 +48,13 @@ def decode_csv(
     shape = family.shape
     examples: dict[Path, str] = {}
     tables: dict[int, pa.Table] = {}
-    misfits: list[Misfit] = []
+    misfits: list[RejectedRecord] = []
     for number, page in enumerate(pages):
         try:
             tables[number] = _read(page)
         except (pa.ArrowException, CsvError, UnicodeDecodeError) as error:
             text = page.decode(errors="backslashreplace")
-            misfits.append(Misfit(number, "", f"the body is no CSV: {error}", text))
+            misfits.append(RejectedRecord(number, "", f"the body is no CSV: {error}", text))
     if may_grow:
         for table in tables.values():
             shape, new = _grow(shape, root, table)
@@ -118,7 +118,7 @@ def _grow(shape: Object, root: str, table: pa.Table) -> tuple[Object, Mapping[Pa
 
 def _typed(
     table: pa.Table, row: Object, root: str, page: int, key: Iterable[str], why: str
-) -> tuple[pa.StructArray, list[Misfit]]:
+) -> tuple[pa.StructArray, list[RejectedRecord]]:
     """The rows that fit, in columns of their types, and the others."""
     length = table.num_rows
     wrong: dict[int, tuple[str, str]] = {}
@@ -137,7 +137,7 @@ def _typed(
         for at in empty if given or row.field(name) is None else range(length):
             wrong.setdefault(at, (name, "null stands in the key of the record"))
     misfits = [
-        Misfit(page, f"{root}[{at}].{name}", reason, _record(table, at))
+        RejectedRecord(page, f"{root}[{at}].{name}", reason, _record(table, at))
         for at, (name, reason) in sorted(wrong.items())
     ]
     good = table

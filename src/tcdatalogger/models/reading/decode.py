@@ -20,7 +20,7 @@ import pyarrow.json as pa_json
 from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.infer import FULL, UNKNOWN, Path, grow
 from tcdatalogger.models.reading.quote import Quoting, quote, quoting
-from tcdatalogger.models.reading.row_reader import TIME_MAX, TIME_MIN, Misfit, salvage
+from tcdatalogger.models.reading.row_reader import TIME_MAX, TIME_MIN, RejectedRecord, salvage
 from tcdatalogger.models.records import key_fields
 from tcdatalogger.models.schema import METADATA, TableFamily
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape, walk
@@ -72,7 +72,7 @@ class Decoded:
     batches: tuple[Batch, ...]
     shape: Object
     examples: Mapping[Path, str]
-    misfits: tuple[Misfit, ...]
+    misfits: tuple[RejectedRecord, ...]
 
 
 class _Refused(Exception):
@@ -120,11 +120,11 @@ def _decode_with_care(
 ) -> Decoded:
     """Learn what is new in the pages, then read them again, and set the misfits aside."""
     values = dict(enumerate(map(_value, pages)))
-    sound = (value for value in values.values() if not isinstance(value, Misfit))
+    sound = (value for value in values.values() if not isinstance(value, RejectedRecord))
     shape, examples = grow(family.shape, sound, whole) if may_grow else (family.shape, {})
     plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
     batches: list[Batch] = []
-    misfits: list[Misfit] = []
+    misfits: list[RejectedRecord] = []
     seen = dict(examples)
     unknown = FULL if may_grow else UNKNOWN
 
@@ -140,8 +140,8 @@ def _decode_with_care(
                 return
             page = numbers[0]
             value = values[page]
-            if isinstance(value, Misfit):
-                misfits.append(Misfit(page, value.path, value.reason, value.record))
+            if isinstance(value, RejectedRecord):
+                misfits.append(RejectedRecord(page, value.path, value.reason, value.record))
                 return
             _salvage(value, page)
 
@@ -157,19 +157,21 @@ def _decode_with_care(
             batches.append(Batch(_read([found.body], shape, None, root, salvaged=True), (page,)))
         except _Refused as refusal:
             reason = f"the reader refuses it: {refusal}"
-            misfits.append(Misfit(page, "", reason, found.body.decode()))
+            misfits.append(RejectedRecord(page, "", reason, found.body.decode()))
 
     for numbers in _split(pages):
         read(numbers)
     return Decoded(tuple(batches), shape, seen, tuple(misfits))
 
 
-def _value(raw: bytes) -> lossless_json.Value | Misfit:
+def _value(raw: bytes) -> lossless_json.Value | RejectedRecord:
     """The body as Python values; a misfit (of page 0) where it is no JSON."""
     try:
         return lossless_json.parse(raw)
     except (ValueError, RecursionError) as error:
-        return Misfit(0, "", f"the body is no JSON: {error}", raw.decode(errors="backslashreplace"))
+        return RejectedRecord(
+            0, "", f"the body is no JSON: {error}", raw.decode(errors="backslashreplace")
+        )
 
 
 def _split(pages: Sequence[bytes]) -> Iterator[tuple[int, ...]]:

@@ -27,7 +27,7 @@ TIME_MAX: Final = 253_402_300_799
 
 
 @dataclass(frozen=True, slots=True)
-class Misfit:
+class RejectedRecord:
     """A record that breaks its shape.
 
     Attributes:
@@ -45,7 +45,9 @@ class Misfit:
     again: bool = True
 
 
-def once_each(misfits: Iterable[Misfit], subjects: Sequence[int | None]) -> tuple[Misfit, ...]:
+def once_each(
+    misfits: Iterable[RejectedRecord], subjects: Sequence[int | None]
+) -> tuple[RejectedRecord, ...]:
     """The first of the misfits that are one record, which came on several pages.
 
     The same on one page several times is several records.
@@ -54,7 +56,7 @@ def once_each(misfits: Iterable[Misfit], subjects: Sequence[int | None]) -> tupl
         misfits: of a run.
         subjects: whom each page is about.
     """
-    kept: dict[tuple[object, ...], Misfit] = {}
+    kept: dict[tuple[object, ...], RejectedRecord] = {}
     on_page: Counter[tuple[object, ...]] = Counter()
     for misfit in misfits:
         told = (subjects[misfit.page], misfit.reason, misfit.record)
@@ -80,7 +82,7 @@ class Findings:
 
 
 @dataclass(frozen=True, slots=True)
-class Salvaged:
+class ReadRows:
     """What is left of one body.
 
     Attributes:
@@ -91,7 +93,7 @@ class Salvaged:
     """
 
     body: bytes | None
-    misfits: tuple[Misfit, ...]
+    misfits: tuple[RejectedRecord, ...]
     converted: dict[tuple[str, ...], str]
 
 
@@ -103,7 +105,7 @@ def salvage(
     key: Collection[tuple[str, ...]] = (),
     *,
     unknown: str = UNKNOWN,
-) -> Salvaged:
+) -> ReadRows:
     """The part of a body that fits `shape`.
 
     Args:
@@ -116,14 +118,14 @@ def salvage(
     """
     if not isinstance(value, dict) or isinstance(value, lossless_json.Repeated):
         reason = f"the body is {lossless_json.kind(value)}, not an object with each key once"
-        return Salvaged(None, (Misfit(page, "", reason, lossless_json.dump(value)),), {})
+        return ReadRows(None, (RejectedRecord(page, "", reason, lossless_json.dump(value)),), {})
     kept = {name: inner for name, inner in value.items() if name != METADATA}
     records = _records(kept, shape, root)
     if records is None:
         return _whole(kept, shape, page, key, unknown)
     name, element, inners = root[0], _element(shape, root), records
     findings = Findings(unknown)
-    misfits: list[Misfit] = []
+    misfits: list[RejectedRecord] = []
     good: list[Value] = []
     for at, record in enumerate(inners):
         found = Findings(unknown, converted=findings.converted)
@@ -133,7 +135,7 @@ def salvage(
         found.problems += _nulls(record, f"{name}[{at}].", key)
         if found.problems:
             path, reason = found.problems[0]
-            misfits.append(Misfit(page, path, reason, lossless_json.dump(record)))
+            misfits.append(RejectedRecord(page, path, reason, lossless_json.dump(record)))
         else:
             good.append(fitted)
     rest = Object(tuple(f for f in shape.fields if f.name != name))
@@ -141,10 +143,10 @@ def salvage(
     fitted_rest = _fit(others, rest, "", (), findings)
     if findings.problems:
         path, reason = findings.problems[0]
-        misfits.append(Misfit(page, path, reason, lossless_json.dump(others)))
+        misfits.append(RejectedRecord(page, path, reason, lossless_json.dump(others)))
         fitted_rest = {}
     body = lossless_json.dump({**fitted_rest, name: good}).encode()
-    return Salvaged(body, tuple(misfits), findings.converted)
+    return ReadRows(body, tuple(misfits), findings.converted)
 
 
 def _element(shape: Object, root: tuple[str, ...]) -> Shape:
@@ -190,14 +192,14 @@ def _whole(
     page: int,
     key: Collection[tuple[str, ...]],
     unknown: str,
-) -> Salvaged:
+) -> ReadRows:
     findings = Findings(unknown)
     fitted = _fit(value, shape, "", (), findings)
     findings.problems += _nulls(value, "", key)
     if findings.problems:
         path, reason = findings.problems[0]
-        return Salvaged(None, (Misfit(page, path, reason, lossless_json.dump(value)),), {})
-    return Salvaged(lossless_json.dump(fitted).encode(), (), findings.converted)
+        return ReadRows(None, (RejectedRecord(page, path, reason, lossless_json.dump(value)),), {})
+    return ReadRows(lossless_json.dump(fitted).encode(), (), findings.converted)
 
 
 def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: Findings) -> Value:

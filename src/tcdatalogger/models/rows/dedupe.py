@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tcdatalogger.models.reading.row_reader import Misfit
+from tcdatalogger.models.reading.row_reader import RejectedRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Repeats:
 
     keep: tuple[pa.Array | None, ...]
     dropped: int
-    changed: tuple[Misfit, ...]
+    changed: tuple[RejectedRecord, ...]
 
 
 def find(
@@ -76,7 +76,9 @@ def _choose(
         record = records[at].as_py()
         if record != records[final].as_py():
             reason = f"it came again and had changed: {_named(names, key)}"
-            changed.append(Misfit(numbers[at].as_py(), "", reason, _json(record), again=False))
+            changed.append(
+                RejectedRecord(numbers[at].as_py(), "", reason, _json(record), again=False)
+            )
     mask = pa.array(keep)
     masks, start = [], 0
     for element in elements:
@@ -87,7 +89,7 @@ def _choose(
 
 def last_of_each(
     rows: pa.Table, told: Sequence[str], valid: Sequence[bool], pages: Sequence[int]
-) -> tuple[list[bool], tuple[Misfit, ...]]:
+) -> tuple[list[bool], tuple[RejectedRecord, ...]]:
     """Of the rows of each subject the last; a mask, and those before it that say something else.
 
     Args:
@@ -106,7 +108,9 @@ def last_of_each(
         return keep, ()
     says = rows.select(told).to_pylist()
     changed = tuple(
-        Misfit(pages[at], "", "a later page says something else", _json(says[at]), again=False)
+        RejectedRecord(
+            pages[at], "", "a later page says something else", _json(says[at]), again=False
+        )
         for at, subject in enumerate(subjects)
         if valid[at] and says[at] != says[last[subject]]
     )

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tcdatalogger.models.reading.decode import Batch
-from tcdatalogger.models.reading.row_reader import Misfit
+from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.rows.dedupe import Repeats, find, last_of_each
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
 
@@ -97,7 +97,7 @@ class Normalized:
 
     tables: Mapping[str, pa.Table]
     repeated: int = 0
-    changed: tuple[Misfit, ...] = ()
+    changed: tuple[RejectedRecord, ...] = ()
 
 
 def normalize(

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tcdatalogger.sandbox.api.errors import Refusal
-from tcdatalogger.sandbox.api.keyring import LEVELS, TYPES, Key
+from tcdatalogger.sandbox.api.keyring import LEVELS, TYPES, SandboxKey
 from tcdatalogger.sandbox.api.paging import Address, Links, Window, offset_links, time_links, window
 from tcdatalogger.sandbox.world import balances, fights, news, people, profiles
 from tcdatalogger.sandbox.world.crimes import CATEGORIES
 from tcdatalogger.sandbox.world.fights import Attack
 from tcdatalogger.sandbox.world.people import Faction, Person
 from tcdatalogger.sandbox.world.php_json import array, encode
-from tcdatalogger.sandbox.world.streams import Row, Span, Stream, page
+from tcdatalogger.sandbox.world.streams import Row, Stream, StreamSpan, page
 from tcdatalogger.sandbox.world.world import World
 from tcdatalogger.services.torncity.catalog.catalog import Catalog, Endpoint
 
@@ -35,7 +35,7 @@ class Call:
     endpoint: Endpoint
     values: Mapping[str, str]
     address: Address
-    key: Key
+    key: SandboxKey
     t: int
     unlimited: bool = False
 
@@ -284,8 +284,8 @@ def timestamp(call: Call) -> bytes:
     return encode({"timestamp": call.t})
 
 
-def _span(asked: Window, *, by_id: bool = False, kinds: set[str] | None = None) -> Span:
-    return Span(asked.low, asked.high, asked.limit, asked.newest_first, by_id, kinds)
+def _span(asked: Window, *, by_id: bool = False, kinds: set[str] | None = None) -> StreamSpan:
+    return StreamSpan(asked.low, asked.high, asked.limit, asked.newest_first, by_id, kinds)
 
 
 def _descending(call: Call) -> bool:

@@ -17,8 +17,8 @@ from tcdatalogger.sandbox.api.errors import Refusal
 from tcdatalogger.sandbox.api.expected_rows import book
 from tcdatalogger.sandbox.api.faults import Fault, Faults, http_page, spoil
 from tcdatalogger.sandbox.api.generate import generate
-from tcdatalogger.sandbox.api.keyring import LEVELS, Key, Keyring, demo_keys
-from tcdatalogger.sandbox.api.limits import CLOUD, PER_ADDRESS, PER_USER, ROWS, WINDOW, Meter
+from tcdatalogger.sandbox.api.keyring import LEVELS, Keyring, SandboxKey, demo_keys
+from tcdatalogger.sandbox.api.limits import CLOUD, PER_ADDRESS, PER_USER, ROWS, WINDOW, Limits
 from tcdatalogger.sandbox.api.outages import Outage, outage_at
 from tcdatalogger.sandbox.api.paging import Address
 from tcdatalogger.sandbox.api.router import Router
@@ -64,7 +64,7 @@ class Rules:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class CityRequest:
     """One HTTP GET. `path` is without `/v2`; `base` is this server's address with it."""
 
     path: str
@@ -110,7 +110,7 @@ class City:
         self.keyring = Keyring(demo_keys())
         self.faults = Faults(self.seed)
         self.outages = list(rules.outages)
-        self.meter = Meter(rules.per_user, rules.per_address, rules.window, rules.cloud_rows)
+        self.meter = Limits(rules.per_user, rules.per_address, rules.window, rules.cloud_rows)
         self.lock = Lock()
         self._cache: Memo[tuple[str, int, int, bool], tuple[float, bytes]] = Memo(2_000)
 
@@ -118,7 +118,7 @@ class City:
     def router(self) -> Router:
         return Router(catalog.load())
 
-    def answer(self, request: Request) -> Reply:
+    def answer(self, request: CityRequest) -> Reply:
         """Torn's answer to one call; never raises."""
         with self.lock:
             now = self.clock.now()
@@ -159,7 +159,7 @@ class City:
         now = int(self.clock.now())
         return book(self.world, self.router, what, known, now, (since, until), **params)
 
-    def _out(self, out: Outage, request: Request) -> Reply:
+    def _out(self, out: Outage, request: CityRequest) -> Reply:
         """What a call gets that meets an outage.
 
         Raises:
@@ -177,7 +177,7 @@ class City:
             case _:
                 return Reply(b"", broken="reset")
 
-    def _admit(self, request: Request, now: float) -> Key:
+    def _admit(self, request: CityRequest, now: float) -> SandboxKey:
         """Count the call and find its key."""
         second = self.seconds()
         if not self.meter.address(request.address, request.path, second):
@@ -195,7 +195,9 @@ class City:
             raise Refusal(refusal)
         return key
 
-    def _answer(self, request: Request, key: Key, now: float, fault: Fault | None) -> Reply:
+    def _answer(
+        self, request: CityRequest, key: SandboxKey, now: float, fault: Fault | None
+    ) -> Reply:
         if fault is None:
             return Reply(self._body(request, key, now))
         self.meter.fault(fault.kind)
@@ -208,7 +210,7 @@ class City:
         broken = fault.kind if fault.kind in {"cut", "reset"} else ""
         return Reply(body, delay=fault.seconds, broken=broken)
 
-    def _body(self, request: Request, key: Key, now: float) -> bytes:
+    def _body(self, request: CityRequest, key: SandboxKey, now: float) -> bytes:
         """The body of a good answer, from the cache where Torn would take it from there.
 
         Torn's cache does not look at the other parameters: within 29 seconds another page of the
@@ -232,7 +234,12 @@ class City:
         return body
 
     def _selected(
-        self, request: Request, key: Key, t: int, endpoint: Endpoint, values: Mapping[str, str]
+        self,
+        request: CityRequest,
+        key: SandboxKey,
+        t: int,
+        endpoint: Endpoint,
+        values: Mapping[str, str],
     ) -> bytes:
         if key.level and LEVELS.index(endpoint.access) > key.level:
             raise Refusal(16)
@@ -294,7 +301,7 @@ def _joined(bodies: list[bytes]) -> bytes:
     return encode(whole)
 
 
-def _finish(reply: Reply, request: Request, now: float) -> Reply:
+def _finish(reply: Reply, request: CityRequest, now: float) -> Reply:
     """Add the headers, and compress where that is asked for."""
     headers = dict(reply.headers)
     csv = reply.body[:3] == b"id,"

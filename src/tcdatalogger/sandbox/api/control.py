@@ -20,7 +20,7 @@ from typing import Any
 
 from tcdatalogger.sandbox.api.city import City
 from tcdatalogger.sandbox.api.faults import fault
-from tcdatalogger.sandbox.api.keyring import Key
+from tcdatalogger.sandbox.api.keyring import SandboxKey
 from tcdatalogger.sandbox.api.outages import outage
 
 
@@ -92,7 +92,7 @@ def _time(city: City, facts: Any) -> dict[str, Any]:
     return {"now": city.clock.now(), "speed": city.clock.speed}
 
 
-def change_key(city: City, name: str, **changes: Any) -> Key:
+def change_key(city: City, name: str, **changes: Any) -> SandboxKey:
     """Change the key of this name, or add it.
 
     Raises:
@@ -103,6 +103,6 @@ def change_key(city: City, name: str, **changes: Any) -> Key:
         return city.keyring.change(name, **changes)
     template = city.keyring.named("full")
     owner = template.owner if template else 1
-    key = Key(name, **{"text": name, "level": 4, "owner": owner, **changes})
+    key = SandboxKey(name, **{"text": name, "level": 4, "owner": owner, **changes})
     city.keyring.add(key)
     return key

@@ -8,7 +8,7 @@ from typing import Any
 
 from tcdatalogger.sandbox.api.answers import SIMULATED, Call
 from tcdatalogger.sandbox.api.generate import generate
-from tcdatalogger.sandbox.api.keyring import Key
+from tcdatalogger.sandbox.api.keyring import SandboxKey
 from tcdatalogger.sandbox.api.paging import Address
 from tcdatalogger.sandbox.api.router import Router
 from tcdatalogger.sandbox.world import news
@@ -34,7 +34,7 @@ def book(
     world: World,
     router: Router,
     what: str,
-    key: Key,
+    key: SandboxKey,
     t: int,
     bounds: tuple[int | None, int | None] = (None, None),
     **params: str,
@@ -68,7 +68,7 @@ def book(
 
 
 def _listed(
-    world: World, router: Router, path: str, key: Key, t: int, params: Mapping[str, str]
+    world: World, router: Router, path: str, key: SandboxKey, t: int, params: Mapping[str, str]
 ) -> list[Row]:
     """The rows of one call without Torn's limits; made by what answers the API, to be the same."""
     endpoint, values = router.find(path, params)[0]

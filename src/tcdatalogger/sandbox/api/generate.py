@@ -20,8 +20,8 @@ from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.sandbox.world.invent import Maker
 from tcdatalogger.sandbox.world.people import DAY
 from tcdatalogger.sandbox.world.php_json import encode
-from tcdatalogger.sandbox.world.rng import Dice, mix
-from tcdatalogger.sandbox.world.streams import Row, Span, Stream
+from tcdatalogger.sandbox.world.rng import Rng, mix
+from tcdatalogger.sandbox.world.streams import Row, Stream, StreamSpan
 
 _PAGING = frozenset(
     (
@@ -111,7 +111,7 @@ def _rows(call: Call, maker: Maker, name: str, element: Shape) -> tuple[list[Any
     if call.endpoint.paging in {"time", "nanostamp"}:
         return _by_time(call, maker, name, element)
     asked = call.window
-    total = Dice(maker.seed, maker.subject, "total").between(15, 260)
+    total = Rng(maker.seed, maker.subject, "total").between(15, 260)
     cursor = call.params.get("cursor", "")
     if call.endpoint.paging == "cursor":
         start = int(cursor[1:]) if cursor[1:].isdecimal() else asked.offset
@@ -139,7 +139,7 @@ def _by_time(
     nano = whole(call.params, "nanostamp")
     if nano is not None:
         high = min(nano // _BILLION, high if high is not None else call.t)
-    span = Span(asked.low, high, asked.limit, asked.newest_first)
+    span = StreamSpan(asked.low, high, asked.limit, asked.newest_first)
     kept = (row for row in stream.rows(call.t, span) if nano is None or _nanostamp(row) <= nano)
     found = list(islice(kept, asked.limit))
     # A row never changes, so its other times hang on its own day and not on the present one.
@@ -157,7 +157,7 @@ def _nanostamp(row: Row) -> int:
 
 def _day(seed: int, subject: str, most: int, bursts: Bursts, day: int) -> Iterator[Row]:
     low = day * DAY
-    count = Dice(seed, "rows", subject, day).between(0, most)
+    count = Rng(seed, "rows", subject, day).between(0, most)
     times = [low + mix(seed, subject, day, place) % DAY for place in range(count)]
     for moment in bursts.moments(low, low + DAY, seed, "log"):
         times += [moment] * bursts.rows

@@ -19,7 +19,7 @@ TYPES = ("Custom", "Public Only", "Minimal Access", "Limited Access", "Full Acce
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class SandboxKey:
     """One key.
 
     Attributes:
@@ -44,35 +44,35 @@ class Key:
     dies_of: int = 2
 
 
-def demo_keys() -> tuple[Key, ...]:
+def demo_keys() -> tuple[SandboxKey, ...]:
     """The keys of every sandbox."""
     ours, other = FACTIONS[0], FACTIONS[1]
     boss, plain = people.leader(ours), people.leader(ours, 3)
     return (
-        Key("public", "sandboxPublic001", 1, boss),
-        Key("minimal", "sandboxMinimal01", 2, boss),
-        Key("limited", "sandboxLimited01", 3, boss),
-        Key("full", "sandboxFull00001", 4, boss),
-        Key("second", "sandboxSecond001", 3, boss),
-        Key("other", "sandboxOther0001", 4, plain, faction_access=False),
-        Key("rival", "sandboxRival0001", 4, people.leader(other)),
-        Key("dead", "sandboxDead00001", 4, people.leader(ours, 4), refusal=2),
+        SandboxKey("public", "sandboxPublic001", 1, boss),
+        SandboxKey("minimal", "sandboxMinimal01", 2, boss),
+        SandboxKey("limited", "sandboxLimited01", 3, boss),
+        SandboxKey("full", "sandboxFull00001", 4, boss),
+        SandboxKey("second", "sandboxSecond001", 3, boss),
+        SandboxKey("other", "sandboxOther0001", 4, plain, faction_access=False),
+        SandboxKey("rival", "sandboxRival0001", 4, people.leader(other)),
+        SandboxKey("dead", "sandboxDead00001", 4, people.leader(ours, 4), refusal=2),
     )
 
 
 class Keyring:
     """All keys that the city knows, by their text."""
 
-    def __init__(self, keys: tuple[Key, ...]) -> None:
+    def __init__(self, keys: tuple[SandboxKey, ...]) -> None:
         self._keys = {key.text: key for key in keys}
 
-    def __iter__(self) -> Iterator[Key]:
+    def __iter__(self) -> Iterator[SandboxKey]:
         return iter(self._keys.values())
 
-    def named(self, name: str) -> Key | None:
+    def named(self, name: str) -> SandboxKey | None:
         return next((key for key in self if name in {key.name, key.text}), None)
 
-    def admit(self, text: str) -> Key:
+    def admit(self, text: str) -> SandboxKey:
         """The key of a call.
 
         Raises:
@@ -85,10 +85,10 @@ class Keyring:
             raise Refusal(2)
         return key
 
-    def add(self, key: Key) -> None:
+    def add(self, key: SandboxKey) -> None:
         self._keys[key.text] = key
 
-    def use(self, key: Key, now: float) -> int:
+    def use(self, key: SandboxKey, now: float) -> int:
         """Use a key for one call at a time of the world; the error that it gives, or 0."""
         if not key.refusal and (
             key.dies_after == 0 or (key.dies_at is not None and now >= key.dies_at)
@@ -99,7 +99,7 @@ class Keyring:
         self._keys[key.text] = key
         return key.refusal
 
-    def change(self, name: str, **changes: float | None) -> Key:
+    def change(self, name: str, **changes: float | None) -> SandboxKey:
         """Change a key's level, faction access, refusal or end; to set the refusal takes the
         end away, unless another is given.
 

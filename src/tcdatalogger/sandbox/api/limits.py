@@ -99,7 +99,7 @@ class _Reader:
         return {"rows": self.rows, "most_in_a_day": self.most, "refused": self.refused}
 
 
-class Meter:
+class Limits:
     """Counts every call and says which are too many; a refused call does not use up the limit.
 
     Args:

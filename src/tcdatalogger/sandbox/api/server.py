@@ -13,7 +13,7 @@ from threading import Thread
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from tcdatalogger.sandbox.api.city import City, Reply, Request, Rules
+from tcdatalogger.sandbox.api.city import City, CityRequest, Reply, Rules
 from tcdatalogger.sandbox.api.control import change_key, control
 from tcdatalogger.sandbox.api.faults import Fault, fault
 from tcdatalogger.sandbox.api.limits import Called
@@ -277,9 +277,9 @@ def _app(city: City, wires: _Wires) -> Starlette:
     )
 
 
-def _asked(request: WebRequest) -> Request:
+def _asked(request: WebRequest) -> CityRequest:
     headers: Mapping[str, str] = request.headers
-    return Request(
+    return CityRequest(
         path=request.path_params["path"].rstrip("/") or "/",
         params=dict(request.query_params),
         authorization=headers.get("authorization", ""),

@@ -8,7 +8,7 @@ from io import StringIO
 from tcdatalogger.sandbox.api.answers import Call
 from tcdatalogger.sandbox.world import people
 from tcdatalogger.sandbox.world.people import DAY, FACTIONS
-from tcdatalogger.sandbox.world.rng import Dice
+from tcdatalogger.sandbox.world.rng import Rng
 from tcdatalogger.sandbox.world.world import World
 
 _COLUMNS = {
@@ -39,7 +39,7 @@ def _users(world: World, t: int) -> list[list[object]]:
     rows: list[list[object]] = []
     for home in FACTIONS:
         for person in people.members(world.seed, home, t):
-            dice = Dice(world.seed, "file", person.code)
+            dice = Rng(world.seed, "file", person.code)
             signed = person.joined - dice.between(1, 2_000) * DAY
             name, gender = (f(world.seed, person.code) for f in (people.name, people.gender))
             level = people.level(world.seed, person, t)
@@ -72,7 +72,7 @@ def _factions(world: World, t: int) -> list[list[object]]:
 def _companies(world: World, t: int) -> list[list[object]]:
     rows: list[list[object]] = []
     for number in range(40):
-        dice = Dice(world.seed, "company", number)
+        dice = Rng(world.seed, "company", number)
         age, staff = dice.between(0, 3_000), dice.between(0, 10)
         daily = dice.between(0, 900_000) if staff else 0
         rows.append(

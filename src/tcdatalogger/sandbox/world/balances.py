@@ -8,7 +8,7 @@ from tcdatalogger.sandbox.world import people
 from tcdatalogger.sandbox.world.crimebook import CrimeBook
 from tcdatalogger.sandbox.world.crimes import LONGEST
 from tcdatalogger.sandbox.world.people import DAY, Faction, Person
-from tcdatalogger.sandbox.world.rng import Dice, wander
+from tcdatalogger.sandbox.world.rng import Rng, wander
 
 _WEEK = 7 * DAY
 _MONTH = 30 * DAY
@@ -68,7 +68,7 @@ def balance(
 
 
 def _account(seed: int, person: Person, paid: list[Earning], t: int) -> dict[str, object]:
-    dice = Dice(seed, "account", person.code)
+    dice = Rng(seed, "account", person.code)
     offset = dice.between(0, _WEEK - 1)
     week = (t + offset) // _WEEK
     payday = week * _WEEK - offset
@@ -76,6 +76,6 @@ def _account(seed: int, person: Person, paid: list[Earning], t: int) -> dict[str
     return {
         "id": person.id,
         "username": people.name(seed, person.code),
-        "money": Dice(seed, "purse", person.code, week).between(0, 400) * 5_000 + earned,
+        "money": Rng(seed, "purse", person.code, week).between(0, 400) * 5_000 + earned,
         "points": dice.pick((0, 0, 0, 25, 100, 1_000)),
     }

@@ -14,15 +14,15 @@ from tcdatalogger.sandbox.world.crimes import (
     CATEGORIES,
     LONGEST,
     Crime,
+    CrimeSlot,
     Payout,
-    Slot,
     pass_rate,
     render,
 )
 from tcdatalogger.sandbox.world.memo import Memo
 from tcdatalogger.sandbox.world.people import DAY, FACTIONS, GENESIS, HOUR, Faction
 from tcdatalogger.sandbox.world.php_json import encode
-from tcdatalogger.sandbox.world.rng import Dice, mix
+from tcdatalogger.sandbox.world.rng import Rng, mix
 from tcdatalogger.sandbox.world.scenarios import BY_SIZE, SCENARIOS, Scenario
 
 _FIRST_CRIME = 100_000
@@ -140,12 +140,12 @@ class CrimeBook:
         hours = nth * period + offset
         crime_id = _FIRST_CRIME + (hours * _TEAMS + team) * len(FACTIONS) + home.index
         size = _size(home, team)
-        dice = Dice(self._seed, "crime", crime_id)
+        dice = Rng(self._seed, "crime", crime_id)
         created = GENESIS + hours * HOUR + dice.between(0, 6 * HOUR)
         expires = created + (period - 12) * HOUR
         scenario = SCENARIOS[dice.pick(BY_SIZE[size])]
         fills = dice.chance(0.9)
-        slots: tuple[Slot, ...] = (Slot(None),) * size
+        slots: tuple[CrimeSlot, ...] = (CrimeSlot(None),) * size
         if team < len(home.teams):
             seats = dice.sample(home.team(team), size)
             slots = _fill(self._seed, dice, home, scenario, seats, created, expires, fills=fills)
@@ -190,7 +190,7 @@ def _before(crimes: Sequence[Crime], t: int) -> int:
 
 def _fill(
     seed: int,
-    dice: Dice,
+    dice: Rng,
     home: Faction,
     scenario: Scenario,
     seats: Sequence[int],
@@ -198,7 +198,7 @@ def _fill(
     expires: int,
     *,
     fills: bool,
-) -> tuple[Slot, ...]:
+) -> tuple[CrimeSlot, ...]:
     """Who takes which role and when; unless it `fills`, the last role stays empty."""
     window = min(24, max(4, (expires - created) // HOUR - 24 * len(seats) - 4)) * HOUR
     times = sorted(created + 120 + int(dice.unit() * window) for _ in seats)
@@ -207,25 +207,25 @@ def _fill(
     for role, (seat, joined) in enumerate(zip(seats, times, strict=True)):
         person = people.holder(seed, home, seat, joined)
         if person is None or (role == len(seats) - 1 and not fills):
-            slots.append(Slot(None))
+            slots.append(CrimeSlot(None))
             continue
         begins = max(joined, free)
         free = begins + DAY
         rate = pass_rate(seed, person.id, scenario, role)
         equipped = joined + dice.between(0, 30 * HOUR)
-        slots.append(Slot(person.id, joined, begins, free, equipped, rate))
+        slots.append(CrimeSlot(person.id, joined, begins, free, equipped, rate))
     return tuple(slots)
 
 
 def _outcomes(
     seed: int,
-    dice: Dice,
+    dice: Rng,
     scenario: Scenario,
-    slots: tuple[Slot, ...],
+    slots: tuple[CrimeSlot, ...],
     executed: int,
     *,
     succeeds: bool,
-) -> tuple[Slot, ...]:
+) -> tuple[CrimeSlot, ...]:
     """What the execution does to each participant."""
     done = []
     for (_, item), slot in zip(scenario.roles, slots, strict=True):
@@ -239,7 +239,7 @@ def _outcomes(
             "outcome": dice.pick(("used", "used", "lost", "unused")),
         }
         done.append(
-            Slot(
+            CrimeSlot(
                 *(slot.user, slot.joined, slot.begins, slot.ends, slot.equipped, slot.pass_rate),
                 outcome=outcome,
                 duration=dice.between(30, 900) * 60 if held else None,
@@ -249,7 +249,7 @@ def _outcomes(
     return tuple(done)
 
 
-def _payout(dice: Dice, home: Faction, executed: int) -> Payout | None:
+def _payout(dice: Rng, home: Faction, executed: int) -> Payout | None:
     """Most crimes are paid within two days, some never by the automatic system."""
     if dice.chance(0.15):
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tcdatalogger.sandbox.world.people import DAY, Faction
 from tcdatalogger.sandbox.world.php_json import number
-from tcdatalogger.sandbox.world.rng import Dice, mix
+from tcdatalogger.sandbox.world.rng import Rng, mix
 from tcdatalogger.sandbox.world.scenarios import Scenario
 
 LONGEST = 12 * DAY
@@ -29,7 +29,7 @@ CATEGORIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class CrimeSlot:
     """What becomes of one position.
 
     Attributes:
@@ -76,7 +76,7 @@ class Crime:
     expires: int
     succeeds: bool
     previous: int | None
-    slots: tuple[Slot, ...]
+    slots: tuple[CrimeSlot, ...]
     money: int
     items: tuple[tuple[int, int], ...]
     respect: int
@@ -111,7 +111,7 @@ class Crime:
 
 def pass_rate(seed: int, user: int, scenario: Scenario, role: int) -> int:
     """How likely this user passes the checkpoints of this role, in percent."""
-    ease = Dice(seed, "skill", user).between(40, 96)
+    ease = Rng(seed, "skill", user).between(40, 96)
     return max(5, min(99, ease - 3 * scenario.difficulty + mix(seed, user, role) % 25))
 
 
@@ -166,7 +166,7 @@ def _slot(
     }
 
 
-def _participant(crime: Crime, slot: Slot, t: int) -> dict[str, object]:
+def _participant(crime: Crime, slot: CrimeSlot, t: int) -> dict[str, object]:
     done = crime.executed is not None and t >= crime.executed
     spent = min(max(min(t, crime.settled) - slot.begins, 0), DAY) if slot.begins else 0
     return {

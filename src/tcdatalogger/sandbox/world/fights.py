@@ -10,7 +10,7 @@ from tcdatalogger.sandbox.world import people
 from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.sandbox.world.people import DAY, FACTIONS, GENESIS, Faction, Person
 from tcdatalogger.sandbox.world.php_json import number
-from tcdatalogger.sandbox.world.rng import Dice, mix
+from tcdatalogger.sandbox.world.rng import Rng, mix
 from tcdatalogger.sandbox.world.streams import Row
 
 WEEK = 7 * DAY
@@ -70,7 +70,7 @@ def attacks(seed: int, home: Faction, bursts: Bursts, day: int) -> Iterator[Row]
     What happened in each is left to `attack`, so that a day far back is as quick as the last one.
     """
     low = day * DAY
-    count = Dice(seed, "attacks", home.index, day).between(home.seats // 4, home.seats)
+    count = Rng(seed, "attacks", home.index, day).between(home.seats // 4, home.seats)
     times = [mix(seed, "attack", home.index, day, place) % DAY + low for place in range(count)]
     for moment in bursts.moments(low, low + DAY, seed, "attacks", home.index):
         times += [moment] * bursts.rows
@@ -83,7 +83,7 @@ def attacks(seed: int, home: Faction, bursts: Bursts, day: int) -> Iterator[Row]
 def of_user(seed: int, home: Faction, user: int, rows: Sequence[Row]) -> list[Row]:
     """Those attacks of a faction that this member of it made or suffered."""
     return [
-        row for row in rows if _member(seed, Dice(seed, "fight", row.id), home, row.at).id == user
+        row for row in rows if _member(seed, Rng(seed, "fight", row.id), home, row.at).id == user
     ]
 
 
@@ -99,7 +99,7 @@ def chains(seed: int, home: Faction, week: int) -> tuple[Chain, ...]:
 
 @lru_cache(maxsize=4096)
 def _chains(seed: int, home: int, week: int) -> tuple[Chain, ...]:
-    dice = Dice(seed, "chains", home, week)
+    dice = Rng(seed, "chains", home, week)
     found = []
     for place in range(dice.pick((0, 1, 1, 2))):
         start = week * WEEK + place * WEEK // 2 + dice.between(0, 2 * DAY)
@@ -203,7 +203,7 @@ def attack(seed: int, row: Row) -> Attack:
     """What happened in the attack of this row."""
     home: Faction = row.fact
     attack_id, ended, outgoing = row.id, row.at, row.kind == "outgoing"
-    dice = Dice(seed, "fight", attack_id)
+    dice = Rng(seed, "fight", attack_id)
     ours = _fighter(seed, _member(seed, dice, home, ended), ended)
     theirs = _fighter(seed, _opponent(seed, dice, home, ended), ended)
     won = dice.chance(0.85)
@@ -234,7 +234,7 @@ def attack(seed: int, row: Row) -> Attack:
     )
 
 
-def _member(seed: int, dice: Dice, home: Faction, t: int) -> Person:
+def _member(seed: int, dice: Rng, home: Faction, t: int) -> Person:
     person = people.holder(seed, home, dice.between(0, home.seats - 1), t)
     officer = people.holder(seed, home, 0, t)
     found = person or officer
@@ -243,7 +243,7 @@ def _member(seed: int, dice: Dice, home: Faction, t: int) -> Person:
     return found
 
 
-def _opponent(seed: int, dice: Dice, home: Faction, t: int) -> Person:
+def _opponent(seed: int, dice: Rng, home: Faction, t: int) -> Person:
     other = dice.pick(FACTIONS)
     if other.index == home.index or dice.chance(0.4):
         return people.stranger(dice)

@@ -7,7 +7,7 @@ from typing import Any
 from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar, Shape
 from tcdatalogger.sandbox.world.people import DAY
 from tcdatalogger.sandbox.world.php_json import number
-from tcdatalogger.sandbox.world.rng import Dice, mix
+from tcdatalogger.sandbox.world.rng import Rng, mix
 
 Path = tuple[str | int, ...]
 
@@ -162,7 +162,7 @@ class Maker:
             whole["items"] = [{"id": dice.between(1, 800), "uid": 0, "qty": dice.between(1, 9)}]
         return whole
 
-    def _scalar(self, shape: Scalar, name: str, dice: Dice) -> Any:
+    def _scalar(self, shape: Scalar, name: str, dice: Rng) -> Any:
         if shape.values:
             return dice.pick(shape.values)
         match shape.kind:
@@ -179,11 +179,11 @@ class Maker:
             case Kind.TEXT:
                 return _text(name, dice)
 
-    def _dice(self, what: str, path: Path) -> Dice:
-        return Dice(self._key, what, *path)
+    def _dice(self, what: str, path: Path) -> Rng:
+        return Rng(self._key, what, *path)
 
 
-def _whole(name: str, dice: Dice) -> int:
+def _whole(name: str, dice: Rng) -> int:
     if name == "id" or name.endswith("_id"):
         return dice.between(1, 3_400_000)
     if any(word in name for word in _DEAR):
@@ -193,7 +193,7 @@ def _whole(name: str, dice: Dice) -> int:
     return dice.between(0, 5_000)
 
 
-def _text(name: str, dice: Dice) -> str:
+def _text(name: str, dice: Rng) -> str:
     if "image" in name or "avatar" in name:
         return f"https://www.torn.com/images/v2/{dice.between(1, 99_999)}.png"
     words = [dice.pick(_WORDS) for _ in range(2 if "name" in name or "title" in name else 4)]

@@ -9,7 +9,7 @@ from tcdatalogger.sandbox.world.market import GOODS, Good
 from tcdatalogger.sandbox.world.memo import Memo
 from tcdatalogger.sandbox.world.people import DAY, GENESIS
 from tcdatalogger.sandbox.world.php_json import encode, number
-from tcdatalogger.sandbox.world.rng import Dice, wander
+from tcdatalogger.sandbox.world.rng import Rng, wander
 
 _STEP = 300
 """Prices and circulation move every five minutes."""
@@ -93,7 +93,7 @@ class Market:
 
     def circulation(self, item: int, t: int) -> int:
         at = t - t % _STEP
-        drawn = Dice(self._seed, "circulation", item)
+        drawn = Rng(self._seed, "circulation", item)
         base = int(10 ** drawn.spread(1, 6.3, 4))
         ebb = 0.01 * wander(at, DAY, self._seed, "ebb", item)
         return max(1, int(base * (1 + 0.00004 * (at - GENESIS) / DAY + ebb)))
@@ -112,13 +112,13 @@ class Market:
 
 def _worth(seed: int, good: Good) -> float:
     low, high = _WORTH.get(good.type, (50, 90_000))
-    share = Dice(seed, "worth", good.id).unit() ** 2
+    share = Rng(seed, "worth", good.id).unit() ** 2
     return float(low * (high / low) ** share)
 
 
 def _parts(seed: int, good: Good) -> tuple[bytes, bytes]:
     """The JSON of an item before its market price, and its details."""
-    dice = Dice(seed, "item", good.id)
+    dice = Rng(seed, "item", good.id)
     country, shop = _SHOPS.get(good.type, ("", ""))
     sold = bool(shop) and dice.chance(0.75)
     buys = round(_worth(seed, good) * 0.9) + 1
@@ -159,7 +159,7 @@ _EFFECTS = {
 }
 
 
-def _details(good: Good, dice: Dice) -> dict[str, object] | None:
+def _details(good: Good, dice: Rng) -> dict[str, object] | None:
     if good.type == "Armor":
         value = dice.between(10, 48)
         parts = _COVERS[good.name.rsplit(" ", 1)[-1]]

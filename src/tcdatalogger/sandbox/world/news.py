@@ -15,7 +15,7 @@ from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.sandbox.world.crimebook import CrimeBook
 from tcdatalogger.sandbox.world.market import GOODS
 from tcdatalogger.sandbox.world.people import DAY, Faction
-from tcdatalogger.sandbox.world.rng import Dice, mix
+from tcdatalogger.sandbox.world.rng import Rng, mix
 from tcdatalogger.sandbox.world.streams import Row, Stream
 
 CATEGORIES = (
@@ -161,7 +161,7 @@ def _of_members(seed: int, home: Faction, low: int, high: int) -> Iterator[Story
 
 def _of_daily_life(seed: int, home: Faction, category: str, day: int) -> Iterator[Story]:
     most, _ = _LIFE[category]
-    dice = Dice(seed, "life", home.index, day, category)
+    dice = Rng(seed, "life", home.index, day, category)
     count = dice.between(0, most) if most > 1 else int(dice.chance(0.1))
     for _ in range(count):
         yield _told(seed, home, category, dice, day * DAY + dice.between(0, DAY - 1))
@@ -170,19 +170,19 @@ def _of_daily_life(seed: int, home: Faction, category: str, day: int) -> Iterato
 def _of_bursts(paper: Paper, category: str, day: int) -> Iterator[Story]:
     seed, home, bursts = paper.seed, paper.home, paper.bursts
     for moment in bursts.moments(day * DAY, (day + 1) * DAY, seed, "news", home.index):
-        dice = Dice(seed, "rush", home.index, moment)
+        dice = Rng(seed, "rush", home.index, moment)
         if dice.pick(bursts.categories) == category:
             for _ in range(bursts.news):
                 yield _told(seed, home, category, dice, moment)
 
 
-def _told(seed: int, home: Faction, category: str, dice: Dice, at: int) -> Story:
+def _told(seed: int, home: Faction, category: str, dice: Rng, at: int) -> Story:
     """Something that a member did at this moment."""
     who = _who(seed, home, dice.between(0, home.seats - 1), at)
     return at, _LIFE[category][1](dice, who)
 
 
-_LIFE: dict[str, tuple[int, Callable[[Dice, str], str]]] = {
+_LIFE: dict[str, tuple[int, Callable[[Rng, str], str]]] = {
     "main": (1, lambda _, who: f"{who} changed the faction's announcement"),
     "armoryDeposit": (4, lambda d, who: f"{who} deposited {d.between(1, 30)} x {d.pick(_ARMORY)}"),
     "armoryAction": (

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from tcdatalogger.sandbox.world.rng import Dice, mix, unit
+from tcdatalogger.sandbox.world.rng import Rng, mix, unit
 
 GENESIS = 1_577_836_800
 """2020-01-01T00:00:00Z: nothing that the world computes is older."""
@@ -137,7 +137,7 @@ def holder(seed: int, home: Faction, seat: int, t: int) -> Person | None:
 @lru_cache(maxsize=1024)
 def _terms(seed: int, home: int, seat: int) -> tuple[bool, int, int]:
     """Whether a seat changes hands, after how many seconds each time, and how far along it is."""
-    dice = Dice(seed, "seat", home, seat)
+    dice = Rng(seed, "seat", home, seat)
     changes = dice.chance(0.2)
     term = dice.between(90, 300) * DAY
     return changes, term, dice.between(0, term)
@@ -183,7 +183,7 @@ def find(seed: int, user: int, t: int) -> Person | None:
     return person if person and person.id == user else Person(user, code)
 
 
-def stranger(dice: Dice) -> Person:
+def stranger(dice: Rng) -> Person:
     """Somebody without a faction."""
     code = dice.between(_CIVILIANS, _USERS - 1)
     return Person(user_id(code), code)
@@ -191,14 +191,14 @@ def stranger(dice: Dice) -> Person:
 
 @lru_cache(maxsize=16_384)
 def name(seed: int, code: int) -> str:
-    dice = Dice(seed, "name", code)
+    dice = Rng(seed, "name", code)
     joint = dice.pick(("", "", "", "_", "-"))
     tail = str(dice.between(1, 99)) if dice.chance(0.35) else ""
     return f"{dice.pick(_FRONT)}{joint}{dice.pick(_BACK)}{tail}"
 
 
 def gender(seed: int, code: int) -> str:
-    return Dice(seed, "gender", code).pick(("Male", "Male", "Female", "Female", "Enby"))
+    return Rng(seed, "gender", code).pick(("Male", "Male", "Female", "Female", "Enby"))
 
 
 def level(seed: int, person: Person, t: int) -> int:
@@ -210,7 +210,7 @@ def level(seed: int, person: Person, t: int) -> int:
 @lru_cache(maxsize=16_384)
 def _growth(seed: int, code: int) -> tuple[int, int]:
     """The level somebody began with, and the seconds they need for the next."""
-    dice = Dice(seed, "level", code)
+    dice = Rng(seed, "level", code)
     return dice.between(3, 60), dice.between(40, 300) * DAY
 
 
@@ -225,12 +225,12 @@ def last_action(seed: int, code: int, t: int) -> tuple[str, int]:
 
     People differ: some come every few hours, some once a day, some stay away for days on end.
     """
-    dice = Dice(seed, "habit", code)
+    dice = Rng(seed, "habit", code)
     rhythm = dice.pick((2, 2, 3, 4, 6, 8, 12, 24, 24, 96, 240)) * HOUR
     phase = dice.between(0, rhythm)
     block = (t + phase) // rhythm
     for number in (block, block - 1):
-        visit = Dice(seed, "visit", code, number)
+        visit = Rng(seed, "visit", code, number)
         start = number * rhythm - phase + int(visit.unit() * rhythm * 0.8)
         end = start + visit.between(120, max(180, rhythm // 5))
         if start <= t:
@@ -259,7 +259,7 @@ def status(seed: int, code: int, t: int, *, tags: bool = False) -> dict[str, obj
     """`UserStatus` of the person: one episode at most in eight hours."""
     phase = mix(seed, "phase", code) % _BLOCK
     block = (t + phase) // _BLOCK
-    dice = Dice(seed, "episode", code, block)
+    dice = Rng(seed, "episode", code, block)
     kind = dice.unit()
     start = block * _BLOCK - phase + int(dice.unit() * _BLOCK / 4)
     if t < start:
@@ -288,7 +288,7 @@ def _state(
     }
 
 
-def _hospital(seed: int, dice: Dice, start: int, t: int, *, tags: bool) -> dict[str, object]:
+def _hospital(seed: int, dice: Rng, start: int, t: int, *, tags: bool) -> dict[str, object]:
     until = start + dice.between(10, 300) * 60
     if t >= until:
         return _state("Okay", "Okay", "green")
@@ -299,7 +299,7 @@ def _hospital(seed: int, dice: Dice, start: int, t: int, *, tags: bool) -> dict[
     return _state("Hospital", f"In hospital for {_span(until - t)}", "red", why, until)
 
 
-def _journey(dice: Dice, start: int, t: int) -> dict[str, object]:
+def _journey(dice: Rng, start: int, t: int) -> dict[str, object]:
     country, minutes = dice.pick(_COUNTRIES)
     plane = dice.pick(("private_jet", "light_aircraft", "airliner"))
     there = start + minutes * 60

@@ -7,7 +7,7 @@ from typing import Any
 from tcdatalogger.sandbox.world import people
 from tcdatalogger.sandbox.world.crimebook import CrimeBook
 from tcdatalogger.sandbox.world.people import DAY, Faction, Person
-from tcdatalogger.sandbox.world.rng import Dice
+from tcdatalogger.sandbox.world.rng import Rng
 from tcdatalogger.sandbox.world.world import World
 
 
@@ -48,7 +48,7 @@ def user(world: World, person: Person, t: int, *, tags: bool) -> dict[str, Any]:
 
 def faction(world: World, home: Faction, t: int, *, trusted: bool) -> dict[str, Any]:
     """`FactionBasic`; whether it is enlisted is told only to the trusted."""
-    dice = Dice(world.seed, "faction", home.index)
+    dice = Rng(world.seed, "faction", home.index)
     days, today = divmod(t - home.founded, DAY)
     rank = dice.between(3, 18)
     names = ("Unranked", "Bronze", "Silver", "Gold", "Platinum", "Diamond")
@@ -81,7 +81,7 @@ def faction(world: World, home: Faction, t: int, *, trusted: bool) -> dict[str, 
 def _member(
     seed: int, person: Person, t: int, busy: frozenset[int], *, trusted: bool, tags: bool
 ) -> dict[str, Any]:
-    dice = Dice(seed, "ways", person.code)
+    dice = Rng(seed, "ways", person.code)
     revive = dice.pick(("Everyone", "Friends & faction", "No one"))
     here, action = people.last_action(seed, person.code, t)
     return {

@@ -39,7 +39,7 @@ def unit(*parts: int | str) -> float:
     return mix(*parts) / 18446744073709551616.0
 
 
-class Dice:
+class Rng:
     """A row of draws for one thing; the same parts give the same row."""
 
     __slots__ = ("_state",)

@@ -31,7 +31,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class StreamSpan:
     """Which rows are wanted.
 
     Attributes:
@@ -74,7 +74,7 @@ class Stream:
         self._bucket_of = bucket_of
         self._kept: Memo[int, Sequence[Row]] = Memo(_KEPT)
 
-    def rows(self, now: int, span: Span) -> Iterator[Row]:
+    def rows(self, now: int, span: StreamSpan) -> Iterator[Row]:
         """The rows that can be seen at `now` and lie in `span`, its limit not applied."""
         first, last = self._since // self._bucket, now // self._bucket
         if span.by_id and self._bucket_of:
@@ -98,7 +98,7 @@ class Stream:
             self._kept[number] = rows
         return rows
 
-    def _wanted(self, row: Row, now: int, span: Span) -> bool:
+    def _wanted(self, row: Row, now: int, span: StreamSpan) -> bool:
         if row.since > now or row.at < self._since:
             return False
         place = row.id if span.by_id else row.at
@@ -109,7 +109,7 @@ class Stream:
         )
 
 
-def page(streams: Sequence[Stream], now: int, span: Span) -> list[Row]:
+def page(streams: Sequence[Stream], now: int, span: StreamSpan) -> list[Row]:
     """The first rows of several streams together, up to the limit of `span`."""
     whole: Iterator[Row] = merge(
         *(stream.rows(now, span) for stream in streams), key=_order, reverse=span.newest_first

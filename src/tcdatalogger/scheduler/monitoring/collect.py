@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final
 from tcdatalogger import __version__
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.state import run_stats
-from tcdatalogger.core.state.alerts import KINDS, REFUSED, Alarms
+from tcdatalogger.core.state.alerts import KINDS, REFUSED, Alerts
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Unbalanced
-from tcdatalogger.observability.metrics import Reading
+from tcdatalogger.observability.metrics import MetricValues
 from tcdatalogger.scheduler.monitoring.disk_usage import Sizes, disks
 from tcdatalogger.scheduler.monitoring.freshness import paces
 from tcdatalogger.services.torncity.client import budget, key_health
@@ -45,7 +45,7 @@ _ZERO: Final = dict.fromkeys(
 )
 
 
-def here(settings: Settings, sizes: Sizes, running: Mapping[int, str]) -> Reading:
+def here(settings: Settings, sizes: Sizes, running: Mapping[int, str]) -> MetricValues:
     """What this machine knows without the state: the version, disks and processes.
 
     Args:
@@ -53,7 +53,7 @@ def here(settings: Settings, sizes: Sizes, running: Mapping[int, str]) -> Readin
         sizes: what was counted before.
         running: the endpoint of each process that runs one.
     """
-    reading = Reading()
+    reading = MetricValues()
     reading.add("build_info", 1, version=__version__, python=platform.python_version())
     for disk in disks(settings):
         reading.add("disk_free_bytes", disk.free, part=disk.part)
@@ -64,7 +64,7 @@ def here(settings: Settings, sizes: Sizes, running: Mapping[int, str]) -> Readin
     return reading
 
 
-def books(reading: Reading, settings: Settings, state: State, now: float) -> None:
+def books(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     """Add what the state knows.
 
     Raises:
@@ -76,7 +76,7 @@ def books(reading: Reading, settings: Settings, state: State, now: float) -> Non
     _queue(reading, settings, state, now)
     for kind in KINDS:
         reading.add("alerts_open", 0, kind=kind)
-    for alarm in Alarms(state).all():
+    for alarm in Alerts(state).all():
         if not alarm.over:
             reading.add("alerts_open", 1, kind=alarm.event.kind)
 
@@ -87,7 +87,7 @@ def running(state: State) -> dict[int, str]:
     return {run.pid: run.endpoint for run in found if run.host == socket.gethostname()}
 
 
-def _runs(reading: Reading, settings: Settings, state: State) -> None:
+def _runs(reading: MetricValues, settings: Settings, state: State) -> None:
     found = run_stats.sums(state)
     # A series that is there before it grows can be seen to grow: the first time is no less news.
     for name in {endpoint.name for endpoint in settings.endpoints}:
@@ -111,7 +111,7 @@ def _runs(reading: Reading, settings: Settings, state: State) -> None:
     reading.spread("api_call_duration_seconds", _ZERO | calls.get("call", {}))
 
 
-def _endpoints(reading: Reading, settings: Settings, state: State, now: float) -> None:
+def _endpoints(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     for pace in paces(settings, run_stats.lasts(state), now):
         name, last = pace.endpoint.name, pace.last
         reading.add("endpoint_enabled", int(pace.endpoint.enabled), endpoint=name)
@@ -127,7 +127,7 @@ def _endpoints(reading: Reading, settings: Settings, state: State, now: float) -
             reading.add("endpoint_lateness_seconds", pace.overdue, endpoint=name)
 
 
-def _torn(reading: Reading, settings: Settings, state: State, now: float) -> None:
+def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     most = max(1, int(budget.OWNER_CALLS * settings.limits.share + 1e-9))
     owners = {f"player:{owner}": 0 for (owner,) in state.reading("select owner_id from keys")}
     held = {hold.name for hold in state.traffic.holds(now)}
@@ -147,7 +147,7 @@ def _torn(reading: Reading, settings: Settings, state: State, now: float) -> Non
         reading.add("key_health", 1, key=name, health=health)
 
 
-def _queue(reading: Reading, settings: Settings, state: State, now: float) -> None:
+def _queue(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     counts = dict.fromkeys(("due", "running", "owed"), 0)
     query = """select status, count(distinct endpoint) from runs
                where status in ('running', 'later') group by status"""
@@ -164,7 +164,7 @@ def _queue(reading: Reading, settings: Settings, state: State, now: float) -> No
 # --- processes -------------------------------------------------------------------------------
 
 
-def _processes(reading: Reading, runs: Mapping[int, str]) -> None:
+def _processes(reading: MetricValues, runs: Mapping[int, str]) -> None:
     """The daemon, its runs, and what else it started (`helper`: the forkserver).
 
     Bytes read and written are those of all calls of the system, so sockets are among them; what of

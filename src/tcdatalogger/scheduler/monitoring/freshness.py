@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tcdatalogger.core.config.settings import Endpoint, Settings
-from tcdatalogger.core.state.run_stats import Last
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
+from tcdatalogger.core.state.run_stats import LastRuns
 
 LATE: Final = 2.0
 """Periods by which a good run may be overdue before somebody is told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Freshness:
     """An endpoint beside its clock; all but the first two in seconds.
 
     Attributes:
@@ -24,8 +24,8 @@ class Pace:
         overdue: since when there should have been another one, 0 where it is in time.
     """
 
-    endpoint: Endpoint
-    last: Last
+    endpoint: EndpointSettings
+    last: LastRuns
     period: float | None
     age: float | None
     overdue: float
@@ -36,15 +36,15 @@ class Pace:
         return self.period is not None and self.overdue >= LATE * self.period
 
 
-def paces(settings: Settings, lasts: Mapping[str, Last], now: float) -> Iterator[Pace]:
+def paces(settings: Settings, lasts: Mapping[str, LastRuns], now: float) -> Iterator[Freshness]:
     """Each configured endpoint."""
     for endpoint in settings.endpoints:
-        last = lasts.get(endpoint.name) or Last(known_since=now)
+        last = lasts.get(endpoint.name) or LastRuns(known_since=now)
         age = None if last.success_at is None else max(0.0, now - last.success_at)
         if endpoint.frequency is None or not endpoint.enabled:
-            yield Pace(endpoint, last, None, age, 0.0)
+            yield Freshness(endpoint, last, None, age, 0.0)
             continue
         since = last.known_since if last.success_at is None else last.success_at
         due = endpoint.frequency.after(since, endpoint.timezone)
         period = now - endpoint.frequency.before(now, endpoint.timezone)
-        yield Pace(endpoint, last, period, age, max(0.0, now - due))
+        yield Freshness(endpoint, last, period, age, max(0.0, now - due))

@@ -24,11 +24,11 @@ from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Failure
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.observability.metrics import Reading, page
+from tcdatalogger.observability.metrics import MetricValues, page
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.scheduler.monitoring import collect
 from tcdatalogger.scheduler.monitoring.disk_usage import Sizes, disks
-from tcdatalogger.scheduler.monitoring.notify import Teller
+from tcdatalogger.scheduler.monitoring.notify import AlertNotifier
 
 SILENT: Final = 60.0
 """Seconds without a beat after which the loop is taken for stuck."""
@@ -50,7 +50,7 @@ _POLL: Final = 0.5
 _log = get_logger("health")
 
 
-class Health:
+class MonitoringServer:
     """Tells how the scheduler is, for as long as it is open.
 
     Args:
@@ -73,7 +73,7 @@ class Health:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._teller = Teller(environ)
+        self._teller = AlertNotifier(environ)
         self._look = look
         self._sizes = Sizes()
         self._broken = ""
@@ -132,7 +132,7 @@ class Health:
         """Where it listens, None where it does not."""
         return None if self._server is None else int(self._server.server_address[1])
 
-    def metrics(self) -> Reading:
+    def metrics(self) -> MetricValues:
         """Every metric, now."""
         settings = self._settings
         with self._alone:

@@ -12,16 +12,16 @@ from tcdatalogger.core.config import sizes
 from tcdatalogger.core.config.secrets import resolve
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.state import run_stats
-from tcdatalogger.core.state.alerts import REFUSED, Alarm, Alarms, Event
+from tcdatalogger.core.state.alerts import REFUSED, Alert, AlertEvent, Alerts
 from tcdatalogger.core.state.leases import BACKUP
-from tcdatalogger.core.state.run_stats import Last
+from tcdatalogger.core.state.run_stats import LastRuns
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import ConfigError, Unbalanced
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.observability.webhook import Posted, hide, post
 from tcdatalogger.scheduler.monitoring.disk_usage import disks
-from tcdatalogger.scheduler.monitoring.freshness import Pace, paces
+from tcdatalogger.scheduler.monitoring.freshness import Freshness, paces
 from tcdatalogger.services.torncity.client import error_codes
 
 NAME: Final = "alerts.webhook"
@@ -62,10 +62,10 @@ Post = Callable[[str, Mapping[str, Any]], Posted]
 # --- what is wrong ---------------------------------------------------------------------------
 
 
-def events(settings: Settings, state: State, now: float) -> list[Event]:
+def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
     """Everything that is wrong now, as far as this machine sees it."""
-    low = {alarm.event.name for alarm in Alarms(state).all()}
-    found: list[Event] = []
+    low = {alarm.event.name for alarm in Alerts(state).all()}
+    found: list[AlertEvent] = []
     lasts = run_stats.lasts(state)
     for pace in paces(settings, lasts, now):
         if pace.endpoint.enabled:
@@ -76,10 +76,10 @@ def events(settings: Settings, state: State, now: float) -> list[Event]:
     return found
 
 
-def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
+def _of_endpoint(pace: Freshness, failures: int, now: float) -> Iterator[AlertEvent]:
     name, last = pace.endpoint.name, pace.last
     if last.failures > 0 and last.error_class == Unbalanced.__name__:
-        yield Event(
+        yield AlertEvent(
             f"unbalanced:{name}",
             f"{name}: rows were lost on their way into the warehouse, and nothing of the run was "
             f"stored: {last.error}",
@@ -87,14 +87,14 @@ def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
             since=last.failing_since or now,
         )
     elif last.failures > 0 and last.error_class in REFUSED:
-        yield Event(
+        yield AlertEvent(
             f"refused:{name}",
             f"{name}: the data was refused, and nothing of it was stored: {last.error}",
             last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
             since=last.failing_since or now,
         )
     elif last.failures >= failures:
-        yield Event(
+        yield AlertEvent(
             f"failing:{name}",
             f"{name} failed {last.failures} times in a row: {last.error or last.error_class}",
             last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
@@ -102,7 +102,7 @@ def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
         )
     if pace.late:
         when = "never" if last.success_at is None else moment(last.success_at)
-        yield Event(
+        yield AlertEvent(
             f"late:{name}",
             f"{name} is late: it is to run every {pace.endpoint.frequency}, and its last good run "
             f"ended {when}.",
@@ -114,7 +114,7 @@ def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
     for kind, (at, count, run_id) in last.news.items():
         if now - at < NEWS_LASTS:
             one, many, remedy = _NEWS[kind]
-            yield Event(
+            yield AlertEvent(
                 f"{kind}:{name}",
                 f"{name}: {count} {one if count == 1 else many}, in the run {run_id}.",
                 remedy.format(name),
@@ -122,10 +122,10 @@ def _of_endpoint(pace: Pace, failures: int, now: float) -> Iterator[Event]:
             )
 
 
-def _backup(settings: Settings, last: Last | None, now: float) -> Iterator[Event]:
+def _backup(settings: Settings, last: LastRuns | None, now: float) -> Iterator[AlertEvent]:
     """A backup that failed: at the first time, as the next is due in a day or a week."""
     if settings.backup.frequency is not None and last is not None and last.failures:
-        yield Event(
+        yield AlertEvent(
             "backup:failed",
             f"The backup failed: {last.error or last.error_class}",
             last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
@@ -133,7 +133,7 @@ def _backup(settings: Settings, last: Last | None, now: float) -> Iterator[Event
         )
 
 
-def _keys(settings: Settings, state: State) -> Iterator[Event]:
+def _keys(settings: Settings, state: State) -> Iterator[AlertEvent]:
     """Keys that Torn will never take again, by the newest that is known of each name.
 
     Looked up by name: whether this machine can read the key itself must not make a difference.
@@ -144,9 +144,9 @@ def _keys(settings: Settings, state: State) -> Iterator[Event]:
     newest = {str(name): (health, code, since) for name, health, code, since in rows}
     for name in settings.keys:
         health, code, since = newest.get(name, ("", "", 0.0))
-        if health == error_codes.Health.DEAD.value:
+        if health == error_codes.KeyVerdict.DEAD.value:
             kind = error_codes.named(code)
-            yield Event(
+            yield AlertEvent(
                 f"key:{name}",
                 f"The key {name!r} is dead, and no call is made with it: {kind.meaning}.",
                 kind.remedy,
@@ -154,7 +154,7 @@ def _keys(settings: Settings, state: State) -> Iterator[Event]:
             )
 
 
-def _disks(settings: Settings, known: set[str], now: float) -> Iterator[Event]:
+def _disks(settings: Settings, known: set[str], now: float) -> Iterator[AlertEvent]:
     host, least = socket.gethostname(), sizes.parse(settings.alerts.min_free)
     by_mount: dict[int, list[Any]] = {}
     for disk in disks(settings):
@@ -164,7 +164,7 @@ def _disks(settings: Settings, known: set[str], now: float) -> Iterator[Event]:
         name = f"disk:{host}:{what.replace(' ', '_')}"
         if disk.free < least * (ROOM if name in known else 1.0):
             # Without the exact number, which changes with every look.
-            yield Event(
+            yield AlertEvent(
                 name,
                 f"{host}: less than {sizes.shown(least)} is free on the disk of the {what}, "
                 f"in {disk.place}.",
@@ -182,7 +182,7 @@ def moment(seconds: float) -> str:
     return f"{utc(seconds):%Y-%m-%d %H:%M} UTC"
 
 
-def line(alarm: Alarm) -> str:
+def line(alarm: Alert) -> str:
     """An event in words."""
     event = alarm.event
     if alarm.over_at is not None:
@@ -193,7 +193,7 @@ def line(alarm: Alarm) -> str:
     return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
 
 
-def message(alarms: Sequence[Alarm], kind: str) -> dict[str, Any]:
+def message(alarms: Sequence[Alert], kind: str) -> dict[str, Any]:
     """The body of one post about all of them: Discord's, or plain JSON."""
     lines = [line(alarm) for alarm in alarms]
     if kind == "json":
@@ -222,7 +222,7 @@ def message(alarms: Sequence[Alarm], kind: str) -> dict[str, Any]:
     }
 
 
-def _plain(alarm: Alarm) -> dict[str, Any]:
+def _plain(alarm: Alert) -> dict[str, Any]:
     event = alarm.event
     return {
         "event": event.name,
@@ -250,7 +250,7 @@ def address(settings: Settings, environ: Mapping[str, str]) -> str | None:
     return found
 
 
-class Teller:
+class AlertNotifier:
     """Looks at what is wrong, and tells.
 
     Args:
@@ -276,7 +276,7 @@ class Teller:
         now = state.clock.now()
         run_stats.know(state, (e.name for e in settings.endpoints), now)
         where = self._where(settings)  # known first, so that no text of an event can hold it
-        alarms = Alarms(state)
+        alarms = Alerts(state)
         alarms.see(events(settings, state, now), socket.gethostname(), now)
         taken = alarms.take(now) if where is not None else []
         if where is None or not taken:
@@ -319,5 +319,7 @@ def try_out(settings: Settings, environ: Mapping[str, str], now: float) -> Poste
         raise ConfigError(
             "No webhook is configured.", remedy='Write webhook = "env:DISCORD_WEBHOOK" in [alerts].'
         )
-    event = Event("test:alerts", "This is a test: alerts of TCdatalogger arrive here.", since=now)
-    return post(where, message([Alarm(event, None, None, 0)], settings.alerts.kind))
+    event = AlertEvent(
+        "test:alerts", "This is a test: alerts of TCdatalogger arrive here.", since=now
+    )
+    return post(where, message([Alert(event, None, None, 0)], settings.alerts.kind))

@@ -20,7 +20,7 @@ from tcdatalogger.clock import Clock
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.duckdb.connection import Key, connect, quoted
+from tcdatalogger.services.duckdb.connection import EncryptionKey, connect, quoted
 from tcdatalogger.services.warehouse.protocol import Backup, TableSum
 
 _log = get_logger("warehouse")
@@ -32,7 +32,7 @@ def back_up(
     clock: Clock,
     patience: float,
     *,
-    key: Key | None = None,
+    key: EncryptionKey | None = None,
     progress: Progress = silent,
 ) -> Backup:
     """Copy a file into a folder, and check the copy: its bytes, and that every row can be read.
@@ -68,7 +68,7 @@ def _copied(
     folder: Path,
     clock: Clock,
     patience: float,
-    key: Key | None,
+    key: EncryptionKey | None,
     progress: Progress,
 ) -> Mapping[str, FileSum]:
     # Closing any handle of a file gives up the process's lock on it: so those of ours are closed
@@ -94,7 +94,7 @@ def _copied(
 
 
 def sums(
-    path: Path, clock: Clock, patience: float, *, key: Key | None = None, called: str = ""
+    path: Path, clock: Clock, patience: float, *, key: EncryptionKey | None = None, called: str = ""
 ) -> dict[str, TableSum]:
     """What every table of a file is known by; all rows are read.
 

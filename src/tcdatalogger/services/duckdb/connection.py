@@ -74,7 +74,7 @@ _OF_KEYS: Final = (
 """What DuckDB says of keys, what it means, and what to do."""
 
 
-class Key(Protocol):
+class EncryptionKey(Protocol):
     """What a file is encrypted with; it prints nowhere."""
 
     def reveal(self) -> str: ...
@@ -86,7 +86,7 @@ def connect(
     patience: float,
     *,
     read_only: bool = False,
-    key: Key | None = None,
+    key: EncryptionKey | None = None,
     unsafe: bool = False,
 ) -> duckdb.DuckDBPyConnection:
     """A connection to the file, in UTC. One for queries is shut off from all other files.
@@ -153,7 +153,7 @@ def _refuse_old(version: str) -> None:
         )
 
 
-def _opened(path: Path, key: Key | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _opened(path: Path, key: EncryptionKey | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     if key is None:
         connection = duckdb.connect(str(path), read_only=read_only, config=_ALONE)
     else:
@@ -193,7 +193,7 @@ def memory() -> int | None:
 
 
 def _attach(
-    connection: duckdb.DuckDBPyConnection, path: Path, key: Key, *, read_only: bool
+    connection: duckdb.DuckDBPyConnection, path: Path, key: EncryptionKey, *, read_only: bool
 ) -> None:
     load_cipher(connection, required=not read_only)
     # What does not fit into memory goes beside the file, as it does without a key, and as secret.

@@ -18,7 +18,7 @@ from tcdatalogger.models.records import VERSION
 from tcdatalogger.services.duckdb import evolve, records, tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.mode_result import Stored, is_news, refuse_drop
+from tcdatalogger.services.duckdb.mode_result import ModeResult, is_news, refuse_drop
 from tcdatalogger.services.duckdb.records import CHOSEN, LEFT, SEEN, Group, staged
 from tcdatalogger.services.warehouse.protocol import Load
 
@@ -31,7 +31,7 @@ _NEXT: Final = "interval 1 microsecond"
 """Two versions of one second are told apart by it: together with the key it is the key."""
 
 
-def history(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
+def history(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> ModeResult:
     """Store the records that changed as new versions, and close those that are no longer listed.
 
     Raises:
@@ -62,7 +62,7 @@ def history(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[S
         connection.execute(f"drop table temp.{_JUDGED}")
     records.forget(connection, load.family)
     news = is_news(connection, load, steps, any(rows.values()) or closed)
-    return Stored(rows, left_out=left_out, left=left, news=news)
+    return ModeResult(rows, left_out=left_out, left=left, news=news)
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> int:

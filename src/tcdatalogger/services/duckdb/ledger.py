@@ -299,7 +299,7 @@ def write_schemas(
         if not changes and not learned:
             continue
         newest[table.name] = version + 1
-        entry = versions.Entry(
+        entry = versions.SchemaEntry(
             load.endpoint,
             load.run_id,
             table.name,

@@ -15,7 +15,7 @@ from tcdatalogger.models.evolution import Step
 from tcdatalogger.services.duckdb import evolve, loads, records, tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.mode_result import Stored, is_news
+from tcdatalogger.services.duckdb.mode_result import ModeResult, is_news
 from tcdatalogger.services.duckdb.records import CHOSEN, LEFT, RUN, SEEN, Group, staged
 from tcdatalogger.services.warehouse.protocol import Load
 
@@ -24,7 +24,7 @@ JOURNAL: Final = "_tcd_merged_"
 name, which never has two underscores together, two of them, and the table's name."""
 
 
-def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
+def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> ModeResult:
     """Insert what is new and put the rest in the place of what is stored.
 
     Raises:
@@ -60,7 +60,7 @@ def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
         forget_journal(connection, load.endpoint)
     if news:
         _begin_journal(connection, load)
-    return Stored(rows, taken, left_out, left, news=news)
+    return ModeResult(rows, taken, left_out, left, news=news)
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:

@@ -14,7 +14,7 @@ from tcdatalogger.services.warehouse.protocol import Load
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class ModeResult:
     """What a mode did with a load.
 
     Attributes:

@@ -26,7 +26,7 @@ from tcdatalogger.services.duckdb import (
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.history import history
 from tcdatalogger.services.duckdb.merge import forget_journal, merge
-from tcdatalogger.services.duckdb.mode_result import Stored, is_news, refuse_drop
+from tcdatalogger.services.duckdb.mode_result import ModeResult, is_news, refuse_drop
 from tcdatalogger.services.warehouse.protocol import Load, Receipt, as_stored, not_whole
 
 
@@ -112,14 +112,14 @@ def _refuse_fewer(connection: duckdb.DuckDBPyConnection, load: Load, root: str) 
         )
 
 
-def _append(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
+def _append(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> ModeResult:
     evolve.apply(connection, load.family, steps)
-    return Stored(
+    return ModeResult(
         {t.name: tables.insert(connection, t.name, load.tables[t.name]) for t in load.family.tables}
     )
 
 
-def _once(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
+def _once(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> ModeResult:
     """Add the records of a load that are not stored yet, or have changed since."""
     evolve.apply(connection, load.family, steps)
     fresh = new_records.find(connection, load.family, load.tables)
@@ -136,10 +136,12 @@ def _once(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Ste
             rows[table.name] = tables.copy(connection, table.name, source)
     new_records.forget(connection, load.family)
     news = is_news(connection, load, steps, any(rows.values()))
-    return Stored(rows, left_out=fresh.left_out if fresh else 0, left=left, news=news)
+    return ModeResult(rows, left_out=fresh.left_out if fresh else 0, left=left, news=news)
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> Stored:
+def _replace(
+    connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]
+) -> ModeResult:
     """All tables beside the old ones first, then each takes the name of the old.
 
     Raises:
@@ -161,7 +163,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[
         beside = f"{tables.BESIDE}{name}"
         connection.execute(f"create table {quoted(beside)} as from {quoted(name)} limit 0")
         swap(connection, name, beside)
-    return Stored(rows, taken)
+    return ModeResult(rows, taken)
 
 
 def _holds(connection: duckdb.DuckDBPyConnection, load: Load) -> bool:
@@ -203,7 +205,7 @@ _KEEP_MORE: Mapping[str, frozenset[str]] = {
 }
 """For a mode, those that keep rows which it would wipe."""
 
-_Mode = Callable[[duckdb.DuckDBPyConnection, Load, Sequence[Step]], Stored]
+_Mode = Callable[[duckdb.DuckDBPyConnection, Load, Sequence[Step]], ModeResult]
 _MODES: Mapping[str, _Mode] = {
     "append": _append,
     "replace": _replace,

@@ -28,7 +28,7 @@ _NEAREST: Final = "_tcd_nearest"
 
 
 @dataclass(frozen=True, slots=True)
-class Fresh:
+class NewRecords:
     """What is to be stored of a load.
 
     Attributes:
@@ -44,7 +44,7 @@ class Fresh:
 
 def find(
     connection: duckdb.DuckDBPyConnection, family: TableFamily, tables: Mapping[str, pa.Table]
-) -> Fresh | None:
+) -> NewRecords | None:
     """The records of a load that are new; None where it has no key to tell records by.
 
     The tables must be there with all the columns that the load has. Call `forget` afterwards.
@@ -89,7 +89,7 @@ def find(
     [(left_out,)] = connection.execute(f"select count(*) from {_JUDGED} where same").fetchall()
     rows = {t.name: f"(select t.* from {_chosen(t, key, names, 'not same')})" for t in records}
     left = {t.name: _count(connection, f"from {_chosen(t, key, names, 'same')}") for t in records}
-    return Fresh(rows, int(left_out), left)
+    return NewRecords(rows, int(left_out), left)
 
 
 def _must_be_judged(

@@ -11,7 +11,7 @@ import duckdb
 
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import DataRefused
-from tcdatalogger.models.owners import Owner, free, of_another
+from tcdatalogger.models.owners import TableOwner, free, of_another
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.warehouse.protocol import Load
 
@@ -39,7 +39,7 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"insert into {TABLE} {_BY_LOADS}")
 
 
-def read(connection: duckdb.DuckDBPyConnection) -> tuple[Owner, ...]:
+def read(connection: duckdb.DuckDBPyConnection) -> tuple[TableOwner, ...]:
     """The owners of all tables that are there."""
     source = TABLE if tables.exists(connection, TABLE) else f"({_BY_LOADS})"
     rows = connection.execute(
@@ -47,7 +47,7 @@ def read(connection: duckdb.DuckDBPyConnection) -> tuple[Owner, ...]:
                 table_name, family, plain, path, endpoint, owned_at)
             where table_name in (select table_name {tables.HERE})"""
     ).fetchall()
-    return tuple(Owner(*map(str, row)) for row in rows)
+    return tuple(TableOwner(*map(str, row)) for row in rows)
 
 
 def take(connection: duckdb.DuckDBPyConnection, load: Load) -> None:

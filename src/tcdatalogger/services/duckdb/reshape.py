@@ -17,7 +17,7 @@ from tcdatalogger.models import versions as model
 from tcdatalogger.models.evolution import Change, Origin, Step, adopt, taken_back
 from tcdatalogger.models.schema import Type
 from tcdatalogger.models.shape import Object
-from tcdatalogger.models.versions import ROLLBACK, Kept
+from tcdatalogger.models.versions import ROLLBACK, StoredColumn
 from tcdatalogger.services.duckdb import evolve, ledger, merge, owners, tables, versions
 from tcdatalogger.services.warehouse.protocol import Load
 
@@ -112,7 +112,7 @@ def roll_back(
         first = number == newest.number + 1
         versions.write(
             connection,
-            versions.Entry(
+            versions.SchemaEntry(
                 endpoint, "", table, number, tuple(then.values()), newest.key,
                 [str(step) for step in steps] if first else [],
                 f"{ROLLBACK}{version}", newest.catalog_version, left, at,
@@ -125,8 +125,8 @@ def roll_back(
 
 def _back(
     table: str,
-    now: Mapping[Origin, Kept],
-    then: Mapping[Origin, Kept],
+    now: Mapping[Origin, StoredColumn],
+    then: Mapping[Origin, StoredColumn],
     stored: Mapping[str, Type | None],
 ) -> Iterator[Step]:
     for origin, column in now.items():

@@ -18,13 +18,13 @@ from tcdatalogger.models import notation, versions
 from tcdatalogger.models.evolution import Names, Origin, origin
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
-from tcdatalogger.models.versions import Kept, Version
+from tcdatalogger.models.versions import StoredColumn, Version
 
 TABLE: Final = "_tcd_schemas"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SchemaEntry:
     """A line of the ledger for a new version of a table.
 
     Attributes:
@@ -43,7 +43,7 @@ class Entry:
     run_id: str
     table: str
     number: int
-    columns: Sequence[Kept]
+    columns: Sequence[StoredColumn]
     key: Sequence[str]
     changes: Sequence[str]
     cause: str
@@ -53,7 +53,7 @@ class Entry:
     backup: str = ""
 
 
-def write(connection: duckdb.DuckDBPyConnection, entry: Entry) -> None:
+def write(connection: duckdb.DuckDBPyConnection, entry: SchemaEntry) -> None:
     connection.execute(
         f"""insert into {TABLE} (endpoint, table_name, version, columns, key, diff, cause, run_id,
                 catalog_version, shape, created_at, backup)
@@ -111,7 +111,7 @@ def _called(past: Iterable[Version]) -> dict[Origin, str]:
     return {source: column.name for source, column in versions.standing(past).items()}
 
 
-def _read(columns: str) -> tuple[Kept, ...]:
+def _read(columns: str) -> tuple[StoredColumn, ...]:
     return versions.read(msgspec.json.decode(columns))
 
 

@@ -17,7 +17,7 @@ from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnava
 from tcdatalogger.files import Progress, silent
 from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Step, plan
-from tcdatalogger.models.owners import Owner
+from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.duckdb import (
@@ -33,7 +33,7 @@ from tcdatalogger.services.duckdb import (
     rollback,
     tables,
 )
-from tcdatalogger.services.duckdb.connection import Key, connect, quoted
+from tcdatalogger.services.duckdb.connection import EncryptionKey, connect, quoted
 from tcdatalogger.services.duckdb.read_only import refuse_writing
 from tcdatalogger.services.warehouse.protocol import (
     Backup,
@@ -94,7 +94,7 @@ class DuckDBWarehouse:
         *,
         patience: float = PATIENCE,
         read_only: bool = False,
-        key: Key | None = None,
+        key: EncryptionKey | None = None,
         unsafe: bool = False,
     ) -> None:
         self.path = path
@@ -174,7 +174,7 @@ class DuckDBWarehouse:
     def _has_books(self) -> bool:
         return self.path.exists() and ledger.exists(self._connection)
 
-    def owners(self) -> tuple[Owner, ...]:
+    def owners(self) -> tuple[TableOwner, ...]:
         """Whose each table is that is there."""
         return owners.read(self._connection) if self._has_books() else ()
 

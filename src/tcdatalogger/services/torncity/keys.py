@@ -12,7 +12,7 @@ import msgspec
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.services.torncity.catalog.catalog import Endpoint
 from tcdatalogger.services.torncity.client.client import Client
-from tcdatalogger.services.torncity.client.messages import Key, Request
+from tcdatalogger.services.torncity.client.messages import ApiKey, Request
 
 LEVELS = {"public": 1, "minimal": 2, "limited": 3, "full": 4}
 """Torn's numbers of the access levels; 0 is a custom key."""
@@ -72,7 +72,7 @@ class _Body(msgspec.Struct):
     info: _Info
 
 
-def key_info(client: Client, key: Key) -> KeyInfo:
+def key_info(client: Client, key: ApiKey) -> KeyInfo:
     """Ask Torn about a key: one call, which any key may make.
 
     Raises:

@@ -14,8 +14,8 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.models.checks.promised import Checked, CheckResult
 from tcdatalogger.models.evolution import Step
-from tcdatalogger.models.owners import Owner
-from tcdatalogger.models.reading.row_reader import Misfit
+from tcdatalogger.models.owners import TableOwner
+from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.records import versioned
 from tcdatalogger.models.rows.drift import Drift
 from tcdatalogger.models.schema import TableFamily
@@ -93,7 +93,7 @@ class Load:
     digest: str | None = None
     once: bool = False
     drift: tuple[Drift, ...] = ()
-    misfits: tuple[Misfit, ...] = ()
+    misfits: tuple[RejectedRecord, ...] = ()
     again: bool = False
     settles: tuple[str, ...] = ()
     whole: bool = True
@@ -294,7 +294,7 @@ class Warehouse(Protocol):
         """
         ...
 
-    def owners(self) -> tuple[Owner, ...]:
+    def owners(self) -> tuple[TableOwner, ...]:
         """Whose each table is that is there."""
         ...
 

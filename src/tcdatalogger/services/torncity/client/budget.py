@@ -16,9 +16,9 @@ from tcdatalogger.services.torncity.client import error_codes, rate_limiter
 from tcdatalogger.services.torncity.client.error_codes import TornFault
 from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
-    Hold,
+    CallSlot,
+    Pause,
     Rank,
-    Slot,
     Slots,
     Terms,
 )
@@ -96,7 +96,7 @@ class Budget:
 
     def turn(
         self, owner: str, priority: Priority = "normal", *, patience: float = math.inf
-    ) -> Slot:
+    ) -> CallSlot:
         """Return when a call of `owner` may go, with its slot, which is to be given to `done`.
 
         Of calls that wait, one of a higher priority gets the earlier time.
@@ -127,7 +127,7 @@ class Budget:
             raise
         return slot
 
-    def done(self, slot: Slot) -> None:
+    def done(self, slot: CallSlot) -> None:
         """The call of a slot is over, well or not.
 
         Torn counted it between its slot and now. Where that is longer than the margin covers, it
@@ -141,9 +141,9 @@ class Budget:
 
     def hold(self, name: str, until: float, code: str = error_codes.TOO_MANY.name) -> None:
         """Let no call of an owner go before `until`; `ADDRESS` holds those of every owner."""
-        self._slots.hold(Hold(name, until, code))
+        self._slots.hold(Pause(name, until, code))
 
-    def held(self, name: str) -> Hold | None:
+    def held(self, name: str) -> Pause | None:
         """The hold of a name that is not over, None without one."""
         hold = self._slots.held(name)
         return hold if hold is not None and hold.until > self._clock.now() else None
@@ -153,7 +153,7 @@ class Budget:
         used = self._slots.count(owner, self._clock.now() - self._window)
         return 0 if self.held(owner) else max(0, self.calls - used)
 
-    def unused(self, slot: Slot) -> None:
+    def unused(self, slot: CallSlot) -> None:
         """Leave the time of a call that is not made to others."""
         with self._slots.open() as book:
             book.remove(slot.id)

@@ -25,7 +25,7 @@ from tcdatalogger.services.torncity.client.error_codes import (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class AnswerFault:
     """What is wrong with an answer.
 
     Attributes:
@@ -43,7 +43,7 @@ class Finding:
 
 def find(
     status: int, content_type: str, body: bytes, payload: Payload | None = None
-) -> Finding | None:
+) -> AnswerFault | None:
     """What is wrong with an answer, None where it is data.
 
     Of a 429 or a 5xx only the status counts: a server that is not itself may say anything, and a
@@ -57,41 +57,41 @@ def find(
         payload: what it must hold, None where nobody can tell.
     """
     if status == 429:  # noqa: PLR2004 - the number is the name
-        return Finding(TOO_MANY)
+        return AnswerFault(TOO_MANY)
     if status >= 500:  # noqa: PLR2004
-        return Finding(SERVER)
+        return AnswerFault(SERVER)
     found = _error_in(body) or _by_status(status) or _by_content(content_type, body)
     return found or (None if payload is None else _without(payload, body))
 
 
-def _without(payload: Payload, body: bytes) -> Finding | None:
+def _without(payload: Payload, body: bytes) -> AnswerFault | None:
     """The finding of an answer that lacks its data, or of which nothing can be read."""
     try:
         missing = payload.missing(body)
     except ValueError as error:
-        return Finding(NO_PAYLOAD, said=_short(f"it cannot be read: {error}"))
-    return Finding(NO_PAYLOAD, said=f"it has no {'/'.join(missing)}") if missing else None
+        return AnswerFault(NO_PAYLOAD, said=_short(f"it cannot be read: {error}"))
+    return AnswerFault(NO_PAYLOAD, said=f"it has no {'/'.join(missing)}") if missing else None
 
 
-def _by_status(status: int) -> Finding | None:
+def _by_status(status: int) -> AnswerFault | None:
     if 200 <= status < 300:  # noqa: PLR2004
         return None
     if status in {401, 403}:
-        return Finding(DOOR)
-    return Finding(REDIRECT if status < 400 else NO_PATH)  # noqa: PLR2004
+        return AnswerFault(DOOR)
+    return AnswerFault(REDIRECT if status < 400 else NO_PATH)  # noqa: PLR2004
 
 
-def _by_content(content_type: str, body: bytes) -> Finding | None:
+def _by_content(content_type: str, body: bytes) -> AnswerFault | None:
     first = _first(body)
     if not first:
-        return Finding(EMPTY)
+        return AnswerFault(EMPTY)
     if first == b"<":
-        return Finding(PAGE)
+        return AnswerFault(PAGE)
     media = content_type.partition(";")[0].strip().lower()
     if media.endswith("/csv"):
         return None
     is_json = media == "" or media.endswith(("/json", "+json"))
-    return None if is_json and first in b"{[" else Finding(NO_DATA)
+    return None if is_json and first in b"{[" else AnswerFault(NO_DATA)
 
 
 def _first(body: bytes) -> bytes:
@@ -100,7 +100,7 @@ def _first(body: bytes) -> bytes:
     return (head or body.lstrip())[:1]
 
 
-def _error_in(body: bytes) -> Finding | None:
+def _error_in(body: bytes) -> AnswerFault | None:
     """The error of Torn's in `body`: nested, flat, or in the key of a selection.
 
     Each of the three has a member named `error`, so a body without these bytes holds none. To
@@ -117,7 +117,7 @@ def _error_in(body: bytes) -> Finding | None:
     return _finding(error) or _finding({"code": code, "error": error}, top_level=True)
 
 
-def _errors_in_selections(top: Mapping[str, Raw]) -> Iterator[Finding]:
+def _errors_in_selections(top: Mapping[str, Raw]) -> Iterator[AnswerFault]:
     for selection, raw in top.items():
         if opens(raw) != b"{":
             continue
@@ -126,7 +126,7 @@ def _errors_in_selections(top: Mapping[str, Raw]) -> Iterator[Finding]:
             continue
         found = _finding({name: parsed(value) for name, value in its.items()})
         if found is not None:
-            yield Finding(found.kind, found.number, found.said, selection)
+            yield AnswerFault(found.kind, found.number, found.said, selection)
 
 
 def _members(body: bytes) -> Mapping[str, Raw]:
@@ -137,7 +137,7 @@ def _members(body: bytes) -> Mapping[str, Raw]:
         return {}
 
 
-def _finding(error: Any, *, top_level: bool = False) -> Finding | None:
+def _finding(error: Any, *, top_level: bool = False) -> AnswerFault | None:
     """The finding of an object with `code` and `error`.
 
     Args:
@@ -151,8 +151,8 @@ def _finding(error: Any, *, top_level: bool = False) -> Finding | None:
     if isinstance(code, str) and code.removeprefix("-").isdecimal():
         code = int(code)
     if isinstance(code, int) and not isinstance(code, bool):
-        return Finding(BY_NUMBER.get(code, UNKNOWN), code, said)
-    return Finding(UNKNOWN, None, said) if top_level else None
+        return AnswerFault(BY_NUMBER.get(code, UNKNOWN), code, said)
+    return AnswerFault(UNKNOWN, None, said) if top_level else None
 
 
 def _short(text: object) -> str:

@@ -17,18 +17,18 @@ from tcdatalogger.clock import Clock, utc
 from tcdatalogger.errors import KeyRefused, TimedOut
 from tcdatalogger.services.torncity.client import error_codes, key_health, retries
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
-from tcdatalogger.services.torncity.client.error_codes import Outage, TornFault, Waits
+from tcdatalogger.services.torncity.client.error_codes import Outage, Scope, TornFault
 from tcdatalogger.services.torncity.client.key_health import (
-    Circuit,
-    Mark,
-    MemoryStanding,
-    Rows,
-    Standing,
+    CircuitBreaker,
+    KeyHealth,
+    KeyState,
+    MemoryKeyHealth,
+    RowQuota,
 )
-from tcdatalogger.services.torncity.client.messages import Answer, Key, Request
-from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS, Slot
+from tcdatalogger.services.torncity.client.messages import Answer, ApiKey, Request
+from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS, CallSlot
 from tcdatalogger.services.torncity.client.retries import LONGEST_WAIT
-from tcdatalogger.services.torncity.client.transport import LARGEST_BODY, Wire, http_date
+from tcdatalogger.services.torncity.client.transport import LARGEST_BODY, Transport, http_date
 from tcdatalogger.services.torncity.lists.paging import count_rows
 
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -36,7 +36,7 @@ _PAGE_ROWS = 100
 """The rows that a call may bring where it does not say."""
 
 
-def fingerprint(key: Key) -> str:
+def fingerprint(key: ApiKey) -> str:
     """A name for a key that tells equal keys and gives none away."""
     return "key:" + hashlib.sha256(key.reveal().encode(errors="surrogatepass")).hexdigest()[:16]
 
@@ -80,7 +80,7 @@ class Client:
         budget: Budget,
         clock: Clock,
         *,
-        standing: Standing | None = None,
+        standing: KeyHealth | None = None,
         comment: str = "tcdlogger",
         contact: str = "",
         connect_timeout: float = 10.0,
@@ -88,11 +88,11 @@ class Client:
         total_timeout: float = 120.0,
         largest_body: int = LARGEST_BODY,
         tries: int = 3,
-        owner_of: Callable[[Key], str] = fingerprint,
+        owner_of: Callable[[ApiKey], str] = fingerprint,
         on_retry: Callable[[TornFault, float], None] | None = None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._wire = Wire(
+        self._wire = Transport(
             url,
             clock,
             comment=comment,
@@ -108,7 +108,7 @@ class Client:
         """The seconds of every call that went over the wire, whatever came of it."""
         self._budget = budget
         self._clock = clock
-        self._standing: Standing = MemoryStanding() if standing is None else standing
+        self._standing: KeyHealth = MemoryKeyHealth() if standing is None else standing
         self._retries = retries.default(tries, jitter)
         self._owner_of = owner_of
         self._on_retry = on_retry
@@ -128,7 +128,7 @@ class Client:
     def close(self) -> None:
         self._wire.close()
 
-    def get(self, request: Request, key: Key, *, priority: Priority = "normal") -> Answer:
+    def get(self, request: Request, key: ApiKey, *, priority: Priority = "normal") -> Answer:
         """Ask once, and again where that may help.
 
         A key that Torn refused is not called again, or not before its pause is over: calls with
@@ -157,7 +157,7 @@ class Client:
                 raise
 
     def _once(
-        self, request: Request, key: Key, secret: str, priority: Priority, tried: int
+        self, request: Request, key: ApiKey, secret: str, priority: Priority, tried: int
     ) -> Answer | tuple[TornFault, float]:
         """One call, if one may be made: its answer, or its error and how long to wait after it."""
         identity = fingerprint(key)
@@ -176,7 +176,7 @@ class Client:
             if isinstance(outcome, Answer):
                 self._worked()
                 if not proven:
-                    self._standing.mark(Mark(identity, key_health.OK, name=key.name))
+                    self._standing.mark(KeyState(identity, key_health.OK, name=key.name))
                 return outcome
             asked = retries.asked_of(outcome.answer, http_date)
             wait = self._retries.wait(outcome, tried + 1, asked)
@@ -211,7 +211,7 @@ class Client:
 
     # --- rows of the day -------------------------------------------------------------------
 
-    def _book_rows(self, request: Request, caller: _Caller) -> Rows | None:
+    def _book_rows(self, request: Request, caller: _Caller) -> RowQuota | None:
         """Book the rows that the call may bring, None where its path has no daily budget.
 
         Raises:
@@ -227,7 +227,7 @@ class Client:
             return None
         limit = request.param("limit") or ""
         expected = int(limit) if limit.isdecimal() else _PAGE_ROWS
-        rows = Rows(secrets.token_hex(8), now, expected)
+        rows = RowQuota(secrets.token_hex(8), now, expected)
         most = int(key_health.DAY_ROWS * self._budget.share)
         frees = self._standing.book_rows(name, rows, most)
         if frees:
@@ -240,7 +240,7 @@ class Client:
             )
         return rows
 
-    def _settle_rows(self, rows: Rows | None, outcome: Answer | TornFault) -> None:
+    def _settle_rows(self, rows: RowQuota | None, outcome: Answer | TornFault) -> None:
         """Correct the rows that were booked. Where nothing whole came they may have been counted
         all the same.
         """
@@ -255,7 +255,7 @@ class Client:
 
     # --- whose turn it is ------------------------------------------------------------------
 
-    def _wait_turn(self, owner: str, priority: Priority) -> Slot:
+    def _wait_turn(self, owner: str, priority: Priority) -> CallSlot:
         """Return when a call may go, with its slot.
 
         Raises:
@@ -294,7 +294,7 @@ class Client:
 
     def _worked(self) -> None:
         if self._standing.circuit().faults:
-            self._standing.change_circuit(lambda _: Circuit())
+            self._standing.change_circuit(lambda _: CircuitBreaker())
 
     def _learn(self, fault: TornFault, request: Request, caller: _Caller, wait: float) -> None:
         now, kind = self._clock.now(), fault.kind
@@ -307,9 +307,9 @@ class Client:
         if kind.waits is not None:
             category = key_health.category(request.path) or request.path
             held = {
-                Waits.OWNER: caller.owner,
-                Waits.ADDRESS: ADDRESS,
-                Waits.CATEGORY: f"{caller.owner}/{category}",
+                Scope.OWNER: caller.owner,
+                Scope.ADDRESS: ADDRESS,
+                Scope.CATEGORY: f"{caller.owner}/{category}",
             }
             self._budget.hold(held[kind.waits], now + wait, kind.name)
         if kind.down:
@@ -318,13 +318,13 @@ class Client:
             self._worked()  # who says no is there
 
 
-def _as_probe(circuit: Circuit, now: float) -> Circuit | None:
+def _as_probe(circuit: CircuitBreaker, now: float) -> CircuitBreaker | None:
     if not circuit.open or circuit.wait(now):
         return None
     return key_health.entered(circuit, now)
 
 
-def _sendable(key: Key) -> str:
+def _sendable(key: ApiKey) -> str:
     """The key, if it can stand in a header.
 
     Raises:

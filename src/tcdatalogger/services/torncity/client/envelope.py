@@ -100,7 +100,7 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class RowMark:
     """Time and id of a row, each None where the row does not have it as a number."""
 
     at: int | None
@@ -156,7 +156,7 @@ def count_rows(body: bytes, payload: Payload | None = None) -> int:
     return len(rows(body, payload))
 
 
-def mark(row: Raw, way: Sequence[str]) -> Mark:
+def mark(row: Raw, way: Sequence[str]) -> RowMark:
     """Time and id of a row.
 
     Args:
@@ -164,7 +164,7 @@ def mark(row: Raw, way: Sequence[str]) -> Mark:
         way: from the row to its clock.
     """
     value = parsed(row)
-    return Mark(_number(value, way) if way else None, _number(value, ("id",)))
+    return RowMark(_number(value, way) if way else None, _number(value, ("id",)))
 
 
 def ends(found: Sequence[Raw], way: Sequence[str]) -> tuple[int | None, int | None]:

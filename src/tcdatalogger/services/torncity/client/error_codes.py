@@ -31,7 +31,7 @@ DOWN_AFTER = 5
 """So many calls in a row that found nobody, of all processes, and Torn is taken to be down."""
 
 
-class Health(StrEnum):
+class KeyVerdict(StrEnum):
     """What an error says about the key: never call it again, later, or not for this endpoint."""
 
     DEAD = "dead"
@@ -39,7 +39,7 @@ class Health(StrEnum):
     PERMISSION = "permission"
 
 
-class Waits(StrEnum):
+class Scope(StrEnum):
     """Who must wait after an error: all keys of the owner, this address, or the owner's category
     of rows.
     """
@@ -141,10 +141,10 @@ class Code:
     meaning: str
     fault: type[TornFault]
     remedy: str
-    health: Health | None = None
+    health: KeyVerdict | None = None
     tries: int = 1
     pause: float = 0.0
-    waits: Waits | None = None
+    waits: Scope | None = None
     down: int = 0
 
 
@@ -155,8 +155,8 @@ _STATUS = "If it lasts, see https://www.torn.com for the state of the API."
 
 TORN_CODES: tuple[Code, ...] = (
     Code(0, "unknown_error", "unknown error", Outage, _STATUS, tries=3, pause=2),
-    Code(1, "key_empty", "the key is empty", KeyFault, _KEY, Health.DEAD),
-    Code(2, "incorrect_key", "incorrect key", KeyFault, _KEY, Health.DEAD),
+    Code(1, "key_empty", "the key is empty", KeyFault, _KEY, KeyVerdict.DEAD),
+    Code(2, "incorrect_key", "incorrect key", KeyFault, _KEY, KeyVerdict.DEAD),
     Code(3, "wrong_type", "wrong type", RequestFault, _ASK),
     Code(4, "wrong_fields", "wrong fields", RequestFault, _ASK),
     Code(
@@ -167,7 +167,7 @@ TORN_CODES: tuple[Code, ...] = (
         "Other programs use keys of the same owner; give this one a smaller share.",
         tries=3,
         pause=30,
-        waits=Waits.OWNER,
+        waits=Scope.OWNER,
     ),
     Code(6, "incorrect_id", "no such id", UnknownId, "Take the id out of the endpoint."),
     Code(
@@ -176,7 +176,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key's owner has no right to this id",
         KeyFault,
         "Give the key's owner API access in the faction or company, or name another key.",
-        Health.PERMISSION,
+        KeyVerdict.PERMISSION,
     ),
     Code(
         8,
@@ -185,7 +185,7 @@ TORN_CODES: tuple[Code, ...] = (
         Outage,
         "Make no calls from here for some time, and take out keys that are dead.",
         pause=HOUR,
-        waits=Waits.ADDRESS,
+        waits=Scope.ADDRESS,
     ),
     Code(
         9,
@@ -202,7 +202,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key's owner is in federal jail",
         KeyFault,
         "Name a key of another player.",
-        Health.PARKED,
+        KeyVerdict.PARKED,
         pause=DAY,
     ),
     Code(
@@ -221,7 +221,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key is off while its owner has been away for over seven days",
         KeyFault,
         "It works again once its owner logs in; or name another key.",
-        Health.PARKED,
+        KeyVerdict.PARKED,
         pause=DAY,
     ),
     Code(
@@ -231,7 +231,7 @@ TORN_CODES: tuple[Code, ...] = (
         Crowded,
         "Ask for it less often; the limit is 50,000 rows in 24 hours.",
         pause=6 * HOUR,
-        waits=Waits.CATEGORY,
+        waits=Scope.CATEGORY,
     ),
     Code(15, "temporary_error", "temporary error", Outage, _STATUS, tries=3, pause=2),
     Code(
@@ -240,7 +240,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key's access level is too low",
         KeyFault,
         "Name a key of a higher level; `tcdatalogger keys check` shows what is needed.",
-        Health.PERMISSION,
+        KeyVerdict.PERMISSION,
     ),
     Code(17, "backend_error", "backend error", Outage, _STATUS, tries=3, pause=2),
     Code(
@@ -249,7 +249,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key is paused by its owner",
         KeyFault,
         "Switch it on at https://www.torn.com/preferences.php#tab=api, or name another key.",
-        Health.PARKED,
+        KeyVerdict.PARKED,
         pause=HOUR,
     ),
     Code(
@@ -308,7 +308,7 @@ TOO_MANY = Code(
     "Other programs use keys of the same owner, or this address.",
     tries=3,
     pause=30,
-    waits=Waits.OWNER,
+    waits=Scope.OWNER,
 )
 SERVER = Code(None, "http_5xx", "a server error", Outage, _STATUS, tries=3, pause=2, down=1)
 DOOR = Code(

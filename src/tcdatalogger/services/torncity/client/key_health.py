@@ -1,7 +1,7 @@
 """What all processes must know of keys and of Torn: who is refused, who is down, which rows are
 spent.
 
-The rules are functions over plain values; a store (`Standing`) keeps the values, in one process or
+The rules are functions over plain values; a store (`KeyHealth`) keeps the values, in one process or
 for all of them.
 """
 
@@ -13,7 +13,13 @@ from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Final, Protocol
 
-from tcdatalogger.services.torncity.client.error_codes import DAY, DOWN_AFTER, HOUR, Code, Health
+from tcdatalogger.services.torncity.client.error_codes import (
+    DAY,
+    DOWN_AFTER,
+    HOUR,
+    Code,
+    KeyVerdict,
+)
 
 DAY_ROWS: Final = 50_000
 """Rows of one category that Torn's cloud gives an owner in any 24 hours (api-notes 2.1)."""
@@ -43,7 +49,7 @@ TRIAL_SECONDS: Final = 150.0
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class KeyState:
     """What is known of a key's health.
 
     Attributes:
@@ -72,23 +78,25 @@ class Mark:
 OK: Final = "ok"
 
 
-def mark_of(kind: Code, fingerprint: str, path: str, now: float, pause: float, name: str) -> Mark:
+def mark_of(
+    kind: Code, fingerprint: str, path: str, now: float, pause: float, name: str
+) -> KeyState:
     """What an error says about a key."""
-    health = Health.DEAD if kind.health is None else kind.health
+    health = KeyVerdict.DEAD if kind.health is None else kind.health
     until = {
-        Health.DEAD: math.inf,
-        Health.PARKED: now + pause,
-        Health.PERMISSION: now + RECHECK,
+        KeyVerdict.DEAD: math.inf,
+        KeyVerdict.PARKED: now + pause,
+        KeyVerdict.PERMISSION: now + RECHECK,
     }[health]
-    where = path if health is Health.PERMISSION else ""
-    return Mark(fingerprint, health.value, where, kind.name, until, now, name)
+    where = path if health is KeyVerdict.PERMISSION else ""
+    return KeyState(fingerprint, health.value, where, kind.name, until, now, name)
 
 
 # --- Torn is down ----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Circuit:
+class CircuitBreaker:
     """Whether calls go through.
 
     Attributes:
@@ -116,12 +124,12 @@ class Circuit:
         return min(PEEK, self.probe_until - now) if now < self.probe_until else 0.0
 
 
-def entered(circuit: Circuit, now: float) -> Circuit:
+def entered(circuit: CircuitBreaker, now: float) -> CircuitBreaker:
     """The circuit after a caller that may go went: where it was open, as the probe."""
     return replace(circuit, probe_until=now + PROBE_SECONDS) if circuit.open else circuit
 
 
-def failed(circuit: Circuit, now: float, weight: int) -> Circuit:
+def failed(circuit: CircuitBreaker, now: float, weight: int) -> CircuitBreaker:
     """The circuit after a call that found nobody.
 
     Calls that were on their way when it opened count, but make the pause no longer.
@@ -137,7 +145,7 @@ def failed(circuit: Circuit, now: float, weight: int) -> Circuit:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class RowQuota:
     """Rows that were, or may yet be, given."""
 
     id: str
@@ -159,7 +167,7 @@ def category(path: str) -> str:
     return ""
 
 
-def frees_at(given: Iterable[Rows], wanted: int, limit: int, now: float) -> float:
+def frees_at(given: Iterable[RowQuota], wanted: int, limit: int, now: float) -> float:
     """When so many rows more fit into a day; not later than `now` where they do already."""
     recent = sorted((rows for rows in given if rows.at > now - DAY), key=lambda rows: rows.at)
     total, at = sum(rows.count for rows in recent), now
@@ -174,12 +182,12 @@ def frees_at(given: Iterable[Rows], wanted: int, limit: int, now: float) -> floa
 # --- where it is kept ------------------------------------------------------------------------
 
 
-class Standing(Protocol):
+class KeyHealth(Protocol):
     """A store of all this. Each method is one step that no other caller sees half of."""
 
-    def marks(self, fingerprint: str) -> list[Mark]: ...
+    def marks(self, fingerprint: str) -> list[KeyState]: ...
 
-    def mark(self, mark: Mark) -> None: ...
+    def mark(self, mark: KeyState) -> None: ...
 
     def forget_permissions(self, fingerprint: str) -> None:
         """Forget which paths a key was refused: what it may do has changed."""
@@ -191,36 +199,38 @@ class Standing(Protocol):
 
     def end_trial(self, fingerprint: str) -> None: ...
 
-    def circuit(self) -> Circuit: ...
+    def circuit(self) -> CircuitBreaker: ...
 
-    def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
+    def change_circuit(
+        self, change: Callable[[CircuitBreaker], CircuitBreaker | None]
+    ) -> CircuitBreaker | None:
         """Put what `change` makes of the circuit in its place, unless it is None; return it."""
         ...
 
-    def book_rows(self, name: str, rows: Rows, limit: int) -> float:
+    def book_rows(self, name: str, rows: RowQuota, limit: int) -> float:
         """Book rows of a category if they fit into the day: then 0, else when they would."""
         ...
 
-    def settle_rows(self, rows: Rows) -> None:
+    def settle_rows(self, rows: RowQuota) -> None:
         """Correct what was booked to what was given, and when."""
         ...
 
 
-class MemoryStanding:
+class MemoryKeyHealth:
     """What one process knows, for as long as it lives."""
 
     def __init__(self) -> None:
-        self._marks: dict[tuple[str, str], Mark] = {}
+        self._marks: dict[tuple[str, str], KeyState] = {}
         self._trials: dict[str, float] = {}
-        self._circuit = Circuit()
-        self._rows: dict[str, dict[str, Rows]] = {}
+        self._circuit = CircuitBreaker()
+        self._rows: dict[str, dict[str, RowQuota]] = {}
         self._lock = RLock()
 
-    def marks(self, fingerprint: str) -> list[Mark]:
+    def marks(self, fingerprint: str) -> list[KeyState]:
         with self._lock:
             return [m for (whose, _), m in self._marks.items() if whose == fingerprint]
 
-    def mark(self, mark: Mark) -> None:
+    def mark(self, mark: KeyState) -> None:
         self._marks[mark.fingerprint, mark.path] = mark
 
     def forget_permissions(self, fingerprint: str) -> None:
@@ -239,17 +249,19 @@ class MemoryStanding:
     def end_trial(self, fingerprint: str) -> None:
         self._trials.pop(fingerprint, None)
 
-    def circuit(self) -> Circuit:
+    def circuit(self) -> CircuitBreaker:
         return self._circuit
 
-    def change_circuit(self, change: Callable[[Circuit], Circuit | None]) -> Circuit | None:
+    def change_circuit(
+        self, change: Callable[[CircuitBreaker], CircuitBreaker | None]
+    ) -> CircuitBreaker | None:
         with self._lock:
             changed = change(self._circuit)
             if changed is not None:
                 self._circuit = changed
             return changed
 
-    def book_rows(self, name: str, rows: Rows, limit: int) -> float:
+    def book_rows(self, name: str, rows: RowQuota, limit: int) -> float:
         with self._lock:
             booked = self._rows.setdefault(name, {})
             at = frees_at(booked.values(), rows.count, limit, rows.at)
@@ -258,7 +270,7 @@ class MemoryStanding:
                 return 0.0
             return at
 
-    def settle_rows(self, rows: Rows) -> None:
+    def settle_rows(self, rows: RowQuota) -> None:
         with self._lock:
             for booked in self._rows.values():
                 if rows.id in booked:

@@ -75,7 +75,7 @@ class Answer:
         return next((value for known, value in self.headers if known == name), "")
 
 
-class Key(Protocol):
+class ApiKey(Protocol):
     """A key by its name in the configuration; what it is comes out on demand only."""
 
     @property

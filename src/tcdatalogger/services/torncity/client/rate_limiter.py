@@ -3,7 +3,7 @@
 A call gets the earliest time that leaves no window with more slots than the limit, those of calls
 that still wait among them. So whichever slot of a window was written last, there were fewer than
 the limit beside it: never over, whatever the order in which callers come. The rule is here once; a
-store (`Book`) keeps the slots, in one process or for all of them.
+store (`SlotStore`) keeps the slots, in one process or for all of them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rank(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class CallSlot:
     """One call in the book.
 
     Attributes:
@@ -52,7 +52,7 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class Pause:
     """Nothing goes before `until`; `code` is the name of the error (`codes.py`) that says so."""
 
     name: str
@@ -79,7 +79,7 @@ class Terms:
     slack: float
 
 
-class Book(Protocol):
+class SlotStore(Protocol):
     """The slots while one caller has the book to itself."""
 
     def tidy(self, now: float, terms: Terms) -> None:
@@ -98,13 +98,13 @@ class Book(Protocol):
         """Everybody who has a slot."""
         ...
 
-    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
+    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[CallSlot]:
         """The owner's slots of lower ranks that were not taken, in the order of their times."""
         ...
 
-    def find(self, id: str) -> Slot | None: ...  # noqa: A002 - it is one
+    def find(self, id: str) -> CallSlot | None: ...  # noqa: A002 - it is one
 
-    def write(self, slot: Slot) -> None: ...
+    def write(self, slot: CallSlot) -> None: ...
 
     def remove(self, id: str) -> None: ...  # noqa: A002
 
@@ -116,15 +116,15 @@ class Book(Protocol):
 class Slots(Protocol):
     """A store of slots and holds."""
 
-    def open(self) -> AbstractContextManager[Book]:
+    def open(self) -> AbstractContextManager[SlotStore]:
         """The book for one caller alone; what is written is kept at the end of the block."""
         ...
 
-    def hold(self, hold: Hold) -> None:
+    def hold(self, hold: Pause) -> None:
         """Let nothing of `hold.name` go before its end; a longer hold stays as it is."""
         ...
 
-    def held(self, name: str) -> Hold | None:
+    def held(self, name: str) -> Pause | None:
         """The hold of a name, also one that is over."""
         ...
 
@@ -133,14 +133,14 @@ class Slots(Protocol):
         ...
 
 
-def book(pages: Book, terms: Terms, now: float) -> Slot:
+def book(pages: SlotStore, terms: Terms, now: float) -> CallSlot:
     """Write a call down and return its slot."""
     pages.tidy(now, terms)
-    new = Slot(secrets.token_hex(8), terms.owner, terms.rank, now, now)
+    new = CallSlot(secrets.token_hex(8), terms.owner, terms.rank, now, now)
     return _place(pages, new, terms, now)
 
 
-def claim(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
+def claim(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
     """Let a call go whose time has come, or say when it comes.
 
     It comes later where a call of a higher rank got its time, where a hold came meanwhile, where
@@ -161,14 +161,14 @@ def claim(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
     return _place(pages, current, terms, now)
 
 
-def correct(pages: Book, slot: Slot, at: float) -> None:
+def correct(pages: SlotStore, slot: CallSlot, at: float) -> None:
     """Count a call later than its slot: so when it may have reached Torn only then."""
     known = pages.find(slot.id)
     if known is not None and known.at < at:
         pages.write(replace(known, at=at))
 
 
-def _place(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
+def _place(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
     """Give a slot the earliest time, or that of the first call of a lower rank that waits.
 
     The call that gives way is placed anew. Whoever has waited for a window gives way no more, so
@@ -189,11 +189,11 @@ def _place(pages: Book, slot: Slot, terms: Terms, now: float) -> Slot:
     return placed
 
 
-def _earliest(pages: Book, slot: Slot, terms: Terms, now: float) -> float:
+def _earliest(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> float:
     return _first_fit(pages, slot, terms, max(now, pages.held_until(slot.owner)))
 
 
-def _first_fit(pages: Book, slot: Slot, terms: Terms, start: float) -> float:
+def _first_fit(pages: SlotStore, slot: CallSlot, terms: Terms, start: float) -> float:
     """The earliest time from `start` on that fits for the owner and for the address."""
     of_owner, of_address = terms.limits[slot.rank]
     owners = [slot.owner]
@@ -239,13 +239,13 @@ class MemorySlots:
     """The slots of one process, for as long as it lives."""
 
     def __init__(self) -> None:
-        self._slots: dict[str, Slot] = {}
+        self._slots: dict[str, CallSlot] = {}
         self._times: dict[str | None, list[float]] = {}
-        self._holds: dict[str, Hold] = {}
+        self._holds: dict[str, Pause] = {}
         self._lock = RLock()
 
     @contextmanager
-    def open(self) -> Iterator[Book]:
+    def open(self) -> Iterator[SlotStore]:
         with self._lock:
             yield self
 
@@ -278,7 +278,7 @@ class MemorySlots:
     def owners(self) -> list[str]:
         return sorted({slot.owner for slot in self._slots.values()})
 
-    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[Slot]:
+    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[CallSlot]:
         found = [
             slot
             for slot in self._slots.values()
@@ -287,10 +287,10 @@ class MemorySlots:
         ]
         return sorted(found, key=lambda slot: slot.at)
 
-    def find(self, id: str) -> Slot | None:  # noqa: A002
+    def find(self, id: str) -> CallSlot | None:  # noqa: A002
         return self._slots.get(id)
 
-    def write(self, slot: Slot) -> None:
+    def write(self, slot: CallSlot) -> None:
         self.remove(slot.id)
         self._slots[slot.id] = slot
         for name in (slot.owner, None):
@@ -310,13 +310,13 @@ class MemorySlots:
         holds = (self._holds.get(owner), self._holds.get(ADDRESS))
         return max((hold.until for hold in holds if hold), default=0.0)
 
-    def hold(self, hold: Hold) -> None:
+    def hold(self, hold: Pause) -> None:
         with self._lock:
             known = self._holds.get(hold.name)
             if known is None or known.until < hold.until:
                 self._holds[hold.name] = hold
 
-    def held(self, name: str) -> Hold | None:
+    def held(self, name: str) -> Pause | None:
         return self._holds.get(name)
 
     def count(self, owner: str, since: float) -> int:

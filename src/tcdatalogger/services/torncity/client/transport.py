@@ -15,7 +15,7 @@ from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.client import classify, error_codes
-from tcdatalogger.services.torncity.client.classify import Finding
+from tcdatalogger.services.torncity.client.classify import AnswerFault
 from tcdatalogger.services.torncity.client.error_codes import Code, TornFault
 from tcdatalogger.services.torncity.client.messages import Answer, Request
 from tcdatalogger.services.torncity.client.unpacking import ENCODINGS, Broken, unpacked
@@ -28,7 +28,7 @@ LARGEST_BODY = 256 * 2**20
 KEPT_HEADERS = ("date", "content-type", "retry-after", "age", "cf-ray", "cf-cache-status")
 
 
-class Wire:
+class Transport:
     """A pool of connections. The arguments are those of `client.Client`.
 
     Raises:
@@ -92,7 +92,7 @@ class Wire:
             kind, why = error_codes.SLOW, type(error).__name__
         except httpx2.RequestError as error:
             kind, why = error_codes.CUT, str(error) or type(error).__name__
-        return _fault(Finding(kind, said=why), request, key_name, secret)
+        return _fault(AnswerFault(kind, said=why), request, key_name, secret)
 
     def _added(self, request: Request) -> tuple[tuple[str, str], ...]:
         if not self._comment or request.param("comment") is not None:
@@ -152,7 +152,7 @@ def _answer(
 
 
 def _fault(
-    finding: Finding,
+    finding: AnswerFault,
     request: Request,
     key_name: str,
     secret: str,
@@ -219,7 +219,7 @@ def _open(scheme: str, connect_timeout: float, read_timeout: float, contact: str
     Plain http goes to this machine only, so it needs no certificates (50 ms to read) and must not
     take the way over a proxy of the environment.
     """
-    import httpx2  # noqa: PLC0415 - see `Wire.call`
+    import httpx2  # noqa: PLC0415 - see `Transport.call`
 
     from tcdatalogger.services.torncity.client.connections import hurry  # noqa: PLC0415 - the same
 

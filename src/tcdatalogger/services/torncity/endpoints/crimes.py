@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tcdatalogger.services.torncity.client.messages import Request
-from tcdatalogger.services.torncity.lists.cursor import Reading
+from tcdatalogger.services.torncity.lists.cursor import WalkSummary
 from tcdatalogger.services.torncity.lists.links import changed
-from tcdatalogger.services.torncity.lists.paging import Walk
+from tcdatalogger.services.torncity.lists.paging import PageIterator
 from tcdatalogger.services.torncity.processing import time_ranges
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 from tcdatalogger.services.warehouse.protocol import Warehouse
@@ -74,7 +74,7 @@ class CrimesProcessor(EndpointProcessor):
             yield _since(request, "completed", "executed_at", finished), subject
             yield _since(request, "expired", "expired_at", begin), subject
 
-    def reading(self, request: Request, subject: int | None, walk: Walk) -> Reading:
+    def reading(self, request: Request, subject: int | None, walk: PageIterator) -> WalkSummary:
         """The next run goes on at the time of this one: what ends later is listed later."""
         reading = super().reading(request, subject, walk)
         return replace(reading, newest=reading.at)

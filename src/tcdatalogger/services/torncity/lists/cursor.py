@@ -16,7 +16,7 @@ Span = tuple[int | None, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class WalkSummary:
     """One walk of a run.
 
     Attributes:
@@ -58,7 +58,7 @@ class Cursor:
     def text(self) -> str:
         return json.dumps({"asked": self.asked, "spans": self.spans}, sort_keys=True)
 
-    def moved(self, readings: Iterable[Reading]) -> Self:
+    def moved(self, readings: Iterable[WalkSummary]) -> Self:
         """The cursor after a run.
 
         It moves only over what was read whole: where a walk was stopped it stays, and after a
@@ -66,7 +66,7 @@ class Cursor:
         rows of the future nor a clock of ours that is ahead draw it there.
         """
         spans = dict(self.spans)
-        of: dict[str, list[Reading]] = {}
+        of: dict[str, list[WalkSummary]] = {}
         for reading in readings:
             of.setdefault(reading.place, []).append(reading)
         for place, walks in of.items():
@@ -86,7 +86,7 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class TimeRange:
     """A piece of history that a backfill read, or is to read: one load.
 
     Attributes:

@@ -23,7 +23,7 @@ from tcdatalogger.services.torncity.catalog import time_fields
 from tcdatalogger.services.torncity.catalog.catalog import Endpoint
 from tcdatalogger.services.torncity.client.envelope import (
     Links,
-    Mark,
+    RowMark,
     count_rows,
     ends,
     mark,
@@ -42,7 +42,16 @@ from tcdatalogger.services.torncity.lists.links import (
     rebuild,
 )
 
-__all__ = ["Links", "Walk", "choose", "count_rows", "direction", "first", "pages", "read_links"]
+__all__ = [
+    "Links",
+    "PageIterator",
+    "choose",
+    "count_rows",
+    "direction",
+    "first",
+    "pages",
+    "read_links",
+]
 
 TORN_HOST = "api.torn.com"
 MAX_PAGES = 10_000
@@ -82,7 +91,7 @@ _Found = TypeVar("_Found")
 _Pages = Generator[Answer, None, _Found]
 
 
-class Walk(Iterator[Answer]):
+class PageIterator(Iterator[Answer]):
     """The pages of one request, one call each, in Torn's order.
 
     Attributes:
@@ -395,7 +404,7 @@ def pages(
     host: str = TORN_HOST,
     max_pages: int = MAX_PAGES,
     empty_pages: int = EMPTY_PAGES,
-) -> Walk:
+) -> PageIterator:
     """All pages from `request` on; what was odd about them is in the walk's `warnings`.
 
     Args:
@@ -407,12 +416,12 @@ def pages(
         max_pages: a stop for lists without end.
         empty_pages: so many in a row without a row are a stop too.
     """
-    return Walk(
+    return PageIterator(
         endpoint, request, get, clock, host=host, max_pages=max_pages, empty_pages=empty_pages
     )
 
 
-def _outside(marks: list[Mark], second: int) -> bool:
+def _outside(marks: list[RowMark], second: int) -> bool:
     """Whether no row of a page by ids can have a neighbour of that second."""
     times = [one.at for one in marks if one.at is not None]
     return bool(times) and min(abs(at - second) for at in times) > LONGEST_FIGHT

@@ -34,7 +34,7 @@ from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.services.torncity.client.messages import Request
 from tcdatalogger.services.torncity.lists import paging
-from tcdatalogger.services.torncity.lists.cursor import Cursor, Reading
+from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
 from tcdatalogger.services.torncity.lists.links import changed
 from tcdatalogger.services.torncity.processing import quarantine, time_ranges
 from tcdatalogger.services.torncity.processing.task import (
@@ -122,10 +122,12 @@ class EndpointProcessor:
         span = Cursor.read(self.source.cursor, self.task.asked).spans.get(place)
         return int(self.task.since) if span is None else max(0, span[1] - self.task.behind)
 
-    def reading(self, request: Request, subject: int | None, walk: paging.Walk) -> Reading:
+    def reading(
+        self, request: Request, subject: int | None, walk: paging.PageIterator
+    ) -> WalkSummary:
         """How far a walk went, for the cursor."""
         since = request.param("from")
-        return Reading(
+        return WalkSummary(
             time_ranges.place(request, subject),
             int(since) if since and since.isdecimal() else None,
             walk.complete,
@@ -153,7 +155,7 @@ class EndpointProcessor:
             return time_ranges.fetch(self.task, self.source, request, subject)
         found: list[Page] = []
         warnings: list[str] = []
-        readings: list[Reading] = []
+        readings: list[WalkSummary] = []
         lacks: list[str] = []
         for request, subject in self.questions():
             walk = paging.pages(

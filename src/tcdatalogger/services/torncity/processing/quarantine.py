@@ -9,10 +9,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from tcdatalogger.models.checks.evaluate import SUBJECT, Verdict, without
+from tcdatalogger.models.checks.evaluate import SUBJECT, RuleResult, without
 from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.lossless_json import Value
-from tcdatalogger.models.reading.row_reader import Misfit
+from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.schema import SYSTEM, Column, TableFamily, Type
 from tcdatalogger.services.torncity.processing.task import Page, Transformed
 
@@ -20,7 +20,9 @@ _Key = tuple[object, ...]
 _PLAIN: Final = (str, int)
 
 
-def set_aside(made: Transformed, verdicts: Sequence[Verdict], pages: Sequence[Page]) -> Transformed:
+def set_aside(
+    made: Transformed, verdicts: Sequence[RuleResult], pages: Sequence[Page]
+) -> Transformed:
     """Rows without the records that fail, which are among the misfits then.
 
     Args:
@@ -44,7 +46,7 @@ def set_aside(made: Transformed, verdicts: Sequence[Verdict], pages: Sequence[Pa
 
 def misfits(
     rows: pa.Table, why: Mapping[int, str], family: TableFamily, pages: Sequence[Page]
-) -> tuple[Misfit, ...]:
+) -> tuple[RejectedRecord, ...]:
     """The records of some rows of the root, as Torn sent them.
 
     A record is found in its answer by the key that Torn gave it. One that cannot be found so is
@@ -63,15 +65,15 @@ def misfits(
     for at, line in zip(why, lines, strict=True):
         told = tuple(_told(line[column.name], column) for column in key)
         wanted[line[SUBJECT], *told] = (at, why[at])
-    found: dict[int, Misfit] = {}
+    found: dict[int, RejectedRecord] = {}
     if key and family.listed:
         for page, number, path, record in _records(family, pages):
             told = tuple(_told(_reach(record, column.path), column) for column in key)
             at, reason = wanted.get((page.subject_id, *told), (-1, ""))
             if at >= 0:
-                found[at] = Misfit(number, path, reason, lossless_json.dump(record))
+                found[at] = RejectedRecord(number, path, reason, lossless_json.dump(record))
     return tuple(
-        found.get(at) or Misfit(0, "", reason, _as_row(line), again=False)
+        found.get(at) or RejectedRecord(0, "", reason, _as_row(line), again=False)
         for (at, reason), line in zip(why.items(), lines, strict=True)
     )
 

@@ -14,9 +14,9 @@ from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.models.checks.promised import CheckResult
 from tcdatalogger.models.checks.rules import Rule
-from tcdatalogger.models.owners import Owner
+from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.reading.frames import ArrowStream
-from tcdatalogger.models.reading.row_reader import Misfit
+from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.rows.drift import Drift
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
@@ -25,7 +25,7 @@ from tcdatalogger.services.torncity.catalog.catalog import Endpoint
 from tcdatalogger.services.torncity.client.envelope import digest
 from tcdatalogger.services.torncity.client.messages import Answer, Request
 from tcdatalogger.services.torncity.lists import paging
-from tcdatalogger.services.torncity.lists.cursor import Reading, Stretch
+from tcdatalogger.services.torncity.lists.cursor import TimeRange, WalkSummary
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 
@@ -74,7 +74,7 @@ class Task:
     incremental: bool = False
     overlap: float | None = None
     since: float = 0.0
-    stretch: Stretch | None = None
+    stretch: TimeRange | None = None
     stretch_pages: int = 20
     max_drop: float = 0.5
     subject: int | None = None
@@ -144,8 +144,8 @@ class Fetched:
 
     pages: tuple[Page, ...]
     warnings: tuple[str, ...] = ()
-    readings: tuple[Reading, ...] = ()
-    stretch: Stretch | None = None
+    readings: tuple[WalkSummary, ...] = ()
+    stretch: TimeRange | None = None
     cut: BaseException | None = None
     archive: str = ""
 
@@ -202,7 +202,7 @@ class Transformed:
     family: TableFamily
     tables: Mapping[str, pa.Table]
     drift: tuple[Drift, ...] = ()
-    misfits: tuple[Misfit, ...] = ()
+    misfits: tuple[RejectedRecord, ...] = ()
     unread: int = 0
     repeated: int = 0
     warnings: tuple[str, ...] = ()
@@ -214,11 +214,11 @@ class Transformed:
         """Whether all that was asked for was read to its end; what nobody fetched is whole."""
         return not self.lacking and (fetched is None or fetched.whole)
 
-    def readings(self, fetched: Fetched) -> tuple[Reading, ...]:
+    def readings(self, fetched: Fetched) -> tuple[WalkSummary, ...]:
         """How far the walks went; one with a page that lacks its data came to no end."""
         places = set(map(str, self.lacking))
 
-        def whole(one: Reading) -> bool:
+        def whole(one: WalkSummary) -> bool:
             return one.complete and one.place not in places and None not in self.lacking
 
         return tuple(replace(one, complete=whole(one)) for one in fetched.readings)
@@ -264,7 +264,7 @@ class Known:
     """
 
     shape: Object | None = None
-    owners: tuple[Owner, ...] = ()
+    owners: tuple[TableOwner, ...] = ()
     warehouse: Warehouse | None = None
 
     @classmethod

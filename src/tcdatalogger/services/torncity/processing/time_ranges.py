@@ -14,7 +14,7 @@ from tcdatalogger.services.torncity.catalog import time_fields
 from tcdatalogger.services.torncity.client.envelope import count_rows
 from tcdatalogger.services.torncity.client.messages import Answer, Request
 from tcdatalogger.services.torncity.lists import paging
-from tcdatalogger.services.torncity.lists.cursor import Cursor, Reading, Stretch
+from tcdatalogger.services.torncity.lists.cursor import Cursor, TimeRange, WalkSummary
 from tcdatalogger.services.torncity.lists.links import changed
 from tcdatalogger.services.torncity.processing.task import Fetched, Page, Source, Task
 
@@ -32,7 +32,7 @@ def place(request: Request, subject: int | None) -> str:
 
 
 def cursor(
-    task: Task, before: str | None, readings: Sequence[Reading], stretch: Stretch | None
+    task: Task, before: str | None, readings: Sequence[WalkSummary], stretch: TimeRange | None
 ) -> str | None:
     """The cursor after a run, for the ledger; None where the endpoint has none.
 
@@ -101,12 +101,12 @@ def fetch(task: Task, source: Source, request: Request, subject: int | None) -> 
             remedy="; ".join(walk.warnings) or "Run it again: it goes on where it was.",
         )
     begun = int(walk.began_at)
-    reading = Reading(stretch.place, min(stretch.high, begun), at=begun)
+    reading = WalkSummary(stretch.place, min(stretch.high, begun), at=begun)
     return Fetched(
         tuple(pages),
         (*walk.warnings, *([cut_short(cut, len(pages))] if cut else [])),
         (reading,) if stretch.newest else (),
-        Stretch(stretch.place, min(stretch.high, begun), low),
+        TimeRange(stretch.place, min(stretch.high, begun), low),
         cut,
     )
 
@@ -122,7 +122,7 @@ def cut_short(end: BaseException, pages: int) -> str:
 
 
 def _end(
-    task: Task, source: Source, asked: Request, stretch: Stretch, reached: int | None
+    task: Task, source: Source, asked: Request, stretch: TimeRange, reached: int | None
 ) -> tuple[int | None, list[Answer]]:
     """The first second of which all rows are there where a list seems to end, and what is before.
 
@@ -135,12 +135,12 @@ def _end(
     return (low if reached is None else min(low, stretch.high)), older or []
 
 
-def _low(stretch: Stretch, reached: int | None) -> int:
+def _low(stretch: TimeRange, reached: int | None) -> int:
     """The first second of which all rows are there: the last one may have been cut."""
     return stretch.high + 1 if reached is None else min(reached, stretch.high) + 1
 
 
-def _asked(task: Task, request: Request, stretch: Stretch) -> Request:
+def _asked(task: Task, request: Request, stretch: TimeRange) -> Request:
     """The newest page of a stretch: by the list's own clock, whatever the user sorts by."""
     endpoint = task.endpoint
     kept = tuple(pair for pair in request.params if pair[0] not in _OWN)

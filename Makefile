@@ -21,10 +21,11 @@ test-all: $(DEV_STAMP) ## every test; CI does the same with `make cover`
 
 setup: $(DEV_STAMP) ## make .venv with everything in it
 
-lint: $(DEV_STAMP)  ## ruff and mypy
+lint: $(DEV_STAMP)  ## ruff, mypy, and the arrows between the rooms
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 cover: $(DEV_STAMP) ## every test under coverage, subprocesses too, and its report
 	$(BIN)/coverage erase

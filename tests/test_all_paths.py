@@ -19,8 +19,8 @@ from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import SYSTEM, Type, family
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import Task
-from tcdatalogger.services.torncity.processing.registry import processor
 from tcdatalogger.services.warehouse.protocol import Load
 
 BENCHMARK = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "all_paths.py"))

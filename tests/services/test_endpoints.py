@@ -15,8 +15,8 @@ import pytest
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
-from tcdatalogger.services.torncity.processing.registry import processor
 
 
 @pytest.fixture

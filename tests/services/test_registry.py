@@ -15,8 +15,8 @@ from tcdatalogger.services.torncity.endpoints.crimes import CrimesProcessor
 from tcdatalogger.services.torncity.endpoints.currency import CurrencyProcessor
 from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched, Page, Task
-from tcdatalogger.services.torncity.processing.registry import processor
 
 REPORT = '''
 import pandas as pd
@@ -79,7 +79,7 @@ def test_a_path_has_the_processor_of_its_own_or_the_generic_one(path, kind):
 
 
 def test_every_processor_by_path_is_for_a_path_of_the_catalogue():
-    from tcdatalogger.services.torncity.processing import registry  # noqa: PLC0415
+    from tcdatalogger.services.torncity.endpoints import registry  # noqa: PLC0415
 
     known = {endpoint.path for endpoint in catalog.load().endpoints}
     assert set(registry._BY_PATH) <= known

@@ -21,7 +21,7 @@ import pyarrow.parquet
 import tcdatalogger.core.main
 import tcdatalogger.core.operations.replay
 import tcdatalogger.scheduler.worker
-import tcdatalogger.services.torncity.processing.registry
+import tcdatalogger.services.torncity.endpoints.registry
 from tcdatalogger.observability import log
 from tcdatalogger.scheduler import process_tree
 

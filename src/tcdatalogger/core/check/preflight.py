@@ -16,7 +16,6 @@ from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
 from tcdatalogger.core.main import ENCRYPTION_KEY, Application
 from tcdatalogger.core.run.key_selection import subject
-from tcdatalogger.core.run.subjects import of_the_key
 from tcdatalogger.core.run.task import queried
 from tcdatalogger.core.state.migrations import opened
 from tcdatalogger.core.state.sqlite import refuse_share
@@ -27,8 +26,8 @@ from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.owners import free, of_another
 from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
-from tcdatalogger.services.torncity.processing.registry import processor
 from tcdatalogger.services.torncity.processing.task import Known
 from tcdatalogger.services.warehouse.protocol import Warehouse, as_stored
 
@@ -265,7 +264,7 @@ def _whose(application: Application, whose: dict[str, KeyInfo]) -> Iterator[Find
     """Endpoints whose keys speak of several factions, players or companies."""
     for endpoint in application.settings.endpoints:
         found = application.task(endpoint).endpoint
-        if not of_the_key(found):
+        if not found.of_key_owner:
             continue
         infos = {name: whose[name] for name in endpoint.api_key if name in whose}
         about = {name: subject(found.section, info) for name, info in infos.items()}

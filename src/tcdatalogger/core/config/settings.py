@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -55,6 +55,11 @@ TORN_URL = "https://api.torn.com/v2"
 
 QUERY = "query:"
 """How `ids` begin that are to be read from the warehouse."""
+
+
+SQLITE: Final = "sqlite:///"
+POSTGRES: Final = ("postgresql://", "postgres://")
+"""How addresses of a state begin."""
 
 
 class WarehouseSettings(Model):

@@ -9,10 +9,8 @@ from pathlib import Path
 from tcdatalogger.core.config.problems import ConfigErrors, either, like_a_key, masked, near, shown
 from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
 from tcdatalogger.core.config.secrets import SCHEMES, misplaced
-from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
+from tcdatalogger.core.config.settings import POSTGRES, QUERY, SQLITE, EndpointSettings, Settings
 from tcdatalogger.core.config.toml_lines import Place
-from tcdatalogger.core.run.subjects import of_the_key
-from tcdatalogger.core.state.database import POSTGRES, SQLITE
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.renames import ours
@@ -214,7 +212,7 @@ def _path(part: Part, problems: ConfigErrors, known: catalog.Catalog) -> None:
         )
         return
     _params(part, entry, problems)
-    if part.endpoint.subject is not None and not of_the_key(entry):
+    if part.endpoint.subject is not None and not entry.of_key_owner:
         problems.add(
             part.place("subject"), f"{entry.path} is not about the owner of a key", "Leave it out."
         )

@@ -15,9 +15,9 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.core.state.leases import BACKFILL, Claim
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import DataRefused, UsageError
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, TimeRange
 from tcdatalogger.services.torncity.processing import time_ranges
-from tcdatalogger.services.torncity.processing.registry import processor
 from tcdatalogger.services.torncity.processing.task import Task
 
 PAGES = 20

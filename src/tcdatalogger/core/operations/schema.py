@@ -13,8 +13,8 @@ from tcdatalogger.errors import UsageError
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Known
-from tcdatalogger.services.torncity.processing.registry import processor
 from tcdatalogger.services.warehouse.protocol import Load, Warehouse, as_stored
 
 _KNOWN = "select endpoint, table_name from _tcd_schemas order by created_at, version"

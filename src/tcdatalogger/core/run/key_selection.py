@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tcdatalogger.core.run.subjects import of_the_key
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Failure, KeyRefused, TryAgain
 from tcdatalogger.services.torncity.catalog.catalog import Endpoint
@@ -165,7 +164,7 @@ class KeySelector:
 
     def _other_subject(self, key: ApiKey, info: KeyInfo) -> str | None:
         """Why a key speaks of somebody else than the keys before it, None where it does not."""
-        if not of_the_key(self._endpoint):
+        if not self._endpoint.of_key_owner:
             return None
         section, path = self._endpoint.section, self._endpoint.path
         if self._meant is not None:

@@ -47,8 +47,8 @@ from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.observability.traces import TraceSpan, span
 from tcdatalogger.services.torncity.client.budget import Priority
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
-from tcdatalogger.services.torncity.processing.registry import processor
 from tcdatalogger.services.torncity.processing.task import Fetched, Known, Source, Task, Transformed
 from tcdatalogger.services.warehouse.protocol import Load, Receipt, Warehouse, as_stored
 

@@ -7,20 +7,11 @@ faction, swaps whose data it is, and no answer says so.
 from __future__ import annotations
 
 from tcdatalogger.errors import DataRefused
-from tcdatalogger.services.torncity.catalog.catalog import Endpoint
 from tcdatalogger.services.torncity.processing.task import Fetched, Task
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
-_SECTIONS = ("user", "key", "faction", "company")
-"""Of the paths that are about a player, a faction or a company."""
 _HOLDS = ("replace", "history")
 """Modes that say what is so now: the data of two cannot both be it."""
-
-
-def of_the_key(endpoint: Endpoint) -> bool:
-    """Whether a path is about the owner of the key that asks."""
-    own = endpoint.section in _SECTIONS and not endpoint.path_parameters
-    return own and not endpoint.city_wide
 
 
 def changed(task: Task, fetched: Fetched, warehouse: Warehouse) -> str:
@@ -29,7 +20,7 @@ def changed(task: Task, fetched: Fetched, warehouse: Warehouse) -> str:
     Raises:
         DataRefused: its mode holds the data of one, and nobody said that it may be another's.
     """
-    if not of_the_key(task.endpoint):
+    if not task.endpoint.of_key_owner:
         return ""
     found = {page.subject_id for page in fetched.pages}
     before = warehouse.subject(task.name, task.root_table)

@@ -12,9 +12,6 @@ from typing import Any, Final, Protocol
 
 from tcdatalogger.clock import Clock
 
-SQLITE: Final = "sqlite:///"
-POSTGRES: Final = ("postgresql://", "postgres://")
-
 PATIENCE: Final = 15.0
 """Seconds to wait for another process that writes."""
 

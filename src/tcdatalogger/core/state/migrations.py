@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from tcdatalogger.clock import Clock
-from tcdatalogger.core.state.database import POSTGRES, SQLITE, Database
+from tcdatalogger.core.config.settings import POSTGRES, SQLITE
+from tcdatalogger.core.state.database import Database
 from tcdatalogger.core.state.sqlite import SQLite
 from tcdatalogger.errors import ConfigError
 

@@ -36,6 +36,9 @@ _SUCCESSORS = {
 }
 """Selections of version 1 that version 2 refuses with error 22, and where their data is now."""
 
+_OF_OWNERS: Final = ("user", "key", "faction", "company")
+"""Sections that are about a player, a faction or a company."""
+
 CITY_WIDE = frozenset(
     """search snapshot lookup timestamp rackets territoryownership dirtybombs warfare warfarechains
     warfareraids warfareranked warfareterritory""".split()
@@ -134,6 +137,11 @@ class Endpoint:
     def city_wide(self) -> bool:
         """Whether its rows are about nobody in particular, when no id is in the path."""
         return self.selection in CITY_WIDE
+
+    @property
+    def of_key_owner(self) -> bool:
+        """Whether its rows are about the owner of the key that asks."""
+        return self.section in _OF_OWNERS and not self.path_parameters and not self.city_wide
 
     @property
     def path_parameters(self) -> tuple[Parameter, ...]:

@@ -17,6 +17,7 @@ from tcdatalogger.clock import Clock, utc
 from tcdatalogger.errors import KeyRefused, TimedOut
 from tcdatalogger.services.torncity.client import error_codes, key_health, retries
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
+from tcdatalogger.services.torncity.client.envelope import count_rows
 from tcdatalogger.services.torncity.client.error_codes import Outage, Scope, TornFault
 from tcdatalogger.services.torncity.client.key_health import (
     CircuitBreaker,
@@ -29,7 +30,6 @@ from tcdatalogger.services.torncity.client.messages import Answer, ApiKey, Reque
 from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS, CallSlot
 from tcdatalogger.services.torncity.client.retries import LONGEST_WAIT
 from tcdatalogger.services.torncity.client.transport import LARGEST_BODY, Transport, http_date
-from tcdatalogger.services.torncity.lists.paging import count_rows
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _PAGE_ROWS = 100

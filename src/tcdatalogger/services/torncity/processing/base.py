@@ -4,7 +4,7 @@
 
 A processor for an endpoint of your own overrides what is special to it and leaves the rest. Its
 `transform_data` may return whatever speaks the Arrow C stream interface: a pandas or polars frame
-too. Register it in the entry point group `tcdatalogger.processors` (`registry.py`).
+too. Register it in the entry point group `tcdatalogger.processors` (`endpoints/registry.py`).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from tcdatalogger.models.evolution import adopt, as_whole, too_long, widened
 from tcdatalogger.models.owners import apart
 from tcdatalogger.models.reading.csv import decode_csv
 from tcdatalogger.models.reading.decode import Decoded, decode
-from tcdatalogger.models.reading.frames import family_of, with_system
 from tcdatalogger.models.reading.infer import Path
 from tcdatalogger.models.reading.row_reader import once_each
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.rows.drift import drift, moved, place
+from tcdatalogger.models.rows.frames import family_of, with_system
 from tcdatalogger.models.rows.normalize import UTC_TIME, Provenance, normalize
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape

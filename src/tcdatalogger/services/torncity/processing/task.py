@@ -15,9 +15,9 @@ from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.models.checks.promised import CheckResult
 from tcdatalogger.models.checks.rules import Rule
 from tcdatalogger.models.owners import TableOwner
-from tcdatalogger.models.reading.frames import ArrowStream
 from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.rows.drift import Drift
+from tcdatalogger.models.rows.frames import ArrowStream
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.torncity.catalog import time_fields

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.models.records import key_columns, key_fields
 from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import SYSTEM, Type, family
@@ -161,7 +162,8 @@ def test_every_path_takes_every_mode_and_a_null_key_goes_to_the_quarantine(logge
         for number, (endpoint, outcome) in enumerate(chosen):
             pages = outcome.fetched.pages
             odd = nulled(endpoint, outcome.made, pages[0]) if outcome.made.family.listed else None
-            fetched = replace(outcome.fetched, pages=(*pages, odd) if odd else pages)
+            pages = (*pages, odd) if odd else pages
+            fetched = replace(outcome.fetched, pages=pages, readings=())
             name, root = BENCHMARK["name_of"](endpoint), outcome.made.family.tables[0].name
             for run in ("r1", "r2") if key_columns(outcome.made.family) == () else ("r1",):
                 task = Task(name, endpoint, run_id=run, mode=mode)
@@ -172,7 +174,7 @@ def test_every_path_takes_every_mode_and_a_null_key_goes_to_the_quarantine(logge
                 assert made.tables[root].num_rows == outcome.made.tables[root].num_rows
                 if kept and (key_columns(outcome.made.family) == () or number % 8 == 0):
                     rows[root] = made.tables[root].num_rows
-                    loads.append(maker.load(made))
+                    loads.append(load_of(task, fetched, made, Guard(), cursor=None, at=1.0))
         warehouse.commit_all(loads)
         for root, expected in rows.items():
             [row] = warehouse.query(f'select count(*) as n from "{root}"').to_pylist()

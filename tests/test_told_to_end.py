@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.run.run import Run
+from tcdatalogger.core.run.load import Guard
+from tcdatalogger.core.run.run import Run, store_pending
 
 SOON = 30.0
 """Seconds within which every command ends."""
@@ -24,8 +25,7 @@ BUSY = """
 import sys
 from tcdatalogger import ending
 from tcdatalogger.cli import main
-from tcdatalogger.services.duckdb import evolve, ledger
-from tcdatalogger.services.duckdb import connection
+from tcdatalogger.services.duckdb import connection as opening, evolve, ledger
 
 HEAVY = ("select count(*) from range(3000000) a, range(3000000) b "
          "where (a.range * b.range) % 7 = 3")
@@ -36,10 +36,10 @@ def work(connection):
     connection.execute(HEAVY).fetchall()
 
 # Other tests want to work too; a connection for reading takes no setting once it is open.
-file._ALONE = {**file._ALONE, "threads": 1}
+opening._ALONE = {**opening._ALONE, "threads": 1}
 
 owner, name = {
-    "open": (file.ending, "watch_over"), "shape": (ledger, "known_shape"),
+    "open": (opening.ending, "watch_over"), "shape": (ledger, "known_shape"),
     "steps": (evolve, "apply"), "commit": (ledger, "write_load"),
 }[sys.argv[1]]
 whole = getattr(owner, name)
@@ -190,7 +190,7 @@ def test_a_run_that_has_fetched_all_is_never_failed_wherever_it_is_told_to_end(w
             # Nothing is asked for but what is owed: the city is down for a moment.
             [endpoint] = application.chosen(["members"])
             with application.claimed("members", "by hand"), application.warehouse() as warehouse:
-                application.desk(endpoint).settle(warehouse)
+                store_pending(application, endpoint, Guard(), warehouse)
             assert application.state.runs(endpoint="members", most=1)[0].status == "done", at
         stored = workplace.value("select count(distinct _run_id) from members")
         assert stored == runs, at

@@ -84,19 +84,19 @@ def locked(task) -> None:
 @wraps(_main)
 def witnessed(job, pipe):
     """The whole of a run's process, and within it what works for the endpoint."""
-    from tcdatalogger.core import pipeline  # noqa: PLC0415  # loaded already, but not in a daemon
+    from tcdatalogger.core.run.run import Run  # noqa: PLC0415  # loaded already, but not in a daemon
 
-    run = pipeline.run
+    execute = Run.execute
 
-    def witnessed_run(task, *words, **options):
-        locked(task)
-        say("begin", task.name, task.run_id)
+    def witnessed_run(self, **options):
+        locked(self.task)
+        say("begin", self.task.name, self.task.run_id)
         try:
-            return run(task, *words, **options)
+            return execute(self, **options)
         finally:
-            say("end", task.name, task.run_id)
+            say("end", self.task.name, self.task.run_id)
 
-    pipeline.run = witnessed_run
+    Run.execute = witnessed_run
     _main(job, pipe)
 
 

@@ -252,14 +252,12 @@ DYING = """
 import os, signal, sys
 from pathlib import Path
 from tcdatalogger.cli import main
-from tcdatalogger.core.backup import make
-from tcdatalogger.core.backup import manifest
-from tcdatalogger.core.backup import sqlite_copy
 from tcdatalogger import files
+from tcdatalogger.core.backup import make, manifest, sqlite_copy
 
 owner, name = {
-    "state": (statecopy, "copy"), "index": (backup, "_archive"), "sync": (files, "sync_folders"),
-    "manifest": (manifest, "write"), "check": (backup, "_check"), "copy": (files, "copy"),
+    "state": (sqlite_copy, "copy"), "index": (make, "_archive"), "sync": (files, "sync_folders"),
+    "manifest": (manifest, "write"), "check": (make, "_check"), "copy": (files, "copy"),
 }[sys.argv[1]]
 whole = getattr(owner, name)
 def dying(*args, **options):

@@ -393,7 +393,7 @@ def tell(run):
 
 told = []
 file, lease = sys.argv[1:]
-settings = config.load(Path(file), {})
+settings = configuration.load(Path(file), {})
 with Application(settings, lease=float(lease), tell=tell) as application:
     outcome = application.run(settings.endpoint("faction_crimes"))
     print(outcome.record.step, outcome.record.error_class, outcome.record.exit_code, flush=True)

@@ -50,15 +50,14 @@ def beats():
 
 class Hold(GenericProcessor):
     def fetch_data(self):
-        from tcdatalogger.core import pipeline
-        from tcdatalogger.core.state import store
         from tcdatalogger.core.archive import Archive
-        from tcdatalogger.scheduler import worker
-        from tcdatalogger.scheduler import executor
+        from tcdatalogger.core.run.run import Run
+        from tcdatalogger.core.state import store
+        from tcdatalogger.scheduler import executor, worker
         owner, name = {
-            "close": (pipeline, "_close"), "forget": (state.State, "forget"),
-            "prune": (Archive, "prune"), "report": (child, "reported"),
-            "exit": (state.State, "close"), "say": (spawn.Report, "packed"),
+            "close": (Run, "_close"), "forget": (store.State, "forget"),
+            "prune": (Archive, "prune"), "report": (worker, "reported"),
+            "exit": (store.State, "close"), "say": (executor.Report, "packed"),
         }[self.task.name.removeprefix("hold_")]
         whole = getattr(owner, name)
 

@@ -353,6 +353,7 @@ class Daemon:
         self._agenda.hold(list(self._running), now + leases.SECONDS)
         if orphaned := self._state.leases.orphaned():
             self._agenda.wake(orphaned, now)
+            self._state.leases.give_back(orphaned)
         self._daemons.write(
             Heartbeat(
                 owner=self._owner,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -220,6 +220,21 @@ class Leases:
         rows = self._database.reading("select endpoint, owner, until from leases where owner <> ''")
         now = self._clock.now()
         return [name for name, owner, until in rows if until <= now or ClaimOwner.read(owner).gone]
+
+    def give_back(self, names: Iterable[str]) -> None:
+        """Give back claims whose holder ended, or was not heard of for too long."""
+        wanted = set(names)
+        with self._database.writing() as db:
+            now = self._clock.now()
+            rows = db.execute(
+                "select endpoint, token, owner, until from leases where owner <> ''"
+            ).fetchall()
+            for name, token, owner, until in rows:
+                if name in wanted and (until <= now or ClaimOwner.read(owner).gone):
+                    db.execute(
+                        "update leases set owner = '', until = 0 where endpoint = ? and token = ?",
+                        (name, token),
+                    )
 
     @contextmanager
     def kept(

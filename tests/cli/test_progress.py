@@ -197,9 +197,9 @@ def test_a_stream_that_nobody_reads_ends_nothing(hands):
 def test_rich_is_not_loaded_where_nobody_looks():
     code = (
         "import sys, io\n"
-        "from tcdatalogger.cli.progress import Progress\n"
+        "from tcdatalogger.cli.progress import ProgressLines\n"
         "from tcdatalogger.core.state.store import RunRecord\n"
-        "with Progress(stream=io.StringIO(), now=iter(range(0, 90, 9)).__next__) as shown:\n"
+        "with ProgressLines(stream=io.StringIO(), now=iter(range(0, 90, 9)).__next__) as shown:\n"
         "    shown.tell(RunRecord('a', 'b', 0.0)); shown.tick()\n"
         "assert not [name for name in sys.modules if name.startswith('rich')]\n"
     )

@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-SHIPPED = files("tcdatalogger.services.torncity").joinpath("catalog.json").read_bytes()
+SHIPPED = files("tcdatalogger.services.torncity.catalog").joinpath("catalog.json").read_bytes()
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 INT, TEXT, BOOL = {"type": "integer"}, {"type": "string"}, {"type": "boolean"}
 

@@ -30,7 +30,7 @@ def place(workplace):
     """
     workplace.write(MEMBERS + 'contract = "quarantine"\n')
     older = json.loads(
-        files("tcdatalogger.services.torncity").joinpath("catalog.json").read_bytes()
+        files("tcdatalogger.services.torncity.catalog").joinpath("catalog.json").read_bytes()
     )
     older["version"] = "6.0.0"
     del older["shapes"]["FactionMember"]["object"]["position"]

@@ -41,7 +41,7 @@ def place(workplace):
 @pytest.fixture
 def older(place):
     """Switch to a catalogue that lacks fields of members, or back to the shipped one."""
-    shipped = files("tcdatalogger.services.torncity").joinpath("catalog.json").read_bytes()
+    shipped = files("tcdatalogger.services.torncity.catalog").joinpath("catalog.json").read_bytes()
     file = place.folder / "tcdatalogger.catalog.json"
 
     def older(*fields):

@@ -21,7 +21,7 @@ needs_document = pytest.mark.skipif(
 
 
 def shipped():
-    return files("tcdatalogger.services.torncity").joinpath("catalog.json").read_bytes()
+    return files("tcdatalogger.services.torncity.catalog").joinpath("catalog.json").read_bytes()
 
 
 def document(schema, *, path="/user/thing", schemas=None, parameters=(), **get):

@@ -20,7 +20,7 @@ needs_documents = pytest.mark.skipif(
     reason="Torn's documents openapi-5.8.0.json and openapi-6.13.6.json are not beside the "
     "checkout; name their folder in TCDATALOGGER_DOCUMENTS",
 )
-SHIPPED = files("tcdatalogger.services.torncity").joinpath("catalog.json").read_bytes()
+SHIPPED = files("tcdatalogger.services.torncity.catalog").joinpath("catalog.json").read_bytes()
 
 
 def thing(**facts):

@@ -167,7 +167,7 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of the file, with a description of every setting."""
     from tcdatalogger.core.config.json_schema import describe  # noqa: PLC0415  # for this alone
 
-    endpoints = {"type": "array", "items": {"$ref": "#/$defs/Endpoint"}}
+    endpoints = {"type": "array", "items": {"$ref": "#/$defs/EndpointSettings"}}
     schema = Settings.model_json_schema()
     describe(schema)
     schema["properties"]["endpoints"] |= endpoints

@@ -86,7 +86,7 @@ def _line(component: str, level: str, event: str, facts: Mapping[str, object]) -
 
 
 def get_logger(component: str) -> Logger:
-    """The logger of a part of the program, named as its module: `core.pipeline`."""
+    """The logger of a part of the program, named as its module: `core.run.run`."""
     return Logger(component)
 
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import tcdatalogger
 from tcdatalogger.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = f"{Path(tcdatalogger.__file__).parent}/"
 RECIPES = [
     sql
     for block in re.findall(r"```sql\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
@@ -70,3 +72,44 @@ def test_a_recipe_runs_on_what_the_demo_logged(logged, sql):
     assert table.num_columns > 2
     if "_tcd_" not in sql:
         assert table.num_rows
+
+
+ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()
+ROAD = re.findall(
+    r"(?m)^\| `([\w/]+\.py)` `([\w.]+)` \|",
+    ARCHITECTURE.split("## The road")[1].split("Three values")[0],
+)
+
+
+def test_the_road_of_a_run_is_as_the_architecture_draws_it(workplace):
+    entered = {}
+
+    def look(frame, event, _argument):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(PACKAGE):
+            file = code.co_filename.removeprefix(PACKAGE)
+            entered.setdefault((file, code.co_qualname), len(entered))
+
+    workplace.log("faction_crimes")  # asks whose the key is, which is known for a minute then
+    sys.setprofile(look)
+    try:
+        workplace.log("faction_crimes")
+    finally:
+        sys.setprofile(None)
+
+    assert len(ROAD) > 15
+    assert [station for station in ROAD if station not in entered] == []
+    assert sorted(ROAD, key=entered.__getitem__) == ROAD
+
+
+def test_the_architecture_names_every_room_and_no_module_that_is_gone():
+    rooms = [
+        *(ROOT / "src/tcdatalogger").iterdir(),
+        *(ROOT / "src/tcdatalogger/services").iterdir(),
+    ]
+    rooms += (ROOT / "src/tcdatalogger/core").iterdir()
+    names = [f"{room.name}/" for room in rooms if room.is_dir() and room.name != "__pycache__"]
+    assert [name for name in names if name not in ARCHITECTURE] == []
+    files = re.findall(r"`((?:[\w]+/)+\w+\.\w+)`", ARCHITECTURE)
+    places = (ROOT, ROOT / "src/tcdatalogger")
+    assert [f for f in files if not any((place / f).exists() for place in places)] == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,6 +109,12 @@ def _bare() -> None:
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [str(Path(__file__).parent / "bare"), *filter(None, [os.environ.get("PYTHONPATH")])]
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _control_c() -> None:
+    """A shell that runs the tests in the background has them and their children ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import pytest
 
 import tcdatalogger
 from tcdatalogger.cli import COMMANDS
+from tcdatalogger.cli.commands.runs import STATUSES
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = f"{Path(tcdatalogger.__file__).parent}/"
@@ -113,3 +114,8 @@ def test_the_architecture_names_every_room_and_no_module_that_is_gone():
     files = re.findall(r"`((?:[\w]+/)+\w+\.\w+)`", ARCHITECTURE)
     places = (ROOT, ROOT / "src/tcdatalogger")
     assert [f for f in files if not any((place / f).exists() for place in places)] == []
+
+
+def test_the_words_explain_every_status_of_a_run():
+    words = (ROOT / "docs/words.md").read_text().split("## What becomes of a run")[1]
+    assert tuple(re.findall(r"(?m)^\| ([a-z ]+) \| [^|]+ \|$", words)[1:]) == STATUSES

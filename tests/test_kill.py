@@ -104,7 +104,7 @@ def test_status_shows_the_lost_run_until_the_next_one(workplace):
     }
     assert shown == {
         "faction_crimes": "done",
-        "faction_members": "lost",
+        "faction_members": "crashed",
         "faction_balance": None,
         "faction_basic": None,
         "torn_items": None,
@@ -125,7 +125,7 @@ def test_a_half_written_archive_is_taken_for_none(workplace):
     assert [f.suffix for f in archive.rglob("*") if f.is_file()] == [".part"]
     assert not workplace.warehouse.exists()
     with workplace.application() as application:
-        assert len(application.state.mark_lost()) == 1  # by somebody who only looked
+        assert len(application.state.mark_crashed()) == 1  # by somebody who only looked
     steps = workplace.folder / "artifacts"
     (steps / "20260101T000000Z-00000000.part").mkdir(parents=True)
     assert workplace.run("run", "faction_members").code == 0  # anybody clears it away
@@ -201,5 +201,5 @@ def test_a_demo_that_is_killed_goes_on_when_it_is_started_again(workplace, momen
     workplace.folder = demo
     verify(workplace)
     runs = workplace.run("runs", "--limit", "100", "--json").json
-    assert [run["status"] for run in runs].count("lost") <= 1
-    assert {run["status"] for run in runs} <= {"done", "lost"}
+    assert [run["status"] for run in runs].count("crashed") <= 1
+    assert {run["status"] for run in runs} <= {"done", "crashed"}

@@ -138,7 +138,7 @@ def goes_on(place, seconds):
 
 def whole_history(place, name):
     with place.application() as application:
-        application.mark_lost()
+        application.mark_crashed()
         return list(backfill(application, name, pages=8))
 
 

@@ -129,7 +129,7 @@ def test_a_run_that_is_told_to_end_within_the_engine_is_stored_later(workplace, 
     assert code == 128 + number, said
     with workplace.application() as application:
         [run, _] = application.state.runs(endpoint="members")
-        assert (run.status, run.exit_code != 0) == ("later", True)
+        assert (run.status, run.exit_code != 0) == ("pending", True)
         assert application.state.leases.held() == []
     assert workplace.value("select count(distinct _run_id) from members") == 1
     workplace.log("members")
@@ -186,7 +186,7 @@ def test_a_run_that_has_fetched_all_is_never_failed_wherever_it_is_told_to_end(w
         assert (told.count >= at, done.code) == (True, 128 + number), (at, done.err)
         with workplace.application() as application:
             [run] = application.state.runs(endpoint="members", most=1)
-            assert run.status in {"later", "done", "running"}, (at, run)
+            assert run.status in {"pending", "done", "running"}, (at, run)
             # Nothing is asked for but what is owed: the city is down for a moment.
             [endpoint] = application.chosen(["members"])
             with application.claimed("members", "by hand"), application.warehouse() as warehouse:

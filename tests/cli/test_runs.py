@@ -104,8 +104,8 @@ def numbers(done):
     [
         ((), [4, 3, 2, 1]),
         (("--status", "failed"), [3]),
-        (("--status", "later"), [2]),
-        (("--status", "dropped"), []),
+        (("--status", "pending"), [2]),
+        (("--status", "superseded"), []),
         (("--endpoint", "torn_items"), [4, 2]),
         (("--endpoint", "torn_items", "--status", "done"), [4]),
         (("--since", "2026-01-01T00:00:03Z"), [4, 3]),
@@ -116,7 +116,7 @@ def test_the_list_is_filtered(workplace, words, found):
     written(
         workplace,
         record(1),
-        record(2, "later", "torn_items"),
+        record(2, "pending", "torn_items"),
         record(3, "failed", error_class="DataRefused"),
         record(4, "done", "torn_items"),
     )
@@ -238,7 +238,7 @@ class Hands:
 @pytest.fixture
 def elsewhere(monkeypatch):
     """The runs of a test are under way on other machines, under claims that hold."""
-    monkeypatch.setattr(State, "mark_lost", lambda _state: [])
+    monkeypatch.setattr(State, "mark_crashed", lambda _state: [])
 
 
 def lines(done):

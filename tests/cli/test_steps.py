@@ -183,7 +183,7 @@ def test_a_run_that_was_killed_after_its_commit_is_found_in_the_ledger(workplace
     count = workplace.value(f"select count(*) from {CRIMES}")
     with workplace.application() as application:
         [record] = application.state.runs(run_id=run_id)
-        application.state.write_run(dataclasses.replace(record, status="lost"))
+        application.state.write_run(dataclasses.replace(record, status="crashed"))
 
     assert run(workplace, CRIMES, "--run", run_id)["already_stored"]
 

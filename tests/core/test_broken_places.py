@@ -102,7 +102,7 @@ def settled(place):
     """The place is mended: the next run stores what is owed, and every run is there once."""
     place.clock = ManualClock(START + HOUR)
     with place.application() as application:
-        application.mark_lost()
+        application.mark_crashed()
     outcome = place.log("members")
     assert outcome.record.status == "done"
     found = runs_of(place)
@@ -113,7 +113,7 @@ def settled(place):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("which", "status"), [("archive", "failed"), ("warehouse", "later")])
+@pytest.mark.parametrize(("which", "status"), [("archive", "failed"), ("warehouse", "pending")])
 def test_a_full_disk_is_75_and_nothing_is_lost(place, which, status):
     done = child(place, FULL, which, "4096")
 
@@ -124,7 +124,7 @@ def test_a_full_disk_is_75_and_nothing_is_lost(place, which, status):
     assert (shown["status"], shown["error_class"]) == (status, "DiskFull")
     assert list(place.folder.rglob("*.part")) == []
     outcome = settled(place)
-    assert len(outcome.settled) == (status == "later")
+    assert len(outcome.settled) == (status == "pending")
     assert len(runs_of(place)) == 2 + len(outcome.settled)
 
 
@@ -208,7 +208,7 @@ def test_who_only_looks_can_do_so_with_a_mistake_in_another_endpoint(place, word
     ("which", "code", "status", "remedy"),
     [
         ("archive", 78, "failed", "archive.path"),
-        ("torn.duckdb", 78, "later", "may write"),
+        ("torn.duckdb", 78, "pending", "may write"),
         ("books", 78, None, "state.url"),
     ],
 )
@@ -236,11 +236,11 @@ def test_a_place_that_this_user_may_not_write_is_78_and_nothing_is_lost(
     if status:
         assert place.run("runs", "--json").json[0]["status"] == status
     outcome = settled(place)
-    assert len(outcome.settled) == (status == "later")
+    assert len(outcome.settled) == (status == "pending")
 
 
 @pytest.mark.parametrize(
-    ("which", "status"), [("archive", "failed"), ("torn.duckdb", "later"), ("books", None)]
+    ("which", "status"), [("archive", "failed"), ("torn.duckdb", "pending"), ("books", None)]
 )
 def test_something_else_in_the_place_is_78_and_nothing_is_lost(place, which, status):
     target, away = place.folder / which, place.folder / "away"

@@ -269,14 +269,14 @@ def test_runs_whose_claim_is_gone_are_lost_and_the_others_are_not(state, clock):
     child.communicate()
     clock.sleep(20)
 
-    lost = state.mark_lost()
+    lost = state.mark_crashed()
 
     assert sorted(one.run_id for one in lost) == ["run-1", "run-3", "run-4"]
     assert {one.run_id: one.status for one in state.runs()} == {
-        "run-0": "running", "run-1": "lost", "run-2": "running", "run-3": "lost",
-        "run-4": "lost", "run-5": "done",
+        "run-0": "running", "run-1": "crashed", "run-2": "running", "run-3": "crashed",
+        "run-4": "crashed", "run-5": "done",
     }  # fmt: skip
-    assert state.mark_lost() == []
+    assert state.mark_crashed() == []
     with pytest.raises(Busy):  # it was only paused, and its run is written off
         state.leases.check(claims[1])
     state.leases.check(claims[0])

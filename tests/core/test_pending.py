@@ -103,7 +103,7 @@ def test_a_warehouse_that_another_program_holds_ends_the_run_as_later(place):
 
     (run,) = done.json
     assert done.code == 69
-    assert run["status"] == "later"
+    assert run["status"] == "pending"
     assert f"process {holder.pid}" in run["error"]["message"]
     assert "the next run of the endpoint stores them" in run["error"]["remedy"]
     assert (place.folder / "archive" / run["archive_file"]).exists()
@@ -117,9 +117,9 @@ def test_a_person_reads_that_it_is_stored_later(place):
     shown = place.run("status")
     listed = place.run("runs")
 
-    assert "not stored yet" in told.out
+    assert "pending" in told.out
     assert told.err.count("another program") >= 1
-    assert "not stored yet" in listed.out
+    assert "pending" in listed.out
     assert "members: 1 run is not stored yet" in shown.out
     assert place.run("status", "--json").json["endpoints"][0]["owed"] == 1
 
@@ -181,7 +181,7 @@ def test_a_commit_that_happened_before_the_end_came_is_not_done_again(place, mon
 def test_whatever_keeps_it_from_storing_for_now_is_later(place, unavailable, error):
     unavailable(error)
     run = place.log("members").record
-    assert (run.status, run.exit_code) == ("later", error.exit_code)
+    assert (run.status, run.exit_code) == ("pending", error.exit_code)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_a_dry_run_leaves_what_is_owed(place, unavailable, free):
     free()
     place.log("members", dry=True)
     assert not place.warehouse.exists()
-    assert record(place, owed.run_id).status == "later"
+    assert record(place, owed.run_id).status == "pending"
 
 
 def test_replay_stores_a_run_that_is_owed_and_the_next_run_does_not_again(place, unavailable, free):
@@ -252,7 +252,7 @@ def test_an_owed_run_that_a_later_one_has_replaced_is_dropped_with_a_note(place,
     place.log("members", mode)
 
     found = record(place, owed.run_id)
-    assert found.status == "dropped"
+    assert found.status == "superseded"
     assert newer.run_id in found.note
     assert set(runs_of(place)) == {newer.run_id}
 
@@ -295,7 +295,7 @@ def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
         with pytest.raises(KeyboardInterrupt):
             place.log("members")
     assert place.log("members").record.status == "done"
-    assert record(place, owed.run_id).status == "dropped"
+    assert record(place, owed.run_id).status == "superseded"
 
 
 HEAVY = "select count(*) from range(3000000) a, range(3000000) b where (a.range * b.range) % 7 = 3"
@@ -328,11 +328,11 @@ def test_what_takes_too_long_to_store_does_not_keep_its_endpoint_from_running(
     for tries in range(1, pending.TRIES + 1):
         assert place.run("run", "members", "--json").json[0]["status"] == "done"
         found = record(place, owed.run_id)
-        assert (found.status, found.tries, found.settled) == ("later", tries, False)
+        assert (found.status, found.tries, found.settled) == ("pending", tries, False)
         assert "took longer" in found.note
     assert place.run("run", "members").code == 0
     found = record(place, owed.run_id)
-    assert (found.status, found.settled) == ("dropped", True)
+    assert (found.status, found.settled) == ("superseded", True)
     assert "replay" in found.note
     endless.clear()
     assert place.run("replay", owed.run_id).code == 0
@@ -352,7 +352,7 @@ def test_what_is_owed_is_stored_a_run_at_a_time_and_what_is_stored_stays(
 
     assert run["status"] == "done"
     assert set(runs_of(place)) == {owed[0], run["run_id"]}
-    assert [record(place, one).status for one in owed] == ["done", "later", "later"]
+    assert [record(place, one).status for one in owed] == ["done", "pending", "pending"]
     endless.clear()
     place.log("members")
     assert [record(place, one).status for one in owed] == ["done"] * 3
@@ -375,7 +375,7 @@ def test_a_history_takes_no_older_run_after_a_later_one_and_replay_puts_it_in_it
     assert place.run("run", "members").code == 0
 
     found = record(place, owed)
-    assert (found.status, found.settled) == ("dropped", True)
+    assert (found.status, found.settled) == ("superseded", True)
     assert "replay" in found.note
     assert place.run("replay", owed).code == 0
     assert place.value("select count(*) from members where valid_to is null") == 30
@@ -395,7 +395,7 @@ def test_a_list_is_read_on_while_the_ledger_cannot_be_and_nothing_is_lost_or_dou
         later(living, 5 * HOUR)
         unavailable()
         outcome = living.log(name)
-        assert outcome.record.status == "later"
+        assert outcome.record.status == "pending"
         params = [dict(page.answer.request.params) for page in outcome.fetched.pages]
         asked.append(min(int(one["from"]) for one in params if "from" in one))
         free()
@@ -499,7 +499,7 @@ def test_a_run_whose_rows_do_not_add_up_is_owed_and_stored_when_the_engine_is_me
     runs = [place.log("members") for _ in range(3)]  # the second is not kept from fetching
     for run in runs:
         assert run.error.exit_code == 1
-        assert (run.record.status, run.record.error_class) == ("later", "Unbalanced")
+        assert (run.record.status, run.record.error_class) == ("pending", "Unbalanced")
         assert "should be 30" in run.record.error
         assert "next run" in run.record.remedy
         assert run.record.calls

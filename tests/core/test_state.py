@@ -154,7 +154,7 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
     state.traffic.hold(Pause("player:158", 200_060.0, "too_many"))
 
     for _ in range(2):
-        state.mark_lost()
+        state.mark_crashed()
 
     found = state.runs()
     assert [one.run_id for one in found][:2] == (
@@ -183,7 +183,7 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
 def test_clocks_that_differ_by_a_little_are_left_alone(state):
     state.write_run(run(1, status="done", started_at=10_040.0, finished_at=10_050.0))
 
-    state.mark_lost()
+    state.mark_crashed()
 
     assert (state.runs()[0].started_at, state.runs()[0].finished_at) == (10_040.0, 10_050.0)
 
@@ -191,16 +191,27 @@ def test_clocks_that_differ_by_a_little_are_left_alone(state):
 # Versions
 
 
-def test_a_run_that_an_older_release_called_stopped_after_its_step_is_paused(state_url, clock):
+@pytest.mark.parametrize(
+    ("release", "old", "new"),
+    [
+        (2, "stopped", "paused"),
+        (3, "later", "pending"),
+        (3, "lost", "crashed"),
+        (3, "dropped", "superseded"),
+    ],
+)
+def test_a_run_that_an_older_release_called_otherwise_has_its_word_of_today(
+    state_url, clock, release, old, new
+):
     with State(state_url, clock) as state:
-        state.write_run(run(1, status="stopped", step="fetch"))
+        state.write_run(run(1, status=old, step="fetch"))
         with state.writing() as db:
-            db.execute("update state_version set version = 2")
+            db.execute("update state_version set version = ?", (release,))
 
     with State(state_url, clock) as state:
-        assert [one.status for one in state.runs(status="paused")] == ["paused"]
-        assert run_stats.sums(state)["runs"] == {("faction_crimes", "paused"): 1.0}
-        assert run_stats.lasts(state)["faction_crimes"].status == "paused"
+        assert [one.status for one in state.runs(status=new)] == [new]
+        assert run_stats.sums(state)["runs"] == {("faction_crimes", new): 1.0}
+        assert run_stats.lasts(state)["faction_crimes"].status == new
 
 
 def test_a_state_of_the_first_release_is_brought_up_with_its_runs(file):

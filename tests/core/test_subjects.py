@@ -103,7 +103,7 @@ def test_a_run_that_waited_in_the_archive_is_held_to_it_too(place):
     assert place.run("run", "members").code == 78
     place.warehouse.rmdir()
     away.rename(place.warehouse)
-    assert place.run("runs", "--json").json[0]["status"] == "later"
+    assert place.run("runs", "--json").json[0]["status"] == "pending"
 
     assert place.run("run", "members").code == 65
     assert subjects(place) == {mine}

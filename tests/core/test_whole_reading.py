@@ -333,7 +333,7 @@ def test_a_run_that_is_stored_later_is_judged_by_its_archive_file(place, lie, mo
     later(place, HOUR)
     settled = place.log("it").settled
 
-    assert owed.status == "later"
+    assert owed.status == "pending"
     assert [run.run_id for run in settled] == [owed.run_id]
     gone = f"select count(*) from it where _subject_id = {OTHER} and _closed_by = '{owed.run_id}'"
     assert place.value(gone) == 0

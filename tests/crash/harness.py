@@ -637,7 +637,7 @@ def _state(place: Path) -> tuple[int, list[str]]:
     for run in runs:
         if run["status"] == "running":
             problems.append(f"the run {run['run_id']} still runs")
-        if run["status"] in {"later", "lost"} and not run["settled"]:
+        if run["status"] in {"pending", "crashed"} and not run["settled"]:
             problems.append(f"the run {run['run_id']} is owed")
         if run["status"] == "failed":
             problems.append(f"the run {run['run_id']} failed: {run['error']}")

@@ -147,7 +147,7 @@ def test_a_run_that_is_stored_later_counts_its_calls_once_and_its_rows_when_stor
 ):
     facts = {"run_id": "r1", "calls": 3}
     with State(settings.state.url) as state:
-        state.write_run(ended("faction_crimes", status="later", **facts))
+        state.write_run(ended("faction_crimes", status="pending", **facts))
         with serving(settings, workplace.clock) as health:
             before = values(get(health, "/metrics")[1])
             state.write_run(ended("faction_crimes", **facts, rows={"faction_crimes": 7}))

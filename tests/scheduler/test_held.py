@@ -13,7 +13,7 @@ import pytest
 
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.run.pending_limits import TRIES
-from tcdatalogger.core.state.store import LATER, RunRecord, State
+from tcdatalogger.core.state.store import PENDING, RunRecord, State
 from tcdatalogger.errors import Busy
 from tcdatalogger.scheduler import daemon
 from tcdatalogger.scheduler.daemon import Daemon
@@ -177,7 +177,7 @@ def test_what_the_daemon_told_a_run_to_end_for_is_not_overwritten(running, told)
 def test_what_is_owed_has_its_own_time_beside_that_of_the_run(running, monkeypatch, tries):
     it, _, state = running
     if tries is not None:
-        owed = RunRecord("one", "members", 1.0, status=LATER, tries=tries)
+        owed = RunRecord("one", "members", 1.0, status=PENDING, tries=tries)
         state.write_run(owed)
     monkeypatch.setattr(daemon.time, "monotonic", lambda: 1_000.0)
     it._begin()

@@ -46,7 +46,7 @@ def test_a_hang_a_leak_a_crash_and_an_import_error_change_nothing_for_the_others
         (record,) = yard.runs(name)
         assert said in record.error, name
         assert (record.error_class, record.exit_code) == (kind, exit_code), name
-        assert record.status in {"failed", "lost"}, name
+        assert record.status in {"failed", "crashed"}, name
         assert record.finished_at >= record.started_at, name
         assert runs[name]["error"]["class"] == kind
     assert code in {1, 124}
@@ -65,7 +65,7 @@ def test_the_daemons_death_takes_its_runs_along_and_another_runs_them_again(yard
     with yard.daemon():
         yard.until(lambda: len(yard.runs("stubborn")) == 2)
         second, first = yard.runs("stubborn")
-        assert (first.status, second.status) == ("lost", "running")
+        assert (first.status, second.status) == ("crashed", "running")
     yard.until(lambda: not yard.living)
 
 
@@ -87,7 +87,7 @@ def test_the_forkservers_death_takes_the_runs_along_and_the_daemon_goes_on(yard)
         os.kill(server, signal.SIGKILL)
         yard.until(lambda: not yard.alive(run))
 
-        yard.until(lambda: any(one.status == "lost" for one in yard.runs("clean")))
+        yard.until(lambda: any(one.status == "crashed" for one in yard.runs("clean")))
         assert daemon.process.poll() is None
 
 

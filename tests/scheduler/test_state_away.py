@@ -50,7 +50,7 @@ def test_a_run_that_ends_while_the_state_is_away_is_written_down_when_it_is_back
             assert daemon.process.poll() is None
         yard.until(lambda: said(daemon, "the state can be used again"))
 
-        yard.until(lambda: yard.runs("hang") and yard.runs("hang")[-1].status == "lost")
+        yard.until(lambda: yard.runs("hang") and yard.runs("hang")[-1].status == "crashed")
         run = yard.runs("hang")[-1]
         assert (run.error_class, run.exit_code) == ("StateUnavailable", 69)  # which may pass
         assert daemon.process.poll() is None

@@ -109,7 +109,7 @@ def _opened(settings: Settings) -> State:
     try:
         state = State(url)
         try:
-            state.mark_lost()
+            state.mark_crashed()
             if state.perhaps_stored():
                 from tcdatalogger.core.main import Application  # duckdb
 

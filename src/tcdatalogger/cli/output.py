@@ -350,8 +350,6 @@ def result(run: RunRecord) -> str:
             return f"failed: {run.error_class}"
         case "paused":
             return f"paused after {run.step}"
-        case "later":
-            return "not stored yet"
         case "done" if run.unchanged:
             return "unchanged"
         case status:

@@ -291,7 +291,7 @@ class Application:
         else:  # whoever made it may have been held up until another had it
             claim = self.state.leases.renew(claim, self._lease)
         with self.state.leases.kept(claim, self._lease, release=taken):
-            self.mark_lost()
+            self.mark_crashed()
             yield claim
 
     def run(
@@ -403,12 +403,12 @@ class Application:
 
     def look(self) -> None:
         """See what became of runs whose process ended: whoever asks for runs calls this first."""
-        self.mark_lost()
+        self.mark_crashed()
         acknowledge(self.state, lambda: self.warehouse(0.0, read_only=True), self.clock.now())
 
-    def mark_lost(self) -> None:
+    def mark_crashed(self) -> None:
         """Write down which runs ended with their process, and clear away what any left half."""
-        self.state.mark_lost()
+        self.state.mark_crashed()
         halves = (*self.archive.halves(), *self.artifacts.halves())
         if halves:
             living = {run.run_id for run in self.state.runs(status=RUNNING, most=_ALL)}

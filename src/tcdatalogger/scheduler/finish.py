@@ -6,16 +6,16 @@ import signal
 from dataclasses import replace
 from typing import Final
 
-from tcdatalogger.core.state.store import LATER, LOST, RUNNING, RunRecord, State
+from tcdatalogger.core.state.store import CRASHED, PENDING, RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, Stopped, TimedOut, TornUnavailable
 from tcdatalogger.scheduler.executor import LONGEST, Exit, Job, Report
 from tcdatalogger.scheduler.worker import STOPPED, reported
 
 _PASSES: Final = {Busy.exit_code, TornUnavailable.exit_code, TimedOut.exit_code, STOPPED}
 
-_STORED: Final = {"done", LATER}
+_STORED: Final = {"done", PENDING}
 
-CRASHED: Final = "Crashed"
+CRASH: Final = "Crashed"
 KILLED: Final = "Killed"
 
 _OUTSIDE: Final = {
@@ -26,7 +26,7 @@ _OUTSIDE: Final = {
 
 def may_pass(exit_code: int, status: str) -> bool:
     """Whether what went wrong with a run may be gone when it is tried again."""
-    return exit_code in _PASSES or status == LOST
+    return exit_code in _PASSES or status == CRASHED
 
 
 def close(state: State, job: Job, ended: Exit, now: float, began: float, *, told: str) -> Report:
@@ -54,13 +54,13 @@ def close(state: State, job: Job, ended: Exit, now: float, began: float, *, told
         return reported(record)
     if (
         found
-        and record.status not in {RUNNING, LOST}
+        and record.status not in {RUNNING, CRASHED}
         and record.error[:LONGEST] == report.error[:LONGEST]
     ):
         return report  # it wrote its own end
-    # What was fetched is in the archive, and `lost` tells the next run to store it.
-    unfinished = found and record.status in {RUNNING, LOST}
-    report = replace(report, status=LOST) if unfinished else report
+    # What was fetched is in the archive, and `crashed` tells the next run to store it.
+    unfinished = found and record.status in {RUNNING, CRASHED}
+    report = replace(report, status=CRASHED) if unfinished else report
     state.write_run(
         replace(
             record,
@@ -94,17 +94,17 @@ def _cut_off(job: Job, ended: Exit, told: str) -> Report:
         return Report("failed", Busy.exit_code, error, Busy.__name__)
     if -ended.exit_code in _OUTSIDE:
         return Report(
-            LOST,
+            CRASHED,
             Busy.exit_code,
             f"Its process {_how(ended.exit_code)} without a word.",
             KILLED,
             "Somebody did that, or the system for want of memory. It is tried again.",
         )
     return Report(
-        LOST,
+        CRASHED,
         1,
         f"Its process {_how(ended.exit_code)} without a word.",
-        CRASHED,
+        CRASH,
         "A crash is a bug of a library or of the endpoint's processor; too little `memory` for it "
         "may look the same.",
     )

@@ -55,7 +55,7 @@ def command(
     drawn = sys.stderr.isatty() and not as_json
     progress = ProgressLines(quiet=not drawn)
     with Application(settings, tell=progress.tell) as application:
-        application.mark_lost()
+        application.mark_crashed()
         now = application.clock.now()
         low, high = _moment("--since", since, now), _moment("--until", until, now)
         if low is not None and high is not None and low >= high:

@@ -128,7 +128,7 @@ def command(
         settings = configuration.load(file, {})
         environ = {VARIABLE: city.keys["limited"]}
         with Application(settings, environ=environ) as application:
-            application.mark_lost()
+            application.mark_crashed()
             outcomes = list(_poll(application, city, polls, quiet=as_json))
             with application.warehouse(read_only=True) as warehouse:
                 tables = _tables(warehouse)

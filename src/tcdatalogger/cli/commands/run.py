@@ -226,7 +226,9 @@ def tell(
     errors = [(o.record.endpoint, str(o.error)) for o in outcomes if o.error is not None]
     for names, error in once(errors):
         say(about(names, error), err=True)
-    waiting = [outcome.record.endpoint for outcome in outcomes if outcome.record.status == "later"]
+    waiting = [
+        outcome.record.endpoint for outcome in outcomes if outcome.record.status == "pending"
+    ]
     if waiting:
         say(
             f"The answers of {', '.join(waiting)} are in the archive: the next run of the endpoint "

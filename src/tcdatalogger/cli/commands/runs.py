@@ -39,9 +39,9 @@ STATUSES: Final = (
     "failed",
     "stopped",
     "paused",
-    "later",
-    "lost",
-    "dropped",
+    "pending",
+    "crashed",
+    "superseded",
     "rolled back",
 )
 """What may have become of a run."""
@@ -280,7 +280,7 @@ def _facts(run: RunRecord) -> list[tuple[str, Any]]:
         ("ended", moment(run.finished_at)),
         ("server's time", moment(run.server_time)),
         ("steps", steps),
-        ("step", run.step if run.status in {_RUNNING, "lost"} else ""),
+        ("step", run.step if run.status in {_RUNNING, "crashed"} else ""),
         ("calls", "" if unmeasured(run) else f"{run.calls}, {size(run.bytes)}"),
         ("waited", span(run.waited) if run.waited else ""),
         ("rows", rows),
@@ -305,7 +305,7 @@ def _facts(run: RunRecord) -> list[tuple[str, Any]]:
 
 def unmeasured(run: RunRecord) -> bool:
     """Whether nobody knows what it cost: it was killed before that was written down."""
-    killed = run.status == "lost" or run.settled
+    killed = run.status == "crashed" or run.settled
     return killed and not run.calls and not run.seconds
 
 

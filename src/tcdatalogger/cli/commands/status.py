@@ -201,7 +201,7 @@ def _endpoint(
 def _owed(endpoint: EndpointSettings, state: State) -> int:
     """How many runs have their answers in the archive and their rows nowhere yet."""
     runs = state.unsettled(endpoint.name)
-    return sum(run.status == "later" or bool(run.archive_file) for run in runs)
+    return sum(run.status == "pending" or bool(run.archive_file) for run in runs)
 
 
 def _run(run: RunRecord) -> dict[str, Any]:

@@ -15,12 +15,12 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.already_stored import already, busy_outcome
 from tcdatalogger.core.run.fetched import FetchHeader, fetched_from
 from tcdatalogger.core.run.run import STEPS, RunResult
-from tcdatalogger.core.state.store import LATER, LOST, PAUSED, RUNNING, STOPPED, RunRecord
+from tcdatalogger.core.state.store import CRASHED, PAUSED, PENDING, RUNNING, STOPPED, RunRecord
 from tcdatalogger.errors import Busy, UsageError
 from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
 from tcdatalogger.services.torncity.processing.task import Fetched, Task
 
-GOES_ON: Final = frozenset({PAUSED, STOPPED, "failed", LATER, LOST})
+GOES_ON: Final = frozenset({PAUSED, STOPPED, "failed", PENDING, CRASHED})
 """Of a run that may go on; one that is stored is done, and others have lost their place."""
 
 

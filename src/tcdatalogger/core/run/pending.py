@@ -15,7 +15,7 @@ from typing import Final
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.run.fetched import FetchHeader, fetched_at
 from tcdatalogger.core.run.pending_limits import TRIES
-from tcdatalogger.core.state.store import LATER, LOST, RunRecord, State
+from tcdatalogger.core.state.store import CRASHED, PENDING, RunRecord, State
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.lists.cursor import Cursor
@@ -104,7 +104,7 @@ def waiting(state: State, archive: Archive, endpoint: str, now: float) -> list[P
         file = record.archive_file or archive.find(endpoint, record.run_id)
         if not file:
             # Killed before its answers were in the archive: to the tables it did not happen.
-            note = "" if record.status == LOST else "Its answers are gone."
+            note = "" if record.status == CRASHED else "Its answers are gone."
             settle(state, record, now, note=note)
             continue
         try:
@@ -126,7 +126,7 @@ def cursor(state: State, archive: Archive, task: Task) -> str | None:
     A pending run counts too. None where no run of this question is known.
     """
     for record in state.runs(endpoint=task.name, most=_LOOKS_BACK):
-        if record.status not in {"done", LATER} or not record.archive_file:
+        if record.status not in {"done", PENDING} or not record.archive_file:
             continue
         try:
             header = FetchHeader.read(archive, record.archive_file)

@@ -5,8 +5,8 @@ that goes on, one that is stored later, replay, rebuild, and the quarantine.
 
 A run ends in an `RunResult`, also when it fails: what went wrong is in its record, the answers that
 came are in the archive, and the warehouse is as it was. Only what nobody foresaw is raised. Where
-the warehouse cannot be had after the fetch, or its rows do not add up, the run ends as `later`, and
-the next one of its endpoint stores its rows first (`pending.py`).
+the warehouse cannot be had after the fetch, or its rows do not add up, the run ends as `pending`,
+and the next one of its endpoint stores its rows first (`pending.py`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.core.run.pending_limits import longest
 from tcdatalogger.core.run.recorder import CallRecorder
 from tcdatalogger.core.run.timeout import deadline
-from tcdatalogger.core.state.store import LATER, PAUSED, RUNNING, RunRecord, State, cut_off
+from tcdatalogger.core.state.store import PAUSED, PENDING, RUNNING, RunRecord, State, cut_off
 from tcdatalogger.ending import held, no_longer
 from tcdatalogger.errors import (
     Busy,
@@ -229,7 +229,7 @@ class Run:
                 self.record = replace(cut_off(self.record, error), rows={})
                 # Ctrl-C, told to end, or out of memory: no word of what was fetched is wrong.
                 if self._owed and (not isinstance(error, Exception) or type(error) is MemoryError):
-                    self.record = replace(self.record, status=LATER, remedy=LATER_REMEDY)
+                    self.record = replace(self.record, status=PENDING, remedy=LATER_REMEDY)
                 raise
             finally:
                 self.record = replace(
@@ -508,7 +508,7 @@ class Run:
         self.error = failure
         self.record = replace(
             self.record,
-            status=LATER if later else "failed",
+            status=PENDING if later else "failed",
             rows={},
             error=failure.message,
             error_class=type(failure).__name__,
@@ -535,7 +535,7 @@ class Run:
             status = PAUSED if meant else "failed"
             code = 0 if status == PAUSED else record.exit_code or 1
             record = replace(record, status=status, exit_code=code)
-        elif record.status == LATER and self.error is None:
+        elif record.status == PENDING and self.error is None:
             record = replace(record, exit_code=record.exit_code or 1, rows={})
         self.record = record
         self._write()
@@ -601,7 +601,7 @@ def _store_pending(
     why = "It was stored and taken back." if lines else ""
     why = why or pending.no_place(parts.archive, one, task, warehouse)
     if why:
-        return pending.settle(state, record, now, status="dropped", note=why)
+        return pending.settle(state, record, now, status="superseded", note=why)
     tried = replace(record, tries=record.tries + 1)
     state.write_run(tried)
     run = Run(parts, endpoint, task, record, guard)

@@ -31,7 +31,7 @@ SUM: Final = "sum"
 BOUNDLESS: Final = "+Inf"
 
 GOOD: Final = "done"
-BAD: Final = frozenset({"failed", "lost"})
+BAD: Final = frozenset({"failed", "crashed"})
 _TIMES: Final = ("success_at", "ended_at", "failing_since", "drift_at")
 _UNDER_WAY: Final = frozenset({None, "running"})
 _PASSING: Final = frozenset({"Busy", "Stopped"})
@@ -85,7 +85,7 @@ def histogram(seconds: Iterable[float]) -> dict[str, float]:
 def add(db: Statements, run: Mapping[str, Any], before: str | None) -> None:
     """Add what a run came to, within the transaction that writes it down.
 
-    A run that is stored later counts as `later` when it ends and as `done` when it is stored; its
+    A run that is stored later counts as `pending` when it ends and as `done` when it is stored; its
     calls count once.
 
     Args:

@@ -50,10 +50,21 @@ update run_totals set label = 'paused' where name = 'runs' and label = 'stopped'
 update run_marks set facts = replace(facts, '"status": "stopped"', '"status": "paused"');
 """
 
+_FOURTH: Final = "\n".join(
+    f"""
+update runs set status = '{new}',
+facts = replace(facts, '"status": "{old}"', '"status": "{new}"') where status = '{old}';
+update run_totals set label = '{new}' where name = 'runs' and label = '{old}';
+update run_marks set facts = replace(facts, '"status": "{old}"', '"status": "{new}"');
+"""
+    for old, new in (("later", "pending"), ("lost", "crashed"), ("dropped", "superseded"))
+)
+
 _RELEASES: Final = (
     _FIRST + call_slots.SCHEMA + key_health.SCHEMA,
     _SECOND + leases.SCHEMA + run_stats.SCHEMA + alerts.SCHEMA,
     _THIRD,
+    _FOURTH,
 )
 """What each version of the tables adds to the one before. One that was given out never changes."""
 
@@ -77,8 +88,8 @@ INTERRUPTED: Final = 130
 RUNNING: Final = "running"
 PAUSED: Final = "paused"
 STOPPED: Final = "stopped"
-LATER: Final = "later"
-LOST: Final = "lost"
+PENDING: Final = "pending"
+CRASHED: Final = "crashed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +98,9 @@ class RunRecord:
 
     Attributes:
         status: `running`, `done`, `failed`, `stopped` (it was told to end: SIGTERM, Ctrl-C),
-            `paused` (after the step that was asked for), `later` (its answers are in the archive
-            and the next run stores them), `dropped` (it was owed and has no place any more) or
-            `lost` (its process is gone).
+            `paused` (after the step that was asked for), `pending` (its answers are in the archive
+            and the next run stores them), `superseded` (it was owed and has no place any more) or
+            `crashed` (its process is gone).
         step: the last step that was begun.
         seconds: how long each step took.
         calls, bytes: of Torn's API.
@@ -114,7 +125,7 @@ class RunRecord:
         resumed: whether it went on after it had ended; its calls were counted then.
         backfill: whether it read a stretch of history, which says nothing of how fresh its
             endpoint is.
-        settled: of a run that was `later` or `lost`: whether nothing of it is owed any more.
+        settled: of a run that was `pending` or `crashed`: whether nothing of it is owed any more.
         tries: to store what is owed of it that ended with their process.
         note: what became of it later.
     """
@@ -239,7 +250,7 @@ class State(Shared):
 
     def perhaps_stored(self) -> list[RunRecord]:
         """Runs that came to their store, and whose end was never written down."""
-        rows = self.reading("select facts from runs where status in (?, ?)", (LATER, LOST))
+        rows = self.reading("select facts from runs where status in (?, ?)", (PENDING, CRASHED))
         found = [_run(json.loads(facts)) for (facts,) in rows]
         return [run for run in found if not run.settled and (run.step == "store" or run.tries)]
 
@@ -247,7 +258,7 @@ class State(Shared):
         """Runs of an endpoint of which something may be owed, in no order."""
         rows = self.reading(
             "select facts from runs where endpoint = ? and status in (?, ?)",
-            (endpoint, LATER, LOST),
+            (endpoint, PENDING, CRASHED),
         )
         return [run for (facts,) in rows if not (run := _run(json.loads(facts))).settled]
 
@@ -288,21 +299,21 @@ class State(Shared):
         rows = db.execute("select distinct endpoint from runs where started_at > ?", (now,))
         return {str(name) for (name,) in rows}
 
-    def mark_lost(self) -> list[RunRecord]:
-        """Runs that go on under no claim any more become `lost`; which they were.
+    def mark_crashed(self) -> list[RunRecord]:
+        """Runs that go on under no claim any more become `crashed`; which they were.
 
         So are those whose process is gone, on this machine at once, on others when their claim has
         run out; one that was only paused finds that it may store no more.
         """
         self.put_right()
         now = self.clock.now()
-        if not any(_why_lost(row, now) for row in self.reading(_RUNNING)):
+        if not any(_why_crashed(row, now) for row in self.reading(_RUNNING)):
             return []
         found = []
         with self.writing() as db:
             for row in db.execute(_RUNNING).fetchall():
-                if why := _why_lost(row, now):
-                    run = replace(_run(json.loads(row[0])), status=LOST, error=why)
+                if why := _why_crashed(row, now):
+                    run = replace(_run(json.loads(row[0])), status=CRASHED, error=why)
                     _write(db, run)
                     db.execute(
                         """update leases set owner = '', until = 0 where token = ?
@@ -331,7 +342,7 @@ class State(Shared):
                 "from runs where started_at < ? and status <> 'running' "
                 "and (status not in (?, ?) or facts like ?)"
             )
-            values = (before, LATER, LOST, '%"settled": true%')
+            values = (before, PENDING, CRASHED, '%"settled": true%')
             (count,) = db.execute(f"select count(*) {old}", values).fetchone()
             db.execute(f"delete {old}", values)
         return int(count)
@@ -418,7 +429,7 @@ def _write(db: Statements, run: RunRecord) -> None:
     )
 
 
-def _why_lost(row: tuple[str, str | None, float | None], now: float) -> str:
+def _why_crashed(row: tuple[str, str | None, float | None], now: float) -> str:
     """Why a run that should be running cannot be, "" where it can."""
     _, owner, until = row
     if owner is None or until is None:

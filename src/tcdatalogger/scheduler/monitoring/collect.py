@@ -150,7 +150,7 @@ def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -
 def _queue(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     counts = dict.fromkeys(("due", "running", "owed"), 0)
     query = """select status, count(distinct endpoint) from runs
-               where status in ('running', 'later') group by status"""
+               where status in ('running', 'pending') group by status"""
     for status, count in state.reading(query):
         counts["running" if status == "running" else "owed"] = int(count)
     names = {endpoint.name for endpoint in settings.endpoints}

@@ -66,6 +66,21 @@ def test_an_endpoint_that_is_claimed_is_busy_and_who_asks_is_told_by_whom(state)
     assert busy.value.exit_code == 75
 
 
+def test_only_claims_whose_time_is_over_are_given_back(state, clock):
+    over = state.leases.claim("crimes", "run-1", seconds=60)
+    held = state.leases.claim("members", "run-2", seconds=600)
+    clock.sleep(61)
+
+    assert state.leases.orphaned() == ["crimes"]
+    state.leases.give_back(["crimes", "members"])
+
+    assert state.leases.orphaned() == []
+    assert [claim.token for claim in state.leases.held()] == [held.token]
+    with pytest.raises(Busy):
+        state.leases.check(over, 60)
+    assert state.leases.claim("crimes", "run-3").token > over.token
+
+
 def test_a_claim_that_was_released_is_free_for_the_next(state):
     first = state.leases.claim("crimes", "run-1")
     state.leases.release(first)

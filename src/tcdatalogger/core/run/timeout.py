@@ -64,7 +64,7 @@ def deadline(
             yield commits
         except Failure:
             raise
-        except Exception:  # an engine's own, where it was broken into
+        except Exception:  # an engine's own, where the bell broke into it; raised on
             if rang and ending.stands(rang[0]):
                 raise rang[0] from None
             raise

@@ -83,19 +83,24 @@ def opens(raw: Raw) -> bytes:
     return bytes(memoryview(raw)[:1])
 
 
+def _past_gap(text: bytes, at: int = 0) -> int:
+    """Where the white space at a place ends."""
+    return _GAP.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+
+
 def _are_all(found: Mapping[str, msgspec.Raw], text: bytes) -> bool:
     """Whether a body has these members and no other: the fast reader drops a key that came twice.
 
     A name that is written with escapes is not found either; then the careful reader tells.
     """
-    at = _GAP.match(text).end() + 1  # type: ignore[union-attr]  # it matches nothing, too
+    at = _past_gap(text) + 1
     for name, raw in found.items():
         for part in (_encode(name), b":", bytes(raw)):
-            at = _GAP.match(text, at).end()  # type: ignore[union-attr]
+            at = _past_gap(text, at)
             if not text.startswith(part, at):
                 return False
             at += len(part)
-        at = _GAP.match(text, at).end() + 1  # type: ignore[union-attr]
+        at = _past_gap(text, at) + 1
     if not found:
-        at = _GAP.match(text, at).end() + 1  # type: ignore[union-attr]
+        at = _past_gap(text, at) + 1
     return _GAP.fullmatch(text, at) is not None

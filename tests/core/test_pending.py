@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
+from tcdatalogger import ending
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild
 from tcdatalogger.core.run import pending
@@ -301,18 +305,25 @@ def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
 HEAVY = "select count(*) from range(3000000) a, range(3000000) b where (a.range * b.range) % 7 = 3"
 
 
+LONG = 600.0
+
+
 @pytest.fixture
 def endless(monkeypatch):
-    """Let storing what is owed of some runs come to no end within the engine; the time is short."""
-    store, runs = Run.store, set()
+    """Let storing what is owed of some runs come to no end within the engine: their time is up."""
+    store, runs, passed = Run.store, set(), [0.0]
 
     def slow(self, fetched, warehouse):
         if self.record.run_id in runs:
+            passed[0] += LONG
+            signal.setitimer(signal.ITIMER_REAL, 0.2, ending.AGAIN)  # the alarm of that time
             warehouse._connection.execute(HEAVY)
         store(self, fetched, warehouse)
 
     monkeypatch.setattr(Run, "store", slow)
-    monkeypatch.setattr(running, "longest", lambda *_: 0.4)
+    monkeypatch.setattr(running, "longest", lambda *_: LONG)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + passed[0])
+    monkeypatch.setattr(running, "time", clock)
     return runs
 
 

@@ -201,8 +201,8 @@ def test_every_line_of_a_run_has_its_id_and_its_endpoint(workplace):
         assert line["endpoint"] == runs[line["run_id"]]
     for run in runs:
         own = [line["event"] for line in lines if line["run_id"] == run]
-        assert own[0] == "run begins"
-        assert own[-1] == "run ends"
+        assert own[0] == "run_started"
+        assert own[-1] == "run_finished"
 
 
 def test_lines_of_the_transport_belong_to_their_run_too(workplace, city):

@@ -129,7 +129,7 @@ def back_up(
             deleted = _retire(place, settings, keep=made.folder)
     except OSError as error:
         raise _refused(place, error) from None
-    _log.info("a backup is made", folder=str(made.folder), deleted=len(deleted))
+    _log.info("backup_made", folder=str(made.folder), deleted=len(deleted))
     return Made(made.folder, made.manifest, deleted)
 
 
@@ -236,7 +236,7 @@ def _index(root: Path, name: str, before: Mapping[str, Indexed], folder: Path | 
     else:
         seen = files.digest(path)
     if known and known.changed == facts.st_mtime_ns and known.sha256 != seen.sha256:
-        _log.warning("a file of the archive is not what it was", file=str(path))
+        _log.warning("archive_file_changed", file=str(path))
     return Indexed(name, seen.bytes, seen.sha256, facts.st_mtime_ns)
 
 
@@ -271,7 +271,7 @@ def _retire(place: Path, settings: Settings, *, keep: Path) -> tuple[Path, ...]:
         try:
             one.folder.rename(doomed)
         except OSError as error:  # the new one is good all the same
-            _log.warning("an old backup stays", folder=str(one.folder), why=error.strerror)
+            _log.warning("old_backup_kept", folder=str(one.folder), why=error.strerror)
             continue
         shutil.rmtree(doomed, ignore_errors=True)
         gone.append(one.folder)

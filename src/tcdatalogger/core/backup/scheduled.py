@@ -76,7 +76,7 @@ def make(
             with deadline(timeout, "backup"):
                 made = back_up(application, place, archive=archive, progress=progress)
         except Failure as failure:
-            _log.error("the backup failed", error=type(failure).__name__, message=failure.message)
+            _log.error("backup_failed", error=type(failure).__name__, message=failure.message)
             _close(application, record, failure)
             raise
         except BaseException as error:  # told to end, or a bug: the books have its kind alone

@@ -216,7 +216,7 @@ class Run:
         began = usage.cpu()
         with bound(**names), span("run", **names, path=task.endpoint.path) as measured:
             self._write()
-            _log.info("run begins", path=task.endpoint.path, mode=task.mode)
+            _log.info("run_started", path=task.endpoint.path, mode=task.mode)
             try:
                 with deadline(timeout, task.name) as self._commits:
                     self._steps(priority, fetched)
@@ -336,7 +336,7 @@ class Run:
             with self.parts.warehouse(0.0) as warehouse:
                 self._store_pending(warehouse)
         except (WarehouseUnavailable, Busy, DiskFull, ConfigError, Unbalanced) as failure:
-            _log.info("what is owed has to wait", why=failure.message)
+            _log.info("pending_runs_deferred", why=failure.message)
 
     def _store_pending(self, warehouse: Warehouse) -> None:
         if self._owing:
@@ -464,11 +464,11 @@ class Run:
             warnings=warnings,
         )
         for warning in warnings:
-            _log.warning("odd", what=warning)
+            _log.warning("data_warning", message=warning)
         for one in made.drift:
-            _log.warning("drift", table=one.table, column=one.column, type=one.type)
+            _log.warning("drift_found", table=one.table, column=one.column, type=one.type)
         for misfit in made.misfits:
-            _log.warning("set aside", path=misfit.path, reason=misfit.reason)
+            _log.warning("record_quarantined", path=misfit.path, reason=misfit.reason)
 
     # --- its record ------------------------------------------------------------------------
 
@@ -493,7 +493,7 @@ class Run:
         finally:
             seconds = round(time.monotonic() - began, 4)
             self.record = replace(self.record, seconds={**self.record.seconds, step: seconds})
-        _log.debug("step done", step=step, seconds=seconds)
+        _log.debug("step_finished", step=step, seconds=seconds)
 
     def _end_as_told(self) -> None:
         """End now, where the fetch was told to and what it had was to be stored first."""
@@ -520,7 +520,10 @@ class Run:
             "error": type(failure).__name__,
             "message": failure.message,
         }
-        _log.error("not stored yet" if later else "run failed", **{**failure.facts, **facts})
+        if later:
+            _log.error("run_pending", **{**failure.facts, **facts})
+        else:
+            _log.error("run_failed", **{**failure.facts, **facts})
 
     def _close(self) -> None:
         """Write the end down; a run that ends by what nobody foresaw is `failed` too."""
@@ -540,7 +543,7 @@ class Run:
         self.record = record
         self._write()
         _log.info(
-            "run ends",
+            "run_finished",
             status=record.status,
             rows=sum(record.rows.values()),
             calls=record.calls,
@@ -569,7 +572,7 @@ def store_pending(
     for one in waiting:
         spent = time.monotonic() - began
         if left is not None and spent >= left:
-            _log.warning("owed for longer", runs=len(waiting) - len(settled), seconds=spent)
+            _log.warning("pending_runs_left", runs=len(waiting) - len(settled), seconds=spent)
             break
         seconds = None if left is None else left - spent
         done = _store_pending(parts, endpoint, one, guard, warehouse, seconds)
@@ -616,11 +619,13 @@ def _store_pending(
         raise
     except Unbalanced as fault:
         # Of the engine or of ours, and mended some day: until then it is owed, and no try.
-        _log.error("stays owed", run=record.run_id, message=fault.message)
+        _log.error("pending_run_kept", run=record.run_id, message=fault.message)
         state.write_run(replace(record, note=f"Not stored yet: {fault.message}"))
         return None
     except TryAgain as failure:
-        _log.error("stays owed", run=record.run_id, message=failure.message, tries=tried.tries)
+        _log.error(
+            "pending_run_kept", run=record.run_id, message=failure.message, tries=tried.tries
+        )
         state.write_run(replace(tried, note=f"Not stored yet: {failure.message}"))
         return None
     except Failure as failure:
@@ -628,7 +633,7 @@ def _store_pending(
         return pending.fail(state, record, failure, now)
     clean = replace(run.record, error="", error_class="", remedy="", exit_code=0)
     clean = _with(clean, run.receipt)
-    _log.info("stored later", run=record.run_id, rows=sum(clean.rows.values()))
+    _log.info("pending_run_stored", run=record.run_id, rows=sum(clean.rows.values()))
     note = f"Stored later, at {utc(parts.clock.now()):%Y-%m-%d %H:%M:%S} UTC."
     return pending.settle(state, clean, now, status="done", note=note)
 
@@ -651,7 +656,7 @@ def note_checks(
         told = Checked(task.name, task.run_id, load_id or task.load_id, at, tuple(failed))
         warehouse.note_checks(told)
     except Failure as failure:
-        _checks_log.warning("failed checks are not in the ledger", why=failure.message)
+        _checks_log.warning("checks_not_recorded", why=failure.message)
 
 
 def _with(record: RunRecord, receipt: Receipt | None) -> RunRecord:

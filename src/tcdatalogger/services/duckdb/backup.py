@@ -89,7 +89,7 @@ def _copied(
             connection.close()
     seconds = round(time.perf_counter() - began, 3)
     size = sum(part.bytes for part in found.values())
-    _log.info("the warehouse is copied", seconds_locked=seconds, bytes=size)
+    _log.info("warehouse_copied", seconds_locked=seconds, bytes=size)
     return found
 
 

@@ -126,7 +126,7 @@ def connect(
                 raise failure from None
             if waited > silent:
                 facts = {**failure.facts, "waited": round(waited), "patience": patience}
-                _log.warning("waiting for the warehouse", **facts)
+                _log.warning("warehouse_waited", **facts)
                 silent = waited + AGAIN
             clock.sleep(pause)
             pause = min(pause * 2, LONGEST_PAUSE)

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test test-all setup lint cover lock prometheus clean
+.PHONY: help demo test test-all setup lint cover lock release prometheus clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -44,6 +44,9 @@ prometheus: .tools/usr/bin/promtool ## fetch Debian's Prometheus for the tests o
 lock:            ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+
+release: $(DEV_STAMP) ## check, build and tag the version of the changelog (ARGS=--dry-run: no tag)
+	$(BIN)/python scripts/release.py $(ARGS)
 
 clean:           ## remove what the targets above made
 	rm -rf $(VENV) .tools demo

@@ -1,0 +1,138 @@
+"""A release is made in one way, and a commit is checked by what `make lint` runs."""
+
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+LOG = """# Changelog
+
+## Unreleased
+
+## 1.2.0 - 2026-11-26
+
+### Added
+
+- More. (#3)
+
+## 1.1.0 - 2026-01-01
+"""
+PROJECT = """
+[build-system]
+requires = ["hatchling"]
+build-backend = "hatchling.build"
+[project]
+name = "tcdatalogger"
+requires-python = ">=3.11"
+dynamic = ["version"]
+[tool.hatch.version]
+path = "src/tcdatalogger/__init__.py"
+"""
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A small one that can be released."""
+    for name, text in {
+        ".gitignore": "dist/\n",
+        "CHANGELOG.md": LOG,
+        "pyproject.toml": PROJECT,
+        "src/tcdatalogger/__init__.py": '__version__ = "1.2.0"\n',
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    git(tmp_path, "init", "-q")
+    commit(tmp_path)
+    return tmp_path
+
+
+def git(folder, *words):
+    who = ["-c", "user.name=T", "-c", "user.email=t@localhost", "-c", "commit.gpgsign=false"]
+    done = subprocess.run(["git", *who, *words], cwd=folder, check=True, capture_output=True)
+    return done.stdout.decode()
+
+
+def commit(folder):
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "c")
+
+
+def release(folder, *words):
+    who = {
+        f"GIT_{role}_{what}": "t" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
+    }
+    return subprocess.run(
+        [sys.executable, str(ROOT / "scripts/release.py"), *words],
+        cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **who},
+    )  # fmt: skip
+
+
+def test_a_release_is_built_and_tagged_with_its_changes(repository):
+    done = release(repository)
+    assert done.returncode == 0, done.stderr
+    told = git(repository, "tag", "--list", "--format=%(contents)", "v1.2.0")
+    assert told.rstrip() == "1.2.0\n\n### Added\n\n- More. (#3)"
+    names = ["tcdatalogger-1.2.0-py3-none-any.whl", "tcdatalogger-1.2.0.tar.gz"]
+    assert sorted(file.name for file in (repository / "dist").iterdir()) == names
+    with zipfile.ZipFile(repository / "dist" / names[0]) as wheel:
+        assert "tcdatalogger/__init__.py" in wheel.namelist()
+    with tarfile.open(repository / "dist" / names[1]) as source:
+        assert "tcdatalogger-1.2.0/pyproject.toml" in source.getnames()
+
+
+def test_a_dry_run_builds_and_tags_nothing(repository):
+    assert release(repository, "--dry-run").returncode == 0
+    assert len(list((repository / "dist").iterdir())) == 2
+    assert git(repository, "tag") == ""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("more.txt", "", "not clean"),
+        ("CHANGELOG.md", LOG.replace("1.2.0 - 2026-11-26", "1.2.0"), "no '## 1.2.0 - "),
+        ("CHANGELOG.md", LOG.replace("### Added\n\n- More. (#3)\n", ""), "no '## 1.2.0 - "),
+        ("CHANGELOG.md", LOG.replace("## 1.2.0", "- New.\n\n## 1.2.0"), "lines under Unreleased"),
+        ("src/tcdatalogger/__init__.py", '__version__ = "1.3.0"\n', "no '## 1.3.0 - "),
+    ],
+    ids=["a_file_more", "no_date", "no_changes", "unreleased_lines", "another_version"],
+)  # fmt: skip
+def test_what_is_not_ready_is_not_released(repository, file, text, said):
+    (repository / file).write_text(text)
+    if said != "not clean":
+        commit(repository)
+    done = release(repository)
+    assert (done.returncode, git(repository, "tag")) == (1, "")
+    assert said in done.stderr
+    assert not (repository / "dist").exists()
+
+
+def test_a_version_is_released_once(repository):
+    git(repository, "tag", "v1.2.0")
+    done = release(repository)
+    assert (done.returncode, "raise __version__" in done.stderr) == (1, True)
+
+
+def test_a_commit_is_checked_by_what_lint_runs_and_nothing_is_downloaded():
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
+    assert [repo["repo"] for repo in config["repos"]] == ["local"]
+    hooks = config["repos"][0]["hooks"]
+    assert {hook["language"] for hook in hooks} == {"system"}
+    lint = re.search(r"(?m)^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text())[1]
+    wanted = [line.strip().replace("$(BIN)", ".venv/bin") for line in lint.splitlines()]
+    assert [hook["entry"].removesuffix(" --force-exclude") for hook in hooks] == wanted
+
+
+def test_every_python_that_ci_runs_is_promised_and_locked():
+    project = (ROOT / "pyproject.toml").read_text()
+    promised = re.findall(r"Programming Language :: Python :: (3\.\d+)", project)
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert workflow["jobs"]["all"]["strategy"]["matrix"]["python"] == promised
+    assert f'requires-python = ">={promised[0]}"' in project

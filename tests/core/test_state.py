@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import resource
 import signal
 import sqlite3
@@ -14,7 +15,12 @@ import pytest
 
 from tcdatalogger import private
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.state import run_stats, sqlite
+from tcdatalogger.core.config.durations import parse
+from tcdatalogger.core.config.schedule import Grid
+from tcdatalogger.core.state import migrations, run_stats, sqlite
+from tcdatalogger.core.state.alerts import Alerts
+from tcdatalogger.core.state.due import Agenda, Plan
+from tcdatalogger.core.state.heartbeats import Heartbeat, Heartbeats
 from tcdatalogger.core.state.sqlite import SQLite
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, DiskFull, StateGone
@@ -227,6 +233,53 @@ def test_a_state_of_the_first_release_is_brought_up_with_its_runs(file):
     with State(file) as state:
         state.write_run(run(1))
         assert [r.run_id for r in state.runs()] == ["run-1", "old"]
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_state_of_the_fourth_release_keeps_what_its_scheduler_wrote(state_url, clock, scheduled):
+    plan = Plan("faction_crimes", Grid(parse("PT15M")))
+    beat = Heartbeat("me", "elsewhere", 1, clock.now(), clock.now(), workers=4, running=0)
+    with State(state_url, clock) as state:
+        if scheduled:
+            Agenda(state).sync([plan], clock.now(), alone=True)
+            Heartbeats(state).write(beat)
+            rows = Agenda(state).entries()
+        with state.writing() as db:  # the fourth had these only where a scheduler had been
+            for table in () if scheduled else ("agenda", "daemons"):
+                db.execute(f"drop table {table}")
+            db.execute("update state_version set version = 4")
+
+    with State(state_url, clock) as state:
+        if scheduled:
+            assert Agenda(state).entries() == rows
+            assert Heartbeats(state).alive(clock.now()) == [beat]
+        Agenda(state).sync([plan], clock.now(), alone=True)
+        Heartbeats(state).write(beat)
+        assert list(Agenda(state).entries()) == ["faction_crimes"]
+        assert Heartbeats(state).alive(clock.now()) == [beat]
+
+
+def test_a_state_that_may_only_be_read_has_every_table(file):
+    State(file).close()
+
+    with State(file, read_only=True) as state:
+        assert Agenda(state).entries() == {}
+        assert Heartbeats(state).alive(0.0) == []
+        assert Alerts(state).all() == []
+
+
+def test_each_table_is_read_and_written_by_one_module():
+    tables = re.findall(r"create table if not exists (\w+)", "".join(migrations.RELEASES))
+    package = Path(migrations.__file__).parents[2]
+    code = {
+        path.relative_to(package).as_posix(): path.read_text(encoding="utf-8")
+        for path in package.rglob("*.py")
+        if path.name != "migrations.py"
+    }
+    for table in tables:
+        names = re.compile(rf"\b(?:from|into|update|join) {table}\b")
+        owners = [name for name, text in code.items() if names.search(text)]
+        assert [Path(name).parent.as_posix() for name in owners] == ["core/state"], (table, owners)
 
 
 def test_a_state_of_a_newer_release_is_refused(state_url):

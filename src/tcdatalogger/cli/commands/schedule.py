@@ -102,7 +102,7 @@ def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool)
     from tcdatalogger.scheduler.plans import plans
 
     now = time.time()
-    entries = Agenda(state).entries() if state.has("agenda") else {}
+    entries = Agenda(state).entries()
     ran = run_stats.lasts(state)
     due = {
         name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at

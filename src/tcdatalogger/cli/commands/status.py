@@ -112,16 +112,15 @@ def _scheduler(
         return found, dict.fromkeys(planned, now)
     ran = run_stats.lasts(state)
     first = {name: first_entry(plan, ran.get(name), now).due_at for name, plan in planned.items()}
-    if not state.has("agenda"):
-        return found, first
     entries = Agenda(state).entries()
-    alive = Heartbeats(state).alive(now) if state.has("daemons") else []
+    alive = Heartbeats(state).alive(now)
     held = {claim.endpoint for claim in state.leases.held()}
     due = {name: entries[name].due_at if name in entries else first[name] for name in planned}
     found["alive"] = bool(alive)
     found["workers"] = sum(beat.workers for beat in alive)
     found["running"] = sum(beat.running for beat in alive)
-    found["backlog"] = sum(moment <= now and name not in held for name, moment in due.items())
+    if entries:  # else no scheduler has been here yet
+        found["backlog"] = sum(moment <= now and name not in held for name, moment in due.items())
     found["daemons"] = [
         asdict(beat) | {"started_at": instant(beat.started_at), "beat_at": instant(beat.beat_at)}
         for beat in alive

@@ -17,7 +17,8 @@ from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
 from tcdatalogger.core.main import ENCRYPTION_KEY, Application
 from tcdatalogger.core.run.key_selection import subject
 from tcdatalogger.core.run.task import queried
-from tcdatalogger.core.state.migrations import opened
+from tcdatalogger.core.state import migrations
+from tcdatalogger.core.state.connect import open_database
 from tcdatalogger.core.state.sqlite import refuse_share
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, KeyRefused
 from tcdatalogger.models import renames
@@ -95,8 +96,8 @@ def _state(settings: Settings) -> Finding:
             refuse_share(file)
         if file is not None and not file.exists():
             return _writable("state", file)
-        with closing(opened(url)) as database:
-            there = database.has("state_version")
+        with closing(open_database(url)) as database:
+            there = migrations.version(database) > 0
     except Failure as failure:
         return Finding("state", "" if file else shown, failure)
     if file is not None:

@@ -12,18 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.checks.promised import CheckFailed
 from tcdatalogger.observability.redact import redact
-
-SCHEMA: Final = """
-create table if not exists alerts (
-    event text primary key, host text not null, facts text not null,
-    since double precision not null, told_at double precision, over_at double precision,
-    taken_until double precision not null, tries bigint not null
-);
-"""
 
 KINDS: Final = (
     "late",
@@ -108,7 +100,7 @@ class Alerts:
         database: the state.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Tables) -> None:
         self._database = database
 
     def see(self, events: Iterable[AlertEvent], host: str, now: float) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.services.torncity.client import error_codes
 from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
@@ -18,19 +18,6 @@ from tcdatalogger.services.torncity.client.rate_limiter import (
     SlotStore,
     Terms,
 )
-
-SCHEMA: Final = """
-create table if not exists calls (
-    id text primary key, owner text not null, unknown bigint not null, rank bigint not null,
-    asked_at double precision not null, at double precision not null, taken bigint not null
-);
-create index if not exists calls_by_owner on calls (owner, at);
-create index if not exists calls_by_time on calls (at);
-create index if not exists calls_unknown on calls (at) where unknown = 1;
-create table if not exists holds (
-    name text primary key, until double precision not null, code text not null
-);
-"""
 
 _SLOT: Final = "id, owner, rank, asked_at, at, taken"
 
@@ -46,7 +33,7 @@ def put_right(db: Statements, now: float) -> None:
 class CallSlots:
     """The book of calls; whoever opens it has it alone until the end of the block."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Tables) -> None:
         self._database = database
 
     @contextmanager

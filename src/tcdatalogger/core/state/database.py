@@ -32,19 +32,14 @@ class Statements(Protocol):
     def execute(self, query: str, values: Sequence[Any] = (), /) -> Found: ...
 
 
-class Database(Protocol):
-    """A database that several processes and threads share.
+class Tables(Protocol):
+    """Tables that several processes and threads share.
 
     Every method raises, where it cannot go on:
         Busy: another process writes for longer than we wait.
-        StateUnavailable: it cannot be reached or written now; at its next use it is tried again.
+        StateUnavailable: they cannot be reached or written now; at the next use it is tried again.
         ConfigError: this user may not do that.
     """
-
-    @property
-    def place(self) -> str:
-        """Where it is, for people; never with a password."""
-        ...
 
     def writing(self) -> AbstractContextManager[Statements]:
         """One transaction; other writers, of other processes and machines too, wait for it."""
@@ -52,6 +47,15 @@ class Database(Protocol):
 
     def reading(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query; nobody is waited for."""
+        ...
+
+
+class Database(Tables, Protocol):
+    """A database that is open. Its methods raise what those of `Tables` do."""
+
+    @property
+    def place(self) -> str:
+        """Where it is, for people; never with a password."""
         ...
 
     def has(self, table: str) -> bool:

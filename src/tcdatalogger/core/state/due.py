@@ -18,15 +18,6 @@ from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy
 
-SCHEMA: Final = """
-create table if not exists agenda (
-    endpoint text primary key, schedule text not null, rank bigint not null,
-    due_at double precision not null, wake_at double precision not null,
-    attempt bigint not null, served_at double precision
-);
-create index if not exists agenda_by_wake on agenda (wake_at);
-"""
-
 RANKS: Final = {"high": 0, "normal": 1, "low": 2}
 FIRST_PAUSE: Final = 10.0
 LONGEST_PAUSE: Final = 900.0
@@ -93,10 +84,6 @@ class Agenda:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        if not state.has("agenda"):
-            with state.writing() as db:
-                for statement in SCHEMA.split(";")[:-1]:
-                    db.execute(statement)
 
     def sync(self, plans: Iterable[Plan], now: float, *, alone: bool) -> None:
         """Bring the rows in line with the configuration and with the clock.
@@ -135,7 +122,9 @@ class Agenda:
                 db.execute("delete from agenda where endpoint = ?", (name,))
             for name, schedule, rank, entry in rows:
                 db.execute(
-                    """insert into agenda values (?, ?, ?, ?, ?, ?, ?)
+                    """insert into agenda
+                    (endpoint, schedule, rank, due_at, wake_at, attempt, served_at)
+                    values (?, ?, ?, ?, ?, ?, ?)
                     on conflict (endpoint) do update set schedule = excluded.schedule,
                     rank = excluded.rank, due_at = excluded.due_at, wake_at = excluded.wake_at,
                     attempt = excluded.attempt, served_at = excluded.served_at""",

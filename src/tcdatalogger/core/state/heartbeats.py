@@ -9,14 +9,6 @@ from typing import Final
 
 from tcdatalogger.core.state.store import State
 
-SCHEMA: Final = """
-create table if not exists daemons (
-    owner text primary key, host text not null, pid bigint not null,
-    started_at double precision not null, beat_at double precision not null,
-    workers bigint not null, running bigint not null
-)
-"""
-
 BEAT: Final = 5.0
 """Seconds between two signs of life."""
 
@@ -54,15 +46,13 @@ class Heartbeats:
 
     def __init__(self, state: State) -> None:
         self._state = state
-        if not state.has("daemons"):
-            with state.writing() as db:
-                db.execute(SCHEMA)
 
     def write(self, beat: Heartbeat) -> None:
         """Write a sign of life down, and let go of who was silent for a day."""
         with self._state.writing() as db:
             db.execute(
-                """insert into daemons values (?, ?, ?, ?, ?, ?, ?)
+                """insert into daemons (owner, host, pid, started_at, beat_at, workers, running)
+                values (?, ?, ?, ?, ?, ?, ?)
                 on conflict (owner) do update set beat_at = excluded.beat_at,
                 workers = excluded.workers, running = excluded.running""",
                 (beat.owner, beat.host, beat.pid, beat.started_at, beat.beat_at, beat.workers,

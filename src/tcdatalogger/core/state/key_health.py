@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import astuple
 from typing import Final
 
-from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.services.torncity.client.error_codes import DAY
 from tcdatalogger.services.torncity.client.key_health import (
     PROBE_SECONDS,
@@ -16,25 +16,6 @@ from tcdatalogger.services.torncity.client.key_health import (
     RowQuota,
     frees_at,
 )
-
-SCHEMA: Final = """
-create table if not exists key_health (
-    fingerprint text not null, health text not null, path text not null, code text not null,
-    until double precision not null, since double precision not null, name text not null,
-    primary key (fingerprint, path)
-);
-create table if not exists key_trials (
-    fingerprint text primary key, until double precision not null
-);
-create table if not exists circuit (
-    id bigint primary key check (id = 1), faults bigint not null, pause double precision not null,
-    until double precision not null, probe_until double precision not null
-);
-create table if not exists day_rows (
-    id text primary key, name text not null, at double precision not null, count bigint not null
-);
-create index if not exists day_rows_by_name on day_rows (name, at);
-"""
 
 _MARK: Final = "fingerprint, health, path, code, until, since, name"
 _CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
@@ -55,12 +36,19 @@ def put_right(db: Statements, now: float) -> None:
 class KeyHealthStore:
     """What is kept for all processes on this machine."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Tables) -> None:
         self._database = database
 
     def marks(self, fingerprint: str) -> list[KeyState]:
         rows = self._database.reading(
             f"select {_MARK} from key_health where fingerprint = ? order by path", (fingerprint,)
+        )
+        return [KeyState(*row) for row in rows]
+
+    def of_keys(self) -> list[KeyState]:
+        """What is known of each key as a whole, the oldest first."""
+        rows = self._database.reading(
+            f"select {_MARK} from key_health where path = '' order by since"
         )
         return [KeyState(*row) for row in rows]
 

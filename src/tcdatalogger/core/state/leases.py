@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache
@@ -21,18 +21,11 @@ from threading import Event, Thread
 from typing import Final, Self
 
 from tcdatalogger.clock import Clock, utc
-from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.errors import Busy, TryAgain
 
 SECONDS: Final = 30.0
 """For how long a claim holds without being renewed."""
-
-SCHEMA: Final = """
-create table if not exists leases (
-    endpoint text primary key, run_id text not null, token bigint not null, owner text not null,
-    since double precision not null, until double precision not null
-);
-"""
 
 BACKFILL: Final = "/backfill"
 """After the name of an endpoint: the claim of its backfill."""
@@ -40,6 +33,10 @@ BACKFILL: Final = "/backfill"
 BACKUP: Final = "/backup"
 """The claim of the backup, and the name under which it stands with the runs; no endpoint's."""
 
+Holders = Mapping[tuple[str, int | None], tuple[str, float]]
+"""The owner of each claim that was not given back, and until when it holds, by name and token."""
+
+_HOLDERS: Final = "select endpoint, token, owner, until from leases where owner <> ''"
 _LEASE: Final = "select run_id, token, owner, since, until from leases where endpoint = ?"
 
 
@@ -113,7 +110,7 @@ class Leases:
         clock: by which they run out.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Tables, clock: Clock) -> None:
         self._database = database
         self._clock = clock
 
@@ -199,10 +196,23 @@ class Leases:
     def release(self, claim: Claim) -> None:
         """Let others have it; nothing is done where it is no longer ours."""
         with self._database.writing() as db:
-            db.execute(
-                "update leases set owner = '', until = 0 where endpoint = ? and token = ?",
-                (claim.endpoint, claim.token),
-            )
+            self.let_go(db, claim.endpoint, claim.token)
+
+    def let_go(self, db: Statements, endpoint: str, token: int | None) -> None:
+        """As `release`, within a transaction of the same state that is open already."""
+        db.execute(
+            "update leases set owner = '', until = 0 where endpoint = ? and token = ?",
+            (endpoint, token),
+        )
+
+    def holders(self, db: Statements | None = None) -> Holders:
+        """Who has which claim, also of those who are gone.
+
+        Args:
+            db: a transaction of the same state that is open already, where there is one.
+        """
+        rows = self._database.reading(_HOLDERS) if db is None else db.execute(_HOLDERS).fetchall()
+        return {(name, token): (owner, until) for name, token, owner, until in rows}
 
     def held(self) -> list[Claim]:
         """The claims that hold now, by name."""
@@ -217,24 +227,17 @@ class Leases:
 
     def orphaned(self) -> list[str]:
         """Names whose holder ended, or was not heard of for too long, without giving them back."""
-        rows = self._database.reading("select endpoint, owner, until from leases where owner <> ''")
-        now = self._clock.now()
-        return [name for name, owner, until in rows if until <= now or ClaimOwner.read(owner).gone]
+        now, holders = self._clock.now(), self.holders()
+        return [name for (name, _), holder in holders.items() if _is_over(*holder, now)]
 
     def give_back(self, names: Iterable[str]) -> None:
         """Give back claims whose holder ended, or was not heard of for too long."""
         wanted = set(names)
         with self._database.writing() as db:
             now = self._clock.now()
-            rows = db.execute(
-                "select endpoint, token, owner, until from leases where owner <> ''"
-            ).fetchall()
-            for name, token, owner, until in rows:
-                if name in wanted and (until <= now or ClaimOwner.read(owner).gone):
-                    db.execute(
-                        "update leases set owner = '', until = 0 where endpoint = ? and token = ?",
-                        (name, token),
-                    )
+            for (name, token), holder in self.holders(db).items():
+                if name in wanted and _is_over(*holder, now):
+                    self.let_go(db, name, token)
 
     @contextmanager
     def kept(
@@ -276,6 +279,11 @@ class Leases:
                 remedy="It was paused or cut off for too long; nothing of it was stored.",
                 holder=row[2] if row is not None else "",
             )
+
+
+def _is_over(owner: str, until: float, now: float) -> bool:
+    """Whether a claim ran out, or its holder is gone."""
+    return until <= now or ClaimOwner.read(owner).gone
 
 
 @cache

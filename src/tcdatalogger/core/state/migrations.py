@@ -1,111 +1,145 @@
-"""The database of a state, by its address, with its tables as this release wants them."""
+"""The tables of a state, as one list of releases: each is what it adds to the one before.
+
+All tables stand here, whichever module reads and writes them, so that a state of any former release
+can be brought up to date in one place and in one transaction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
-from tcdatalogger.clock import Clock
-from tcdatalogger.core.config.settings import POSTGRES, SQLITE
 from tcdatalogger.core.state.database import Database
-from tcdatalogger.core.state.sqlite import SQLite
 from tcdatalogger.errors import ConfigError
 
 _VERSION: Final = "create table if not exists state_version (version bigint not null)"
 
+_FIRST: Final = """
+create table if not exists runs (
+    run_id text primary key, endpoint text not null, status text not null,
+    started_at double precision not null, facts text not null
+);
+create index if not exists runs_by_endpoint on runs (endpoint, started_at);
+create index if not exists runs_by_status on runs (status, endpoint);
+create table if not exists keys (
+    fingerprint text primary key, owner_id bigint not null, checked_at double precision not null,
+    info text not null
+);
+create table if not exists calls (
+    id text primary key, owner text not null, unknown bigint not null, rank bigint not null,
+    asked_at double precision not null, at double precision not null, taken bigint not null
+);
+create index if not exists calls_by_owner on calls (owner, at);
+create index if not exists calls_by_time on calls (at);
+create index if not exists calls_unknown on calls (at) where unknown = 1;
+create table if not exists holds (
+    name text primary key, until double precision not null, code text not null
+);
+create table if not exists key_health (
+    fingerprint text not null, health text not null, path text not null, code text not null,
+    until double precision not null, since double precision not null, name text not null,
+    primary key (fingerprint, path)
+);
+create table if not exists key_trials (
+    fingerprint text primary key, until double precision not null
+);
+create table if not exists circuit (
+    id bigint primary key check (id = 1), faults bigint not null, pause double precision not null,
+    until double precision not null, probe_until double precision not null
+);
+create table if not exists day_rows (
+    id text primary key, name text not null, at double precision not null, count bigint not null
+);
+create index if not exists day_rows_by_name on day_rows (name, at);
+"""
 
-class Shared:
-    """A database with tables of ours, which are made or changed where it is of an older release.
+_SECOND: Final = """
+alter table runs add column place bigint not null default 0;
+alter table runs add column token bigint;
+create index if not exists runs_by_place on runs (place);
+create index if not exists runs_by_time on runs (started_at);
+create table if not exists chores (name text primary key, at double precision not null);
+create table if not exists leases (
+    endpoint text primary key, run_id text not null, token bigint not null, owner text not null,
+    since double precision not null, until double precision not null
+);
+create table if not exists run_totals (
+    name text not null, endpoint text not null, label text not null,
+    value double precision not null, primary key (name, endpoint, label)
+);
+create table if not exists run_marks (
+    endpoint text primary key, known_since double precision not null, facts text not null
+);
+create table if not exists alerts (
+    event text primary key, host text not null, facts text not null,
+    since double precision not null, told_at double precision, over_at double precision,
+    taken_until double precision not null, tries bigint not null
+);
+"""
 
-    Args:
-        place: an address (`sqlite:///FILE`, `postgresql://user@host/database`), or a SQLite file.
-        releases: for each version of the tables the statements that make it from the one before.
-        read_only: to look at a file where nothing can be written; its tables stay as they are.
+_THIRD: Final = """
+update runs set status = 'paused',
+facts = replace(facts, '"status": "stopped"', '"status": "paused"') where status = 'stopped';
+update run_totals set label = 'paused' where name = 'runs' and label = 'stopped';
+update run_marks set facts = replace(facts, '"status": "stopped"', '"status": "paused"');
+"""
+
+_FOURTH: Final = "\n".join(
+    f"""
+update runs set status = '{new}',
+facts = replace(facts, '"status": "{old}"', '"status": "{new}"') where status = '{old}';
+update run_totals set label = '{new}' where name = 'runs' and label = '{old}';
+update run_marks set facts = replace(facts, '"status": "{old}"', '"status": "{new}"');
+"""
+    for old, new in (("later", "pending"), ("lost", "crashed"), ("dropped", "superseded"))
+)
+
+_FIFTH: Final = """
+create table if not exists agenda (
+    endpoint text primary key, schedule text not null, rank bigint not null,
+    due_at double precision not null, wake_at double precision not null,
+    attempt bigint not null, served_at double precision
+);
+create index if not exists agenda_by_wake on agenda (wake_at);
+create table if not exists daemons (
+    owner text primary key, host text not null, pid bigint not null,
+    started_at double precision not null, beat_at double precision not null,
+    workers bigint not null, running bigint not null
+);
+"""
+"""Until then whoever wanted these two made them for itself, so they may be there."""
+
+RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+"""The statements of each release. One that was given out never changes."""
+
+
+def migrate(database: Database) -> None:
+    """Make the tables, or bring them up to this release; one process at a time does it.
 
     Raises:
-        ConfigError: it cannot be used, or is of a newer release.
-        StateUnavailable: it cannot be reached now.
+        ConfigError: they are of a newer release.
+        StateUnavailable: the database cannot be reached now.
     """
-
-    def __init__(
-        self, place: str | Path, releases: Sequence[str], *, read_only: bool = False
-    ) -> None:
-        self.database = opened(place, read_only=read_only)
-        self.writing = self.database.writing
-        self.reading = self.database.reading
-        if read_only:
-            return
-        try:
-            _bring_up(self.database, releases)
-        except BaseException:  # whatever stops it: nobody else could close what is open
-            self.database.close()
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    @property
-    def place(self) -> str:
-        return self.database.place
-
-    def has(self, table: str) -> bool:
-        return self.database.has(table)
-
-    def shared_clock(self, clock: Clock) -> Clock:
-        return self.database.shared_clock(clock)
-
-    def close(self) -> None:
-        self.database.close()
-
-
-def opened(place: str | Path, *, read_only: bool = False) -> Database:
-    """The database at an address, or in a SQLite file, which alone may be opened to be read."""
-    if isinstance(place, Path):
-        return SQLite(place, read_only=read_only)
-    if place.startswith(SQLITE) and place != SQLITE:
-        return SQLite(Path(place.removeprefix(SQLITE)), read_only=read_only)
-    if place.startswith(POSTGRES):
-        from tcdatalogger.core.state.postgres import Postgres  # noqa: PLC0415  # psycopg
-
-        return Postgres(place)
-    raise ConfigError(
-        "The address of the state is of no kind that is known.",
-        remedy="Write sqlite:///FILE or postgresql://USER@HOST/DATABASE in `state.url`.",
-    )
-
-
-def _bring_up(database: Database, releases: Sequence[str]) -> None:
-    """Make or change the tables, unless they are as wanted; one process at a time does it."""
-    if _version(database) == len(releases):
+    if version(database) == len(RELEASES):
         return
     with database.writing() as db:
         db.execute(_VERSION)
         row = db.execute("select max(version) from state_version").fetchone()
         before = int(row[0] or 0)
-        if before > len(releases):
+        if before > len(RELEASES):
             raise ConfigError(
                 f"The state {database.place} is of a newer release of TCdatalogger.",
                 remedy="Update this one, or give it a state of its own in `state.url`.",
             )
-        for release in releases[before:]:
+        for release in RELEASES[before:]:
             for statement in filter(None, map(str.strip, release.split(";"))):
                 db.execute(statement)
-        if before < len(releases):
+        if before < len(RELEASES):
             db.execute("delete from state_version")
-            db.execute("insert into state_version (version) values (?)", (len(releases),))
+            db.execute("insert into state_version (version) values (?)", (len(RELEASES),))
 
 
-def _version(database: Database) -> int:
+def version(database: Database) -> int:
+    """The release that the tables of a database are of; 0 where there are none."""
     if not database.has("state_version"):
         return 0
     ((found,),) = database.reading("select max(version) from state_version")

@@ -12,18 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
-from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.errors import Unbalanced
-
-SCHEMA: Final = """
-create table if not exists run_totals (
-    name text not null, endpoint text not null, label text not null,
-    value double precision not null, primary key (name, endpoint, label)
-);
-create table if not exists run_marks (
-    endpoint text primary key, known_since double precision not null, facts text not null
-);
-"""
 
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Upper bounds in seconds of the histograms; there is one more without a bound."""
@@ -173,7 +163,7 @@ def _after(last: LastRuns, run: Mapping[str, Any]) -> LastRuns:
     )
 
 
-def ahead(database: Database, latest: float) -> set[str]:
+def ahead(database: Tables, latest: float) -> set[str]:
     """Endpoints of which something is known of a time after `latest`."""
     found = lasts(database).items()
     return {
@@ -202,7 +192,7 @@ def not_after(facts: Mapping[str, Any], names: Iterable[str], latest: float) -> 
     return {**facts, **late}
 
 
-def know(database: Database, endpoints: Iterable[str], now: float) -> None:
+def know(database: Tables, endpoints: Iterable[str], now: float) -> None:
     """Write down that endpoints are there: one that never ran is late from then on."""
     missing = sorted(set(endpoints) - set(lasts(database)))
     if not missing:
@@ -216,13 +206,13 @@ def know(database: Database, endpoints: Iterable[str], now: float) -> None:
             )
 
 
-def lasts(database: Database) -> dict[str, LastRuns]:
+def lasts(database: Tables) -> dict[str, LastRuns]:
     """What is known of each endpoint, also of those that are no longer configured."""
     rows = database.reading("select endpoint, known_since, facts from run_marks")
     return {str(name): _last(since, facts) for name, since, facts in rows}
 
 
-def sums(database: Database) -> dict[str, dict[tuple[str, str], float]]:
+def sums(database: Tables) -> dict[str, dict[tuple[str, str], float]]:
     """The sums by name; in each, by endpoint and label."""
     found: dict[str, dict[tuple[str, str], float]] = {}
     for name, endpoint, label, value in database.reading(

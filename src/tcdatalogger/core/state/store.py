@@ -10,69 +10,21 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.core.state import alerts, call_slots, key_health, leases, run_stats
 from tcdatalogger.core.state.call_slots import CallSlots
+from tcdatalogger.core.state.connect import open_database
 from tcdatalogger.core.state.database import Statements
 from tcdatalogger.core.state.key_health import KeyHealthStore
 from tcdatalogger.core.state.leases import ClaimOwner, Leases
-from tcdatalogger.core.state.migrations import Shared
+from tcdatalogger.core.state.migrations import migrate
 from tcdatalogger.errors import Stopped
 from tcdatalogger.services.torncity.keys import KeyInfo
 
-_FIRST: Final = """
-create table if not exists runs (
-    run_id text primary key, endpoint text not null, status text not null,
-    started_at double precision not null, facts text not null
-);
-create index if not exists runs_by_endpoint on runs (endpoint, started_at);
-create index if not exists runs_by_status on runs (status, endpoint);
-create table if not exists keys (
-    fingerprint text primary key, owner_id bigint not null, checked_at double precision not null,
-    info text not null
-);
-"""
-
-_SECOND: Final = """
-alter table runs add column place bigint not null default 0;
-alter table runs add column token bigint;
-create index if not exists runs_by_place on runs (place);
-create index if not exists runs_by_time on runs (started_at);
-create table if not exists chores (name text primary key, at double precision not null);
-"""
-
-_THIRD: Final = """
-update runs set status = 'paused',
-facts = replace(facts, '"status": "stopped"', '"status": "paused"') where status = 'stopped';
-update run_totals set label = 'paused' where name = 'runs' and label = 'stopped';
-update run_marks set facts = replace(facts, '"status": "stopped"', '"status": "paused"');
-"""
-
-_FOURTH: Final = "\n".join(
-    f"""
-update runs set status = '{new}',
-facts = replace(facts, '"status": "{old}"', '"status": "{new}"') where status = '{old}';
-update run_totals set label = '{new}' where name = 'runs' and label = '{old}';
-update run_marks set facts = replace(facts, '"status": "{old}"', '"status": "{new}"');
-"""
-    for old, new in (("later", "pending"), ("lost", "crashed"), ("dropped", "superseded"))
-)
-
-_RELEASES: Final = (
-    _FIRST + call_slots.SCHEMA + key_health.SCHEMA,
-    _SECOND + leases.SCHEMA + run_stats.SCHEMA + alerts.SCHEMA,
-    _THIRD,
-    _FOURTH,
-)
-"""What each version of the tables adds to the one before. One that was given out never changes."""
-
-_RUNNING: Final = f"""
-select facts, leases.owner, leases.until from runs left join leases on leases.token = runs.token
-and leases.endpoint in (runs.endpoint, runs.endpoint || '{leases.BACKFILL}') and leases.owner <> ''
-where status = 'running'
-"""
+_RUNNING: Final = "select facts from runs where status = 'running'"
 
 _DAY: Final = 86_400.0
 
@@ -176,24 +128,33 @@ class RunRecord:
     note: str = ""
 
 
-class State(Shared):
+class State:
     """The state database.
 
     Args:
         place: an address (`sqlite:///FILE`, `postgresql://user@host/database`), or a SQLite file.
         clock: this machine's; on Postgres it is corrected to the database's.
-        read_only: to look at a file on a full disk; whatever would write to it fails.
+        read_only: to look at a file on a full disk; its tables stay as they are, and whatever
+            would write to it fails.
 
     Raises:
-        ConfigError: it cannot be opened or written.
+        ConfigError: it cannot be opened or written, or is of a newer release.
         StateUnavailable: it cannot be reached now.
     """
 
     def __init__(
         self, place: str | Path, clock: Clock | None = None, *, read_only: bool = False
     ) -> None:
-        super().__init__(place, _RELEASES, read_only=read_only)
-        self.clock = self.shared_clock(clock or SystemClock())
+        self.database = open_database(place, read_only=read_only)
+        self.writing = self.database.writing
+        self.reading = self.database.reading
+        if not read_only:
+            try:
+                migrate(self.database)
+            except BaseException:  # whatever stops it: nobody else could close what is open
+                self.database.close()
+                raise
+        self.clock = self.database.shared_clock(clock or SystemClock())
         """By which claims run out."""
         self.leases = Leases(self, self.clock)
         """Who runs which endpoint."""
@@ -201,6 +162,26 @@ class State(Shared):
         """Slots and holds of the call budget."""
         self.standing = KeyHealthStore(self)
         """Health of keys, whether Torn is down, rows of the day."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people; never with a password."""
+        return self.database.place
+
+    def close(self) -> None:
+        """Close the database; a second time does nothing."""
+        self.database.close()
 
     # --- runs ------------------------------------------------------------------------------
 
@@ -307,21 +288,27 @@ class State(Shared):
         """
         self.put_right()
         now = self.clock.now()
-        if not any(_why_crashed(row, now) for row in self.reading(_RUNNING)):
+        rows, holders = self.reading(_RUNNING), self.leases.holders()
+        if not any(_why_crashed(_run(json.loads(facts)), holders, now) for (facts,) in rows):
             return []
         found = []
         with self.writing() as db:
-            for row in db.execute(_RUNNING).fetchall():
-                if why := _why_crashed(row, now):
-                    run = replace(_run(json.loads(row[0])), status=CRASHED, error=why)
+            holders = self.leases.holders(db)
+            for (facts,) in db.execute(_RUNNING).fetchall():
+                run = _run(json.loads(facts))
+                if why := _why_crashed(run, holders, now):
+                    run = replace(run, status=CRASHED, error=why)
                     _write(db, run)
-                    db.execute(
-                        """update leases set owner = '', until = 0 where token = ?
-                            and endpoint in (?, ?)""",
-                        (run.token, run.endpoint, run.endpoint + leases.BACKFILL),
-                    )
+                    for name in _claimed(run):
+                        self.leases.let_go(db, name, run.token)
                     found.append(run)
         return found
+
+    def busy(self, status: str) -> int:
+        """How many endpoints have a run of this status."""
+        query = "select count(distinct endpoint) from runs where status = ?"
+        ((found,),) = self.reading(query, (status,))
+        return int(found)
 
     def forget(self, before: float) -> int:
         """Forget runs that began before a moment, at most once a day; how many they were.
@@ -357,6 +344,10 @@ class State(Shared):
                    checked_at = excluded.checked_at, info = excluded.info""",
                 (fingerprint, info.owner_id, checked_at, json.dumps(asdict(info))),
             )
+
+    def key_owners(self) -> set[int]:
+        """The players whose keys Torn was asked about."""
+        return {int(owner) for (owner,) in self.reading("select owner_id from keys")}
 
     def key(self, fingerprint: str) -> tuple[KeyInfo, float] | None:
         """What Torn said of a key, and when; None where it was never asked."""
@@ -429,11 +420,17 @@ def _write(db: Statements, run: RunRecord) -> None:
     )
 
 
-def _why_crashed(row: tuple[str, str | None, float | None], now: float) -> str:
+def _claimed(run: RunRecord) -> tuple[str, str]:
+    """The names of which a run may hold one."""
+    return run.endpoint, run.endpoint + leases.BACKFILL
+
+
+def _why_crashed(run: RunRecord, holders: leases.Holders, now: float) -> str:
     """Why a run that should be running cannot be, "" where it can."""
-    _, owner, until = row
-    if owner is None or until is None:
+    held = [holders[name, run.token] for name in _claimed(run) if (name, run.token) in holders]
+    if not held:
         return "Its claim was given up or taken over."
+    owner, until = held[0]
     if ClaimOwner.read(owner).gone:
         return "Its process is gone."
     return "" if until > now else "Its process was not heard of for too long."

@@ -17,7 +17,8 @@ from tcdatalogger import __version__
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import KINDS, REFUSED, Alerts
-from tcdatalogger.core.state.store import State
+from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.store import PENDING, RUNNING, State
 from tcdatalogger.errors import Unbalanced
 from tcdatalogger.observability.metrics import MetricValues
 from tcdatalogger.scheduler.monitoring.disk_usage import Sizes, disks
@@ -129,7 +130,7 @@ def _endpoints(reading: MetricValues, settings: Settings, state: State, now: flo
 
 def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     most = max(1, int(budget.OWNER_CALLS * settings.limits.share + 1e-9))
-    owners = {f"player:{owner}": 0 for (owner,) in state.reading("select owner_id from keys")}
+    owners = {f"player:{owner}": 0 for owner in state.key_owners()}
     held = {hold.name for hold in state.traffic.holds(now)}
     for owner, used in (owners | state.traffic.calls_since(now - budget.WINDOW)).items():
         reading.add("api_window_calls", used, owner=owner)
@@ -142,21 +143,19 @@ def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -
         reading.add("api_day_rows", rows, owner=owner, category=category)
     reading.add("api_day_rows_limit", int(key_health.DAY_ROWS * settings.limits.share))
     reading.add("torn_up", int(not state.standing.circuit().open))
-    marks = state.reading("select name, health from key_health where path = '' order by since")
-    for name, health in {str(name): str(health) for name, health in marks}.items():
+    marks = state.standing.of_keys()
+    for name, health in {mark.name: mark.health for mark in marks}.items():
         reading.add("key_health", 1, key=name, health=health)
 
 
 def _queue(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
-    counts = dict.fromkeys(("due", "running", "owed"), 0)
-    query = """select status, count(distinct endpoint) from runs
-               where status in ('running', 'pending') group by status"""
-    for status, count in state.reading(query):
-        counts["running" if status == "running" else "owed"] = int(count)
     names = {endpoint.name for endpoint in settings.endpoints}
-    if state.has("agenda"):
-        waiting = state.reading("select endpoint from agenda where wake_at <= ?", (now,))
-        counts["due"] = len(names & {name for (name,) in waiting})
+    waiting = {name for name, entry in Agenda(state).entries().items() if entry.wake_at <= now}
+    counts = {
+        "due": len(names & waiting),
+        "running": state.busy(RUNNING),
+        "owed": state.busy(PENDING),
+    }
     for what, count in counts.items():
         reading.add("queue_endpoints", count, state=what)
 

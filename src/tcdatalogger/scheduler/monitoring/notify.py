@@ -138,19 +138,16 @@ def _keys(settings: Settings, state: State) -> Iterator[AlertEvent]:
 
     Looked up by name: whether this machine can read the key itself must not make a difference.
     """
-    rows = state.reading(
-        "select name, health, code, since from key_health where path = '' order by since"
-    )
-    newest = {str(name): (health, code, since) for name, health, code, since in rows}
+    newest = {mark.name: mark for mark in state.standing.of_keys()}
     for name in settings.keys:
-        health, code, since = newest.get(name, ("", "", 0.0))
-        if health == error_codes.KeyVerdict.DEAD.value:
-            kind = error_codes.named(code)
+        mark = newest.get(name)
+        if mark is not None and mark.health == error_codes.KeyVerdict.DEAD.value:
+            kind = error_codes.named(mark.code)
             yield AlertEvent(
                 f"key:{name}",
                 f"The key {name!r} is dead, and no call is made with it: {kind.meaning}.",
                 kind.remedy,
-                since=since,
+                since=mark.since,
             )
 
 

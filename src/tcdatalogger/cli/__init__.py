@@ -133,27 +133,36 @@ class Options:
     log_format: str | None = None
     debug: bool = False
 
-    def load(self, *, names: Sequence[str] | None = None, to_file: bool = True) -> Settings:
+    def load(
+        self,
+        *,
+        names: Sequence[str] | None = None,
+        to_file: bool = True,
+        processors: bool = False,
+    ) -> Settings:
         """The settings, and logs as they say.
 
         Args:
-            names: as for `config.load`.
+            names: as for `configuration.load`.
+            processors: as for `configuration.load`.
             to_file: whether there is a log file too, where the settings say so.
 
         Raises:
             ConfigError: the configuration is missing or wrong.
             UsageError: an override is not written as `key=value`.
         """
-        settings = self.settings(names)
+        settings = self.settings(names, processors=processors)
         logs = self.logs(settings.log)
         self.start_logs(**(logs if to_file else {**logs, "file": None}))
         return settings
 
-    def settings(self, names: Sequence[str] | None = None) -> Settings:
+    def settings(self, names: Sequence[str] | None = None, *, processors: bool = False) -> Settings:
         """The settings alone, read anew; as `load`."""
         from tcdatalogger.core.config import configuration  # pydantic, which help never needs
 
-        return configuration.load(self.config, os.environ, self.overrides, names=names)
+        return configuration.load(
+            self.config, os.environ, self.overrides, names=names, processors=processors
+        )
 
     def look(self) -> Settings:
         """As `load`, to look at what was logged: an endpoint with a mistake is told and left out.

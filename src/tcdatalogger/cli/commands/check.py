@@ -34,7 +34,7 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
 
     Asks Torn one question for each key. The exit code is that of the first thing that is wrong.
     """
-    settings = options.load(to_file=False)
+    settings = options.load(to_file=False, processors=True)
     from tcdatalogger.core.check.preflight import inspect  # pyarrow, duckdb, httpx2
     from tcdatalogger.core.main import Application
 

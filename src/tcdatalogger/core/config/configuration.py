@@ -87,6 +87,7 @@ def load(
     overrides: Sequence[str] = (),
     *,
     names: Sequence[str] | None = None,
+    processors: bool = False,
 ) -> Settings:
     """The settings of a file, of the environment and of `--set`, each stronger than the last.
 
@@ -97,13 +98,15 @@ def load(
         overrides: `warehouse.url=…`, `endpoints.NAME.storage_mode=…`, or the bare key of an
             endpoint (`storage_mode=replace`).
         names: the endpoints that bare keys are meant for; all of them where it is None.
+        processors: whether processors that endpoints name are imported, which runs their code: one
+            that cannot be is a mistake then. Else it is the mistake of each of its runs.
 
     Raises:
         ConfigError: with every mistake in `problems`.
         UsageError: an override is not written as `key=value`.
     """
     file = locate(path, environ)
-    settings, _, problems = _looked_at(file, path, environ, overrides, names)
+    settings, _, problems = _looked_at(file, path, environ, overrides, names, processors=processors)
     if problems.all():
         raise _mistaken(file, problems)
     return settings.grounded(file.resolve().parent)
@@ -139,6 +142,8 @@ def _looked_at(
     environ: Mapping[str, str],
     overrides: Sequence[str] = (),
     names: Sequence[str] | None = None,
+    *,
+    processors: bool = False,
 ) -> tuple[Settings, list[Part], ConfigErrors]:
     """The settings as far as they can be read, and the mistakes in them."""
     text = _read(file, asked=path is not None or "TCDATALOGGER_CONFIG" in environ)
@@ -147,7 +152,8 @@ def _looked_at(
     apply(raw, problems, environ, overrides, names)
     settings, parts = _validated(raw, problems)
     folder = file.resolve().parent
-    review(settings, parts, problems, _catalog(settings, folder), Around(environ, folder))
+    around = Around(environ, folder, processors=processors)
+    review(settings, parts, problems, _catalog(settings, folder), around)
     return settings, parts, problems
 
 

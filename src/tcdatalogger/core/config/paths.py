@@ -17,6 +17,12 @@ def ground(path: str, folder: Path) -> Path:
     return (folder / Path(path).expanduser()).resolve()
 
 
+def ground_processor(processor: str, folder: Path) -> str:
+    """A processor in a file (`levels.py:Levels`) with that taken from `folder`; a name as it is."""
+    file, colon, kind = processor.rpartition(":") if ":" in processor else (processor, "", "")
+    return f"{ground(file, folder)}{colon}{kind}" if file.endswith(".py") else processor
+
+
 def ground_url(url: str, scheme: str, folder: Path) -> str:
     """A `scheme:///FILE` with its file taken from `folder`; any other address as it is."""
     file = file_of(url, scheme)

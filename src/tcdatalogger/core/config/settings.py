@@ -43,6 +43,7 @@ from tcdatalogger.core.config.paths import (
     backups_beside,
     file_of,
     ground,
+    ground_processor,
     ground_reference,
     ground_url,
     state_beside,
@@ -166,7 +167,8 @@ class EndpointSettings(Model):
     A key of anybody else is not used. Without it, a run that is about another one than the last is
     refused by replace and history, and told by append and merge."""
     processor: str = ""
-    """A processor by the name that its package registers, where not the path's own."""
+    """A processor of your own: a class in a file, as "levels.py:Levels", relative to this file's
+    folder, or the name that a package registers. The path's own where it is not given."""
     max_pages: Annotated[int, Field(ge=1)] | None = None
     """After how many pages a run stops; without it a list is read to its end."""
     max_drop: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -376,6 +378,12 @@ class Settings(Model):
                 "state": self.state.model_copy(update={"url": state}),
                 "backup": self.backup.model_copy(update={"path": ground(str(backups), folder)}),
                 "torn": torn,
+                "endpoints": tuple(
+                    each.model_copy(update={"processor": ground_processor(each.processor, folder)})
+                    if each.processor
+                    else each
+                    for each in self.endpoints
+                ),
                 "log": self.log.model_copy(update={"file": log_file}),
                 "keys": {name: ground_reference(key, folder) for name, key in self.keys.items()},
                 "alerts": self.alerts.model_copy(update={"webhook": webhook}),

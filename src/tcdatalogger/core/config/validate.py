@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tcdatalogger.core.config.paths import ground_processor
 from tcdatalogger.core.config.problems import ConfigErrors, either, like_a_key, masked, near, shown
 from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
 from tcdatalogger.core.config.secrets import SCHEMES, misplaced
@@ -48,15 +49,17 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Where references to secrets lead from.
+    """Where references to secrets and files lead from.
 
     Attributes:
         environ: where `env:` reads.
-        folder: that the path of a `file:` is taken from.
+        folder: that paths are taken from.
+        processors: whether processors that endpoints name are imported, to see whether they can be.
     """
 
     environ: Mapping[str, str]
     folder: Path
+    processors: bool = False
 
 
 _NOWHERE = Around({}, Path())
@@ -81,6 +84,8 @@ def review(
     for part in parts:
         _api_key(part, settings.keys, problems)
         _not_built(part, problems)
+        if around.processors:
+            _processor(part, problems, around.folder)
         if "path" not in part.wrong:
             _path(part, problems, known)
     _tables(parts, problems, known)
@@ -190,6 +195,19 @@ def _not_built(part: Part, problems: ConfigErrors) -> None:
     ids = part.endpoint.ids
     if len(ids) > 1 and any(str(value).startswith(QUERY) for value in ids):
         problems.add(part.place("ids"), "a query for ids stands alone", "Put all into its SQL.")
+
+
+def _processor(part: Part, problems: ConfigErrors, folder: Path) -> None:
+    # pyarrow, and whatever a user's own file imports: most who read a configuration need neither
+    from tcdatalogger.services.torncity.endpoints.registry import processor  # noqa: PLC0415
+
+    name = part.endpoint.processor
+    if not name or "processor" in part.wrong:
+        return
+    try:
+        processor(part.endpoint.path, ground_processor(name, folder))
+    except ConfigError as error:
+        problems.add(part.place("processor"), masked(error.message), error.remedy)
 
 
 def _path(part: Part, problems: ConfigErrors, known: catalog.Catalog) -> None:

@@ -1,7 +1,7 @@
-"""Which processor serves an endpoint: one of ours by its path, or one by name from any package.
+"""Which processor serves an endpoint: one of ours by its path, one of a file, or one of a package.
 
-A package of your own registers a processor so, and an endpoint asks for it by
-`processor = "battle_report"`:
+One of a file is named by both: `processor = "levels.py:Levels"`. A package of your own registers a
+processor so, and an endpoint asks for it by `processor = "battle_report"`:
 
     [project.entry-points."tcdatalogger.processors"]
     battle_report = "my_package:BattleReport"
@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity.endpoints import in_file
 from tcdatalogger.services.torncity.endpoints.basic import BasicProcessor
 from tcdatalogger.services.torncity.endpoints.crimes import CrimesProcessor
 from tcdatalogger.services.torncity.endpoints.currency import CurrencyProcessor
@@ -49,14 +50,18 @@ def processor(path: str, name: str = "") -> type[EndpointProcessor]:
 
     Args:
         path: of the catalogue.
-        name: the processor that the configuration asks for, "" for the path's own.
+        name: the processor that the configuration asks for, "" for the path's own; that of a file
+            with the absolute path of it.
 
     Raises:
-        ConfigError: no package registers that name, or what it registers is no processor.
+        ConfigError: no package registers that name, or what it registers is no processor; or as
+            `in_file.load`.
     """
     name = name or _BY_PATH.get(path, "generic")
     if name in BUILT_IN:
         return BUILT_IN[name]
+    if in_file.names_file(name):
+        return in_file.load(name)
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in others:
         near = difflib.get_close_matches(name, [*BUILT_IN, *others], n=1)
@@ -64,7 +69,8 @@ def processor(path: str, name: str = "") -> type[EndpointProcessor]:
             f"No processor {name!r} is registered.",
             remedy=f"Did you mean {near[0]!r}?"
             if near
-            else f"A package registers it in the entry point group {GROUP!r}.",
+            else f"A package registers it in the entry point group {GROUP!r}; one in a file is "
+            "named as 'levels.py:Levels'.",
         )
     return _load(others[name])
 
@@ -77,7 +83,6 @@ def _load(entry: EntryPoint) -> type[EndpointProcessor]:
     if not (isinstance(found, type) and issubclass(found, EndpointProcessor)):
         raise ConfigError(
             f"The processor {entry.name!r} ({entry.value}) is no EndpointProcessor.",
-            remedy="Derive it from EndpointProcessor in "
-            "tcdatalogger.services.torncity.processing.base.",
+            remedy="Derive it from tcdatalogger.EndpointProcessor.",
         )
     return found

@@ -26,6 +26,7 @@ from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.torncity.client.budget import Budget
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
 from tcdatalogger.services.torncity.client.messages import Request
+from tcdatalogger.services.torncity.client.transport import Transport
 from tcdatalogger.services.torncity.keys import key_info
 
 CALLERS = (
@@ -58,7 +59,7 @@ def work(state_file, url, window, end, keys):
     with State(Path(state_file)) as state:
         budget = Budget(state.traffic, clock, window=window, margin=window * MARGIN)
         client = Client(
-            url,
+            Transport(url, clock),
             budget,
             clock,
             standing=state.standing,

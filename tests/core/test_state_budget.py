@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from doubles import MemoryKeyHealth, MemorySlots
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import TornUnavailable
@@ -20,14 +21,12 @@ from tcdatalogger.services.torncity.client.error_codes import DAY
 from tcdatalogger.services.torncity.client.key_health import (
     CircuitBreaker,
     KeyState,
-    MemoryKeyHealth,
     RowQuota,
     failed,
 )
 from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
     CallSlot,
-    MemorySlots,
     Pause,
     Rank,
     Terms,
@@ -414,11 +413,13 @@ from tcdatalogger.errors import KeyRefused
 from tcdatalogger.services.torncity.client.budget import Budget
 from tcdatalogger.services.torncity.client.client import Client
 from tcdatalogger.services.torncity.client.messages import Request
+from tcdatalogger.services.torncity.client.transport import Transport
 
 place, url, text = sys.argv[1:]
 clock = SystemClock()
 with State(place) as state:
-    client = Client(url, Budget(state.traffic, clock), clock, standing=state.standing)
+    budget = Budget(state.traffic, clock)
+    client = Client(Transport(url, clock), budget, clock, standing=state.standing)
     print("ready", flush=True)
     sys.stdin.readline()
     for path in ("/user/basic", "/faction/basic") * 2:

@@ -13,10 +13,13 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from doubles import MemoryKeyHealth, MemorySlots
 from tcdatalogger.clock import ManualClock
+from tcdatalogger.errors import TryAgain
 from tcdatalogger.services.torncity.client.budget import Budget
-from tcdatalogger.services.torncity.client.client import Client
-from tcdatalogger.services.torncity.client.rate_limiter import MemorySlots
+from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.retries import Retries
+from tcdatalogger.services.torncity.client.transport import Transport
 
 SECRET = "aBcDeF1234567890"
 SERVED_AT = 1_700_000_000
@@ -170,10 +173,15 @@ def make_client(torn, clock):
     """Clients of the scripted Torn that wait by the hand-moved clock and are closed at the end."""
     opened = []
 
-    def make(url=None, budget=None, **options):
-        options.setdefault("jitter", lambda: 0.0)
+    def make(url=None, budget=None, *, standing=None, retries=None, tries=3, owner_of=fingerprint,
+             **options):  # fmt: skip
+        transport = Transport(torn.url if url is None else url, clock, **options)
         budget = budget or Budget(MemorySlots(), clock)
-        opened.append(Client(torn.url if url is None else url, budget, clock, **options))
+        retries = retries or Retries(on=(TryAgain,), tries=tries, jitter=lambda: 0.0)
+        standing = standing or MemoryKeyHealth()
+        opened.append(
+            Client(transport, budget, clock, standing=standing, owner_of=owner_of, retries=retries)
+        )
         return opened[-1]
 
     yield make

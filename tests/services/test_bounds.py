@@ -13,6 +13,7 @@ import pytest
 from tcdatalogger.errors import Failure, TornUnavailable
 from tcdatalogger.services.torncity.client import unpacking
 from tcdatalogger.services.torncity.client.messages import Request
+from tcdatalogger.services.torncity.client.transport import Timeouts
 
 ASKED = Request("/faction/basic")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -137,7 +138,7 @@ BROKEN = "broken_answer"
 def test_a_call_ends_whatever_the_server_sends(make_client, key, attack, named):
     total = 0.3 if named == TOO_SLOW else 20.0
     with enemy(attack) as (url, _):
-        client = make_client(url, total_timeout=total, largest_body=MOST, tries=1)
+        client = make_client(url, timeouts=Timeouts(total=total), largest_body=MOST, tries=1)
         began = time.monotonic()
         with pytest.raises(Failure) as caught:
             client.get(ASKED, key)

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from doubles import MemorySlots
 from effort import calls
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import ConfigError, TornUnavailable
 from tcdatalogger.services.torncity.client.budget import Budget
 from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
-    MemorySlots,
     Rank,
     Terms,
     book,

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doubles import MemoryKeyHealth, MemorySlots
 from tcdatalogger import __version__
 from tcdatalogger.clock import SystemClock
 from tcdatalogger.errors import (
@@ -20,6 +21,7 @@ from tcdatalogger.errors import (
     NotFound,
     RequestRefused,
     TornUnavailable,
+    TryAgain,
 )
 from tcdatalogger.services.torncity.client import transport
 from tcdatalogger.services.torncity.client.budget import Budget
@@ -27,10 +29,10 @@ from tcdatalogger.services.torncity.client.client import Client, fingerprint
 from tcdatalogger.services.torncity.client.key_health import (
     CircuitBreaker,
     KeyState,
-    MemoryKeyHealth,
 )
 from tcdatalogger.services.torncity.client.messages import Request
-from tcdatalogger.services.torncity.client.rate_limiter import MemorySlots
+from tcdatalogger.services.torncity.client.retries import Retries
+from tcdatalogger.services.torncity.client.transport import Identity, Timeouts, Transport
 
 MEMBERS = Request("/faction/40832/members", (("limit", "100"), ("cat", "a,b")))
 SERVED_AT = 1_700_000_000
@@ -159,7 +161,13 @@ def test_a_slot_that_was_waited_for_while_torn_went_down_is_given_back(
 def test_a_passing_fault_is_waited_out(torn, make_client, clock, key, reply):
     torn.say(17, reply(b"<html>", status=502, type="text/html"), {"a": 1})
     seen = []
-    client = make_client(on_retry=lambda fault, wait: seen.append((fault.kind.name, wait)))
+
+    class Seen(Retries):
+        def again(self, fault, tried, wait, since_first):
+            seen.append((fault.kind.name, wait))
+            return super().again(fault, tried, wait, since_first)
+
+    client = make_client(retries=Seen(on=(TryAgain,), jitter=lambda: 0.0))
     began = clock.now()
 
     assert client.get(MEMBERS, key).body == b'{"a": 1}'
@@ -323,14 +331,14 @@ def test_a_silent_server_is_given_up(make_client, key):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         with pytest.raises(TornUnavailable, match="too slowly"):
-            make_client(url, read_timeout=0.05).get(MEMBERS, key)
+            make_client(url, timeouts=Timeouts(read=0.05)).get(MEMBERS, key)
     assert time.monotonic() - began < 5
 
 
 def test_a_body_that_drips_is_given_up_in_total_time(torn, make_client, key, reply):
     torn.say(reply(b"[" + b" " * 300_000 + b"]"))
     with pytest.raises(TornUnavailable, match="too slowly"):
-        make_client(total_timeout=-1.0).get(MEMBERS, key)
+        make_client(timeouts=Timeouts(total=-1.0)).get(MEMBERS, key)
 
 
 @pytest.mark.parametrize(
@@ -505,7 +513,7 @@ def test_an_answer_never_prints_its_body(torn, client, key):
 
 def test_the_user_agent_says_whom_to_ask(torn, make_client, key):
     torn.say({"a": 1})
-    make_client(contact="https://example.com/logger").get(MEMBERS, key)
+    make_client(identity=Identity(contact="https://example.com/logger")).get(MEMBERS, key)
     agent = torn.calls[0].headers["User-Agent"]
     assert agent == f"tcdatalogger/{__version__} (+https://example.com/logger)"
 
@@ -524,7 +532,8 @@ def test_connections_are_kept_open_between_calls(torn, client, key, monkeypatch)
 
 def test_a_client_closes_with_its_block(torn, clock, key):
     torn.say({"a": 1})
-    with Client(torn.url, Budget(MemorySlots(), clock), clock) as client:
+    budget = Budget(MemorySlots(), clock)
+    with Client(Transport(torn.url, clock), budget, clock, standing=MemoryKeyHealth()) as client:
         client.get(MEMBERS, key)
     with pytest.raises(RuntimeError, match="closed"):
         client.get(MEMBERS, key)
@@ -580,7 +589,7 @@ def test_a_new_key_is_tried_by_one_caller_while_the_others_wait(torn, clock, sha
     codes = []
 
     def call():
-        with Client(torn.url, clock=Waits(), **shared) as client:
+        with Client(Transport(torn.url, Waits()), clock=Waits(), **shared) as client:
             try:
                 client.get(MEMBERS, key)
             except KeyRefused as fault:

@@ -37,6 +37,7 @@ from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
 from tcdatalogger.services.torncity.client.messages import ApiKey
+from tcdatalogger.services.torncity.client.transport import Identity, Timeouts, Transport
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info
 from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
 from tcdatalogger.services.warehouse.protocol import Warehouse
@@ -135,16 +136,19 @@ class Application:
     @cached_property
     def client(self) -> Client:
         torn = self.settings.torn
-        return Client(
+        connect, read = torn.connect_timeout.seconds, torn.read_timeout.seconds
+        transport = Transport(
             torn.url,
+            self.clock,
+            identity=Identity(torn.comment, torn.user_agent or ""),
+            timeouts=Timeouts(connect=connect or 10.0, read=read or 30.0),
+            largest_body=sizes.parse(torn.max_body),
+        )
+        return Client(
+            transport,
             self.budget,
             self.clock,
             standing=self.state.standing,
-            comment=torn.comment,
-            contact=torn.user_agent or "",
-            connect_timeout=torn.connect_timeout.seconds or 10.0,
-            read_timeout=torn.read_timeout.seconds or 30.0,
-            largest_body=sizes.parse(torn.max_body),
             owner_of=self.owner,
         )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 import re
 import secrets
 import time
@@ -15,7 +14,7 @@ from typing import Self
 
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.errors import KeyRefused, TimedOut
-from tcdatalogger.services.torncity.client import error_codes, key_health, retries
+from tcdatalogger.services.torncity.client import error_codes, key_health
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.envelope import count_rows
 from tcdatalogger.services.torncity.client.error_codes import Outage, Scope, TornFault
@@ -23,13 +22,12 @@ from tcdatalogger.services.torncity.client.key_health import (
     CircuitBreaker,
     KeyHealth,
     KeyState,
-    MemoryKeyHealth,
     RowQuota,
 )
 from tcdatalogger.services.torncity.client.messages import Answer, ApiKey, Request
 from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS, CallSlot
-from tcdatalogger.services.torncity.client.retries import LONGEST_WAIT
-from tcdatalogger.services.torncity.client.transport import LARGEST_BODY, Transport, http_date
+from tcdatalogger.services.torncity.client.retries import LONGEST_WAIT, RETRIES, Retries, asked_of
+from tcdatalogger.services.torncity.client.transport import Transport, http_date
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _PAGE_ROWS = 100
@@ -54,65 +52,35 @@ class Client:
     """A pool of connections to Torn's API that keeps to the budget.
 
     Args:
-        url: the API with its version, `https://api.torn.com/v2`; a bare host means its `/v2`.
+        transport: makes the calls; the client closes it.
         budget: asked before each call.
         clock: read and slept on.
-        standing: what is known of keys and of Torn; in this process alone where none is given.
-        comment: what the key's owner sees in the key's log; Torn shows about ten characters.
-        contact: an address for Torn's people, sent in the user agent.
-        connect_timeout: seconds until a connection must stand.
-        read_timeout: seconds of silence that are put up with.
-        total_timeout: seconds until the last byte must be there.
-        largest_body: bytes after decompression.
-        tries: how many calls one `get` may make at most.
+        standing: what is known of keys and of Torn.
         owner_of: the name under which a key's calls are counted. Keys of one player share their
             limit, so whoever knows the player hands in a function that says so.
-        on_retry: told of each error that is tried again, with the seconds until then.
-        jitter: a number from 0 to 1 that spreads the waiting of several processes.
-
-    Raises:
-        ConfigError: the address would carry a key in clear, or is none.
+        retries: which errors are worth another call.
     """
 
     def __init__(
         self,
-        url: str,
+        transport: Transport,
         budget: Budget,
         clock: Clock,
         *,
-        standing: KeyHealth | None = None,
-        comment: str = "tcdlogger",
-        contact: str = "",
-        connect_timeout: float = 10.0,
-        read_timeout: float = 30.0,
-        total_timeout: float = 120.0,
-        largest_body: int = LARGEST_BODY,
-        tries: int = 3,
+        standing: KeyHealth,
         owner_of: Callable[[ApiKey], str] = fingerprint,
-        on_retry: Callable[[TornFault, float], None] | None = None,
-        jitter: Callable[[], float] = random.random,
+        retries: Retries = RETRIES,
     ) -> None:
-        self._wire = Transport(
-            url,
-            clock,
-            comment=comment,
-            contact=contact,
-            connect_timeout=connect_timeout,
-            read_timeout=read_timeout,
-            total_timeout=total_timeout,
-            largest_body=largest_body,
-        )
-        self.host = self._wire.host
+        self._transport = transport
+        self.host = transport.host
         """Host and port, as links to further pages name them."""
         self.calls: list[float] = []
         """The seconds of every call that went over the wire, whatever came of it."""
         self._budget = budget
         self._clock = clock
-        self._standing: KeyHealth = MemoryKeyHealth() if standing is None else standing
-        self._retries = retries.default(tries, jitter)
+        self._standing = standing
+        self._retries = retries
         self._owner_of = owner_of
-        self._on_retry = on_retry
-        self._jitter = jitter
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +94,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        self._wire.close()
+        self._transport.close()
 
     def get(self, request: Request, key: ApiKey, *, priority: Priority = "normal") -> Answer:
         """Ask once, and again where that may help.
@@ -148,8 +116,6 @@ class Client:
             fault, wait = outcome
             if not self._retries.again(fault, tried, wait, self._clock.now() - began):
                 raise fault
-            if self._on_retry is not None:
-                self._on_retry(fault, wait)
             try:
                 self._clock.sleep(wait)
             except TimedOut as late:
@@ -168,7 +134,7 @@ class Client:
             slot = self._wait_turn(caller.owner, priority)
             began = time.monotonic()
             try:
-                outcome = self._wire.call(request, key.name, secret)
+                outcome = self._transport.call(request, key.name, secret)
             finally:
                 self.calls.append(time.monotonic() - began)
                 self._budget.done(slot)
@@ -178,7 +144,7 @@ class Client:
                 if not proven:
                     self._standing.mark(KeyState(identity, key_health.OK, name=key.name))
                 return outcome
-            asked = retries.asked_of(outcome.answer, http_date)
+            asked = asked_of(outcome.answer, http_date)
             wait = self._retries.wait(outcome, tried + 1, asked)
             self._learn(outcome, request, caller, wait)
             return outcome, wait
@@ -207,7 +173,7 @@ class Client:
                     return False
                 self._standing.end_trial(identity)
             else:
-                self._clock.sleep(key_health.PEEK / 10 * (1 + self._jitter()))
+                self._clock.sleep(key_health.PEEK / 10 * (1 + self._retries.jitter()))
 
     # --- rows of the day -------------------------------------------------------------------
 
@@ -285,7 +251,7 @@ class Client:
             if now + wait - began > LONGEST_WAIT:
                 raise down
             try:
-                self._clock.sleep(wait * (1 + self._jitter() / 10))
+                self._clock.sleep(wait * (1 + self._retries.jitter() / 10))
             except TimedOut as late:
                 late.reason = down
                 raise

@@ -1,8 +1,7 @@
 """What all processes must know of keys and of Torn: who is refused, who is down, which rows are
 spent.
 
-The rules are functions over plain values; a store (`KeyHealth`) keeps the values, in one process or
-for all of them.
+The rules are functions over plain values; a store (`KeyHealth`) keeps the values for all processes.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from threading import RLock
 from typing import Final, Protocol
 
 from tcdatalogger.services.torncity.client.error_codes import (
@@ -214,64 +212,3 @@ class KeyHealth(Protocol):
     def settle_rows(self, rows: RowQuota) -> None:
         """Correct what was booked to what was given, and when."""
         ...
-
-
-class MemoryKeyHealth:
-    """What one process knows, for as long as it lives."""
-
-    def __init__(self) -> None:
-        self._marks: dict[tuple[str, str], KeyState] = {}
-        self._trials: dict[str, float] = {}
-        self._circuit = CircuitBreaker()
-        self._rows: dict[str, dict[str, RowQuota]] = {}
-        self._lock = RLock()
-
-    def marks(self, fingerprint: str) -> list[KeyState]:
-        with self._lock:
-            return [m for (whose, _), m in self._marks.items() if whose == fingerprint]
-
-    def mark(self, mark: KeyState) -> None:
-        self._marks[mark.fingerprint, mark.path] = mark
-
-    def forget_permissions(self, fingerprint: str) -> None:
-        with self._lock:
-            for whose, path in list(self._marks):
-                if whose == fingerprint and path:
-                    del self._marks[whose, path]
-
-    def trial(self, fingerprint: str, now: float) -> bool:
-        with self._lock:
-            if now < self._trials.get(fingerprint, 0.0):
-                return False
-            self._trials[fingerprint] = now + TRIAL_SECONDS
-            return True
-
-    def end_trial(self, fingerprint: str) -> None:
-        self._trials.pop(fingerprint, None)
-
-    def circuit(self) -> CircuitBreaker:
-        return self._circuit
-
-    def change_circuit(
-        self, change: Callable[[CircuitBreaker], CircuitBreaker | None]
-    ) -> CircuitBreaker | None:
-        with self._lock:
-            changed = change(self._circuit)
-            if changed is not None:
-                self._circuit = changed
-            return changed
-
-    def book_rows(self, name: str, rows: RowQuota, limit: int) -> float:
-        with self._lock:
-            booked = self._rows.setdefault(name, {})
-            at = frees_at(booked.values(), rows.count, limit, rows.at)
-            if at <= rows.at:
-                booked[rows.id] = rows
-                return 0.0
-            return at
-
-    def settle_rows(self, rows: RowQuota) -> None:
-        with self._lock:
-            for booked in self._rows.values():
-                if rows.id in booked:
-                    booked[rows.id] = rows

@@ -3,7 +3,7 @@
 A call gets the earliest time that leaves no window with more slots than the limit, those of calls
 that still wait among them. So whichever slot of a window was written last, there were fewer than
 the limit beside it: never over, whatever the order in which callers come. The rule is here once; a
-store (`SlotStore`) keeps the slots, in one process or for all of them.
+store (`SlotStore`) keeps the slots for all processes.
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from __future__ import annotations
 import bisect
 import math
 import secrets
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from threading import RLock
 from typing import Final, Protocol
 
 ADDRESS: Final = "address"
@@ -233,93 +232,3 @@ def earliest_fit(times: Sequence[float], limit: int, window: float, start: float
             return at
         # Not a sum alone: rounded down, it would find itself in the same window again.
         at = max(full[-1] + window, math.nextafter(at, math.inf))
-
-
-class MemorySlots:
-    """The slots of one process, for as long as it lives."""
-
-    def __init__(self) -> None:
-        self._slots: dict[str, CallSlot] = {}
-        self._times: dict[str | None, list[float]] = {}
-        self._holds: dict[str, Pause] = {}
-        self._lock = RLock()
-
-    @contextmanager
-    def open(self) -> Iterator[SlotStore]:
-        with self._lock:
-            yield self
-
-    def tidy(self, now: float, terms: Terms) -> None:
-        everything = self._times.get(None, [])
-        oldest = now - terms.window - terms.slack
-        if everything and everything[0] < oldest:
-            for slot in [s for s in self._slots.values() if s.at < oldest]:
-                self.remove(slot.id)
-        if everything and everything[-1] > now:
-            for slot in [s for s in self._slots.values() if s.taken and s.at > now]:
-                self.write(replace(slot, at=now))
-
-    def times(self, owner: str | None, after: float) -> list[float]:
-        times = self._counted(owner)
-        return times[bisect.bisect_right(times, after) :]
-
-    def newest(self, place: int) -> float:
-        times = self._times.get(None, [])
-        return times[-place] if len(times) >= place else -math.inf
-
-    def _counted(self, owner: str | None) -> list[float]:
-        """The times of the slots that count for an owner, in order."""
-        unknown = [o for o in self._times if o and o.startswith(UNKNOWN_OWNER) and o != owner]
-        own = self._times.get(owner, [])
-        if owner is None or not unknown:
-            return own
-        return sorted([*own, *(at for other in unknown for at in self._times[other])])
-
-    def owners(self) -> list[str]:
-        return sorted({slot.owner for slot in self._slots.values()})
-
-    def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[CallSlot]:
-        found = [
-            slot
-            for slot in self._slots.values()
-            if slot.owner == owner and slot.rank < rank and not slot.taken
-            if slot.at > after and slot.asked_at > asked_after
-        ]
-        return sorted(found, key=lambda slot: slot.at)
-
-    def find(self, id: str) -> CallSlot | None:  # noqa: A002
-        return self._slots.get(id)
-
-    def write(self, slot: CallSlot) -> None:
-        self.remove(slot.id)
-        self._slots[slot.id] = slot
-        for name in (slot.owner, None):
-            bisect.insort(self._times.setdefault(name, []), slot.at)
-
-    def remove(self, id: str) -> None:  # noqa: A002
-        slot = self._slots.pop(id, None)
-        if slot is None:
-            return
-        for name in (slot.owner, None):
-            times = self._times[name]
-            del times[bisect.bisect_left(times, slot.at)]
-            if not times:
-                del self._times[name]
-
-    def held_until(self, owner: str) -> float:
-        holds = (self._holds.get(owner), self._holds.get(ADDRESS))
-        return max((hold.until for hold in holds if hold), default=0.0)
-
-    def hold(self, hold: Pause) -> None:
-        with self._lock:
-            known = self._holds.get(hold.name)
-            if known is None or known.until < hold.until:
-                self._holds[hold.name] = hold
-
-    def held(self, name: str) -> Pause | None:
-        return self._holds.get(name)
-
-    def count(self, owner: str, since: float) -> int:
-        with self._lock:
-            times = self._counted(owner)
-            return len(times) - bisect.bisect_right(times, since)

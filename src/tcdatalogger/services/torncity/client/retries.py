@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from tcdatalogger.errors import Failure, TryAgain
 from tcdatalogger.services.torncity.client.error_codes import DAY, TornFault
@@ -59,9 +60,8 @@ class Retries:
         )
 
 
-def default(tries: int, jitter: Callable[[], float]) -> Retries:
-    """Those of the client: what may pass by itself, and nothing else."""
-    return Retries(on=(TryAgain,), tries=tries, jitter=jitter)
+RETRIES: Final = Retries(on=(TryAgain,))
+"""Those of a client: what may pass by itself, and nothing else."""
 
 
 def asked_of(answer: Answer | None, date: Callable[[str], float | None]) -> float | None:

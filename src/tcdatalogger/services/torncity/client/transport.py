@@ -7,6 +7,7 @@ import ipaddress
 import ssl
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
@@ -28,8 +29,43 @@ LARGEST_BODY = 256 * 2**20
 KEPT_HEADERS = ("date", "content-type", "retry-after", "age", "cf-ray", "cf-cache-status")
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who calls.
+
+    Attributes:
+        comment: what the key's owner sees in the key's log; Torn shows about ten characters.
+        contact: an address for Torn's people, sent in the user agent.
+    """
+
+    comment: str = "tcdlogger"
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long one call may take, in seconds.
+
+    Attributes:
+        connect: until a connection must stand.
+        read: of silence that are put up with.
+        total: until the last byte must be there.
+    """
+
+    connect: float = 10.0
+    read: float = 30.0
+    total: float = 120.0
+
+
 class Transport:
-    """A pool of connections. The arguments are those of `client.Client`.
+    """A pool of connections.
+
+    Args:
+        url: the API with its version, `https://api.torn.com/v2`; a bare host means its `/v2`.
+        clock: for when a call was made.
+        identity: who calls.
+        timeouts: of each call.
+        largest_body: bytes of an answer at most, after decompression.
 
     Raises:
         ConfigError: the address would carry a key in clear, or is none.
@@ -40,21 +76,18 @@ class Transport:
         url: str,
         clock: Clock,
         *,
-        comment: str,
-        contact: str,
-        connect_timeout: float,
-        read_timeout: float,
-        total_timeout: float,
-        largest_body: int,
+        identity: Identity = Identity(),
+        timeouts: Timeouts = Timeouts(),
+        largest_body: int = LARGEST_BODY,
     ) -> None:
         parts = _checked(url)
         self.host = parts.netloc
         self._base = f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/') or '/v2'}"
         self._clock = clock
-        self._comment = comment
-        self._total_timeout = total_timeout
+        self._comment = identity.comment
+        self._total = timeouts.total
         self._largest_body = largest_body
-        self._http = _open(parts.scheme, connect_timeout, read_timeout, contact)
+        self._http = _open(parts.scheme, timeouts, identity.contact)
 
     def close(self) -> None:
         self._http.close()
@@ -71,7 +104,7 @@ class Transport:
 
         requested_at = self._clock.now()
         began = time.monotonic()  # the network's time, which no other clock may stretch
-        ENDS.set(began + self._total_timeout)
+        ENDS.set(began + self._total)
         try:
             with self._http.stream(
                 "GET",
@@ -213,7 +246,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _open(scheme: str, connect_timeout: float, read_timeout: float, contact: str) -> httpx2.Client:
+def _open(scheme: str, timeouts: Timeouts, contact: str) -> httpx2.Client:
     """The pool. Redirects are never followed: they would take the key along.
 
     Plain http goes to this machine only, so it needs no certificates (50 ms to read) and must not
@@ -229,7 +262,7 @@ def _open(scheme: str, connect_timeout: float, read_timeout: float, contact: str
         verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
         trust_env=not plain,
         follow_redirects=False,
-        timeout=httpx2.Timeout(read_timeout, connect=connect_timeout),
+        timeout=httpx2.Timeout(timeouts.read, connect=timeouts.connect),
         headers={
             "User-Agent": f"tcdatalogger/{__version__}{about}",
             "Accept": "application/json, text/csv",

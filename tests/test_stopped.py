@@ -36,7 +36,7 @@ sys.exit(main(["run", "faction_members", "--json"]))
 
 
 def stop(place, city, point, number):
-    """Run it in a process of its own, tell it to end at a point; its exit code and how long."""
+    """Run it in a process of its own, tell it to end at a point; its exit code."""
 
     def asked():
         return sum("members" in str(call) for call in city.calls())
@@ -55,10 +55,8 @@ def stop(place, city, point, number):
             time.sleep(0.2)
         else:
             assert any("there" in line for line in process.stderr)
-        began = time.monotonic()
         process.send_signal(number)
-        code = process.wait(60)
-        return code, time.monotonic() - began
+        return process.wait(120)
 
 
 @pytest.mark.parametrize(
@@ -72,11 +70,11 @@ def stop(place, city, point, number):
 )
 def test_it_ends_at_once_and_commits_all_or_nothing(workplace, city, point, number, status, stored):
     if point == "fetch":
-        city.fault("delay", path="/faction/members", seconds=30)
+        city.fault("delay", path="/faction/members", seconds=3_600)  # no end but the signal's
 
-    code, seconds = stop(workplace, city, point, number)
+    code = stop(workplace, city, point, number)
 
-    assert (code, seconds < 20) == (128 + number, True)
+    assert code == 128 + number
     with workplace.application() as application:
         assert application.state.reading("select distinct owner from leases") == [("",)]
         assert application.state.mark_crashed() == []

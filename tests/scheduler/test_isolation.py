@@ -95,11 +95,9 @@ def test_a_run_ends_at_a_safe_place_when_the_daemon_is_stopped(yard):
     yard.write("clean")
     with yard.daemon() as daemon:
         yard.until(lambda: yard.pids)
-        began = time.monotonic()
         daemon.signal(signal.SIGTERM)
 
         assert daemon.wait() == 143
-    assert time.monotonic() - began < 15
     assert yard.noted("tidied") == ["clean"]
     (record,) = yard.runs("clean")
     assert (record.status, record.error_class, record.exit_code) == ("stopped", "Stopped", 143)

@@ -3,7 +3,6 @@
 import gzip
 import socket
 import threading
-import time
 import tracemalloc
 import zlib
 from contextlib import closing, contextmanager, suppress
@@ -136,14 +135,14 @@ BROKEN = "broken_answer"
     ],
 )
 def test_a_call_ends_whatever_the_server_sends(make_client, key, attack, named):
-    total = 0.3 if named == TOO_SLOW else 20.0
+    total = 0.3 if named == TOO_SLOW else 3600.0
     with enemy(attack) as (url, _):
-        client = make_client(url, timeouts=Timeouts(total=total), largest_body=MOST, tries=1)
-        began = time.monotonic()
+        # Silence is put up with for an hour: only the limit that is named can end the call.
+        limits = Timeouts(read=3600.0, total=total)
+        client = make_client(url, timeouts=limits, largest_body=MOST, tries=1)
         with pytest.raises(Failure) as caught:
             client.get(ASKED, key)
     assert caught.value.facts["torn"] == named
-    assert time.monotonic() - began < 10
     if named == TOO_MUCH:
         assert "`max_body` of [torn]" in caught.value.remedy
 

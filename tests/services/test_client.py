@@ -55,13 +55,15 @@ def test_a_call_carries_the_key_in_a_header_and_never_in_the_address(torn, clien
 def test_an_answer_has_the_bytes_and_the_times_of_both_clocks(torn, client, clock, key, reply):
     torn.say(reply(b' {"a":  1}', headers={"CF-Ray": "77", "X-Other": "no"}))
 
+    began = time.monotonic()
     answer = client.get(MEMBERS, key)
+    passed = time.monotonic() - began
 
     assert answer.body == b' {"a":  1}'
     assert (answer.request, answer.status) == (MEMBERS, 200)
     assert answer.server_time == SERVED_AT
     assert answer.requested_at == clock.now()
-    assert 0 < answer.seconds < 5
+    assert 0 < answer.seconds <= passed
     assert answer.header("cf-ray") == "77"
     assert answer.header("content-type") == "application/json"
     assert answer.header("x-other") == ""
@@ -329,10 +331,8 @@ def test_nobody_there_says_so_with_a_remedy(make_client, key):
 def test_a_silent_server_is_given_up(make_client, key):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        began = time.monotonic()
         with pytest.raises(TornUnavailable, match="too slowly"):
-            make_client(url, timeouts=Timeouts(read=0.05)).get(MEMBERS, key)
-    assert time.monotonic() - began < 5
+            make_client(url, timeouts=Timeouts(read=0.05, total=3600.0)).get(MEMBERS, key)
 
 
 def test_a_body_that_drips_is_given_up_in_total_time(torn, make_client, key, reply):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
-from tcdatalogger.core.state.due import LONGEST_PAUSE, Agenda, Plan, pause
+from tcdatalogger.core.state.due import BACKOFF, Agenda, Plan, pause
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy
 
@@ -168,7 +168,7 @@ def test_what_somebody_has_to_mend_waits_for_the_next_point(desk):
 
 @given(st.integers(1, 12), st.text(max_size=20), st.integers(1, 5_000))
 def test_no_pause_is_longer_than_the_longest_nor_none(attempt, name, seconds):
-    assert 0 < pause(name, attempt) <= 1.25 * LONGEST_PAUSE
+    assert 0 < pause(name, attempt) <= 1.25 * BACKOFF.longest
 
 
 def test_a_run_is_never_tried_again_later_than_its_next_point(desk):

@@ -18,7 +18,7 @@ from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.observability import log
 from tcdatalogger.observability.webhook import Posted, post
 from tcdatalogger.scheduler.monitoring import notify
-from tcdatalogger.scheduler.monitoring.notify import FIRST_PAUSE, AlertNotifier, message, try_out
+from tcdatalogger.scheduler.monitoring.notify import BACKOFF, AlertNotifier, message, try_out
 from tcdatalogger.services.torncity.client.key_health import KeyState
 
 NOW = 1_800_000_000.0
@@ -268,13 +268,26 @@ def test_what_was_not_taken_is_told_again_later_and_later(place):
     place.answers = [Posted("it answered 500"), Posted("it answered 500")]
     assert len(place.look()) == 1
     assert place.look() == []
-    place.clock.sleep(FIRST_PAUSE)
+    place.clock.sleep(BACKOFF.first)
     assert len(place.look()) == 1
-    place.clock.sleep(FIRST_PAUSE)
+    place.clock.sleep(BACKOFF.first)
     assert place.look() == []
-    place.clock.sleep(FIRST_PAUSE)
+    place.clock.sleep(BACKOFF.first)
     assert place.look() == [("refused:faction_crimes", "begins")]
     assert place.look() == []
+
+
+def test_a_webhook_that_never_answers_is_asked_every_quarter_of_an_hour_for_ever(place):
+    place.ran("failed", exit_code=65, error_class="DataRefused")
+    place.answers = [Posted("it answered 500"), Posted("it answered 500")]
+    assert len(place.look()) == 1
+    with place.state.writing() as db:  # more tries than a float has doublings
+        db.execute("update alerts set tries = 1100, taken_until = 0")
+    assert len(place.look()) == 1
+    place.clock.sleep(BACKOFF.longest - 1)
+    assert place.look() == []
+    place.clock.sleep(1)
+    assert place.look() == [("refused:faction_crimes", "begins")]
 
 
 def test_the_wait_that_discord_wants_holds_every_message(place):
@@ -294,7 +307,7 @@ def test_what_was_over_before_anybody_was_told_is_not_told(place):
     place.look()
     place.ran()
     for _ in range(3):
-        place.clock.sleep(FIRST_PAUSE)
+        place.clock.sleep(BACKOFF.first)
         assert place.look() == []
     assert Alerts(place.state).all() == []
 

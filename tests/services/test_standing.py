@@ -12,8 +12,8 @@ from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client import error_codes
 from tcdatalogger.services.torncity.client.error_codes import DAY, DOWN_AFTER
 from tcdatalogger.services.torncity.client.key_health import (
+    BACKOFF,
     CATEGORIES,
-    LONGEST_PAUSE,
     CircuitBreaker,
     RowQuota,
     category,
@@ -97,8 +97,8 @@ def test_no_pause_is_longer_than_the_longest_and_none_shrinks(faults):
     for pause, weight in faults:
         now += pause
         after = failed(circuit, now, weight)
-        assert circuit.pause <= after.pause <= LONGEST_PAUSE
-        assert after.until <= now + LONGEST_PAUSE
+        assert circuit.pause <= after.pause <= BACKOFF.longest
+        assert after.until <= now + BACKOFF.longest
         circuit = after
 
 

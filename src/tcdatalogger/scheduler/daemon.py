@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.run.pending_limits import longest
 from tcdatalogger.core.state import leases
-from tcdatalogger.core.state.due import FIRST_PAUSE, Agenda, Due, Plan
+from tcdatalogger.core.state.due import BACKOFF, Agenda, Due, Plan
 from tcdatalogger.core.state.heartbeats import BEAT, Heartbeat, Heartbeats
 from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.run_id import new_run_id
@@ -249,7 +249,7 @@ class Daemon:
         except Busy as failure:
             _log.error("it cannot be begun", endpoint=due.endpoint, why=str(failure))
             self._codes.append(failure.exit_code)
-            self._agenda.put_back(due, now + FIRST_PAUSE)
+            self._agenda.put_back(due, now + BACKOFF.first)
             self._state.leases.release(claim)
             return
         self._tell(RunEvent(now, due.endpoint, run_id))

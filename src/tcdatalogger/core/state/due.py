@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tcdatalogger.backoff import Backoff
 from tcdatalogger.core.config.schedule import Grid, jitter
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.database import Statements
@@ -19,8 +20,8 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy
 
 RANKS: Final = {"high": 0, "normal": 1, "low": 2}
-FIRST_PAUSE: Final = 10.0
-LONGEST_PAUSE: Final = 900.0
+BACKOFF: Final = Backoff(10.0, 900.0, jitter=0.25)
+"""Between the tries of a run that failed by what may pass."""
 CLOCKS_DIFFER: Final = 2.0
 """Seconds that the clocks of two processes may be apart."""
 
@@ -302,8 +303,7 @@ def pause(endpoint: str, attempt: int) -> float:
 
     After an outage all endpoints failed at once; they are not to come back at once.
     """
-    seconds = min(FIRST_PAUSE * 2.0 ** (attempt - 1), LONGEST_PAUSE)
-    return seconds * (0.75 + jitter(f"{endpoint}/{attempt}", 1_000) / 2_000)
+    return BACKOFF.pause(attempt, jitter(f"{endpoint}/{attempt}", 1_000) / 500 - 1)
 
 
 def _in_line(entry: DueEntry, grid: Grid, now: float, *, changed: bool) -> DueEntry:
@@ -315,6 +315,6 @@ def _in_line(entry: DueEntry, grid: Grid, now: float, *, changed: bool) -> DueEn
         return DueEntry(entry.endpoint, due, due, 0, served)
     if entry.due_at > latest:
         return DueEntry(entry.endpoint, latest, latest, 0, served)
-    if entry.wake_at > max(latest, now + LONGEST_PAUSE):
+    if entry.wake_at > max(latest, now + BACKOFF.longest):
         return DueEntry(entry.endpoint, entry.due_at, latest, entry.attempt, served)
     return DueEntry(entry.endpoint, entry.due_at, entry.wake_at, entry.attempt, served)

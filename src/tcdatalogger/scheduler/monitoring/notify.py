@@ -7,6 +7,7 @@ import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import utc
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.config.secrets import resolve
@@ -48,8 +49,8 @@ NEWS_LASTS: Final = 3600.0
 """Seconds for which it is news."""
 ROOM: Final = 1.1
 """How much more than the least must be free again, so that a disk on the edge is told once."""
-FIRST_PAUSE: Final = 30.0
-LONGEST_PAUSE: Final = 900.0
+BACKOFF: Final = Backoff(30.0, 900.0)
+"""Until a message that the webhook did not take is sent again."""
 _DISCORD: Final = 1_900
 """Characters of a message; Discord takes 2,000."""
 _LINE: Final = 600
@@ -283,7 +284,7 @@ class AlertNotifier:
         posted = self._send(where, message(taken, settings.alerts.kind))
         if posted.why:
             tries = max(alarm.tries for alarm in taken)
-            wait = posted.wait or min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**tries)
+            wait = posted.wait or BACKOFF.pause(tries + 1)
             self._complain(f"The webhook of the alerts did not take them: {posted.why}.")
             alarms.again(taken, state.clock.now() + wait)
             return 0

@@ -15,12 +15,13 @@ from typing import Final, Protocol
 import duckdb
 
 from tcdatalogger import disk, ending, private
+from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
 
-FIRST_PAUSE: Final = 0.02
-LONGEST_PAUSE: Final = 0.5
+BACKOFF: Final = Backoff(0.02, 0.5)
+"""Between two looks whether another process still holds the file."""
 SILENCE: Final = 2.0
 """Seconds after which a wait is worth a word."""
 AGAIN: Final = 60.0
@@ -111,7 +112,7 @@ def connect(
             f"There is no warehouse {path} yet.", remedy="`tcdatalogger run --all` makes it."
         )
     _make_folder(path)
-    began, pause, silent = clock.now(), FIRST_PAUSE, SILENCE
+    began, pause, silent = clock.now(), BACKOFF.first, SILENCE
     while True:
         new = not path.exists()
         try:
@@ -129,7 +130,7 @@ def connect(
                 _log.warning("warehouse_waited", **facts)
                 silent = waited + AGAIN
             clock.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE)
+            pause = BACKOFF.after(pause)
         else:
             if new:
                 private.narrow(path)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
+from tcdatalogger.backoff import Backoff
 from tcdatalogger.services.torncity.client.error_codes import (
     DAY,
     DOWN_AFTER,
@@ -30,8 +31,8 @@ CATEGORIES: Final = {
 }
 """Which paths draw on which daily budget of rows, by the catalogue's templates."""
 
-FIRST_PAUSE: Final = 30.0
-LONGEST_PAUSE: Final = 600.0
+BACKOFF: Final = Backoff(30.0, 600.0)
+"""Between two probes of a Torn that is down."""
 PROBE_SECONDS: Final = 150.0
 """How long the caller that probes has to come back; then another one does."""
 PEEK: Final = 2.0
@@ -135,7 +136,7 @@ def failed(circuit: CircuitBreaker, now: float, weight: int) -> CircuitBreaker:
     after = replace(circuit, faults=circuit.faults + weight)
     if not after.open or (circuit.open and now < circuit.until):
         return after
-    pause = min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * circuit.pause))
+    pause = BACKOFF.after(circuit.pause)
     return replace(after, pause=pause, until=now + pause, probe_until=0.0)
 
 

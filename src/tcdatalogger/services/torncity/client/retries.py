@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tcdatalogger.backoff import Backoff
 from tcdatalogger.errors import Failure, TryAgain
 from tcdatalogger.services.torncity.client.error_codes import DAY, TornFault
 from tcdatalogger.services.torncity.client.messages import Answer
@@ -48,7 +49,8 @@ class Retries:
             return fault.pause + self.jitter()
         if fault.pause > LONGEST_WAIT:
             return fault.pause
-        return min(LONGEST_WAIT, fault.pause * 2.0 ** (tried - 1) * (1 + self.jitter() / 2))
+        backoff = Backoff(fault.pause, LONGEST_WAIT, jitter=0.5)
+        return min(LONGEST_WAIT, backoff.pause(tried, self.jitter()))
 
     def again(self, fault: TornFault, tried: int, wait: float, since_first: float) -> bool:
         """Whether the call is made again after `wait` seconds."""

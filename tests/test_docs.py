@@ -10,7 +10,7 @@ import pytest
 
 import tcdatalogger
 from tcdatalogger.cli import COMMANDS
-from tcdatalogger.cli.commands.runs import STATUSES
+from tcdatalogger.core.views.runs import STATUSES
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = f"{Path(tcdatalogger.__file__).parent}/"

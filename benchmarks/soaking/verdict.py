@@ -15,8 +15,8 @@ import duckdb
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.state.plans import plan as planned
 from tcdatalogger.core.state.store import RunRecord, State
-from tcdatalogger.scheduler.plans import plan as planned
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched
 
 SYSTEM = {"server_timestamp", "_subject_id", "_run_id"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime
 from typing import Protocol
@@ -46,3 +47,8 @@ class ManualClock:
 def utc(seconds: float) -> datetime:
     """The aware UTC datetime of `seconds` since 1970."""
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def instant(seconds: float | None) -> datetime | None:
+    """The aware UTC datetime of `seconds` since 1970; None for None and for what is not finite."""
+    return None if seconds is None or not math.isfinite(seconds) else utc(seconds)

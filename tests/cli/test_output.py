@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tcdatalogger.cli import output
+from tcdatalogger.core.config import sizes
 
 MOMENT = datetime(2026, 11, 23, 1, 55, 29, 500_000, UTC)
 
@@ -90,7 +91,7 @@ def test_a_length_of_time(seconds, shown):
     [(0, "0 B"), (812, "812 B"), (4200, "4.2 kB"), (999_960, "1.0 MB"), (1.3e12, "1.3 TB")],
 )
 def test_a_size(count, shown):
-    assert output.size(count) == shown
+    assert sizes.shown(count) == shown
 
 
 def test_moments_and_numbers():

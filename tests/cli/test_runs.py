@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tcdatalogger.cli.commands import runs
 from tcdatalogger.core.state.store import RunRecord, State
+from tcdatalogger.core.views.runs import changes
 from tcdatalogger.sandbox.api.server import START
 
 
@@ -320,7 +321,7 @@ def test_whatever_happens_no_change_is_told_twice_and_no_end_is_missed(looks):
     hands = Hands(*(partial(happen, events) for events in looks))
     newest = lambda _since, _ids: list(books.values())  # noqa: E731 - the whole of them
     with suppress(KeyboardInterrupt):
-        told.extend((run.run_id, run.status) for run in runs.changes(newest, hands))
+        told.extend((run.run_id, run.status) for run in changes(newest, hands))
 
     for number, run in books.items():
         own = [status for run_id, status in told if run_id == run.run_id]

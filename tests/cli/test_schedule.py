@@ -9,8 +9,8 @@ import pytest
 
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import State
-from tcdatalogger.scheduler.plans import plans
 
 
 @pytest.fixture

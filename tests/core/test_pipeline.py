@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from tcdatalogger.cli import main as _main  # noqa: F401 - the command line under test
-from tcdatalogger.core.run.run import STEPS
+from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor

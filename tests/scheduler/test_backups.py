@@ -13,12 +13,12 @@ import pytest
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state.due import Agenda
 from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler import worker
 from tcdatalogger.scheduler.daemon import Daemon
 from tcdatalogger.scheduler.executor import Exit
 from tcdatalogger.scheduler.monitoring.notify import events
-from tcdatalogger.scheduler.plans import plans
 
 ENDPOINT = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 DAILY = '[backup]\nfrequency = "P1D"\n'

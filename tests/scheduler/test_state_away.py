@@ -11,10 +11,10 @@ import pytest
 
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler.daemon import Daemon
 from tcdatalogger.scheduler.executor import Exit, Report
-from tcdatalogger.scheduler.plans import plans
 
 pytestmark = pytest.mark.slow
 

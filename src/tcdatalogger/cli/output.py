@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import shlex
@@ -13,14 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from tcdatalogger.text import harmless, in_json, one_line
-
-if TYPE_CHECKING:
-    from tcdatalogger.core.state.store import RunRecord
 
 json_option = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON for programs, on the standard output."
@@ -287,13 +283,6 @@ def moment(value: datetime | float | None) -> str:
     return f"{_in_utc(value):%Y-%m-%d %H:%M:%S}Z"
 
 
-def instant(seconds: float | None) -> datetime | None:
-    """Unix seconds as a time in UTC, which `print_json` writes in ISO 8601; None for never."""
-    if seconds is None or not math.isfinite(seconds):
-        return None
-    return datetime.fromtimestamp(seconds, UTC)
-
-
 def span(seconds: float) -> str:
     """A length of time in two units at most: `85 ms`, `2.4 s`, `3 min 5 s`, `2 h 10 min`, `4 d`."""
     if seconds < 0:
@@ -331,29 +320,6 @@ def ago(then: float | None, now: float) -> str:
     if then is None:
         return "never"
     return f"{span(now - then)} ago" if then <= now else f"in {span(then - now)}"
-
-
-def size(count: int) -> str:
-    """Bytes in decimal units: `812 B`, `4.2 kB`, `1.3 GB`."""
-    value = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 999.95:  # noqa: PLR2004  # above it rounds to 1,000
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= _KILO
-    return f"{value:.1f} TB"
-
-
-def result(run: RunRecord) -> str:
-    """What became of a run, in a word or two: the same for every command."""
-    match run.status:
-        case "failed":
-            return f"failed: {run.error_class}"
-        case "paused":
-            return f"paused after {run.step}"
-        case "done" if run.unchanged:
-            return "unchanged"
-        case status:
-            return status
 
 
 def number(count: int) -> str:

@@ -21,13 +21,13 @@ from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.due import BACKOFF, Agenda, Due, Plan
 from tcdatalogger.core.state.heartbeats import BEAT, Heartbeat, Heartbeats
 from tcdatalogger.core.state.leases import Claim
+from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, Failure, StateGone
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.scheduler import finish
 from tcdatalogger.scheduler.executor import Executor, Exit, Handle, Job, Report
-from tcdatalogger.scheduler.plans import plans
 from tcdatalogger.scheduler.signals import Signals
 from tcdatalogger.scheduler.worker import STOPPED
 

@@ -10,10 +10,10 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.run import RunResult
 from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.due import Agenda, Due, Plan
+from tcdatalogger.core.state.plans import plan
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import TryAgain
 from tcdatalogger.scheduler import finish
-from tcdatalogger.scheduler.plans import plan
 
 
 def run_due(application: Application, endpoints: Sequence[EndpointSettings]) -> list[RunResult]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import json_option, number, print_json, say, size
+from tcdatalogger.cli.output import json_option, number, print_json, say
+from tcdatalogger.core.config import sizes
 from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -110,11 +111,12 @@ def _tell(made: Made, *, as_json: bool) -> None:
         print_json(facts)
         return
     rows = sum(facts["tables"].values())
-    say(f"{made.folder}: {size(facts['bytes'])}, every row checked")
+    say(f"{made.folder}: {sizes.shown(facts['bytes'])}, every row checked")
     say(f"  warehouse: {len(facts['tables'])} tables, {number(rows)} rows")
     say(f"  state: {found.state.note or 'copied'}")
-    listed = "copied" if found.archive.copied else "listed, not copied"
-    say(f"  archive: {number(found.archive.files)} files, {size(found.archive.bytes)}, {listed}")
+    archive = found.archive
+    listed = "copied" if archive.copied else "listed, not copied"
+    say(f"  archive: {number(archive.files)} files, {sizes.shown(archive.bytes)}, {listed}")
     for folder in made.deleted:
         say(f"  deleted: {folder}")
 

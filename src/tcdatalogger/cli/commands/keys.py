@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.commands.status import health_facts
+from tcdatalogger.cli.commands.status import key_facts
 from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def facts(report: KeyReport) -> dict[str, Any]:
         "access": info and info.access_type,
         "faction_access": info and info.faction_access,
         "calls_left": report.calls_left,
-        **(health_facts(report.health) if report.health else {"health": "missing"}),
+        **_health_facts(report),
         "endpoints": [
             {
                 "endpoint": need.endpoint,
@@ -73,6 +73,14 @@ def facts(report: KeyReport) -> dict[str, Any]:
         "custom_key_link": report.link,
         "problem": report.wrong and report.wrong.message,
     }
+
+
+def _health_facts(report: KeyReport) -> dict[str, Any]:
+    from tcdatalogger.core.views.status import key_health
+
+    if report.health is None:
+        return {"health": "missing"}
+    return key_facts(key_health(report.name, report.health))
 
 
 def _print(found: list[KeyReport]) -> None:

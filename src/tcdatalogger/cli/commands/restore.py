@@ -10,7 +10,8 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.commands.backup import BackupLines
-from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say, size
+from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
+from tcdatalogger.core.config import sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,7 +111,7 @@ def _tell_restored(found: Restored, reference: str | None, *, dry: bool, as_json
         return
     print_table(("table", "rows"), [(name, table.rows) for name, table in found.tables.items()])
     done = "is whole; nothing was copied" if dry else "is brought back, and every row compared"
-    say(f"The backup of {moment(found.manifest.made_at)} ({size(found.bytes)}) {done}.")
+    say(f"The backup of {moment(found.manifest.made_at)} ({sizes.shown(found.bytes)}) {done}.")
     if not dry:
         say(f"These settings use it:\n\n{lines}")
         if found.archive is None:

@@ -19,11 +19,12 @@ from tcdatalogger.cli.output import (
     print_json,
     print_table,
     program,
-    result,
     say,
     span,
 )
 from tcdatalogger.cli.progress import ProgressLines
+from tcdatalogger.core.run.steps import STEPS
+from tcdatalogger.core.views.runs import result
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from tcdatalogger.core.run.run import RunResult
     from tcdatalogger.core.state.store import RunRecord
 
-STEPS = ("fetch", "transform", "validate", "store")
 STRICT = 65
 BUSY = 75
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -11,53 +11,28 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.exit_codes import INTERRUPTED
 from tcdatalogger.cli.lookup import books, find_run, known_endpoint, near
 from tcdatalogger.cli.output import (
     UNKNOWN,
     counted,
-    instant,
     json_option,
     moment,
     number,
     print_json,
     print_table,
-    result,
     say,
-    size,
     span,
 )
-from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.clock import SystemClock, instant
+from tcdatalogger.core.config import sizes
+from tcdatalogger.core.views.runs import MOST, STATUSES, RunView, changes, newest, recent, view
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.state.store import RunRecord
 
-STATUSES: Final = (
-    "running",
-    "done",
-    "failed",
-    "stopped",
-    "paused",
-    "pending",
-    "crashed",
-    "superseded",
-    "rolled back",
-)
-"""What may have become of a run."""
-
-PAUSE: Final = 0.5
-"""Seconds between two looks at the books."""
-
-MARGIN: Final = 300.0
-"""Seconds that a run may be written down late, or by a machine whose clock is behind."""
-
-MOST: Final = 1_000
-"""Runs that are read at one look: more than begin within the margin."""
-
-INTERRUPTED: Final = 130
-
-_RUNNING: Final = "running"
 _NO_RUNS: Final = "No run is in the books yet."
 _NO_SUCH: Final = "No run in the books is like that."
 
@@ -115,11 +90,9 @@ def listed(
     _known_status(status)
     begin = _moment(since)
     with books(settings) as state:
-        found = (
-            state.runs(endpoint=endpoint, status=status, since=begin, most=limit) if state else []
-        )
+        found = newest(state, endpoint=endpoint, status=status, since=begin, most=limit)
     if as_json:
-        print_json([facts(run) for run in found])
+        print_json([facts(run.record) for run in found])
         return
     if not found:
         picky = endpoint or status or since
@@ -129,14 +102,14 @@ def listed(
         ("run", "endpoint", "began", "result", "rows", "set aside", "calls", "time"),
         [
             (
-                run.run_id,
-                run.endpoint,
-                moment(run.started_at),
-                result(run),
-                sum(run.rows.values()),
-                run.quarantined,
-                UNKNOWN if unmeasured(run) else run.calls,
-                UNKNOWN if unmeasured(run) else span(sum(run.seconds.values())),
+                run.record.run_id,
+                run.record.endpoint,
+                moment(run.began),
+                run.result,
+                run.rows,
+                run.record.quarantined,
+                UNKNOWN if run.calls is None else run.calls,
+                UNKNOWN if run.seconds is None else span(run.seconds),
             )
             for run in found
         ],
@@ -163,7 +136,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
     if as_json:
         print_json(facts(run))
         return
-    print_table(("", ""), [fact for fact in _facts(run) if fact[1] not in ("", 0, None)])
+    print_table(("", ""), [fact for fact in _facts(view(run)) if fact[1] not in ("", 0, None)])
 
 
 @command.command("tail", epilog="\b\nExample:\n  tcdatalogger runs tail -f --endpoint torn_items")
@@ -200,47 +173,6 @@ def tail(options: Options, endpoint: str | None, follow: bool, limit: int, as_js
         raise SystemExit(INTERRUPTED) from None
 
 
-def changes(
-    look: Callable[[float, Sequence[str]], Sequence[RunRecord]],
-    clock: Clock,
-    known: Sequence[RunRecord] = (),
-) -> Iterator[RunRecord]:
-    """Each run as it begins and as it ends, for ever.
-
-    A run that began and ended between two looks comes once, and one that goes on after it had
-    ended comes again.
-
-    Args:
-        look: at the books: the runs that began at a moment or later, those that are under way, and
-            those with these ids.
-        clock: slept on between two looks.
-        known: what need not be told.
-    """
-    seen = {run.run_id: run for run in known}
-    while True:
-        low = clock.now() - MARGIN
-        under_way = [run.run_id for run in seen.values() if run.status == _RUNNING]
-        for run in sorted(look(low, under_way), key=_latest):
-            before = seen.get(run.run_id)
-            seen[run.run_id] = run
-            if before is None or _sign(before) != _sign(run):
-                yield run
-        seen = {
-            run_id: run
-            for run_id, run in seen.items()
-            if run.started_at >= low or run.status == _RUNNING
-        }
-        clock.sleep(PAUSE)
-
-
-def _sign(run: RunRecord) -> tuple[str, float | None]:
-    return run.status, run.finished_at
-
-
-def _latest(run: RunRecord) -> float:
-    return run.finished_at or run.started_at
-
-
 def _looking(
     settings: Settings, endpoint: str | None
 ) -> Callable[[float, Sequence[str]], list[RunRecord]]:
@@ -248,16 +180,7 @@ def _looking(
 
     def look(since: float, ids: Sequence[str]) -> list[RunRecord]:
         with books(settings) as state:
-            if state is None:
-                return []
-            found = state.runs(endpoint=endpoint, since=since, most=MOST)
-            # One that goes on after days began before the margin.
-            found += state.runs(endpoint=endpoint, status=_RUNNING, most=MOST)
-            there = {run.run_id: run for run in found}
-            for run_id in ids:
-                if run_id not in there:
-                    there |= {run.run_id: run for run in state.runs(run_id=run_id)}
-            return list(there.values())
+            return [] if state is None else recent(state, endpoint, since, ids)
 
     return look
 
@@ -268,20 +191,22 @@ def facts(run: RunRecord) -> dict[str, Any]:
     return asdict(run) | {name: instant(getattr(run, name)) for name in times}
 
 
-def _facts(run: RunRecord) -> list[tuple[str, Any]]:
+def _facts(found: RunView) -> list[tuple[str, Any]]:
+    """What `runs show` prints of a run: labels and values."""
+    run = found.record
     steps = "  ".join(f"{step} {span(seconds)}" for step, seconds in run.seconds.items())
     rows = "  ".join(f"{table} {number(count)}" for table, count in run.rows.items())
     return [
         ("run", run.run_id),
         ("endpoint", run.endpoint),
-        ("result", result(run)),
+        ("result", found.result),
         ("note", run.note),
-        ("began", moment(run.started_at)),
-        ("ended", moment(run.finished_at)),
+        ("began", moment(found.began)),
+        ("ended", moment(found.ended)),
         ("server's time", moment(run.server_time)),
         ("steps", steps),
-        ("step", run.step if run.status in {_RUNNING, "crashed"} else ""),
-        ("calls", "" if unmeasured(run) else f"{run.calls}, {size(run.bytes)}"),
+        ("step", run.step if run.status in {"running", "crashed"} else ""),
+        ("calls", "" if found.calls is None else f"{run.calls}, {sizes.shown(run.bytes)}"),
         ("waited", span(run.waited) if run.waited else ""),
         ("rows", rows),
         ("set aside", run.quarantined),
@@ -303,25 +228,24 @@ def _facts(run: RunRecord) -> list[tuple[str, Any]]:
     ]
 
 
-def unmeasured(run: RunRecord) -> bool:
-    """Whether nobody knows what it cost: it was killed before that was written down."""
-    killed = run.status == "crashed" or run.settled
-    return killed and not run.calls and not run.seconds
-
-
 def _tell(width: int, run: RunRecord) -> None:
-    """A line in columns of one width: that of the names, and what most runs need."""
-    begins = f"{moment(_latest(run))}  {run.endpoint:{width}}  {run.run_id}"
-    if run.status == _RUNNING:
+    """Print a run in a line, in columns of one width: that of the names, and what most runs need.
+
+    Args:
+        width: of the longest name of an endpoint.
+        run: the run as it is now.
+    """
+    found = view(run)
+    begins = f"{moment(found.latest)}  {run.endpoint:{width}}  {run.run_id}"
+    if run.status == "running":
         say(f"{begins}  begins")
         return
-    unknown = unmeasured(run)
     words = [
         begins,
-        f"{result(run):12}",
-        f"{counted(sum(run.rows.values()), 'row'):>10}",
-        f"{UNKNOWN if unknown else counted(run.calls, 'call'):>8}",
-        f"{UNKNOWN if unknown else span(sum(run.seconds.values())):>8}",
+        f"{found.result:12}",
+        f"{counted(found.rows, 'row'):>10}",
+        f"{UNKNOWN if found.calls is None else counted(found.calls, 'call'):>8}",
+        f"{UNKNOWN if found.seconds is None else span(found.seconds):>8}",
         run.error,
     ]
     say("  ".join(words).rstrip())

@@ -47,11 +47,11 @@ def command(
         raise UsageError("Say either --once or --until-idle.")
     settings = options.load()
     from tcdatalogger.clock import SystemClock
+    from tcdatalogger.core.state.plans import plans
     from tcdatalogger.core.state.store import State
     from tcdatalogger.scheduler.daemon import Daemon
     from tcdatalogger.scheduler.forkserver import ForkServer
     from tcdatalogger.scheduler.monitoring.http import MonitoringServer
-    from tcdatalogger.scheduler.plans import plans
 
     if not plans(settings):
         raise ConfigError(
@@ -99,7 +99,7 @@ def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool)
     """What this scheduler is about to do."""
     from tcdatalogger.core.state import run_stats
     from tcdatalogger.core.state.due import Agenda, first_entry  # loaded already
-    from tcdatalogger.scheduler.plans import plans
+    from tcdatalogger.core.state.plans import plans
 
     now = time.time()
     entries = Agenda(state).entries()

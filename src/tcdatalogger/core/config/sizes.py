@@ -30,9 +30,9 @@ def parse(text: str) -> int:
 
 
 def shown(size: float) -> str:
-    """A number of bytes as people read it: `1.5 GB`."""
+    """A number of bytes as people read it, in decimal units: `812 B`, `4.2 kB`, `1.3 GB`."""
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1_000:  # noqa: PLR2004  # the step between units
+        if size < 999.95:  # noqa: PLR2004  # above it rounds to 1,000
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1_000
     return f"{size:.1f} TB"

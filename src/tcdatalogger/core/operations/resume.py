@@ -14,7 +14,8 @@ from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.already_stored import already, busy_outcome
 from tcdatalogger.core.run.fetched import FetchHeader, fetched_from
-from tcdatalogger.core.run.run import STEPS, RunResult
+from tcdatalogger.core.run.run import RunResult
+from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.core.state.store import CRASHED, PAUSED, PENDING, RUNNING, STOPPED, RunRecord
 from tcdatalogger.errors import Busy, UsageError
 from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary

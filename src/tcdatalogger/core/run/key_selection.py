@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Failure, KeyRefused, TryAgain
@@ -33,16 +32,6 @@ class KnownHealth:
     since: float | None = None
     until: float | None = None
     refused: tuple[str, ...] = ()
-
-    def facts(self) -> dict[str, Any]:
-        """As JSON for programs."""
-        return {
-            "health": self.state,
-            "why": error_codes.named(self.code).meaning if self.code else None,
-            "since": self.since,
-            "until": self.until,
-            "refused": list(self.refused),
-        }
 
 
 def health(state: State, key: ApiKey, now: float) -> KnownHealth:

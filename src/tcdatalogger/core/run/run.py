@@ -52,8 +52,6 @@ from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 from tcdatalogger.services.torncity.processing.task import Fetched, Known, Source, Task, Transformed
 from tcdatalogger.services.warehouse.protocol import Load, Receipt, Warehouse, as_stored
 
-STEPS: Final = ("fetch", "transform", "validate", "store")
-
 WAITS: Final = "waiting for the warehouse"
 """Told in place of a step to whoever looks on; the books have the step."""
 
@@ -141,7 +139,7 @@ class Run:
         task: what it is to do.
         record: as the books have it.
         guard: the claim under which it stores.
-        until: the last of `STEPS` to take.
+        until: the last of `steps.STEPS` to take.
         dry: stop before anything is stored and say what would be.
         waits: whether its rows may be stored by the next run, where they cannot be now; not those
             of a run that somebody takes step by step.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from tcdatalogger import __version__
 from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import KINDS, REFUSED, Alerts
 from tcdatalogger.core.state.due import Agenda
@@ -40,7 +41,6 @@ _SUMS: Final = {
 }
 """Sums of the books with no other label than the endpoint, and their metrics."""
 
-_STEPS: Final = ("fetch", "transform", "validate", "store")
 _ZERO: Final = dict.fromkeys(
     [*map(str, run_stats.BUCKETS), run_stats.BOUNDLESS, run_stats.SUM], 0.0
 )
@@ -106,7 +106,7 @@ def _runs(reading: MetricValues, settings: Settings, state: State) -> None:
         for (name, _), value in found.get(what, {}).items():
             reading.add(metric, value, endpoint=name)
     steps = run_stats.histograms(found.get("step", {}))
-    for step in _STEPS:
+    for step in STEPS:
         reading.spread("run_step_duration_seconds", _ZERO | steps.get(step, {}), step=step)
     calls = run_stats.histograms(found.get("call", {}))
     reading.spread("api_call_duration_seconds", _ZERO | calls.get("call", {}))
@@ -129,7 +129,7 @@ def _endpoints(reading: MetricValues, settings: Settings, state: State, now: flo
 
 
 def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
-    most = max(1, int(budget.OWNER_CALLS * settings.limits.share + 1e-9))
+    most = budget.part(budget.OWNER_CALLS, settings.limits.share)
     owners = {f"player:{owner}": 0 for owner in state.key_owners()}
     held = {hold.name for hold in state.traffic.holds(now)}
     for owner, used in (owners | state.traffic.calls_since(now - budget.WINDOW)).items():

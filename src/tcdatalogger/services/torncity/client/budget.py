@@ -76,8 +76,8 @@ class Budget:
         self._window = window + margin
         self._margin = margin
         self._slack = margin / 2
-        whole = _part(owner_calls, share), _part(address_calls, share)
-        low = _part(whole[0], LOW_SHARE), _part(whole[1], LOW_SHARE)
+        whole = part(owner_calls, share), part(address_calls, share)
+        low = part(whole[0], LOW_SHARE), part(whole[1], LOW_SHARE)
         self._limits = (low, whole, whole)
         self.share = share
 
@@ -171,5 +171,6 @@ class Budget:
         return None
 
 
-def _part(calls: int, share: float) -> int:
+def part(calls: int, share: float) -> int:
+    """The calls that are a share of a limit: whole ones, and at least one."""
     return max(1, math.floor(calls * share + 1e-9))  # 0.7 * 10 must not be 6

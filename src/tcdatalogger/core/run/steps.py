@@ -1,0 +1,8 @@
+"""The steps of a run."""
+
+from __future__ import annotations
+
+from typing import Final
+
+STEPS: Final = ("fetch", "transform", "validate", "store")
+"""In the order in which a run takes them."""

@@ -1,0 +1,1 @@
+"""What people are shown of runs, tables and records: values that the commands print."""

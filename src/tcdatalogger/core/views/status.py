@@ -1,0 +1,379 @@
+"""What each endpoint did last, how much of the call budget is used, and what stops calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+from tcdatalogger.clock import instant, utc
+from tcdatalogger.core.config import secrets
+from tcdatalogger.core.config.settings import EndpointSettings, Settings
+from tcdatalogger.core.run import key_selection
+from tcdatalogger.core.run.key_selection import KnownHealth
+from tcdatalogger.core.state import run_stats
+from tcdatalogger.core.state.due import Agenda, DueEntry, first_entry
+from tcdatalogger.core.state.heartbeats import Heartbeats
+from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.plans import plans
+from tcdatalogger.core.state.store import PENDING, State
+from tcdatalogger.core.views.runs import RunView, view
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.torncity.client import budget, error_codes
+from tcdatalogger.services.torncity.client.client import fingerprint
+
+MISSING = "missing"
+"""The health of a key that is not where the configuration says."""
+
+TORN = "torn"
+"""Who is held while Torn is down."""
+
+_LAST = 20
+"""Runs of an endpoint that are looked through for the last good one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStatus:
+    """What an endpoint did last, and what all of its runs came to.
+
+    Attributes:
+        endpoint, path, enabled, storage_mode: as it is configured.
+        frequency: as it is written in the configuration; None where it runs only by hand.
+        last_run: the newest that is no part of a backfill; None before the first.
+        fresh_seconds: since the end of the last run that read and stored all that was asked for;
+            None before the first.
+        rows: that the last good run stored, by table; it may lack data.
+        schema_version: of its tables after that run; None before the first.
+        quarantined, drift: records set aside and new fields, of all runs.
+        owed: how many runs have their answers in the archive and their rows nowhere yet.
+        next_due: when it is to run next, in UTC; None where it runs only by hand.
+    """
+
+    endpoint: str
+    path: str
+    enabled: bool
+    storage_mode: str
+    frequency: str | None
+    last_run: RunView | None
+    fresh_seconds: float | None
+    rows: Mapping[str, int]
+    schema_version: int | None
+    quarantined: int
+    drift: int
+    owed: int
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerCalls:
+    """The calls that the keys of one player made within the last minute.
+
+    Attributes:
+        owner: `player:ID`, or the fingerprint of a key whose player nobody knows yet.
+        calls_used: within the last minute.
+        calls_left: within our share of Torn's limit.
+    """
+
+    owner: str
+    calls_used: int
+    calls_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHealth:
+    """How a key is.
+
+    Attributes:
+        key: its name in the configuration.
+        health: `missing`, `untried`, `ok`, `parked` or `dead`.
+        why: Torn's reason for a key that is parked or dead, else None.
+        since: since when it is so, in UTC; None where nothing is wrong with it.
+        until: when it is asked again, in UTC; None for never, or where nothing stops it.
+        refused: the paths that it may not read.
+        problem: why it is missing, "" for the others.
+    """
+
+    key: str
+    health: str
+    why: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    refused: tuple[str, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Somebody whose calls wait.
+
+    Attributes:
+        who: `player:ID`, `address` for all calls of this machine, or `torn` where Torn is down.
+        until: the end of it, in UTC; None where nobody knows it.
+        why: the reason, in words.
+    """
+
+    who: str
+    until: datetime | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonStatus:
+    """A scheduler that is alive; times are in UTC.
+
+    Attributes:
+        owner: under which name it claims endpoints.
+        host, pid: of its process.
+        started_at: when it began.
+        beat_at: when it last gave a sign of life.
+        workers: how many runs it takes at once.
+        running: how many it has now.
+    """
+
+    owner: str
+    host: str
+    pid: int
+    started_at: datetime
+    beat_at: datetime
+    workers: int
+    running: int
+
+
+@dataclass(frozen=True, slots=True)
+class SchedulerStatus:
+    """Whether a scheduler is alive.
+
+    Attributes:
+        alive: whether any is.
+        workers, running: of all of them together.
+        backlog: endpoints that are due and that nobody runs; 0 before the first scheduler.
+        daemons: those that are alive.
+    """
+
+    alive: bool = False
+    workers: int = 0
+    running: int = 0
+    backlog: int = 0
+    daemons: tuple[DaemonStatus, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BackupStatus:
+    """The backups that are made by themselves.
+
+    Attributes:
+        frequency: as it is written in the configuration; None for none.
+        last_run: None before the first.
+        next_due: in UTC; None where none is due.
+    """
+
+    frequency: str | None
+    last_run: RunView | None
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """All of it.
+
+    Attributes:
+        endpoints: every one that is configured, in the order of the configuration.
+        owners: those that made a call within the last minute.
+        keys: every one that is configured; none before the first run.
+        held: whose calls wait now.
+    """
+
+    endpoints: tuple[EndpointStatus, ...]
+    owners: tuple[OwnerCalls, ...]
+    keys: tuple[KeyHealth, ...]
+    held: tuple[Hold, ...]
+    scheduler: SchedulerStatus
+    backup: BackupStatus
+
+
+def status(
+    settings: Settings, state: State | None, now: float, environ: Mapping[str, str]
+) -> Status:
+    """What the state says of the configured endpoints.
+
+    Args:
+        settings: the configuration.
+        state: None before the first run.
+        now: seconds since 1970.
+        environ: where `env:` keys are.
+
+    Raises:
+        StateUnavailable: the state cannot be read.
+    """
+    entries = {} if state is None else Agenda(state).entries()
+    due = _due(settings, state, now, entries)
+    return Status(
+        endpoints=_endpoints(settings, state, now, due),
+        owners=_owners(settings, state, now),
+        keys=_keys(settings, state, now, environ),
+        held=_held(state, now),
+        scheduler=_scheduler(state, now, due, begun=bool(entries)),
+        backup=_backup(settings, state, due),
+    )
+
+
+def key_names(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
+    """The names of the configured keys by their fingerprints; keys that are missing are left out.
+
+    Args:
+        settings: the configuration.
+        environ: where `env:` keys are.
+    """
+    found = {}
+    for name, reference in settings.keys.items():
+        with suppress(ConfigError):
+            found[fingerprint(secrets.resolve(name, reference, environ))] = name
+    return found
+
+
+def key_health(name: str, health: KnownHealth) -> KeyHealth:
+    """What is known of a key, as people are told of it.
+
+    Args:
+        name: of the key in the configuration.
+        health: what is known of it.
+    """
+    return KeyHealth(
+        key=name,
+        health=health.state,
+        why=error_codes.named(health.code).meaning if health.code else None,
+        since=instant(health.since),
+        until=instant(health.until),
+        refused=health.refused,
+    )
+
+
+def _due(
+    settings: Settings, state: State | None, now: float, entries: Mapping[str, DueEntry]
+) -> dict[str, float]:
+    """When what runs by itself is due next, by name; reckoned for what is in no entry."""
+    planned = plans(settings)
+    if state is None:
+        return dict.fromkeys(planned, now)
+    ran = run_stats.lasts(state)
+    return {
+        name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at
+        for name, plan in planned.items()
+    }
+
+
+def _endpoints(
+    settings: Settings, state: State | None, now: float, due: Mapping[str, float]
+) -> tuple[EndpointStatus, ...]:
+    sums = {} if state is None else run_stats.sums(state)
+    found = []
+    for endpoint in settings.endpoints:
+        name = endpoint.name
+        runs = [] if state is None else state.runs(endpoint=name, regular=True, most=_LAST)
+        good = next((run for run in runs if run.status == "done"), None)
+        whole = next((run for run in runs if run.status == "done" and not run.absent), None)
+        fresh = None if whole is None or whole.finished_at is None else now - whole.finished_at
+        found.append(
+            EndpointStatus(
+                endpoint=name,
+                path=endpoint.path,
+                enabled=endpoint.enabled,
+                storage_mode=endpoint.storage_mode,
+                frequency=None if endpoint.frequency is None else str(endpoint.frequency),
+                last_run=view(runs[0]) if runs else None,
+                fresh_seconds=None if fresh is None else round(fresh, 1),
+                rows=dict(good.rows) if good else {},
+                schema_version=good.schema_version if good else None,
+                quarantined=int(sums.get("quarantined", {}).get((name, ""), 0)),
+                drift=int(sums.get("drift", {}).get((name, ""), 0)),
+                owed=0 if state is None else _owed(endpoint, state),
+                next_due=instant(due.get(name)),
+            )
+        )
+    return tuple(found)
+
+
+def _owed(endpoint: EndpointSettings, state: State) -> int:
+    """How many runs have their answers in the archive and their rows nowhere yet."""
+    runs = state.unsettled(endpoint.name)
+    return sum(run.status == PENDING or bool(run.archive_file) for run in runs)
+
+
+def _owners(settings: Settings, state: State | None, now: float) -> tuple[OwnerCalls, ...]:
+    if state is None:
+        return ()
+    limit = budget.part(budget.OWNER_CALLS, settings.limits.share)
+    calls = state.traffic.calls_since(now - budget.WINDOW)
+    return tuple(
+        OwnerCalls(owner, used, max(0, limit - used)) for owner, used in sorted(calls.items())
+    )
+
+
+def _keys(
+    settings: Settings, state: State | None, now: float, environ: Mapping[str, str]
+) -> tuple[KeyHealth, ...]:
+    if state is None:
+        return ()
+    found = []
+    for name, reference in settings.keys.items():
+        try:
+            key = secrets.resolve(name, reference, environ)
+        except ConfigError as error:
+            found.append(KeyHealth(name, MISSING, problem=error.message))
+            continue
+        found.append(key_health(name, key_selection.health(state, key, now)))
+    return tuple(found)
+
+
+def _held(state: State | None, now: float) -> tuple[Hold, ...]:
+    """What stops calls now: holds of a player or of this address, and Torn being down."""
+    if state is None:
+        return ()
+    held = [
+        Hold(hold.name, instant(hold.until), error_codes.named(hold.code).meaning)
+        for hold in state.traffic.holds(now)
+    ]
+    circuit = state.standing.circuit()
+    if circuit.open:
+        until = max(circuit.until, circuit.probe_until)
+        held.append(Hold(TORN, instant(until), error_codes.DOWN.meaning))
+    return tuple(held)
+
+
+def _scheduler(
+    state: State | None, now: float, due: Mapping[str, float], *, begun: bool
+) -> SchedulerStatus:
+    """Whether a scheduler is alive; where none has `begun` yet, nothing waits for one."""
+    if state is None:
+        return SchedulerStatus()
+    alive = Heartbeats(state).alive(now)
+    held = {claim.endpoint for claim in state.leases.held()}
+    return SchedulerStatus(
+        alive=bool(alive),
+        workers=sum(beat.workers for beat in alive),
+        running=sum(beat.running for beat in alive),
+        backlog=sum(begun and at <= now and name not in held for name, at in due.items()),
+        daemons=tuple(
+            DaemonStatus(
+                beat.owner,
+                beat.host,
+                beat.pid,
+                utc(beat.started_at),
+                utc(beat.beat_at),
+                beat.workers,
+                beat.running,
+            )
+            for beat in alive
+        ),
+    )
+
+
+def _backup(settings: Settings, state: State | None, due: Mapping[str, float]) -> BackupStatus:
+    runs = [] if state is None else state.runs(endpoint=BACKUP, most=1)
+    often = settings.backup.frequency
+    return BackupStatus(
+        frequency=None if often is None else str(often),
+        last_run=view(runs[0]) if runs else None,
+        next_due=instant(due.get(BACKUP)),
+    )

@@ -118,29 +118,34 @@ def held() -> Iterator[None]:
 
 
 @contextmanager
-def answered(*numbers: int) -> Iterator[None]:
+def answered(*numbers: int, kills: bool = True) -> Iterator[None]:
     """Answer SIGTERM by `Stopped` and SIGINT by `KeyboardInterrupt` until the end of the block.
 
     Args:
         numbers: of the signals, both where none is named.
+        kills: whether the process ends `LAST` seconds after the signal, even if an engine has not
+            returned. False for a process that holds more than this work, as a notebook.
 
     In another thread than the first nothing is done: whoever owns that minds the signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former: dict[int, Any] = {each: signal.signal(each, _answer) for each in numbers or ENDS}
+    former: dict[int, Any] = {each: signal.getsignal(each) for each in ENDS}
     try:
-        with watched():
+        for each in numbers or ENDS:
+            signal.signal(each, _answer)
+        with watched(kills=kills):
             yield
     finally:
         _now.cause = None
         for number, handler in former.items():
-            signal.signal(number, handler)
+            if handler is not None:  # None for a handler that Python has not set
+                signal.signal(number, handler)
 
 
 @contextmanager
-def watched() -> Iterator[None]:
+def watched(*, kills: bool = True) -> Iterator[None]:
     """End in time whatever the main thread is held up by, until the end of the block."""
     heard, raw = os.pipe()
     os.set_blocking(raw, False)
@@ -152,7 +157,7 @@ def watched() -> Iterator[None]:
         os.close(raw)
         yield
         return
-    threading.Thread(target=_watch, args=(heard, over), name="signals", daemon=True).start()
+    threading.Thread(target=_watch, args=(heard, over, kills), name="signals", daemon=True).start()
     try:
         yield
     finally:
@@ -169,18 +174,18 @@ def _answer(number: int, _frame: FrameType | None) -> None:
     raise error
 
 
-def _watch(heard: int, over: threading.Event) -> None:
+def _watch(heard: int, over: threading.Event, kills: bool) -> None:  # noqa: FBT001
     while came := os.read(heard, 1):
         if came[0] == _ALARM:
             _wait_for_the_cause()
             _break_in()
         elif came[0] in ENDS:
-            _end(came[0], over)
+            _end(came[0], over, kills=kills)
             break
     os.close(heard)
 
 
-def _end(number: int, over: threading.Event) -> None:
+def _end(number: int, over: threading.Event, *, kills: bool) -> None:
     """See to it that the process ends.
 
     The runs of a scheduler end with it, what was not committed is rolled back, leases run out.
@@ -190,7 +195,7 @@ def _end(number: int, over: threading.Event) -> None:
         _wait_for_the_cause()
     while not over.is_set():
         waited = time.monotonic() - began
-        if waited >= LAST:
+        if kills and waited >= LAST:
             os._exit(128 + number)
         _break_in(anyway=waited >= (PATIENCE if _now.holds else _FIRST))
         over.wait(min(AGAIN, LAST))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from tcdatalogger import ending
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.core.archive import Archive, remove
 from tcdatalogger.core.config import sizes
@@ -290,11 +291,13 @@ class Application:
             StateUnavailable: the state cannot be reached.
         """
         taken = claim is None
-        if claim is None:
-            claim = self.state.leases.claim(name, run_id, seconds=self._lease)
-        else:  # whoever made it may have been held up until another had it
-            claim = self.state.leases.renew(claim, self._lease)
-        with self.state.leases.kept(claim, self._lease, release=taken):
+        with ExitStack() as stack:
+            with ending.held():  # no signal comes between the claim and what gives it back
+                if claim is None:
+                    claim = self.state.leases.claim(name, run_id, seconds=self._lease)
+                else:  # whoever made it may have been held up until another had it
+                    claim = self.state.leases.renew(claim, self._lease)
+                stack.enter_context(self.state.leases.kept(claim, self._lease, release=taken))
             self.mark_crashed()
             yield claim
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Final, Self
 
+from tcdatalogger import ending
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.errors import Busy, TryAgain
@@ -249,15 +250,18 @@ class Leases:
         """
         over = Event()
         keeper = Thread(target=self._keep, args=(claim, seconds, over), daemon=True)
-        keeper.start()
         try:
+            keeper.start()
             yield claim
         finally:
-            over.set()
-            keeper.join()
-            if release:
-                with suppress(TryAgain):  # then it runs out by itself; the run's own end counts
-                    self.release(claim)
+            # No signal comes in between: a notebook lives on, and would renew the claim for ever.
+            with ending.held():
+                over.set()
+                if keeper.is_alive():
+                    keeper.join()
+                if release:
+                    with suppress(TryAgain):  # then it runs out by itself; the run's end counts
+                        self.release(claim)
 
     def _keep(self, claim: Claim, seconds: float, over: Event) -> None:
         # By real time, whatever clock is in use: the run that it is kept for goes on in it.

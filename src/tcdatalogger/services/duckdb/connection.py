@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -116,9 +117,7 @@ def connect(
     while True:
         new = not path.exists()
         try:
-            connection = _opened(path, key, read_only=read_only)
-            if read_only and not unsafe:
-                _lock_down(connection)
+            connection = _opened(path, key, read_only=read_only, locked=read_only and not unsafe)
         except duckdb.Error as error:
             ending.check()
             failure = _failure(path, error)
@@ -132,9 +131,10 @@ def connect(
             clock.sleep(pause)
             pause = BACKOFF.after(pause)
         else:
-            if new:
-                private.narrow(path)
-            ending.watch_over(connection, duckdb.Error)
+            with _closed_on_error(connection):
+                if new:
+                    private.narrow(path)
+                ending.watch_over(connection, duckdb.Error)
             return connection
 
 
@@ -154,20 +154,35 @@ def _refuse_old(version: str) -> None:
         )
 
 
-def _opened(path: Path, key: EncryptionKey | None, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def _opened(
+    path: Path, key: EncryptionKey | None, *, read_only: bool, locked: bool
+) -> duckdb.DuckDBPyConnection:
     if key is None:
         connection = duckdb.connect(str(path), read_only=read_only, config=_ALONE)
     else:
         connection = duckdb.connect(config=_ALONE)
-        try:
+    with _closed_on_error(connection):
+        if key is not None:
             _attach(connection, path, key, read_only=read_only)
-        except BaseException:  # whatever ends it: nothing may keep hold of the file
-            connection.close()
-            raise
-    connection.execute("set TimeZone = 'UTC'")
-    if (most := memory()) is not None:
-        connection.execute(f"set memory_limit = '{most}B'")
+        connection.execute("set TimeZone = 'UTC'")
+        if (most := memory()) is not None:
+            connection.execute(f"set memory_limit = '{most}B'")
+        if locked:
+            _lock_down(connection)
     return connection
+
+
+@contextmanager
+def _closed_on_error(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Close a connection that nobody has yet when an error or a signal ends the block.
+
+    A notebook keeps the last traceback, whose frames would keep the connection, and so the file.
+    """
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:

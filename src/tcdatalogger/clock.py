@@ -1,4 +1,4 @@
-"""The one source of time: everything that reads a clock or waits is handed one of these."""
+"""The source of time: code that reads a clock or waits gets a `Clock` as an argument."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """Time as the program sees it. Tests hand in one that they move by hand."""
+    """Time as the program sees it. Tests pass a `ManualClock`."""
 
     def now(self) -> float:
         """Seconds since 1970 in UTC."""
@@ -21,26 +21,30 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The clock of the machine."""
 
     def now(self) -> float:
+        """As `Clock.now`."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
+        """As `Clock.sleep`."""
         if seconds > 0:
             time.sleep(seconds)
 
 
 class ManualClock:
-    """A clock that stands still until it is moved; to sleep on it moves it."""
+    """A clock that stands still; only `sleep` moves it forward. For tests and the sandbox."""
 
     def __init__(self, now: float = 1_767_225_600.0) -> None:
         self._now = now
 
     def now(self) -> float:
+        """As `Clock.now`."""
         return self._now
 
     def sleep(self, seconds: float) -> None:
+        """Move the clock by `seconds` and return at once."""
         self._now += max(seconds, 0.0)
 
 

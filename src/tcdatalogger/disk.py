@@ -1,4 +1,4 @@
-"""A full disk, told as one. Trying again is of use as soon as there is space."""
+"""Recognises a full disk, so that the error says so."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ _PIECE: Final = 1 << 16
 SPACE: Final = "Make space, and run it again."
 
 
-def told(error: OSError, place: str, otherwise: Failure, *, remedy: str = SPACE) -> Failure:
-    """What a write that failed comes to: a full disk is told as one.
+def failure(error: OSError, place: str, otherwise: Failure, *, remedy: str = SPACE) -> Failure:
+    """The failure for a write that failed: `DiskFull` for a full disk, else `otherwise`.
 
     Args:
-        error: of the system.
+        error: the error of the system.
         place: what could not be written, as `the archive data/archive`.
-        otherwise: where it was something else.
-        remedy: for a full disk.
+        otherwise: the failure for any other reason.
+        remedy: what to do about a full disk.
     """
     return full(place, remedy=remedy) if error.errno in _FULL else otherwise
 
 
 def full(place: str, *, remedy: str = SPACE) -> DiskFull:
-    """The failure of a full disk; `place` as for `told`."""
+    """The failure of a full disk; the arguments are those of `failure`."""
     return DiskFull(f"The disk of {place} is full.", remedy=remedy)
 
 
 def is_full(folder: Path, says: str = "") -> bool:
-    """Whether an engine failed because nothing more could be written to a folder.
+    """Whether a folder takes no more bytes.
 
-    Engines do not always say why: then it is tried, so that a quota counts too, and what a file
-    system keeps back for others.
+    Engines do not always say why a write failed. So this function writes a small file: then quotas
+    count too, and space that a file system reserves for others.
 
     Args:
-        folder: of the engine's file.
+        folder: the folder of the engine's file.
         says: the text of the engine's error.
     """
     if any(os.strerror(number) in says for number in _FULL):

@@ -1,9 +1,10 @@
-"""Told to end: what a signal or a limit of time does, wherever the process is just then.
+"""How a process ends by a signal or by a timeout, also while an engine works.
 
-Python calls handlers in the main thread alone, and what they raise is lost where an engine at work
-makes an error of its own of it. So the cause is kept, a thread breaks into the engines that are at
-work, and whoever meets an error of theirs asks here first. What comes back from nowhere ends with
-the process, as by SIGKILL: a run that had fetched is pending then.
+Python calls signal handlers in the main thread only. An exception of a handler is lost where an
+engine (a database) turns it into an error of its own. So this module keeps the cause, and a thread
+interrupts the engines that are at work. Code that gets an error of an engine calls `check` first.
+Where an engine does not return in time, the process ends as by SIGKILL; a run that has fetched is
+pending then.
 """
 
 from __future__ import annotations
@@ -21,31 +22,31 @@ from weakref import WeakKeyDictionary
 from tcdatalogger.errors import Stopped
 
 LAST: Final = 9.0
-"""Seconds after the signal to end at which we end, whatever does not come back until then."""
+"""Seconds from the signal until the process ends, even if an engine has not returned."""
 
 PATIENCE: Final = 5.0
-"""Seconds that what is better finished (`held`) gets, before it is broken into too."""
+"""Seconds that a block under `held` gets before its engine is interrupted too."""
 
 AGAIN: Final = 0.25
-"""Seconds until an engine is broken into again: it may have been between two pieces of work."""
+"""Seconds until an engine is interrupted again: it may have been between two pieces of work."""
 
 _FIRST: Final = 1.0
-"""Seconds that Python's own handler gets to say why, before an engine is broken into."""
+"""Seconds that Python's own handler gets to set the cause before an engine is interrupted."""
 
 ENDS: Final = (signal.SIGTERM, signal.SIGINT)
 _ALARM: Final = getattr(signal, "SIGALRM", None)  # Windows has none
 
 
 class Engine(Protocol):
-    """What works for long without Python, as a connection to a database."""
+    """Something that works for a long time outside of Python, such as a database connection."""
 
     def interrupt(self) -> None:
-        """Break its work off; called in another thread."""
+        """Stop the present work; called from another thread."""
         ...
 
 
 class _Now:
-    """How it stands in this process, which has one set of signals."""
+    """The state of ending in this process; a process has one set of signals."""
 
     def __init__(self) -> None:
         self.cause: BaseException | None = None
@@ -58,45 +59,45 @@ _now = _Now()
 
 
 def watch_over(engine: Engine, closed: type[Exception]) -> None:
-    """Break into an engine when it is to end, for as long as it is there.
+    """Interrupt an engine when the process has to end, for as long as the engine exists.
 
     Args:
-        engine: that works.
-        closed: what `interrupt` raises where the engine has ended.
+        engine: the engine; only a weak reference is kept.
+        closed: the error that `interrupt` raises where the engine is closed already.
     """
     with _now.lock:
         _now.engines[engine] = closed
 
 
 def because(cause: BaseException) -> None:
-    """Say why what goes on is to end; the first cause stays."""
+    """Set the cause why the present work has to end; the first cause stays."""
     _now.cause = _now.cause or cause
 
 
 def no_longer(cause: BaseException) -> None:
-    """What was to end for this cause has ended; what comes next is not broken into."""
+    """Clear a cause: the work that had to end has ended, and later work is not interrupted."""
     with _now.lock:
         if _now.cause is cause:
             _now.cause = None
 
 
 def stands(cause: BaseException) -> bool:
-    """Whether what goes on is still to end for this cause."""
+    """Whether the present work still has to end for this cause."""
     return _now.cause is cause
 
 
 def check() -> None:
-    """Raise why it is to end, where it is: asked when an engine's work fails."""
+    """Raise the cause of ending, if there is one. To call when the work of an engine fails."""
     if _now.cause is not None:
         raise _now.cause from None
 
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Let no signal and no limit of time cut in; what came does at the end what it would have done.
+    """Hold signals and timeouts back until the end of the block; then they take effect.
 
-    For short work that is better finished. Where it does not come back in time its engine is broken
-    into. In another thread than the first nothing cuts in anyway.
+    For short work that should be finished. Where the work takes longer than `PATIENCE`, its engine
+    is interrupted. In other threads than the main thread this does nothing: they get no signals.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -104,7 +105,8 @@ def held() -> Iterator[None]:
     came: list[int] = []
     numbers = [*ENDS, *([] if _ALARM is None else [_ALARM])]
     former: dict[int, Any] = {
-        number: signal.signal(number, lambda its, _frame: came.append(its)) for number in numbers
+        number: signal.signal(number, lambda which, _frame: came.append(which))
+        for number in numbers
     }
     _now.holds += 1
     try:
@@ -119,14 +121,14 @@ def held() -> Iterator[None]:
 
 @contextmanager
 def answered(*numbers: int, kills: bool = True) -> Iterator[None]:
-    """Answer SIGTERM by `Stopped` and SIGINT by `KeyboardInterrupt` until the end of the block.
+    """Raise `Stopped` at SIGTERM and `KeyboardInterrupt` at SIGINT until the end of the block.
 
     Args:
-        numbers: of the signals, both where none is named.
+        numbers: the signals; both where none is given.
         kills: whether the process ends `LAST` seconds after the signal, even if an engine has not
             returned. False for a process that holds more than this work, as a notebook.
 
-    In another thread than the first nothing is done: whoever owns that minds the signals.
+    In other threads than the main thread this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -146,7 +148,12 @@ def answered(*numbers: int, kills: bool = True) -> Iterator[None]:
 
 @contextmanager
 def watched(*, kills: bool = True) -> Iterator[None]:
-    """End in time whatever the main thread is held up by, until the end of the block."""
+    """Interrupt the engines at a signal or a timeout, until the end of the block.
+
+    Args:
+        kills: whether the process ends `LAST` seconds after the signal, even if an engine has not
+            returned.
+    """
     heard, raw = os.pipe()
     os.set_blocking(raw, False)
     over = threading.Event()
@@ -167,7 +174,7 @@ def watched(*, kills: bool = True) -> Iterator[None]:
 
 
 def _answer(number: int, _frame: FrameType | None) -> None:
-    for each in ENDS:  # whoever asks twice waits: a second one would break into the tidying up
+    for each in ENDS:  # a second signal is ignored: it would interrupt the tidying up
         signal.signal(each, signal.SIG_IGN)
     error = KeyboardInterrupt() if number == signal.SIGINT else Stopped()
     because(error)
@@ -186,9 +193,9 @@ def _watch(heard: int, over: threading.Event, kills: bool) -> None:  # noqa: FBT
 
 
 def _end(number: int, over: threading.Event, *, kills: bool) -> None:
-    """See to it that the process ends.
+    """Make the work end, and where `kills` is true the process within `LAST` seconds.
 
-    The runs of a scheduler end with it, what was not committed is rolled back, leases run out.
+    The runs of a scheduler end with it, open transactions are rolled back, and leases run out.
     """
     began = time.monotonic()
     if not _now.holds:
@@ -208,7 +215,7 @@ def _wait_for_the_cause() -> None:
 
 
 def _break_in(*, anyway: bool = False) -> None:
-    """Break into every engine, where there is a cause, and nothing that is better finished."""
+    """Interrupt every engine where there is a cause and no `held` block, or anyway."""
     with _now.lock:
         if anyway or (_now.cause is not None and not _now.holds):
             for engine, closed in list(_now.engines.items()):

@@ -1,4 +1,4 @@
-"""Every error of ours, by what to do about it. This module imports nothing of ours.
+"""Every error of this package, ordered by what to do about it.
 
     Failure
     ├── FixIt                 somebody must change something first
@@ -15,13 +15,12 @@
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   ├── DiskFull           75   there is no space
     │   └── TimedOut          124
-    ├── Unbalanced           1   rows were lost or doubled by us or by the engine: undone and owed
+    ├── Unbalanced           1   rows were lost or doubled: undone, and the run stays pending
     └── SetAside              one record or one subject is put aside, the rest goes on
-        ├── Misfit                  a record that breaks its shape
         └── NotFound                an id that Torn does not know
 
 A failure carries its exit code (sysexits, so that orchestrators can act on it) and a remedy:
-one line that says what to do next.
+one line that says what to do next. This module imports no other module of the package.
 """
 
 from __future__ import annotations
@@ -31,10 +30,11 @@ from typing import ClassVar
 
 
 class Failure(Exception):
-    """Anything that can go wrong in a way that we foresaw.
+    """The base of all errors that the program expects.
 
     Attributes:
-        exit_code: what a process that ends by it returns.
+        exit_code: the exit code of a process that ends by this error.
+        message: what went wrong, a whole sentence.
         remedy: what to do next, one line, or "" where the message says it all.
         facts: names and values for the log; never a key, never a body.
     """
@@ -54,7 +54,7 @@ class Failure(Exception):
 
 
 class FixIt(Failure):
-    """Trying again without changing something is of no use."""
+    """Somebody has to change something first; to try again without that is of no use."""
 
 
 class TryAgain(Failure):
@@ -64,12 +64,14 @@ class TryAgain(Failure):
 
 
 class SetAside(Failure):
-    """One record or one subject cannot be taken; the rest can."""
+    """One record or one subject is set aside; the rest is stored."""
 
     exit_code = 65
 
 
 class UsageError(FixIt):
+    """The words of a command line are wrong."""
+
     exit_code = 2
 
 
@@ -97,73 +99,78 @@ class KeyRefused(FixIt):
 
 
 class RequestRefused(FixIt):
-    """Torn understood the call and says that it makes no sense: a wrong field or category."""
+    """Torn refused the parameters of a call, for example a wrong field or category."""
 
     exit_code = 65
 
 
 class DataRefused(FixIt):
-    """A contract, a check or a plan of evolution refused the data; nothing was stored."""
+    """A contract, a check or a change of schema refused the data; nothing was stored."""
 
     exit_code = 65
 
 
 class Unbalanced(Failure):
-    """Rows that were handed in are not there, or more than once: a fault of ours or of the engine.
+    """The warehouse lost or doubled rows of a load: a fault of this program or of the engine.
 
-    The transaction is undone, and the run stays owed: nobody else did anything wrong.
+    The transaction is undone, and the run stays pending.
     """
 
 
 class TornUnavailable(TryAgain):
+    """Torn, or the network on the way to Torn, does not answer."""
+
     exit_code = 69
 
 
 class WarehouseUnavailable(TryAgain):
+    """The warehouse cannot be opened, read or written now."""
+
     exit_code = 69
 
 
 class StateUnavailable(TryAgain):
+    """The state cannot be opened, read or written now."""
+
     exit_code = 69
 
 
 class StateGone(StateUnavailable):
-    """Whoever has it open has to begin anew."""
+    """The file of the state was moved or deleted while it was open; a new process can go on."""
 
 
 class Busy(TryAgain):
+    """Another process holds the claim, or the call budget is used up for now."""
+
     exit_code = 75
 
 
 class DiskFull(TryAgain):
-    """Nothing is wrong with the place, save that nothing more fits."""
+    """The disk has no space left."""
 
     exit_code = 75
 
 
 class TimedOut(TryAgain):
-    """A run has had its time.
+    """A run took longer than its timeout.
 
     Attributes:
-        reason: what it was waiting out just then, None where it was at work. That is why it ended.
+        reason: the failure that the run was waiting out when the time was over, None where the run
+            was at work.
     """
 
     exit_code = 124
     reason: Failure | None = None
 
 
-class Misfit(SetAside):
-    """A record that breaks its shape."""
-
-
 class NotFound(SetAside):
-    """Torn does not know this id: a tombstone, not a failure."""
+    """Torn does not know this id. The run goes on with the other ids."""
 
 
 class Stopped(BaseException):
-    """SIGTERM came: unwind to the next safe place, leave nothing half-written, and end.
+    """SIGTERM came: the process undoes what is half-written and ends.
 
-    No `Failure`: nothing went wrong, and whoever handles those must not take it for one.
+    This is no `Failure`, because nothing went wrong: handlers of failures must not catch it.
     """
 
     exit_code: ClassVar[int] = 143

@@ -1,4 +1,4 @@
-"""Files copied and compared byte by byte: every copy is synced, and known by its SHA-256."""
+"""Copy files and compare them by SHA-256; every copy is synced to the disk."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from tcdatalogger.errors import DataRefused
 _PIECE: Final = 1 << 20
 
 Progress = Callable[[str, int, int], None]
-"""Told of each piece of work: what it is, how many bytes of it are done, and how many there are."""
+"""Called after each piece of work with its name, the bytes that are done and the bytes in all."""
 
 
 def silent(_what: str, _done: int, _all: int) -> None:
-    """Progress that nobody looks at."""
+    """Show no progress: the default for `progress`."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileSum:
-    """What a file is known by.
+    """The size and the checksum of a file.
 
     Attributes:
-        bytes: its size.
-        sha256: of its content, in hexadecimal.
+        bytes: the size in bytes.
+        sha256: the SHA-256 of the content, in hexadecimal.
     """
 
     bytes: int
@@ -36,22 +36,25 @@ class FileSum:
 
 
 def copy(source: BinaryIO, target: Path, progress: Progress = silent) -> FileSum:
-    """Copy an open file, with its times, for its owner alone, and tell what was read.
+    """Copy an open file with its times; only the owner can read the copy.
 
     Args:
-        source: at its beginning.
-        target: a file that does not exist; its folder is made where it is not there.
-        progress: told of each piece.
+        source: an open file, read from where it stands.
+        target: a file that does not exist yet; a missing folder is made.
+        progress: called after each piece.
+
+    Returns:
+        The size and checksum of the bytes that were read.
 
     Raises:
         OSError: the target exists, or cannot be written.
     """
     private.folder(target.parent)
     size, done = os.fstat(source.fileno()).st_size, 0
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     with open(target, "xb", opener=private.opener) as file:
         while piece := source.read(_PIECE):
-            found.update(piece)
+            checksum.update(piece)
             file.write(piece)
             done += len(piece)
             progress(f"copying {target.name}", done, size)
@@ -59,34 +62,34 @@ def copy(source: BinaryIO, target: Path, progress: Progress = silent) -> FileSum
         os.fsync(file.fileno())
     facts = os.fstat(source.fileno())
     os.utime(target, ns=(facts.st_atime_ns, facts.st_mtime_ns))
-    return FileSum(done, found.hexdigest())
+    return FileSum(done, checksum.hexdigest())
 
 
 def digest(path: Path, progress: Progress = silent) -> FileSum:
-    """What a file is known by, read anew, from the disk itself where the system lets us ask."""
+    """The size and checksum of a file, read from the disk and not from the cache where possible."""
     size, done = path.stat().st_size, 0
-    found = hashlib.sha256()
+    checksum = hashlib.sha256()
     with path.open("rb") as file:
         if hasattr(os, "posix_fadvise"):
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         while piece := file.read(_PIECE):
-            found.update(piece)
+            checksum.update(piece)
             done += len(piece)
             progress(f"checking {path.name}", done, size)
-    return FileSum(done, found.hexdigest())
+    return FileSum(done, checksum.hexdigest())
 
 
 def expect(path: Path, wanted: FileSum, name: str, progress: Progress = silent) -> None:
-    """Refuse a file that is not what it was.
+    """Refuse a file whose size or checksum is not the expected one.
 
     Args:
-        path: of the file.
-        wanted: what it was.
-        name: for the message.
-        progress: told of each piece.
+        path: the file.
+        wanted: the expected size and checksum.
+        name: how the message calls the file.
+        progress: called after each piece.
 
     Raises:
-        DataRefused: it is gone, or another one.
+        DataRefused: the file is missing, cannot be read, or differs.
     """
     try:
         found = digest(path, progress)
@@ -108,7 +111,7 @@ _OTHER: Final = "Take another backup, and look at the disk."
 
 
 def sync_folder(folder: Path) -> None:
-    """Make names last: without it they may be gone after a power cut."""
+    """Sync a folder: without this, new file names may be lost after a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -117,6 +120,6 @@ def sync_folder(folder: Path) -> None:
 
 
 def sync_folders(root: Path) -> None:
-    """As `sync_folder`, for a folder and all within."""
+    """Sync a folder and all folders inside it."""
     for folder in [root, *(path for path in root.rglob("*") if path.is_dir())]:
         sync_folder(folder)

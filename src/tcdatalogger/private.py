@@ -1,6 +1,7 @@
-"""Files and folders for their owner alone, whatever the umask. This module imports nothing of ours.
+"""Makes files and folders that only their owner can read, whatever the umask is.
 
-What is logged is a faction's own business, and a state or a log may tell who does what and when.
+The logged data belong to a faction, and the state and the logs say who does what and when. This
+module imports no other module of the package.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ _OTHERS: Final = 0o077
 
 
 def folder(path: Path) -> Path:
-    """Make a folder, and those above it that are missing; one that is there stays as it is.
+    """Make a folder and its missing parents; an existing folder stays as it is.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be made.
     """
     if not path.is_dir():
         if path.parent != path:
@@ -31,18 +32,18 @@ def folder(path: Path) -> Path:
 
 
 def opener(path: str | os.PathLike[str], flags: int) -> int:
-    """For `open(…, opener=opener)`: a file that is made by it is its owner's alone."""
+    """For `open(…, opener=opener)`: only the owner can read a file that is made so."""
     return os.open(path, flags, FILE)
 
 
 def file(path: Path) -> Path:
-    """Make an empty file, for an engine that opens its files by itself; one there is stays.
+    """Make an empty file for an engine that opens its files itself; an existing file stays.
 
-    One that is there is not even opened: closing it would take the locks away that the engine has
-    on it in this process, and others would write beside it.
+    An existing file is not even opened: closing it would drop the locks that the engine holds on
+    it in this process, and other processes could write at the same time.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the file cannot be made.
     """
     with suppress(FileExistsError):
         os.close(opener(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
@@ -50,15 +51,16 @@ def file(path: Path) -> Path:
 
 
 def narrow(path: Path) -> None:
-    """Take a file that an engine has just made from everybody but its owner."""
+    """Take the rights of others away from a file that an engine has just made."""
     with suppress(OSError):
         path.chmod(stat.S_IMODE(path.stat().st_mode) & ~_OTHERS)
 
 
 @contextmanager
 def umask() -> Iterator[None]:
-    """Whatever else this process makes inside is its owner's too: what an engine puts beside its
-    file. For the edge of a process, as the mask is one for all of its threads.
+    """Until the end of the block, only the owner can read new files, also those of an engine.
+
+    To be used at the edge of a process: all threads of a process share one mask.
     """
     before = os.umask(_OTHERS)
     try:

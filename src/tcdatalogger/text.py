@@ -1,8 +1,9 @@
-"""Text that strangers wrote, made harmless for what shows it: a terminal, a spreadsheet.
+"""Makes text of strangers harmless for a terminal and for a spreadsheet.
 
-Players choose names and write news. A terminal obeys what such a text holds (`ESC ] 0 ; … BEL` sets
-its title, others turn the order of letters round), and a spreadsheet takes a cell that begins with
-`=` for a formula. The data stay as Torn sent them: only what is shown is changed.
+Players choose names and write news. Such a text can hold control characters that a terminal obeys
+(`ESC ] 0 ; … BEL` sets the title, others reverse the order of letters), and a spreadsheet takes a
+cell that begins with `=` for a formula. Only the shown text is changed; the stored data stay as
+Torn sent them.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ _NUMBER: Final = re.compile(r"[+-]?\d+(\.\d+)?")
 
 
 def harmless(text: str) -> str:
-    r"""A text for a terminal: what one would obey is written as `\x1b` or `\u202e`."""
+    r"""A text for a terminal: control characters are written as `\x1b` or `\u202e`."""
     return _OBEYED.sub(_written, text)
 
 
 def one_line(text: str) -> str:
-    r"""As `harmless`, in one line: a newline is written as `\n`, so that no text fakes a row."""
+    r"""As `harmless`, on one line: a newline is written as `\n`, so no text can fake a row."""
     return harmless(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def in_json(text: str) -> str:
-    """A JSON document with what a terminal would obey as escapes: for a program it is the same."""
+    """A JSON document with control characters as escapes; a program reads the same values."""
     return _OBEYED.sub(lambda found: json_escape(found[0]), text)
 
 
 def for_spreadsheet(text: str) -> str:
-    """A text for a cell: one that a spreadsheet would take for a formula gets a `'` in front.
+    """A text for a cell: a text that looks like a formula gets a `'` in front.
 
-    A number is no formula, also with its sign.
+    A number stays as it is, also with a sign.
     """
     if _FORMULA.match(text) is None or _NUMBER.fullmatch(text):
         return text

@@ -59,7 +59,7 @@ def answered(call: Callable[[], int], words: Sequence[str]) -> int:
 def _of_the_system(error: OSError, words: Sequence[str]) -> int:
     if error.errno == errno.EPIPE:
         return _hushed()
-    full = disk.told(error, str(error.filename or "the output"), Failure(""))
+    full = disk.failure(error, str(error.filename or "the output"), Failure(""))
     return _told(full, words) if isinstance(full, DiskFull) else _bug(error, words)
 
 

@@ -311,7 +311,7 @@ def _damaged(file: str, error: Exception) -> DataRefused:
 
 
 def _refused(root: Path, error: OSError) -> Failure:
-    return disk.told(
+    return disk.failure(
         error,
         f"the archive {root}",
         ConfigError(

@@ -72,7 +72,6 @@ class TableSchema:
         lists: the way from the root's element to this table's, a path a level; empty for the root.
         columns: in order: those of the outermost parent first, its own last, then the system's.
         key: the columns that tell its rows of one subject apart.
-        rows: whether there is a row for each element (`list`) or just one a page (`page`).
         learned: whether the catalogue does not know it.
         beside: whether it holds what was learned beside the payload.
         plain: the name that it has by its shape, where it was called otherwise for the sake of

@@ -285,7 +285,7 @@ def _open(file: Path, max_bytes: int, keep: int) -> LogFile | None:
             f"The log file {file} cannot be written: {error.strerror}.",
             remedy="Set log.file to a place that can.",
         )
-        failure = disk.told(error, f"the log file {file}", other)
+        failure = disk.failure(error, f"the log file {file}", other)
         if failure is other:
             raise other from None
         return None

@@ -259,7 +259,7 @@ def compile_(spec: Path, out: Path, as_json: bool) -> None:
         out.write_bytes(raw)
     except OSError as error:
         other = ConfigError(f"{out} cannot be written: {error.strerror}.")
-        raise disk.told(error, str(out), other) from None
+        raise disk.failure(error, str(out), other) from None
     tables = [family for endpoint in made.endpoints if (family := endpoint.family)]
     count = {
         "version": made.version,

@@ -176,7 +176,7 @@ def _claim(folder: Path, *, fresh: bool) -> None:
             f"The folder {folder} cannot be used: {error.strerror}.",
             remedy="Name another one with --to.",
         )
-        raise disk.told(error, str(folder), other) from None
+        raise disk.failure(error, str(folder), other) from None
 
 
 def _start(folder: Path) -> float:

@@ -88,7 +88,7 @@ def command(folder: Path, force: bool, as_json: bool) -> None:
         other = ConfigError(
             f"{file} cannot be written: {error.strerror}.", remedy="Name another folder."
         )
-        raise disk.told(error, str(file), other) from None
+        raise disk.failure(error, str(file), other) from None
     call = program(config=False)
     if folder != Path():  # no `cd`: the program may be called by a path from here
         call += f" --config {shlex.quote(str(file))}"

@@ -221,7 +221,7 @@ def _write_parquet(table: pa.Table, file: Path) -> None:
         with open(file, "wb", opener=private.opener) as written:
             pq.write_table(table, written, compression="zstd")
     except OSError as error:
-        raise disk.told(
+        raise disk.failure(
             error,
             str(file),
             UsageError(

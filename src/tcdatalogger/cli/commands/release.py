@@ -177,4 +177,4 @@ def _write(target: Path, raw: bytes) -> None:
         part.replace(target)
     except OSError as error:
         other = ConfigError(f"{target} cannot be written: {error.strerror}.")
-        raise disk.told(error, str(target), other) from None
+        raise disk.failure(error, str(target), other) from None

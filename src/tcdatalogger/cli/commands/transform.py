@@ -137,7 +137,7 @@ def _write(
             json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
         )
     except OSError as error:
-        raise disk.told(
+        raise disk.failure(
             error,
             str(out),
             UsageError(

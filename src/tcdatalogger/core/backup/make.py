@@ -317,7 +317,7 @@ def _sync(path: Path) -> None:
 
 
 def _refused(place: Path, error: OSError) -> Failure:
-    return disk.told(
+    return disk.failure(
         error,
         f"the backups {place}",
         ConfigError(f"The backup in {place} failed: {error.strerror or error}.", remedy=_PLACE),

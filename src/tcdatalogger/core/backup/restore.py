@@ -97,7 +97,7 @@ def restore(
         try:
             _copy(folder, place, wanted, lambda at: _compare(at, found, tables, clock, secret))
         except OSError as error:
-            raise disk.told(
+            raise disk.failure(
                 error,
                 str(place),
                 ConfigError(

@@ -96,7 +96,7 @@ def _write(file: Path, value: Sequence[Any] | Mapping[str, Any]) -> None:
 
 
 def _refused(root: Path, error: OSError) -> Failure:
-    return disk.told(
+    return disk.failure(
         error,
         str(root),
         ConfigError(f"{root} cannot be written to: {error.strerror or error}."),

@@ -87,7 +87,6 @@ class ReadRows:
 
     Attributes:
         body: JSON of the records that fit, JSON columns as texts already; None where nothing is.
-        records: the JSON of each record in `body`, in order, where its root is a list.
         misfits: the others.
         converted: as in `Findings`.
     """

@@ -270,7 +270,7 @@ def _make_folder(path: Path) -> None:
     try:
         private.folder(path.parent)
     except OSError as error:
-        raise disk.told(
+        raise disk.failure(
             error,
             f"the warehouse {path}",
             ConfigError(

@@ -1,4 +1,6 @@
-"""Foreign text is harmless for a terminal and a spreadsheet, and a program loses nothing of it."""
+"""Foreign text is harmless for a terminal and a spreadsheet, and a program loses nothing of it.
+An unknown word gets the known one that it is like.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.text import for_spreadsheet, harmless, in_json, one_line
+from tcdatalogger.text import did_you_mean, for_spreadsheet, harmless, in_json, one_line
 
 ANY = st.text(alphabet=st.characters(exclude_categories=()))
 TURNS = {
@@ -53,3 +55,19 @@ def test_a_formula_becomes_a_text(text):
 @pytest.mark.parametrize("text", ["-5", "+3.25", "Duke", "a=b", "", "3-2", "'=1"])
 def test_what_is_no_formula_stays_as_it_is(text):
     assert for_spreadsheet(text) == text
+
+
+@pytest.mark.parametrize(
+    ("word", "most", "says"),
+    [
+        ("faction_crime", 1, "Did you mean 'faction_crimes'?"),
+        ("faction_crime", 2, "Did you mean 'faction_crimes' or 'faction_news'?"),
+        ("ITEMS", 1, "Did you mean 'items'?"),
+        ("bazaar", 1, "There are three."),
+        ("", 1, "There are three."),
+    ],
+)
+def test_an_unknown_word_gets_the_known_ones_that_it_is_like(word, most, says):
+    known = ("items", "faction_news", "faction_crimes")
+    assert did_you_mean(word, known, "There are three.", most=most) == says
+    assert did_you_mean(word, (), most=most) == ""

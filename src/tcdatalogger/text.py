@@ -1,4 +1,4 @@
-"""Makes text of strangers harmless for a terminal and for a spreadsheet.
+"""Suggests near words, and makes text of strangers harmless for a terminal and a spreadsheet.
 
 Players choose names and write news. Such a text can hold control characters that a terminal obeys
 (`ESC ] 0 ; … BEL` sets the title, others reverse the order of letters), and a spreadsheet takes a
@@ -8,7 +8,9 @@ Torn sent them.
 
 from __future__ import annotations
 
+import difflib
 import re
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 _OBEYED: Final = re.compile(
@@ -47,6 +49,35 @@ def for_spreadsheet(text: str) -> str:
     if _FORMULA.match(text) is None or _NUMBER.fullmatch(text):
         return text
     return f"'{text}"
+
+
+def near(word: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> list[str]:
+    """The known words that are like one that is none of them, the nearest first.
+
+    Args:
+        word: that nobody knows.
+        known: the words that there are.
+        most: how many are wanted.
+        cutoff: how like they must be, from 0 to 1.
+    """
+    return difflib.get_close_matches(word, list(known), n=most, cutoff=cutoff)
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", *, most: int = 1) -> str:
+    """`Did you mean 'this' or 'that'?`, or `otherwise` where no known word is like it.
+
+    A word that differs by its capitals alone is like it, too.
+    """
+    words = list(known)
+    found = near(word, words, most=most)
+    found = found or [each for each in words if each.lower() == word.lower()][:1]
+    return f"Did you mean {either(found)}?" if found else otherwise
+
+
+def either(words: Sequence[object]) -> str:
+    """`'a'`, `'a' or 'b'`, `'a', 'b' or 'c'`; numbers stand without quotes."""
+    quoted = [repr(word) if isinstance(word, str) else str(word) for word in words]
+    return " or ".join(part for part in (", ".join(quoted[:-1]), quoted[-1]) if part)
 
 
 def json_escape(character: str) -> str:

@@ -5,7 +5,6 @@ Nothing heavy may be imported here: `--help` has to answer at once.
 
 from __future__ import annotations
 
-import difflib
 import gc
 import importlib
 import os
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger import __version__, ending, private
+from tcdatalogger import __version__, ending, private, text
 from tcdatalogger.cli.exit_codes import answered
 from tcdatalogger.errors import Stopped, UsageError
 
@@ -234,7 +233,7 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            near = difflib.get_close_matches(args[0], COMMANDS, n=2, cutoff=0.5)
+            near = text.near(args[0], COMMANDS, most=2)
             raise UsageError(
                 f"There is no command {args[0]!r}.",
                 remedy=f"Did you mean {' or '.join(near)}?"

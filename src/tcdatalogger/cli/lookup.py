@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from tcdatalogger.errors import DiskFull, UsageError
+from tcdatalogger.text import did_you_mean
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
@@ -85,10 +85,7 @@ def known_endpoint(settings: Settings, name: str | None) -> None:
 
 def near(word: str, known: list[str]) -> str:
     """A remedy for a word that is none of those that are known."""
-    found = difflib.get_close_matches(word, known, n=1)
-    if found:
-        return f"Did you mean {found[0]!r}?"
-    return f"There are: {', '.join(known)}." if known else ""
+    return did_you_mean(word, known, f"There are: {', '.join(known)}." if known else "")
 
 
 @contextmanager

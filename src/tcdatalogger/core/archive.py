@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tcdatalogger import disk, private
+from tcdatalogger import disk, files, private
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import ConfigError, DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
@@ -117,7 +117,7 @@ class Archive:
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-            _sync_folder(path.parent)
+            files.sync_folder(path.parent)
         except OSError as error:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
@@ -290,15 +290,6 @@ def _page(row: dict[str, object]) -> Page:
 
 def _seconds(value: object) -> float:
     return value.timestamp() if hasattr(value, "timestamp") else 0.0
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename last: without it the name may be gone after a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _damaged(file: str, error: Exception) -> DataRefused:

@@ -8,10 +8,10 @@ that a storage mode needs for itself are left to it.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from tcdatalogger import text
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.evolution import origin
 from tcdatalogger.models.naming import prefixed, singular, snake
@@ -128,5 +128,5 @@ def unknown(family: TableFamily, names: Iterable[str]) -> list[str]:
 
 def near(name: str, known: Iterable[str]) -> str:
     """` (did you mean 'that'?)`, or nothing."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.7)
+    found = text.near(name, known, cutoff=0.7)  # it decides whether a run is refused
     return f" (did you mean {found[0]!r}?)" if found else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from tcdatalogger.core.config.toml_lines import Place, line_of
 from tcdatalogger.observability.redact import redact
+from tcdatalogger.text import did_you_mean
 
 _LIKE_A_KEY = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]{16}(?![A-Za-z0-9])")
 _SHORT = 60
@@ -85,20 +85,8 @@ def endpoint_name(raw: Mapping[str, object], index: int) -> str:
 def near(wrong: object, names: Iterable[object], *, known: bool = True) -> str:
     """`Did you mean 'this'?`, or the names there are where none is near (and `known` says so)."""
     texts = [str(name) for name in names]
-    close = difflib.get_close_matches(str(wrong), texts, n=2, cutoff=0.6)
-    if not close:
-        lowered = {text.lower(): text for text in texts}
-        same = lowered.get(str(wrong).lower())
-        close = [same] if same else []
-    if close:
-        return f"Did you mean {either(close)}?"
-    return f"Known: {', '.join(sorted(texts))}." if known and texts else ""
-
-
-def either(names: Sequence[object]) -> str:
-    """`'a'`, `'a' or 'b'`, `'a', 'b' or 'c'`."""
-    quoted = [repr(name) if isinstance(name, str) else str(name) for name in names]
-    return " or ".join(part for part in (", ".join(quoted[:-1]), quoted[-1]) if part)
+    otherwise = f"Known: {', '.join(sorted(texts))}." if known and texts else ""
+    return did_you_mean(str(wrong), texts, otherwise, most=2)
 
 
 def like_a_key(value: object) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.errors import ConfigError, UsageError
 from tcdatalogger.services.torncity.catalog import catalog, time_fields
 from tcdatalogger.services.torncity.catalog.catalog import BY_TIME
+from tcdatalogger.text import did_you_mean
 
 
 def path_values(
@@ -101,8 +101,7 @@ def _named(settings: Settings, name: str) -> EndpointSettings:
     if found is not None:
         return found
     known = [endpoint.name for endpoint in settings.endpoints]
-    near = difflib.get_close_matches(name, known, n=1)
     raise UsageError(
         f"There is no endpoint {name!r}.",
-        remedy=f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}.",
+        remedy=did_you_mean(name, known, f"There are: {', '.join(known)}."),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tcdatalogger.core.config.paths import ground_processor
-from tcdatalogger.core.config.problems import ConfigErrors, either, like_a_key, masked, near, shown
+from tcdatalogger.core.config.problems import ConfigErrors, like_a_key, masked, near, shown
 from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
 from tcdatalogger.core.config.secrets import SCHEMES, misplaced
 from tcdatalogger.core.config.settings import POSTGRES, QUERY, SQLITE, EndpointSettings, Settings
@@ -18,6 +18,7 @@ from tcdatalogger.models.renames import ours
 from tcdatalogger.models.schema import Type, family
 from tcdatalogger.observability.redact import register
 from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.text import either
 
 _OWN_PARAMETERS = {
     "key": "The key is named by api_key and sent in a header, never in the address",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 
 from tcdatalogger.core.config.settings import EndpointSettings
@@ -16,6 +15,7 @@ from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Known
 from tcdatalogger.services.warehouse.protocol import Load, Warehouse, as_stored
+from tcdatalogger.text import did_you_mean
 
 _KNOWN = "select endpoint, table_name from _tcd_schemas order by created_at, version"
 
@@ -123,10 +123,9 @@ def _table(warehouse: Warehouse, name: str) -> tuple[str, str]:
             if row[column] == name:
                 return str(row["table_name"]), str(row["endpoint"])
     known = {str(value) for row in rows for value in row.values()}
-    near = difflib.get_close_matches(name, sorted(known), n=1)
     raise UsageError(
         f"No table or endpoint {name!r} was ever stored.",
-        remedy=f"Did you mean {near[0]!r}?" if near else "",
+        remedy=did_you_mean(name, sorted(known)),
     )
 
 

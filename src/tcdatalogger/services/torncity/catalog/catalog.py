@@ -5,7 +5,6 @@ It is compiled from Torn's own document (`openapi.py`) and shipped as one JSON f
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -22,6 +21,7 @@ from tcdatalogger.models.naming import snake
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Shape
 from tcdatalogger.services.torncity.client.envelope import Payload
+from tcdatalogger.text import did_you_mean
 
 ACCESS = ("public", "minimal", "limited", "full")
 """The levels of a key, each of which includes those before it."""
@@ -199,12 +199,10 @@ class Catalog:
                 f"Version 2 of Torn's API has no {wanted}; version 1 had it.",
                 remedy=f"Use {_SUCCESSORS[wanted]}.",
             )
-        near = difflib.get_close_matches(wanted, self._by_path, n=3, cutoff=0.6)
+        otherwise = "`tcdatalogger catalog` lists them all."
         raise ConfigError(
             f"The catalogue ({self.version}) has no path {wanted}.",
-            remedy=f"Did you mean {' or '.join(near)}?"
-            if near
-            else "`tcdatalogger catalog` lists them all.",
+            remedy=did_you_mean(wanted, self._by_path, otherwise, most=3),
         )
 
 

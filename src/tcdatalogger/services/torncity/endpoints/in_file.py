@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TypeGuard
 
 from tcdatalogger.errors import ConfigError, Failure
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
+from tcdatalogger.text import did_you_mean
 
 _FROM_THE_FOLDER = "A path is taken from the folder of the configuration."
 
@@ -55,11 +55,8 @@ def load(name: str) -> type[EndpointProcessor]:
         for each, value in vars(module).items()
         if _is_processor(value) and value.__module__ == module.__name__
     ]
-    near = difflib.get_close_matches(wanted, own, n=1)
     there = f"It has {', '.join(own)}." if own else "It has no EndpointProcessor at all."
-    raise ConfigError(
-        f"{file} has no class {wanted!r}.", remedy=f"Did you mean {near[0]!r}?" if near else there
-    )
+    raise ConfigError(f"{file} has no class {wanted!r}.", remedy=did_you_mean(wanted, own, there))
 
 
 def _is_processor(value: object) -> TypeGuard[type[EndpointProcessor]]:

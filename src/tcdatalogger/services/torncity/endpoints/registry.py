@@ -9,7 +9,6 @@ processor so, and an endpoint asks for it by `processor = "battle_report"`:
 
 from __future__ import annotations
 
-import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -22,6 +21,7 @@ from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
 from tcdatalogger.services.torncity.endpoints.items import ItemsProcessor
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
+from tcdatalogger.text import did_you_mean
 
 GROUP: Final = "tcdatalogger.processors"
 
@@ -64,13 +64,14 @@ def processor(path: str, name: str = "") -> type[EndpointProcessor]:
         return in_file.load(name)
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     if name not in others:
-        near = difflib.get_close_matches(name, [*BUILT_IN, *others], n=1)
         raise ConfigError(
             f"No processor {name!r} is registered.",
-            remedy=f"Did you mean {near[0]!r}?"
-            if near
-            else f"A package registers it in the entry point group {GROUP!r}; one in a file is "
-            "named as 'levels.py:Levels'.",
+            remedy=did_you_mean(
+                name,
+                [*BUILT_IN, *others],
+                f"A package registers it in the entry point group {GROUP!r}; one in a file is "
+                "named as 'levels.py:Levels'.",
+            ),
         )
     return _load(others[name])
 

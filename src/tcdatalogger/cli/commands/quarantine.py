@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, moment, number, print_json, print_table, say
-from tcdatalogger.errors import UsageError, WarehouseUnavailable
+from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
-
-_ALL = "select * from _tcd_quarantine order by quarantined_at, quarantine_id"
 
 
 @click.group(
@@ -39,17 +38,16 @@ def command() -> None:
 def list_(options: Options, endpoint: str | None, limit: int | None, as_json: bool) -> None:
     """List what was set aside, and why."""
     with _application(options) as application:
-        found = _read(application, endpoint)
+        from tcdatalogger.core.views.quarantine import records  # pyarrow, duckdb
+
+        found = records(application, endpoint)
     shown = found[-(limit or 0) :]
     if as_json:
-        print_json(shown)
+        print_json([asdict(record) for record in shown])
         return
     print_table(
         ("id", "endpoint", "when", "where", "reason"),
-        [
-            (r["quarantine_id"], r["endpoint"], moment(r["quarantined_at"]), r["path"], r["reason"])
-            for r in shown
-        ],
+        [(r.quarantine_id, r.endpoint, moment(r.quarantined_at), r.path, r.reason) for r in shown],
     )
     say(f"{number(len(found))} set aside.")
 
@@ -61,16 +59,17 @@ def list_(options: Options, endpoint: str | None, limit: int | None, as_json: bo
 def show(options: Options, quarantine_id: str, as_json: bool) -> None:
     """Show one record whole, with its reason and its run."""
     with _application(options) as application:
-        found = [r for r in _read(application) if r["quarantine_id"] == quarantine_id]
-    if not found:
-        raise _unknown(quarantine_id)
+        from tcdatalogger.core.views.quarantine import by_id, records  # pyarrow, duckdb
+
+        [found] = by_id(records(application), [quarantine_id])
+    facts = asdict(found)
     if as_json:
-        print_json(found[0])
+        print_json(facts)
         return
-    for name, value in found[0].items():
+    for name, value in facts.items():
         if name != "record":
             say(f"{name + ':':<16} {value}")
-    say(found[0]["record"])
+    say(found.record)
 
 
 @command.command(
@@ -92,15 +91,13 @@ def retry(
     if sum((bool(ids), endpoint is not None, everything)) != 1:
         raise UsageError("Say which records to try.", remedy="Give ids, or --endpoint, or --all.")
     from tcdatalogger.core.operations import quarantine as again  # pyarrow, duckdb
+    from tcdatalogger.core.views.quarantine import by_id, records
 
     with _application(options) as application:
-        found = _read(application, endpoint)
-        known = {record["quarantine_id"] for record in found}
-        for quarantine_id in ids:
-            if quarantine_id not in known:
-                raise _unknown(quarantine_id)
-        chosen = [r for r in found if not ids or r["quarantine_id"] in ids]
-        stored = again.retry(application, chosen)
+        chosen = records(application, endpoint)
+        if ids:
+            chosen = by_id(chosen, ids)
+        stored = again.retry(application, [asdict(record) for record in chosen])
     if as_json:
         print_json({"tried": len(chosen), "stored": stored})
         return
@@ -112,23 +109,3 @@ def _application(options: Options) -> Application:
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
 
     return Application(settings)
-
-
-def _read(application: Application, endpoint: str | None = None) -> list[dict[str, Any]]:
-    if endpoint is not None:
-        application.chosen([endpoint])
-    try:
-        with application.warehouse(read_only=True) as warehouse:
-            found = warehouse.query(_ALL).to_pylist()
-    except UsageError:
-        raise WarehouseUnavailable(
-            "The warehouse has no books yet.", remedy="`tcdatalogger run --all` makes them."
-        ) from None
-    return [record for record in found if endpoint in {None, record["endpoint"]}]
-
-
-def _unknown(quarantine_id: str) -> UsageError:
-    return UsageError(
-        f"No record {quarantine_id} is in the quarantine.",
-        remedy="`tcdatalogger quarantine list` lists them.",
-    )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,14 +12,10 @@ from tcdatalogger.cli.output import json_option, moment, print_json, print_table
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from tcdatalogger.core.views.schema import TableVersion
     from tcdatalogger.models.evolution import Step
-
-_VERSIONS = """
-select endpoint, table_name, version, columns, key, diff, cause, run_id, catalog_version, created_at
-from _tcd_schemas order by created_at, table_name, version
-"""
 
 
 @click.group(
@@ -54,19 +49,19 @@ def history(
         raise UsageError("Name a table or an endpoint, not both.")
     found = _versions(options, endpoint or name)[-(limit or 0) :]
     if as_json:
-        print_json([{k: v for k, v in one.items() if k != "columns"} for one in found])
+        print_json([{k: v for k, v in asdict(one).items() if k != "columns"} for one in found])
         return
     print_table(
         ("table", "version", "when", "cause", "catalogue", "run", "changes"),
         [
             (
-                one["table_name"],
-                one["version"],
-                moment(one["created_at"]),
-                one["cause"],
-                one["catalog_version"],
-                one["run_id"],
-                _short(one["diff"]),
+                one.table_name,
+                one.version,
+                moment(one.created_at),
+                one.cause,
+                one.catalog_version,
+                one.run_id,
+                _short(one.diff),
             )
             for one in found
         ],
@@ -80,19 +75,19 @@ def history(
 @click.pass_obj
 def show(options: Options, name: str, version: int | None, as_json: bool) -> None:
     """Show the columns of a table in one version."""
-    one = _one(_versions(options, name), name, version)
+    found = _versions(options, name)
+    from tcdatalogger.core.views.schema import version_of  # pyarrow, duckdb
+
+    one = version_of(found, name, version)
     if as_json:
-        print_json(one)
+        print_json(asdict(one))
         return
-    say(
-        f"{one['table_name']} version {one['version']}   key: {', '.join(one['key'])}   "
-        f"{one['cause']}"
-    )
+    say(f"{one.table_name} version {one.version}   key: {', '.join(one.key)}   {one.cause}")
     print_table(
         ("column", "type", "null", "notes"),
         [
             (column["name"], column["type"], "yes" if column["nullable"] else "no", _notes(column))
-            for column in one["columns"]
+            for column in one.columns
         ],
     )
 
@@ -106,21 +101,16 @@ def show(options: Options, name: str, version: int | None, as_json: bool) -> Non
 def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None:
     """Show what changed between two versions of a table."""
     found = _versions(options, name)
-    before, after = _one(found, name, old), _one(found, name, new)
-    ours = {column["name"]: column for column in before["columns"]}
-    theirs = {column["name"]: column for column in after["columns"]}
-    changes = [("+", n, "", c["type"]) for n, c in theirs.items() if n not in ours]
-    changes += [("-", n, c["type"], "") for n, c in ours.items() if n not in theirs]
-    changes += [
-        ("~", n, ours[n]["type"], c["type"])
-        for n, c in theirs.items()
-        if n in ours and ours[n]["type"] != c["type"]
-    ]
+    from tcdatalogger.core.views.schema import changes, version_of  # pyarrow, duckdb
+
+    changed = changes(version_of(found, name, old), version_of(found, name, new))
     if as_json:
-        names = ("change", "column", "before", "after")
-        print_json([dict(zip(names, change, strict=True)) for change in changes])
+        print_json([asdict(change) for change in changed])
         return
-    print_table(("", "column", "before", "after"), changes)
+    print_table(
+        ("", "column", "before", "after"),
+        [(change.change, change.column, change.before, change.after) for change in changed],
+    )
 
 
 @command.command(
@@ -216,59 +206,23 @@ def _steps_of(name: str, steps: Sequence[Step], *, applied: bool) -> dict[str, A
     }
 
 
-def _versions(options: Options, name: str | None) -> list[dict[str, Any]]:
+def _versions(options: Options, name: str | None) -> tuple[TableVersion, ...]:
     """The versions of a table, of the tables of an endpoint or of all, the oldest first."""
     settings = options.load()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.core.views.schema import versions
 
-    application = Application(settings)
-    with application, application.warehouse(read_only=True) as warehouse:
-        rows = warehouse.query(_VERSIONS).to_pylist()
-    found = [row for row in rows if name in {None, row["table_name"], row["endpoint"]}]
-    if name is not None and not found:
-        known = sorted({row["table_name"] for row in rows} | {row["endpoint"] for row in rows})
-        near = difflib.get_close_matches(name, known, n=1)
-        raise UsageError(
-            f"No table or endpoint {name!r} was ever stored.",
-            remedy=f"Did you mean {near[0]!r}?"
-            if near
-            else "`tcdatalogger query 'show tables'` lists all.",
-        )
-    for row in found:
-        row |= {key: json.loads(row[key]) for key in ("columns", "key", "diff")}
-    return found
+    with Application(settings) as application:
+        return versions(application, name)
 
 
-def _one(found: Sequence[dict[str, Any]], name: str, version: int | None) -> dict[str, Any]:
-    of_table = [one for one in found if one["table_name"] == name]
-    if not of_table:
-        tables = sorted({one["table_name"] for one in found})
-        raise UsageError(
-            f"{name!r} is an endpoint; name one of its tables.", remedy=", ".join(tables)
-        )
-    if version is None:
-        return of_table[-1]
-    for one in of_table:
-        if one["version"] == version:
-            return one
-    raise UsageError(
-        f"{name} has no version {version}.", remedy=_versions_of(name, of_table[-1]["version"])
-    )
-
-
-def _versions_of(name: str, newest: int) -> str:
-    if newest == 1:
-        return "It has version 1 alone: it was never changed."
-    return f"It has 1 to {newest}: `tcdatalogger schema history {name}` tells of each."
-
-
-def _notes(column: dict[str, Any]) -> str:
+def _notes(column: Mapping[str, Any]) -> str:
     notes = ["learned from data"] if column.get("learned") else []
     if column.get("deprecated"):
         notes.append(f"goes {column.get('ends') or ''}".strip())
     return ", ".join(notes)
 
 
-def _short(steps: list[str], most: int = 3) -> str:
+def _short(steps: Sequence[str], most: int = 3) -> str:
     shown = "; ".join(steps[:most])
     return shown if len(steps) <= most else f"{shown}; … ({len(steps)})"

@@ -1,0 +1,90 @@
+"""The records that were set aside, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Final
+
+from tcdatalogger.core.main import Application
+from tcdatalogger.core.views.schema import nothing_stored
+from tcdatalogger.errors import UsageError
+
+_TABLE: Final = "_tcd_quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedRecord:
+    """A record that was set aside, as the ledger has it.
+
+    Attributes:
+        quarantine_id: its own.
+        endpoint, run_id: whose it was.
+        page: of the answers of the run, 0 for the first.
+        path: its place in the page.
+        reason: why it was set aside.
+        record: itself, as JSON.
+        again: whether another try can make it fit.
+        archive_file: with the answers of the run; None where there is none.
+        quarantined_at: in UTC.
+    """
+
+    quarantine_id: str
+    endpoint: str
+    run_id: str
+    page: int
+    path: str
+    reason: str
+    record: str
+    again: bool
+    archive_file: str | None
+    quarantined_at: datetime
+
+
+_COLUMNS: Final = tuple(field.name for field in fields(QuarantinedRecord))
+
+
+def records(application: Application, endpoint: str | None = None) -> tuple[QuarantinedRecord, ...]:
+    """What is set aside, the oldest first.
+
+    Args:
+        application: with the settings.
+        endpoint: only its records; None for all.
+
+    Raises:
+        UsageError: there is no such endpoint.
+        WarehouseUnavailable: the warehouse cannot be reached now, or nothing is stored in it.
+    """
+    if endpoint is not None:
+        application.chosen([endpoint])
+    with application.warehouse(read_only=True) as warehouse:
+        rows = warehouse.rows(_TABLE, _COLUMNS).to_pylist()
+        if not rows and not warehouse.rows("_tcd_schemas", ["version"]).num_rows:
+            raise nothing_stored(application.settings)
+    found = [
+        QuarantinedRecord(**{**row, "quarantined_at": row["quarantined_at"].astimezone(UTC)})
+        for row in rows
+        if endpoint in {None, row["endpoint"]}
+    ]
+    return tuple(sorted(found, key=lambda one: (one.quarantined_at, one.quarantine_id)))
+
+
+def by_id(found: Sequence[QuarantinedRecord], ids: Sequence[str]) -> tuple[QuarantinedRecord, ...]:
+    """The records of these ids, in the order in which they were found.
+
+    Args:
+        found: the records to choose from.
+        ids: of those that are wanted.
+
+    Raises:
+        UsageError: one is not there.
+    """
+    known = {record.quarantine_id for record in found}
+    for quarantine_id in ids:
+        if quarantine_id not in known:
+            raise UsageError(
+                f"No record {quarantine_id} is in the quarantine.",
+                remedy="`tcdatalogger quarantine list` lists them.",
+            )
+    return tuple(record for record in found if record.quarantine_id in ids)

@@ -67,7 +67,7 @@ def test_every_path_of_the_catalogue_is_logged_by_its_path_alone(logged):
     assert wrong == []
     assert [(e.path, o.made.drift) for e, o in found if o.made.drift] == []
     # What is not worth another try came twice: the city gives two sectors one name.
-    aside = [(e.path, m.reason) for e, o in found for m in o.made.misfits if m.again]
+    aside = [(e.path, m.reason) for e, o in found for m in o.made.rejected if m.again]
     assert aside == []
     loads = connection.sql("select count(*), count(distinct endpoint) from _tcd_loads")
     assert loads.fetchall() == [(225, 225)]
@@ -169,7 +169,7 @@ def test_every_path_takes_every_mode_and_a_null_key_goes_to_the_quarantine(logge
                 task = Task(name, endpoint, run_id=run, mode=mode)
                 maker = processor(endpoint.path)(task)
                 made = maker.validate(maker.transform_data(fetched), fetched)
-                aside = [m.path for m in made.misfits if "null stands in the key" in m.reason]
+                aside = [m.path for m in made.rejected if "null stands in the key" in m.reason]
                 assert len(aside) == (odd is not None), endpoint.path
                 assert made.tables[root].num_rows == outcome.made.tables[root].num_rows
                 if kept and (key_columns(outcome.made.family) == () or number % 8 == 0):

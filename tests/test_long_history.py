@@ -165,7 +165,7 @@ def expected(place, name):
     worker = EndpointProcessor(task)
     payload = worker.family().root[0]
     made = worker.transform_data(Fetched.of(json.dumps({payload: rows}).encode()))
-    assert made.misfits == ()
+    assert made.rejected == ()
     return {table: plain(rows.to_pylist()) for table, rows in made.tables.items()}
 
 

@@ -111,7 +111,7 @@ def test_what_it_holds_can_be_looked_at_in_files(workplace):
     for table, count in facts["rows"].items():
         assert pq.read_table(folder / f"{table}.parquet").num_rows == count
     assert json.loads((folder / "drift.json").read_text()) == []
-    assert json.loads((folder / "misfits.json").read_text()) == []
+    assert json.loads((folder / "rejected.json").read_text()) == []
     shown = workplace.run("run", CRIMES, "--step", "validate").out
     assert "It goes on with: " in shown
     assert f"run {CRIMES} --run 2026" in shown
@@ -122,7 +122,7 @@ def test_what_is_stored_is_what_was_looked_at_with_what_was_odd_about_it(workpla
     run_id = stop(workplace, MEMBERS, "validate")
     folder = workplace.folder / "artifacts" / run_id
     assert json.loads((folder / "drift.json").read_text())[0]["column"] == "news"
-    assert json.loads((folder / "misfits.json").read_text())[0]["path"] == "members[1].id"
+    assert json.loads((folder / "rejected.json").read_text())[0]["path"] == "members[1].id"
     says("/faction/members", {"members": [{"id": 2}]})
 
     facts = run(workplace, MEMBERS, "--run", run_id)
@@ -281,7 +281,7 @@ def test_what_was_looked_at_is_for_looking_and_never_stored(workplace, change):
         case "rows":
             pq.write_table(pq.read_table(table).slice(1), table)
         case "note":
-            (folder / "misfits.json").write_text("[ ]")
+            (folder / "rejected.json").write_text("[ ]")
         case "missing":
             table.unlink()
         case "all":

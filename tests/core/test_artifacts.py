@@ -67,7 +67,7 @@ def test_rows_lie_there_as_they_were(artifacts, records):
     for name, table in before.tables.items():
         assert pq.read_table(folder / f"{name}.parquet").equals(table)
     assert len(json.loads((folder / "drift.json").read_text())) == len(before.drift)
-    assert len(json.loads((folder / "misfits.json").read_text())) == len(before.misfits)
+    assert len(json.loads((folder / "rejected.json").read_text())) == len(before.rejected)
     assert step(artifacts, one.run_id) == "transform"
 
 

@@ -3,7 +3,7 @@
 A case has a `shape` in the notation of the catalogue, or the `path` of an endpoint; `bodies` (a
 text is a body as it stands, anything else is written as JSON, {"latin1": text} is not in UTF-8);
 and what is to come of them: `columns` and `keys` of tables where they matter, `rows` of every table
-that has any (nulls and system columns left out), `misfits` as page, path and
+that has any (nulls and system columns left out), `rejected` as page, path and
 the beginning of the reason, and `drift`.
 """
 
@@ -85,12 +85,12 @@ def test_bodies_become_exactly_these_tables(file):
     found = {name: rows_of(table) for name, table in tables.items() if table.num_rows}
     assert found == {name: without_nulls(rows) for name, rows in case["rows"].items()}
     assert kinds(found) == kinds(case["rows"])
-    expected = case.get("misfits", [])
-    assert [[m.page, m.path] for m in decoded.misfits] == [[at, path] for at, path, _ in expected]
-    for misfit, (_, _, reason) in zip(decoded.misfits, expected, strict=True):
-        assert misfit.reason.startswith(reason)
+    expected = case.get("rejected", [])
+    assert [[m.page, m.path] for m in decoded.rejected] == [[at, path] for at, path, _ in expected]
+    for reject, (_, _, reason) in zip(decoded.rejected, expected, strict=True):
+        assert reject.reason.startswith(reason)
     if "records" in case:
-        assert [m.record for m in decoded.misfits] == case["records"]
+        assert [m.record for m in decoded.rejected] == case["records"]
     seen = drift(grown, decoded.examples)
     assert [[d.table, d.column, d.type, d.example] for d in seen] == case.get("drift", [])
 

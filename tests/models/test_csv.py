@@ -29,13 +29,13 @@ def tables(shape=SHAPE):
 
 
 def read(*bodies, may_grow=True):
-    """The rows, the misfits and the drift of bodies."""
+    """The rows, the rejected and the drift of bodies."""
     pages = [body if isinstance(body, bytes) else body.encode() for body in bodies]
     decoded = decode_csv(pages, tables(), may_grow=may_grow)
     grown = tables(decoded.shape)
     made = normalize(decoded.batches, grown, [Provenance()] * len(pages))
     rows = made.tables["user_snapshot"].drop_columns([*SYSTEM]).to_pylist()
-    return rows, decoded.misfits, drift(grown, decoded.examples)
+    return rows, decoded.rejected, drift(grown, decoded.examples)
 
 
 def brief(rows):
@@ -62,10 +62,10 @@ def brief(rows):
     ],
 )  # fmt: skip
 def test_cells_are_typed_by_the_shape_and_by_nothing_else(body, rows):
-    found, misfits, seen = read(body)
+    found, rejected, seen = read(body)
 
     assert brief(found) == rows
-    assert misfits == ()
+    assert rejected == ()
     assert seen == ()
 
 
@@ -83,23 +83,23 @@ def test_cells_are_typed_by_the_shape_and_by_nothing_else(body, rows):
     ],
 )
 def test_a_row_with_a_cell_that_breaks_its_type_is_set_aside_alone(row, path, reason):
-    rows, misfits, _ = read(f"id,name,signed_up\n1,A,0\n{row}\n3,C,0\n")
+    rows, rejected, _ = read(f"id,name,signed_up\n1,A,0\n{row}\n3,C,0\n")
 
     assert brief(rows) == [(1, "A", 1970), (3, "C", 1970)]
-    (misfit,) = misfits
-    assert (misfit.path, misfit.reason) == (f"snapshot[1].{path}", reason)
-    assert list(json.loads(misfit.record).values()) == row.split(",")
+    (reject,) = rejected
+    assert (reject.path, reject.reason) == (f"snapshot[1].{path}", reason)
+    assert list(json.loads(reject.record).values()) == row.split(",")
 
 
 def test_an_unknown_column_is_kept_as_text_and_is_drift():
-    rows, misfits, seen = read("id,karma\n1,\n2,5\n", "id,mood\n3,well\n")
+    rows, rejected, seen = read("id,karma\n1,\n2,5\n", "id,mood\n3,well\n")
 
     assert [(row["id"], row["karma"], row["mood"]) for row in rows] == [
         (1, None, None),
         (2, "5", None),
         (3, None, "well"),
     ]
-    assert misfits == ()
+    assert rejected == ()
     assert [(d.column, d.type, d.example) for d in seen] == [
         ("karma", "text", '"5"'),
         ("mood", "text", '"well"'),
@@ -107,10 +107,10 @@ def test_an_unknown_column_is_kept_as_text_and_is_drift():
 
 
 def test_an_unknown_column_sets_its_rows_aside_where_nothing_may_be_learned():
-    rows, misfits, seen = read("id,karma\n1,5\n2,\n", "id,name\n3,C\n", may_grow=False)
+    rows, rejected, seen = read("id,karma\n1,5\n2,\n", "id,name\n3,C\n", may_grow=False)
 
     assert brief(rows) == [(3, "C", None)]
-    assert [(m.page, m.path) for m in misfits] == [
+    assert [(m.page, m.path) for m in rejected] == [
         (0, "snapshot[0].karma"),
         (0, "snapshot[1].karma"),
     ]
@@ -132,21 +132,21 @@ def test_an_unknown_column_sets_its_rows_aside_where_nothing_may_be_learned():
     ids=["empty", "blank", "short row", "long row", "twice", "no utf-8", "one word", "open quote"],
 )
 def test_a_body_that_is_no_csv_is_one_misfit_with_the_whole_of_it(body):
-    rows, misfits, _ = read(body, "id,name\n3,C\n")
+    rows, rejected, _ = read(body, "id,name\n3,C\n")
 
     assert brief(rows) == [(3, "C", None)]
-    (misfit,) = misfits
-    assert (misfit.page, misfit.path) == (0, "")
-    assert misfit.reason.startswith("the body is no CSV: ")
-    assert misfit.record.encode().decode() == body.decode(errors="backslashreplace")
+    (reject,) = rejected
+    assert (reject.page, reject.path) == (0, "")
+    assert reject.reason.startswith("the body is no CSV: ")
+    assert reject.record.encode().decode() == body.decode(errors="backslashreplace")
 
 
 def test_a_cell_may_be_as_long_as_it_likes():
     long = "1,2,3;" * 700_000
 
-    rows, misfits, _ = read(f'id,name\n1,"{long}"\n2,B\n')
+    rows, rejected, _ = read(f'id,name\n1,"{long}"\n2,B\n')
 
-    assert misfits == ()
+    assert rejected == ()
     assert [row["name"] == long for row in rows] == [True, False]
 
 
@@ -162,9 +162,9 @@ def test_every_cell_is_found_again_in_the_tables_or_the_misfits(cells):
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("id", "name", "karma"), *cells])
 
-    rows, misfits, _ = read(text.getvalue())
+    rows, rejected, _ = read(text.getvalue())
 
-    aside = {m.path.partition("[")[2].partition("]")[0]: json.loads(m.record) for m in misfits}
+    aside = {m.path.partition("[")[2].partition("]")[0]: json.loads(m.record) for m in rejected}
     kept = iter(rows)
     for at, sent in enumerate(cells):
         row = aside.get(str(at)) or next(kept)

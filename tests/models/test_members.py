@@ -62,7 +62,7 @@ ODD = {
 
 def read(body, endpoint=ATTACKS):
     """Whether the reader of records takes a body, and be it to set each of its records aside."""
-    return all(misfit.path for misfit in decode([body], endpoint.family).misfits)
+    return all(reject.path for reject in decode([body], endpoint.family).rejected)
 
 
 def taken(body):

@@ -340,20 +340,20 @@ def is_json(raw):
     return True
 
 
-def sort_out(raw, misfits, grown):
+def sort_out(raw, rejected, grown):
     """What of one body must be in the tables: its records, and what stands beside them.
 
     Whatever was set aside must be whole, and nothing may be there that was not in the body.
     """
     if not is_sound(raw):
-        [record] = [misfit.record for misfit in misfits]
+        [record] = [reject.record for reject in rejected]
         if is_json(raw):
             assert parse(record) == parse(raw.decode())
         else:
             assert record == raw.decode(errors="backslashreplace")
         return None
     body = Pairs((k, v) for k, v in parse(raw.decode()) if k != "_metadata")
-    waiting = [parse(misfit.record) for misfit in misfits]
+    waiting = [parse(reject.record) for reject in rejected]
     if waiting == [body]:
         return None
     payload = next((v for k, v in body if grown.root and k == grown.root[0]), None)
@@ -394,8 +394,8 @@ def check(shape, bodies):
     decoded, grown, tables = log(shape, bodies)
     roots, sides = [], []
     for page, raw in enumerate(bodies):
-        misfits = [misfit for misfit in decoded.misfits if misfit.page == page]
-        found = sort_out(raw, misfits, grown)
+        rejected = [reject for reject in decoded.rejected if reject.page == page]
+        found = sort_out(raw, rejected, grown)
         if found is not None:
             roots += [(page, record) for record in found[0]]
             sides.append((page, found[1]))
@@ -516,7 +516,7 @@ def test_a_body_as_the_document_has_it_is_read_without_drift_or_misfit(endpoint)
     rng = random.Random(endpoint.path)
     pages = [as_sent(body_of(endpoint.shape, rng), rng) for _ in range(2)]
     decoded = check(endpoint.shape, pages)
-    assert decoded.misfits == ()
+    assert decoded.rejected == ()
     assert decoded.examples == {}
     assert decoded.shape == family(endpoint.shape, "m").shape
 
@@ -530,7 +530,7 @@ def test_what_is_missing_null_or_unknown_sets_nothing_aside(shape, rng):
         put(container, at, None)
     body.append(("never_seen", rng.choice([Num("1"), "a", [Num("1"), "b"], Pairs([("x", "y")])])))
     decoded = check(shape, [as_sent(body, rng)])
-    assert all(misfit.record == "null" for misfit in decoded.misfits)
+    assert all(reject.record == "null" for reject in decoded.rejected)
 
 
 def test_the_order_of_pages_and_records_is_kept_over_many_bodies():
@@ -545,7 +545,7 @@ def test_the_order_of_pages_and_records_is_kept_over_many_bodies():
             records[2] = records[2].replace("}", ',"new":1}')
         pages.append(f'{{"rows":[{",".join(records)}]}}'.encode())
     decoded = check(shape, pages)
-    assert len(decoded.misfits) == 14
+    assert len(decoded.rejected) == 14
 
 
 @pytest.mark.parametrize("sides", [("[", "]"), ('{"a":', "}")], ids=["lists", "objects"])
@@ -554,7 +554,7 @@ def test_an_unknown_value_nested_very_deeply_is_kept_as_json(sides):
     left, right = sides
     body = f'{{"rows":[{{"n":1,"x":{left * 400}7{right * 400}}}]}}'.encode()
     decoded, grown, tables = log(shape, [body])
-    assert decoded.misfits == ()
+    assert decoded.rejected == ()
     assert len(grown.tables) < 20
     [kept] = [
         cell
@@ -573,5 +573,5 @@ def test_a_body_of_50_megabytes_is_read_whole():
     records = ",".join(f'{{"n":{n}}}' for n in range(1_000_000))
     padding = " " * (50 * 2**20 - len(records))
     decoded, _, tables = log(shape, [f'{{"rows":[{padding}{records}]}}'.encode()])
-    assert decoded.misfits == ()
+    assert decoded.rejected == ()
     assert tables["m"]["n"].to_pylist() == list(range(1_000_000))

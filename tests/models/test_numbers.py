@@ -43,7 +43,7 @@ def stored(kind, texts):
     decoded = decode([f'{{"rows":[{records}]}}'.encode()], tables)
     grown = family(decoded.shape, "t")
     rows = normalize(decoded.batches, grown, [Provenance()]).tables["t"].to_pylist()
-    aside = {json.loads(misfit.record)["id"] for misfit in decoded.misfits}
+    aside = {json.loads(reject.record)["id"] for reject in decoded.rejected}
     found = {row["id"]: row["n"] for row in rows}
     assert found.keys() | aside == set(range(len(texts)))
     assert not found.keys() & aside

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.models.checks.evaluate import judge, unknown, without
+from tcdatalogger.models.checks.evaluate import evaluate, unknown, without
 from tcdatalogger.models.checks.rules import Rule
 from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import family
@@ -42,8 +42,8 @@ def tables(*wars, shots=()):
     return {"wars": rows(ROOT, *wars), "wars_shots": rows(SHOTS, *shots)}
 
 
-def verdict(rule, *wars, shots=()):
-    [found] = judge([rule], FAMILY, tables(*wars, shots=shots))
+def rule_result(rule, *wars, shots=()):
+    [found] = evaluate([rule], FAMILY, tables(*wars, shots=shots))
     return found
 
 
@@ -74,7 +74,7 @@ def test_a_check_tells_the_rows_that_fail_it(rule, values, failing):
     name = rule.columns[0]
     given_rows = [{"id": at, name: value} for at, value in enumerate(values)]
 
-    found = verdict(rule, *given_rows)
+    found = rule_result(rule, *given_rows)
 
     assert found.result.failed == len(failing)
     assert found.result.passed == (not failing)
@@ -88,15 +88,15 @@ def test_what_repeats_is_told_for_each_subject():
     rule = Rule("", ("name", "level"), unique=True)
     same = {"name": "a", "level": 1}
 
-    assert verdict(rule, same, {**same, "_subject_id": 2}).result.passed
-    assert verdict(rule, same, {"name": "a", "level": 2}).result.passed
-    assert verdict(rule, same, same, same).result.failed == 2
+    assert rule_result(rule, same, {**same, "_subject_id": 2}).result.passed
+    assert rule_result(rule, same, {"name": "a", "level": 2}).result.passed
+    assert rule_result(rule, same, same, same).result.failed == 2
 
 
 def test_rows_are_counted():
     rule = Rule("wars_shots", rows=True, least=1, most=2)
 
-    assert [verdict(rule, shots=[{}] * number).result.passed for number in range(4)] == [
+    assert [rule_result(rule, shots=[{}] * number).result.passed for number in range(4)] == [
         False, True, True, False,
     ]  # fmt: skip
 
@@ -113,7 +113,7 @@ def test_rows_are_counted():
 )
 def test_a_check_of_the_wrong_kind_is_the_configurations_fault(rule):
     with pytest.raises(ConfigError, match="cannot be made"):
-        verdict(rule, {"id": 1, "name": "a", "level": 1, "open": True, "at": day(1)})
+        rule_result(rule, {"id": 1, "name": "a", "level": 1, "open": True, "at": day(1)})
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_what_is_not_there_is_named_with_what_is_near():
         "the table 'wars_shot' (did you mean 'wars_shots'?)",
         "wars.zzz",
     ]
-    assert list(judge([Rule("", ("zzz",), 1)], FAMILY, tables())) == []
+    assert list(evaluate([Rule("", ("zzz",), 1)], FAMILY, tables())) == []
 
 
 def test_a_record_goes_with_all_its_children_whichever_of_them_fails():
@@ -151,7 +151,7 @@ def test_a_record_goes_with_all_its_children_whichever_of_them_fails():
     )  # fmt: skip
     rules = [Rule("", ("level",), 1, 100), Rule("wars_shots", ("user",), 0)]
 
-    left, why = without(FAMILY, given_tables, judge(rules, FAMILY, given_tables))
+    left, why = without(FAMILY, given_tables, evaluate(rules, FAMILY, given_tables))
 
     keys = [(row["id"], row["_subject_id"]) for row in left["wars"].to_pylist()]
     assert keys == [(1, 1), (1, 2)]
@@ -167,7 +167,7 @@ numbers = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1))
 
 @given(st.lists(numbers, max_size=30), st.integers(-10, 10), st.integers(-10, 10))
 def test_a_range_agrees_with_python(values, least, most):
-    found = verdict(Rule("", ("level",), least, most), *({"level": v} for v in values))
+    found = rule_result(Rule("", ("level",), least, most), *({"level": v} for v in values))
 
     assert found.result.failed == sum(v is not None and not least <= v <= most for v in values)
 
@@ -175,7 +175,7 @@ def test_a_range_agrees_with_python(values, least, most):
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["a", "b", None])), max_size=20))
 def test_uniqueness_agrees_with_python(pairs):
     rule = Rule("", ("level", "name"), unique=True)
-    found = verdict(rule, *({"level": n, "name": t} for n, t in pairs))
+    found = rule_result(rule, *({"level": n, "name": t} for n, t in pairs))
 
     whole = [pair for pair in pairs if None not in pair]
     assert found.result.failed == len(whole) - len(set(whole))

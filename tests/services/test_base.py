@@ -120,7 +120,7 @@ def test_transforming_alone_needs_neither_key_nor_warehouse_nor_network():
 
     assert made.rows == {"faction_members": 2}
     assert made.tables["faction_members"]["id"].to_pylist() == [1, 2]
-    assert (made.drift, made.misfits, made.lacking) == ((), (), frozenset())
+    assert (made.drift, made.rejected, made.lacking) == ((), (), frozenset())
 
 
 def test_validating_alone_passes_good_rows_on():
@@ -233,7 +233,7 @@ def test_a_row_that_comes_again_at_a_page_boundary_counts_once(scripted):
 
     assert len(asked) == 2
     assert made.tables["faction_crimes"]["id"].to_pylist() == [3, 2, 1]
-    assert (made.repeated, made.misfits) == (1, ())
+    assert (made.repeated, made.rejected) == (1, ())
 
 
 def test_a_row_that_changed_between_two_pages_stands_as_it_was_last_and_the_first_is_set_aside():
@@ -249,9 +249,9 @@ def test_a_row_that_changed_between_two_pages_stands_as_it_was_last_and_the_firs
     rows = {row["id"]: row["status"] for row in made.tables["faction_crimes"].to_pylist()}
     assert rows == {3: None, 2: "Successful", 1: None}
     assert made.tables["faction_crimes_slots"]["position"].to_pylist() == ["Driver", "Muscle"]
-    (misfit,) = made.misfits
-    assert (misfit.page, misfit.reason) == (0, "it came again and had changed: id 2")
-    assert json.loads(misfit.record)["status"] == "Planning"
+    (reject,) = made.rejected
+    assert (reject.page, reject.reason) == (0, "it came again and had changed: id 2")
+    assert json.loads(reject.record)["status"] == "Planning"
 
 
 def test_the_same_id_of_two_subjects_is_two_rows():
@@ -304,9 +304,9 @@ def test_quarantine_sets_just_the_record_with_the_unknown_field_aside():
 
     assert made.tables["faction_members"]["id"].to_pylist() == [1]
     assert made.drift == ()
-    (misfit,) = made.misfits
-    assert misfit.path == "members[1].mood"
-    assert json.loads(misfit.record) == odd
+    (reject,) = made.rejected
+    assert reject.path == "members[1].mood"
+    assert json.loads(reject.record) == odd
 
 
 def test_a_value_that_breaks_its_type_sets_its_record_aside_under_every_contract():
@@ -315,7 +315,7 @@ def test_a_value_that_breaks_its_type_sets_its_record_aside_under_every_contract
         processor = EndpointProcessor(task("/faction/members", contract=contract))
         made = processor.validate(processor.transform_data(Fetched.of(body(MEMBER, odd))))
         assert made.tables["faction_members"]["id"].to_pylist() == [1]
-        assert [m.path for m in made.misfits] == ["members[1].level"]
+        assert [m.path for m in made.rejected] == ["members[1].level"]
 
 
 # What is refused

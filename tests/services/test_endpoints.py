@@ -38,7 +38,7 @@ def log(city, make_client, make_key, clock):
         own = processor(endpoint.path)(task, source=source)
         fetched = own.fetch_data()
         made = own.validate(own.transform_data(fetched), fetched)
-        assert (made.drift, made.misfits) == ((), ())
+        assert (made.drift, made.rejected) == ((), ())
         return list(fetched.json()), made.tables
 
     return log

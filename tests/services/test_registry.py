@@ -196,7 +196,7 @@ def test_a_row_of_a_frame_with_a_null_in_its_key_is_set_aside(mode):
     made = made_of(Stream(id=[1, None, None], name=["Fox", "a", None]), key=("id",), mode=mode)
 
     assert made.tables["own"].column("id").to_pylist() == [1]
-    assert [(misfit.record, misfit.again) for misfit in made.misfits] == [
+    assert [(reject.record, reject.again) for reject in made.rejected] == [
         ('{"id":null,"name":"a"}', False),
         ('{"id":null,"name":null}', False),
     ]

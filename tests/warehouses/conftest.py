@@ -85,7 +85,7 @@ class Maker:
             committed_at=self.clock.now(),
             archive=f"{endpoint}/{run}.parquet",
             drift=drift(made, decoded.examples),
-            misfits=decoded.misfits,
+            rejected=decoded.rejected,
         )
 
 

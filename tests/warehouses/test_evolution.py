@@ -309,7 +309,7 @@ def _prized(load, shape, value, number):
     war = Object((Field("id", Scalar(Kind.INT)), Field("prize", shape)))
     grown = family(Object((Field("wars", List(war)),)), "wars", key=("id",))
     decoded = decode([b'{"wars":[{"id":%d,"prize":%s}]}' % (number, value)], grown)
-    assert not decoded.misfits
+    assert not decoded.rejected
     rows = normalize(decoded.batches, grown, [Provenance(0.0, 40832, made.run_id)])
     return replace(made, family=grown, tables=rows.tables)
 

@@ -108,6 +108,6 @@ def _facts(one: Replayed) -> dict[str, Any]:
     return {
         "run_id": one.run_id,
         "rows": one.made.rows if one.made else {},
-        "quarantined": len(one.made.misfits) if one.made else 0,
+        "quarantined": len(one.made.rejected) if one.made else 0,
         "result": one.why or ("stored" if one.receipt else "not stored"),
     }

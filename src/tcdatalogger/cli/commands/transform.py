@@ -79,23 +79,23 @@ def command(
     grown = tables(decoded.shape)
     made = normalize(decoded.batches, grown, [Provenance(subject_id=subject)] * len(bodies))
     found = drift(grown, decoded.examples)
-    misfits = (*errors, *decoded.misfits)
-    _write(out, made.tables, misfits, [_drift_facts(one) for one in found])
+    rejected = (*errors, *decoded.rejected)
+    _write(out, made.tables, rejected, [_drift_facts(one) for one in found])
     rows = {name: table.num_rows for name, table in made.tables.items()}
     payload = endpoint.payload
     if payload and (empty := sum(map(payload.lacks, answers))):
         what = "/".join(payload.names)
         say(f"{number(empty)} of {number(len(bodies))} have no `{what}`.", err=True)
     if as_json:
-        print_json({"tables": rows, "quarantined": len(misfits), "drift": len(found)})
+        print_json({"tables": rows, "quarantined": len(rejected), "drift": len(found)})
     else:
         files = [(n, r, out / f"{n}.parquet") for n, r in rows.items()]
         print_table(("table", "rows", "file"), files)
-        if misfits:
-            say(f"{number(len(misfits))} set aside: {out / 'quarantine.jsonl'}")
+        if rejected:
+            say(f"{number(len(rejected))} set aside: {out / 'quarantine.jsonl'}")
         if found:
             say(f"{number(len(found))} unknown to the catalogue: {out / 'drift.json'}")
-    if strict and misfits:
+    if strict and rejected:
         raise SystemExit(STRICT)
 
 
@@ -121,7 +121,7 @@ def _drift_facts(one: Any) -> dict[str, str]:
 
 
 def _write(
-    out: Path, tables: Any, misfits: tuple[RejectedRecord, ...], found: list[dict[str, str]]
+    out: Path, tables: Any, rejected: tuple[RejectedRecord, ...], found: list[dict[str, str]]
 ) -> None:
     import pyarrow.parquet as pq  # 30 ms
 
@@ -130,8 +130,8 @@ def _write(
         for name, table in tables.items():
             pq.write_table(table, out / f"{name}.parquet", compression="zstd")
         with (out / "quarantine.jsonl").open("w", encoding="utf-8") as file:
-            for misfit in misfits:
-                line = {"path": misfit.path, "reason": misfit.reason, "record": misfit.record}
+            for reject in rejected:
+                line = {"path": reject.path, "reason": reject.reason, "record": reject.record}
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
         (out / "drift.json").write_text(
             json.dumps(found, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"

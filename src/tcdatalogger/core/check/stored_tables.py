@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tcdatalogger.errors import DataRefused, Failure
-from tcdatalogger.models.checks.evaluate import judge
+from tcdatalogger.models.checks.evaluate import evaluate
 from tcdatalogger.models.checks.rules import Rule
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
@@ -104,12 +104,14 @@ def _rule(
     )
     rows = warehouse.query(f"select {columns} from {_quoted(table.name)}")
     try:
-        [verdict] = judge([rule], family, {table.name: rows})
+        [rule_result] = evaluate([rule], family, {table.name: rows})
     except Failure as failure:
         return part, "", failure
-    if verdict.result.passed:
+    if rule_result.result.passed:
         return part, f"{rule}: {rows.num_rows} rows", None
-    wrong = DataRefused(f"{verdict.result}.", remedy="They were stored before it was configured.")
+    wrong = DataRefused(
+        f"{rule_result.result}.", remedy="They were stored before it was configured."
+    )
     return part, "", wrong
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tcdatalogger.core.config.overrides import DEEPEST, apply, too_deep
-from tcdatalogger.core.config.paths import ground
+from tcdatalogger.core.config.paths import resolve_path
 from tcdatalogger.core.config.problems import ConfigErrors, masked, near, shown
 from tcdatalogger.core.config.settings import (
     AlertsSettings,
@@ -109,7 +109,7 @@ def load(
     settings, _, problems = _looked_at(file, path, environ, overrides, names, processors=processors)
     if problems.all():
         raise _mistaken(file, problems)
-    return settings.grounded(file.resolve().parent)
+    return settings.resolved(file.resolve().parent)
 
 
 def look(
@@ -132,7 +132,7 @@ def look(
         for part, endpoint in zip(parts, settings.endpoints, strict=True)
         if part.index not in wrong
     )
-    looked = settings.grounded(file.resolve().parent)
+    looked = settings.resolved(file.resolve().parent)
     return looked.model_copy(update={"endpoints": well}), problems.all()
 
 
@@ -165,7 +165,7 @@ def _mistaken(file: Path, problems: ConfigErrors) -> ConfigError:
 
 def _catalog(settings: Settings, folder: Path) -> catalog.Catalog:
     """The catalogue that is in use: the file that `catalog use` wrote, or the shipped one."""
-    file = ground(str(settings.torn.catalog), folder)
+    file = resolve_path(str(settings.torn.catalog), folder)
     return catalog.load(file if file.exists() else None)
 
 

@@ -12,21 +12,21 @@ def file_of(url: str, scheme: str) -> Path | None:
     return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
 
 
-def ground(path: str, folder: Path) -> Path:
+def resolve_path(path: str, folder: Path) -> Path:
     """`path` as an absolute one, `~` and `..` resolved."""
     return (folder / Path(path).expanduser()).resolve()
 
 
-def ground_processor(processor: str, folder: Path) -> str:
+def resolve_processor(processor: str, folder: Path) -> str:
     """A processor in a file (`levels.py:Levels`) with that taken from `folder`; a name as it is."""
     file, colon, kind = processor.rpartition(":") if ":" in processor else (processor, "", "")
-    return f"{ground(file, folder)}{colon}{kind}" if file.endswith(".py") else processor
+    return f"{resolve_path(file, folder)}{colon}{kind}" if file.endswith(".py") else processor
 
 
-def ground_url(url: str, scheme: str, folder: Path) -> str:
+def resolve_url(url: str, scheme: str, folder: Path) -> str:
     """A `scheme:///FILE` with its file taken from `folder`; any other address as it is."""
     file = file_of(url, scheme)
-    return url if file is None else f"{scheme}:///{ground(str(file), folder)}"
+    return url if file is None else f"{scheme}:///{resolve_path(str(file), folder)}"
 
 
 def state_beside(warehouse: str) -> str:
@@ -40,10 +40,10 @@ def backups_beside(warehouse: str) -> Path:
     return (file_of(warehouse, "duckdb") or Path("data/torn")).with_name("backups")
 
 
-def ground_reference(reference: str, folder: Path) -> str:
+def resolve_reference(reference: str, folder: Path) -> str:
     """A reference to a secret with the path of a `file:` taken from `folder`."""
     scheme, _, rest = reference.partition(":")
-    return f"file:{ground(rest, folder)}" if scheme == "file" else reference
+    return f"file:{resolve_path(rest, folder)}" if scheme == "file" else reference
 
 
 _PLAIN = frozenset("host port user dbname service options sslmode application_name".split())

@@ -42,10 +42,10 @@ from tcdatalogger.core.config.moments import moment
 from tcdatalogger.core.config.paths import (
     backups_beside,
     file_of,
-    ground,
-    ground_processor,
-    ground_reference,
-    ground_url,
+    resolve_path,
+    resolve_processor,
+    resolve_reference,
+    resolve_url,
     state_beside,
     without_password,
 )
@@ -355,20 +355,22 @@ class Settings(Model):
         """The endpoint of that name, None where there is none."""
         return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
 
-    def grounded(self, folder: Path) -> Self:
+    def resolved(self, folder: Path) -> Self:
         """The same settings with every relative path taken from `folder`."""
-        warehouse = ground_url(self.warehouse.url, "duckdb", folder)
+        warehouse = resolve_url(self.warehouse.url, "duckdb", folder)
         archive = self.archive.path
         if "://" not in archive:
-            archive = str(ground(archive, folder))
-        state = ground_url(self.state.url or state_beside(warehouse), "sqlite", folder)
-        torn = self.torn.model_copy(update={"catalog": ground(str(self.torn.catalog), folder)})
+            archive = str(resolve_path(archive, folder))
+        state = resolve_url(self.state.url or state_beside(warehouse), "sqlite", folder)
+        torn = self.torn.model_copy(
+            update={"catalog": resolve_path(str(self.torn.catalog), folder)}
+        )
         backups = self.backup.path or backups_beside(warehouse)
-        webhook = self.alerts.webhook and ground_reference(self.alerts.webhook, folder)
-        key = self.warehouse.encryption_key and ground_reference(
+        webhook = self.alerts.webhook and resolve_reference(self.alerts.webhook, folder)
+        key = self.warehouse.encryption_key and resolve_reference(
             self.warehouse.encryption_key, folder
         )
-        log_file = None if self.log.file is None else ground(str(self.log.file), folder)
+        log_file = None if self.log.file is None else resolve_path(str(self.log.file), folder)
         return self.model_copy(
             update={
                 "warehouse": self.warehouse.model_copy(
@@ -376,16 +378,18 @@ class Settings(Model):
                 ),
                 "archive": self.archive.model_copy(update={"path": archive}),
                 "state": self.state.model_copy(update={"url": state}),
-                "backup": self.backup.model_copy(update={"path": ground(str(backups), folder)}),
+                "backup": self.backup.model_copy(
+                    update={"path": resolve_path(str(backups), folder)}
+                ),
                 "torn": torn,
                 "endpoints": tuple(
-                    each.model_copy(update={"processor": ground_processor(each.processor, folder)})
+                    each.model_copy(update={"processor": resolve_processor(each.processor, folder)})
                     if each.processor
                     else each
                     for each in self.endpoints
                 ),
                 "log": self.log.model_copy(update={"file": log_file}),
-                "keys": {name: ground_reference(key, folder) for name, key in self.keys.items()},
+                "keys": {name: resolve_reference(key, folder) for name, key in self.keys.items()},
                 "alerts": self.alerts.model_copy(update={"webhook": webhook}),
             }
         )

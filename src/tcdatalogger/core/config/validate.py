@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tcdatalogger.core.config.paths import ground_processor
+from tcdatalogger.core.config.paths import resolve_processor
 from tcdatalogger.core.config.problems import ConfigErrors, like_a_key, masked, near, shown
 from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
 from tcdatalogger.core.config.secrets import SCHEMES, misplaced
@@ -206,7 +206,7 @@ def _processor(part: Part, problems: ConfigErrors, folder: Path) -> None:
     if not name or "processor" in part.wrong:
         return
     try:
-        processor(part.endpoint.path, ground_processor(name, folder))
+        processor(part.endpoint.path, resolve_processor(name, folder))
     except ConfigError as error:
         problems.add(part.place("processor"), masked(error.message), error.remedy)
 

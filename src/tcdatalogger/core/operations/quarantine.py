@@ -85,7 +85,7 @@ def _retry(
             made = maker.held_to_rules(made, Fetched((page,)))
         except CheckFailed:
             continue
-        if not made.misfits and not there & _keys(made.tables[family.tables[0].name], family):
+        if not made.rejected and not there & _keys(made.tables[family.tables[0].name], family):
             good.append((line["quarantine_id"], page))
     if not good:
         return []

@@ -60,7 +60,7 @@ class StepTables:
             for name, table in made.tables.items():
                 with open(part / f"{name}.parquet", "wb", opener=private.opener) as file:
                     pq.write_table(table, file, compression="zstd")
-            for name, found in (("drift", made.drift), ("misfits", made.misfits)):
+            for name, found in (("drift", made.drift), ("rejected", made.rejected)):
                 _write(part / f"{name}.json", [asdict(one) for one in found])
             facts = {"run_id": task.run_id, "endpoint": task.name, "step": step}
             _write(part / _STEP, facts | {"at": self._clock.now()})

@@ -68,7 +68,7 @@ def load_of(
         committed_at=at,
         archive=fetched.archive,
         drift=made.drift,
-        misfits=made.misfits,
+        rejected=made.rejected,
         once=task.once,
         cursor=time_ranges.cursor(task, cursor, readings, stretch),
         stretch=stretch.text(task.asked) if stretch else None,
@@ -89,7 +89,7 @@ def _listed(made: Transformed, readings: Sequence[WalkSummary]) -> Mapping[int |
     A record that was set aside must not be taken for one that vanished.
     """
     found: dict[int | None, float] = {}
-    parts = set(made.odd)
+    parts = set(made.rejected_subjects)
     alone = len({reading.place for reading in readings}) < 2  # noqa: PLR2004 - ids that are no numbers
     for reading in readings:
         subject = int(reading.place) if reading.place.isdecimal() else None

@@ -456,7 +456,7 @@ class Run:
         self.record = replace(
             self.record,
             rows=made.rows,
-            quarantined=len(made.misfits),
+            quarantined=len(made.rejected),
             drift=len(made.drift),
             repeated=made.repeated,
             warnings=warnings,
@@ -465,8 +465,8 @@ class Run:
             _log.warning("data_warning", message=warning)
         for one in made.drift:
             _log.warning("drift_found", table=one.table, column=one.column, type=one.type)
-        for misfit in made.misfits:
-            _log.warning("record_quarantined", path=misfit.path, reason=misfit.reason)
+        for reject in made.rejected:
+            _log.warning("record_quarantined", path=reject.path, reason=reject.reason)
 
     # --- its record ------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class RuleResult:
     failing: pa.ChunkedArray | None = None
 
 
-def judge(
+def evaluate(
     rules: Iterable[Rule], family: TableFamily, tables: Mapping[str, pa.Table]
 ) -> Iterator[RuleResult]:
     """Hold rows against rules; a rule about a table or a column that is not there is passed over.
@@ -52,7 +52,7 @@ def judge(
     for rule in rules:
         table = family.table(rule.table) if rule.table else family.tables[0]
         if table is not None and all(table.column(name) for name in rule.columns):
-            yield _judge(rule, table, tables[table.name])
+            yield _evaluate(rule, table, tables[table.name])
 
 
 def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> RuleResult:
@@ -89,7 +89,7 @@ def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
     return found
 
 
-def _judge(rule: Rule, table: TableSchema, rows: pa.Table) -> RuleResult:
+def _evaluate(rule: Rule, table: TableSchema, rows: pa.Table) -> RuleResult:
     def result(failed: int, example: str = "") -> CheckResult:
         return CheckResult(table.name, str(rule), failed, example, rule.on_failure)
 
@@ -177,7 +177,7 @@ def _repeats(rows: pa.Table, columns: tuple[str, ...]) -> pa.ChunkedArray:
 
 
 def without(
-    family: TableFamily, tables: Mapping[str, pa.Table], verdicts: Iterable[RuleResult]
+    family: TableFamily, tables: Mapping[str, pa.Table], rule_results: Iterable[RuleResult]
 ) -> tuple[dict[str, pa.Table], dict[int, str]]:
     """The rows without the records that fail, and why each of those does by its row in the root.
 
@@ -186,12 +186,12 @@ def without(
     root = family.tables[0]
     keys = {table.name: _records(family, table, tables[table.name]) for table in family.tables}
     why: dict[object, str] = {}
-    for verdict in verdicts:
-        name = verdict.result.table
+    for rule_result in rule_results:
+        name = rule_result.result.table
         own = keys[name]
-        if verdict.failing is not None and own is not None:
-            for key in own.filter(verdict.failing).to_pylist():
-                why.setdefault(key, f"it fails the check that {verdict.result.check}")
+        if rule_result.failing is not None and own is not None:
+            for key in own.filter(rule_result.failing).to_pylist():
+                why.setdefault(key, f"it fails the check that {rule_result.result.check}")
     bad = pa.array(list(why), pa.string())
     left, rows = {}, {}
     for name, table in tables.items():

@@ -41,20 +41,20 @@ def decode_csv(
     Args:
         pages: the bodies as Torn sent them, each with a header line.
         family: whose root is the list of rows.
-        may_grow: whether a column that the shape lacks is learned; otherwise it is a misfit.
-        keyed: whether a row with nothing in its key is a misfit.
+        may_grow: whether a column that the shape lacks is learned; otherwise it is rejected.
+        keyed: whether a row with nothing in its key is rejected.
     """
     root = family.root[0]
     shape = family.shape
     examples: dict[Path, str] = {}
     tables: dict[int, pa.Table] = {}
-    misfits: list[RejectedRecord] = []
+    rejected: list[RejectedRecord] = []
     for number, page in enumerate(pages):
         try:
             tables[number] = _read(page)
         except (pa.ArrowException, CsvError, UnicodeDecodeError) as error:
             text = page.decode(errors="backslashreplace")
-            misfits.append(RejectedRecord(number, "", f"the body is no CSV: {error}", text))
+            rejected.append(RejectedRecord(number, "", f"the body is no CSV: {error}", text))
     if may_grow:
         for table in tables.values():
             shape, new = _grow(shape, root, table)
@@ -64,9 +64,9 @@ def decode_csv(
     for number, table in tables.items():
         why = FULL if may_grow else UNKNOWN
         rows, wrong = _typed(table, _row(shape, root), root, number, key, why)
-        misfits += wrong
+        rejected += wrong
         batches.append(_batch(rows, root, number))
-    return Decoded(tuple(batches), shape, examples, tuple(misfits))
+    return Decoded(tuple(batches), shape, examples, tuple(rejected))
 
 
 def _read(page: bytes) -> pa.Table:
@@ -136,14 +136,14 @@ def _typed(
         empty = pc.indices_nonzero(pc.is_null(table.column(name))).to_pylist() if given else ()
         for at in empty if given or row.field(name) is None else range(length):
             wrong.setdefault(at, (name, "null stands in the key of the record"))
-    misfits = [
+    rejected = [
         RejectedRecord(page, f"{root}[{at}].{name}", reason, _record(table, at))
         for at, (name, reason) in sorted(wrong.items())
     ]
     good = table
     if wrong:
         good = table.filter(pa.array([at not in wrong for at in range(length)]))
-    return _struct(good, row), misfits
+    return _struct(good, row), rejected
 
 
 def _misfits(column: pa.ChunkedArray, kind: Kind) -> Iterator[tuple[int, str]]:

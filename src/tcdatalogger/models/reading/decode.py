@@ -2,7 +2,7 @@
 
 The fast reader is `pyarrow.json` with the shape as its schema, many pages at a time: the strictest
 reader there is, and one that keeps what it does not know. Whatever it refuses goes, halved until it
-is alone, to the careful reader (`salvage.py`), so that its cost is paid only then.
+is alone, to the careful reader (`row_reader.py`), so that its cost is paid only then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import pyarrow.json as pa_json
 from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.infer import FULL, UNKNOWN, Path, grow
 from tcdatalogger.models.reading.quote import Quoting, quote, quoting
-from tcdatalogger.models.reading.row_reader import TIME_MAX, TIME_MIN, RejectedRecord, salvage
+from tcdatalogger.models.reading.row_reader import TIME_MAX, TIME_MIN, RejectedRecord, read_rows
 from tcdatalogger.models.records import key_fields
 from tcdatalogger.models.schema import METADATA, TableFamily
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape, walk
@@ -66,13 +66,13 @@ class Decoded:
         shape: as it was given, grown by what the bodies have and it lacked.
         examples: for each learned place, and each where a text was sent as a number, the first
             value as JSON.
-        misfits: the records that were set aside.
+        rejected: the records that were set aside.
     """
 
     batches: tuple[Batch, ...]
     shape: Object
     examples: Mapping[Path, str]
-    misfits: tuple[RejectedRecord, ...]
+    rejected: tuple[RejectedRecord, ...]
 
 
 class _Refused(Exception):
@@ -92,11 +92,11 @@ def decode(
     Args:
         pages: the bodies as Torn sent them.
         family: whose shape they should have.
-        may_grow: whether a field that the shape lacks is learned, or makes its record a misfit.
-        whole: places where learned integers stay integers, so that a decimal is a misfit.
-        keyed: whether a record with a null in its key is a misfit, as nothing tells it apart.
+        may_grow: whether a field that the shape lacks is learned; otherwise its record is rejected.
+        whole: places where learned integers stay integers, so that a decimal is rejected.
+        keyed: whether a record with a null in its key is rejected, as nothing tells it apart.
 
-    Nothing is raised for any content: what cannot be read comes back as a misfit.
+    Nothing is raised for any content: what cannot be read comes back as a rejected record.
     """
     shape = family.shape
     plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
@@ -118,13 +118,13 @@ def _decode_with_care(
     whole: Collection[Path],
     keyed: bool,
 ) -> Decoded:
-    """Learn what is new in the pages, then read them again, and set the misfits aside."""
+    """Learn what is new in the pages, then read them again, and reject what does not fit."""
     values = dict(enumerate(map(_value, pages)))
     sound = (value for value in values.values() if not isinstance(value, RejectedRecord))
     shape, examples = grow(family.shape, sound, whole) if may_grow else (family.shape, {})
     plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
     batches: list[Batch] = []
-    misfits: list[RejectedRecord] = []
+    rejected: list[RejectedRecord] = []
     seen = dict(examples)
     unknown = FULL if may_grow else UNKNOWN
 
@@ -141,14 +141,14 @@ def _decode_with_care(
             page = numbers[0]
             value = values[page]
             if isinstance(value, RejectedRecord):
-                misfits.append(RejectedRecord(page, value.path, value.reason, value.record))
+                rejected.append(RejectedRecord(page, value.path, value.reason, value.record))
                 return
-            _salvage(value, page)
+            _read_value(value, page)
 
-    def _salvage(value: lossless_json.Value, page: int) -> None:
+    def _read_value(value: lossless_json.Value, page: int) -> None:
         where = family.root if family.listed else ()
-        found = salvage(value, shape, where, page, key, unknown=unknown)
-        misfits.extend(found.misfits)
+        found = read_rows(value, shape, where, page, key, unknown=unknown)
+        rejected.extend(found.rejected)
         for place, example in found.converted.items():
             seen.setdefault(place, example)
         if found.body is None:
@@ -157,15 +157,15 @@ def _decode_with_care(
             batches.append(Batch(_read([found.body], shape, None, root, salvaged=True), (page,)))
         except _Refused as refusal:
             reason = f"the reader refuses it: {refusal}"
-            misfits.append(RejectedRecord(page, "", reason, found.body.decode()))
+            rejected.append(RejectedRecord(page, "", reason, found.body.decode()))
 
     for numbers in _split(pages):
         read(numbers)
-    return Decoded(tuple(batches), shape, seen, tuple(misfits))
+    return Decoded(tuple(batches), shape, seen, tuple(rejected))
 
 
 def _value(raw: bytes) -> lossless_json.Value | RejectedRecord:
-    """The body as Python values; a misfit (of page 0) where it is no JSON."""
+    """The body as Python values; a rejected record (of page 0) where it is no JSON."""
     try:
         return lossless_json.parse(raw)
     except (ValueError, RecursionError) as error:

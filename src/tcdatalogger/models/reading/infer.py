@@ -147,7 +147,7 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
     for name, inners in by_name.items():
         if not lossless_json.is_text(name) or learned.fields >= MOST:
             continue  # no column can have such a name, or there is no room: the record is set aside
-        fields.append(_learn(name, inners, path, learned))
+        fields.append(_infer_field(name, inners, path, learned))
     return replace(shape, fields=tuple(fields))
 
 
@@ -168,7 +168,7 @@ def _all_held(numbers: Iterable[Number]) -> bool:
     return all(lossless_json.held(one) for one in numbers if one.whole and lossless_json.fits(one))
 
 
-def _learn(name: str, values: list[Value], path: Path, learned: Learned) -> Field:
+def _infer_field(name: str, values: list[Value], path: Path, learned: Learned) -> Field:
     """An unknown field."""
     shape = _infer(values, (*path, name), learned)
     learned.fields += not isinstance(shape, Object)
@@ -238,5 +238,5 @@ def _infer_object(values: list[Value], path: Path, learned: Learned) -> Shape:
         return Json(nullable=True)
     inners = ((name, [value[name] for value in values if name in value]) for name in names)
     return Object(
-        tuple(_learn(name, inner, path, learned) for name, inner in inners), nullable=True
+        tuple(_infer_field(name, inner, path, learned) for name, inner in inners), nullable=True
     )

@@ -46,22 +46,22 @@ class RejectedRecord:
 
 
 def once_each(
-    misfits: Iterable[RejectedRecord], subjects: Sequence[int | None]
+    rejected: Iterable[RejectedRecord], subjects: Sequence[int | None]
 ) -> tuple[RejectedRecord, ...]:
-    """The first of the misfits that are one record, which came on several pages.
+    """Rejected records, each once where the same record came on several pages.
 
     The same on one page several times is several records.
 
     Args:
-        misfits: of a run.
+        rejected: the rejected records of a run.
         subjects: whom each page is about.
     """
     kept: dict[tuple[object, ...], RejectedRecord] = {}
     on_page: Counter[tuple[object, ...]] = Counter()
-    for misfit in misfits:
-        told = (subjects[misfit.page], misfit.reason, misfit.record)
-        on_page[misfit.page, told] += 1
-        kept.setdefault((told, on_page[misfit.page, told]), misfit)
+    for reject in rejected:
+        told = (subjects[reject.page], reject.reason, reject.record)
+        on_page[reject.page, told] += 1
+        kept.setdefault((told, on_page[reject.page, told]), reject)
     return tuple(kept.values())
 
 
@@ -87,16 +87,16 @@ class ReadRows:
 
     Attributes:
         body: JSON of the records that fit, JSON columns as texts already; None where nothing is.
-        misfits: the others.
+        rejected: the others.
         converted: as in `Findings`.
     """
 
     body: bytes | None
-    misfits: tuple[RejectedRecord, ...]
+    rejected: tuple[RejectedRecord, ...]
     converted: dict[tuple[str, ...], str]
 
 
-def salvage(
+def read_rows(
     value: Value,
     shape: Object,
     root: tuple[str, ...],
@@ -109,11 +109,11 @@ def salvage(
 
     Args:
         value: the body, read by `exact.parse`.
-        shape: its shape; a field that it lacks is a misfit, so grow it first if it may grow.
+        shape: its shape; a field that it lacks is rejected, so grow it first if it may grow.
         root: where the list of records stands, empty where the body is one record.
         page: the number of the page.
         key: the fields of a record, from the record down, that must not be null.
-        unknown: the reason why such a field is a misfit.
+        unknown: the reason why such a field is rejected.
     """
     if not isinstance(value, dict) or isinstance(value, lossless_json.Repeated):
         reason = f"the body is {lossless_json.kind(value)}, not an object with each key once"
@@ -124,7 +124,7 @@ def salvage(
         return _whole(kept, shape, page, key, unknown)
     name, element, inners = root[0], _element(shape, root), records
     findings = Findings(unknown)
-    misfits: list[RejectedRecord] = []
+    rejected: list[RejectedRecord] = []
     good: list[Value] = []
     for at, record in enumerate(inners):
         found = Findings(unknown, converted=findings.converted)
@@ -134,7 +134,7 @@ def salvage(
         found.problems += _nulls(record, f"{name}[{at}].", key)
         if found.problems:
             path, reason = found.problems[0]
-            misfits.append(RejectedRecord(page, path, reason, lossless_json.dump(record)))
+            rejected.append(RejectedRecord(page, path, reason, lossless_json.dump(record)))
         else:
             good.append(fitted)
     rest = Object(tuple(f for f in shape.fields if f.name != name))
@@ -142,10 +142,10 @@ def salvage(
     fitted_rest = _fit(others, rest, "", (), findings)
     if findings.problems:
         path, reason = findings.problems[0]
-        misfits.append(RejectedRecord(page, path, reason, lossless_json.dump(others)))
+        rejected.append(RejectedRecord(page, path, reason, lossless_json.dump(others)))
         fitted_rest = {}
     body = lossless_json.dump({**fitted_rest, name: good}).encode()
-    return ReadRows(body, tuple(misfits), findings.converted)
+    return ReadRows(body, tuple(rejected), findings.converted)
 
 
 def _element(shape: Object, root: tuple[str, ...]) -> Shape:
@@ -282,7 +282,7 @@ _DUE = {
 
 
 def _as_float(value: Number, path: str, found: Findings) -> Value:
-    """A number for a column of decimals; one that would be rounded is a misfit."""
+    """A number for a column of decimals; one that would be rounded is rejected."""
     if lossless_json.held(value):
         return Number(float(value))  # the fast reader does not know `0e400`
     what = "is too large for a 64-bit number"

@@ -23,7 +23,7 @@ class Repeats:
     Attributes:
         keep: a mask for each batch, None where all of it is kept.
         dropped: how many records came again and are left out.
-        changed: those of them that were not the same, as misfits.
+        changed: those of them that were not the same, as rejected records.
     """
 
     keep: tuple[pa.Array | None, ...]

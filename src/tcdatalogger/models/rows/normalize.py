@@ -92,7 +92,7 @@ class Normalized:
     Attributes:
         tables: by name; those without rows are there too.
         repeated: how many records came more than once and are counted once.
-        changed: those of them that had changed in between, as misfits.
+        changed: those of them that had changed in between, as rejected records.
     """
 
     tables: Mapping[str, pa.Table]

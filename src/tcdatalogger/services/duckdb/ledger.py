@@ -243,7 +243,7 @@ def write_load(
            values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         [
             load.id, load.run_id, load.endpoint, load.mode, json.dumps(rows), load.cursor, version,
-            load.archive or None, len(load.misfits), len(load.drift), load.catalog_version,
+            load.archive or None, len(load.rejected), len(load.drift), load.catalog_version,
             utc(load.committed_at), load.stretch, load.digest, load.token,
         ],
     )  # fmt: skip
@@ -272,7 +272,7 @@ def write_load(
         (
             (f"{load.id}-{number}", load.endpoint, load.run_id, m.page, m.path, m.reason, m.record,
              m.again, load.archive or None, utc(load.committed_at))
-            for number, m in enumerate(load.misfits)
+            for number, m in enumerate(load.rejected)
         ),
     )  # fmt: skip
     checked = Checked(load.endpoint, load.run_id, load.id, load.committed_at, load.checks)

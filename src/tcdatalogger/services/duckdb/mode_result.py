@@ -37,7 +37,7 @@ def is_news(
     connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step], changed: object
 ) -> bool:
     """Whether a load is worth a line in the ledger: it changed something, or was asked for."""
-    told = changed or steps or load.misfits or load.drift
+    told = changed or steps or load.rejected or load.drift
     asked = load.again or load.settles or load.stretch is not None
     return bool(told or asked or load.cursor != ledger.latest(connection, load.endpoint, "cursor"))
 

@@ -44,7 +44,7 @@ def store(connection: duckdb.DuckDBPyConnection, load: Load) -> Receipt:
     version = ledger.write_schemas(connection, load, steps, load.cause)
     if load.once:
         before = ledger.set_aside_before(connection, load.endpoint)
-        load = replace(load, misfits=tuple(m for m in load.misfits if m.record not in before))
+        load = replace(load, rejected=tuple(m for m in load.rejected if m.record not in before))
     mode = _once if load.once and load.mode == "append" else _MODES[load.mode]
     own = [table.name for table in load.family.tables]
     had = tables.of_run(connection, own, load.run_id)

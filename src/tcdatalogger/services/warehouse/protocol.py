@@ -61,7 +61,7 @@ class Load:
         digest: of what was fetched, None where nobody is to compare it with the next.
         once: whether a record that is stored already, all of its children too, and has not changed
             since is left out. A load that then has nothing new is not written at all.
-        drift, misfits: for the books.
+        drift, rejected: for the books.
         again: whether what the same run stored before is taken out first: so when it is replayed.
         settles: records of the quarantine that are stored with it.
         whole: whether all that was asked for was read to its end. What was not says nothing of what
@@ -93,7 +93,7 @@ class Load:
     digest: str | None = None
     once: bool = False
     drift: tuple[Drift, ...] = ()
-    misfits: tuple[RejectedRecord, ...] = ()
+    rejected: tuple[RejectedRecord, ...] = ()
     again: bool = False
     settles: tuple[str, ...] = ()
     whole: bool = True

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tcdatalogger.errors import ConfigError, DataRefused, NotFound, TimedOut, UsageError
 from tcdatalogger.models import renames
-from tcdatalogger.models.checks.evaluate import judge, keyless, unknown
+from tcdatalogger.models.checks.evaluate import evaluate, keyless, unknown
 from tcdatalogger.models.checks.promised import CheckFailed, CheckResult, missing, repeated_keys
 from tcdatalogger.models.evolution import adopt, as_whole, too_long, widened
 from tcdatalogger.models.owners import apart
@@ -248,19 +248,19 @@ class EndpointProcessor:
         grown = self.family(decoded.shape)
         pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in given]
         made = normalize(decoded.batches, grown, pages, once=True)
-        odd = [replace(m, page=numbers[m.page]) for m in (*decoded.misfits, *made.changed)]
+        aside = [replace(m, page=numbers[m.page]) for m in (*decoded.rejected, *made.changed)]
         subjects = [page.subject_id for page in fetched.pages]
-        misfits = once_each(odd, subjects)
+        rejected = once_each(aside, subjects)
         found = drift(grown, decoded.examples)
         return Transformed(
             grown,
             made.tables,
             found,
-            misfits,
-            unread=sum(not misfit.path for misfit in decoded.misfits),
+            rejected,
+            unread=sum(not reject.path for reject in decoded.rejected),
             repeated=made.repeated,
             warnings=tuple(moved(grown, found)),
-            odd=frozenset(subjects[misfit.page] for misfit in misfits),
+            rejected_subjects=frozenset(subjects[reject.page] for reject in rejected),
             lacking=frozenset(p.subject_id for p in compress(fetched.pages, empty)),
         )
 
@@ -301,7 +301,7 @@ class EndpointProcessor:
         )
 
     def _lacks_data(self, page: Page) -> bool:
-        """Whether a page is no answer; what nobody can read is among the misfits.
+        """Whether a page is no answer; what nobody can read is among the rejected records.
 
         One that was judged when it came has its data, or it would not be here. One of an archive,
         which may be of earlier days, or of a file was not.
@@ -364,8 +364,8 @@ class EndpointProcessor:
         # Of a backfill each load is a piece, and so is what was not read to its end.
         whole = self.task.stretch is None and made.whole_of(fetched)
         checks = [rule for rule in self.task.checks if whole or not rule.rows]
-        verdicts = list(judge(checks, made.family, made.tables))
-        results = tuple(verdict.result for verdict in verdicts)
+        rule_results = list(evaluate(checks, made.family, made.tables))
+        results = tuple(rule_result.result for rule_result in rule_results)
         failed = [result for result in results if not result.passed]
         refusing = [result for result in failed if result.on_failure == "refuse"]
         if refusing:
@@ -377,7 +377,11 @@ class EndpointProcessor:
             )
         told = [f"{result}." for result in failed if result.on_failure == "warn"]
         made = replace(made, checks=results, warnings=(*made.warnings, *told))
-        aside = [verdict for verdict in verdicts if verdict.result.on_failure == "quarantine"]
+        aside = [
+            rule_result
+            for rule_result in rule_results
+            if rule_result.result.on_failure == "quarantine"
+        ]
         return quarantine.set_aside(made, aside, fetched.pages if fetched else ())
 
     def _unknown(self, made: Transformed) -> Iterator[str]:
@@ -409,11 +413,11 @@ class EndpointProcessor:
         path = self.task.endpoint.path
         remedy = "Nothing was stored; the answer is in the archive."
         if made.unread:
-            reason = next(misfit.reason for misfit in made.misfits if not misfit.path)
+            reason = next(reject.reason for reject in made.rejected if not reject.path)
             raise DataRefused(f"Torn's answer to {path} cannot be read: {reason}.", remedy=remedy)
         replaces = self.task.mode == "replace"
         empty = not any(made.rows.values())
-        if made.lacking and (replaces or (empty and not made.misfits)):
+        if made.lacking and (replaces or (empty and not made.rejected)):
             payload = self.task.endpoint.payload
             raise DataRefused(
                 f"Torn's answer to {path} has no "
@@ -423,9 +427,9 @@ class EndpointProcessor:
             )
         if replaces and not made.whole_of(fetched):
             raise not_whole(self.task.name)
-        if replaces and empty and made.misfits:
+        if replaces and empty and made.rejected:
             raise DataRefused(
-                f"Every record of {path} was set aside: {made.misfits[0].reason}.", remedy=remedy
+                f"Every record of {path} was set aside: {made.rejected[0].reason}.", remedy=remedy
             )
 
     def as_tables(self, result: Result, fetched: Fetched | None = None) -> Transformed:

@@ -21,16 +21,16 @@ _PLAIN: Final = (str, int)
 
 
 def set_aside(
-    made: Transformed, verdicts: Sequence[RuleResult], pages: Sequence[Page]
+    made: Transformed, rule_results: Sequence[RuleResult], pages: Sequence[Page]
 ) -> Transformed:
-    """Rows without the records that fail, which are among the misfits then.
+    """Rows without the records that fail, which are among the rejected records then.
 
     Args:
         made: the rows.
-        verdicts: of the checks whose failures are set aside.
+        rule_results: of the checks whose failures are set aside.
         pages: that the rows were made from.
     """
-    failing = [verdict for verdict in verdicts if verdict.failing is not None]
+    failing = [rule_result for rule_result in rule_results if rule_result.failing is not None]
     if not failing:
         return made
     rows = made.tables[made.family.tables[0].name]
@@ -39,12 +39,12 @@ def set_aside(
     return replace(
         made,
         tables=tables,
-        misfits=(*made.misfits, *misfits(rows, why, made.family, pages)),
-        odd=made.odd | frozenset(subjects),
+        rejected=(*made.rejected, *rejected_records(rows, why, made.family, pages)),
+        rejected_subjects=made.rejected_subjects | frozenset(subjects),
     )
 
 
-def misfits(
+def rejected_records(
     rows: pa.Table, why: Mapping[int, str], family: TableFamily, pages: Sequence[Page]
 ) -> tuple[RejectedRecord, ...]:
     """The records of some rows of the root, as Torn sent them.

@@ -190,11 +190,11 @@ class Transformed:
         family: the tables.
         tables: their rows, by name.
         drift: what the catalogue did not know.
-        misfits: the records that were set aside.
-        unread: pages that are no JSON object at all; each is among the misfits too.
+        rejected: the records that were set aside.
+        unread: pages that are no JSON object at all; each is a rejected record too.
         repeated: records that came on two pages and count once.
         warnings: what was odd, whole sentences.
-        odd: the subjects of which a record was set aside.
+        rejected_subjects: the subjects with a record that was set aside.
         lacking: the subjects of which a page had no data, not even an empty list.
         checks: what came of the checks of the rows.
     """
@@ -202,11 +202,11 @@ class Transformed:
     family: TableFamily
     tables: Mapping[str, pa.Table]
     drift: tuple[Drift, ...] = ()
-    misfits: tuple[RejectedRecord, ...] = ()
+    rejected: tuple[RejectedRecord, ...] = ()
     unread: int = 0
     repeated: int = 0
     warnings: tuple[str, ...] = ()
-    odd: frozenset[int | None] = frozenset()
+    rejected_subjects: frozenset[int | None] = frozenset()
     lacking: frozenset[int | None] = frozenset()
     checks: tuple[CheckResult, ...] = ()
 

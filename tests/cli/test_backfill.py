@@ -40,7 +40,7 @@ def test_where_the_log_is_json_each_line_of_it_is(place):
     done = place.run("backfill", "attacks", "--since", "2025-12-29", "--pages", "1")
 
     lines = [json.loads(line) for line in done.err.splitlines()]
-    (last, *_) = [line for line in reversed(lines) if line["event"] == "history read"]
+    (last, *_) = [line for line in reversed(lines) if line["event"] == "backfill_progressed"]
     assert last["back_to"] == "2025-12-29 00:00:00Z"
 
 

@@ -16,7 +16,7 @@ from tcdatalogger.cli import Options, _globals_first, main
 from tcdatalogger.core.config.secrets import Secret
 
 KEY = "fR4m3K3y00000001"
-HEAVY = ("duckdb", "pyarrow", "httpx2", "pydantic", "structlog", "rich", "starlette", "uvicorn")
+HEAVY = ("duckdb", "pyarrow", "httpx2", "pydantic", "rich", "starlette", "uvicorn")
 PROGRAM = [sys.executable, "-W", "error", "-m", "tcdatalogger"]
 
 

@@ -158,7 +158,8 @@ def test_where_the_log_is_json_it_is_a_line_of_the_log(hands, capsys):
     log.stop()
 
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
-    assert [line["event"] for line in lines] == ["still running", "done"]
+    assert [line["event"] for line in lines] == ["run_progress", "run_progress"]
+    assert [line["status"] for line in lines] == ["still running", "done"]
     assert (lines[0]["endpoint"], lines[0]["step"], lines[0]["pages"]) == (
         "faction_crimes", "store", 3,
     )  # fmt: skip

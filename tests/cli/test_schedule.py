@@ -43,4 +43,4 @@ def test_its_json_is_a_list_also_of_nothing_and_its_log_lines_are_json(served):
 
     assert (done.code, done.json) == (0, [])
     events = [json.loads(line)["event"] for line in done.err.splitlines()]
-    assert (events[0], events[-1]) == ("scheduler begins", "scheduler ends")
+    assert (events[0], events[-1]) == ("scheduler_started", "scheduler_finished")

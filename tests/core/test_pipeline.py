@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 
@@ -10,6 +11,7 @@ import pytest
 from tcdatalogger.cli import main as _main  # noqa: F401 - the command line under test
 from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.observability import log
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
 from tcdatalogger.services.torncity.processing.base import Fetched
@@ -268,6 +270,8 @@ def test_nothing_of_a_run_is_left_in_the_context_of_the_next(workplace):
     workplace.log("faction_basic")
 
     assert logging.getLogger().handlers is not None
-    import structlog  # noqa: PLC0415
-
-    assert structlog.contextvars.get_contextvars() == {}
+    lines = io.StringIO()
+    log.configure("info", "json", stream=lines)
+    log.get_logger("x").info("outside")
+    log.stop()
+    assert not {"run_id", "endpoint"} & json.loads(lines.getvalue()).keys()

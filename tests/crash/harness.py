@@ -38,8 +38,6 @@ PRELOADED = (
     "pyarrow.parquet",
     "pyarrow.dataset",
     "pandas",  # which pyarrow imports where it is there
-    "structlog",
-    "structlog.dev",
     "tcdatalogger.cli.commands.run",
     "tcdatalogger.cli.output",
     "tcdatalogger.core.main",

@@ -48,14 +48,14 @@ def test_a_line_says_when_who_what_and_in_which_run():
     logger = log.get_logger("core.pipeline")
     with log.bound(run_id="r1", endpoint="faction_crimes"):
         with log.bound(step="fetch"):
-            logger.info("page fetched", rows=20)
+            logger.info("page_fetched", rows=20)
         logger.warning("slow", seconds=1.5)
     logger.error("outside")
     first, second, third = written(stream)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", first.pop("timestamp"))
     assert first == {
         "level": "info",
-        "event": "page fetched",
+        "event": "page_fetched",
         "component": "core.pipeline",
         "run_id": "r1",
         "endpoint": "faction_crimes",
@@ -103,10 +103,11 @@ def test_lines_are_for_people_on_a_terminal_and_json_elsewhere(monkeypatch):
         ("human pipe", "human", io.StringIO()),
     ):
         log.configure("info", format_, stream=stream)
-        log.get_logger("x").info("page fetched", rows=20)
+        log.get_logger("x").info("page_fetched", rows=20)
         shown[name] = stream.getvalue()
     assert "\x1b[" in shown["terminal"]
-    assert json.loads(shown["pipe"])["rows"] == 20
+    line = json.loads(shown["pipe"])
+    assert (line["event"], line["rows"]) == ("page_fetched", 20)
     assert "page fetched" in shown["human pipe"]
     assert "rows=20" in shown["human pipe"]
     assert "\x1b[" not in shown["human pipe"]
@@ -161,7 +162,7 @@ def test_no_secret_and_no_body_comes_into_a_line(format_):
         try:
             int(f"https://x?key={KEY}")
         except ValueError:
-            logger.error("failed", exc_info=True)  # noqa: G201
+            logger.exception("failed")
     text = stream.getvalue()
     assert KEY not in text
     assert "unregistered0001" not in text
@@ -180,7 +181,8 @@ def test_other_libraries_lines_are_structured_and_redacted_too():
     logging.getLogger("some.library").warning("sent %s", KEY)
     logging.getLogger("some.library").info("not wanted")
     (line,) = written(stream)
-    assert (line["component"], line["event"]) == ("some.library", "sent ***")
+    assert (line["component"], line["message"]) == ("some.library", "sent ***")
+    assert line["event"] == "library_message"
 
 
 def test_a_closed_terminal_does_not_end_a_run():
@@ -211,12 +213,72 @@ def test_threads_write_whole_lines():
     ]
 
 
-def test_a_logger_costs_no_import_until_it_writes():
+def test_other_libraries_say_no_more_than_they_did_and_nothing_where_only_errors_are_wanted():
+    talkative = logging.getLogger("some.talkative.library")
+    talkative.setLevel(logging.DEBUG)
+    stream = io.StringIO()
+    log.configure("debug", "json", stream=stream)
+    talkative.info("not wanted")
+    log.configure("error", "json", stream=stream)
+    talkative.warning("not wanted either")
+    assert stream.getvalue() == ""
+
+
+def test_a_line_of_another_library_belongs_to_the_run_that_called_it():
+    stream = io.StringIO()
+    log.configure("info", "json", stream=stream)
+    with log.bound(run_id="r1"):
+        logging.getLogger("some.library").critical("lost")
+    (line,) = written(stream)
+    assert (line["run_id"], line["level"]) == ("r1", "error")
+
+
+def test_a_handler_of_the_program_around_us_gets_no_secret_either():
+    Secret("default", KEY)
+    records = []
+    around = logging.Handler()
+    around.emit = records.append
+    log.configure("info", "json", stream=io.StringIO())
+    logging.getLogger().addHandler(around)
+    try:
+        int(KEY)
+    except ValueError:
+        log.get_logger("x").exception("failed", key=KEY)
+    (record,) = records
+    assert KEY not in repr(vars(record)) + logging.Formatter().format(record)
+
+
+def test_what_a_stranger_wrote_stays_one_line_on_a_terminal_and_obeys_nothing():
+    stream = Terminal()
+    log.configure("info", "auto", stream=stream)
+    log.get_logger("x").warning("data_warning", message="a\nb \x1b]0;c\x07", empty="")
+    (line,) = stream.getvalue().splitlines()
+    assert "\x1b]" not in line
+    assert r"a\nb" in line
+    assert "data warning" in line
+    assert line.count("''") == 1
+
+
+def test_a_fault_of_ours_in_a_line_is_not_hidden():
+    class Broken(io.StringIO):
+        def write(self, text):  # noqa: ARG002 - the stream's signature
+            raise ZeroDivisionError
+
+    log.configure("info", "json", stream=Broken())
+    with pytest.raises(ZeroDivisionError):
+        log.get_logger("x").info("event")
+
+
+def test_a_line_imports_nothing_but_the_standard_library():
     code = (
         "import sys; from tcdatalogger.observability import log\n"
-        "log.configure('warning'); log.get_logger('x').info('unseen')\n"
-        "assert 'structlog' not in sys.modules\n"
-        "log.get_logger('x').warning('seen')\n"
-        "assert 'structlog' in sys.modules\n"
+        "log.configure('info', 'human'); log.get_logger('x').info('seen')\n"
+        "strange = {n.partition('.')[0] for n in sys.modules} - set(sys.stdlib_module_names)\n"
+        "print(*sorted(name for name in strange if not name.startswith('_')))\n"
     )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True)
+    done = subprocess.run(
+        [sys.executable, "-I", "-W", "error", "-c", code],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "seen" in done.stderr
+    assert done.stdout.split() == ["tcdatalogger"]

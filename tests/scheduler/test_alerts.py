@@ -440,7 +440,7 @@ def test_an_alert_arrives_at_a_real_receiver_and_its_address_nowhere_else(place,
         logging.getLogger().handlers = handlers
     first, second = (body["alerts"][0]["state"] for _, body in receiver.got)
     assert (first, second) == ("begins", "over")
-    assert "alerts cannot be told" in stream.getvalue()
+    assert "alerts_not_delivered" in stream.getvalue()
     assert TOKEN not in stream.getvalue()
     assert TOKEN not in json.dumps([body for _, body in receiver.got])
     assert TOKEN not in repr(place.settings)

@@ -91,7 +91,7 @@ def test_a_changed_file_is_taken_up_at_a_hangup_and_a_broken_one_is_not(yard):
         whole = yard.place.file.read_text()
         yard.place.file.write_text(whole.replace("P1D", "often"))
         running.signal(signal.SIGHUP)
-        yard.until(lambda: said(running, "stays in force"))
+        yard.until(lambda: said(running, "config_refused"))
         assert len(entries(yard)) == 2
 
         yard.write(("brief", OFTEN))
@@ -163,7 +163,7 @@ def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
     assert code == 0
     assert [job.endpoint.name for job in spawn.jobs[:-1]] == ["faction_crimes", "faction_members"]
     assert len(spawn.jobs[0].settings.endpoints) == 1
-    assert lines.getvalue().count("the state cannot be used") == 1
+    assert lines.getvalue().count("state_unavailable") == 1
 
 
 class Full(Nobody):

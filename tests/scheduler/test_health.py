@@ -292,7 +292,7 @@ def test_whoever_goes_away_is_no_error_of_ours(workplace, settings, error, told)
         except type(error):
             health._server.handle_error(None, None)
     log.stop()
-    assert lines.getvalue().count("a question about health failed") == told
+    assert lines.getvalue().count("monitoring_request_failed") == told
 
 
 def test_whoever_says_nothing_keeps_nobody_waiting(workplace, settings):

@@ -34,7 +34,7 @@ def away(yard, postgres, postgres_url):
         try:
             os.kill(yard.pids[0], signal.SIGALRM)  # its time is over
             yard.until(lambda: not yard.living)
-            yard.until(lambda: said(daemon, "the state cannot be used"))
+            yard.until(lambda: said(daemon, "state_unavailable"))
             yield
         finally:
             postgres.start()
@@ -48,7 +48,7 @@ def test_a_run_that_ends_while_the_state_is_away_is_written_down_when_it_is_back
     with yard.daemon() as daemon:
         with away(daemon):
             assert daemon.process.poll() is None
-        yard.until(lambda: said(daemon, "the state can be used again"))
+        yard.until(lambda: said(daemon, "state_available"))
 
         yard.until(lambda: yard.runs("hang") and yard.runs("hang")[-1].status == "crashed")
         run = yard.runs("hang")[-1]

@@ -166,7 +166,8 @@ class ProgressLines:
         if log.structured() and self._stream is sys.stderr:
             run = line.run
             _log.info(
-                status,
+                "run_progress",
+                status=status,
                 run_id=run.run_id,
                 endpoint=run.endpoint,
                 step=run.step,

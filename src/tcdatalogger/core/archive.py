@@ -187,7 +187,7 @@ class Archive:
                 try:
                     self._mark(file).write_text(f"{refused.message}\n", encoding="utf-8")
                 except OSError as error:  # the books of the runs have it too
-                    _log.warning("refusal_not_archived", why=error.strerror)
+                    _log.warning("refusal_not_archived", message=error.strerror)
             raise
 
     def refusal(self, file: str) -> str:

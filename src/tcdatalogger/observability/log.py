@@ -1,23 +1,23 @@
-"""Structured logs: one line for each thing that happened, with the run that it belongs to.
+"""Structured logs: one line for each event, with the run that it belongs to.
 
-`get_logger` costs nothing: structlog is imported when the first line is written. Until `configure`
-was called at the edge of the process nothing is written at all, so that using a part of this
-package as a library is silent.
+The standard library writes them: `Logger` makes its records, and a `logging.Formatter` renders each
+of them as JSON or as words for people. Nothing is written before `configure` is called at the edge
+of the process, so that using a part of this package as a library is silent.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from typing import Any, Final, TextIO
 
 from tcdatalogger import disk
 from tcdatalogger.errors import ConfigError
@@ -25,68 +25,80 @@ from tcdatalogger.observability.logfile import LogFile
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.text import harmless
 
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
-_SILENT = 100  # above every level
-_LONGEST = 2_000  # characters of one text: enough for a reason, too little for a body
+LEVELS: Final = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+_DOWNWARDS: Final = (*reversed(LEVELS.items()), ("debug", 0))
+_OURS: Final = "tcdatalogger"
+_FACTS: Final = "tcdatalogger_facts"  # where a record carries them
+_SILENT: Final = 100  # above every level
+_LONGEST: Final = 2_000  # characters of one text: enough for a reason, too little for a body
+_COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
 
 _bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})  # noqa: B039  # never changed in place
 
-
-@dataclass(frozen=True, slots=True)
-class _Sink:
-    """Where lines go: a stream, how they look there, and the least level of those it gets."""
-
-    stream: TextIO | LogFile | _StandardError
-    render: Callable[..., Any]
-    level: int
+logging.getLogger(_OURS).setLevel(_SILENT)
 
 
 @dataclass(slots=True)
 class _Edge:
     """What `configure` decided; there is one for the process."""
 
-    level: int = _SILENT
     structured: bool = False
-    output: Any = None
+    handlers: list[_Handler] = field(default_factory=list)
     file: LogFile | None = None
 
 
-_edge = _Edge()
-
-
 class Logger:
-    """Writes lines for one component. An event is a short phrase, its facts are names and values.
+    """Writes lines for one component. An event is a key in snake case, its facts are fields.
 
     The facts of `bound` are on each line. A secret never is, nor a body: texts are cut short and
-    bytes are only counted.
+    bytes are only counted. `docs/logs.md` lists every event.
     """
 
-    __slots__ = ("_component",)
+    __slots__ = ("_component", "_logger")
 
     def __init__(self, component: str) -> None:
         self._component = component
+        self._logger = logging.getLogger(f"{_OURS}.{component}")
 
     def debug(self, event: str, **facts: object) -> None:
-        _line(self._component, "debug", event, facts)
+        """Write a line that only a search for a fault needs."""
+        self._write(logging.DEBUG, event, facts)
 
     def info(self, event: str, **facts: object) -> None:
-        _line(self._component, "info", event, facts)
+        """Write a line about what goes as it should."""
+        self._write(logging.INFO, event, facts)
 
     def warning(self, event: str, **facts: object) -> None:
-        _line(self._component, "warning", event, facts)
+        """Write a line about what somebody may want to look at."""
+        self._write(logging.WARNING, event, facts)
 
     def error(self, event: str, **facts: object) -> None:
-        """`exc_info=True` adds the traceback of the exception at hand."""
-        _line(self._component, "error", event, facts)
+        """Write a line about what failed."""
+        self._write(logging.ERROR, event, facts)
 
+    def exception(self, event: str, **facts: object) -> None:
+        """Write a line about what failed, with the traceback of the current error."""
+        self._write(logging.ERROR, event, facts, traceback=_traceback())
 
-def _line(component: str, level: str, event: str, facts: Mapping[str, object]) -> None:
-    if LEVELS[level] >= _edge.level:
-        getattr(_edge.output, level)(event, component=component, **{**_bound.get(), **facts})
+    def _write(
+        self, level: int, event: str, facts: Mapping[str, object], traceback: str = ""
+    ) -> None:
+        if not self._logger.isEnabledFor(level):
+            return
+        # Made safe here and not by the formatter: a program around us may have handlers of its own.
+        line = _safe_facts({"component": self._component, **_bound.get(), **facts})
+        if traceback:
+            line["exception"] = traceback
+        self._logger.log(level, _safe_text(event), extra={_FACTS: line})
 
 
 def get_logger(component: str) -> Logger:
-    """The logger of a part of the program, named as its module: `core.run.run`."""
+    """The logger of a part of the program, as `run` or `warehouse`."""
     return Logger(component)
 
 
@@ -128,16 +140,15 @@ def configure(
     terminal = out.isatty()
     human = format == "human" or (format == "auto" and terminal)
     stop()
-    sinks: list[_Place] = [(out, human, LEVELS[shown or level])]
+    _edge.structured = not human
+    colours = terminal and "NO_COLOR" not in os.environ
+    _add(out, shown or level, _HumanFormatter(colours=colours) if human else _JSONFormatter())
     if file is not None:
         _edge.file = _open(file, max_bytes, keep)
     if _edge.file is not None:
-        sinks.append((_edge.file, False, LEVELS[level]))
-    _edge.level, _edge.structured = min(least for *_, least in sinks), not human
-    _edge.output = _Late(
-        partial(_wrapped, sinks, colours=terminal and "NO_COLOR" not in os.environ)
-    )
-    _take_others()
+        _add(_edge.file, level, _JSONFormatter())
+    least = min(handler.level for handler in _edge.handlers)
+    logging.getLogger(_OURS).setLevel(least)
 
 
 def structured() -> bool:
@@ -147,7 +158,11 @@ def structured() -> bool:
 
 def stop() -> None:
     """Be silent again, and close the file."""
-    _edge.level, _edge.structured, _edge.output = _SILENT, False, None
+    logging.getLogger(_OURS).setLevel(_SILENT)
+    for handler in _edge.handlers:
+        logging.getLogger().removeHandler(handler)
+    _edge.handlers.clear()
+    _edge.structured = False
     if _edge.file is not None:
         with suppress(OSError):
             _edge.file.close()
@@ -167,80 +182,88 @@ class _StandardError:
         return sys.stderr.isatty()
 
 
-_Place = tuple[TextIO | LogFile | _StandardError, bool, int]
-"""Where lines go, whether people read them there, and the least level of those it gets."""
+class _Handler(logging.StreamHandler[Any]):
+    """Writes each line with one call, so that those of several processes do not mix."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Take our own lines, and of other libraries only what is a warning or worse."""
+        return hasattr(record, _FACTS) or record.levelno >= logging.WARNING
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # the library's name
+        """A full disk or a closed terminal must not end a run; anything else is a fault of ours."""
+        del record
+        if not isinstance(sys.exception(), OSError | ValueError):
+            raise  # noqa: PLE0704  # called within the `except` of `emit`
 
 
-class _Late:
-    """Stands for the real logger until its first line, as structlog takes a tenth of a second."""
-
-    def __init__(self, make: partial[Any]) -> None:
-        self._make = make
-
-    def __getattr__(self, name: str) -> Any:
-        _edge.output = self._make()
-        return getattr(_edge.output, name)
+_edge = _Edge()
 
 
-def _wrapped(sinks: list[_Place], *, colours: bool) -> Any:
-    structlog = imported()
-    plain = structlog.dev.plain_traceback  # a pretty one shows local variables, and so keys
-    renderers: list[_Sink] = [
-        _Sink(
-            stream,
-            structlog.dev.ConsoleRenderer(colors=colours, exception_formatter=plain, pad_event_to=0)
-            if human
-            else structlog.processors.JSONRenderer(ensure_ascii=False),
-            least,
-        )
-        for stream, human, least in sinks
-    ]
-    return structlog.wrap_logger(
-        None,
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            _ordered,
-            structlog.processors.format_exc_info,
-            without_secrets,
-            partial(_emit, renderers, threading.Lock()),
-        ],
-        wrapper_class=structlog.BoundLogger,
-    )
+def _add(stream: object, level: str, formatter: logging.Formatter) -> None:
+    handler = _Handler(stream)
+    handler.setLevel(LEVELS[level])
+    handler.setFormatter(formatter)
+    _edge.handlers.append(handler)
+    logging.getLogger().addHandler(handler)
 
 
-def imported() -> Any:
-    """structlog, without rich, which it would import for pretty tracebacks that we never show.
+class _JSONFormatter(logging.Formatter):
+    """A line for programs."""
 
-    That would be half of its time (40 ms of each run) and 4 MB of each process.
-    """
-    absent = "rich" not in sys.modules
-    if absent:
-        sys.modules["rich"] = None  # type: ignore[assignment]  # means: there is none
-    try:
-        import structlog  # noqa: PLC0415  # slow to import, and many commands never log a line
-    finally:
-        if absent:
-            del sys.modules["rich"]
-    return structlog
+    def format(self, record: logging.LogRecord) -> str:
+        return json.dumps(_line(record), ensure_ascii=False)
 
 
-def _ordered(
-    _logger: Any, _method: str, line: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    first = {name: line.pop(name) for name in ("timestamp", "level", "event", "component")}
-    # The process is asked each time, as a forked child would carry its parent's number.
-    return {**first, **line, "process": os.getpid()}
+class _HumanFormatter(logging.Formatter):
+    """A line for people: the event as words, each fact as `name=value`."""
+
+    def __init__(self, *, colours: bool) -> None:
+        super().__init__()
+        self._colours = colours
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = _line(record)
+        level, event = str(line.pop("level")), str(line.pop("event"))
+        timestamp, traceback = line.pop("timestamp"), line.pop("exception", "")
+        words = [
+            self._in("2", str(timestamp)),
+            f"[{self._in(_COLOURS[level], f'{level:<7}')}]",
+            self._in("1", event.replace("_", " ")),
+            *(f"{self._in('36', name)}={_shown(value)}" for name, value in line.items()),
+        ]
+        return "\n".join(filter(None, (" ".join(words), str(traceback))))
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"\x1b[{colour}m{text}\x1b[0m" if self._colours else text
 
 
-def without_secrets(
-    _logger: Any, _method: str, line: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
-    """The processor that lets no secret, no body and nothing that a terminal obeys through."""
+def _shown(value: object) -> str:
+    """A fact in one word, or in quotes where it has spaces or is empty."""
+    text = str(value)
+    return text if text and text.isprintable() and not set(text) & set(" \"'=") else repr(value)
+
+
+def _line(record: logging.LogRecord) -> dict[str, object]:
+    """The fields of a line, in their order; the lines of other libraries have them too."""
+    facts: dict[str, object] | None = getattr(record, _FACTS, None)
+    event = record.getMessage()
+    if facts is None:
+        said = {"component": record.name, **_bound.get(), "message": event}
+        facts, event = _safe_facts(said), "library_message"
+    at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
     return {
-        redact(str(name)): harmless(redact(str(value))) if name == "exception" else _safe(value)
-        for name, value in line.items()
+        "timestamp": at.replace("+00:00", "Z"),
+        "level": next(name for name, least in _DOWNWARDS if record.levelno >= least),
+        "event": event,
+        **facts,
+        # The process is asked each time, as a forked child would carry its parent's number.
+        "process": os.getpid(),
     }
+
+
+def _safe_facts(facts: Mapping[str, object]) -> dict[str, object]:
+    """Facts with no secret, no body, and nothing that a terminal obeys."""
+    return {redact(str(name)): _safe(value) for name, value in facts.items()}
 
 
 def _safe(value: object) -> object:
@@ -249,31 +272,26 @@ def _safe(value: object) -> object:
     if isinstance(value, bytes | bytearray | memoryview):
         return f"<{memoryview(value).nbytes:d} bytes>"
     if isinstance(value, Mapping):
-        return {redact(str(key)): _safe(item) for key, item in value.items()}
+        return _safe_facts(value)
     if isinstance(value, list | tuple | set | frozenset):
         return [_safe(item) for item in value]
-    text = harmless(redact(value if isinstance(value, str) else str(value)))
+    return _safe_text(value if isinstance(value, str) else str(value))
+
+
+def _safe_text(text: str) -> str:
+    text = harmless(redact(text))
     if len(text) > _LONGEST:
         return f"{text[:_LONGEST]}… ({len(text)} characters)"
     return text
 
 
-def _emit(
-    sinks: list[_Sink], lock: threading.Lock, logger: Any, method: str, line: dict[str, Any]
-) -> NoReturn:
-    import structlog  # noqa: PLC0415  # here it is loaded already
-
-    with lock:
-        for sink in sinks:
-            if LEVELS[line["level"]] < sink.level:
-                continue
-            text = sink.render(logger, method, dict(line))
-            # One write for a line, so that those of several processes do not mix.
-            # A full disk or a closed terminal must not end a run.
-            with suppress(OSError, ValueError):
-                sink.stream.write(f"{text}\n")
-                sink.stream.flush()
-    raise structlog.DropEvent
+def _traceback() -> str:
+    """Of the current error, whole; without local variables, as keys may be among them."""
+    error = sys.exception()
+    if error is None:
+        return ""
+    text = logging.Formatter().formatException((type(error), error, error.__traceback__))
+    return harmless(redact(text))
 
 
 def _open(file: Path, max_bytes: int, keep: int) -> LogFile | None:
@@ -289,17 +307,3 @@ def _open(file: Path, max_bytes: int, keep: int) -> LogFile | None:
         if failure is other:
             raise other from None
         return None
-
-
-class _Others(logging.Handler):
-    """Takes the lines of other libraries, so that they too are structured and free of secrets."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        level = "error" if record.levelno >= logging.ERROR else "warning"
-        _line(record.name, level, record.getMessage(), {})
-
-
-def _take_others() -> None:
-    root = logging.getLogger()
-    if not any(isinstance(handler, _Others) for handler in root.handlers):
-        root.addHandler(_Others(logging.WARNING))

@@ -1,7 +1,8 @@
 """A log file that several processes write and that begins anew when it is large.
 
-Writers share a lock on a file beside it, and whoever renames has that lock alone. So nobody writes
-into a file that has been put away, and each line is in exactly one of them.
+Each writer locks a file beside it for the time of one line. So nobody writes into a file that has
+been renamed, and each line is in exactly one of them. `docs/decisions/30-logs.md` says why no
+library does this.
 """
 
 from __future__ import annotations
@@ -27,8 +28,7 @@ class LogFile:
 
     Args:
         path: of the file; made where it is not there.
-        max_bytes: a line that would make it larger goes into a new file; 0 for no limit. Those who
-            write at the same time may each add the one line that they saw room for.
+        max_bytes: a line that would make it larger goes into a new file; 0 for no limit.
         keep: how many old files stay, as `PATH.1` (the newest), `PATH.2` and so on.
 
     Raises:
@@ -37,13 +37,14 @@ class LogFile:
 
     def __init__(self, path: Path, max_bytes: int = 0, keep: int = 5) -> None:
         self._path = path
-        self._max = max_bytes if fcntl is not None else 0
+        self._max_bytes = max_bytes if fcntl is not None else 0
         self._keep = keep
         self._file = self._lock = self._process = -1
         private.folder(path.parent)
         self._open()
 
     def isatty(self) -> bool:
+        """False: nobody reads it as it is written."""
         return False
 
     def write(self, text: str) -> int:
@@ -60,11 +61,7 @@ class LogFile:
             self._shut()
             self._open()
         data = text.encode("utf-8", "backslashreplace")
-        with self._locked(alone=False):
-            self._follow()
-            if self._fits(data):
-                return self._append(data)
-        with self._locked(alone=True):
+        with self._locked():
             self._follow()
             if not self._fits(data):
                 self._rotate()
@@ -74,6 +71,7 @@ class LogFile:
         """Nothing: a line is with the system when `write` returns."""
 
     def close(self) -> None:
+        """Close it; a second time does nothing."""
         self._process = -1
         self._shut()
 
@@ -86,17 +84,17 @@ class LogFile:
 
     def _open(self) -> None:
         self._file = private.opener(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        if self._max:
+        if self._max_bytes:
             lock = self._path.with_name(f".{self._path.name}.lock")
             self._lock = private.opener(lock, os.O_RDWR | os.O_CREAT)
         self._process = os.getpid()
 
     @contextmanager
-    def _locked(self, *, alone: bool) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         if self._lock == -1:
             yield
             return
-        fcntl.flock(self._lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         try:
             yield
         finally:
@@ -116,7 +114,7 @@ class LogFile:
 
     def _fits(self, data: bytes) -> bool:
         size = os.fstat(self._file).st_size
-        return not self._max or size == 0 or size + len(data) <= self._max
+        return not self._max_bytes or size == 0 or size + len(data) <= self._max_bytes
 
     def _rotate(self) -> None:
         if not self._keep:

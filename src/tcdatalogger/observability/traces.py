@@ -146,8 +146,8 @@ def _provider() -> Any:
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
     except ImportError:
         _log.warning(
-            "no traces",
-            why="OTEL_EXPORTER_OTLP_ENDPOINT needs two packages: pip install opentelemetry-sdk "
+            "traces_unavailable",
+            message="OTEL_EXPORTER_OTLP_ENDPOINT needs two packages: pip install opentelemetry-sdk "
             "opentelemetry-exporter-otlp-proto-http",
         )
         return None

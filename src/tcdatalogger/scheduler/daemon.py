@@ -185,11 +185,11 @@ class Daemon:
             raise
         except Failure as failure:
             if not self._trouble:
-                _log.error("the state cannot be used", why=str(failure))
+                _log.error("state_unavailable", message=str(failure))
             self._trouble = True
             return LOOK_AGAIN
         if self._trouble:
-            _log.info("the state can be used again")
+            _log.info("state_available")
         self._trouble = False
         return patience
 
@@ -240,14 +240,14 @@ class Daemon:
         if claim is None:
             return
         if due.attempt > plan.retries:
-            _log.error("its runs never come back", endpoint=due.endpoint, runs=due.attempt)
+            _log.error("endpoint_given_up", endpoint=due.endpoint, tries=due.attempt)
             self._agenda.give_up(plan, now)
             self._state.leases.release(claim)
             return
         try:
             self._running[due.endpoint] = self._started_run(due, plan, endpoint, claim)
         except Busy as failure:
-            _log.error("it cannot be begun", endpoint=due.endpoint, why=str(failure))
+            _log.error("run_not_started", endpoint=due.endpoint, message=str(failure))
             self._codes.append(failure.exit_code)
             self._agenda.put_back(due, now + BACKOFF.first)
             self._state.leases.release(claim)
@@ -338,7 +338,7 @@ class Daemon:
         now = self._clock.now()
         drift = now - time.monotonic()
         if self._drift is not None and drift < self._drift - _JUMP:
-            _log.warning("the clock went back", seconds=round(self._drift - drift, 1))
+            _log.warning("clock_went_back", seconds=round(self._drift - drift, 1))
             self._in_line = False
         self._drift = drift
         for run in self._running.values():
@@ -376,7 +376,7 @@ class Daemon:
         if signals.take_hangup():
             self._configure()
         if signals.last is not None and not self._stopping:
-            _log.info("stopping", running=sorted(self._running))
+            _log.info("scheduler_stopping", running=sorted(self._running))
             self._stopping = True
             grace = self._settings.scheduler.grace.seconds or 0
             limit = time.monotonic() + min(PATIENCE, 2 * grace)
@@ -392,17 +392,17 @@ class Daemon:
         try:
             settings = self._reload()
         except Failure as failure:
-            _log.error("the old configuration stays in force", why=str(failure))
+            _log.error("config_refused", message=str(failure))
             return
         if settings.state.url != self._settings.state.url:
-            _log.error("another state database is taken up by a new start only")
+            _log.error("state_change_ignored")
             settings = settings.model_copy(update={"state": self._settings.state})
         before = self._plans
         self._settings = settings
         self._plans = plans(settings)
         self._removed |= before.keys() - self._plans.keys()
         self._in_line = False
-        _log.info("configuration read again", endpoints=len(self._plans))
+        _log.info("config_reloaded", endpoints=len(self._plans))
 
     def _sync(self) -> None:
         """Bring the agenda in line with the configuration and the clock, if it is not."""

@@ -22,7 +22,6 @@ import tcdatalogger.core.main
 import tcdatalogger.core.operations.replay
 import tcdatalogger.scheduler.worker
 import tcdatalogger.services.torncity.endpoints.registry
-from tcdatalogger.observability import log
 from tcdatalogger.scheduler import process_tree
 
 __all__ = ["pyarrow", "tcdatalogger"]
@@ -44,8 +43,6 @@ def _end_the_children() -> None:
             return
         time.sleep(0.01)  # what they left behind comes to us when they have ended
 
-
-log.imported()
 
 # What is here stays. Children that looked through it for garbage would each have a copy of it.
 gc.collect()

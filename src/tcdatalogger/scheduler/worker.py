@@ -122,7 +122,7 @@ def _failed(job: Job, error: BaseException) -> Report:
             "Give it more `memory`, or let it fetch less at once with `max_pages`.",
         )
     # Its text may quote what Torn sent, so the books have the kind alone.
-    log.get_logger("scheduler").error("bug", error=name, exc_info=True)
+    log.get_logger("scheduler").exception("run_crashed", error=name)
     return _unforeseen(f"It ended by {name}.", name)
 
 

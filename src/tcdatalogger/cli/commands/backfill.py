@@ -106,7 +106,7 @@ def _show(
         elif not quiet:
             notice(
                 words,
-                "history read",
+                "backfill_progressed",
                 place=last.place,
                 back_to=moment(last.back_to),
                 rows=last.rows,

@@ -115,7 +115,7 @@ def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool)
     notice(
         f"{counted(len(due), 'endpoint')}, {counted(workers, 'worker')}; {first} comes next: "
         f"{when}{where}.",
-        "scheduler begins",
+        "scheduler_started",
         endpoints=len(due),
         workers=workers,
         next=first,
@@ -162,7 +162,7 @@ class _Tally:
         failed = f", {self._failed} failed" if self._failed else ""
         notice(
             f"Ended after {span(seconds)}: {counted(self._ended, 'run')}{failed}.",
-            "scheduler ends",
+            "scheduler_finished",
             runs=self._ended,
             failed=self._failed,
             seconds=round(seconds, 1),

@@ -271,7 +271,7 @@ def _retire(place: Path, settings: Settings, *, keep: Path) -> tuple[Path, ...]:
         try:
             one.folder.rename(doomed)
         except OSError as error:  # the new one is good all the same
-            _log.warning("old_backup_kept", folder=str(one.folder), why=error.strerror)
+            _log.warning("old_backup_kept", folder=str(one.folder), message=error.strerror)
             continue
         shutil.rmtree(doomed, ignore_errors=True)
         gone.append(one.folder)

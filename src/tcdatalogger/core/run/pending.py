@@ -66,7 +66,7 @@ def acknowledge(state: State, warehouse: Callable[[], Warehouse], now: float) ->
                 ):
                     state.write_run(stored(run, line, now))
     except (TryAgain, ConfigError) as failure:
-        _log.info("ledger_unavailable", why=failure.message)
+        _log.info("ledger_unavailable", message=failure.message)
 
 
 def stored(run: RunRecord, line: LedgerLine, now: float) -> RunRecord:
@@ -206,5 +206,5 @@ def fail(state: State, record: RunRecord, failure: Failure, now: float) -> RunRe
         remedy=failure.remedy,
         exit_code=failure.exit_code,
     )
-    _log.error("pending_run_failed", run=record.run_id, message=failure.message)
+    _log.error("pending_run_failed", pending_run_id=record.run_id, message=failure.message)
     return settle(state, failed, now, status="failed", note="It was owed, and cannot be stored.")

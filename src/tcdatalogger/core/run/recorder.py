@@ -75,7 +75,7 @@ class CallRecorder:
                     self._add(ArchivedCall(fault.answer, error=fault.message), began)
                 if isinstance(fault, NoPayload):
                     self.so_far["absent"] += 1
-                    _log.warning("answer_without_data", path=request.path, lacks=fault.said)
+                    _log.warning("answer_without_data", path=request.path, missing=fault.said)
                 raise
             self._add(ArchivedCall(answer), began)
             self.told(self)

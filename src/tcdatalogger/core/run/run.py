@@ -334,7 +334,7 @@ class Run:
             with self.parts.warehouse(0.0) as warehouse:
                 self._store_pending(warehouse)
         except (WarehouseUnavailable, Busy, DiskFull, ConfigError, Unbalanced) as failure:
-            _log.info("pending_runs_deferred", why=failure.message)
+            _log.info("pending_runs_deferred", message=failure.message)
 
     def _store_pending(self, warehouse: Warehouse) -> None:
         if self._owing:
@@ -617,12 +617,15 @@ def _store_pending(
         raise
     except Unbalanced as fault:
         # Of the engine or of ours, and mended some day: until then it is owed, and no try.
-        _log.error("pending_run_kept", run=record.run_id, message=fault.message)
+        _log.error("pending_run_kept", pending_run_id=record.run_id, message=fault.message)
         state.write_run(replace(record, note=f"Not stored yet: {fault.message}"))
         return None
     except TryAgain as failure:
         _log.error(
-            "pending_run_kept", run=record.run_id, message=failure.message, tries=tried.tries
+            "pending_run_kept",
+            pending_run_id=record.run_id,
+            message=failure.message,
+            tries=tried.tries,
         )
         state.write_run(replace(tried, note=f"Not stored yet: {failure.message}"))
         return None
@@ -631,7 +634,7 @@ def _store_pending(
         return pending.fail(state, record, failure, now)
     clean = replace(run.record, error="", error_class="", remedy="", exit_code=0)
     clean = _with(clean, run.receipt)
-    _log.info("pending_run_stored", run=record.run_id, rows=sum(clean.rows.values()))
+    _log.info("pending_run_stored", pending_run_id=record.run_id, rows=sum(clean.rows.values()))
     note = f"Stored later, at {utc(parts.clock.now()):%Y-%m-%d %H:%M:%S} UTC."
     return pending.settle(state, clean, now, status="done", note=note)
 
@@ -654,7 +657,7 @@ def note_checks(
         told = Checked(task.name, task.run_id, load_id or task.load_id, at, tuple(failed))
         warehouse.note_checks(told)
     except Failure as failure:
-        _checks_log.warning("checks_not_recorded", why=failure.message)
+        _checks_log.warning("checks_not_recorded", message=failure.message)
 
 
 def _with(record: RunRecord, receipt: Receipt | None) -> RunRecord:

@@ -212,7 +212,7 @@ class MonitoringServer:
             return
         self._said.pop("serve", None)
         Thread(target=self._server.serve_forever, args=(_POLL,), name="health", daemon=True).start()
-        _log.info("metrics are served", at=listen)
+        _log.info("monitoring_started", address=listen)
 
     def _forever(self, step: Callable[[], None]) -> None:
         while True:
@@ -240,7 +240,7 @@ class MonitoringServer:
         """Once for each reason: all of this is tried again and again."""
         if self._said.get(who) != why:
             self._said[who] = why
-            _log.warning("health", what=why)
+            _log.warning("monitoring_failed", part=who, message=why)
 
     def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
         if path == "/metrics":
@@ -322,7 +322,7 @@ class _Server(ThreadingHTTPServer):
         del request, client_address
         if isinstance(sys.exception(), ConnectionError | TimeoutError):
             return
-        _log.error("a question about health failed", exc_info=True)
+        _log.exception("monitoring_request_failed")
 
 
 def _cut(connection: socket.socket) -> None:

@@ -280,7 +280,10 @@ class AlertNotifier:
         if where is None or not taken:
             return 0
         for alarm in taken:
-            _log.warning("alert", what=line(alarm), over=alarm.over)
+            if alarm.over:
+                _log.warning("alert_over", alert=alarm.event.name, message=line(alarm))
+            else:
+                _log.warning("alert_begun", alert=alarm.event.name, message=line(alarm))
         posted = self._send(where, message(taken, settings.alerts.kind))
         if posted.why:
             tries = max(alarm.tries for alarm in taken)
@@ -303,7 +306,7 @@ class AlertNotifier:
         """Once for each reason: it is tried again and again."""
         if why != self._said:
             self._said = why
-            _log.error("alerts cannot be told", why=why)
+            _log.error("alerts_not_delivered", message=why)
 
 
 def try_out(settings: Settings, environ: Mapping[str, str], now: float) -> Posted:

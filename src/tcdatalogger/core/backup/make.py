@@ -7,11 +7,11 @@ another name, synced and checked; a folder that is called as a backup is one.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -294,21 +294,22 @@ def _free(place: Path, name: str) -> Path:
 
 @contextmanager
 def _alone(place: Path) -> Iterator[None]:
-    """One backup at a time in a place. SQLite's lock ends with its process, on every system."""
-    name = private.file(place / ".lock")
-    with closing(sqlite3.connect(name, timeout=0, isolation_level=None)) as lock:
+    """Let one backup at a time be made in a place; the system ends the lock with its process.
+
+    The claim of the state is not enough: several configurations may share a place, and a backup
+    that is made by hand takes no claim, as the state may be what is broken.
+
+    Raises:
+        Busy: another backup is being made there.
+        OSError: the place cannot be written to.
+    """
+    with open(place / ".lock", "ab", opener=private.opener) as lock:
         try:
-            lock.execute("pragma journal_mode = off")  # no file beside it: nothing is written
-            lock.execute("begin exclusive")
-        except sqlite3.OperationalError as error:
-            raise _not_alone(place, error) from None
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            what = f"Another backup is being made in {place}."
+            raise Busy(what, remedy="Wait for its end.") from None
         yield
-
-
-def _not_alone(place: Path, error: sqlite3.OperationalError) -> Failure:
-    if error.sqlite_errorcode & 0xFF in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return Busy(f"Another backup is being made in {place}.", remedy="Wait for its end.")
-    return ConfigError(f"The backups' folder {place} cannot be written to: {error}.", remedy=_PLACE)
 
 
 def _sync(path: Path) -> None:

@@ -125,7 +125,7 @@ def test_a_person_reads_that_it_is_stored_later(place):
     assert told.err.count("another program") >= 1
     assert "pending" in listed.out
     assert "members: 1 run is not stored yet" in shown.out
-    assert place.run("status", "--json").json["endpoints"][0]["owed"] == 1
+    assert place.run("status", "--json").json["endpoints"][0]["pending"] == 1
 
 
 def test_the_next_run_stores_what_is_owed_once_and_the_oldest_first(place, unavailable, free):

@@ -151,7 +151,7 @@ def test_a_run_that_was_killed_after_its_commit_is_done_when_somebody_looks(plac
     if words[0] == "status":
         [one] = done.json["endpoints"]
         assert (one["last_run"]["run_id"], one["last_run"]["status"]) == (run.run_id, "done")
-        assert (one["owed"], one["rows"]) == (0, {"members": 30})
+        assert (one["pending"], one["rows"]) == (0, {"members": 30})
 
 
 def test_a_warehouse_that_cannot_be_had_keeps_nobody_from_looking(place):

@@ -152,8 +152,8 @@ def test_a_run_that_is_stored_later_counts_its_calls_once_and_its_rows_when_stor
             before = values(get(health, "/metrics")[1])
             state.write_run(ended("faction_crimes", **facts, rows={"faction_crimes": 7}))
             after = values(get(health, "/metrics")[1])
-    assert value(before, "queue_endpoints", state="owed") == 1
-    assert value(after, "queue_endpoints", state="owed") == 0
+    assert value(before, "queue_endpoints", state="pending") == 1
+    assert value(after, "queue_endpoints", state="pending") == 0
     assert value(after, "api_calls_total", endpoint="faction_crimes") == 3
     rows = value(after, "rows_stored_total", endpoint="faction_crimes", table="faction_crimes")
     assert rows == 7

@@ -131,8 +131,8 @@ def _print(found: Status, now: float, names: Mapping[str, str]) -> None:
     for one in found.endpoints:
         if counts := _in_all(one):
             say(f"{one.endpoint}: in all of its runs {counts}")
-        if one.owed:
-            what = "1 run is" if one.owed == 1 else f"{one.owed} runs are"
+        if one.pending:
+            what = "1 run is" if one.pending == 1 else f"{one.pending} runs are"
             say(f"{one.endpoint}: {what} not stored yet: its next run stores them")
     _print_backup(found.backup, now)
     _print_scheduler(found.scheduler)

@@ -207,4 +207,4 @@ def fail(state: State, record: RunRecord, failure: Failure, now: float) -> RunRe
         exit_code=failure.exit_code,
     )
     _log.error("pending_run_failed", pending_run_id=record.run_id, message=failure.message)
-    return settle(state, failed, now, status="failed", note="It was owed, and cannot be stored.")
+    return settle(state, failed, now, status="failed", note="It was pending, and cannot be stored.")

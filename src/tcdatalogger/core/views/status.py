@@ -46,7 +46,7 @@ class EndpointStatus:
         rows: that the last good run stored, by table; it may lack data.
         schema_version: of its tables after that run; None before the first.
         quarantined, drift: records set aside and new fields, of all runs.
-        owed: how many runs have their answers in the archive and their rows nowhere yet.
+        pending: how many runs have their answers in the archive and their rows nowhere yet.
         next_due: when it is to run next, in UTC; None where it runs only by hand.
     """
 
@@ -61,7 +61,7 @@ class EndpointStatus:
     schema_version: int | None
     quarantined: int
     drift: int
-    owed: int
+    pending: int
     next_due: datetime | None
 
 
@@ -287,14 +287,14 @@ def _endpoints(
                 schema_version=good.schema_version if good else None,
                 quarantined=int(sums.get("quarantined", {}).get((name, ""), 0)),
                 drift=int(sums.get("drift", {}).get((name, ""), 0)),
-                owed=0 if state is None else _owed(endpoint, state),
+                pending=0 if state is None else _pending(endpoint, state),
                 next_due=instant(due.get(name)),
             )
         )
     return tuple(found)
 
 
-def _owed(endpoint: EndpointSettings, state: State) -> int:
+def _pending(endpoint: EndpointSettings, state: State) -> int:
     """How many runs have their answers in the archive and their rows nowhere yet."""
     runs = state.unsettled(endpoint.name)
     return sum(run.status == PENDING or bool(run.archive_file) for run in runs)

@@ -154,7 +154,7 @@ def _queue(reading: MetricValues, settings: Settings, state: State, now: float) 
     counts = {
         "due": len(names & waiting),
         "running": state.busy(RUNNING),
-        "owed": state.busy(PENDING),
+        "pending": state.busy(PENDING),
     }
     for what, count in counts.items():
         reading.add("queue_endpoints", count, state=what)

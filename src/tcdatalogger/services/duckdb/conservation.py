@@ -27,7 +27,7 @@ def agree(table: str, what: str, wanted: int, found: int) -> None:
             f"The rows of {table} do not add up: {what} are {found} and should be {wanted}.",
             remedy="Nothing was changed, and the answers are in the archive. It is a fault of this "
             f"program or of DuckDB {duckdb.__version__}: please report it. Once it is mended, the "
-            "next run stores what is owed.",
+            "next run stores what is pending.",
             table=table,
             wanted=wanted,
             found=found,

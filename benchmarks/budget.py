@@ -57,17 +57,17 @@ def work(state_file, url, window, end, keys):
     clock = SystemClock()
     known = {}
     with State(Path(state_file)) as state:
-        budget = Budget(state.traffic, clock, window=window, margin=window * MARGIN)
+        budget = Budget(state.call_slots, clock, window=window, margin=window * MARGIN)
         client = Client(
             Transport(url, clock),
             budget,
             clock,
-            standing=state.standing,
+            key_health=state.key_health,
             owner_of=lambda key: known.get(key.name) or fingerprint(key),
         )
         for key in keys:
             known[key.name] = f"player:{key_info(client, key).owner_id}"
-            state.traffic.count_under(fingerprint(key), known[key.name])
+            state.call_slots.count_under(fingerprint(key), known[key.name])
         by_name = {key.name: key for key in keys}
 
         def call(name, path, priority):

@@ -33,7 +33,7 @@ class MemorySlots:
     def __init__(self) -> None:
         self._slots: dict[str, CallSlot] = {}
         self._times: dict[str | None, list[float]] = {}
-        self._holds: dict[str, Pause] = {}
+        self._pauses: dict[str, Pause] = {}
         self._lock = RLock()
 
     @contextmanager
@@ -98,18 +98,18 @@ class MemorySlots:
             if not times:
                 del self._times[name]
 
-    def held_until(self, owner: str) -> float:
-        holds = (self._holds.get(owner), self._holds.get(ADDRESS))
-        return max((hold.until for hold in holds if hold), default=0.0)
+    def paused_until(self, owner: str) -> float:
+        pauses = (self._pauses.get(owner), self._pauses.get(ADDRESS))
+        return max((pause.until for pause in pauses if pause), default=0.0)
 
-    def hold(self, hold: Pause) -> None:
+    def pause(self, pause: Pause) -> None:
         with self._lock:
-            known = self._holds.get(hold.name)
-            if known is None or known.until < hold.until:
-                self._holds[hold.name] = hold
+            known = self._pauses.get(pause.name)
+            if known is None or known.until < pause.until:
+                self._pauses[pause.name] = pause
 
-    def held(self, name: str) -> Pause | None:
-        return self._holds.get(name)
+    def paused(self, name: str) -> Pause | None:
+        return self._pauses.get(name)
 
     def count(self, owner: str, since: float) -> int:
         with self._lock:

@@ -38,7 +38,7 @@ def counted(place):
     samples = [s for f in text_string_to_metric_families(text.decode()) for s in f.samples]
     with place.application() as application:
         runs = application.state.runs(most=100)
-        slots = application.state.traffic.calls_since(0.0)
+        slots = application.state.call_slots.calls_since(0.0)
     return {
         "runs": sum(run.calls for run in runs),
         "metrics": sum(s.value for s in samples if s.name == "tcdatalogger_api_calls_total"),
@@ -135,7 +135,7 @@ def test_a_run_whose_time_ends_while_it_waits_after_a_429_says_so(workplace, ask
 
 def test_so_does_one_that_waits_because_another_run_was_told_so(workplace):
     with workplace.application() as application:
-        application.budget.hold(ADDRESS, workplace.clock.now() + 60)
+        application.budget.pause(ADDRESS, workplace.clock.now() + 60)
     workplace.clock = Alarm(20)
 
     record = workplace.log("faction_crimes").record

@@ -123,7 +123,7 @@ def test_the_key_whose_owner_has_most_calls_left_is_used(place, city):
     with place.application() as application:
         for name in ("a", "b"):
             application.info(application.key(name))
-        budget = Budget(application.state.traffic, place.clock)
+        budget = Budget(application.state.call_slots, place.clock)
         for _ in range(10):
             budget.wait(application.owner(application.key("a")))
     before = dict(city.stats()["keys"])

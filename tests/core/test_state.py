@@ -151,13 +151,13 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
         state.write_run(run(number, status="running", started_at=began))
         state.write_run(run(number, status="done", started_at=began, finished_at=200_005.0))
     state.write_key("k", INFO, 200_000.0)
-    state.standing.mark(KeyState("k", "parked", "", "x", 200_600.0, 200_000.0, "default"))
-    state.standing.mark(KeyState("k", "dead", "/a", "x", math.inf, 200_000.0, "default"))
-    state.standing.mark(KeyState("well", "parked", "", "x", 12_000.0, 9_000.0, "default"))
-    state.standing.change_circuit(lambda _: CircuitBreaker(9, 30.0, 200_030.0, 200_180.0))
-    state.standing.trial("k", 200_000.0)
-    state.standing.book_rows("158/events", RowQuota("r", 200_000.0, 50_000), 50_000)
-    state.traffic.hold(Pause("player:158", 200_060.0, "too_many"))
+    state.key_health.mark(KeyState("k", "parked", "", "x", 200_600.0, 200_000.0, "default"))
+    state.key_health.mark(KeyState("k", "dead", "/a", "x", math.inf, 200_000.0, "default"))
+    state.key_health.mark(KeyState("well", "parked", "", "x", 12_000.0, 9_000.0, "default"))
+    state.key_health.change_circuit(lambda _: CircuitBreaker(9, 30.0, 200_030.0, 200_180.0))
+    state.key_health.trial("k", 200_000.0)
+    state.key_health.book_rows("158/events", RowQuota("r", 200_000.0, 50_000), 50_000)
+    state.call_slots.pause(Pause("player:158", 200_060.0, "too_many"))
 
     for _ in range(2):
         state.mark_crashed()
@@ -171,14 +171,14 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
     last = run_stats.lasts(state)["faction_crimes"]
     assert (last.success_at, last.ended_at) == (10_000.0, 10_000.0)
     assert state.key("k") == (INFO, 10_000.0)
-    marks = [*state.standing.marks("k"), *state.standing.marks("well")]
+    marks = [*state.key_health.marks("k"), *state.key_health.marks("well")]
     assert [(one.since, one.until) for one in marks] == [
         (10_000.0, 10_600.0), (10_000.0, math.inf), (9_000.0, 12_000.0),
     ]  # fmt: skip
-    assert state.standing.circuit() == CircuitBreaker(9, 30.0, 10_030.0, 0.0)
-    assert state.standing.trial("k", 10_000.0)
-    assert state.standing.day_rows(10_000.0 + 86_401) == {}
-    assert state.traffic.holds(10_000.0 + 3_601) == []
+    assert state.key_health.circuit() == CircuitBreaker(9, 30.0, 10_030.0, 0.0)
+    assert state.key_health.trial("k", 10_000.0)
+    assert state.key_health.day_rows(10_000.0 + 86_401) == {}
+    assert state.call_slots.pauses(10_000.0 + 3_601) == []
 
     clock.sleep(30)
     state.write_run(run(4, status="failed", started_at=10_020.0, finished_at=10_030.0))

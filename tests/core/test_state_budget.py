@@ -43,7 +43,7 @@ from tcdatalogger.services.torncity.client.budget import Budget
 
 place, limit, window, calls, *rest = sys.argv[1:]
 with State(place) as state:
-    budget = Budget(state.traffic, SystemClock(), owner_calls=int(limit), window=float(window),
+    budget = Budget(state.call_slots, SystemClock(), owner_calls=int(limit), window=float(window),
                     margin=float(window) / 4)
     print("ready", flush=True)
     sys.stdin.readline()
@@ -149,7 +149,7 @@ class Play:
                 with self.store.open() as pages:
                     pages.remove(waiter.slot.id)
             case "hold":
-                self.store.hold(Pause(what, self.now + more, "http_429"))
+                self.store.pause(Pause(what, self.now + more, "http_429"))
             case "learn":
                 self.learn(what, f"player:{OWNERS[what]}")
             case "pass":
@@ -190,7 +190,7 @@ def test_never_over_in_any_window_whatever_the_interleaving(moves):
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES, min_size=5, max_size=60))
 def test_never_over_in_the_database_either(state, moves):
-    play = Play(emptied(state).traffic, state.traffic.count_under)
+    play = Play(emptied(state).call_slots, state.call_slots.count_under)
     for move in moves:
         play.move(*move)
     play.check()
@@ -199,7 +199,7 @@ def test_never_over_in_the_database_either(state, moves):
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(MOVES.filter(lambda move: move[0] != "learn"), min_size=5, max_size=40))
 def test_the_database_gives_the_same_times_as_the_memory(state, moves):
-    plays = [Play(store, None) for store in (MemorySlots(), emptied(state).traffic)]
+    plays = [Play(store, None) for store in (MemorySlots(), emptied(state).call_slots)]
     for play in plays:
         for move in moves:
             play.move(*move)
@@ -209,7 +209,7 @@ def test_the_database_gives_the_same_times_as_the_memory(state, moves):
 
 @pytest.fixture(params=["memory", "database"])
 def slots(request, state):
-    return MemorySlots() if request.param == "memory" else state.traffic
+    return MemorySlots() if request.param == "memory" else state.call_slots
 
 
 def test_a_clock_that_was_set_back_does_not_stop_everything(slots):
@@ -248,9 +248,9 @@ def test_nobody_is_left_behind_by_the_others(place):
 
 def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(place):
     with State(place) as state:
-        budget = Budget(state.traffic, ManualClock(1_000.0), owner_calls=1)
+        budget = Budget(state.call_slots, ManualClock(1_000.0), owner_calls=1)
         budget.wait("player:1")
-        with state.traffic.open() as pages:  # a process that waits, and is never heard of again
+        with state.call_slots.open() as pages:  # a process that waits, and is never heard of again
             terms = Terms("player:1", Rank.NORMAL, ((1, 9), (1, 9), (1, 9)), 61.0, 0.5)
             assert book(pages, terms, 1_000.0).at == 1_061.0
         assert budget.wait("player:1") == 122.0
@@ -258,7 +258,7 @@ def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(pla
 
 def test_old_calls_are_forgotten(state):
     clock = ManualClock()
-    budget = Budget(state.traffic, clock)
+    budget = Budget(state.call_slots, clock)
     for _ in range(50):
         budget.wait("player:1")
         clock.sleep(100)
@@ -267,14 +267,14 @@ def test_old_calls_are_forgotten(state):
 
 
 def test_threads_of_one_process_share_its_connection(state):
-    budget = Budget(state.traffic, ManualClock())
+    budget = Budget(state.call_slots, ManualClock())
     trouble = []
 
     def call():
         try:
             for _ in range(25):
                 budget.wait("player:1")
-                state.standing.circuit()
+                state.key_health.circuit()
         except Exception as error:  # noqa: BLE001 - whatever it is, the test has to say so
             trouble.append(error)
 
@@ -285,18 +285,18 @@ def test_threads_of_one_process_share_its_connection(state):
         thread.join()
 
     assert trouble == []
-    assert state.traffic.calls_since(0.0) == {"player:1": 100}
+    assert state.call_slots.calls_since(0.0) == {"player:1": 100}
 
 
 def test_a_call_that_waits_for_its_time_was_not_made(state):
     clock = ManualClock()
-    budget = Budget(state.traffic, clock)
+    budget = Budget(state.call_slots, clock)
     for _ in range(100):
         budget.wait("player:1")
-    with state.traffic.open() as pages:
+    with state.call_slots.open() as pages:
         pages.write(CallSlot("waits", "player:1", Rank.LOW, clock.now(), clock.now() + 30))
 
-    assert state.traffic.calls_since(clock.now() - 60) == {"player:1": 100}
+    assert state.call_slots.calls_since(clock.now() - 60) == {"player:1": 100}
 
 
 # Holds
@@ -305,8 +305,8 @@ def test_a_call_that_waits_for_its_time_was_not_made(state):
 def test_a_hold_of_one_process_is_kept_to_by_another(place):
     clock = ManualClock()
     with State(place) as one, State(place) as other:
-        Budget(one.traffic, clock).hold("player:1", clock.now() + 30)
-        budget = Budget(other.traffic, clock)
+        Budget(one.call_slots, clock).pause("player:1", clock.now() + 30)
+        budget = Budget(other.call_slots, clock)
 
         assert budget.wait("player:2") == 0.0
         assert budget.wait("player:1") == 30.0
@@ -315,29 +315,29 @@ def test_a_hold_of_one_process_is_kept_to_by_another(place):
 def test_a_block_of_the_address_stops_every_process_and_the_next_one_too(place):
     clock = ManualClock()
     with State(place) as one:
-        Budget(one.traffic, clock).hold(ADDRESS, clock.now() + 3_600, "address_blocked")
+        Budget(one.call_slots, clock).pause(ADDRESS, clock.now() + 3_600, "address_blocked")
     with State(place) as other, pytest.raises(TornUnavailable) as caught:
-        Budget(other.traffic, clock).wait("player:1", patience=90)
+        Budget(other.call_slots, clock).wait("player:1", patience=90)
     assert caught.value.code == 8
 
 
 def test_a_shorter_hold_does_not_shorten_a_longer_one(state):
-    state.traffic.hold(Pause("player:1", 100.0, "http_429"))
-    state.traffic.hold(Pause("player:1", 50.0, "address_blocked"))
+    state.call_slots.pause(Pause("player:1", 100.0, "http_429"))
+    state.call_slots.pause(Pause("player:1", 50.0, "address_blocked"))
 
-    assert state.traffic.held("player:1") == Pause("player:1", 100.0, "http_429")
-    assert state.traffic.holds(99.0) == [Pause("player:1", 100.0, "http_429")]
-    assert state.traffic.holds(100.0) == []
+    assert state.call_slots.paused("player:1") == Pause("player:1", 100.0, "http_429")
+    assert state.call_slots.pauses(99.0) == [Pause("player:1", 100.0, "http_429")]
+    assert state.call_slots.pauses(100.0) == []
 
 
 def test_calls_before_we_knew_whose_a_key_is_count_for_its_owner(state):
-    budget = Budget(state.traffic, ManualClock())
+    budget = Budget(state.call_slots, ManualClock())
     budget.wait("key:abc")
     budget.wait("player:158")
 
-    state.traffic.count_under("key:abc", "player:158")
+    state.call_slots.count_under("key:abc", "player:158")
 
-    assert state.traffic.calls_since(999.0) == {"player:158": 2}
+    assert state.call_slots.calls_since(999.0) == {"player:158": 2}
     assert budget.left("player:1") == 100  # it is nobody else's any more
 
 
@@ -345,58 +345,58 @@ def test_calls_before_we_knew_whose_a_key_is_count_for_its_owner(state):
 
 
 @pytest.fixture(params=["memory", "database"])
-def standing(request, state):
-    return MemoryKeyHealth() if request.param == "memory" else state.standing
+def key_health(request, state):
+    return MemoryKeyHealth() if request.param == "memory" else state.key_health
 
 
-def test_what_is_known_of_a_key_is_kept(standing):
+def test_what_is_known_of_a_key_is_kept(key_health):
     dead = KeyState("key:a", "dead", code="incorrect_key", since=5.0, name="default")
     path = KeyState("key:a", "permission", "/user/log", "access_too_low", 99.0, 5.0, "default")
     for mark in (path, dead):
-        standing.mark(mark)
+        key_health.mark(mark)
 
-    assert sorted(standing.marks("key:a"), key=lambda mark: mark.path) == [dead, path]
-    assert standing.marks("key:b") == []
-    standing.forget_permissions("key:a")
-    assert standing.marks("key:a") == [dead]
-
-
-def test_a_key_is_tried_by_one_caller_at_once_until_that_one_is_given_up(standing):
-    assert standing.trial("key:a", 1_000.0)
-    assert not standing.trial("key:a", 1_001.0)
-    assert standing.trial("key:b", 1_001.0)
-    assert standing.trial("key:a", 1_500.0)
-    standing.end_trial("key:a")
-    assert standing.trial("key:a", 1_501.0)
+    assert sorted(key_health.marks("key:a"), key=lambda mark: mark.path) == [dead, path]
+    assert key_health.marks("key:b") == []
+    key_health.forget_permissions("key:a")
+    assert key_health.marks("key:a") == [dead]
 
 
-def test_the_circuit_is_changed_by_one_caller_at_a_time(standing):
-    assert standing.circuit() == CircuitBreaker()
+def test_a_key_is_tried_by_one_caller_at_once_until_that_one_is_given_up(key_health):
+    assert key_health.trial("key:a", 1_000.0)
+    assert not key_health.trial("key:a", 1_001.0)
+    assert key_health.trial("key:b", 1_001.0)
+    assert key_health.trial("key:a", 1_500.0)
+    key_health.end_trial("key:a")
+    assert key_health.trial("key:a", 1_501.0)
+
+
+def test_the_circuit_is_changed_by_one_caller_at_a_time(key_health):
+    assert key_health.circuit() == CircuitBreaker()
     for _ in range(3):
-        standing.change_circuit(lambda known: failed(known, 10.0, 2))
-    assert standing.circuit().faults == 6
-    assert standing.change_circuit(lambda _: None) is None
-    assert standing.circuit().faults == 6
+        key_health.change_circuit(lambda known: failed(known, 10.0, 2))
+    assert key_health.circuit().faults == 6
+    assert key_health.change_circuit(lambda _: None) is None
+    assert key_health.circuit().faults == 6
 
 
-def test_rows_of_a_day_are_spent_and_come_back(standing):
-    assert standing.book_rows("1/events", RowQuota("a", 1_000.0, 60), 100) == 0.0
-    assert standing.book_rows("1/events", RowQuota("b", 2_000.0, 40), 100) == 0.0
-    assert standing.book_rows("2/events", RowQuota("c", 2_000.0, 40), 100) == 0.0
-    assert standing.book_rows("1/events", RowQuota("d", 3_000.0, 40), 100) == 1_000.0 + DAY
-    assert standing.book_rows("1/events", RowQuota("d", 3_000.0, 61), 100) == 2_000.0 + DAY
-    standing.settle_rows(RowQuota("b", 2_000.0, 10))
-    assert standing.book_rows("1/events", RowQuota("d", 3_000.0, 30), 100) == 0.0
-    standing.settle_rows(RowQuota("d", 3_000.0, 0))
-    assert standing.book_rows("1/events", RowQuota("e", 1_001.0 + DAY, 90), 100) == 0.0
+def test_rows_of_a_day_are_spent_and_come_back(key_health):
+    assert key_health.book_rows("1/events", RowQuota("a", 1_000.0, 60), 100) == 0.0
+    assert key_health.book_rows("1/events", RowQuota("b", 2_000.0, 40), 100) == 0.0
+    assert key_health.book_rows("2/events", RowQuota("c", 2_000.0, 40), 100) == 0.0
+    assert key_health.book_rows("1/events", RowQuota("d", 3_000.0, 40), 100) == 1_000.0 + DAY
+    assert key_health.book_rows("1/events", RowQuota("d", 3_000.0, 61), 100) == 2_000.0 + DAY
+    key_health.settle_rows(RowQuota("b", 2_000.0, 10))
+    assert key_health.book_rows("1/events", RowQuota("d", 3_000.0, 30), 100) == 0.0
+    key_health.settle_rows(RowQuota("d", 3_000.0, 0))
+    assert key_health.book_rows("1/events", RowQuota("e", 1_001.0 + DAY, 90), 100) == 0.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 50_000), st.integers(1, 60)), max_size=40))
 def test_a_day_never_has_more_rows_than_its_limit(asked):
-    standing, now, booked = MemoryKeyHealth(), 0.0, []
+    key_health, now, booked = MemoryKeyHealth(), 0.0, []
     for number, (pause, count) in enumerate(asked):
         now += pause
-        if not standing.book_rows("1/events", RowQuota(str(number), now, count), 100):
+        if not key_health.book_rows("1/events", RowQuota(str(number), now, count), 100):
             booked.append((now, count))
     for start, _ in booked:
         assert sum(count for at, count in booked if start <= at < start + DAY) <= 100
@@ -418,8 +418,8 @@ from tcdatalogger.services.torncity.client.transport import Transport
 place, url, text = sys.argv[1:]
 clock = SystemClock()
 with State(place) as state:
-    budget = Budget(state.traffic, clock)
-    client = Client(Transport(url, clock), budget, clock, standing=state.standing)
+    budget = Budget(state.call_slots, clock)
+    client = Client(Transport(url, clock), budget, clock, key_health=state.key_health)
     print("ready", flush=True)
     sys.stdin.readline()
     for path in ("/user/basic", "/faction/basic") * 2:
@@ -452,8 +452,8 @@ def test_probes_of_a_torn_that_is_down_come_further_and_further_apart():
 def test_the_state_is_one_file_that_can_be_lost(tmp_path):
     file = tmp_path / "state.sqlite"
     with State(file) as state:
-        state.standing.mark(KeyState("key:a", "dead"))
+        state.key_health.mark(KeyState("key:a", "dead"))
     for left in tmp_path.glob("state.sqlite*"):
         left.unlink()
     with State(file) as state:
-        assert state.standing.marks("key:a") == []
+        assert state.key_health.marks("key:a") == []

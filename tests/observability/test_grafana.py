@@ -47,9 +47,9 @@ def scraped(workplace):
     settings = configuration.load(workplace.file, {})
     with State(settings.state.url) as state:
         now = workplace.clock.now()
-        state.standing.mark(KeyState("f1", "dead", since=now, name="default"))
-        state.standing.book_rows("player:1/faction_news", RowQuota("a", now, 100), 50_000)
-        state.traffic.hold(hold("player:1", now + 60))
+        state.key_health.mark(KeyState("f1", "dead", since=now, name="default"))
+        state.key_health.book_rows("player:1/faction_news", RowQuota("a", now, 100), 50_000)
+        state.call_slots.pause(pause("player:1", now + 60))
     health = MonitoringServer(settings, workplace.clock, {})
     text, _ = page(health.metrics, "")
     return {
@@ -59,7 +59,7 @@ def scraped(workplace):
     }
 
 
-def hold(name, until):
+def pause(name, until):
     from tcdatalogger.services.torncity.client.rate_limiter import Pause  # noqa: PLC0415
 
     return Pause(name, until, "too_many")

@@ -173,14 +173,16 @@ def make_client(torn, clock):
     """Clients of the scripted Torn that wait by the hand-moved clock and are closed at the end."""
     opened = []
 
-    def make(url=None, budget=None, *, standing=None, retries=None, tries=3, owner_of=fingerprint,
+    def make(url=None, budget=None, *, key_health=None, retries=None, tries=3, owner_of=fingerprint,
              **options):  # fmt: skip
         transport = Transport(torn.url if url is None else url, clock, **options)
         budget = budget or Budget(MemorySlots(), clock)
         retries = retries or Retries(on=(TryAgain,), tries=tries, jitter=lambda: 0.0)
-        standing = standing or MemoryKeyHealth()
+        key_health = key_health or MemoryKeyHealth()
         opened.append(
-            Client(transport, budget, clock, standing=standing, owner_of=owner_of, retries=retries)
+            Client(
+                transport, budget, clock, key_health=key_health, owner_of=owner_of, retries=retries
+            )
         )
         return opened[-1]
 

@@ -114,8 +114,8 @@ def test_a_share_out_of_bounds_is_refused(share):
 def test_a_held_owner_waits_and_others_do_not():
     clock = ManualClock()
     budget = Budget(MemorySlots(), clock)
-    budget.hold("ann", clock.now() + 30)
-    budget.hold("ann", clock.now() + 10)  # a shorter hold does not shorten a longer one
+    budget.pause("ann", clock.now() + 30)
+    budget.pause("ann", clock.now() + 10)  # a shorter hold does not shorten a longer one
     assert budget.wait("bob") == 0.0
     assert budget.wait("ann") == 30.0
 
@@ -123,7 +123,7 @@ def test_a_held_owner_waits_and_others_do_not():
 def test_a_held_address_holds_everybody():
     clock = ManualClock()
     budget = Budget(MemorySlots(), clock)
-    budget.hold(ADDRESS, clock.now() + 40)
+    budget.pause(ADDRESS, clock.now() + 40)
     assert budget.wait("ann") == 40.0
 
 
@@ -133,11 +133,11 @@ def test_a_hold_that_comes_while_a_call_waits_is_kept_to():
     class HeldWhileAsleep(ManualClock):
         def sleep(self, seconds):
             super().sleep(seconds)
-            if not held:
-                held.append(True)
-                budget.hold("ann", self.now() + 20)
+            if not paused:
+                paused.append(True)
+                budget.pause("ann", self.now() + 20)
 
-    held = []
+    paused = []
     clock = HeldWhileAsleep()
     budget = Budget(MemorySlots(), clock, owner_calls=2)
     assert [budget.wait("ann") for _ in range(3)] == [0.0, 0.0, 81.0]
@@ -296,7 +296,7 @@ def test_a_key_whose_owner_nobody_knows_may_be_anybodys():
 def test_a_hold_that_lasts_is_said_and_not_waited_out():
     clock = ManualClock()
     budget = Budget(MemorySlots(), clock)
-    budget.hold(ADDRESS, clock.now() + 3_600, "address_blocked")
+    budget.pause(ADDRESS, clock.now() + 3_600, "address_blocked")
     began = clock.now()
     with pytest.raises(TornUnavailable, match="this address is blocked") as caught:
         budget.wait("ann", patience=90)

@@ -166,18 +166,18 @@ def test_a_slot_that_was_waited_for_while_torn_went_down_is_given_back(
     torn, make_client, clock, key, monkeypatch
 ):
     torn.say({})
-    slots, standing = MemorySlots(), MemoryKeyHealth()
+    slots, key_health = MemorySlots(), MemoryKeyHealth()
     budget = Budget(slots, clock)
     turn, taken = budget.turn, []
 
     def goes_down(*args, **options):
         taken.append(turn(*args, **options))
         if len(taken) == 1:
-            standing.change_circuit(lambda _: CircuitBreaker(faults=5, until=clock.now() + 5))
+            key_health.change_circuit(lambda _: CircuitBreaker(faults=5, until=clock.now() + 5))
         return taken[-1]
 
     monkeypatch.setattr(budget, "turn", goes_down)
-    client = make_client(budget=budget, standing=standing)
+    client = make_client(budget=budget, key_health=key_health)
 
     client.get(MEMBERS, key)
 
@@ -532,7 +532,7 @@ def test_connections_are_kept_open_between_calls(torn, client, key, monkeypatch)
 def test_a_client_closes_with_its_block(torn, clock, key):
     torn.say({"a": 1})
     budget = Budget(MemorySlots(), clock)
-    with Client(Transport(torn.url, clock), budget, clock, standing=MemoryKeyHealth()) as client:
+    with Client(Transport(torn.url, clock), budget, clock, key_health=MemoryKeyHealth()) as client:
         client.get(MEMBERS, key)
     with pytest.raises(RuntimeError, match="closed"):
         client.get(MEMBERS, key)
@@ -555,8 +555,8 @@ def test_any_text_as_a_date_is_a_time_or_nothing(text):
 
 @pytest.fixture
 def shared(clock):
-    """A budget and a standing as several processes have them in common."""
-    return {"budget": Budget(MemorySlots(), clock), "standing": MemoryKeyHealth()}
+    """A budget and a key health as several processes have them in common."""
+    return {"budget": Budget(MemorySlots(), clock), "key_health": MemoryKeyHealth()}
 
 
 def test_a_dead_key_is_called_by_no_other_client_either(torn, make_client, shared, key):
@@ -668,7 +668,7 @@ def test_faults_with_answers_between_them_do_not_mean_that_torn_is_down(
         with pytest.raises(TornUnavailable):
             client.get(MEMBERS, key)
         client.get(MEMBERS, key)
-    assert not shared["standing"].circuit().open
+    assert not shared["key_health"].circuit().open
 
 
 def test_torns_own_word_that_it_is_off_is_enough(torn, make_client, shared, clock, key):
@@ -684,10 +684,10 @@ def test_while_somebody_asks_a_torn_that_was_down_the_others_wait_for_what_comes
     torn, make_client, shared, clock, key
 ):
     torn.say({"a": 1})
-    standing = shared["standing"]
-    standing.mark(KeyState(fingerprint(key), "ok"))
+    key_health = shared["key_health"]
+    key_health.mark(KeyState(fingerprint(key), "ok"))
     probe = CircuitBreaker(faults=5, pause=30.0, until=clock.now(), probe_until=clock.now() + 5)
-    standing.change_circuit(lambda _: probe)
+    key_health.change_circuit(lambda _: probe)
     began = clock.now()
     make_client(**shared).get(MEMBERS, key)
     assert clock.now() - began == 5

@@ -132,7 +132,7 @@ class Application:
 
     @cached_property
     def budget(self) -> Budget:
-        return Budget(self.state.traffic, self.clock, share=self.settings.limits.share)
+        return Budget(self.state.call_slots, self.clock, share=self.settings.limits.share)
 
     @cached_property
     def client(self) -> Client:
@@ -149,7 +149,7 @@ class Application:
             transport,
             self.budget,
             self.clock,
-            standing=self.state.standing,
+            key_health=self.state.key_health,
             owner_of=self.owner,
         )
 
@@ -251,9 +251,9 @@ class Application:
             return known[0]
         info = key_info(self.client, key)
         self.state.write_key(mark, info, self.clock.now())
-        self.state.traffic.count_under(mark, self.owner(key))
+        self.state.call_slots.count_under(mark, self.owner(key))
         if known is not None and known[0] != info:
-            self.state.standing.forget_permissions(mark)
+            self.state.key_health.forget_permissions(mark)
         return info
 
     def owner(self, key: ApiKey) -> str:

@@ -65,7 +65,7 @@ def kept(family: TableFamily, table: TableSchema) -> tuple[StoredColumn, ...]:
     )
 
 
-def standing(versions: Iterable[Version]) -> dict[Origin, StoredColumn]:
+def current_columns(versions: Iterable[Version]) -> dict[Origin, StoredColumn]:
     """The columns that a table has after these versions, by where they come from.
 
     A version names the columns of its load alone: those that the load lacks stay in the table. One

@@ -52,7 +52,7 @@ api_window_calls                    gauge     owner             Calls in the rol
 api_window_calls_left               gauge     owner             Calls left in the rolling minute.
 api_day_rows                        gauge     owner,category    Cloud rows used in 24 hours.
 api_day_rows_limit                  gauge     -                 Cloud rows of one category a day.
-api_held                            gauge     who               1 where calls wait for a hold.
+api_paused                          gauge     who               1 while calls wait for a pause.
 torn_up                             gauge     -                 Whether Torn is believed to answer.
 key_health                          gauge     key,health        1 for the health that a key has.
 endpoint_enabled                    gauge     endpoint          Whether the scheduler takes it.

@@ -36,7 +36,7 @@ class KnownHealth:
 
 def health(state: State, key: ApiKey, now: float) -> KnownHealth:
     """The health of a key; what was refused for a time that is over counts no more."""
-    marks = state.standing.marks(fingerprint(key))
+    marks = state.key_health.marks(fingerprint(key))
     paths = tuple(mark.path for mark in marks if mark.path and mark.refuses(mark.path, now))
     whole = next((mark for mark in marks if not mark.path), None)
     if whole is None:

@@ -1,4 +1,4 @@
-"""The calls of all processes: their slots and holds, in the state database (`slots.Slots`)."""
+"""The calls of all processes in the state database: their slots and pauses (`Slots`)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SLOT: Final = "id, owner, rank, asked_at, at, taken"
 
 
 def put_right(db: Statements, now: float) -> None:
-    """Let holds that a clock set that was ahead begin now; slots are put right at each call."""
+    """Shorten pauses that were set while the clock was ahead; each call corrects the slots."""
     for name, until, code in db.execute("select name, until, code from holds").fetchall():
         latest = now + error_codes.named(code).pause
         if until > latest:
@@ -31,7 +31,7 @@ def put_right(db: Statements, now: float) -> None:
 
 
 class CallSlots:
-    """The book of calls; whoever opens it has it alone until the end of the block."""
+    """The slots and pauses in the state; a process that opens them has them alone."""
 
     def __init__(self, database: Tables) -> None:
         self._database = database
@@ -41,22 +41,22 @@ class CallSlots:
         with self._database.writing() as db:
             yield _Pages(db)
 
-    def hold(self, hold: Pause) -> None:
+    def pause(self, pause: Pause) -> None:
         with self._database.writing() as db:
             db.execute(
                 """insert into holds (name, until, code) values (?, ?, ?) on conflict (name)
                    do update set until = excluded.until, code = excluded.code
                    where excluded.until > holds.until""",
-                (hold.name, hold.until, hold.code),
+                (pause.name, pause.until, pause.code),
             )
 
-    def held(self, name: str) -> Pause | None:
+    def paused(self, name: str) -> Pause | None:
         query = "select name, until, code from holds where name = ?"
         rows = self._database.reading(query, (name,))
         return Pause(*rows[0]) if rows else None
 
-    def holds(self, now: float) -> list[Pause]:
-        """All that are not over."""
+    def pauses(self, now: float) -> list[Pause]:
+        """The pauses that are not over at `now`, ordered by name."""
         rows = self._database.reading(
             "select name, until, code from holds where until > ? order by name", (now,)
         )
@@ -84,7 +84,7 @@ class CallSlots:
 
 
 class _Pages:
-    """The book within one transaction (`slots.Book`)."""
+    """The slots within one transaction (`SlotStore`)."""
 
     def __init__(self, db: Statements) -> None:
         self._db = db
@@ -145,7 +145,7 @@ class _Pages:
     def remove(self, id: str) -> None:  # noqa: A002
         self._db.execute("delete from calls where id = ?", (id,))
 
-    def held_until(self, owner: str) -> float:
+    def paused_until(self, owner: str) -> float:
         row = self._db.execute(
             "select max(until) from holds where name in (?, ?)", (owner, ADDRESS)
         ).fetchone()

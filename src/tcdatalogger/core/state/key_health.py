@@ -1,4 +1,4 @@
-"""What all processes know of keys and of Torn, in the state database (`standing.Standing`)."""
+"""What all processes know of keys and of Torn, in the state database (`KeyHealth`)."""
 
 from __future__ import annotations
 

@@ -158,9 +158,9 @@ class State:
         """By which claims run out."""
         self.leases = Leases(self, self.clock)
         """Who runs which endpoint."""
-        self.traffic = CallSlots(self)
+        self.call_slots = CallSlots(self)
         """Slots and holds of the call budget."""
-        self.standing = KeyHealthStore(self)
+        self.key_health = KeyHealthStore(self)
         """Health of keys, whether Torn is down, rows of the day."""
 
     def __enter__(self) -> Self:

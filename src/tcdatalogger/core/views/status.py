@@ -304,7 +304,7 @@ def _owners(settings: Settings, state: State | None, now: float) -> tuple[OwnerC
     if state is None:
         return ()
     limit = budget.part(budget.OWNER_CALLS, settings.limits.share)
-    calls = state.traffic.calls_since(now - budget.WINDOW)
+    calls = state.call_slots.calls_since(now - budget.WINDOW)
     return tuple(
         OwnerCalls(owner, used, max(0, limit - used)) for owner, used in sorted(calls.items())
     )
@@ -331,10 +331,10 @@ def _held(state: State | None, now: float) -> tuple[Hold, ...]:
     if state is None:
         return ()
     held = [
-        Hold(hold.name, instant(hold.until), error_codes.named(hold.code).meaning)
-        for hold in state.traffic.holds(now)
+        Hold(pause.name, instant(pause.until), error_codes.named(pause.code).meaning)
+        for pause in state.call_slots.pauses(now)
     ]
-    circuit = state.standing.circuit()
+    circuit = state.key_health.circuit()
     if circuit.open:
         until = max(circuit.until, circuit.probe_until)
         held.append(Hold(TORN, instant(until), error_codes.DOWN.meaning))

@@ -131,19 +131,19 @@ def _endpoints(reading: MetricValues, settings: Settings, state: State, now: flo
 def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     most = budget.part(budget.OWNER_CALLS, settings.limits.share)
     owners = {f"player:{owner}": 0 for owner in state.key_owners()}
-    held = {hold.name for hold in state.traffic.holds(now)}
-    for owner, used in (owners | state.traffic.calls_since(now - budget.WINDOW)).items():
+    paused = {pause.name for pause in state.call_slots.pauses(now)}
+    for owner, used in (owners | state.call_slots.calls_since(now - budget.WINDOW)).items():
         reading.add("api_window_calls", used, owner=owner)
-        left = 0 if owner in held else max(0, most - used)
+        left = 0 if owner in paused else max(0, most - used)
         reading.add("api_window_calls_left", left, owner=owner)
-    for who in held:
-        reading.add("api_held", 1, who=who)
-    for name, rows in state.standing.day_rows(now).items():
+    for who in paused:
+        reading.add("api_paused", 1, who=who)
+    for name, rows in state.key_health.day_rows(now).items():
         owner, _, category = name.partition("/")
         reading.add("api_day_rows", rows, owner=owner, category=category)
     reading.add("api_day_rows_limit", int(key_health.DAY_ROWS * settings.limits.share))
-    reading.add("torn_up", int(not state.standing.circuit().open))
-    marks = state.standing.of_keys()
+    reading.add("torn_up", int(not state.key_health.circuit().open))
+    marks = state.key_health.of_keys()
     for name, health in {mark.name: mark.health for mark in marks}.items():
         reading.add("key_health", 1, key=name, health=health)
 

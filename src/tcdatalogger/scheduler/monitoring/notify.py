@@ -139,7 +139,7 @@ def _keys(settings: Settings, state: State) -> Iterator[AlertEvent]:
 
     Looked up by name: whether this machine can read the key itself must not make a difference.
     """
-    newest = {mark.name: mark for mark in state.standing.of_keys()}
+    newest = {mark.name: mark for mark in state.key_health.of_keys()}
     for name in settings.keys:
         mark = newest.get(name)
         if mark is not None and mark.health == error_codes.KeyVerdict.DEAD.value:

@@ -84,8 +84,8 @@ def roll_back(
     """
     newest = _newest(connection, table, version)
     past = versions.history(connection, table)
-    now = model.standing(past)
-    then = model.standing(each for each in past if each.number <= version)
+    now = model.current_columns(past)
+    then = model.current_columns(each for each in past if each.number <= version)
     stored = tables.stored(connection, [table]).get(table)
     if stored is None:
         raise UsageError(f"The table {table} is not there any more.")

@@ -108,7 +108,7 @@ def names(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> Names:
 
 
 def _called(past: Iterable[Version]) -> dict[Origin, str]:
-    return {source: column.name for source, column in versions.standing(past).items()}
+    return {source: column.name for source, column in versions.current_columns(past).items()}
 
 
 def _read(columns: str) -> tuple[StoredColumn, ...]:

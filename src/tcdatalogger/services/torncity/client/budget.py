@@ -111,19 +111,19 @@ class Budget:
                 of the error that said so.
         """
         terms = Terms(owner, _RANKS[priority], self._limits, self._window, self._slack)
-        self._stop_held((owner, ADDRESS), patience)
+        self._raise_if_paused((owner, ADDRESS), patience)
         with self._slots.open() as book:
             slot = rate_limiter.book(book, terms, self._clock.now())
         try:
             while not slot.taken:
                 self._clock.sleep(slot.at - self._clock.now())
-                self._stop_held((owner, ADDRESS), patience)
+                self._raise_if_paused((owner, ADDRESS), patience)
                 with self._slots.open() as book:
                     slot = rate_limiter.claim(book, slot, terms, self._clock.now())
         except BaseException as end:  # whatever ends the wait: nobody uses the slot
             self.unused(slot)
             if isinstance(end, TimedOut):
-                end.reason = self._hold_of((owner, ADDRESS), 0.0)
+                end.reason = self._pause_of((owner, ADDRESS), 0.0)
             raise
         return slot
 
@@ -139,35 +139,35 @@ class Budget:
             with self._slots.open() as book:
                 rate_limiter.correct(book, slot, latest)
 
-    def hold(self, name: str, until: float, code: str = error_codes.TOO_MANY.name) -> None:
+    def pause(self, name: str, until: float, code: str = error_codes.TOO_MANY.name) -> None:
         """Let no call of an owner go before `until`; `ADDRESS` holds those of every owner."""
-        self._slots.hold(Pause(name, until, code))
+        self._slots.pause(Pause(name, until, code))
 
-    def held(self, name: str) -> Pause | None:
+    def paused(self, name: str) -> Pause | None:
         """The hold of a name that is not over, None without one."""
-        hold = self._slots.held(name)
-        return hold if hold is not None and hold.until > self._clock.now() else None
+        pause = self._slots.paused(name)
+        return pause if pause is not None and pause.until > self._clock.now() else None
 
     def left(self, owner: str) -> int:
         """How many calls of `owner` could go at once."""
         used = self._slots.count(owner, self._clock.now() - self._window)
-        return 0 if self.held(owner) else max(0, self.calls - used)
+        return 0 if self.paused(owner) else max(0, self.calls - used)
 
     def unused(self, slot: CallSlot) -> None:
         """Leave the time of a call that is not made to others."""
         with self._slots.open() as book:
             book.remove(slot.id)
 
-    def _stop_held(self, names: tuple[str, ...], patience: float) -> None:
-        fault = self._hold_of(names, patience)
+    def _raise_if_paused(self, names: tuple[str, ...], patience: float) -> None:
+        fault = self._pause_of(names, patience)
         if fault is not None:
             raise fault
 
-    def _hold_of(self, names: tuple[str, ...], patience: float) -> TornFault | None:
+    def _pause_of(self, names: tuple[str, ...], patience: float) -> TornFault | None:
         """The error that a call waits for longer than `patience`, None where it does not."""
-        for hold in filter(None, map(self.held, names)):
-            if hold.until - self._clock.now() > patience:
-                return error_codes.again(hold.code, hold.until, self._clock.now())
+        for pause in filter(None, map(self.paused, names)):
+            if pause.until - self._clock.now() > patience:
+                return error_codes.again(pause.code, pause.until, self._clock.now())
         return None
 
 

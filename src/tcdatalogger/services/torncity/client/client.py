@@ -55,7 +55,7 @@ class Client:
         transport: makes the calls; the client closes it.
         budget: asked before each call.
         clock: read and slept on.
-        standing: what is known of keys and of Torn.
+        key_health: what all processes know of keys and of Torn.
         owner_of: the name under which a key's calls are counted. Keys of one player share their
             limit, so whoever knows the player hands in a function that says so.
         retries: which errors are worth another call.
@@ -67,7 +67,7 @@ class Client:
         budget: Budget,
         clock: Clock,
         *,
-        standing: KeyHealth,
+        key_health: KeyHealth,
         owner_of: Callable[[ApiKey], str] = fingerprint,
         retries: Retries = RETRIES,
     ) -> None:
@@ -78,7 +78,7 @@ class Client:
         """The seconds of every call that went over the wire, whatever came of it."""
         self._budget = budget
         self._clock = clock
-        self._standing = standing
+        self._key_health = key_health
         self._retries = retries
         self._owner_of = owner_of
 
@@ -142,7 +142,7 @@ class Client:
             if isinstance(outcome, Answer):
                 self._worked()
                 if not proven:
-                    self._standing.mark(KeyState(identity, key_health.OK, name=key.name))
+                    self._key_health.mark(KeyState(identity, key_health.OK, name=key.name))
                 return outcome
             asked = asked_of(outcome.answer, http_date)
             wait = self._retries.wait(outcome, tried + 1, asked)
@@ -150,7 +150,7 @@ class Client:
             return outcome, wait
         finally:
             if not proven:
-                self._standing.end_trial(identity)
+                self._key_health.end_trial(identity)
 
     # --- the key ---------------------------------------------------------------------------
 
@@ -161,17 +161,17 @@ class Client:
         """
         while True:
             now = self._clock.now()
-            marks = self._standing.marks(identity)
+            marks = self._key_health.marks(identity)
             for mark in marks:
                 if mark.refuses(path, now):
                     raise error_codes.again(mark.code, mark.until, now, f" with the key {name!r}")
             if any(mark.health == key_health.OK for mark in marks):
                 return True
-            if self._standing.trial(identity, now):
+            if self._key_health.trial(identity, now):
                 # Somebody may have found out between our look and our turn.
-                if self._standing.marks(identity) == marks:
+                if self._key_health.marks(identity) == marks:
                     return False
-                self._standing.end_trial(identity)
+                self._key_health.end_trial(identity)
             else:
                 self._clock.sleep(key_health.PEEK / 10 * (1 + self._retries.jitter()))
 
@@ -186,16 +186,16 @@ class Client:
         now = self._clock.now()
         category = key_health.category(request.path)
         name = f"{caller.owner}/{category or request.path}"
-        hold = self._budget.held(name)
-        if hold is not None:
-            raise error_codes.again(hold.code, hold.until, now, f" of {request.path}")
+        pause = self._budget.paused(name)
+        if pause is not None:
+            raise error_codes.again(pause.code, pause.until, now, f" of {request.path}")
         if not category:
             return None
         limit = request.param("limit") or ""
         expected = int(limit) if limit.isdecimal() else _PAGE_ROWS
         rows = RowQuota(secrets.token_hex(8), now, expected)
         most = int(key_health.DAY_ROWS * self._budget.share)
-        frees = self._standing.book_rows(name, rows, most)
+        frees = self._key_health.book_rows(name, rows, most)
         if frees:
             kind = error_codes.BY_NUMBER[14]
             raise kind.fault(
@@ -217,7 +217,7 @@ class Client:
             count = count_rows(outcome.body, outcome.request.payload)
         if isinstance(outcome, TornFault) and outcome.answer is not None:
             count = 0
-        self._standing.settle_rows(replace(rows, at=self._clock.now(), count=count))
+        self._key_health.settle_rows(replace(rows, at=self._clock.now(), count=count))
 
     # --- whose turn it is ------------------------------------------------------------------
 
@@ -231,7 +231,7 @@ class Client:
         while True:
             probes = self._pass_circuit(began)
             slot = self._budget.turn(owner, priority, patience=LONGEST_WAIT)
-            if probes or not self._standing.circuit().open:
+            if probes or not self._key_health.circuit().open:
                 return slot
             self._budget.unused(slot)
 
@@ -239,12 +239,12 @@ class Client:
         """Return when Torn may be called; whether this call is the probe."""
         while True:
             now = self._clock.now()
-            circuit = self._standing.circuit()
+            circuit = self._key_health.circuit()
             if not circuit.open:
                 return False
             wait = circuit.wait(now)
             if not wait:
-                if self._standing.change_circuit(partial(_as_probe, now=now)):
+                if self._key_health.change_circuit(partial(_as_probe, now=now)):
                     return True
                 continue
             down = error_codes.again(error_codes.DOWN.name, now + wait, now)
@@ -259,27 +259,27 @@ class Client:
     # --- what an outcome says about later calls --------------------------------------------
 
     def _worked(self) -> None:
-        if self._standing.circuit().faults:
-            self._standing.change_circuit(lambda _: CircuitBreaker())
+        if self._key_health.circuit().faults:
+            self._key_health.change_circuit(lambda _: CircuitBreaker())
 
     def _learn(self, fault: TornFault, request: Request, caller: _Caller, wait: float) -> None:
         now, kind = self._clock.now(), fault.kind
         if kind.health is not None:
-            self._standing.mark(
+            self._key_health.mark(
                 key_health.mark_of(
                     kind, caller.identity, request.path, now, fault.pause, caller.name
                 )
             )
         if kind.waits is not None:
             category = key_health.category(request.path) or request.path
-            held = {
+            names = {
                 Scope.OWNER: caller.owner,
                 Scope.ADDRESS: ADDRESS,
                 Scope.CATEGORY: f"{caller.owner}/{category}",
             }
-            self._budget.hold(held[kind.waits], now + wait, kind.name)
+            self._budget.pause(names[kind.waits], now + wait, kind.name)
         if kind.down:
-            self._standing.change_circuit(lambda known: key_health.failed(known, now, kind.down))
+            self._key_health.change_circuit(lambda known: key_health.failed(known, now, kind.down))
         elif kind.number is not None and not isinstance(fault, Outage):
             self._worked()  # who says no is there
 

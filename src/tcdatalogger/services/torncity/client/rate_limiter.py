@@ -107,7 +107,7 @@ class SlotStore(Protocol):
 
     def remove(self, id: str) -> None: ...  # noqa: A002
 
-    def held_until(self, owner: str) -> float:
+    def paused_until(self, owner: str) -> float:
         """The end of the holds of an owner and of the address, 0 without one."""
         ...
 
@@ -119,11 +119,11 @@ class Slots(Protocol):
         """The book for one caller alone; what is written is kept at the end of the block."""
         ...
 
-    def hold(self, hold: Pause) -> None:
+    def pause(self, pause: Pause) -> None:
         """Let nothing of `hold.name` go before its end; a longer hold stays as it is."""
         ...
 
-    def held(self, name: str) -> Pause | None:
+    def paused(self, name: str) -> Pause | None:
         """The hold of a name, also one that is over."""
         ...
 
@@ -150,7 +150,7 @@ def claim(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlo
     if current.at > now:
         return current
     pages.remove(slot.id)
-    in_time = now - current.at <= terms.slack and pages.held_until(slot.owner) <= now
+    in_time = now - current.at <= terms.slack and pages.paused_until(slot.owner) <= now
     # With the whole limit: who has a slot of low rank already keeps it beside those who came since.
     anyone = replace(current, rank=Rank.HIGH)
     if in_time and _first_fit(pages, anyone, terms, current.at) == current.at:
@@ -177,7 +177,7 @@ def _place(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSl
     placed = replace(slot, at=at, taken=at <= now)
     if not placed.taken:
         for other in pages.waiting(slot.owner, slot.rank, now, now - terms.window):
-            if other.at >= at or other.at < pages.held_until(slot.owner):
+            if other.at >= at or other.at < pages.paused_until(slot.owner):
                 continue
             placed = replace(slot, at=other.at)
             pages.remove(other.id)
@@ -189,7 +189,7 @@ def _place(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSl
 
 
 def _earliest(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> float:
-    return _first_fit(pages, slot, terms, max(now, pages.held_until(slot.owner)))
+    return _first_fit(pages, slot, terms, max(now, pages.paused_until(slot.owner)))
 
 
 def _first_fit(pages: SlotStore, slot: CallSlot, terms: Terms, start: float) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
-from tcdatalogger.core.state.due import Agenda, Plan
+from tcdatalogger.core.state.due import DueQueue, Plan
 from tcdatalogger.core.state.store import State
 
 ENDPOINTS = 200
@@ -186,14 +186,14 @@ def planning(folder: Path) -> None:
     grid = Grid(parse("PT15M"))
     plans = {f"endpoint_{n}": Plan(f"endpoint_{n}", grid) for n in range(MANY)}
     with State(folder / "many.sqlite") as state:
-        agenda = Agenda(state)
-        agenda.sync(plans.values(), now, alone=True)
+        queue = DueQueue(state)
+        queue.sync(plans.values(), now, alone=True)
         for title, moment in (("all due", now), ("none due", now - 1)):
             times = []
             for _ in range(20):
                 began = time.perf_counter()
-                agenda.due(moment, 4, known=plans)
-                agenda.next_wake(moment)
+                queue.due(moment, 4, known=plans)
+                queue.next_wake(moment)
                 times.append(1000 * (time.perf_counter() - began))
             print(f"planning {MANY} endpoints, {title}: {statistics.median(times):.1f} ms")
 

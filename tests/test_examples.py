@@ -250,7 +250,7 @@ def celery(monkeypatch, workplace):
         f'[[endpoints]]\nname = "c"\npath = "/faction/crimes"\n{often}\ntable = "crimes"\n',
         extra='[backup]\nfrequency = "P1D"\n',
     )
-    found = runpy.run_path(str(EXAMPLES / "celery/spawn.py"))
+    found = runpy.run_path(str(EXAMPLES / "celery/executor.py"))
     return types.SimpleNamespace(sent=sent, **found)
 
 
@@ -258,7 +258,7 @@ def test_celery_takes_claimed_runs_and_brings_back_how_they_ended(celery, workpl
     settings, told = load(workplace.file, {}), []
     with State(settings.state.url) as state:
         scheduler = daemon.Daemon(
-            settings, state, celery.CelerySpawn(), workers=1, on_event=told.append
+            settings, state, celery.CeleryExecutor(), workers=1, on_event=told.append
         )
         assert scheduler.run("until idle") == 0
         runs = {run.endpoint: run for run in state.runs()}
@@ -277,7 +277,7 @@ def test_what_celery_lost_is_told_and_what_is_to_end_is_revoked(celery, workplac
     settings = load(workplace.file, {})
     with State(settings.state.url) as state:
         claim = state.leases.claim("m", "run")
-        running = celery.CelerySpawn()(Job("run", settings, claim))
+        running = celery.CeleryExecutor()(Job("run", settings, claim))
 
     assert running.ended() is None
     running.terminate()

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tcdatalogger.core.config import configuration
-from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.due import DueQueue
 from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import State
 
@@ -19,10 +19,10 @@ def served(workplace):
     settings = configuration.load(workplace.file, {})
     now = time.time()
     with State(settings.state.url) as state:
-        agenda, planned = Agenda(state), plans(settings)
-        agenda.sync(planned.values(), now, alone=True)
+        queue, planned = DueQueue(state), plans(settings)
+        queue.sync(planned.values(), now, alone=True)
         for plan in planned.values():
-            agenda.served(plan, now, now)
+            queue.served(plan, now, now)
     return workplace
 
 

@@ -19,7 +19,7 @@ from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
 from tcdatalogger.core.state import migrations, run_stats, sqlite
 from tcdatalogger.core.state.alerts import Alerts
-from tcdatalogger.core.state.due import Agenda, Plan
+from tcdatalogger.core.state.due import DueQueue, Plan
 from tcdatalogger.core.state.heartbeats import Heartbeat, Heartbeats
 from tcdatalogger.core.state.sqlite import SQLite
 from tcdatalogger.core.state.store import RunRecord, State
@@ -241,9 +241,9 @@ def test_a_state_of_the_fourth_release_keeps_what_its_scheduler_wrote(state_url,
     beat = Heartbeat("me", "elsewhere", 1, clock.now(), clock.now(), workers=4, running=0)
     with State(state_url, clock) as state:
         if scheduled:
-            Agenda(state).sync([plan], clock.now(), alone=True)
+            DueQueue(state).sync([plan], clock.now(), alone=True)
             Heartbeats(state).write(beat)
-            rows = Agenda(state).entries()
+            rows = DueQueue(state).entries()
         with state.writing() as db:  # the fourth had these only where a scheduler had been
             for table in () if scheduled else ("agenda", "daemons"):
                 db.execute(f"drop table {table}")
@@ -251,11 +251,11 @@ def test_a_state_of_the_fourth_release_keeps_what_its_scheduler_wrote(state_url,
 
     with State(state_url, clock) as state:
         if scheduled:
-            assert Agenda(state).entries() == rows
+            assert DueQueue(state).entries() == rows
             assert Heartbeats(state).alive(clock.now()) == [beat]
-        Agenda(state).sync([plan], clock.now(), alone=True)
+        DueQueue(state).sync([plan], clock.now(), alone=True)
         Heartbeats(state).write(beat)
-        assert list(Agenda(state).entries()) == ["faction_crimes"]
+        assert list(DueQueue(state).entries()) == ["faction_crimes"]
         assert Heartbeats(state).alive(clock.now()) == [beat]
 
 
@@ -263,7 +263,7 @@ def test_a_state_that_may_only_be_read_has_every_table(file):
     State(file).close()
 
     with State(file, read_only=True) as state:
-        assert Agenda(state).entries() == {}
+        assert DueQueue(state).entries() == {}
         assert Heartbeats(state).alive(0.0) == []
         assert Alerts(state).all() == []
 

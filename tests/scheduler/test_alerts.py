@@ -313,12 +313,14 @@ def test_what_was_over_before_anybody_was_told_is_not_told(place):
 
 
 def test_an_event_of_another_machine_is_left_to_it(place):
-    alarms = Alerts(place.state)
-    alarms.see([AlertEvent("disk:elsewhere:archive", "Full.", host="elsewhere")], "elsewhere", NOW)
+    alerts = Alerts(place.state)
+    alerts.observe(
+        [AlertEvent("disk:elsewhere:archive", "Full.", host="elsewhere")], "elsewhere", NOW
+    )
     place.ran()
     assert place.look() == [("disk:elsewhere:archive", "begins")]
     assert place.look() == []
-    alarms.see([], "elsewhere", NOW)
+    alerts.observe([], "elsewhere", NOW)
     assert place.look() == [("disk:elsewhere:archive", "over")]
 
 
@@ -331,12 +333,12 @@ def test_a_webhook_that_is_missing_stops_nothing(place):
 # --- words -----------------------------------------------------------------------------------
 
 
-def alarm(text, **facts):
+def alert(text, **facts):
     return Alert(AlertEvent("late:x", text, "Do something.", since=NOW), None, None, 0, **facts)
 
 
 def test_a_message_for_discord_is_short_and_calls_nobody():
-    body = message([alarm(f"@everyone {'x' * 500} {n}") for n in range(50)], "discord")
+    body = message([alert(f"@everyone {'x' * 500} {n}") for n in range(50)], "discord")
     assert len(body["content"]) <= 2_000
     assert body["allowed_mentions"] == {"parse": []}
     assert "more: `tcdatalogger status`" in body["content"]

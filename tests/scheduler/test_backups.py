@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.core.config import configuration
-from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.due import DueQueue
 from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import State
@@ -58,9 +58,9 @@ class Place:
         """The backup is due, and the endpoint is not."""
         with self.state() as state:
             found, now = plans(self.settings), state.clock.now()
-            agenda = Agenda(state)
-            agenda.sync(found.values(), now, alone=True)
-            agenda.served(found["faction_members"], now, now)
+            queue = DueQueue(state)
+            queue.sync(found.values(), now, alone=True)
+            queue.served(found["faction_members"], now, now)
             with state.writing() as db:
                 db.execute(
                     "update agenda set due_at = 0, wake_at = 0 where endpoint = ?", (BACKUP,)

@@ -13,7 +13,7 @@ import pytest
 
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.config.settings import Settings
-from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.due import DueQueue
 from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, StateGone, StateUnavailable
@@ -142,7 +142,7 @@ class Nobody:
 def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
     workplace, monkeypatch
 ):
-    tries, spawn, due = [], Nobody(), Agenda.due
+    tries, spawn, due = [], Nobody(), DueQueue.due
 
     def failing(self, *args, **options):
         tries.append(1)
@@ -150,7 +150,7 @@ def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
             raise StateUnavailable("The state cannot be reached.")
         return due(self, *args, **options)
 
-    monkeypatch.setattr(Agenda, "due", failing)
+    monkeypatch.setattr(DueQueue, "due", failing)
     monkeypatch.setattr(daemon, "LOOK_AGAIN", 0.01)
     lines = io.StringIO()
     log.configure("warning", "json", stream=lines)
@@ -182,7 +182,7 @@ def test_what_cannot_be_begun_is_as_due_as_before_and_is_tried_again_soon(workpl
         assert code == Busy.exit_code
         assert state.leases.held() == []
         now = state.clock.now()
-        found = Agenda(state).entries().values()
+        found = DueQueue(state).entries().values()
         assert {entry.attempt for entry in found} == {0}
         assert all(entry.due_at <= now < entry.wake_at <= now + 10 for entry in found)
 

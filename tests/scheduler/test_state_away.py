@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tcdatalogger.core.config import configuration
-from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.due import DueQueue
 from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler.daemon import Daemon
@@ -72,12 +72,12 @@ class TakenOver:
 
     waitables, pid = (Path(os.devnull).open(),), 0  # noqa: SIM115  # always readable
 
-    def __init__(self, plans, agenda, clock):
-        self.plans, self.agenda, self.clock = plans, agenda, clock
+    def __init__(self, plans, queue, clock):
+        self.plans, self.queue, self.clock = plans, queue, clock
 
     def __call__(self, job):
         now = self.clock.now()
-        self.agenda.served(self.plans[job.name], now, now)
+        self.queue.served(self.plans[job.name], now, now)
         return self
 
     def ended(self):
@@ -87,13 +87,13 @@ class TakenOver:
         pass
 
 
-def test_a_daemon_whose_run_was_taken_over_leaves_the_agenda_to_who_has_it(workplace):
+def test_a_daemon_whose_run_was_taken_over_leaves_its_row_to_who_has_it(workplace):
     settings = configuration.load(workplace.file, {})
     with State(workplace.folder / "torn.state.sqlite", workplace.clock) as state:
-        agenda = Agenda(state)
-        spawn = TakenOver(plans(settings), agenda, workplace.clock)
+        queue = DueQueue(state)
+        spawn = TakenOver(plans(settings), queue, workplace.clock)
 
         Daemon(settings, state, spawn, workers=1).run("until idle")
 
-        for entry in agenda.entries().values():
+        for entry in queue.entries().values():
             assert entry.wake_at == entry.due_at > workplace.clock.now() + 60

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.run.pending_limits import longest
 from tcdatalogger.core.state import leases
-from tcdatalogger.core.state.due import BACKOFF, Agenda, Due, Plan
+from tcdatalogger.core.state.due import BACKOFF, Due, DueQueue, Plan
 from tcdatalogger.core.state.heartbeats import BEAT, Heartbeat, Heartbeats
 from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.plans import plans
@@ -118,7 +118,7 @@ class Daemon:
         self._reload = reload
         self._tell = on_event
         self._went_round = on_round
-        self._agenda = Agenda(state)
+        self._queue = DueQueue(state)
         self._daemons = Heartbeats(state)
         self._owner = leases.me()
         self._started = state.clock.now()
@@ -149,7 +149,7 @@ class Daemon:
         with Signals() as signals, self._in_order():
             self._sync()
             if mode == "once":
-                due = self._agenda.due(self._clock.now(), len(self._plans), known=self._plans)
+                due = self._queue.due(self._clock.now(), len(self._plans), known=self._plans)
                 self._left = {one.endpoint for one in due}
             while True:
                 patience = self._work()
@@ -215,7 +215,7 @@ class Daemon:
         self._idle = self._stopping
         while not self._stopping and (free := self._workers - len(self._running)) > 0:
             known = {name: plan for name, plan in self._plans.items() if self._may_begin(name)}
-            found = self._agenda.due(self._clock.now(), free, known=known)
+            found = self._queue.due(self._clock.now(), free, known=known)
             for due in found:
                 self._begin_one(due)
             if not found:
@@ -231,7 +231,7 @@ class Daemon:
         if self._left is not None:
             self._left.discard(due.endpoint)
         run_id = new_run_id(self._clock)
-        claim = self._agenda.take(
+        claim = self._queue.take(
             due,
             until=now + leases.SECONDS,
             later=now + LOOK_AGAIN,
@@ -241,7 +241,7 @@ class Daemon:
             return
         if due.attempt > plan.retries:
             _log.error("endpoint_given_up", endpoint=due.endpoint, tries=due.attempt)
-            self._agenda.give_up(plan, now)
+            self._queue.give_up(plan, now)
             self._state.leases.release(claim)
             return
         try:
@@ -249,7 +249,7 @@ class Daemon:
         except Busy as failure:
             _log.error("run_not_started", endpoint=due.endpoint, message=str(failure))
             self._codes.append(failure.exit_code)
-            self._agenda.put_back(due, now + BACKOFF.first)
+            self._queue.put_back(due, now + BACKOFF.first)
             self._state.leases.release(claim)
             return
         self._tell(RunEvent(now, due.endpoint, run_id))
@@ -300,16 +300,16 @@ class Daemon:
         if plan is None:
             return  # taken from the configuration meanwhile
         if report.status == "done":
-            self._agenda.served(plan, run.began, now)  # whatever it was told meanwhile
+            self._queue.served(plan, run.began, now)  # whatever it was told meanwhile
             return
         if run.told == "claim" or report.error_class == Busy.__name__:
             return  # whoever took it over says when it is due; else its row comes up by itself
         if run.told == "stop":
-            self._agenda.put_back(run.due, now)
+            self._queue.put_back(run.due, now)
         elif not report.exit_code:
-            self._agenda.served(plan, run.began, now)
+            self._queue.served(plan, run.began, now)
         else:
-            self._agenda.failed(
+            self._queue.failed(
                 plan,
                 run.began,
                 now,
@@ -326,13 +326,13 @@ class Daemon:
         moments += [run.kill_at if run.told else run.term_at for run in self._running.values()]
         if len(self._running) < self._workers and not self._stopping:
             wall = self._clock.now()
-            wake = self._agenda.next_wake(wall)
+            wake = self._queue.next_wake(wall)
             if wake is not None:
                 moments.append(now + wake - wall)
         return max(0.0, min(moments) - now)
 
     def _beat(self) -> None:
-        """A sign of life: for the leases of what runs, for the agenda, for whoever looks on."""
+        """A sign of life: for the leases of what runs, for the queue, for whoever looks on."""
         if time.monotonic() < self._beat_at:
             return
         now = self._clock.now()
@@ -350,9 +350,9 @@ class Daemon:
                 if busy.facts["holder"]:
                     run.end_for("claim")
                     run.process.kill()
-        self._agenda.hold(list(self._running), now + leases.SECONDS)
+        self._queue.hold(list(self._running), now + leases.SECONDS)
         if orphaned := self._state.leases.orphaned():
-            self._agenda.wake(orphaned, now)
+            self._queue.wake(orphaned, now)
             self._state.leases.give_back(orphaned)
         self._daemons.write(
             Heartbeat(
@@ -405,13 +405,13 @@ class Daemon:
         _log.info("config_reloaded", endpoints=len(self._plans))
 
     def _sync(self) -> None:
-        """Bring the agenda in line with the configuration and the clock, if it is not."""
+        """Bring the queue in line with the configuration and the clock, if it is not."""
         if self._in_line:
             return
         self._state.put_right()
         now = self._clock.now()
-        self._agenda.drop(self._removed - self._plans.keys())
+        self._queue.drop(self._removed - self._plans.keys())
         self._removed.clear()
         alone = not self._daemons.alive(now, but=self._owner)
-        self._agenda.sync(self._plans.values(), now, alone=alone)
+        self._queue.sync(self._plans.values(), now, alone=alone)
         self._in_line = True

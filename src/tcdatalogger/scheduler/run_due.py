@@ -1,4 +1,4 @@
-"""Runs of what is due by hand, by cron or by another orchestrator: same agenda, same leases."""
+"""Runs of what is due by hand, by cron or by another orchestrator: same queue, same leases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.run import RunResult
 from tcdatalogger.core.state import leases
-from tcdatalogger.core.state.due import Agenda, Due, Plan
+from tcdatalogger.core.state.due import Due, DueQueue, Plan
 from tcdatalogger.core.state.plans import plan
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import TryAgain
@@ -21,27 +21,27 @@ def run_due(application: Application, endpoints: Sequence[EndpointSettings]) -> 
 
     One without a frequency is never due, nor is one that somebody else is running.
     """
-    agenda = Agenda(application.state)
+    queue = DueQueue(application.state)
     planned = [(endpoint, plan(endpoint)) for endpoint in endpoints]
-    agenda.sync([its for _, its in planned if its], application.state.clock.now(), alone=False)
+    queue.sync([its for _, its in planned if its], application.state.clock.now(), alone=False)
     return [
         outcome
         for endpoint, its in planned
-        if its is not None and (outcome := _run(application, agenda, endpoint, its)) is not None
+        if its is not None and (outcome := _run(application, queue, endpoint, its)) is not None
     ]
 
 
 def _run(
-    application: Application, agenda: Agenda, endpoint: EndpointSettings, plan: Plan
+    application: Application, queue: DueQueue, endpoint: EndpointSettings, plan: Plan
 ) -> RunResult | None:
     state, now = application.state, application.state.clock.now()
-    entry = agenda.entries()[endpoint.name]
+    entry = queue.entries()[endpoint.name]
     if entry.due_at > now:
         return None
     due = Due(endpoint.name, entry.due_at, entry.wake_at, entry.attempt)
     run_id = new_run_id(application.clock)
     until = now + leases.SECONDS
-    claim = agenda.take(
+    claim = queue.take(
         due, until=until, later=until, claim=lambda db: state.leases.take(db, plan.endpoint, run_id)
     )
     if claim is None:
@@ -51,9 +51,9 @@ def _run(
         ended = state.clock.now()
         if outcome.record.exit_code:
             again = finish.may_pass(outcome.record.exit_code, outcome.record.status)
-            agenda.failed(plan, now, ended, attempt=due.attempt + 1, again=again)
+            queue.failed(plan, now, ended, attempt=due.attempt + 1, again=again)
         else:
-            agenda.served(plan, now, ended)
+            queue.served(plan, now, ended)
     finally:
         with suppress(TryAgain):  # then it runs out by itself
             state.leases.release(claim)

@@ -98,11 +98,11 @@ def _read_again(options: Options, health: MonitoringServer) -> Settings:
 def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool) -> None:
     """What this scheduler is about to do."""
     from tcdatalogger.core.state import run_stats
-    from tcdatalogger.core.state.due import Agenda, first_entry  # loaded already
+    from tcdatalogger.core.state.due import DueQueue, first_entry  # loaded already
     from tcdatalogger.core.state.plans import plans
 
     now = time.time()
-    entries = Agenda(state).entries()
+    entries = DueQueue(state).entries()
     ran = run_stats.lasts(state)
     due = {
         name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at

@@ -103,7 +103,7 @@ class Alerts:
     def __init__(self, database: Tables) -> None:
         self._database = database
 
-    def see(self, events: Iterable[AlertEvent], host: str, now: float) -> None:
+    def observe(self, events: Iterable[AlertEvent], host: str, now: float) -> None:
         """Write down what is wrong now; what is wrong no more is over.
 
         An event that nobody was told of yet is forgotten when it is over. One that returns before
@@ -115,8 +115,8 @@ class Alerts:
             now: seconds since 1970.
         """
         wanted = {event.name: event for event in events}
-        known = {alarm.event.name: alarm for alarm in self.all()}
-        mine = {name for name, alarm in known.items() if alarm.event.host in {"", host}}
+        known = {alert.event.name: alert for alert in self.all()}
+        mine = {name for name, alert in known.items() if alert.event.host in {"", host}}
         same = wanted.keys() == {name for name in mine if not known[name].over}
         untold = any(known[name].over and known[name].told_at is None for name in mine)
         if same and not untold and not any(_changed(known[n], e) for n, e in wanted.items()):
@@ -130,9 +130,9 @@ class Alerts:
     def all(self) -> list[Alert]:
         """Every event in the books, the oldest first."""
         rows = self._database.reading(f"select {_COLUMNS} from alerts order by since, event")
-        return [_alarm(*row) for row in rows]
+        return [_alert(*row) for row in rows]
 
-    def take(self, now: float) -> list[Alert]:
+    def claim(self, now: float) -> list[Alert]:
         """What is to be told now, for whoever asks first; nothing while a failed telling waits."""
         waits = "select 1 from alerts where tries > 0 and taken_until > ?"
         todo = f"select {_COLUMNS} from alerts where {_TO_TELL} and taken_until <= ?"
@@ -146,27 +146,27 @@ class Alerts:
                 db.execute(
                     "update alerts set taken_until = ? where event = ?", (now + TAKING, row[0])
                 )
-        return [_alarm(*row) for row in rows]
+        return [_alert(*row) for row in rows]
 
-    def told(self, alarms: Iterable[Alert], now: float) -> None:
+    def acknowledge(self, alerts: Iterable[Alert], now: float) -> None:
         """Somebody was told of these."""
         with self._database.writing() as db:
-            for alarm in alarms:
-                if alarm.over:
-                    db.execute("delete from alerts where event = ?", (alarm.event.name,))
+            for alert in alerts:
+                if alert.over:
+                    db.execute("delete from alerts where event = ?", (alert.event.name,))
                 else:
                     db.execute(
                         "update alerts set told_at = ?, taken_until = 0, tries = 0 where event = ?",
-                        (now, alarm.event.name),
+                        (now, alert.event.name),
                     )
 
-    def again(self, alarms: Iterable[Alert], at: float) -> None:
+    def postpone(self, alerts: Iterable[Alert], at: float) -> None:
         """Telling of these failed: nothing is told before `at`."""
         with self._database.writing() as db:
-            for alarm in alarms:
+            for alert in alerts:
                 db.execute(
                     "update alerts set taken_until = ?, tries = tries + 1 where event = ?",
-                    (at, alarm.event.name),
+                    (at, alert.event.name),
                 )
 
 
@@ -193,14 +193,14 @@ def _end(db: Statements, name: str, now: float) -> None:
     db.execute("update alerts set over_at = ? where event = ? and over_at is null", (now, name))
 
 
-def _changed(alarm: Alert, event: AlertEvent) -> bool:
+def _changed(alert: Alert, event: AlertEvent) -> bool:
     """Whether an event's words are to be written anew: until somebody was told of it."""
-    before = (alarm.event.text, alarm.event.remedy)
+    before = (alert.event.text, alert.event.remedy)
     after = (redact(event.text), redact(event.remedy))
-    return alarm.over or (alarm.told_at is None and before != after)
+    return alert.over or (alert.told_at is None and before != after)
 
 
-def _alarm(
+def _alert(
     name: str,
     host: str,
     facts: str,

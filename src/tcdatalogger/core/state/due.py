@@ -76,8 +76,8 @@ class DueEntry:
     served_at: float | None
 
 
-class Agenda:
-    """The table of what is due.
+class DueQueue:
+    """The queue of endpoints that are due, now or later: one row each.
 
     Args:
         state: the state database.

@@ -13,7 +13,7 @@ from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.run import key_selection
 from tcdatalogger.core.run.key_selection import KnownHealth
 from tcdatalogger.core.state import run_stats
-from tcdatalogger.core.state.due import Agenda, DueEntry, first_entry
+from tcdatalogger.core.state.due import DueEntry, DueQueue, first_entry
 from tcdatalogger.core.state.heartbeats import Heartbeats
 from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.core.state.plans import plans
@@ -206,7 +206,7 @@ def status(
     Raises:
         StateUnavailable: the state cannot be read.
     """
-    entries = {} if state is None else Agenda(state).entries()
+    entries = {} if state is None else DueQueue(state).entries()
     due = _due(settings, state, now, entries)
     return Status(
         endpoints=_endpoints(settings, state, now, due),

@@ -18,7 +18,7 @@ from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import KINDS, REFUSED, Alerts
-from tcdatalogger.core.state.due import Agenda
+from tcdatalogger.core.state.due import DueQueue
 from tcdatalogger.core.state.store import PENDING, RUNNING, State
 from tcdatalogger.errors import Unbalanced
 from tcdatalogger.observability.metrics import MetricValues
@@ -77,9 +77,9 @@ def books(reading: MetricValues, settings: Settings, state: State, now: float) -
     _queue(reading, settings, state, now)
     for kind in KINDS:
         reading.add("alerts_open", 0, kind=kind)
-    for alarm in Alerts(state).all():
-        if not alarm.over:
-            reading.add("alerts_open", 1, kind=alarm.event.kind)
+    for alert in Alerts(state).all():
+        if not alert.over:
+            reading.add("alerts_open", 1, kind=alert.event.kind)
 
 
 def running(state: State) -> dict[int, str]:
@@ -150,7 +150,7 @@ def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -
 
 def _queue(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
     names = {endpoint.name for endpoint in settings.endpoints}
-    waiting = {name for name, entry in Agenda(state).entries().items() if entry.wake_at <= now}
+    waiting = {name for name, entry in DueQueue(state).entries().items() if entry.wake_at <= now}
     counts = {
         "due": len(names & waiting),
         "running": state.busy(RUNNING),

@@ -65,7 +65,7 @@ Post = Callable[[str, Mapping[str, Any]], Posted]
 
 def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
     """Everything that is wrong now, as far as this machine sees it."""
-    low = {alarm.event.name for alarm in Alerts(state).all()}
+    low = {alert.event.name for alert in Alerts(state).all()}
     found: list[AlertEvent] = []
     lasts = run_stats.lasts(state)
     for pace in paces(settings, lasts, now):
@@ -180,37 +180,37 @@ def moment(seconds: float) -> str:
     return f"{utc(seconds):%Y-%m-%d %H:%M} UTC"
 
 
-def line(alarm: Alert) -> str:
+def line(alert: Alert) -> str:
     """An event in words."""
-    event = alarm.event
-    if alarm.over_at is not None:
-        text = f"Over since {moment(alarm.over_at)}: {event.text}"
+    event = alert.event
+    if alert.over_at is not None:
+        text = f"Over since {moment(alert.over_at)}: {event.text}"
     else:
         text = f"{event.text} Since {moment(event.since)}. {event.remedy}"
     text = redact(" ".join(text.split()))
     return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
 
 
-def message(alarms: Sequence[Alert], kind: str) -> dict[str, Any]:
+def message(alerts: Sequence[Alert], kind: str) -> dict[str, Any]:
     """The body of one post about all of them: Discord's, or plain JSON."""
-    lines = [line(alarm) for alarm in alarms]
+    lines = [line(alert) for alert in alerts]
     if kind == "json":
         return {
             "source": "tcdatalogger",
             "text": "\n".join(lines),
-            "alerts": [_plain(alarm) for alarm in alarms],
+            "alerts": [_plain(alert) for alert in alerts],
         }
     shown: list[str] = []
-    for alarm, text in zip(alarms, lines, strict=True):
+    for alert, text in zip(alerts, lines, strict=True):
         sign = (
             "\N{WHITE HEAVY CHECK MARK}"
-            if alarm.over
+            if alert.over
             else "\N{WARNING SIGN}\N{VARIATION SELECTOR-16}"
         )
         shown.append(f"{sign} {text}")
         if len("\n".join(shown)) > _DISCORD:
             shown.pop()
-            shown.append(f"… and {len(alarms) - len(shown)} more: `tcdatalogger status`")
+            shown.append(f"… and {len(alerts) - len(shown)} more: `tcdatalogger status`")
             break
     # Names of factions and players may stand in an error: nobody is to be called by them.
     return {
@@ -220,14 +220,14 @@ def message(alarms: Sequence[Alert], kind: str) -> dict[str, Any]:
     }
 
 
-def _plain(alarm: Alert) -> dict[str, Any]:
-    event = alarm.event
+def _plain(alert: Alert) -> dict[str, Any]:
+    event = alert.event
     return {
         "event": event.name,
         "kind": event.kind,
-        "state": "over" if alarm.over else "begins",
+        "state": "over" if alert.over else "begins",
         "since": event.since,
-        "over_at": alarm.over_at,
+        "over_at": alert.over_at,
         "host": event.host or None,
         "text": redact(event.text),
         "remedy": redact(event.remedy),
@@ -274,25 +274,25 @@ class AlertNotifier:
         now = state.clock.now()
         run_stats.know(state, (e.name for e in settings.endpoints), now)
         where = self._where(settings)  # known first, so that no text of an event can hold it
-        alarms = Alerts(state)
-        alarms.see(events(settings, state, now), socket.gethostname(), now)
-        taken = alarms.take(now) if where is not None else []
+        alerts = Alerts(state)
+        alerts.observe(events(settings, state, now), socket.gethostname(), now)
+        taken = alerts.claim(now) if where is not None else []
         if where is None or not taken:
             return 0
-        for alarm in taken:
-            if alarm.over:
-                _log.warning("alert_over", alert=alarm.event.name, message=line(alarm))
+        for alert in taken:
+            if alert.over:
+                _log.warning("alert_over", alert=alert.event.name, message=line(alert))
             else:
-                _log.warning("alert_begun", alert=alarm.event.name, message=line(alarm))
+                _log.warning("alert_begun", alert=alert.event.name, message=line(alert))
         posted = self._send(where, message(taken, settings.alerts.kind))
         if posted.why:
-            tries = max(alarm.tries for alarm in taken)
+            tries = max(alert.tries for alert in taken)
             wait = posted.wait or BACKOFF.pause(tries + 1)
             self._complain(f"The webhook of the alerts did not take them: {posted.why}.")
-            alarms.again(taken, state.clock.now() + wait)
+            alerts.postpone(taken, state.clock.now() + wait)
             return 0
         self._said = ""
-        alarms.told(taken, state.clock.now())
+        alerts.acknowledge(taken, state.clock.now())
         return len(taken)
 
     def _where(self, settings: Settings) -> str | None:

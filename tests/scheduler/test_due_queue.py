@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
-from tcdatalogger.core.state.due import BACKOFF, Agenda, Plan, pause
+from tcdatalogger.core.state.due import BACKOFF, DueQueue, Plan, pause
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy
 
@@ -22,44 +22,42 @@ def plan(name="crimes", often="PT15M", **options):
 
 
 class Desk:
-    """An agenda on a clock that is moved by hand, and a scheduler of a few lines."""
+    """An queue on a clock that is moved by hand, and a scheduler of a few lines."""
 
     def __init__(self, state):
         self.state, self.clock = state, ManualClock(START)
-        self.agenda, self.plans, self.runs = Agenda(state), {}, []
+        self.queue, self.plans, self.runs = DueQueue(state), {}, []
 
     def configure(self, *plans, alone=True):
         self.plans = {one.endpoint: one for one in plans}
-        self.agenda.sync(plans, self.clock.now(), alone=alone)
+        self.queue.sync(plans, self.clock.now(), alone=alone)
 
     def due(self, most=100):
-        return [d.endpoint for d in self.agenda.due(self.clock.now(), most, known=self.plans)]
+        return [d.endpoint for d in self.queue.due(self.clock.now(), most, known=self.plans)]
 
     def take(self, name="crimes"):
         (due,) = [
-            d
-            for d in self.agenda.due(self.clock.now(), 100, known=self.plans)
-            if d.endpoint == name
+            d for d in self.queue.due(self.clock.now(), 100, known=self.plans) if d.endpoint == name
         ]
         now = self.clock.now()
-        took = self.agenda.take(due, until=now + 30, later=now + 2, claim=lambda _db: "claim")
+        took = self.queue.take(due, until=now + 30, later=now + 2, claim=lambda _db: "claim")
         return due if took else None
 
     def serve(self, name="crimes", seconds=1.0):
         """Take an endpoint and run it well."""
         began, due = self.clock.now(), self.take(name)
         self.clock.sleep(seconds)
-        self.agenda.served(self.plans[name], began, self.clock.now())
+        self.queue.served(self.plans[name], began, self.clock.now())
         self.runs.append(began)
         return due
 
     def fail(self, name="crimes", *, again=True):
         began, due = self.clock.now(), self.take(name)
-        self.agenda.failed(self.plans[name], began, began, attempt=due.attempt + 1, again=again)
+        self.queue.failed(self.plans[name], began, began, attempt=due.attempt + 1, again=again)
 
     def next(self, name="crimes"):
         """Seconds from the start until an endpoint is looked at next."""
-        return self.agenda.entries()[name].wake_at - START
+        return self.queue.entries()[name].wake_at - START
 
 
 @pytest.fixture
@@ -82,7 +80,7 @@ def test_it_is_due_again_at_the_next_point_of_its_grid_not_a_period_after_its_ru
 
     assert desk.due() == []
     assert desk.next() == QUARTER
-    assert desk.agenda.next_wake(desk.clock.now()) == START + QUARTER
+    assert desk.queue.next_wake(desk.clock.now()) == START + QUARTER
     desk.clock.sleep(QUARTER - 107)
     assert desk.due() == ["crimes"]
 
@@ -110,23 +108,23 @@ def test_a_point_that_passes_while_it_runs_is_run_after_it_and_once(desk):
 
 def test_one_row_is_taken_by_one(desk, state_url):
     desk.configure(plan())
-    (seen,) = desk.agenda.due(START, 1, known=desk.plans)
+    (seen,) = desk.queue.due(START, 1, known=desk.plans)
     with State(state_url) as other:
         now = {"until": START + 30, "later": START + 2}
-        assert desk.agenda.take(seen, **now, claim=lambda _db: "mine") == "mine"
-        assert Agenda(other).take(seen, **now, claim=lambda _db: "theirs") is None
+        assert desk.queue.take(seen, **now, claim=lambda _db: "mine") == "mine"
+        assert DueQueue(other).take(seen, **now, claim=lambda _db: "theirs") is None
 
 
 def test_one_that_runs_already_by_other_hands_is_left_and_looked_at_again_soon(desk):
     desk.configure(plan())
-    (due,) = desk.agenda.due(START, 1, known=desk.plans)
+    (due,) = desk.queue.due(START, 1, known=desk.plans)
 
     def busy(_db):
         raise Busy("Somebody has it.")
 
-    assert desk.agenda.take(due, until=START + 30, later=START + 2, claim=busy) is None
+    assert desk.queue.take(due, until=START + 30, later=START + 2, claim=busy) is None
 
-    entry = desk.agenda.entries()["crimes"]
+    entry = desk.queue.entries()["crimes"]
     assert (entry.wake_at, entry.attempt, entry.due_at) == (START + 2, 0, START)
 
 
@@ -136,9 +134,9 @@ def test_a_run_that_never_comes_back_is_begun_again_when_its_time_is_up(desk):
 
     assert desk.due() == []
     desk.clock.sleep(31)
-    (due,) = desk.agenda.due(desk.clock.now(), 1, known=desk.plans)
+    (due,) = desk.queue.due(desk.clock.now(), 1, known=desk.plans)
     assert due.attempt == 1
-    desk.agenda.give_up(desk.plans["crimes"], desk.clock.now())
+    desk.queue.give_up(desk.plans["crimes"], desk.clock.now())
     assert desk.next() == QUARTER
 
 
@@ -156,7 +154,7 @@ def test_what_may_pass_is_tried_again_with_growing_pauses_and_then_waits_for_the
 
     assert pauses[0] < pauses[1] < pauses[2]
     assert desk.next() == QUARTER
-    assert desk.agenda.entries()["crimes"].attempt == 0
+    assert desk.queue.entries()["crimes"].attempt == 0
 
 
 def test_what_somebody_has_to_mend_waits_for_the_next_point(desk):
@@ -216,20 +214,20 @@ def test_a_changed_frequency_is_taken_up_at_once_from_the_last_run(desk):
 def test_the_same_configuration_read_again_changes_nothing(desk):
     desk.configure(plan())
     desk.fail()
-    before = desk.agenda.entries()
+    before = desk.queue.entries()
 
     desk.configure(plan())
 
-    assert desk.agenda.entries() == before
+    assert desk.queue.entries() == before
 
 
 def test_what_is_not_configured_any_more_goes_unless_others_may_mean_it(desk):
     desk.configure(plan(), plan("members"))
     desk.configure(plan(), alone=False)
-    assert set(desk.agenda.entries()) == {"crimes", "members"}
+    assert set(desk.queue.entries()) == {"crimes", "members"}
 
     desk.configure(plan())
-    assert set(desk.agenda.entries()) == {"crimes"}
+    assert set(desk.queue.entries()) == {"crimes"}
 
 
 def test_a_clock_that_was_ahead_by_a_year_neither_stops_an_endpoint_nor_makes_a_storm(desk):
@@ -243,14 +241,14 @@ def test_a_clock_that_was_ahead_by_a_year_neither_stops_an_endpoint_nor_makes_a_
 
     assert desk.due() == []
     assert (desk.next(), desk.next("members")) == (QUARTER, 3_600)
-    assert desk.agenda.entries()["crimes"].due_at == START + QUARTER
+    assert desk.queue.entries()["crimes"].due_at == START + QUARTER
 
 
 def test_a_run_during_which_the_clock_went_back_is_due_again_at_the_next_point_of_now(desk):
     desk.configure(plan())
     began = START + 86_400
     desk.take()
-    desk.agenda.served(desk.plans["crimes"], began, START + 60)
+    desk.queue.served(desk.plans["crimes"], began, START + 60)
 
     assert desk.next() == QUARTER
 
@@ -284,7 +282,7 @@ def test_whatever_happens_it_runs_within_a_period_and_never_twice_for_a_point(
             assert not desk.runs or mine.grid.after(desk.runs[-1]) <= now
             {"run": desk.serve, "back": desk.serve, "fail": desk.fail, "lose": desk.take}[what]()
         now = desk.clock.now()
-        assert desk.agenda.entries()["crimes"].wake_at <= max(mine.grid.after(now), now + 900)
+        assert desk.queue.entries()["crimes"].wake_at <= max(mine.grid.after(now), now + 900)
 
 
 def test_a_run_whose_own_clock_is_a_little_behind_serves_the_point_that_it_was_for(desk):
@@ -293,6 +291,6 @@ def test_a_run_whose_own_clock_is_a_little_behind_serves_the_point_that_it_was_f
     desk.clock.sleep(QUARTER)
     point = desk.clock.now() - desk.clock.now() % QUARTER
     desk.take()
-    desk.agenda.served(desk.plans["crimes"], point - 0.2, point + 1)
+    desk.queue.served(desk.plans["crimes"], point - 0.2, point + 1)
 
-    assert desk.agenda.entries()["crimes"].due_at == point + QUARTER
+    assert desk.queue.entries()["crimes"].due_at == point + QUARTER

@@ -1,4 +1,4 @@
-"""`run --if-due` and `status`: the agenda of the daemon, for people and for cron."""
+"""`run --if-due` and `status`: the queue of the daemon, for people and for cron."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""TCdatalogger decides when, Celery's workers do the work: another engine behind the seam `Spawn`.
+"""TCdatalogger decides when, Celery does the work: another engine behind the seam `Executor`.
 
-    celery -A spawn worker     # on any number of machines, with the state on Postgres
-    python spawn.py            # once: claims what is due and sends it to the workers
+    celery -A executor worker  # on any number of machines, with the state on Postgres
+    python executor.py         # once: claims what is due and sends it to the workers
 
 Each worker reads the configuration of its own machine, so no settings and no keys travel: a task
 is a name and a claim, in JSON. Whoever lost the claim meanwhile stores nothing, be it a worker that
@@ -66,7 +66,7 @@ class CeleryRun:
         self._result.revoke(terminate=True, signal="SIGKILL")
 
 
-class CelerySpawn:
+class CeleryExecutor:
     """Sends each job to Celery."""
 
     def __call__(self, job: Job) -> CeleryRun:
@@ -79,4 +79,4 @@ class CelerySpawn:
 if __name__ == "__main__":
     found = load(None, os.environ)
     with State(found.state.url or "", SystemClock()) as state:
-        raise SystemExit(Daemon(found, state, CelerySpawn()).run())
+        raise SystemExit(Daemon(found, state, CeleryExecutor()).run())

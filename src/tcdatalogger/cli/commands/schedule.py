@@ -97,17 +97,10 @@ def _read_again(options: Options, health: MonitoringServer) -> Settings:
 
 def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool) -> None:
     """What this scheduler is about to do."""
-    from tcdatalogger.core.state import run_stats
-    from tcdatalogger.core.state.due import DueQueue, first_entry  # loaded already
-    from tcdatalogger.core.state.plans import plans
+    from tcdatalogger.core.views.status import due_times  # loaded already
 
     now = time.time()
-    entries = DueQueue(state).entries()
-    ran = run_stats.lasts(state)
-    due = {
-        name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at
-        for name, plan in plans(settings).items()
-    }
+    due = due_times(settings, state, now)
     first = min(due, key=lambda name: due[name])
     when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"
     listen = settings.metrics.listen if serves else ""

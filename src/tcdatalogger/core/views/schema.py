@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any, Final
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.errors import UsageError, WarehouseUnavailable
+from tcdatalogger.text import did_you_mean
 
 _TABLE: Final = "_tcd_schemas"
 _COLUMNS: Final = (
@@ -91,12 +91,9 @@ def versions(application: Application, name: str | None = None) -> tuple[TableVe
     found = [row for row in rows if name in {None, row["table_name"], row["endpoint"]}]
     if name is not None and not found:
         known = sorted({row["table_name"] for row in rows} | {row["endpoint"] for row in rows})
-        near = difflib.get_close_matches(name, known, n=1)
         raise UsageError(
             f"No table or endpoint {name!r} was ever stored.",
-            remedy=f"Did you mean {near[0]!r}?"
-            if near
-            else "`tcdatalogger query 'show tables'` lists all.",
+            remedy=did_you_mean(name, known, "`tcdatalogger query 'show tables'` lists all."),
         )
     found.sort(key=lambda row: (row["created_at"], row["table_name"], row["version"]))
     return tuple(_version(row) for row in found)

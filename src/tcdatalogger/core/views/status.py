@@ -13,7 +13,7 @@ from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.run import key_selection
 from tcdatalogger.core.run.key_selection import KnownHealth
 from tcdatalogger.core.state import run_stats
-from tcdatalogger.core.state.due import DueEntry, DueQueue, first_entry
+from tcdatalogger.core.state.due import DueQueue, first_entry
 from tcdatalogger.core.state.heartbeats import Heartbeats
 from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.core.state.plans import plans
@@ -206,16 +206,37 @@ def status(
     Raises:
         StateUnavailable: the state cannot be read.
     """
-    entries = {} if state is None else DueQueue(state).entries()
-    due = _due(settings, state, now, entries)
+    due = due_times(settings, state, now)
     return Status(
         endpoints=_endpoints(settings, state, now, due),
         owners=_owners(settings, state, now),
         keys=_keys(settings, state, now, environ),
         held=_held(state, now),
-        scheduler=_scheduler(state, now, due, begun=bool(entries)),
+        scheduler=_scheduler(state, now, due),
         backup=_backup(settings, state, due),
     )
+
+
+def due_times(settings: Settings, state: State | None, now: float) -> dict[str, float]:
+    """When each endpoint with a frequency, and the backup, is due next, by name.
+
+    Args:
+        settings: the configuration.
+        state: None before the first run.
+        now: seconds since 1970.
+
+    Returns:
+        Seconds since 1970: what a scheduler wrote down, or else when it is due for a new one.
+    """
+    planned = plans(settings)
+    if state is None:
+        return dict.fromkeys(planned, now)
+    entries = DueQueue(state).entries()
+    ran = run_stats.lasts(state)
+    return {
+        name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at
+        for name, plan in planned.items()
+    }
 
 
 def key_names(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
@@ -247,20 +268,6 @@ def key_health(name: str, health: KnownHealth) -> KeyHealth:
         until=instant(health.until),
         refused=health.refused,
     )
-
-
-def _due(
-    settings: Settings, state: State | None, now: float, entries: Mapping[str, DueEntry]
-) -> dict[str, float]:
-    """When what runs by itself is due next, by name; reckoned for what is in no entry."""
-    planned = plans(settings)
-    if state is None:
-        return dict.fromkeys(planned, now)
-    ran = run_stats.lasts(state)
-    return {
-        name: (entries.get(name) or first_entry(plan, ran.get(name), now)).due_at
-        for name, plan in planned.items()
-    }
 
 
 def _endpoints(
@@ -341,14 +348,13 @@ def _held(state: State | None, now: float) -> tuple[Hold, ...]:
     return tuple(held)
 
 
-def _scheduler(
-    state: State | None, now: float, due: Mapping[str, float], *, begun: bool
-) -> SchedulerStatus:
-    """Whether a scheduler is alive; where none has `begun` yet, nothing waits for one."""
+def _scheduler(state: State | None, now: float, due: Mapping[str, float]) -> SchedulerStatus:
+    """Whether a scheduler is alive, and how many endpoints wait for one."""
     if state is None:
         return SchedulerStatus()
     alive = Heartbeats(state).alive(now)
     held = {claim.endpoint for claim in state.leases.held()}
+    begun = bool(DueQueue(state).entries())  # before the first scheduler nothing waits for one
     return SchedulerStatus(
         alive=bool(alive),
         workers=sum(beat.workers for beat in alive),

@@ -76,11 +76,11 @@ def facts(report: KeyReport) -> dict[str, Any]:
 
 
 def _health_facts(report: KeyReport) -> dict[str, Any]:
-    from tcdatalogger.core.views.status import key_health
+    from tcdatalogger.core.views.status import key_status
 
     if report.health is None:
         return {"health": "missing"}
-    return key_facts(key_health(report.name, report.health))
+    return key_facts(key_status(report.name, report.health))
 
 
 def _print(found: list[KeyReport]) -> None:

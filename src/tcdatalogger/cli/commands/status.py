@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tcdatalogger.core.views.status import (
         BackupStatus,
         EndpointStatus,
-        KeyHealth,
+        KeyStatus,
         SchedulerStatus,
         Status,
     )
@@ -70,7 +70,7 @@ def _facts(found: Status) -> dict[str, Any]:
     }
 
 
-def key_facts(key: KeyHealth) -> dict[str, Any]:
+def key_facts(key: KeyStatus) -> dict[str, Any]:
     """How a key is, as JSON for programs; of one that is missing there is only the reason."""
     facts = asdict(key)
     if not key.problem:
@@ -216,7 +216,7 @@ def _waiting(backlog: int) -> str:
     return f"{counted(backlog, 'endpoint')} {'waits' if backlog == 1 else 'wait'}"
 
 
-def _key_lines(key: KeyHealth) -> list[str]:
+def _key_lines(key: KeyStatus) -> list[str]:
     """What is wrong with a key, in lines; none where nothing is."""
     lines = []
     if key.problem:

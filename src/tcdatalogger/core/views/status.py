@@ -81,7 +81,7 @@ class OwnerCalls:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyHealth:
+class KeyStatus:
     """How a key is.
 
     Attributes:
@@ -104,11 +104,11 @@ class KeyHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """Somebody whose calls wait.
+class PauseStatus:
+    """A time in which no call is made.
 
     Attributes:
-        who: `player:ID`, `address` for all calls of this machine, or `torn` where Torn is down.
+        who: whose calls: `player:ID`, or all of them: `address`, or `torn` where Torn is down.
         until: the end of it, in UTC; None where nobody knows it.
         why: the reason, in words.
     """
@@ -181,13 +181,13 @@ class Status:
         endpoints: every one that is configured, in the order of the configuration.
         owners: those that made a call within the last minute.
         keys: every one that is configured; none before the first run.
-        held: whose calls wait now.
+        held: the pauses that hold now.
     """
 
     endpoints: tuple[EndpointStatus, ...]
     owners: tuple[OwnerCalls, ...]
-    keys: tuple[KeyHealth, ...]
-    held: tuple[Hold, ...]
+    keys: tuple[KeyStatus, ...]
+    held: tuple[PauseStatus, ...]
     scheduler: SchedulerStatus
     backup: BackupStatus
 
@@ -253,14 +253,14 @@ def key_names(settings: Settings, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def key_health(name: str, health: KnownHealth) -> KeyHealth:
+def key_status(name: str, health: KnownHealth) -> KeyStatus:
     """What is known of a key, as people are told of it.
 
     Args:
         name: of the key in the configuration.
         health: what is known of it.
     """
-    return KeyHealth(
+    return KeyStatus(
         key=name,
         health=health.state,
         why=error_codes.named(health.code).meaning if health.code else None,
@@ -319,7 +319,7 @@ def _owners(settings: Settings, state: State | None, now: float) -> tuple[OwnerC
 
 def _keys(
     settings: Settings, state: State | None, now: float, environ: Mapping[str, str]
-) -> tuple[KeyHealth, ...]:
+) -> tuple[KeyStatus, ...]:
     if state is None:
         return ()
     found = []
@@ -327,24 +327,24 @@ def _keys(
         try:
             key = secrets.resolve(name, reference, environ)
         except ConfigError as error:
-            found.append(KeyHealth(name, MISSING, problem=error.message))
+            found.append(KeyStatus(name, MISSING, problem=error.message))
             continue
-        found.append(key_health(name, key_selection.health(state, key, now)))
+        found.append(key_status(name, key_selection.health(state, key, now)))
     return tuple(found)
 
 
-def _held(state: State | None, now: float) -> tuple[Hold, ...]:
-    """What stops calls now: holds of a player or of this address, and Torn being down."""
+def _held(state: State | None, now: float) -> tuple[PauseStatus, ...]:
+    """What stops calls now: pauses of a player or of this address, and Torn being down."""
     if state is None:
         return ()
     held = [
-        Hold(pause.name, instant(pause.until), error_codes.named(pause.code).meaning)
+        PauseStatus(pause.name, instant(pause.until), error_codes.named(pause.code).meaning)
         for pause in state.call_slots.pauses(now)
     ]
     circuit = state.key_health.circuit()
     if circuit.open:
         until = max(circuit.until, circuit.probe_until)
-        held.append(Hold(TORN, instant(until), error_codes.DOWN.meaning))
+        held.append(PauseStatus(TORN, instant(until), error_codes.DOWN.meaning))
     return tuple(held)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -53,9 +53,12 @@ __all__ = [
     "load",
     "locate",
     "look",
+    "of",
 ]
 
 FILE = "tcdatalogger.toml"
+_MAPPING = "<mapping>"
+"""How messages call a configuration that is no file."""
 LARGEST_FILE = 16_000_000
 """Bytes of a configuration: a thousand endpoints are less than a megabyte, and some files never
 end."""
@@ -112,6 +115,38 @@ def load(
     return settings.resolved(file.resolve().parent)
 
 
+def of(given: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
+    """As `load`, of a mapping in the form of the file.
+
+    Args:
+        given: sections and their settings; lists may be tuples, and texts that name files paths.
+        environ: as for `load`.
+        folder: that relative paths are taken from.
+
+    Raises:
+        ConfigError: with every mistake in `problems`.
+    """
+    raw = _plain(given)
+    if too_deep(raw):
+        raise _too_deep(_MAPPING)
+    folder = folder.resolve()
+    problems = ConfigErrors(_MAPPING, {}, raw)
+    apply(raw, problems, environ, (), None)
+    settings, _ = _reviewed(raw, problems, Around(environ, folder))
+    if problems.all():
+        raise _mistaken(_MAPPING, problems)
+    return settings.resolved(folder)
+
+
+def _plain(value: Any) -> Any:
+    """A copy of Python's own values as TOML would give them."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, PurePath) else value
+
+
 def look(
     path: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()
 ) -> tuple[Settings, tuple[str, ...]]:
@@ -150,14 +185,20 @@ def _looked_at(
     raw = _parse(text, file)
     problems = ConfigErrors(str(file), places(text), raw)
     apply(raw, problems, environ, overrides, names)
+    around = Around(environ, file.resolve().parent, processors=processors)
+    return *_reviewed(raw, problems, around), problems
+
+
+def _reviewed(
+    raw: dict[str, Any], problems: ConfigErrors, around: Around
+) -> tuple[Settings, list[Part]]:
+    """The settings as far as they can be read, and its endpoints; mistakes are noted."""
     settings, parts = _validated(raw, problems)
-    folder = file.resolve().parent
-    around = Around(environ, folder, processors=processors)
-    review(settings, parts, problems, _catalog(settings, folder), around)
-    return settings, parts, problems
+    review(settings, parts, problems, _catalog(settings, around.folder), around)
+    return settings, parts
 
 
-def _mistaken(file: Path, problems: ConfigErrors) -> ConfigError:
+def _mistaken(file: Path | str, problems: ConfigErrors) -> ConfigError:
     found = problems.all()
     count = "one mistake" if len(found) == 1 else f"{len(found)} mistakes"
     return ConfigError(f"The configuration {file} has {count}.", problems=found)
@@ -237,11 +278,15 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
             f"The configuration {file} is not valid TOML.", problems=[problem]
         ) from None
     if raw is None or too_deep(raw):
-        raise ConfigError(
-            f"The configuration {file} has a value that is nested over {DEEPEST} deep.",
-            remedy="No setting is; look for a bracket that is repeated.",
-        )
+        raise _too_deep(file)
     return raw
+
+
+def _too_deep(file: Path | str) -> ConfigError:
+    return ConfigError(
+        f"The configuration {file} has a value that is nested over {DEEPEST} deep.",
+        remedy="No setting is; look for a bracket that is repeated.",
+    )
 
 
 def _validated(raw: dict[str, Any], problems: ConfigErrors) -> tuple[Settings, list[Part]]:

@@ -12,10 +12,12 @@ and the next one of its endpoint stores its rows first (`pending.py`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
+
+import pyarrow as pa
 
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.archive import Archive
@@ -127,6 +129,42 @@ class RunResult:
     plan: tuple[Step, ...] = ()
     error: Failure | None = None
     settled: tuple[RunRecord, ...] = ()
+
+    def __repr__(self) -> str:
+        """One line: bodies and tables are far too long to read."""
+        rows = ", ".join(f"{name} {number:,}" for name, number in self.rows.items())
+        says = f"{type(self.error).__name__}: {self.error}" if self.error else f"rows: {rows or 0}"
+        return f"<RunResult {self.record.endpoint} {self.status}, {says}>"
+
+    @property
+    def run_id(self) -> str:
+        """The id of the run."""
+        return self.record.run_id
+
+    @property
+    def status(self) -> str:
+        """`done`, `failed`, `busy`, `paused` after a step, or `pending`: see `docs/words.md`."""
+        return self.record.status
+
+    @property
+    def rows(self) -> Mapping[str, int]:
+        """How many rows the run has stored, or would store, by table."""
+        return self.record.rows
+
+    @property
+    def tables(self) -> Mapping[str, pa.Table]:
+        """The rows that the run made, by table; empty where it did not come to that."""
+        return {} if self.made is None else self.made.tables
+
+    def raise_for_error(self) -> Self:
+        """Raise the error of a run that failed; a good result is returned as it is.
+
+        Raises:
+            Failure: the run failed, or its endpoint is busy.
+        """
+        if self.error is not None:
+            raise self.error
+        return self
 
 
 @dataclass(slots=True)

@@ -58,6 +58,13 @@ class RunView:
     calls: int | None
     seconds: float | None
 
+    def __repr__(self) -> str:
+        """One line: the record alone has fifty fields."""
+        return (
+            f"<RunView {self.record.endpoint} {self.result}, {self.rows:,} rows, "
+            f"{self.began:%Y-%m-%d %H:%M:%S} UTC, {self.record.run_id}>"
+        )
+
     @property
     def latest(self) -> datetime:
         """When it ended, or when it began where it has not ended."""

@@ -4,7 +4,8 @@
 
 A processor for an endpoint of your own overrides what is special to it and leaves the rest. Its
 `transform_data` may return whatever speaks the Arrow C stream interface: a pandas or polars frame
-too. Register it in the entry point group `tcdatalogger.processors` (`endpoints/registry.py`).
+too. It stands in a file, or a package registers it (`endpoints/registry.py`); `docs/python.md`
+shows one.
 """
 
 from __future__ import annotations

@@ -255,11 +255,9 @@ def celery(monkeypatch, workplace):
 
 
 def test_celery_takes_claimed_runs_and_brings_back_how_they_ended(celery, workplace):
-    settings, told = load(workplace.file, {}), []
+    settings, told = load(workplace.file, {}, ["scheduler.workers=1"]), []
     with State(settings.state.url) as state:
-        scheduler = daemon.Daemon(
-            settings, state, celery.CeleryExecutor(), workers=1, on_event=told.append
-        )
+        scheduler = daemon.Daemon(settings, state, celery.CeleryExecutor(), on_event=told.append)
         assert scheduler.run("until idle") == 0
         runs = {run.endpoint: run for run in state.runs()}
         assert state.leases.held() == []

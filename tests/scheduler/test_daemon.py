@@ -154,10 +154,10 @@ def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
     monkeypatch.setattr(daemon, "LOOK_AGAIN", 0.01)
     lines = io.StringIO()
     log.configure("warning", "json", stream=lines)
-    settings = configuration.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {}, ["scheduler.workers=1"])
 
     with State(workplace.folder / "torn.state.sqlite") as state:
-        code = daemon.Daemon(settings, state, spawn, workers=1).run("until idle")
+        code = daemon.Daemon(settings, state, spawn).run("until idle")
     log.stop()
 
     assert code == 0
@@ -175,9 +175,9 @@ class Full(Nobody):
 
 
 def test_what_cannot_be_begun_is_as_due_as_before_and_is_tried_again_soon(workplace):
-    settings = configuration.load(workplace.file, {})
+    settings = configuration.load(workplace.file, {}, ["scheduler.workers=1"])
     with State(workplace.folder / "torn.state.sqlite") as state:
-        code = daemon.Daemon(settings, state, Full(), workers=1).run("until idle")
+        code = daemon.Daemon(settings, state, Full()).run("until idle")
 
         assert code == Busy.exit_code
         assert state.leases.held() == []

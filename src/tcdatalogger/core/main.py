@@ -30,7 +30,7 @@ from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.sqlite import IN_MEMORY
-from tcdatalogger.core.state.store import RUNNING, RunRecord, State, gone_on
+from tcdatalogger.core.state.store import RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
 from tcdatalogger.services.duckdb.connection import look_for_cipher
 from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
@@ -376,25 +376,21 @@ class Application:
         dry: bool = False,
         timeout: float | None = None,
         priority: Priority | None = None,
-        fetched: Fetched | None = None,
-        before: RunRecord | None = None,
-        waits: bool = True,
     ) -> RunResult:
-        """Run one task of an endpoint under a claim; the arguments are those of `run.Run`.
+        """Run one task of an endpoint under a claim; the arguments are those of `run.Run`."""
+        record, guard = self.record(task, claim), self.guard(claim, task.name)
+        run = Run(self, endpoint, task, record, guard, until=until, dry=dry)
+        return self.execute(run, timeout=timeout, priority=priority)
 
-        A run that goes on from what it has `fetched` has a record from `before`.
-        """
-        record = self.record(task, claim)
-        run = Run(
-            self,
-            endpoint,
-            task,
-            record if before is None else gone_on(before, record),
-            self.guard(claim, task.name),
-            until=until,
-            dry=dry,
-            waits=waits,
-        )
+    def execute(
+        self,
+        run: Run,
+        *,
+        timeout: float | None = None,
+        priority: Priority | None = None,
+        fetched: Fetched | None = None,
+    ) -> RunResult:
+        """Take the steps of a run; the arguments are those of `Run.execute`."""
         try:
             return run.execute(timeout=timeout, priority=priority, fetched=fetched)
         finally:
@@ -432,11 +428,7 @@ class Application:
         keys = KeySelector(
             task.endpoint,
             self.keys(endpoint),
-            client=self.client,
-            budget=self.budget,
-            state=self.state,
-            ask=self.info,
-            owner=self.owner,
+            self,
             priority=priority or endpoint.priority,
             meant=endpoint.subject,
         )

@@ -90,7 +90,6 @@ class Daemon:
         settings: the configuration to begin with.
         state: the state database, open.
         spawn: how runs are begun.
-        workers: how many runs at once.
         logs: how the runs are to log: arguments of `observability.log.configure`.
         reload: reads the configuration again; may refuse.
         on_event: told of each run that begins and ends.
@@ -103,7 +102,6 @@ class Daemon:
         state: State,
         spawn: Executor,
         *,
-        workers: int | None = None,
         logs: Mapping[str, Any] | None = None,
         reload: Callable[[], Settings] | None = None,
         on_event: Callable[[RunEvent], None] = lambda _told: None,
@@ -113,7 +111,6 @@ class Daemon:
         self._state = state
         self._spawn = spawn
         self._clock = state.clock
-        self._asked_workers = workers
         self._logs = logs or {}
         self._reload = reload
         self._tell = on_event
@@ -136,7 +133,7 @@ class Daemon:
 
     @property
     def _workers(self) -> int:
-        return self._asked_workers or self._settings.scheduler.workers
+        return self._settings.scheduler.workers
 
     def run(self, mode: Mode = "for ever") -> int:
         """Run what is due until a signal ends it, or until nothing is left; the exit code.

@@ -86,7 +86,7 @@ def _backed_up(job: Job, application: Application) -> Report:
         return make.wanted(job.settings, application.clock.now())
 
     try:
-        scheduled.make(application, wanted, run_id=job.run_id, claim=job.claim, timeout=job.timeout)
+        scheduled.make(application, wanted, claim=job.claim, timeout=job.timeout)
     except Failure as failure:
         return _refused(failure)
     return Report("done")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -45,6 +46,9 @@ def command(
     """
     if once and until_idle:
         raise UsageError("Say either --once or --until-idle.")
+    if workers is not None:  # also when the configuration is read again
+        said = (*options.overrides, f"scheduler.workers={workers}")
+        options = replace(options, overrides=said)
     settings = options.load()
     from tcdatalogger.clock import SystemClock
     from tcdatalogger.core.state.plans import plans
@@ -62,12 +66,11 @@ def command(
     health = MonitoringServer(settings, SystemClock(), serves=mode == "for ever")
     tally = _Tally(as_json=as_json, keeps=mode != "for ever")
     with State(settings.state.url or "", SystemClock()) as state, health, _shown(state, as_json):
-        _tell_first(settings, state, workers or settings.scheduler.workers, serves=not tally.keeps)
+        _tell_first(settings, state, serves=not tally.keeps)
         daemon = Daemon(
             settings,
             state,
             ForkServer(),
-            workers=workers,
             logs=options.logs(settings.log),
             reload=lambda: _read_again(options, health),
             on_event=tally.take,
@@ -95,7 +98,7 @@ def _read_again(options: Options, health: MonitoringServer) -> Settings:
     return settings
 
 
-def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool) -> None:
+def _tell_first(settings: Settings, state: State, *, serves: bool) -> None:
     """What this scheduler is about to do."""
     from tcdatalogger.core.views.status import due_times  # loaded already
 
@@ -103,7 +106,7 @@ def _tell_first(settings: Settings, state: State, workers: int, *, serves: bool)
     due = due_times(settings, state, now)
     first = min(due, key=lambda name: due[name])
     when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"
-    listen = settings.metrics.listen if serves else ""
+    listen, workers = settings.metrics.listen if serves else "", settings.scheduler.workers
     where = f"; http://{listen}/metrics tells how it is" if listen else ""
     notice(
         f"{counted(len(due), 'endpoint')}, {counted(workers, 'worker')}; {first} comes next: "

@@ -32,7 +32,6 @@ def make(
     application: Application,
     wanted: Callable[[], bool],
     *,
-    run_id: str = "",
     claim: Claim | None = None,
     timeout: float | None = None,
     place: Path | None = None,
@@ -44,8 +43,7 @@ def make(
     Args:
         application: whose warehouse, state and archive.
         wanted: asked when it is claimed: whoever had it before may have made one.
-        run_id: of the run, where it was begun already.
-        claim: of it, likewise.
+        claim: of the run, where it was begun already.
         timeout: seconds that it may take, None for no limit.
         place: the folder for it, where not as the settings say.
         archive: whether the files of the archive are copied too, where not as the settings say.
@@ -56,7 +54,7 @@ def make(
         StateUnavailable: the state cannot be reached.
         Failure: as `back_up`; it is written down.
     """
-    run_id = run_id or new_run_id(application.clock)
+    run_id = new_run_id(application.clock) if claim is None else claim.run_id
     with application.claimed(BACKUP, run_id, claim) as held, bound(run_id=run_id, endpoint=BACKUP):
         if not wanted():
             return None

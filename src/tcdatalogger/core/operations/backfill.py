@@ -57,6 +57,19 @@ class BackfillProgress:
         return 1.0 if whole <= 0 else min(1.0, (self.high - self.back_to) / whole)
 
 
+@dataclass(frozen=True, slots=True)
+class _Listing:
+    """One list of an endpoint.
+
+    Attributes:
+        place: what tells the list from the others, as in the ledger.
+        task: reads the list alone.
+    """
+
+    place: str
+    task: Task
+
+
 @dataclass(slots=True)
 class _Sums:
     calls: int = 0
@@ -93,9 +106,8 @@ def backfill(
     sums = _Sums()
     # A name of its own: regular runs go on beside it, another backfill does not.
     with application.claimed(endpoint.name + BACKFILL, task.run_id) as claim:
-        for place, one in _places(application, endpoint, task):
-            each = replace(one, stretch_pages=pages)
-            yield from _back(application, endpoint, each, claim, place, low, until, sums)
+        for each in _listings(application, endpoint, replace(task, stretch_pages=pages)):
+            yield from _back(application, endpoint, each, claim, low, until, sums)
 
 
 def _refuse(endpoint: EndpointSettings, task: Task) -> None:
@@ -115,28 +127,29 @@ def _refuse(endpoint: EndpointSettings, task: Task) -> None:
         )
 
 
-def _places(
+def _listings(
     application: Application, endpoint: EndpointSettings, task: Task
-) -> Iterator[tuple[str, Task]]:
-    """Each list that the endpoint asks for, and a task for it alone."""
+) -> Iterator[_Listing]:
+    """Each list that the endpoint asks for."""
     source = application.source(endpoint, task, "low")
     worker = processor(task.endpoint.path, endpoint.processor)(task, source=source)
     ids = worker.ids or ("",)
     for value, (request, subject) in zip(ids, worker.requests(), strict=True):
-        yield time_ranges.place(request, subject), replace(task, ids=(value,) if value else ())
+        alone = replace(task, ids=(value,) if value else ())
+        yield _Listing(time_ranges.place(request, subject), alone)
 
 
 def _back(
     application: Application,
     endpoint: EndpointSettings,
-    task: Task,
+    listing: _Listing,
     claim: Claim,
-    place: str,
     since: int | None,
     until: float | None,
     sums: _Sums,
 ) -> Iterator[BackfillProgress]:
     """The stretches of one list, until all that is wanted was read."""
+    place, task = listing.place, listing.task
     top: int | None = None
     before: TimeRange | None = None
     while True:

@@ -14,9 +14,17 @@ from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.already_stored import already, busy_outcome
 from tcdatalogger.core.run.fetched import FetchHeader, fetched_from
-from tcdatalogger.core.run.run import RunResult
+from tcdatalogger.core.run.run import Run, RunResult
 from tcdatalogger.core.run.steps import STEPS
-from tcdatalogger.core.state.store import CRASHED, PAUSED, PENDING, RUNNING, STOPPED, RunRecord
+from tcdatalogger.core.state.store import (
+    CRASHED,
+    PAUSED,
+    PENDING,
+    RUNNING,
+    STOPPED,
+    RunRecord,
+    gone_on,
+)
 from tcdatalogger.errors import Busy, UsageError
 from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
 from tcdatalogger.services.torncity.processing.task import Fetched, Task
@@ -58,17 +66,17 @@ def resume(
                 application.artifacts.remove(run_id)
                 return stored
             fetched, waits = _fetched(application, task, record, step)
-            outcome = application.run_task(
+            run = Run(
+                application,
                 endpoint,
                 task,
-                claim=claim,
+                gone_on(record, application.record(task, claim)),
+                application.guard(claim, task.name),
                 until=step or "store",
                 dry=dry,
-                timeout=endpoint.timeout.seconds,
-                fetched=fetched,
-                before=record,
                 waits=waits,
             )
+            outcome = application.execute(run, timeout=endpoint.timeout.seconds, fetched=fetched)
     except Busy as busy:
         return busy_outcome(replace(known, error=""), busy)
     if outcome.record.status == "done":

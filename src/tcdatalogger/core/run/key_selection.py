@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Failure, KeyRefused, TryAgain
@@ -47,6 +48,31 @@ def health(state: State, key: ApiKey, now: float) -> KnownHealth:
     return KnownHealth(key.name, whole.health, whole.code, whole.since, until, paths)
 
 
+class Parts(Protocol):
+    """What the choice of a key works with."""
+
+    @property
+    def client(self) -> Client: ...
+
+    @property
+    def budget(self) -> Budget: ...
+
+    @property
+    def state(self) -> State: ...
+
+    def info(self, key: ApiKey) -> KeyInfo:
+        """What Torn says of a key.
+
+        Raises:
+            Failure: Torn refuses the key, or cannot be asked.
+        """
+        ...
+
+    def owner(self, key: ApiKey) -> str:
+        """Under which name a key's calls are counted."""
+        ...
+
+
 class KeySelector:
     """The keys of one endpoint, while it runs.
 
@@ -56,31 +82,23 @@ class KeySelector:
 
     Args:
         keys: in the order of the configuration.
+        parts: what it works with.
+        priority: of its calls.
         meant: whose data is meant, where the configuration names them.
-        ask: what Torn says of a key.
-        owner: under which name a key's calls are counted.
     """
 
     def __init__(
         self,
         endpoint: Endpoint,
         keys: Sequence[ApiKey],
+        parts: Parts,
         *,
-        client: Client,
-        budget: Budget,
-        state: State,
-        ask: Callable[[ApiKey], KeyInfo],
-        owner: Callable[[ApiKey], str],
         priority: Priority = "normal",
         meant: int | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._keys = tuple(keys)
-        self._client = client
-        self._budget = budget
-        self._state = state
-        self._ask = ask
-        self._owner = owner
+        self._parts = parts
         self._priority = priority
         self._meant = meant
         self._out: dict[str, Failure] = {}
@@ -98,9 +116,7 @@ class KeySelector:
     def _best(self) -> tuple[ApiKey, KeyInfo]:
         """The chosen key, or another where its calls are used up; it stays chosen."""
         chosen = self._chosen
-        if chosen is not None and (
-            len(self._keys) == 1 or self._budget.left(self._owner(chosen[0]))
-        ):
+        if chosen is not None and (len(self._keys) == 1 or self._calls_left(chosen[0])):
             return chosen
         for key in sorted(self._keys, key=self._calls_left, reverse=True):
             if key.name in self._out:
@@ -122,7 +138,7 @@ class KeySelector:
         while True:
             key, _ = self._best()
             try:
-                return self._client.get(request, key, priority=self._priority)
+                return self._parts.client.get(request, key, priority=self._priority)
             except TornFault as fault:
                 if not _of_the_key(fault) or not self._others(key):
                     raise
@@ -130,7 +146,7 @@ class KeySelector:
                 self._chosen = None
 
     def _calls_left(self, key: ApiKey) -> int:
-        return self._budget.left(self._owner(key))
+        return self._parts.budget.left(self._parts.owner(key))
 
     def _others(self, key: ApiKey) -> bool:
         return any(other is not key and other.name not in self._out for other in self._keys)
@@ -138,7 +154,7 @@ class KeySelector:
     def _usable(self, key: ApiKey) -> KeyInfo | None:
         """What Torn says of the key; None where it may not do this, and why is noted."""
         try:
-            info = self._ask(key)
+            info = self._parts.info(key)
         except (KeyRefused, TornFault) as failure:
             if isinstance(failure, TornFault) and not _of_the_key(failure):
                 raise
@@ -165,7 +181,7 @@ class KeySelector:
                 f"configuration means {self._meant}."
             )
         for other in self._keys:
-            known = self._state.key(fingerprint(other))
+            known = self._parts.state.key(fingerprint(other))
             if known is None:
                 continue
             meant, found = (subject(self._endpoint.section, i) for i in (known[0], info))

@@ -147,8 +147,10 @@ class CrimeBook:
         fills = dice.chance(0.9)
         slots: tuple[CrimeSlot, ...] = (CrimeSlot(None),) * size
         if team < len(home.teams):
-            seats = dice.sample(home.team(team), size)
-            slots = _fill(self._seed, dice, home, scenario, seats, created, expires, fills=fills)
+            seats: list[int | None] = [*dice.sample(home.team(team), size)]
+            if not fills:
+                seats[-1] = None
+            slots = _fill(self._seed, dice, home, scenario, seats, created, expires)
         if not all(slot.user for slot in slots):
             return Crime(
                 *(crime_id, home, scenario, created, None, None, None, expires),
@@ -193,20 +195,18 @@ def _fill(
     dice: Rng,
     home: Faction,
     scenario: Scenario,
-    seats: Sequence[int],
+    seats: Sequence[int | None],
     created: int,
     expires: int,
-    *,
-    fills: bool,
 ) -> tuple[CrimeSlot, ...]:
-    """Who takes which role and when; unless it `fills`, the last role stays empty."""
+    """Who takes which role and when; a role without a seat stays empty."""
     window = min(24, max(4, (expires - created) // HOUR - 24 * len(seats) - 4)) * HOUR
     times = sorted(created + 120 + int(dice.unit() * window) for _ in seats)
     slots = []
     free = created
     for role, (seat, joined) in enumerate(zip(seats, times, strict=True)):
-        person = people.holder(seed, home, seat, joined)
-        if person is None or (role == len(seats) - 1 and not fills):
+        person = None if seat is None else people.holder(seed, home, seat, joined)
+        if person is None:
             slots.append(CrimeSlot(None))
             continue
         begins = max(joined, free)

@@ -19,7 +19,7 @@ from tcdatalogger.core.state.store import State
 HOSTILE = '''
 import os, pathlib, signal, subprocess, sys, time
 from tcdatalogger.errors import DataRefused, TornUnavailable
-from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 HERE = pathlib.Path(os.environ["HOSTILE"])
 
@@ -34,13 +34,13 @@ def grandchild():
     note("pids", child.pid)
 
 
-class Hang(GenericProcessor):
+class Hang(EndpointProcessor):
     def fetch_data(self):
         note("pids", os.getpid())
         time.sleep(300)
 
 
-class Stubborn(GenericProcessor):
+class Stubborn(EndpointProcessor):
     def fetch_data(self):
         for name in ("SIGTERM", "SIGALRM", "SIGINT", "SIGHUP"):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
@@ -50,14 +50,14 @@ class Stubborn(GenericProcessor):
             time.sleep(1)
 
 
-class Parent(GenericProcessor):
+class Parent(EndpointProcessor):
     def fetch_data(self):
         print("this is no JSON", flush=True)
         grandchild()
         return super().fetch_data()
 
 
-class Escape(GenericProcessor):
+class Escape(EndpointProcessor):
     """Leaves what has a session of its own, and no parent that lives."""
 
     def fetch_data(self):
@@ -76,29 +76,29 @@ class Escape(GenericProcessor):
         return super().fetch_data()
 
 
-class Leak(GenericProcessor):
+class Leak(EndpointProcessor):
     def fetch_data(self):
         held = []
         while True:
             held.append(bytearray(4_000_000))
 
 
-class Abort(GenericProcessor):
+class Abort(EndpointProcessor):
     def fetch_data(self):
         os.abort()
 
 
-class Leave(GenericProcessor):
+class Leave(EndpointProcessor):
     def fetch_data(self):
         sys.exit(0)
 
 
-class Vanish(GenericProcessor):
+class Vanish(EndpointProcessor):
     def fetch_data(self):
         os._exit(7)
 
 
-class Flood(GenericProcessor):
+class Flood(EndpointProcessor):
     """Writes far too much into every pipe that it finds: one of them is the daemon's."""
 
     def fetch_data(self):
@@ -111,7 +111,7 @@ class Flood(GenericProcessor):
         os._exit(0)
 
 
-class Brief(GenericProcessor):
+class Brief(EndpointProcessor):
     """Notes when it begins and ends, and stores nothing."""
 
     def fetch_data(self):
@@ -121,12 +121,12 @@ class Brief(GenericProcessor):
         raise DataRefused("Nothing is to be stored.")
 
 
-class Down(GenericProcessor):
+class Down(EndpointProcessor):
     def fetch_data(self):
         raise TornUnavailable("Torn is down.")
 
 
-class Clean(GenericProcessor):
+class Clean(EndpointProcessor):
     """Ends at SIGTERM, after it has noted so."""
 
     def fetch_data(self):

@@ -48,7 +48,7 @@ def beats():
         time.sleep(0.01)
 
 
-class Hold(GenericProcessor):
+class Hold(EndpointProcessor):
     def fetch_data(self):
         from tcdatalogger.core.archive import Archive
         from tcdatalogger.core.run.run import Run

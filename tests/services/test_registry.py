@@ -13,7 +13,6 @@ from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.endpoints.crimes import CrimesProcessor
 from tcdatalogger.services.torncity.endpoints.currency import CurrencyProcessor
-from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched, Page, Task
@@ -71,7 +70,7 @@ def package(tmp_path, monkeypatch):
         ("/faction/crimes", CrimesProcessor),
         ("/faction/balance", CurrencyProcessor),
         ("/faction/{id}/members", MembersProcessor),
-        ("/user/attacks", GenericProcessor),
+        ("/user/attacks", EndpointProcessor),
     ],
 )
 def test_a_path_has_the_processor_of_its_own_or_the_generic_one(path, kind):
@@ -87,7 +86,7 @@ def test_every_processor_by_path_is_for_a_path_of_the_catalogue():
 
 
 def test_a_name_in_the_configuration_goes_before_the_path():
-    assert processor("/faction/crimes", "generic") is GenericProcessor
+    assert processor("/faction/crimes", "generic") is EndpointProcessor
 
 
 def test_a_processor_of_another_package_is_found_by_its_entry_point(package):

@@ -10,7 +10,6 @@ import socket
 import struct
 from collections.abc import Mapping
 from threading import Thread
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tcdatalogger.sandbox.api.city import City, CityRequest, Reply, Rules
@@ -68,12 +67,7 @@ class Sandbox:
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def start(self) -> None:

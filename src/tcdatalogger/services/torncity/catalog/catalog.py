@@ -23,10 +23,6 @@ from tcdatalogger.models.shape import Shape
 from tcdatalogger.services.torncity.client.envelope import Payload
 from tcdatalogger.text import did_you_mean
 
-ACCESS = ("public", "minimal", "limited", "full")
-"""The levels of a key, each of which includes those before it."""
-
-
 _SUCCESSORS = {
     "/faction/currency": "/faction/balance",
     "/faction/donations": "/faction/balance",

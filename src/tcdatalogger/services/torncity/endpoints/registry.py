@@ -17,7 +17,6 @@ from tcdatalogger.services.torncity.endpoints import in_file
 from tcdatalogger.services.torncity.endpoints.basic import BasicProcessor
 from tcdatalogger.services.torncity.endpoints.crimes import CrimesProcessor
 from tcdatalogger.services.torncity.endpoints.currency import CurrencyProcessor
-from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
 from tcdatalogger.services.torncity.endpoints.items import ItemsProcessor
 from tcdatalogger.services.torncity.endpoints.members import MembersProcessor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
@@ -29,7 +28,7 @@ BUILT_IN: Final[dict[str, type[EndpointProcessor]]] = {
     "basic": BasicProcessor,
     "crimes": CrimesProcessor,
     "currency": CurrencyProcessor,
-    "generic": GenericProcessor,
+    "generic": EndpointProcessor,
     "items": ItemsProcessor,
     "members": MembersProcessor,
 }

@@ -37,7 +37,7 @@ def run(claim: dict[str, Any]) -> dict[str, Any]:
     held, settings = Claim(**claim), load(None, os.environ)
     mine = tuple(each for each in settings.endpoints if each.name == held.endpoint)
     settings = settings.model_copy(update={"endpoints": mine})  # none of them: it is the backup
-    return asdict(worker.worked(Job(held.run_id, settings, held)))
+    return asdict(worker.run_job(Job(held.run_id, settings, held)))
 
 
 class CeleryRun:

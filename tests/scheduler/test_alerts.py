@@ -38,7 +38,7 @@ class Place:
         self.answers = []
         self.configure()
         self.state = State(self.settings.state.url, self.clock)
-        self.teller = self.another()
+        self.notifier = self.another()
 
     def configure(self, extra="", endpoints=None):
         endpoints = endpoints or (
@@ -59,8 +59,8 @@ class Place:
         self.posts.append(body)
         return self.answers.pop(0) if self.answers else Posted()
 
-    def look(self, teller=None):
-        (teller or self.teller).look(self.settings, self.state)
+    def look(self, notifier=None):
+        (notifier or self.notifier).look(self.settings, self.state)
         told = [(one["event"], one["state"]) for body in self.posts for one in body["alerts"]]
         self.posts.clear()
         return told
@@ -130,7 +130,7 @@ def test_failures_in_a_row_are_told_with_the_remedy(place):
         place.clock.sleep(1)
     assert place.look() == []
     place.ran("failed", exit_code=69, **failed)
-    place.teller.look(place.settings, place.state)
+    place.notifier.look(place.settings, place.state)
     ((told,),) = (body["alerts"] for body in place.posts)
     assert told["event"] == "failing:faction_crimes"
     assert "3 times in a row: Torn is down." in told["text"]
@@ -168,7 +168,7 @@ def test_a_dead_key_is_told_and_is_over_when_another_one_works(place):
 
 def test_records_that_are_set_aside_are_told_once_with_their_number(place):
     place.ran(quarantined=3)
-    place.teller.look(place.settings, place.state)
+    place.notifier.look(place.settings, place.state)
     [told] = place.posts.pop()["alerts"]
     assert told["event"] == "set_aside:faction_crimes"
     assert "3 records did not fit" in told["text"]

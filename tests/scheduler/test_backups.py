@@ -30,7 +30,7 @@ class Here:
     waitables, pid = (Path(os.devnull).open(),), 0  # noqa: SIM115  # always readable
 
     def __call__(self, job):
-        self._report = worker.worked(job)
+        self._report = worker.run_job(job)
         return self
 
     def ended(self):

@@ -142,7 +142,7 @@ class Nobody:
 def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
     workplace, monkeypatch
 ):
-    tries, spawn, due = [], Nobody(), DueQueue.due
+    tries, executor, due = [], Nobody(), DueQueue.due
 
     def failing(self, *args, **options):
         tries.append(1)
@@ -157,12 +157,15 @@ def test_a_state_that_cannot_be_reached_is_told_once_and_tried_until_it_answers(
     settings = configuration.load(workplace.file, {}, ["scheduler.workers=1"])
 
     with State(workplace.folder / "torn.state.sqlite") as state:
-        code = daemon.Daemon(settings, state, spawn).run("until idle")
+        code = daemon.Daemon(settings, state, executor).run("until idle")
     log.stop()
 
     assert code == 0
-    assert [job.endpoint.name for job in spawn.jobs[:-1]] == ["faction_crimes", "faction_members"]
-    assert len(spawn.jobs[0].settings.endpoints) == 1
+    assert [job.endpoint.name for job in executor.jobs[:-1]] == [
+        "faction_crimes",
+        "faction_members",
+    ]
+    assert len(executor.jobs[0].settings.endpoints) == 1
     assert lines.getvalue().count("state_unavailable") == 1
 
 

@@ -138,47 +138,47 @@ def running(workplace):
                     'frequency = "PT1H"\ntimeout = "PT1M"\n')  # fmt: skip
     settings = configuration.load(workplace.file, {})
     with State(workplace.folder / "torn.state.sqlite") as state:
-        spawn = Asked()
-        it = Daemon(settings, state, spawn)
+        executor = Asked()
+        it = Daemon(settings, state, executor)
         it._sync()
-        yield it, spawn, state
+        yield it, executor, state
 
 
 def test_a_beat_ends_a_run_only_when_somebody_else_is_named(running):
-    it, spawn, state = running
+    it, executor, state = running
     it._begin()
-    state.leases.release(spawn.job.claim)
+    state.leases.release(executor.job.claim)
     it._beat()
-    assert spawn.told == []
+    assert executor.told == []
 
     state.leases.claim("members", "another's", owner="host/space/1/0/mark")
     it._beat_at = 0.0
     it._beat()
 
-    assert spawn.told == ["kill"]
-    assert [run.told for run in it._running.values()] == ["claim"]
+    assert executor.told == ["kill"]
+    assert [run.cause for run in it._running.values()] == ["claim"]
 
 
 @pytest.mark.parametrize("told", ["timeout", "stop"])
 def test_what_the_daemon_told_a_run_to_end_for_is_not_overwritten(running, told):
-    it, spawn, state = running
+    it, executor, state = running
     it._begin()
     [run] = it._running.values()
     run.end_for(told)
-    state.leases.release(spawn.job.claim)
+    state.leases.release(executor.job.claim)
     state.leases.claim("members", "another's", owner="host/space/1/0/mark")
 
     it._beat()
 
-    assert (run.told, spawn.told) == (told, ["kill"])
+    assert (run.cause, executor.told) == (told, ["kill"])
 
 
 @pytest.mark.parametrize("tries", [None, 0, 3])
 def test_what_is_owed_has_its_own_time_beside_that_of_the_run(running, monkeypatch, tries):
     it, _, state = running
     if tries is not None:
-        owed = RunRecord("one", "members", 1.0, status=PENDING, tries=tries)
-        state.write_run(owed)
+        pending = RunRecord("one", "members", 1.0, status=PENDING, tries=tries)
+        state.write_run(pending)
     monkeypatch.setattr(daemon.time, "monotonic", lambda: 1_000.0)
     it._begin()
 

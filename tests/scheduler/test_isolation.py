@@ -28,7 +28,7 @@ ENDS = {
     "flood": (1, "Crashed", "without a word"),
     "broken": (1, "RuntimeError", "It ended by RuntimeError"),
 }
-"""How each goes wrong: its exit code, its class, and what the books say."""
+"""How each goes wrong: its exit code, its class, and what its record says."""
 
 
 def test_a_hang_a_leak_a_crash_and_an_import_error_change_nothing_for_the_others(yard):

@@ -91,9 +91,9 @@ def test_a_daemon_whose_run_was_taken_over_leaves_its_row_to_who_has_it(workplac
     settings = configuration.load(workplace.file, {}, ["scheduler.workers=1"])
     with State(workplace.folder / "torn.state.sqlite", workplace.clock) as state:
         queue = DueQueue(state)
-        spawn = TakenOver(plans(settings), queue, workplace.clock)
+        executor = TakenOver(plans(settings), queue, workplace.clock)
 
-        Daemon(settings, state, spawn).run("until idle")
+        Daemon(settings, state, executor).run("until idle")
 
         for entry in queue.entries().values():
             assert entry.wake_at == entry.due_at > workplace.clock.now() + 60

@@ -1,7 +1,7 @@
-"""What can be measured: every metric with its name, unit and labels, and a page of their values.
+"""Every metric with its name, unit and labels, and the page of their values for Prometheus.
 
-The names are a contract: dashboards and alert rules stand on them (`docker/grafana`). Nothing here
-measures anything: whoever is asked fills `MetricValues`, and between two questions no work is done.
+The names are a contract: dashboards and alert rules use them (`docker/grafana`). This module
+measures nothing: `scheduler/monitoring/collect.py` fills `MetricValues` when somebody asks.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ class Metric:
     """One metric.
 
     Attributes:
-        name: without the prefix; its unit is its end, by the conventions of Prometheus.
-        kind: a `counter` never falls.
-        help: what it says, one line.
-        labels: what tells its series apart.
+        name: the name without `PREFIX`; it ends in the unit, by the conventions of Prometheus.
+        kind: the type in Prometheus; a `counter` never falls.
+        help: one line that says what it measures.
+        labels: the names of its labels.
     """
 
     name: str
@@ -86,13 +86,23 @@ METRICS: Final = {metric.name: metric for metric in map(_metric, _TABLE.strip().
 
 @dataclass(slots=True)
 class MetricValues:
-    """The values of one moment."""
+    """The values of all metrics at one moment.
+
+    Attributes:
+        values: of counters and gauges, by name and by the values of the labels.
+        buckets: of histograms, likewise; see `spread`.
+    """
 
     values: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
     buckets: dict[str, dict[tuple[str, ...], Mapping[str, float]]] = field(default_factory=dict)
 
     def add(self, name: str, value: float, **labels: str) -> None:
-        """Add to a value; those of one series come together.
+        """Add to a value: what was added with the same labels is summed.
+
+        Args:
+            name: the name of the metric, without the prefix.
+            value: what is added.
+            labels: a value for each label of the metric.
 
         Raises:
             KeyError: the metric is not in the table, or a label is missing.
@@ -102,17 +112,27 @@ class MetricValues:
         known[series] = known.get(series, 0.0) + value
 
     def spread(self, name: str, counts: Mapping[str, float], **labels: str) -> None:
-        """Set a histogram: how many lie under each bound and above the one before, and `sum`."""
+        """Set a histogram.
+
+        Args:
+            name: the name of the metric, without the prefix.
+            counts: for each upper bound how many values lie between the bound before and this one;
+                under `sum` the sum of all values.
+            labels: a value for each label of the metric.
+
+        Raises:
+            KeyError: the metric is not in the table, or a label is missing.
+        """
         series = tuple(labels[label] for label in METRICS[name].labels)
         self.buckets.setdefault(name, {})[series] = counts
 
 
 def page(read: Callable[[], MetricValues], accept: str) -> tuple[bytes, str]:
-    """The values as Prometheus reads them, with their content type.
+    """The values in a format of Prometheus, and its content type.
 
     Args:
-        read: takes them, now.
-        accept: the header of the question.
+        read: collects the values.
+        accept: the header `Accept` of the request; it chooses the format.
     """
     from prometheus_client import CollectorRegistry, exposition  # noqa: PLC0415  # when asked
 
@@ -123,40 +143,40 @@ def page(read: Callable[[], MetricValues], accept: str) -> tuple[bytes, str]:
 
 
 class _Collector:
-    """What prometheus_client asks for metrics."""
+    """Gives prometheus_client the values when it asks."""
 
     def __init__(self, read: Callable[[], MetricValues]) -> None:
         self._read = read
 
     def describe(self) -> list[Any]:
-        """Nothing: registering must not read."""
+        """Nothing: to register must not collect values."""
         return []
 
     def collect(self) -> Iterator[Any]:
-        reading = self._read()
+        measured = self._read()
         for metric in METRICS.values():
-            if metric.name in reading.values or metric.name in reading.buckets:
-                yield _family(metric, reading)
+            if metric.name in measured.values or metric.name in measured.buckets:
+                yield _family(metric, measured)
 
 
-def _family(metric: Metric, reading: MetricValues) -> Any:
+def _family(metric: Metric, measured: MetricValues) -> Any:
     from prometheus_client import core  # noqa: PLC0415  # as above
 
     name = PREFIX + metric.name
     if metric.kind == "histogram":
         histogram = core.HistogramMetricFamily(name, metric.help, labels=metric.labels)
-        for series, counts in reading.buckets[metric.name].items():
+        for series, counts in measured.buckets[metric.name].items():
             histogram.add_metric(series, _cumulated(counts), counts.get("sum", 0.0))
         return histogram
     kind = core.CounterMetricFamily if metric.kind == "counter" else core.GaugeMetricFamily
     family = kind(name, metric.help, labels=metric.labels)
-    for series, value in reading.values[metric.name].items():
+    for series, value in measured.values[metric.name].items():
         family.add_metric(series, value)
     return family
 
 
 def _cumulated(counts: Mapping[str, float]) -> list[tuple[str, float]]:
-    """As Prometheus wants them: how many lie under each bound, those of lower ones among them."""
+    """How many values lie below each bound, as Prometheus counts, from those between bounds."""
     bounds = sorted((float(bound), count) for bound, count in counts.items() if bound != "sum")
     total, found = 0.0, []
     for bound, count in bounds:

@@ -1,4 +1,4 @@
-"""Takes secrets out of any text that is about to leave the process."""
+"""Takes secrets out of every text that leaves the process."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _HIDDEN = "***"
 _HEADER = re.compile(r"(?i)\b(apikey|bearer)(\s+)[^\s\"',;]+")
 _QUERY = re.compile(r"(?i)\b((?:api[_-]?)?key=)[^\s&\"',;#)}\]]+")
 
-# Every secret value that this process has read. It only ever grows: a key that was replaced is
-# still a key. A value of the module, as a secret must be hidden whoever writes the line.
+# Every secret that this process has read. It only grows: a key that was replaced is still a secret.
+# There is one for the process, as a secret must be hidden in the lines of all modules.
 _secrets: set[str] = set()
 
 
 def register(secret: str) -> None:
-    """From now on `redact` hides this value wherever it stands."""
+    """Make `redact` hide this secret from now on; "" is none."""
     if secret:
         _secrets.add(secret)
         leave_no_core()
 
 
 def leave_no_core() -> None:
-    """Let the end of this process, however bad, write no file of its memory: secrets are in it."""
+    """Forbid core dumps of this process: they would hold its secrets."""
     if resource is not None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def redact(text: str) -> str:
-    """`text` without any registered secret, `ApiKey …` header or `key=…` of a query."""
+    """The text with `***` for registered secrets, `ApiKey …` headers and `key=…` of queries."""
     for secret in sorted(_secrets, key=len, reverse=True):
         text = text.replace(secret, _HIDDEN)
     text = _HEADER.sub(rf"\1\2{_HIDDEN}", text)

@@ -1,7 +1,7 @@
-"""OpenTelemetry traces: a span for a run, and below it one for each of its steps.
+"""OpenTelemetry traces: a span for each run, and below it one for each step.
 
-They go by OTLP over HTTP to where the standard variables OTEL_EXPORTER_OTLP_* say. Without such an
-address, or without the extra `otel`, nothing is imported and a span is nothing.
+They are sent by OTLP over HTTP to the address in the standard variables OTEL_EXPORTER_OTLP_*.
+Without an address, or without the extra `otel`, nothing is imported and spans do nothing.
 """
 
 from __future__ import annotations
@@ -20,26 +20,38 @@ from tcdatalogger.observability.redact import redact, register
 _ADDRESSES: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 _HEADERS: Final = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _SENDING: Final = 2.0
-"""Seconds that the end of a run waits for its spans to be sent; then they are sent beside it, or
-lost with the process. A collector that is down must not hold the data up."""
+"""Seconds that the end of a run waits until its spans are sent.
+
+After that they are sent while the process goes on, or lost with it: a collector that is down must
+not hold the data up.
+"""
 
 _log = get_logger("traces")
 _current: ContextVar[Any] = ContextVar("span", default=None)
 
 
 class TraceSpan:
-    """What is being measured; `note` adds to it."""
+    """A span that is open; without traces it does nothing.
+
+    Args:
+        span: the span of OpenTelemetry; None without traces.
+    """
 
     def __init__(self, span: Any = None) -> None:
         self._span = span
 
     def note(self, **facts: str | float | bool) -> None:
-        """Add facts, as `rows=12`; never a key, never a body."""
+        """Add attributes, as `rows=12`; never a key, never a body."""
         if self._span is not None:
             self._span.set_attributes(_attributes(facts))
 
     def fail(self, error_class: str, message: str = "") -> None:
-        """Mark it as failed."""
+        """Mark the span as failed.
+
+        Args:
+            error_class: the class of the error.
+            message: what went wrong, "" for nothing.
+        """
         if self._span is not None:
             from opentelemetry.trace import Status, StatusCode  # noqa: PLC0415  # loaded already
 
@@ -52,11 +64,11 @@ _NOTHING: Final = TraceSpan()
 
 @contextmanager
 def span(name: str, **facts: str | float | bool) -> Iterator[TraceSpan]:
-    """Measure what happens inside, below the span that is open in this thread.
+    """Open a span for what happens inside, below the one that is open in this thread.
 
     Args:
-        name: as `run` or `fetch`.
-        facts: what it is about; never a key, never a body.
+        name: the name of the span, as `run` or `fetch`.
+        facts: its attributes; never a key, never a body.
     """
     if not wanted() or (tracer := _tracer.get()) is None:
         yield _NOTHING
@@ -81,7 +93,7 @@ def span(name: str, **facts: str | float | bool) -> Iterator[TraceSpan]:
 
 
 def wanted() -> bool:
-    """Whether the environment says where traces go."""
+    """Whether the environment has an address for traces."""
     off = os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true"
     none = os.environ.get("OTEL_TRACES_EXPORTER", "otlp") == "none"
     return not off and not none and any(os.environ.get(name) for name in _ADDRESSES)
@@ -97,20 +109,20 @@ def _attributes(facts: dict[str, str | float | bool]) -> dict[str, str | float |
 
 
 class _Tracer:
-    """The SDK, made at the first span of a process: a forked child makes its own."""
+    """Makes the SDK at the first span of a process; a forked child makes its own."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew at the next span."""
+        """Make the SDK anew at the next span."""
         self._process = 0
         self._tracer: Any = None
         self._provider: Any = None
 
     def get(self) -> Any:
-        """The tracer, None where the extra is not installed."""
+        """The tracer of OpenTelemetry; None where the extra is not installed."""
         with self._lock:
             if self._process != os.getpid():
                 self._process = os.getpid()
@@ -121,7 +133,7 @@ class _Tracer:
             return self._tracer
 
     def send(self) -> None:
-        """Send what is there; return when it is done, or when it takes too long."""
+        """Send the spans; return when they are sent, or after `_SENDING` seconds."""
         provider = self._provider
         if provider is None or self._process != os.getpid():
             return

@@ -1,4 +1,4 @@
-"""What a process took of the machine."""
+"""What this process used of the machine."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ with suppress(ImportError):  # not on Windows
 
 
 def cpu() -> float:
-    """Seconds of the processor that this process has used."""
+    """Seconds of processor time that this process has used."""
     return time.process_time()
 
 
 def peak_memory() -> int:
-    """Bytes that this process held at most, 0 where nobody knows."""
+    """The most bytes of memory that this process had; 0 on a system that does not say."""
     if resource is None:
         return 0
     most: int = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

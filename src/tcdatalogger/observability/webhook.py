@@ -1,4 +1,4 @@
-"""Posts to a webhook. Its address is a secret: whoever has it may post."""
+"""Posts to a webhook. Its address is a secret: who has it can post."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ from tcdatalogger import __version__
 from tcdatalogger.observability.redact import register
 
 SECONDS: Final = 10.0
+"""Seconds that one post may take."""
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _TOO_MANY: Final = 429
 _LONGEST: Final = 3600.0
 _TOKEN: Final = 16
-"""Parts of an address from this length on are taken for secrets by themselves."""
+"""A part of the address of this many characters or more counts as a secret by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """What became of a post.
+    """The result of a post.
 
     Attributes:
-        why: it was not taken, "" where it was; never with the address in it.
-        wait: seconds that the other side wants us to wait, 0 where it does not say.
+        why: why the post was not accepted, "" where it was; the address is never in it.
+        wait: seconds to wait before the next post, as the server asks; 0 where it does not say.
     """
 
     why: str = ""
@@ -37,7 +38,12 @@ class Posted:
 
 
 def post(address: str, body: Mapping[str, Any]) -> Posted:
-    """Post JSON once. Nothing is raised: who tells of an alert has nobody to tell of a failure."""
+    """Post JSON once; what goes wrong is in the result, and nothing is raised.
+
+    Args:
+        address: where to post; it is hidden in all logs from now on.
+        body: what to post.
+    """
     hide(address)
     try:
         parts = urlsplit(address)
@@ -56,7 +62,7 @@ def post(address: str, body: Mapping[str, Any]) -> Posted:
         with error:
             wait = _wait(error) if error.code == _TOO_MANY else 0.0
             return Posted(f"it answered {error.code}", wait)
-    # The texts of these may hold the address, so only their kind is told.
+    # The text of such an error may hold the address, so the result has its class alone.
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", error)
         return Posted(f"it cannot be reached: {type(reason).__name__}")
@@ -64,7 +70,7 @@ def post(address: str, body: Mapping[str, Any]) -> Posted:
 
 
 def hide(address: str) -> None:
-    """Keep an address out of every log, and so what of it is a secret by itself."""
+    """Hide an address in all logs, and its long parts too."""
     register(address)
     for part in address.split("/"):
         if len(part) >= _TOKEN:
@@ -72,7 +78,7 @@ def hide(address: str) -> None:
 
 
 class _Stay(HTTPRedirectHandler):
-    """Follows nobody: the body is for the one whose address was given."""
+    """Follows no redirect: the body is for the given address alone."""
 
     def redirect_request(
         self, req: Request, fp: Any, code: int, msg: str, headers: HTTPMessage, newurl: str
@@ -82,7 +88,7 @@ class _Stay(HTTPRedirectHandler):
 
 
 def _wait(error: HTTPError) -> float:
-    """Seconds, by the header or, as Discord has it with fractions, by the body."""
+    """Seconds to wait: by the body, where Discord gives fractions, or by the header."""
     try:
         said = json.loads(error.read(4096)).get("retry_after")
     except (ValueError, AttributeError, OSError, HTTPException):

@@ -1,7 +1,7 @@
-"""The loop: what is due and unleased is claimed and run, and nothing else is remembered.
+"""The loop of the scheduler: it claims what is due and has no claim, and runs it.
 
-Any number of daemons may run on one state; none is the leader. Everything that has to outlive a
-daemon is in the database, so one that is killed is replaced by any other, or by itself.
+Any number of daemons may run on one state, and none leads. Everything that has to outlive a daemon
+is in the database. So any daemon can take the place of one that was killed.
 """
 
 from __future__ import annotations
@@ -34,23 +34,31 @@ from tcdatalogger.scheduler.worker import STOPPED
 Mode = Literal["for ever", "once", "until idle"]
 
 LOOK_AGAIN: Final = 2.0
-"""Seconds until an endpoint is looked at again that runs already by other hands."""
+"""Seconds until the next look at an endpoint that another process runs already."""
 
 PATIENCE: Final = 8.0
-"""Seconds that runs get at most to end when the daemon is to stop: it ends within ten."""
+"""Seconds that runs get at most to end when the daemon has to stop: it ends within ten."""
 
 _JUMP: Final = 2.0
+"""Seconds that the clock may lose between two heartbeats before the queue is looked over."""
 
 _log = get_logger("scheduler")
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run of ours. Its limits are of the clock that never jumps.
+    """A run of this daemon.
 
     Attributes:
-        told: why we ended it, "" where we did not: `timeout`, `stop` or `claim`.
-        ended: how its process did, as soon as that is known.
+        due: what it runs for.
+        plan: how its endpoint is scheduled.
+        claim: the claim of its endpoint.
+        job: what its process was given.
+        process: its process.
+        began: when it began, in seconds since 1970.
+        term_at, kill_at: when it gets SIGTERM and SIGKILL, in seconds of the monotonic clock.
+        cause: why the daemon ended it: `timeout`, `stop` or `claim`; "" where it did not.
+        ended: how its process ended; None while it runs.
     """
 
     due: Due
@@ -61,20 +69,23 @@ class _Run:
     began: float
     term_at: float
     kill_at: float
-    told: str = ""
+    cause: str = ""
     ended: Exit | None = None
 
     def end_for(self, why: str) -> None:
-        """Say why it is to end; what was said first stays."""
-        self.told = self.told or why
+        """Note why it has to end; the first cause stays."""
+        self.cause = self.cause or why
 
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """What the daemon tells whoever looks on: a run begins, or ended.
+    """The daemon began a run, or a run ended.
 
     Attributes:
-        report: how it ended; None for one that begins.
+        at: when, in seconds since 1970.
+        endpoint: the endpoint of the run.
+        run_id: the id of the run.
+        report: how the run ended; None where it begins.
     """
 
     at: float
@@ -89,32 +100,32 @@ class Daemon:
     Args:
         settings: the configuration to begin with.
         state: the state database, open.
-        spawn: how runs are begun.
-        logs: how the runs are to log: arguments of `observability.log.configure`.
-        reload: reads the configuration again; may refuse.
-        on_event: told of each run that begins and ends.
-        on_round: told each time that the loop goes round: every few seconds.
+        executor: begins the runs.
+        logs: how the runs log: arguments of `observability.log.configure`.
+        reload: reads the configuration again; it may raise a `Failure`.
+        on_event: called for each run that begins and ends.
+        on_round: called each time that the loop goes round: every few seconds.
     """
 
     def __init__(
         self,
         settings: Settings,
         state: State,
-        spawn: Executor,
+        executor: Executor,
         *,
         logs: Mapping[str, Any] | None = None,
         reload: Callable[[], Settings] | None = None,
-        on_event: Callable[[RunEvent], None] = lambda _told: None,
+        on_event: Callable[[RunEvent], None] = lambda _event: None,
         on_round: Callable[[], None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._state = state
-        self._spawn = spawn
+        self._executor = executor
         self._clock = state.clock
         self._logs = logs or {}
         self._reload = reload
-        self._tell = on_event
-        self._went_round = on_round
+        self._on_event = on_event
+        self._on_round = on_round
         self._queue = DueQueue(state)
         self._daemons = Heartbeats(state)
         self._owner = leases.me()
@@ -122,13 +133,13 @@ class Daemon:
         self._running: dict[str, _Run] = {}
         self._plans = plans(settings)
         self._beat_at = 0.0
-        self._trouble = False
-        self._in_line = False
+        self._state_lost = False
+        self._in_sync = False
         self._removed: set[str] = set()
         self._drift: float | None = None
         self._stopping = False
         self._idle = False
-        self._left: set[str] | None = None
+        self._remaining: set[str] | None = None
         self._codes: list[int] = []
 
     @property
@@ -136,79 +147,86 @@ class Daemon:
         return self._settings.scheduler.workers
 
     def run(self, mode: Mode = "for ever") -> int:
-        """Run what is due until a signal ends it, or until nothing is left; the exit code.
+        """Run what is due until a signal comes or until nothing is left.
 
         Args:
             mode: `once` runs what is due now, each endpoint once. `until idle` goes on until
-                nothing is due and nothing runs; it does not wait for a run that is to be tried
+                nothing is due and nothing runs; it does not wait for a run that will be tried
                 again later.
+
+        Returns the exit code: 128 and the signal, or that of the first run that failed.
+
+        Raises:
+            StateGone: the state database was moved away or deleted.
         """
-        with Signals() as signals, self._in_order():
+        with Signals() as signals, self._cleaned_up():
             self._sync()
             if mode == "once":
                 due = self._queue.due(self._clock.now(), len(self._plans), known=self._plans)
-                self._left = {one.endpoint for one in due}
+                self._remaining = {one.endpoint for one in due}
             while True:
-                patience = self._work()
-                if self._over(mode):
+                patience = self._go_round()
+                if self._finished(mode):
                     break
                 if signals.fd in wait([signals.fd, *self._waitables()], patience):
-                    self._answer(signals)
+                    self._handle(signals)
             if signals.last is not None:
                 return 128 + signals.last
         return next((code for code in self._codes if code), 0)
 
-    def _over(self, mode: Mode) -> bool:
+    def _finished(self, mode: Mode) -> bool:
         if not self._running:
             return self._stopping or (mode != "for ever" and self._idle)
-        # A state that cannot be written must not keep us: the books are closed by others.
-        return self._stopping and self._trouble and all(r.ended for r in self._running.values())
+        # A state that cannot be written must not keep the daemon: another one writes the ends down.
+        return self._stopping and self._state_lost and all(r.ended for r in self._running.values())
 
-    def _work(self) -> float:
-        """Do what is to be done now; seconds until something is to be done again.
+    def _go_round(self) -> float:
+        """Do what there is to do now.
 
-        A state that cannot be reached or written stops nothing that runs: it is told once, and
+        A state that cannot be reached or written stops nothing that runs. It is logged once, and
         tried again until it answers.
+
+        Returns the seconds until there is something to do again.
         """
-        self._went_round()
-        self._mind()
+        self._on_round()
+        self._watch()
         try:
             self._sync()
             self._reap()
             self._beat()
             self._begin()
             patience = self._patience()
-        except StateGone:  # what is claimed in it, others do not see
+        except StateGone:  # other processes do not see what is claimed in it
             raise
         except Failure as failure:
-            if not self._trouble:
+            if not self._state_lost:
                 _log.error("state_unavailable", message=str(failure))
-            self._trouble = True
+            self._state_lost = True
             return LOOK_AGAIN
-        if self._trouble:
+        if self._state_lost:
             _log.info("state_available")
-        self._trouble = False
+        self._state_lost = False
         return patience
 
     @contextmanager
-    def _in_order(self) -> Iterator[None]:
-        """Leave nothing behind, however this ends: no process, no lease, no sign of life."""
+    def _cleaned_up(self) -> Iterator[None]:
+        """Leave nothing behind, however the loop ends: no process, no claim, no heartbeat."""
         try:
             yield
         finally:
             for run in self._running.values():
                 run.process.kill()
-            with suppress(Failure):  # leases run out by themselves
+            with suppress(Failure):  # claims run out by themselves
                 for run in self._running.values():
                     self._state.leases.release(run.claim)
                 self._daemons.gone(self._owner)
             self._running.clear()
-            self._spawn.close()
+            self._executor.close()
 
-    # --- what runs -------------------------------------------------------------------------
+    # --- runs ------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        """Begin what is due, as far as there are workers."""
+        """Begin what is due, as far as workers are free."""
         self._idle = self._stopping
         while not self._stopping and (free := self._workers - len(self._running)) > 0:
             known = {name: plan for name, plan in self._plans.items() if self._may_begin(name)}
@@ -220,13 +238,13 @@ class Daemon:
                 return
 
     def _may_begin(self, name: str) -> bool:
-        return name not in self._running and (self._left is None or name in self._left)
+        return name not in self._running and (self._remaining is None or name in self._remaining)
 
     def _begin_one(self, due: Due) -> None:
         now, plan = self._clock.now(), self._plans[due.endpoint]
         endpoint = self._settings.endpoint(due.endpoint)
-        if self._left is not None:
-            self._left.discard(due.endpoint)
+        if self._remaining is not None:
+            self._remaining.discard(due.endpoint)
         run_id = new_run_id(self._clock)
         claim = self._queue.take(
             due,
@@ -249,59 +267,60 @@ class Daemon:
             self._queue.put_back(due, now + BACKOFF.first)
             self._state.leases.release(claim)
             return
-        self._tell(RunEvent(now, due.endpoint, run_id))
+        self._on_event(RunEvent(now, due.endpoint, run_id))
 
     def _started_run(
         self, due: Due, plan: Plan, endpoint: EndpointSettings | None, claim: Claim
     ) -> _Run:
-        mine = () if endpoint is None else (endpoint,)  # none for the backup
-        settings = self._settings.model_copy(update={"endpoints": mine})
+        only = () if endpoint is None else (endpoint,)  # none for the backup
+        settings = self._settings.model_copy(update={"endpoints": only})
         job = Job(claim.run_id, settings, claim, self._logs)
         grace = self._settings.scheduler.grace.seconds or 0
         more = longest(job.timeout, self._state.unsettled(due.endpoint)) or 0
         limit = time.monotonic() + job.timeout + more + grace
         return _Run(
-            due, plan, claim, job, self._spawn(job), self._clock.now(), limit, limit + grace
+            due, plan, claim, job, self._executor(job), self._clock.now(), limit, limit + grace
         )
 
-    def _mind(self) -> None:
-        """See which runs have ended, and keep the others to their time."""
+    def _watch(self) -> None:
+        """See which runs have ended, and end those whose time is over."""
         now = time.monotonic()
         for run in self._running.values():
             run.ended = run.ended or run.process.ended()
             if run.ended is not None:
-                continue  # its end may have to wait for the state
+                continue  # the state may not take its end yet
             if now >= run.kill_at:
                 run.end_for("timeout")
                 run.process.kill()
-            elif now >= run.term_at and not run.told:
+            elif now >= run.term_at and not run.cause:
                 run.end_for("timeout")
                 run.process.terminate()
 
     def _reap(self) -> None:
+        """Write down how runs ended, and plan the next ones."""
         for name, run in list(self._running.items()):
             if run.ended is None:
                 continue
             now = self._clock.now()
-            report = finish.close(self._state, run.job, run.ended, now, run.began, told=run.told)
+            report = finish.close(self._state, run.job, run.ended, now, run.began, cause=run.cause)
             self._plan_next(run, report)
             self._state.leases.release(run.claim)
             del self._running[name]
-            # Told to end by somebody else, as we were not: another run does it.
+            # Somebody else told the run to end, and not this daemon: another run does its work.
             code = Busy.exit_code if report.exit_code == STOPPED else report.exit_code
             self._codes.append(code)
-            self._tell(RunEvent(now, name, run.job.run_id, report))
+            self._on_event(RunEvent(now, name, run.job.run_id, report))
 
     def _plan_next(self, run: _Run, report: Report) -> None:
         plan, now = self._plans.get(run.plan.endpoint), self._clock.now()
         if plan is None:
-            return  # taken from the configuration meanwhile
+            return  # it is no longer in the configuration
         if report.status == "done":
-            self._queue.served(plan, run.began, now)  # whatever it was told meanwhile
+            self._queue.served(plan, run.began, now)  # also where it had to end meanwhile
             return
-        if run.told == "claim" or report.error_class == Busy.__name__:
-            return  # whoever took it over says when it is due; else its row comes up by itself
-        if run.told == "stop":
+        if run.cause == "claim" or report.error_class == Busy.__name__:
+            return  # the process that took it over says when it is due; else its row comes up again
+        if run.cause == "stop":
             self._queue.put_back(run.due, now)
         elif not report.exit_code:
             self._queue.served(plan, run.began, now)
@@ -317,10 +336,10 @@ class Daemon:
     # --- time ------------------------------------------------------------------------------
 
     def _patience(self) -> float:
-        """Seconds until something is to be done, if nothing happens before."""
+        """Seconds until there is something to do, if nothing happens before."""
         now = time.monotonic()
         moments = [self._beat_at]
-        moments += [run.kill_at if run.told else run.term_at for run in self._running.values()]
+        moments += [run.kill_at if run.cause else run.term_at for run in self._running.values()]
         if len(self._running) < self._workers and not self._stopping:
             wall = self._clock.now()
             wake = self._queue.next_wake(wall)
@@ -329,21 +348,22 @@ class Daemon:
         return max(0.0, min(moments) - now)
 
     def _beat(self) -> None:
-        """A sign of life: for the leases of what runs, for the queue, for whoever looks on."""
+        """Renew the claims and the rows of what runs, and write the heartbeat of this daemon."""
         if time.monotonic() < self._beat_at:
             return
         now = self._clock.now()
         drift = now - time.monotonic()
         if self._drift is not None and drift < self._drift - _JUMP:
             _log.warning("clock_went_back", seconds=round(self._drift - drift, 1))
-            self._in_line = False
+            self._in_sync = False
         self._drift = drift
         for run in self._running.values():
             try:
                 self._state.leases.renew(run.claim)
             except Busy as busy:
-                # We were asleep for so long that somebody took it over. A claim that nobody else
-                # has is no reason: the run itself may have given it back, and the fence minds it.
+                # The machine was asleep for so long that another process took the claim. A claim
+                # that nobody has is no reason to end the run: it may have given it back itself,
+                # and without a claim it cannot store.
                 if busy.facts["holder"]:
                     run.end_for("claim")
                     run.process.kill()
@@ -364,14 +384,14 @@ class Daemon:
         )
         self._beat_at = time.monotonic() + BEAT
 
-    # --- the outside -----------------------------------------------------------------------
+    # --- signals and configuration ---------------------------------------------------------
 
     def _waitables(self) -> list[Any]:
         return [each for run in self._running.values() for each in run.process.waitables]
 
-    def _answer(self, signals: Signals) -> None:
+    def _handle(self, signals: Signals) -> None:
         if signals.take_hangup():
-            self._configure()
+            self._reload_settings()
         if signals.last is not None and not self._stopping:
             _log.info("scheduler_stopping", running=sorted(self._running))
             self._stopping = True
@@ -382,8 +402,8 @@ class Daemon:
                 run.process.terminate()
                 run.kill_at = min(run.kill_at, limit)
 
-    def _configure(self) -> None:
-        """Take a changed configuration up; a broken one leaves the old in force."""
+    def _reload_settings(self) -> None:
+        """Use a changed configuration; a wrong one leaves the old one in force."""
         if self._reload is None:
             return
         try:
@@ -398,12 +418,12 @@ class Daemon:
         self._settings = settings
         self._plans = plans(settings)
         self._removed |= before.keys() - self._plans.keys()
-        self._in_line = False
+        self._in_sync = False
         _log.info("config_reloaded", endpoints=len(self._plans))
 
     def _sync(self) -> None:
-        """Bring the queue in line with the configuration and the clock, if it is not."""
-        if self._in_line:
+        """Bring the queue in line with the configuration and the clock, where it is not."""
+        if self._in_sync:
             return
         self._state.put_right()
         now = self._clock.now()
@@ -411,4 +431,4 @@ class Daemon:
         self._removed.clear()
         alone = not self._daemons.alive(now, but=self._owner)
         self._queue.sync(self._plans.values(), now, alone=alone)
-        self._in_line = True
+        self._in_sync = True

@@ -1,6 +1,7 @@
-"""The seam: who takes a claimed run and brings back how it ended.
+"""The seam between the scheduler and whatever runs a claimed run.
 
-By forkserver here (`forkserver.py`), by Celery in `examples/celery`: `Executor` and `Handle`.
+An `Executor` begins a run and gives a `Handle` to it. `forkserver.py` has ours; `examples/celery`
+has one for Celery.
 """
 
 from __future__ import annotations
@@ -14,21 +15,22 @@ from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.state.leases import BACKUP, Claim
 
 MOST: Final = 64 * 1024
-"""Bytes of a report that are read; more than that is none."""
+"""Bytes of a report at most; a longer one is not read."""
 
 LONGEST: Final = 2_000
-"""Characters of a text that a report takes along: of any kind they fit in `MOST`."""
+"""Characters of a text in a report at most; so a report fits into `MOST` bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A claimed run, whole: whoever runs it reads no configuration.
+    """A claimed run with all that it needs: who runs it reads no configuration.
 
     It holds references to keys, never a key.
 
     Attributes:
-        settings: with this endpoint as their only one; a backup has none.
-        claim: of the endpoint's lease, or of the backup's; what is stored is fenced by it.
+        run_id: the id of the run.
+        settings: the configuration with this endpoint alone; for a backup, with no endpoint.
+        claim: the claim of the endpoint or of the backup; the run can store only while it holds.
         logs: arguments of `observability.log.configure`.
     """
 
@@ -39,33 +41,41 @@ class Job:
 
     @property
     def endpoint(self) -> EndpointSettings:
+        """The endpoint to run.
+
+        Raises:
+            IndexError: this is a backup, which has no endpoint.
+        """
         return self.settings.endpoints[0]
 
     @property
     def name(self) -> str:
-        """The endpoint's, or `BACKUP`."""
+        """The name of the endpoint, or `BACKUP`."""
         return self.claim.endpoint
 
     @property
     def timeout(self) -> float:
-        """Seconds after which it is to be ended."""
-        it = self.settings.backup if self.name == BACKUP else self.endpoint
-        return it.timeout.seconds or 0.0
+        """Seconds that the run may take."""
+        work = self.settings.backup if self.name == BACKUP else self.endpoint
+        return work.timeout.seconds or 0.0
 
     @property
     def memory(self) -> str | None:
-        """How much it may take; None for a backup, which has no endpoint's data to grow with."""
+        """The memory that the run may take, as `500MB`; None for no limit, and for a backup."""
         return None if self.name == BACKUP else self.endpoint.memory
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How a run ended, as its process said it.
+    """How a run ended, as its process reported it.
 
     Attributes:
-        status: as in its record.
-        rows: stored, by table.
-        seconds: that it took.
+        status: the status of the run, as in its record.
+        exit_code: the exit code that a command would have.
+        error, error_class, remedy: what went wrong and what to do, "" where nothing did.
+        rows: how many rows were stored in each table.
+        seconds: how long the steps took.
+        calls: how many calls went to Torn.
     """
 
     status: str
@@ -78,13 +88,14 @@ class Report:
     calls: int = 0
 
     def packed(self) -> bytes:
+        """The report as bytes of JSON; long texts are cut to `LONGEST`."""
         facts = asdict(self)
         facts |= {name: facts[name][:LONGEST] for name in ("error", "remedy")}
         return json.dumps(facts).encode()
 
     @classmethod
     def unpacked(cls, data: bytes) -> Self | None:
-        """The report of these bytes; None where they are no whole one."""
+        """The report in these bytes; None where they hold no whole report."""
         try:
             facts: Any = json.loads(data)
             return cls(**facts)
@@ -94,11 +105,11 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """The end of a run's process.
+    """The end of the process of a run.
 
     Attributes:
-        report: what it said last; None where it was cut off before.
-        exit_code: of the process, as `subprocess` has it: -9 for SIGKILL.
+        report: its report; None where the process ended before it could send one.
+        exit_code: the exit code of the process, as `subprocess` has it: -9 for SIGKILL.
     """
 
     report: Report | None
@@ -106,40 +117,42 @@ class Exit:
 
 
 class Handle(Protocol):
-    """A run that has begun."""
+    """A run that has begun, for the scheduler."""
 
     @property
     def waitables(self) -> list[Any]:
-        """What `multiprocessing.connection.wait` wakes up for when there is news of it."""
+        """Objects for `multiprocessing.connection.wait`: one is ready when there is news."""
         ...
 
     @property
-    def pid(self) -> int: ...
+    def pid(self) -> int:
+        """The number of the process; 0 where there is none on this machine."""
+        ...
 
     def ended(self) -> Exit | None:
-        """How it ended, None while it runs; nothing of it is alive after the end."""
+        """How the run ended; None while it runs. After the end no process of the run is alive."""
         ...
 
     def terminate(self) -> None:
-        """Ask it to end at the next safe place."""
+        """Ask the run to end at the next safe place."""
         ...
 
     def kill(self) -> None:
-        """End it now, with all that it started."""
+        """End the run now, with every process that it started."""
         ...
 
 
 class Executor(Protocol):
-    """Begins runs, each in isolation from the others."""
+    """Begins runs, each isolated from the others."""
 
     def __call__(self, job: Job) -> Handle:
         """Begin a run.
 
         Raises:
-            Busy: there is no room for it now.
+            Busy: no process can be had for it now.
         """
         ...
 
     def close(self) -> None:
-        """Let go of what was kept ready for runs to come."""
+        """Release what was kept ready for later runs."""
         ...

@@ -1,4 +1,4 @@
-"""What the books say of a run whose process has ended, however it ended."""
+"""The end of a run whose process has ended: its record says how, whatever happened."""
 
 from __future__ import annotations
 
@@ -16,39 +16,51 @@ _PASSES: Final = {Busy.exit_code, TornUnavailable.exit_code, TimedOut.exit_code,
 _STORED: Final = {"done", PENDING}
 
 CRASH: Final = "Crashed"
+"""The class of error of a run whose process broke."""
 KILLED: Final = "Killed"
+"""The class of error of a run whose process somebody ended from outside."""
 
 _OUTSIDE: Final = {
     getattr(signal, name, 0) for name in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT")
 }
-"""By what a process is ended from outside; by others it ends itself."""
+"""Signals that somebody sends; the others come from a fault of the process itself."""
 
 
 def may_pass(exit_code: int, status: str) -> bool:
-    """Whether what went wrong with a run may be gone when it is tried again."""
+    """Whether a run that failed may succeed when it is tried again.
+
+    Args:
+        exit_code: the exit code of the run.
+        status: its status.
+    """
     return exit_code in _PASSES or status == CRASHED
 
 
-def close(state: State, job: Job, ended: Exit, now: float, began: float, *, told: str) -> Report:
-    """Write down how a run ended that could not do it itself; how it ended.
+def close(state: State, job: Job, ended: Exit, now: float, began: float, *, cause: str) -> Report:
+    """Write down the end of a run that could not do it itself.
 
     Args:
-        state: where the books are.
-        job: what was to run.
+        state: the state database, with the records of runs.
+        job: the job that ran.
         ended: how its process ended.
         now: seconds since 1970.
-        began: when it did.
-        told: why the scheduler ended it, "" where it did not: `timeout`, `stop` or `claim`.
+        began: when the run began, in seconds since 1970.
+        cause: why the scheduler ended the run: `timeout`, `stop` or `claim`; "" where it did not.
+
+    Returns the report of the run.
+
+    Raises:
+        StateUnavailable: the state cannot be read or written now.
     """
     report = ended.report
-    if report is None or (report.error_class == Stopped.__name__ and told in {"timeout", "claim"}):
-        report = _cut_off(job, ended, told)  # it was told to end, and does not know why
+    if report is None or (report.error_class == Stopped.__name__ and cause in {"timeout", "claim"}):
+        report = _cut_off(job, ended, cause)  # the run does not know why it had to end
     found = state.runs(run_id=job.run_id, most=1)
     record = (
         found[0] if found else RunRecord(run_id=job.run_id, endpoint=job.name, started_at=began)
     )
     if found and record.status in _STORED:
-        if record.error:  # told to end while it committed
+        if record.error:  # it had to end while it committed
             record = replace(record, error="", error_class="", remedy="", exit_code=0)
             state.write_run(record)
         return reported(record)
@@ -57,8 +69,8 @@ def close(state: State, job: Job, ended: Exit, now: float, began: float, *, told
         and record.status not in {RUNNING, CRASHED}
         and record.error[:LONGEST] == report.error[:LONGEST]
     ):
-        return report  # it wrote its own end
-    # What was fetched is in the archive, and `crashed` tells the next run to store it.
+        return report  # the run has written its end itself
+    # Its answers are in the archive, and `crashed` makes the next run store them.
     unfinished = found and record.status in {RUNNING, CRASHED}
     report = replace(report, status=CRASHED) if unfinished else report
     state.write_run(
@@ -75,9 +87,9 @@ def close(state: State, job: Job, ended: Exit, now: float, began: float, *, told
     return report
 
 
-def _cut_off(job: Job, ended: Exit, told: str) -> Report:
-    """What is to be said for a process that said nothing."""
-    if told == "timeout":
+def _cut_off(job: Job, ended: Exit, cause: str) -> Report:
+    """The report of a run whose process sent none."""
+    if cause == "timeout":
         limit = f"{job.timeout:g} s"
         return Report(
             "failed",
@@ -86,10 +98,10 @@ def _cut_off(job: Job, ended: Exit, told: str) -> Report:
             TimedOut.__name__,
             "Give it more `timeout`, or fewer pages.",
         )
-    if told == "stop":
+    if cause == "stop":
         error = "It was killed: the scheduler was stopped, and it did not end by itself."
         return Report("stopped", STOPPED, error, "Stopped")
-    if told == "claim":
+    if cause == "claim":
         error = "It was killed: another process had taken its endpoint over."
         return Report("failed", Busy.exit_code, error, Busy.__name__)
     if -ended.exit_code in _OUTSIDE:

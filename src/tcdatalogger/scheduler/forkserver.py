@@ -1,6 +1,6 @@
 """A process for each run, forked from one that has all modules loaded: about ten milliseconds.
 
-The forkserver is the standard library's. It is started with the first run and ends with us.
+The forkserver is the standard library's. It starts with the first run and ends with this process.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HEADER = 4  # how `Connection.send_bytes` begins: the length, in network order
 
 
 class ForkServer:
-    """Begins runs by the forkserver; the one implementation of `Spawn`."""
+    """Begins each run in a process that is forked by the forkserver: an `Executor`."""
 
     def __init__(self) -> None:
         self._context = get_context("forkserver")
@@ -34,6 +34,11 @@ class ForkServer:
         self._alive: set[int] = set()
 
     def __call__(self, job: Job) -> Forked:
+        """Begin a run.
+
+        Raises:
+            Busy: the system gives no process or no pipe now.
+        """
         try:
             reader, writer = self._context.Pipe(duplex=False)
         except OSError as error:
@@ -49,16 +54,16 @@ class ForkServer:
         return Forked(process, reader, self._alive)
 
     def close(self) -> None:
-        """Nothing to do: it ends with this process."""
+        """Do nothing: the forkserver ends with this process."""
 
 
 class Forked:
-    """A run in a process group of its own.
+    """A run in a process group of its own: a `Handle`.
 
     Args:
-        process: that runs it.
-        pipe: on which it says how it ended.
-        alive: the processes of all runs that have not ended.
+        process: the process of the run.
+        pipe: the process sends its report through it.
+        alive: the process numbers of all runs that have not ended.
     """
 
     def __init__(self, process: ForkServerProcess, pipe: Connection, alive: set[int]) -> None:
@@ -66,12 +71,13 @@ class Forked:
         self._pipe = pipe
         self._alive = alive
         alive.add(self.pid)
-        self._said = bytearray()
+        self._received = bytearray()
         self._ended: Exit | None = None
         os.set_blocking(pipe.fileno(), False)
 
     @property
     def waitables(self) -> list[Any]:
+        """The process and the pipe; nothing after the end."""
         if self._ended is not None:
             return []
         # A full pipe would keep the child from its end, so that is read too.
@@ -79,18 +85,20 @@ class Forked:
 
     @property
     def pid(self) -> int:
+        """The number of the process."""
         return self._process.pid or 0
 
     def ended(self) -> Exit | None:
+        """How the run ended; None while it runs. What it left behind is ended too."""
         if self._ended is not None:
             return self._ended
-        self._listen()
+        self._receive()
         code = self._process.exitcode
         if code is None:
             return None
-        self._listen()
+        self._receive()
         self._pipe.close()
-        self.kill()  # what it started and left behind
+        self.kill()  # what the run started and left behind
         self._alive.discard(self.pid)
         self._end_strays()
         self._process.close()
@@ -98,28 +106,30 @@ class Forked:
         return self._ended
 
     def terminate(self) -> None:
+        """Send SIGTERM to the process."""
         if self._ended is not None:
             return
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
 
     def kill(self) -> None:
+        """Send SIGKILL to the process and its group."""
         if self._ended is not None:
             return
-        # Not in a group of its own for its first moment; and the group may outlive it.
+        # The process has no group of its own at its first moment, and the group may outlive it.
         for end in (os.killpg, os.kill) if self._process.exitcode is None else (os.killpg,):
             with suppress(ProcessLookupError, PermissionError):
                 end(self.pid, signal.SIGKILL)
 
     def _end_strays(self) -> None:
-        """End what left the group too: it is the forkserver's child now, but none of its runs."""
+        """End processes that left the group: each is a child of the forkserver now, and no run."""
         server: Any = forkserver._forkserver  # noqa: SLF001  # there is no public way to it
         for each in process_tree.children(server._forkserver_pid or 0):  # noqa: SLF001
             if each not in self._alive:
                 process_tree.end(each)
 
-    def _listen(self) -> None:
-        """Take what is in the pipe, and no more than a report can be: never wait for more."""
+    def _receive(self) -> None:
+        """Read what is in the pipe without waiting, and no more than a report can have."""
         while not self._pipe.closed:
             try:
                 data = os.read(self._pipe.fileno(), MOST)
@@ -129,13 +139,13 @@ class Forked:
                 if error.errno != errno.EINTR:
                     self._pipe.close()
                 continue
-            if not data or len(self._said) > MOST:
+            if not data or len(self._received) > MOST:
                 self._pipe.close()
-            self._said += data[: MOST + 1]
+            self._received += data[: MOST + 1]
 
     def _report(self) -> Report | None:
-        size = int.from_bytes(self._said[:_HEADER], "big")
-        body = bytes(self._said[_HEADER:])
+        size = int.from_bytes(self._received[:_HEADER], "big")
+        body = bytes(self._received[_HEADER:])
         return Report.unpacked(body) if len(body) == size else None
 
 
@@ -148,10 +158,10 @@ def _no_process(error: OSError | EOFError) -> Busy:
 
 
 def _track_nothing() -> None:
-    """Let no process be started that clears named semaphores and shared memory away: we have none.
+    """Keep the standard library from starting its resource tracker, a process of 6 MB.
 
-    The standard library begins it with the forkserver and never ends it: 6 MB for nothing. What it
-    would be told goes nowhere; where its inside is another one, it is begun as ever.
+    It removes named semaphores and shared memory, and this program has none. What would be sent to
+    it goes to the null device. In a Python with other internals the tracker starts as ever.
     """
     tracker: Any = getattr(resource_tracker, "_resource_tracker", None)
     if getattr(tracker, "_fd", 0) is None:

@@ -1,7 +1,7 @@
-"""Imported by the forkserver alone, when it starts: what its children find loaded already.
+"""Modules that the forkserver imports when it starts, so that its children have them already.
 
-Modules only: a thread, a connection or a file would be broken in a child. The importing itself
-starts one thread, of Arrow's allocator, which minds forks by itself.
+It holds imports alone: a thread, a connection or a file would be broken in a child. The imports
+start one thread, of Arrow's allocator, which is made for forks.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _TIMES: Final = 100
 
 
 def _end_the_children() -> None:
-    """The daemon is gone: nothing that it began may live on, and nothing that those began."""
-    # Elsewhere than on Linux none are seen: there each child watches for itself.
+    """End every run and what it started, as the daemon has ended."""
+    # On other systems than Linux no child is seen here: each watches the daemon by itself.
     for _ in range(_TIMES):
         mine = list(process_tree.children(os.getpid()))
         for child in mine:
@@ -41,16 +41,16 @@ def _end_the_children() -> None:
                 pass
         if not mine:
             return
-        time.sleep(0.01)  # what they left behind comes to us when they have ended
+        time.sleep(0.01)  # their children become ours when they have ended
 
 
-# What is here stays. Children that looked through it for garbage would each have a copy of it.
+# The garbage collector leaves these objects alone: a child that it ran in would copy their memory.
 gc.collect()
 gc.freeze()
 
-# Whoever stops a service tells all its processes: the daemon then ends us, after the runs.
+# A service manager sends SIGTERM to all processes at once. The daemon ends this one after the runs.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 atexit.register(_end_the_children)
 process_tree.keep_orphans()
-# Of the standard library's own, for what a run left behind and we ended.
+# The standard library warns of processes that a run left behind and that are ended here.
 warnings.filterwarnings("ignore", "forkserver: waitpid returned unexpected pid")

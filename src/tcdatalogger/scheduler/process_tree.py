@@ -1,7 +1,7 @@
-"""What the process of a run started and left behind, also in a session or group of its own.
+"""The processes that a run started, also those in a session or a group of their own.
 
-On Linux alone: a process whose parent ended goes to the next `keep_orphans` above it, a run or the
-forkserver, so none gets away from those who end it.
+This works on Linux alone. There a process whose parent ended becomes a child of the next process
+above it that called `keep_orphans`: a run or the forkserver. So every process can be found.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def keep_orphans() -> None:
-    """Be the parent of all that the own children leave behind."""
+    """Make this process the parent of every process that its children leave behind."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
 def children(pid: int) -> Iterator[int]:
-    """The children of a process; of no other system than Linux, and of none that has ended."""
+    """The numbers of a process's children; none on another system than Linux."""
     with suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             with suppress(OSError):
@@ -34,9 +34,9 @@ def children(pid: int) -> Iterator[int]:
 
 
 def end(pid: int) -> None:
-    """End a process with all its offspring."""
-    its = list(children(pid))  # before they are another's
+    """End a process and every process below it."""
+    below = list(children(pid))  # before they get another parent
     with suppress(ProcessLookupError, PermissionError):
         os.kill(pid, signal.SIGKILL)
-    for each in its:
+    for each in below:
         end(each)

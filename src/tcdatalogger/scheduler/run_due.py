@@ -1,4 +1,4 @@
-"""Runs of what is due by hand, by cron or by another orchestrator: same queue, same leases."""
+"""`run --if-due`: runs what is due in this process, by the same queue and claims as a daemon."""
 
 from __future__ import annotations
 
@@ -17,17 +17,22 @@ from tcdatalogger.scheduler import finish
 
 
 def run_due(application: Application, endpoints: Sequence[EndpointSettings]) -> list[RunResult]:
-    """Run those of the endpoints that are due, one after the other; what became of them.
+    """Run those of the endpoints that are due, one after the other.
 
-    One without a frequency is never due, nor is one that somebody else is running.
+    An endpoint without a frequency is never due, nor is one that another process runs now.
+
+    Returns the results of the runs.
+
+    Raises:
+        StateUnavailable: the state cannot be read or written now.
     """
     queue = DueQueue(application.state)
-    planned = [(endpoint, plan(endpoint)) for endpoint in endpoints]
-    queue.sync([its for _, its in planned if its], application.state.clock.now(), alone=False)
+    planned = [(endpoint, made) for endpoint in endpoints if (made := plan(endpoint)) is not None]
+    queue.sync([made for _, made in planned], application.state.clock.now(), alone=False)
     return [
         outcome
-        for endpoint, its in planned
-        if its is not None and (outcome := _run(application, queue, endpoint, its)) is not None
+        for endpoint, made in planned
+        if (outcome := _run(application, queue, endpoint, made)) is not None
     ]
 
 
@@ -55,6 +60,6 @@ def _run(
         else:
             queue.served(plan, now, ended)
     finally:
-        with suppress(TryAgain):  # then it runs out by itself
+        with suppress(TryAgain):  # then the claim runs out by itself
             state.leases.release(claim)
     return outcome

@@ -1,4 +1,4 @@
-"""Signals as something to wait for, so that nothing is polled and nothing is broken into."""
+"""Signals as something to wait for: nothing is polled, and no work is interrupted."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tcdatalogger.ending import ENDS
 
 
 class Signals:
-    """Takes SIGTERM, SIGINT and SIGHUP of the process for as long as it is open.
+    """Receives SIGTERM, SIGINT and SIGHUP of this process for as long as it is open.
 
     Attributes:
-        last: the signal that asked for the end; None while none did.
-        fd: for `multiprocessing.connection.wait`: readable when a signal came.
+        last: the number of the first signal that asked for the end; None before one came.
+        fd: a file descriptor for `multiprocessing.connection.wait`: readable when a signal came.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Signals:
         os.set_blocking(self._writer, False)
         hangup = getattr(signal, "SIGHUP", None)  # Windows has none
         for number in (*ENDS, *([hangup] if hangup is not None else [])):
-            with suppress(ValueError):  # not in the main thread: whoever owns that minds them
+            with suppress(ValueError):  # not in the main thread: its owner answers signals
                 self._before[number] = signal.signal(number, self._note)
         return self
 
@@ -40,7 +40,7 @@ class Signals:
             os.close(end)
 
     def take_hangup(self) -> bool:
-        """Whether SIGHUP came since this was asked last; what was waited for is taken."""
+        """Whether SIGHUP came since the last call; `fd` is not readable afterwards."""
         with suppress(BlockingIOError):
             while os.read(self.fd, 64):
                 pass
@@ -52,5 +52,5 @@ class Signals:
             self.last = self.last or number
         else:
             self._hangup = True
-        with suppress(BlockingIOError):  # it is full: whoever waits is woken anyway
+        with suppress(BlockingIOError):  # the pipe is full: who waits wakes up anyway
             os.write(self._writer, b"!")

@@ -1,4 +1,7 @@
-"""Inside the process of one run. The daemon imports this too, so nothing heavy stands here."""
+"""What happens inside the process of one run.
+
+The daemon imports this module too, so it imports nothing heavy at its top.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,14 @@ if TYPE_CHECKING:
 
 _PR_SET_PDEATHSIG: Final = 1
 _STACKS: Final = 16 * 1024**2
-"""Reserved by the threads that DuckDB and Arrow start for each processor; hardly any of it used."""
+"""Bytes that DuckDB and Arrow reserve for a thread on each processor, and hardly use."""
 
 STOPPED: Final = Stopped.exit_code
 _STOP: Final = Report("stopped", STOPPED, "It was told to end.", "Stopped")
 
 
 def main(job: Job, pipe: Connection) -> None:
-    """Run a job and say on the pipe how it ended."""
+    """Run a job, and send its report through the pipe."""
     os.setsid()
     with suppress(OSError):  # what a processor prints is no line of `schedule --json`
         os.dup2(2, 1)
@@ -50,7 +53,7 @@ def main(job: Job, pipe: Connection) -> None:
         log.configure(**job.logs)
         with ending.answered(signal.SIGTERM):
             try:
-                report = worked(job)
+                report = run_job(job)
             except Exception:
                 ending.check()  # told to end within a query: that comes as an error of its own
                 raise
@@ -68,8 +71,15 @@ def main(job: Job, pipe: Connection) -> None:
     pipe.close()
 
 
-def worked(job: Job) -> Report:
-    """Do a job in this process; how it ended. For whatever engine has brought it here."""
+def run_job(job: Job) -> Report:
+    """Run a job in this process, for any engine.
+
+    Returns its report.
+
+    Raises:
+        Failure: the end of the run cannot be written down.
+        Stopped: the process was told to end.
+    """
     from tcdatalogger.core.main import Application  # noqa: PLC0415  # not in the daemon
 
     with Application(job.settings) as application:
@@ -93,7 +103,7 @@ def _backed_up(job: Job, application: Application) -> Report:
 
 
 def reported(record: RunRecord) -> Report:
-    """What a run's record says."""
+    """The report that the record of a run makes."""
     return Report(
         status=record.status,
         exit_code=record.exit_code,
@@ -121,7 +131,7 @@ def _failed(job: Job, error: BaseException) -> Report:
             "OutOfMemory",
             "Give it more `memory`, or let it fetch less at once with `max_pages`.",
         )
-    # Its text may quote what Torn sent, so the books have the kind alone.
+    # The text of the error may quote what Torn sent, so the report has its class alone.
     log.get_logger("scheduler").exception("run_crashed", error=name)
     return _unforeseen(f"It ended by {name}.", name)
 
@@ -132,12 +142,12 @@ def _unforeseen(error: str, kind: str) -> Report:
 
 
 def _limit(memory: str | None) -> Callable[[], None]:
-    """Let no more memory be had than the setting allows beyond what the bare program has.
+    """Limit the memory of this process to what it has now and what the setting allows.
 
-    Returns what lifts the limit again: to say that it was reached takes memory too.
+    Returns a function that lifts the limit: to report that it was reached takes memory too.
     """
     if memory is None or sys.platform != "linux":
-        return lambda: None  # elsewhere this limit is not kept by the system
+        return lambda: None  # other systems do not hold this limit
     import resource  # noqa: PLC0415  # there is none on Windows
 
     kind = resource.RLIMIT_DATA
@@ -155,9 +165,9 @@ def _limit(memory: str | None) -> Callable[[], None]:
 
 
 def _die_with_the_daemon() -> None:
-    """Leave nothing behind when the daemon is killed, not even what this run started."""
-    # Each child has an end of the pipe by which the forkserver knows that the daemon lives: it
-    # would outlive the daemon for as long as one of them does.
+    """End this process and what it started when the daemon is killed."""
+    # Each child inherits an end of the pipe by which the forkserver sees that the daemon lives. As
+    # long as a child keeps it, the forkserver would outlive the daemon.
     server: Any = forkserver._forkserver  # noqa: SLF001  # there is no public way to it
     if server._forkserver_alive_fd is not None:  # noqa: SLF001
         os.close(server._forkserver_alive_fd)  # noqa: SLF001

@@ -1,1 +1,1 @@
-"""What is told of the scheduler: metrics, health, alerts."""
+"""How people and programs watch the scheduler: metrics, health, alerts."""

@@ -1,7 +1,7 @@
-"""Takes every metric at the moment it is asked for: from the state, the disks and the processes.
+"""Collects the values of all metrics when somebody asks: from state, disks and processes.
 
-The warehouse is never opened for it, as its file has one owner at a time: what it holds is known
-from the books of the runs.
+The warehouse is never opened for it, as one process at a time can have its file. What the warehouse
+holds is known from the records of the runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tcdatalogger.core.state.store import PENDING, RUNNING, State
 from tcdatalogger.errors import Unbalanced
 from tcdatalogger.observability.metrics import MetricValues
 from tcdatalogger.scheduler.monitoring.disk_usage import Sizes, disks
-from tcdatalogger.scheduler.monitoring.freshness import paces
+from tcdatalogger.scheduler.monitoring.freshness import freshness
 from tcdatalogger.services.torncity.client import budget, key_health
 
 if TYPE_CHECKING:
@@ -39,116 +39,126 @@ _SUMS: Final = {
     "bytes": "api_response_bytes_total",
     "absent": "api_answers_without_data_total",
 }
-"""Sums of the books with no other label than the endpoint, and their metrics."""
+"""Sums in the state that have the endpoint as their only label, and their metrics."""
 
 _ZERO: Final = dict.fromkeys(
     [*map(str, run_stats.BUCKETS), run_stats.BOUNDLESS, run_stats.SUM], 0.0
 )
 
 
-def here(settings: Settings, sizes: Sizes, running: Mapping[int, str]) -> MetricValues:
-    """What this machine knows without the state: the version, disks and processes.
+def machine_values(settings: Settings, sizes: Sizes, running: Mapping[int, str]) -> MetricValues:
+    """The values that this machine knows without the state: version, disks, processes.
 
     Args:
         settings: the configuration in force.
-        sizes: what was counted before.
-        running: the endpoint of each process that runs one.
+        sizes: counts what is stored; it keeps former counts.
+        running: the endpoint that each process runs, by the number of the process.
     """
-    reading = MetricValues()
-    reading.add("build_info", 1, version=__version__, python=platform.python_version())
+    measured = MetricValues()
+    measured.add("build_info", 1, version=__version__, python=platform.python_version())
     for disk in disks(settings):
-        reading.add("disk_free_bytes", disk.free, part=disk.part)
-        reading.add("disk_size_bytes", disk.size, part=disk.part)
+        measured.add("disk_free_bytes", disk.free, part=disk.part)
+        measured.add("disk_size_bytes", disk.size, part=disk.part)
     for part, count in sizes.read(settings).items():
-        reading.add("size_bytes", count, part=part)
-    _processes(reading, running)
-    return reading
+        measured.add("size_bytes", count, part=part)
+    _processes(measured, running)
+    return measured
 
 
-def books(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
-    """Add what the state knows.
+def add_state_values(measured: MetricValues, settings: Settings, state: State, now: float) -> None:
+    """Add the values that the state knows.
+
+    Args:
+        measured: gets the values.
+        settings: the configuration in force.
+        state: the state database.
+        now: seconds since 1970.
 
     Raises:
-        Failure: it cannot be read.
+        StateUnavailable: the state cannot be read now.
     """
-    _runs(reading, settings, state)
-    _endpoints(reading, settings, state, now)
-    _torn(reading, settings, state, now)
-    _queue(reading, settings, state, now)
+    _runs(measured, settings, state)
+    _endpoints(measured, settings, state, now)
+    _torn(measured, settings, state, now)
+    _queue(measured, settings, state, now)
     for kind in KINDS:
-        reading.add("alerts_open", 0, kind=kind)
+        measured.add("alerts_open", 0, kind=kind)
     for alert in Alerts(state).all():
         if not alert.over:
-            reading.add("alerts_open", 1, kind=alert.event.kind)
+            measured.add("alerts_open", 1, kind=alert.event.kind)
 
 
 def running(state: State) -> dict[int, str]:
-    """The endpoint of each process on this machine that runs one now."""
+    """The endpoint that each process of this machine runs now, by the number of the process.
+
+    Raises:
+        StateUnavailable: the state cannot be read now.
+    """
     found = state.runs(status="running", most=1_000)
     return {run.pid: run.endpoint for run in found if run.host == socket.gethostname()}
 
 
-def _runs(reading: MetricValues, settings: Settings, state: State) -> None:
+def _runs(measured: MetricValues, settings: Settings, state: State) -> None:
     found = run_stats.sums(state)
-    # A series that is there before it grows can be seen to grow: the first time is no less news.
+    # A series has to be there before it grows, so that Prometheus sees the first time too.
     for name in {endpoint.name for endpoint in settings.endpoints}:
         for kind in (*REFUSED, Unbalanced.__name__):
-            reading.add("run_errors_total", 0, **{"endpoint": name, "class": kind})
+            measured.add("run_errors_total", 0, **{"endpoint": name, "class": kind})
         for metric in _SUMS.values():
-            reading.add(metric, 0, endpoint=name)
+            measured.add(metric, 0, endpoint=name)
     for (name, status), value in found.get("runs", {}).items():
-        reading.add("runs_total", value, endpoint=name, status=status)
+        measured.add("runs_total", value, endpoint=name, status=status)
     for (name, kind), value in found.get("errors", {}).items():
-        reading.add("run_errors_total", value, **{"endpoint": name, "class": kind})
+        measured.add("run_errors_total", value, **{"endpoint": name, "class": kind})
     for (name, table), value in found.get("rows", {}).items():
-        reading.add("rows_stored_total", value, endpoint=name, table=table)
+        measured.add("rows_stored_total", value, endpoint=name, table=table)
     for what, metric in _SUMS.items():
         for (name, _), value in found.get(what, {}).items():
-            reading.add(metric, value, endpoint=name)
+            measured.add(metric, value, endpoint=name)
     steps = run_stats.histograms(found.get("step", {}))
     for step in STEPS:
-        reading.spread("run_step_duration_seconds", _ZERO | steps.get(step, {}), step=step)
+        measured.spread("run_step_duration_seconds", _ZERO | steps.get(step, {}), step=step)
     calls = run_stats.histograms(found.get("call", {}))
-    reading.spread("api_call_duration_seconds", _ZERO | calls.get("call", {}))
+    measured.spread("api_call_duration_seconds", _ZERO | calls.get("call", {}))
 
 
-def _endpoints(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
-    for pace in paces(settings, run_stats.lasts(state), now):
-        name, last = pace.endpoint.name, pace.last
-        reading.add("endpoint_enabled", int(pace.endpoint.enabled), endpoint=name)
-        reading.add("endpoint_consecutive_failures", last.failures, endpoint=name)
+def _endpoints(measured: MetricValues, settings: Settings, state: State, now: float) -> None:
+    for fresh in freshness(settings, run_stats.lasts(state), now):
+        name, last = fresh.endpoint.name, fresh.last
+        measured.add("endpoint_enabled", int(fresh.endpoint.enabled), endpoint=name)
+        measured.add("endpoint_consecutive_failures", last.failures, endpoint=name)
         if last.memory:
-            reading.add("run_peak_memory_bytes", last.memory, endpoint=name)
-        if last.success_at is not None and pace.age is not None:
+            measured.add("run_peak_memory_bytes", last.memory, endpoint=name)
+        if last.success_at is not None and fresh.age is not None:
             at = "endpoint_last_success_timestamp_seconds"
-            reading.add(at, last.success_at, endpoint=name)
-            reading.add("endpoint_freshness_seconds", pace.age, endpoint=name)
-        if pace.period is not None:
-            reading.add("endpoint_frequency_seconds", pace.period, endpoint=name)
-            reading.add("endpoint_lateness_seconds", pace.overdue, endpoint=name)
+            measured.add(at, last.success_at, endpoint=name)
+            measured.add("endpoint_freshness_seconds", fresh.age, endpoint=name)
+        if fresh.period is not None:
+            measured.add("endpoint_frequency_seconds", fresh.period, endpoint=name)
+            measured.add("endpoint_lateness_seconds", fresh.overdue, endpoint=name)
 
 
-def _torn(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
+def _torn(measured: MetricValues, settings: Settings, state: State, now: float) -> None:
     most = budget.part(budget.OWNER_CALLS, settings.limits.share)
     owners = {f"player:{owner}": 0 for owner in state.key_owners()}
     paused = {pause.name for pause in state.call_slots.pauses(now)}
     for owner, used in (owners | state.call_slots.calls_since(now - budget.WINDOW)).items():
-        reading.add("api_window_calls", used, owner=owner)
+        measured.add("api_window_calls", used, owner=owner)
         left = 0 if owner in paused else max(0, most - used)
-        reading.add("api_window_calls_left", left, owner=owner)
+        measured.add("api_window_calls_left", left, owner=owner)
     for who in paused:
-        reading.add("api_paused", 1, who=who)
+        measured.add("api_paused", 1, who=who)
     for name, rows in state.key_health.day_rows(now).items():
         owner, _, category = name.partition("/")
-        reading.add("api_day_rows", rows, owner=owner, category=category)
-    reading.add("api_day_rows_limit", int(key_health.DAY_ROWS * settings.limits.share))
-    reading.add("torn_up", int(not state.key_health.circuit().open))
+        measured.add("api_day_rows", rows, owner=owner, category=category)
+    measured.add("api_day_rows_limit", int(key_health.DAY_ROWS * settings.limits.share))
+    measured.add("torn_up", int(not state.key_health.circuit().open))
     marks = state.key_health.of_keys()
     for name, health in {mark.name: mark.health for mark in marks}.items():
-        reading.add("key_health", 1, key=name, health=health)
+        measured.add("key_health", 1, key=name, health=health)
 
 
-def _queue(reading: MetricValues, settings: Settings, state: State, now: float) -> None:
+def _queue(measured: MetricValues, settings: Settings, state: State, now: float) -> None:
     names = {endpoint.name for endpoint in settings.endpoints}
     waiting = {name for name, entry in DueQueue(state).entries().items() if entry.wake_at <= now}
     counts = {
@@ -157,17 +167,17 @@ def _queue(reading: MetricValues, settings: Settings, state: State, now: float) 
         "pending": state.busy(PENDING),
     }
     for what, count in counts.items():
-        reading.add("queue_endpoints", count, state=what)
+        measured.add("queue_endpoints", count, state=what)
 
 
 # --- processes -------------------------------------------------------------------------------
 
 
-def _processes(reading: MetricValues, runs: Mapping[int, str]) -> None:
-    """The daemon, its runs, and what else it started (`helper`: the forkserver).
+def _processes(measured: MetricValues, runs: Mapping[int, str]) -> None:
+    """Add the values of the daemon, of its runs, and of what else it started (`helper`).
 
-    Bytes read and written are those of all calls of the system, so sockets are among them; what of
-    them went over the network no system tells of a process without special rights.
+    Bytes read and written are those of files and of sockets together: without special rights no
+    system says which of them went over the network.
     """
     import psutil  # noqa: PLC0415  # when asked
 
@@ -176,19 +186,19 @@ def _processes(reading: MetricValues, runs: Mapping[int, str]) -> None:
         labels = {"process": what, "endpoint": endpoint}
         with suppress(psutil.Error), process.oneshot():
             times = process.cpu_times()
-            reading.add("process_memory_bytes", process.memory_info().rss, **labels)
-            reading.add("process_cpu_seconds_total", times.user + times.system, **labels)
-            reading.add("processes", 1, process=what)
+            measured.add("process_memory_bytes", process.memory_info().rss, **labels)
+            measured.add("process_cpu_seconds_total", times.user + times.system, **labels)
+            measured.add("processes", 1, process=what)
             if hasattr(process, "io_counters"):  # not on macOS
                 done = process.io_counters()
                 read = getattr(done, "read_chars", done.read_bytes)
                 written = getattr(done, "write_chars", done.write_bytes)
-                reading.add("process_read_bytes_total", read, **labels)
-                reading.add("process_write_bytes_total", written, **labels)
+                measured.add("process_read_bytes_total", read, **labels)
+                measured.add("process_write_bytes_total", written, **labels)
     with suppress(psutil.Error, OSError):
         network = psutil.net_io_counters()
-        reading.add("host_network_bytes_total", network.bytes_recv, direction="receive")
-        reading.add("host_network_bytes_total", network.bytes_sent, direction="transmit")
+        measured.add("host_network_bytes_total", network.bytes_recv, direction="receive")
+        measured.add("host_network_bytes_total", network.bytes_sent, direction="transmit")
 
 
 def _family(

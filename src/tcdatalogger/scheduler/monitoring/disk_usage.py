@@ -1,4 +1,4 @@
-"""How large is what we store, and how much room there is beside it."""
+"""How much is stored on disks, and how much room is left there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from typing import Final
 from tcdatalogger.core.config.settings import Settings
 
 _SHARE: Final = 100.0
-"""Counting the files of an archive may take a hundredth of the time: so long it is believed."""
+"""A count of the archive's files is used for so many times as long as the counting took."""
 _OFTEN: Final = 30.0
+"""Seconds between two counts of the archive at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +24,9 @@ class Disk:
     """The disk that something is stored on.
 
     Attributes:
-        part: `archive`, `warehouse` or `state`.
-        place: a folder on it.
-        mount: tells disks apart.
+        part: what is stored there: `archive`, `warehouse` or `state`.
+        place: a folder on the disk.
+        mount: a number of the disk: two parts on one disk have the same.
         free, size: bytes.
     """
 
@@ -37,7 +38,7 @@ class Disk:
 
 
 def parts(settings: Settings) -> dict[str, Path]:
-    """What is stored on disks of this machine, and where."""
+    """The parts that are stored on disks of this machine, with their paths."""
     found = {"warehouse": settings.warehouse.file, "state": settings.state.file}
     if "://" not in settings.archive.path:
         found["archive"] = Path(settings.archive.path)
@@ -45,7 +46,7 @@ def parts(settings: Settings) -> dict[str, Path]:
 
 
 def disks(settings: Settings) -> Iterator[Disk]:
-    """The disk of each part; one that cannot be looked at is left out."""
+    """The disk of each part; a disk that cannot be asked is left out."""
     for part, path in parts(settings).items():
         place = next((each for each in (path, *path.parents) if each.is_dir()), None)
         if place is None:
@@ -56,18 +57,18 @@ def disks(settings: Settings) -> Iterator[Disk]:
 
 
 class Sizes:
-    """Sizes of what is stored. Those that take long to count are not counted each time."""
+    """Counts the bytes of what is stored; a slow count is used for a while."""
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[int, float]] = {}
 
     def read(self, settings: Settings) -> dict[str, int]:
-        """The bytes of each part; one that is not there has none."""
+        """The bytes of each part of this machine; 0 for a part that is not there yet."""
         return {part: self._size(path) for part, path in parts(settings).items()}
 
     def _size(self, path: Path) -> int:
         if not path.is_dir():
-            # A database is its file and what is written ahead of it.
+            # A database has a second file with what was written last.
             return sum(map(_bytes, (path, *path.parent.glob(f"{path.name}?wal"))))
         size, until = self._known.get(path, (0, 0.0))
         began = time.monotonic()

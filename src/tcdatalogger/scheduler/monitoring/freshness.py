@@ -1,4 +1,4 @@
-"""How far endpoints are behind: the last good run beside how often there is to be one."""
+"""How fresh the data of endpoints are: the last good run, and how often there has to be one."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.state.run_stats import LastRuns
 
 LATE: Final = 2.0
-"""Periods by which a good run may be overdue before somebody is told."""
+"""Periods by which a good run may be overdue before an alert is sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """An endpoint beside its clock; all but the first two in seconds.
+    """How fresh the data of an endpoint are; times in seconds.
 
     Attributes:
-        last: what its runs came to.
-        period: how often it is to run, None where it runs only when it is asked for.
-        age: since its last good run, None before the first.
-        overdue: since when there should have been another one, 0 where it is in time.
+        endpoint: the endpoint as it is configured.
+        last: the results of its last runs.
+        period: the time between two runs; None where it runs by hand alone.
+        age: the time since its last good run; None before the first.
+        overdue: by how much its next good run is late; 0 where it is in time.
     """
 
     endpoint: EndpointSettings
@@ -32,12 +33,18 @@ class Freshness:
 
     @property
     def late(self) -> bool:
-        """Whether it is late by `LATE` periods."""
+        """Whether its next good run is late by `LATE` periods or more."""
         return self.period is not None and self.overdue >= LATE * self.period
 
 
-def paces(settings: Settings, lasts: Mapping[str, LastRuns], now: float) -> Iterator[Freshness]:
-    """Each configured endpoint."""
+def freshness(settings: Settings, lasts: Mapping[str, LastRuns], now: float) -> Iterator[Freshness]:
+    """How fresh the data of each configured endpoint are.
+
+    Args:
+        settings: the configuration.
+        lasts: the results of last runs, by endpoint.
+        now: seconds since 1970.
+    """
     for endpoint in settings.endpoints:
         last = lasts.get(endpoint.name) or LastRuns(known_since=now)
         age = None if last.success_at is None else max(0.0, now - last.success_at)

@@ -1,7 +1,7 @@
-"""Beside the loop of the scheduler: /metrics, /healthz and /readyz, and the watch for alerts.
+"""What runs beside the loop of the scheduler: /metrics, /healthz, /readyz and alerts.
 
-Both have threads and a connection to the state of their own. Whatever happens to them, the loop
-goes on; and whatever happens to the loop, `/healthz` says so.
+Each has a thread and a connection to the state of its own. The loop goes on whatever happens to
+them, and `/healthz` shows what happens to the loop.
 """
 
 from __future__ import annotations
@@ -30,35 +30,35 @@ from tcdatalogger.scheduler.monitoring.disk_usage import Sizes, disks
 from tcdatalogger.scheduler.monitoring.notify import AlertNotifier
 
 SILENT: Final = 60.0
-"""Seconds without a beat after which the loop is taken for stuck."""
+"""Seconds without a round after which the loop counts as stuck."""
 LOOK: Final = 30.0
-"""Seconds between two looks at what is wrong, and between two tries of a port that is taken."""
+"""Seconds between two looks for alerts, and between two tries of a port that is taken."""
 FULL: Final = 50_000_000
-"""Bytes; with less free than that nothing can be stored."""
+"""Bytes: a disk with less free space counts as full."""
 CONNECTIONS: Final = 32
-"""How many may ask at the same time; whoever comes beyond is sent away at once."""
+"""How many clients may ask at the same time; more are sent away at once."""
 WHOLE: Final = 15.0
-"""Seconds that one may take to ask and to be told."""
+"""Seconds that a client may take for its request and the answer."""
 _BACKLOG: Final = 128
-"""Connections that wait to be taken."""
+"""How many connections may wait to be accepted."""
 _ENDING: Final = 0.5
-"""Seconds that each thread gets to end: the daemon as a whole has ten."""
+"""Seconds that each thread gets to end; the whole daemon has ten."""
 _POLL: Final = 0.5
-"""Seconds between two looks of the server whether it is to end."""
+"""Seconds between two looks of the server at whether it has to end."""
 
 _log = get_logger("health")
 
 
 class MonitoringServer:
-    """Tells how the scheduler is, for as long as it is open.
+    """Serves metrics and health and sends alerts, for as long as it is open.
 
     Args:
         settings: the configuration in force; `take` changes it.
-        clock: the one source of time.
-        environ: where an `env:` webhook is.
-        look: seconds between two looks.
-        serves: False for a scheduler that soon ends: it only looks once at what is wrong, at its
-            end, and tells of it.
+        clock: the source of time.
+        environ: the environment, for a webhook that is `env:`; None for that of this process.
+        look: seconds between two looks for alerts.
+        serves: False for a scheduler that ends soon: then nothing is served, and alerts are looked
+            for once, at its end.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class MonitoringServer:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._teller = AlertNotifier(environ)
+        self._notifier = AlertNotifier(environ)
         self._look = look
         self._sizes = Sizes()
         self._broken = ""
         self._beat = time.monotonic()
         self._beat_at = clock.now()
         self._state: State | None = None
-        self._alone = Lock()
-        self._said: dict[str, str] = {}
+        self._lock = Lock()
+        self._reported: dict[str, str] = {}
         self._stop = Event()
         self._server: _Server | None = None
         self._threads = [
@@ -103,53 +103,53 @@ class MonitoringServer:
         for thread in self._threads:
             thread.join(_ENDING)
         self._unbind()
-        self._forget()
+        self._close_state()
 
-    # --- what the loop says ----------------------------------------------------------------
+    # --- calls of the loop -----------------------------------------------------------------
 
     def beat(self) -> None:
-        """The loop has gone round."""
+        """Note that the loop has gone round."""
         self._beat, self._beat_at = time.monotonic(), self._clock.now()
 
     def take(self, settings: Settings) -> None:
-        """A new configuration is in force."""
+        """Use a new configuration."""
         self._settings, self._broken = settings, ""
 
     def refuse(self, why: str) -> None:
-        """The configuration on disk is broken, and the old one stays in force."""
+        """Note that the configuration on disk is wrong, so that the old one stays in force."""
         self._broken = redact(why)
 
-    # --- what it answers -------------------------------------------------------------------
+    # --- answers ---------------------------------------------------------------------------
 
     @property
     def port(self) -> int | None:
-        """Where it listens, None where it does not."""
+        """The port that it listens on; None where it does not listen."""
         return None if self._server is None else int(self._server.server_address[1])
 
     def metrics(self) -> MetricValues:
-        """Every metric, now."""
+        """The values of all metrics now; without those of the state where it cannot be read."""
         settings = self._settings
-        with self._alone:
+        with self._lock:
             try:
-                state = self._opened(settings)
-                reading = collect.here(settings, self._sizes, collect.running(state))
-                collect.books(reading, settings, state, state.clock.now())
-                reading.add("state_up", 1)
+                state = self._open_state(settings)
+                measured = collect.machine_values(settings, self._sizes, collect.running(state))
+                collect.add_state_values(measured, settings, state, state.clock.now())
+                measured.add("state_up", 1)
             except Failure as failure:
-                self._complain("metrics", failure.message)
-                self._forget()
-                reading = collect.here(settings, self._sizes, {})
-                reading.add("state_up", 0)
-        reading.add("scheduler_beat_timestamp_seconds", self._beat_at)
-        return reading
+                self._report("metrics", failure.message)
+                self._close_state()
+                measured = collect.machine_values(settings, self._sizes, {})
+                measured.add("state_up", 0)
+        measured.add("scheduler_beat_timestamp_seconds", self._beat_at)
+        return measured
 
     def alive(self) -> tuple[bool, dict[str, Any]]:
-        """Whether the loop goes round."""
+        """Whether the loop goes round, and what `/healthz` answers."""
         seconds = time.monotonic() - self._beat
         return seconds < SILENT, {"alive": seconds < SILENT, "beat_seconds": round(seconds, 1)}
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether runs can be made, and why not."""
+        """Whether runs can be made, and what `/readyz` answers: why they cannot."""
         problems = {
             "loop": "" if self.alive()[0] else f"it has not gone round for {SILENT:.0f} s",
             "configuration": self._broken,
@@ -161,11 +161,11 @@ class MonitoringServer:
         return ready, {"ready": ready, "checks": checks}
 
     def _unreachable(self) -> str:
-        with self._alone:
+        with self._lock:
             try:
-                self._opened(self._settings).reading("select 1")
+                self._open_state(self._settings).reading("select 1")
             except Failure as failure:
-                self._forget()
+                self._close_state()
                 return redact(failure.message)
         return ""
 
@@ -176,18 +176,18 @@ class MonitoringServer:
     # --- threads ---------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Look once at what is wrong, and tell of it."""
+        """Look for alerts once, and send them."""
         settings = self._settings
         try:
             with State(settings.state.url or "", self._clock) as state:
-                self._teller.look(settings, state)
+                self._notifier.look(settings, state)
         except Failure as failure:
-            self._complain("watch", failure.message)
+            self._report("watch", failure.message)
         else:
-            self._said.pop("watch", None)
+            self._reported.pop("watch", None)
 
     def serve(self) -> None:
-        """Listen where the configuration says, if that is not so already."""
+        """Listen where the configuration says, where it does not do so already."""
         listen = self._settings.metrics.listen
         if self._server is not None and self._server.listen == listen:
             return
@@ -198,13 +198,13 @@ class MonitoringServer:
             self._server = _Server(listen, self._answer, lambda: self._settings.metrics.hosts)
         except OSError as error:
             why = error.strerror or str(error)
-            self._complain(
+            self._report(
                 "serve",
                 f"no metrics at {listen}: {why}. It is tried again; another place can be named in "
                 "[metrics] listen.",
             )
             return
-        self._said.pop("serve", None)
+        self._reported.pop("serve", None)
         Thread(target=self._server.serve_forever, args=(_POLL,), name="health", daemon=True).start()
         _log.info("monitoring_started", address=listen)
 
@@ -220,20 +220,20 @@ class MonitoringServer:
             self._server.server_close()
             self._server = None
 
-    def _opened(self, settings: Settings) -> State:
+    def _open_state(self, settings: Settings) -> State:
         if self._state is None:
             self._state = State(settings.state.url or "", self._clock)
         return self._state
 
-    def _forget(self) -> None:
+    def _close_state(self) -> None:
         if self._state is not None:
             self._state.close()
             self._state = None
 
-    def _complain(self, who: str, why: str) -> None:
-        """Once for each reason: all of this is tried again and again."""
-        if self._said.get(who) != why:
-            self._said[who] = why
+    def _report(self, who: str, why: str) -> None:
+        """Log a reason once: all of this is tried again and again."""
+        if self._reported.get(who) != why:
+            self._reported[who] = why
             _log.warning("monitoring_failed", part=who, message=why)
 
     def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
@@ -268,22 +268,23 @@ class _Server(ThreadingHTTPServer):
         super().__init__((host, int(port)), _Handler)
 
     def server_bind(self) -> None:
-        # Not HTTPServer's, which looks the machine's name up and may wait for it.
+        # That of `HTTPServer` looks up the name of the machine, and may wait for it.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
 
     def means_us(self, asked: str) -> bool:
-        """Whether a `Host` is an address, or a name that we were told.
+        """Whether the `Host` of a request is an address or a configured name.
 
-        A page in a browser may have its own name point to this machine, and read the answer.
+        Other names are refused: the owner of a web page can make its name point to this machine,
+        and so read the answer in a browser.
         """
         try:
             name = urlsplit(f"//{asked.strip()}").hostname or ""
         except ValueError:
             return False
-        told = {"localhost", self._host.lower(), *(host.lower() for host in self._hosts())}
-        if not asked or name in told:
+        ours = {"localhost", self._host.lower(), *(host.lower() for host in self._hosts())}
+        if not asked or name in ours:
             return True
         try:
             ipaddress.ip_address(name)
@@ -297,7 +298,7 @@ class _Server(ThreadingHTTPServer):
             return
         try:
             super().process_request(request, client_address)
-        except BaseException:  # no thread can be had
+        except BaseException:  # the system gives no thread
             self._room.release()
             raise
 
@@ -312,7 +313,7 @@ class _Server(ThreadingHTTPServer):
             self._room.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Something is wrong with us, and the log says it; that whoever asked went away is not."""
+        """Log an error of this program; a client that went away is none."""
         del request, client_address
         if isinstance(sys.exception(), ConnectionError | TimeoutError):
             return
@@ -349,4 +350,4 @@ class _Handler(BaseHTTPRequestHandler):
         return "TCdatalogger"
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the library's name
-        """Nothing: somebody asks every few seconds."""
+        """Log nothing: Prometheus asks every few seconds."""

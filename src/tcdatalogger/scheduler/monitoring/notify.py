@@ -1,4 +1,4 @@
-"""What somebody should be told of, in words, and the telling of it."""
+"""Alerts: finds what is wrong, puts it into words, and posts it to a webhook."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tcdatalogger.observability.log import get_logger
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.observability.webhook import Posted, hide, post
 from tcdatalogger.scheduler.monitoring.disk_usage import disks
-from tcdatalogger.scheduler.monitoring.freshness import Freshness, paces
+from tcdatalogger.scheduler.monitoring.freshness import Freshness, freshness
 from tcdatalogger.services.torncity.client import error_codes
 
 NAME: Final = "alerts.webhook"
@@ -44,16 +44,20 @@ _NEWS: Final = {
         "What they belong to was not read, and is asked for by the next run of {}.",
     ),
 }
-"""What is news of one and of many, and what to do about it; `{}` is the endpoint."""
+"""Words for one and for many of each kind of news, and the remedy; `{}` is the endpoint."""
 NEWS_LASTS: Final = 3600.0
-"""Seconds for which it is news."""
+"""Seconds for which news are news."""
 ROOM: Final = 1.1
-"""How much more than the least must be free again, so that a disk on the edge is told once."""
+"""How much more than `min_free` must be free for the end of the alert, as a factor.
+
+So a disk on the edge is one alert.
+"""
 BACKOFF: Final = Backoff(30.0, 900.0)
 """Until a message that the webhook did not take is sent again."""
 _DISCORD: Final = 1_900
-"""Characters of a message; Discord takes 2,000."""
+"""Characters of a message at most; Discord takes 2,000."""
 _LINE: Final = 600
+"""Characters of one alert at most."""
 
 _log = get_logger("alerts")
 
@@ -64,21 +68,30 @@ Post = Callable[[str, Mapping[str, Any]], Posted]
 
 
 def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
-    """Everything that is wrong now, as far as this machine sees it."""
+    """Everything that is wrong now, as far as this machine sees it.
+
+    Args:
+        settings: the configuration in force.
+        state: the state database.
+        now: seconds since 1970.
+
+    Raises:
+        StateUnavailable: the state cannot be read now.
+    """
     low = {alert.event.name for alert in Alerts(state).all()}
     found: list[AlertEvent] = []
     lasts = run_stats.lasts(state)
-    for pace in paces(settings, lasts, now):
-        if pace.endpoint.enabled:
-            found += _of_endpoint(pace, settings.alerts.failures, now)
+    for fresh in freshness(settings, lasts, now):
+        if fresh.endpoint.enabled:
+            found += _of_endpoint(fresh, settings.alerts.failures, now)
     found += _backup(settings, lasts.get(BACKUP), now)
     found += _keys(settings, state)
     found += _disks(settings, low, now)
     return found
 
 
-def _of_endpoint(pace: Freshness, failures: int, now: float) -> Iterator[AlertEvent]:
-    name, last = pace.endpoint.name, pace.last
+def _of_endpoint(fresh: Freshness, failures: int, now: float) -> Iterator[AlertEvent]:
+    name, last = fresh.endpoint.name, fresh.last
     if last.failures > 0 and last.error_class == Unbalanced.__name__:
         yield AlertEvent(
             f"unbalanced:{name}",
@@ -101,16 +114,16 @@ def _of_endpoint(pace: Freshness, failures: int, now: float) -> Iterator[AlertEv
             last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
             since=last.failing_since or now,
         )
-    if pace.late:
+    if fresh.late:
         when = "never" if last.success_at is None else moment(last.success_at)
         yield AlertEvent(
             f"late:{name}",
-            f"{name} is late: it is to run every {pace.endpoint.frequency}, and its last good run "
+            f"{name} is late: it is to run every {fresh.endpoint.frequency}, and its last good run "
             f"ended {when}.",
             last.remedy
             if last.failures
             else "`tcdatalogger status` says whether a scheduler is alive and what it waits for.",
-            since=now - pace.overdue,
+            since=now - fresh.overdue,
         )
     for kind, (at, count, run_id) in last.news.items():
         if now - at < NEWS_LASTS:
@@ -124,7 +137,7 @@ def _of_endpoint(pace: Freshness, failures: int, now: float) -> Iterator[AlertEv
 
 
 def _backup(settings: Settings, last: LastRuns | None, now: float) -> Iterator[AlertEvent]:
-    """A backup that failed: at the first time, as the next is due in a day or a week."""
+    """An alert for a backup that failed once already: the next is due in a day or a week."""
     if settings.backup.frequency is not None and last is not None and last.failures:
         yield AlertEvent(
             "backup:failed",
@@ -135,9 +148,10 @@ def _backup(settings: Settings, last: LastRuns | None, now: float) -> Iterator[A
 
 
 def _keys(settings: Settings, state: State) -> Iterator[AlertEvent]:
-    """Keys that Torn will never take again, by the newest that is known of each name.
+    """An alert for each key that Torn never takes again.
 
-    Looked up by name: whether this machine can read the key itself must not make a difference.
+    Keys are found by name, and the newest of each name counts. So this works also on a machine that
+    cannot read the keys.
     """
     newest = {mark.name: mark for mark in state.key_health.of_keys()}
     for name in settings.keys:
@@ -161,7 +175,7 @@ def _disks(settings: Settings, known: set[str], now: float) -> Iterator[AlertEve
         disk, what = found[0], " and ".join(sorted(each.part for each in found))
         name = f"disk:{host}:{what.replace(' ', '_')}"
         if disk.free < least * (ROOM if name in known else 1.0):
-            # Without the exact number, which changes with every look.
+            # Without the exact number, as that changes with every look.
             yield AlertEvent(
                 name,
                 f"{host}: less than {sizes.shown(least)} is free on the disk of the {what}, "
@@ -172,16 +186,16 @@ def _disks(settings: Settings, known: set[str], now: float) -> Iterator[AlertEve
             )
 
 
-# --- telling ---------------------------------------------------------------------------------
+# --- posting ---------------------------------------------------------------------------------
 
 
 def moment(seconds: float) -> str:
-    """A time for people."""
+    """A time for people, as `2026-11-26 22:53 UTC`."""
     return f"{utc(seconds):%Y-%m-%d %H:%M} UTC"
 
 
 def line(alert: Alert) -> str:
-    """An event in words."""
+    """An alert in words, on one line."""
     event = alert.event
     if alert.over_at is not None:
         text = f"Over since {moment(alert.over_at)}: {event.text}"
@@ -192,7 +206,12 @@ def line(alert: Alert) -> str:
 
 
 def message(alerts: Sequence[Alert], kind: str) -> dict[str, Any]:
-    """The body of one post about all of them: Discord's, or plain JSON."""
+    """The body of one post about several alerts.
+
+    Args:
+        alerts: what the post is about.
+        kind: `discord` or `json`: whose format the body has.
+    """
     lines = [line(alert) for alert in alerts]
     if kind == "json":
         return {
@@ -212,7 +231,7 @@ def message(alerts: Sequence[Alert], kind: str) -> dict[str, Any]:
             shown.pop()
             shown.append(f"… and {len(alerts) - len(shown)} more: `tcdatalogger status`")
             break
-    # Names of factions and players may stand in an error: nobody is to be called by them.
+    # An error may hold names of players: Discord must not notify anybody by them.
     return {
         "username": "TCdatalogger",
         "content": "\n".join(shown),
@@ -235,10 +254,10 @@ def _plain(alert: Alert) -> dict[str, Any]:
 
 
 def address(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """The webhook's address; None where nobody is to be told.
+    """The address of the webhook; None where none is configured.
 
     Raises:
-        ConfigError: it is not where the configuration says.
+        ConfigError: the address is not where the configuration says.
     """
     reference = settings.alerts.webhook
     if reference is None:
@@ -249,11 +268,11 @@ def address(settings: Settings, environ: Mapping[str, str]) -> str | None:
 
 
 class AlertNotifier:
-    """Looks at what is wrong, and tells.
+    """Finds what is wrong, and posts it.
 
     Args:
-        environ: where an `env:` webhook is.
-        send: posts a message; another one in tests.
+        environ: the environment, for a webhook that is `env:`; None for that of this process.
+        send: posts a message; tests give another one.
     """
 
     def __init__(
@@ -263,17 +282,21 @@ class AlertNotifier:
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._send = send
-        self._said = ""
+        self._reported = ""
 
     def look(self, settings: Settings, state: State) -> int:
-        """Look once, and tell what is new; how many events somebody was told of.
+        """Look once, and post what is new or over.
+
+        Returns how many alerts were posted.
 
         Raises:
-            Failure: the state cannot be read or written.
+            StateUnavailable: the state cannot be read or written now.
         """
         now = state.clock.now()
         run_stats.know(state, (e.name for e in settings.endpoints), now)
-        where = self._where(settings)  # known first, so that no text of an event can hold it
+        where = self._where(
+            settings
+        )  # found first, so that it is hidden in the text of every alert
         alerts = Alerts(state)
         alerts.observe(events(settings, state, now), socket.gethostname(), now)
         taken = alerts.claim(now) if where is not None else []
@@ -288,10 +311,10 @@ class AlertNotifier:
         if posted.why:
             tries = max(alert.tries for alert in taken)
             wait = posted.wait or BACKOFF.pause(tries + 1)
-            self._complain(f"The webhook of the alerts did not take them: {posted.why}.")
+            self._report(f"The webhook of the alerts did not take them: {posted.why}.")
             alerts.postpone(taken, state.clock.now() + wait)
             return 0
-        self._said = ""
+        self._reported = ""
         alerts.acknowledge(taken, state.clock.now())
         return len(taken)
 
@@ -299,21 +322,26 @@ class AlertNotifier:
         try:
             return address(settings, self._environ)
         except ConfigError as error:
-            self._complain(str(error))
+            self._report(str(error))
             return None
 
-    def _complain(self, why: str) -> None:
-        """Once for each reason: it is tried again and again."""
-        if why != self._said:
-            self._said = why
+    def _report(self, why: str) -> None:
+        """Log a reason once: it is tried again and again."""
+        if why != self._reported:
+            self._reported = why
             _log.error("alerts_not_delivered", message=why)
 
 
 def try_out(settings: Settings, environ: Mapping[str, str], now: float) -> Posted:
     """Post one message that says that alerts arrive here.
 
+    Args:
+        settings: the configuration.
+        environ: the environment, for a webhook that is `env:`.
+        now: seconds since 1970.
+
     Raises:
-        ConfigError: no webhook is configured, or it is not where the configuration says.
+        ConfigError: no webhook is configured, or its address is not where the configuration says.
     """
     where = address(settings, environ)
     if where is None:

@@ -183,3 +183,22 @@ def test_a_file_that_cannot_be_imported_leaves_nothing_of_it(place):
     file(place).write_text(LEVELS)
 
     assert place.log("levels").record.status == "done"
+
+
+def test_an_error_of_its_steps_is_told_with_its_file_and_line(place):
+    file(place).write_text(LEVELS.replace('m["level"] + ADDED', 'm["levl"]'))
+    at = LEVELS[: LEVELS.index('m["level"]')].count("\n") + 1
+
+    done = place.run("run", "levels")
+
+    assert done.code == 1
+    assert f"levels.py, line {at}, ended in KeyError: 'levl'" in done.err
+    assert "should not have happened" not in done.err
+    assert f"levels.py, line {at}," in place.run("runs", "show", "last").out
+
+
+def test_it_is_read_as_python_reads_any_file(place):
+    """Nothing of ours is carried over into it, such as how annotations are kept."""
+    file(place).write_text(f"{LEVELS}\nassert Level.__annotations__ == {{'id': int, 'level': int}}")
+
+    assert place.log("levels").record.status == "done"

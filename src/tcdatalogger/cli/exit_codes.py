@@ -96,8 +96,13 @@ def _told(failure: Failure, words: Sequence[str]) -> int:
 
 def _bug(error: Exception, words: Sequence[str]) -> int:
     name = type(error).__name__
-    message = f"This should not have happened: {name}: {redact(str(error))}".rstrip(": ")
+    in_file = sys.modules.get("tcdatalogger.services.torncity.endpoints.in_file")
+    at = in_file.where(error) if in_file is not None else ""  # no processor ran without it
+    begins = f"The file {at} ended in" if at else "This should not have happened:"
+    message = f"{begins} {name}: {redact(str(error))}".rstrip(": ")
     remedy = "Run it again with --debug, and report what it shows."
+    if at:
+        remedy = "Correct the file. --debug shows the way to that line."
     _say(f"error: {message}")
     if "--debug" in words:
         _traceback(error)

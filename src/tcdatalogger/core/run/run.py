@@ -49,6 +49,7 @@ from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.observability.traces import TraceSpan, span
 from tcdatalogger.services.torncity.client.budget import Priority
+from tcdatalogger.services.torncity.endpoints import in_file
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 from tcdatalogger.services.torncity.processing.task import Fetched, Known, Source, Task, Transformed
@@ -262,7 +263,9 @@ class Run:
             except BaseException as error:
                 if self.receipt is not None:
                     raise  # told to end while it stored: it has, and ends well
-                self.record = replace(cut_off(self.record, error), rows={})
+                at = in_file.where(error) if isinstance(error, Exception) else ""
+                remedy = f"{at} ended in it: correct the file." if at else ""
+                self.record = replace(cut_off(self.record, error), rows={}, remedy=remedy)
                 # Ctrl-C, told to end, or out of memory: no word of what was fetched is wrong.
                 if self._owed and (not isinstance(error, Exception) or type(error) is MemoryError):
                     self.record = replace(self.record, status=PENDING, remedy=LATER_REMEDY)

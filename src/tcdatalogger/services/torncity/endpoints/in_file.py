@@ -15,6 +15,10 @@ from tcdatalogger.text import did_you_mean
 _FROM_THE_FOLDER = "A path is taken from the folder of the configuration."
 
 
+class ProcessorFile(ModuleType):
+    """A module that was made of a user's file."""
+
+
 def names_file(name: str) -> bool:
     """Whether `processor = NAME` means a file, and not what a package registers."""
     return name.endswith(".py") or name.rpartition(":")[0].endswith(".py")
@@ -83,31 +87,40 @@ def _imported(file: Path) -> ModuleType:
     known = sys.modules.get(name)
     if known is not None:
         return known
-    module = ModuleType(name)
+    module = ProcessorFile(name)
     module.__file__ = str(file)
     sys.modules[name] = module  # as for every module: its dataclasses look themselves up there
     try:
         # No loader of Python's: it may take the bytecode of an edit within the same second.
-        exec(compile(source, str(file), "exec"), vars(module))  # noqa: S102  # the user names it
+        code = compile(source, str(file), "exec", dont_inherit=True)
+        exec(code, vars(module))  # noqa: S102  # the user names the file
     except BaseException as error:
+        at = where(error)
         del sys.modules[name]
         # Whatever its code raises is a mistake in it, but for our own and what ends the process.
         if isinstance(error, Failure) or not isinstance(error, Exception | SystemExit):
             raise
-        raise _broken(file, error) from None
+        if isinstance(error, SyntaxError) and error.filename == str(file):
+            at = f"{file}, line {error.lineno},"
+        says = getattr(error, "msg", None) or str(error).partition("\n")[0] or "it says no more"
+        raise ConfigError(
+            f"The file {at or file} ends in {type(error).__name__}: {says}.",
+            remedy="Correct the file. What it imports has to be installed beside tcdatalogger.",
+        ) from None
     return module
 
 
-def _broken(file: Path, error: BaseException) -> ConfigError:
-    lines = [error.lineno] if isinstance(error, SyntaxError) and error.filename == str(file) else []
+def where(error: BaseException) -> str:
+    """The line of a user's file that an error came through last, as `/…/levels.py, line 9,`.
+
+    Returns:
+        "" where it came through no such file.
+    """
+    found = ""
     step = error.__traceback__
     while step is not None:
-        if step.tb_frame.f_code.co_filename == str(file):
-            lines.append(step.tb_lineno)
+        module = sys.modules.get(step.tb_frame.f_globals.get("__name__", ""))
+        if isinstance(module, ProcessorFile):
+            found = f"{module.__file__}, line {step.tb_lineno},"
         step = step.tb_next
-    at = f", line {lines[-1]}," if lines else ""
-    says = getattr(error, "msg", None) or str(error).partition("\n")[0]
-    return ConfigError(
-        f"The file {file}{at} ends in {type(error).__name__}: {says or 'it says no more'}.",
-        remedy="Correct the file. What it imports has to be installed beside tcdatalogger.",
-    )
+    return found

@@ -105,17 +105,17 @@ def measure(window, windows, processes):
         for worker in workers:
             worker.stdin.write("\n")
             worker.stdin.flush()
-        began = city.city.meter.calls()[0].at
+        began = city.city.limits.calls()[0].at
         for worker in workers:
             worker.communicate()
-        meter = city.city.meter
-        found = {"violations": city.stats()["violations"], "calls": len(meter.calls())}
+        limits = city.city.limits
+        found = {"violations": city.stats()["violations"], "calls": len(limits.calls())}
         found["owners"] = {}
-        for owner in sorted({call.owner for call in meter.calls()}):
-            made = [call for call in meter.calls() if call.owner == owner and call.at >= began]
+        for owner in sorted({call.owner for call in limits.calls()}):
+            made = [call for call in limits.calls() if call.owner == owner and call.at >= began]
             until = began + window * windows
             found["owners"][owner] = {
-                "utilisation": meter.utilisation(owner, began, until),
+                "utilisation": limits.utilisation(owner, began, until),
                 "most": max(sum(c.at <= other.at < c.at + window for other in made) for c in made),
                 "paths": dict(Counter((call.key, call.path) for call in made).most_common()),
             }

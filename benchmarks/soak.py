@@ -377,7 +377,9 @@ class Soak:
         left = [(pid, state_of(pid), begun_by(pid)) for pid in self.living()]
         self.city.city.clock.run(0)
         self.stats = self.city.stats()
-        self.city.city.meter = Limits(10**9, 10**9)  # of a world that stands still no minute passes
+        self.city.city.limits = Limits(
+            10**9, 10**9
+        )  # no minute passes in a world that stands still
         log = self.folder / "last.log"
         with log.open("w") as file:
             done = subprocess.run(

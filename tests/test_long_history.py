@@ -158,7 +158,7 @@ def killed(place, dice, *words):
 
 def expected(place, name):
     """The rows that the world's books would make, by table."""
-    rows = place.city.books(BOOKS[name], key="limited")
+    rows = place.city.expected(BOOKS[name], key="limited")
     with place.application() as application:
         [endpoint] = application.chosen([name])
         task = application.task(endpoint)

@@ -152,7 +152,7 @@ def _books(verdict: Verdict, soak, settings, db) -> None:
     for name, task in tasks.items():
         worker = EndpointProcessor(task)
         payload = worker.family().root[0]
-        books = soak.city.books(BOOKS[name.partition("_")[0]], key="limited")
+        books = soak.city.expected(BOOKS[name.partition("_")[0]], key="limited")
         made = worker.transform_data(Fetched.of(json.dumps({payload: books}).encode()))
         wanted = {row["id"]: _plain(row) for row in made.tables[name].to_pylist()}
         rows += len(wanted)

@@ -358,7 +358,7 @@ def test_a_run_in_between_loses_and_doubles_no_row_and_the_cursor_never_goes_bac
     assert facts["status"] == "done"
     assert cursor(living) == between
     assert ids(living) == there
-    wanted = {row["id"] for row in living.city.books("attacks", int(START) - DAY, key="limited")}
+    wanted = {row["id"] for row in living.city.expected("attacks", int(START) - DAY, key="limited")}
     assert set(there) >= wanted
     assert len(there) == len(set(there))
 
@@ -371,7 +371,7 @@ def test_a_run_before_the_first_load_and_one_in_between_are_both_there_once(livi
     run(living, "attacks", "--run", run_id)
 
     found = ids(living)
-    wanted = {row["id"] for row in living.city.books("attacks", int(START) - DAY, key="limited")}
+    wanted = {row["id"] for row in living.city.expected("attacks", int(START) - DAY, key="limited")}
     assert set(found) >= wanted
     assert len(found) == len(set(found))
 
@@ -387,6 +387,6 @@ def test_where_all_before_it_was_taken_back_the_next_run_reads_the_gap(living):
     run(living, "attacks")
 
     found = ids(living)
-    wanted = living.city.books("attacks", int(living.city.now()) - DAY, key="limited")
+    wanted = living.city.expected("attacks", int(living.city.now()) - DAY, key="limited")
     assert set(found) >= {row["id"] for row in wanted}
     assert len(found) == len(set(found))

@@ -346,7 +346,7 @@ def test_a_clock_that_jumps_back_loses_and_doubles_nothing(living, clock):
         living.clock = clock(living.city.now())
         assert living.log("members").error is None
 
-    books = living.city.books("attacks", int(START) - 8 * HOUR, key="limited")
+    books = living.city.expected("attacks", int(START) - 8 * HOUR, key="limited")
     found = Counter(row["id"] for row in living.sql("select id from attacks"))
     assert set(found) >= {row["id"] for row in books}
     assert set(found.values()) == {1}
@@ -372,7 +372,7 @@ def test_a_clock_that_is_far_ahead_does_not_draw_the_cursor_into_the_future(livi
 
     living.log("attacks")
 
-    books = living.city.books("attacks", int(living.city.now()) - 8 * HOUR, key="limited")
+    books = living.city.expected("attacks", int(living.city.now()) - 8 * HOUR, key="limited")
     found = Counter(row["id"] for row in living.sql("select id from attacks"))
     assert set(found) >= {row["id"] for row in books}
     assert set(found.values()) == {1}

@@ -40,7 +40,7 @@ def ids(place):
 
 
 def books(place, since=START - 20 * DAY):
-    return {row["id"] for row in place.city.books("attacks", int(since), key="limited")}
+    return {row["id"] for row in place.city.expected("attacks", int(since), key="limited")}
 
 
 # --- a list without an end ---------------------------------------------------------------------

@@ -79,7 +79,7 @@ def ids(place, table="attacks"):
 
 
 def books(place, what, low=None):
-    return {row["id"] for row in place.city.books(what, low, key="limited")}
+    return {row["id"] for row in place.city.expected(what, low, key="limited")}
 
 
 def test_the_first_run_goes_back_a_day_and_leaves_the_rest(place):
@@ -117,7 +117,7 @@ def test_runs_on_and_on_store_every_row_once_over_a_crowded_second(place):
     assert set(ids(place)) >= books(place, "attacks", int(START) - DAY)
     assert len(states) == len({tuple(row.values()) for row in states})
     newest = {row["id"]: row["respect_gain"] for row in states}  # in the order of their storing
-    for row in place.city.books("attacks", int(START), key="limited"):
+    for row in place.city.expected("attacks", int(START), key="limited"):
         assert newest[row["id"]] == row["respect_gain"]
     assert max(ids(place).values()) == 2  # some were edited by Torn: both states are there
 
@@ -221,7 +221,7 @@ def test_every_state_of_a_crime_that_a_run_could_see_is_there_once(place):
     seen = {}
     for _ in range(24):
         place.log("crimes")
-        for row in place.city.books("crimes", key="limited"):
+        for row in place.city.expected("crimes", key="limited"):
             if row["executed_at"] is None and row["status"] != "Expired":
                 seen.setdefault(row["id"], set()).add((row["status"], len(row["slots"])))
         later(place, 5 * HOUR)
@@ -235,13 +235,13 @@ def test_every_state_of_a_crime_that_a_run_could_see_is_there_once(place):
         assert {status for status, _ in states} <= set(stored[crime])
     newest = {crime: states[-1] for crime, states in stored.items()}
     since = int(START) - DAY
-    for row in place.city.books("crimes", key="limited"):
+    for row in place.city.expected("crimes", key="limited"):
         late = (row["executed_at"] or row["expired_at"]) >= since
         if row["created_at"] >= since or late:
             assert newest[row["id"]] == row["status"]
     paid = {r["id"]: r["rewards_payout_paid_at"] for r in place.sql(
         "from crimes select id, rewards_payout_paid_at order by server_timestamp")}  # fmt: skip
-    for row in place.city.books("crimes", since, key="limited"):
+    for row in place.city.expected("crimes", since, key="limited"):
         payout = (row["rewards"] or {}).get("payout")
         assert (paid[row["id"]] is not None) == (payout is not None)
 

@@ -418,7 +418,7 @@ def test_a_list_is_read_on_while_the_ledger_cannot_be_and_nothing_is_lost_or_dou
     low = int(living.city.now()) - 15 * HOUR
     ids = Counter(row["id"] for row in living.sql(f"select id from {name}"))
     if name == "attacks":
-        assert set(ids) >= {r["id"] for r in living.city.books(name, low, key="limited")}
+        assert set(ids) >= {r["id"] for r in living.city.expected(name, low, key="limited")}
         assert set(ids.values()) == {1}
     states = living.sql(f"select * exclude (_run_id, server_timestamp), count(*) n from {name} "
                         "group by all having n > 1")  # fmt: skip
@@ -467,7 +467,7 @@ def test_a_cursor_never_jumps_over_what_nobody_read(living, unavailable, free):
 
     low = int(living.city.now()) - 13 * HOUR
     ids = Counter(row["id"] for row in living.sql("select id from attacks"))
-    assert set(ids) >= {row["id"] for row in living.city.books("attacks", low, key="limited")}
+    assert set(ids) >= {row["id"] for row in living.city.expected("attacks", low, key="limited")}
     assert set(ids.values()) == {1}
 
 

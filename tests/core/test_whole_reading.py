@@ -105,7 +105,7 @@ def test_one_list_of_several_without_its_data_moves_no_cursor_and_loses_nothing(
     place.log("it")
     rows = place.sql("from it select id, status order by server_timestamp, rowid")
     newest = {row["id"]: row["status"] for row in rows}
-    for row in place.city.books("crimes", key="limited"):
+    for row in place.city.expected("crimes", key="limited"):
         if (row["executed_at"] or 0) >= START:
             assert newest[row["id"]] == row["status"]
     assert cursor(place) != before
@@ -363,7 +363,7 @@ def back(place):
 @pytest.mark.parametrize("where", ["in the middle", "before the last row", "at once"])
 def test_a_backfill_never_takes_an_answer_without_its_data_for_the_end(place, lie, where):
     write(place, "/faction/attacks")
-    oldest = min(row["ended"] for row in place.city.books("attacks", key="limited"))
+    oldest = min(row["ended"] for row in place.city.expected("attacks", key="limited"))
 
     def about(path, params, body):
         if path != "/faction/attacks":
@@ -381,7 +381,7 @@ def test_a_backfill_never_takes_an_answer_without_its_data_for_the_end(place, li
         back(place)
     lie()
     assert back(place)[-1].back_to is None
-    assert set(ids(place)) == {row["id"] for row in place.city.books("attacks", key="limited")}
+    assert set(ids(place)) == {row["id"] for row in place.city.expected("attacks", key="limited")}
     assert set(ids(place).values()) == {1}
 
 

@@ -27,8 +27,8 @@ def count(rows: list[Any], field: str) -> int:
 
 
 def test_130_attacks_and_lines_of_the_log_lie_in_one_second(busy: Any):
-    assert count(busy.city.books("attacks"), "ended") == 130
-    assert count(busy.city.books("log"), "timestamp") == 130
+    assert count(busy.city.expected("attacks"), "ended") == 130
+    assert count(busy.city.expected("log"), "timestamp") == 130
 
 
 @pytest.mark.parametrize(("path", "name"), [("/faction/attacks", "attacks"), ("/user/log", "log")])
@@ -36,16 +36,16 @@ def test_no_cursor_by_time_gets_past_a_burst(busy: Any, path: str, name: str):
     pages = busy.walk(path, "prev", name, limit=100)
     field = "ended" if name == "attacks" else "timestamp"
     assert {row[field] for row in pages[-1]} == {RUSH}
-    assert len({str(row["id"]) for page in pages for row in page}) < len(busy.city.books(name))
+    assert len({str(row["id"]) for page in pages for row in page}) < len(busy.city.expected(name))
 
 
 def test_ids_get_past_a_burst_of_attacks(busy: Any):
-    book = [row["id"] for row in busy.city.books("attacks")]
+    book = [row["id"] for row in busy.city.expected("attacks")]
     for way, sort in (("prev", "DESC"), ("next", "ASC")):
         asked = {"filters": "idFilter", "limit": 100, "sort": sort}
         pages = busy.walk("/faction/attacks", way, "attacks", **asked)
         assert sorted({row["id"] for page in pages for row in page}) == sorted(book)
-    inside = sorted(row["id"] for row in busy.city.books("attacks", RUSH, RUSH))
+    inside = sorted(row["id"] for row in busy.city.expected("attacks", RUSH, RUSH))
     asked = {"filters": "idFilter", "from_": inside[7], "to": inside[90], "limit": 100}
     found = [row["id"] for row in busy.json("/faction/attacks", **asked)["attacks"]]
     assert found == inside[90:6:-1]
@@ -54,7 +54,7 @@ def test_ids_get_past_a_burst_of_attacks(busy: Any):
 def test_pages_of_1000_get_past_a_burst_of_attacks(busy: Any):
     pages = busy.walk("/faction/attacksfull", "prev", "attacks", limit=150)
     found = {row["id"] for page in pages for row in page}
-    assert found == {row["id"] for row in busy.city.books("attacks")}
+    assert found == {row["id"] for row in busy.city.expected("attacks")}
 
 
 def test_nanostamps_get_past_a_burst_of_the_log(busy: Any):
@@ -67,11 +67,11 @@ def test_nanostamps_get_past_a_burst_of_the_log(busy: Any):
             break
         found |= {row["id"]: row for row in fresh}
         asked["nanostamp"] = body["_metadata"]["nanostamp"]
-    assert list(found.values())[::-1] == busy.city.books("log")
+    assert list(found.values())[::-1] == busy.city.expected("log")
 
 
 def test_a_page_of_news_is_cut_inside_a_second_but_can_be_paged(busy: Any):
-    book = busy.city.books("news:main")
+    book = busy.city.expected("news:main")
     assert count(book, "timestamp") == 60
     newer = [row for row in book if row["timestamp"] > RUSH]
     asked = {"cat": "main", "limit": len(newer) + 30}
@@ -82,23 +82,23 @@ def test_a_page_of_news_is_cut_inside_a_second_but_can_be_paged(busy: Any):
         pages = busy.walk("/faction/news", "prev", "news", **params)
         found = {row["id"] for page in pages for row in page}
         names = params["cat"].split(",")
-        assert found == {row["id"] for name in names for row in busy.city.books(f"news:{name}")}
+        assert found == {row["id"] for name in names for row in busy.city.expected(f"news:{name}")}
 
 
 def test_the_news_do_not_tell_of_every_attack_of_a_burst(busy: Any):
-    assert 0 < count(busy.city.books("news:attack"), "timestamp") <= 20
+    assert 0 < count(busy.city.expected("news:attack"), "timestamp") <= 20
 
 
 def test_news_can_be_made_to_lie_closer_than_can_be_paged(build: Any):
     city = build(history=30 * DAY, bursts=Bursts(at=(RUSH,), news=140, categories=("giveFunds",)))
-    assert count(city.city.books("news:giveFunds"), "timestamp") >= 140
+    assert count(city.city.expected("news:giveFunds"), "timestamp") >= 140
     pages = city.walk("/faction/news", "prev", "news", cat="giveFunds", limit=100)
     assert pages[-1][-1]["timestamp"] == RUSH
 
 
 def test_no_second_of_the_news_is_fuller_than_a_page_by_default(build: Any):
     city = build(history=400 * DAY, bursts=Bursts(every=5))
-    seconds = Counter(row["timestamp"] for row in city.city.books("news"))
+    seconds = Counter(row["timestamp"] for row in city.city.expected("news"))
     assert 60 <= max(seconds.values()) < 100
     assert sum(number >= 60 for number in seconds.values()) > 60
 
@@ -106,7 +106,7 @@ def test_no_second_of_the_news_is_fuller_than_a_page_by_default(build: Any):
 def test_the_seed_chooses_the_moments_of_bursts(build: Any):
     def moments(seed: int) -> list[int]:
         city = build(seed=seed, history=200 * DAY, bursts=Bursts(every=20, rows=120))
-        seconds = Counter(row["ended"] for row in city.city.books("attacks"))
+        seconds = Counter(row["ended"] for row in city.city.expected("attacks"))
         return [at for at, number in seconds.items() if number >= 120]
 
     found = moments(7)
@@ -118,7 +118,7 @@ def test_the_seed_chooses_the_moments_of_bursts(build: Any):
 def test_there_are_no_bursts_by_default(build: Any):
     city = build(history=200 * DAY)
     for what, field in (("attacks", "ended"), ("news", "timestamp"), ("log", "timestamp")):
-        assert max(Counter(row[field] for row in city.city.books(what)).values()) < 5
+        assert max(Counter(row[field] for row in city.city.expected(what)).values()) < 5
 
 
 @pytest.mark.parametrize(

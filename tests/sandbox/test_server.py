@@ -138,7 +138,7 @@ def test_the_command_takes_years_bursts_and_corrections(command: Any):
         *("--history", "1826", "--bursts", "30", "--corrections", "0.1"),
     )
     facts = json.loads(process.stdout.readline())
-    url = facts["url"].removesuffix("/v2") + "/_sandbox/books"
+    url = facts["url"].removesuffix("/v2") + "/_sandbox/expected_rows"
     low = int(START) - 1_800 * 86_400
     told = httpx2.post(url, json={"what": "attacks", "since": low, "until": low + 60 * 86_400})
     seconds = Counter(row["ended"] for row in told.json()["rows"])

@@ -1,5 +1,5 @@
-"""A Torn City on loopback that answers like the real one, without a key.
+"""A simulated Torn City on this machine that answers like the real API, without a real key.
 
-The world is a pure function of a seed and a time (`world`); Torn's rules stand around it (`city`)
-and a small web server carries it (`server`). Nothing here is imported by the logger itself.
+`world` computes the city as a pure function of a seed and a time. `api/city.py` adds Torn's rules,
+and `api/server.py` serves both over HTTP. The logger imports nothing of this room.
 """

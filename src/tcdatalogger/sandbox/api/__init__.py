@@ -1,1 +1,1 @@
-"""How the city answers."""
+"""The API of the simulated city: Torn's rules and the answers."""

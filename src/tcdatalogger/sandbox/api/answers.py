@@ -1,4 +1,8 @@
-"""What the simulated part of the world answers: one function for each kind of endpoint."""
+"""The answers of the endpoints that the world simulates: one function for each kind of endpoint.
+
+Each function takes a `Call` and returns the body as JSON bytes, as Torn's document describes it.
+A function raises `Refusal` where Torn answers with one of its errors.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +26,13 @@ _UNLIMITED = 1 << 60
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that has passed all of Torn's checks but those of its parameters.
+    """One call that has passed Torn's checks, except the checks of its parameters.
 
     Attributes:
-        values: of the placeholders in the path.
-        t: the world's time in whole seconds.
-        unlimited: whether a page holds everything, which no call over HTTP may ask for.
+        values: the values of the placeholders in the path.
+        key: the key of the call.
+        t: the time of the world, whole seconds since 1970.
+        unlimited: whether a page holds all rows; a call over HTTP cannot ask for that.
     """
 
     world: World
@@ -41,10 +46,16 @@ class Call:
 
     @property
     def params(self) -> Mapping[str, str]:
+        """The parameters of the query."""
         return self.address.params
 
     @property
     def window(self) -> Window:
+        """The rows that the parameters ask for.
+
+        Raises:
+            Refusal: a number is no number (3).
+        """
         asked = window(self.endpoint, self.params)
         return replace(asked, limit=_UNLIMITED) if self.unlimited else asked
 
@@ -60,7 +71,7 @@ class Call:
         """A placeholder as a number.
 
         Raises:
-            Refusal: it is none, or zero (6).
+            Refusal: the placeholder is no number, or zero (6).
         """
         text = self.values[name]
         if not text.isdecimal() or int(text) == 0:
@@ -71,7 +82,7 @@ class Call:
         """The user that the key belongs to.
 
         Raises:
-            Refusal: the city no longer knows them (6).
+            Refusal: the city does not know this user any more (6).
         """
         person = people.find(self.world.seed, self.key.owner, self.t)
         if person is None:
@@ -79,10 +90,10 @@ class Call:
         return person
 
     def home(self) -> Faction:
-        """The faction that is asked about: the one in the path, or the key owner's.
+        """The faction that the call is about: the faction in the path, or that of the key's owner.
 
         Raises:
-            Refusal: there is no such faction, or the owner is in none (6).
+            Refusal: there is no such faction, or the owner is in no faction (6).
         """
         found = people.faction(self.number("id")) if "id" in self.values else self.owner().faction
         if found is None:
@@ -90,15 +101,17 @@ class Call:
         return found
 
     def ours(self, home: Faction) -> bool:
+        """Whether the owner of the key is a member of this faction."""
         return self.owner().faction == home
 
     def trusted(self, home: Faction) -> bool:
-        """Whether the key sees what only members with API access see."""
+        """Whether the key shows what only members with API access may see."""
         enough = self.key.level >= LEVELS.index("limited") or self.key.level == 0
         return enough and self.key.faction_access and self.ours(home)
 
 
 def crimes(call: Call) -> bytes:
+    """`/faction/crimes`: a page of the faction's organised crimes, with links by offset."""
     category = call.params.get("cat", "all")
     field = call.params.get("filters") or CATEGORIES[category][0]
     asked, home = call.window, call.home()
@@ -117,6 +130,7 @@ def crimes(call: Call) -> bytes:
 
 
 def crime(call: Call) -> bytes:
+    """`/faction/{crimeId}/crime`: one crime of the key owner's faction, else error 6."""
     book = call.world.crimes
     found = book.find(call.number("crimeId"), call.t)
     if found is None or not call.ours(found.home):
@@ -125,6 +139,7 @@ def crime(call: Call) -> bytes:
 
 
 def members(call: Call) -> bytes:
+    """`/faction/members`: the members of a faction."""
     home = call.home()
     rows = profiles.members(
         call.world,
@@ -138,12 +153,14 @@ def members(call: Call) -> bytes:
 
 
 def basic(call: Call) -> bytes:
+    """`/faction/basic`: the faction in one object."""
     home = call.home()
     trusted = call.trusted(home)
     return encode({"basic": profiles.faction(call.world, home, call.t, trusted=trusted)})
 
 
 def balance(call: Call) -> bytes:
+    """`/faction/balance`: money and points of the faction and of its members."""
     everybody = call.params.get("cat") == "all"
     found = balances.balance(
         call.world.seed, call.world.crimes, call.home(), call.t, everybody=everybody
@@ -152,6 +169,12 @@ def balance(call: Call) -> bytes:
 
 
 def faction_news(call: Call) -> bytes:
+    """`/faction/news`: a page of the news of one or more categories.
+
+    Raises:
+        Refusal: more than ten categories, or an unknown one (21); a category that this level of
+            key may not read (16).
+    """
     wanted = call.params["cat"].split(",")
     if len(wanted) > 10 or not set(wanted) <= set(news.CATEGORIES):  # noqa: PLR2004, Torn's limit
         raise Refusal(21)
@@ -172,18 +195,22 @@ def _news(call: Call, home: Faction, row: Row) -> dict[str, object]:
 
 
 def attacks(call: Call) -> bytes:
+    """`/faction/attacks`: a page of the faction's attacks with all details."""
     return _attacks(call, fights.full_json)
 
 
 def attacks_full(call: Call) -> bytes:
+    """`/faction/attacksfull`: longer pages of the same attacks with fewer details."""
     return _attacks(call, fights.short_json)
 
 
 def user_attacks(call: Call) -> bytes:
+    """`/user/attacks`: the attacks of the key's owner with all details."""
     return _attacks(call, fights.full_json, call.world.attacks_of(call.owner()))
 
 
 def user_attacks_full(call: Call) -> bytes:
+    """`/user/attacksfull`: longer pages of the owner's attacks with fewer details."""
     return _attacks(call, fights.short_json, call.world.attacks_of(call.owner()))
 
 
@@ -204,6 +231,7 @@ def _attacks(
 
 
 def chains(call: Call) -> bytes:
+    """`/faction/chains`: a page of the faction's chains that have ended."""
     asked = call.window
     found = page([call.world.chains[call.home().index]], call.t, _span(asked))
     rows = [encode(fights.chain_json(row.fact)) for row in found]
@@ -211,12 +239,14 @@ def chains(call: Call) -> bytes:
 
 
 def items(call: Call) -> bytes:
+    """`/torn/items`: all items of a category."""
     category = call.params.get("cat", "All")
     rows = call.world.market.rows(category, call.t, newest_first=_descending(call))
     return b'{"items":%s}' % array(rows)
 
 
 def some_items(call: Call) -> bytes:
+    """`/torn/{ids}/items`: the items of these ids; error 6 where none of them exists."""
     wanted = call.values["ids"].split(",")
     if not all(text.isdecimal() for text in wanted):
         raise Refusal(6)
@@ -228,6 +258,7 @@ def some_items(call: Call) -> bytes:
 
 
 def user(call: Call) -> bytes:
+    """`/user/basic`: the key's owner, or the user in the path."""
     person = call.owner()
     if "id" in call.values:
         found = people.find(call.world.seed, call.number("id"), call.t)
@@ -238,7 +269,7 @@ def user(call: Call) -> bytes:
 
 
 def own_crime(call: Call) -> bytes:
-    """The crime that the key's owner is in, or null."""
+    """`/user/organizedcrime`: the crime that the key's owner has joined, or null."""
     book, owner = call.world.crimes, call.owner()
     alive = book.alive(owner.faction, call.t, call.t) if owner.faction else []
     for found in alive:
@@ -249,6 +280,7 @@ def own_crime(call: Call) -> bytes:
 
 
 def key_info(call: Call) -> bytes:
+    """`/key/info`: the owner, the level and the selections of the key."""
     person, key = call.owner(), call.key
     sections: dict[str, list[str]] = {
         section: []
@@ -281,6 +313,7 @@ def key_info(call: Call) -> bytes:
 
 
 def timestamp(call: Call) -> bytes:
+    """`/SECTION/timestamp`: the time of the world."""
     return encode({"timestamp": call.t})
 
 
@@ -325,4 +358,4 @@ SIMULATED: dict[str, Callable[[Call], bytes]] = {
         )
     },
 }
-"""The endpoints that the world itself answers, by their path in the catalogue."""
+"""The endpoints that the world simulates, by their path in the catalogue."""

@@ -1,4 +1,4 @@
-"""Torn's rules around the world: from one HTTP request to one answer, without any network."""
+"""Torn's rules around the world: one HTTP request becomes one answer, without a network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from tcdatalogger.sandbox.api.answers import SIMULATED, Call
 from tcdatalogger.sandbox.api.errors import Refusal
-from tcdatalogger.sandbox.api.expected_rows import book
+from tcdatalogger.sandbox.api.expected_rows import expected_rows
 from tcdatalogger.sandbox.api.faults import Fault, Faults, http_page, spoil
 from tcdatalogger.sandbox.api.generate import generate
 from tcdatalogger.sandbox.api.keyring import LEVELS, Keyring, SandboxKey, demo_keys
@@ -24,8 +24,8 @@ from tcdatalogger.sandbox.api.paging import Address
 from tcdatalogger.sandbox.api.router import Router
 from tcdatalogger.sandbox.api.snapshots import snapshot
 from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
+from tcdatalogger.sandbox.world.cache import BoundedCache
 from tcdatalogger.sandbox.world.clock import WorldClock
-from tcdatalogger.sandbox.world.memo import Memo
 from tcdatalogger.sandbox.world.php_json import encode
 from tcdatalogger.sandbox.world.world import World
 from tcdatalogger.services.torncity.catalog import catalog
@@ -37,18 +37,18 @@ _WORTH_GZIP = 500
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What the city is like.
+    """The settings of a city.
 
     Attributes:
         history: seconds of history before the start.
         budget: whether the rolling minute is counted in `real` or in `world` seconds.
-        cache: world seconds for which an answer is given again; 0 for never.
-        per_user, per_address: calls in a rolling window.
-        window: its seconds.
-        cloud_rows: of one category that one user may read in a rolling day of the world.
-        bursts: when more rows lie in one second than a page holds; never by default.
-        corrections: how many rows are edited after they were shown; none by default.
-        outages: times of the world in which nothing is answered.
+        cache: world seconds in which Torn repeats a cached answer; 0 for no cache.
+        per_user, per_address: the calls that are allowed in a rolling window.
+        window: the length of the window in seconds.
+        cloud_rows: the rows of one category that one user may read in a rolling day of the world.
+        bursts: seconds with more rows than a page holds; none by default.
+        corrections: the rows that are edited after they were shown; none by default.
+        outages: times of the world in which the API does not answer.
     """
 
     history: int = 180 * 86_400
@@ -65,7 +65,16 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class CityRequest:
-    """One HTTP GET. `path` is without `/v2`; `base` is this server's address with it."""
+    """One HTTP GET.
+
+    Attributes:
+        path: the path without `/v2`.
+        params: the parameters of the query.
+        authorization: the header of that name, "" for none.
+        address: the address of the client.
+        gzip: whether the client accepts gzip.
+        base: the address of this server with `/v2`.
+    """
 
     path: str
     params: Mapping[str, str]
@@ -76,16 +85,17 @@ class CityRequest:
 
     @property
     def key(self) -> str:
+        """The text of the key, from the header or from the query; "" for none."""
         scheme, _, text = self.authorization.partition(" ")
         return text.strip() if scheme.lower() == "apikey" else self.params.get("key", "")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP answer, and what is to go wrong in sending it.
+    """One HTTP answer, and how its sending goes wrong.
 
     Attributes:
-        delay: real seconds to wait first.
+        delay: real seconds to wait before sending.
         broken: "" to send it well, `cut` or `reset` to break the connection.
     """
 
@@ -98,7 +108,13 @@ class Reply:
 
 @dataclass
 class City:
-    """The world, its rules and its books. Calls may come from several threads."""
+    """The world, its rules and what it counted. Calls may come from several threads.
+
+    Attributes:
+        seed: chooses the world.
+        clock: the time of the world.
+        rules: Torn's limits and what goes wrong.
+    """
 
     seed: int
     clock: WorldClock
@@ -110,12 +126,15 @@ class City:
         self.keyring = Keyring(demo_keys())
         self.faults = Faults(self.seed)
         self.outages = list(rules.outages)
-        self.meter = Limits(rules.per_user, rules.per_address, rules.window, rules.cloud_rows)
+        self.limits = Limits(rules.per_user, rules.per_address, rules.window, rules.cloud_rows)
         self.lock = Lock()
-        self._cache: Memo[tuple[str, int, int, bool], tuple[float, bytes]] = Memo(2_000)
+        self._cache: BoundedCache[tuple[str, int, int, bool], tuple[float, bytes]] = BoundedCache(
+            2_000
+        )
 
     @cached_property
     def router(self) -> Router:
+        """The paths of the shipped catalogue."""
         return Router(catalog.load())
 
     def answer(self, request: CityRequest) -> Reply:
@@ -130,15 +149,15 @@ class City:
                 fault = self.faults.strike(request.path, key.name)
                 reply = self._answer(request, key, now, fault)
             except Refusal as refusal:
-                self.meter.error(refusal.code)
+                self.limits.error(refusal.code)
                 reply = Reply(encode(refusal.body()))
         return _finish(reply, request, now)
 
     def seconds(self) -> float:
-        """The time that the limits are counted in: the world's, or this machine's monotonic one."""
+        """The time by which limits are counted: the world's, or the machine's monotonic clock."""
         return self.clock.now() if self.rules.budget == "world" else monotonic()
 
-    def books(
+    def expected(
         self,
         what: str,
         since: int | None = None,
@@ -147,25 +166,25 @@ class City:
         key: str = "full",
         **params: str,
     ) -> list[dict[str, Any]]:
-        """The world's own books at its present time, as `books.book` has them.
+        """The rows that a logger has to find now, as `expected_rows` gives them.
 
         Raises:
             KeyError: there is no key of this name.
-            ValueError: there is no such book.
+            ValueError: there is no such list.
         """
         known = self.keyring.named(key)
         if known is None:
             raise KeyError(key)
         now = int(self.clock.now())
-        return book(self.world, self.router, what, known, now, (since, until), **params)
+        return expected_rows(self.world, self.router, what, known, now, (since, until), **params)
 
     def _out(self, out: Outage, request: CityRequest) -> Reply:
-        """What a call gets that meets an outage.
+        """The answer to a call during an outage.
 
         Raises:
             Refusal: the outage answers with one of Torn's errors (8, 9).
         """
-        self.meter.outage(out.kind, request.path)
+        self.limits.outage(out.kind, request.path)
         match out.kind:
             case "closed":
                 raise Refusal(9)
@@ -178,20 +197,24 @@ class City:
                 return Reply(b"", broken="reset")
 
     def _admit(self, request: CityRequest, now: float) -> SandboxKey:
-        """Count the call and find its key."""
+        """Count the call and find its key.
+
+        Raises:
+            Refusal: there are too many calls (5), or the key is refused.
+        """
         second = self.seconds()
-        if not self.meter.address(request.address, request.path, second):
+        if not self.limits.address(request.address, request.path, second):
             raise Refusal(5)
         try:
             key = self.keyring.admit(request.key)
         except Refusal:
-            self.meter.dead("unknown")
+            self.limits.dead("unknown")
             raise
-        if not self.meter.owner(key.owner, key.name, request.path, second):
+        if not self.limits.owner(key.owner, key.name, request.path, second):
             raise Refusal(5)
         refusal = self.keyring.use(key, now)
         if refusal:
-            self.meter.dead(key.name)
+            self.limits.dead(key.name)
             raise Refusal(refusal)
         return key
 
@@ -200,7 +223,7 @@ class City:
     ) -> Reply:
         if fault is None:
             return Reply(self._body(request, key, now))
-        self.meter.fault(fault.kind)
+        self.limits.fault(fault.kind)
         if fault.kind == "http":
             page = http_page(fault.status)
             return Reply(page, fault.status, _page_headers(fault), delay=fault.seconds)
@@ -211,11 +234,11 @@ class City:
         return Reply(body, delay=fault.seconds, broken=broken)
 
     def _body(self, request: CityRequest, key: SandboxKey, now: float) -> bytes:
-        """The body of a good answer, from the cache where Torn would take it from there.
+        """The body of a good answer, from the cache where Torn would use its cache.
 
-        Torn's cache does not look at the other parameters: within 29 seconds another page of the
-        same selection is the same answer, unless the call says `timestamp=`. An answer that went
-        around the cache is not put into it.
+        Torn's cache ignores most parameters: within 29 seconds another page of the same selection
+        gets the same answer, unless the call has the parameter `timestamp`. The answer to such a
+        call does not go into the cache.
         """
         around = "timestamp" in request.params or not self.rules.cache
         place = (request.path, key.owner, key.level, key.faction_access)
@@ -251,20 +274,20 @@ class City:
         if endpoint.content == "csv":
             return snapshot(call)
         category = CLOUD.get(endpoint.path)
-        if category and not self.meter.may_read(key.owner, category, t):
+        if category and not self.limits.may_read(key.owner, category, t):
             raise Refusal(14)
         body = SIMULATED.get(endpoint.path, generate)(call)
         if category:
-            self.meter.read(key.owner, category, _rows(body), t)
+            self.limits.read(key.owner, category, _rows(body), t)
         return body
 
 
 def check(endpoint: Endpoint, params: Mapping[str, str]) -> None:
-    """Refuse parameters that make no sense.
+    """Refuse wrong parameters as Torn does.
 
     Raises:
-        Refusal: a category that is not offered, or none where one is needed (21); another value
-            that is not offered (4).
+        Refusal: an unknown category, or no category where the endpoint needs it (21); another
+            parameter with an unknown value (4).
     """
     for parameter in endpoint.parameters:
         if parameter.where != "query" or parameter.name in {"key", "comment", "timestamp"}:
@@ -283,7 +306,7 @@ def check(endpoint: Endpoint, params: Mapping[str, str]) -> None:
 
 
 def _rows(body: bytes) -> int:
-    """The rows that an answer counts for: those of its list, or one."""
+    """How many rows an answer counts as: the length of its list, or one."""
     listed = next(value for name, value in json.loads(body).items() if name != "_metadata")
     return len(listed) if isinstance(listed, list) else 1
 
@@ -302,7 +325,7 @@ def _joined(bodies: list[bytes]) -> bytes:
 
 
 def _finish(reply: Reply, request: CityRequest, now: float) -> Reply:
-    """Add the headers, and compress where that is asked for."""
+    """Add the headers, and compress the body where the request accepts gzip."""
     headers = dict(reply.headers)
     csv = reply.body[:3] == b"id,"
     kind = "text/csv" if csv else "application/json"

@@ -1,4 +1,4 @@
-"""The control plane under `/_sandbox/`: what was counted, and what is to happen.
+"""The control plane under `/_sandbox/`: it reads what was counted and plans what goes wrong.
 
 GET  /_sandbox/stats           everything counted so far
 POST /_sandbox/faults          a fault as plain facts, or a list of them; DELETE clears all
@@ -6,7 +6,7 @@ POST /_sandbox/outages         {"kind", "since", "until"} or {"kind", "after", "
                                list of them; DELETE clears all
 POST /_sandbox/keys            {"name", "text"?, "level"?, "owner"?, "faction_access"?, "refusal"?,
                                "dies_after"?, "dies_at"?, "dies_of"?}
-POST /_sandbox/books           {"what", "since"?, "until"?, "key"?}: all rows as the API has them
+POST /_sandbox/expected_rows   {"what", "since"?, "until"?, "key"?}: all rows as the API has them
 GET  /_sandbox/calls           every call of a user: second, owner, name of the key, path, accepted
 GET  /_sandbox/keys            all keys
 GET  /_sandbox/time            {"now", "speed"}; POST {"advance": seconds} or {"speed": x}
@@ -25,7 +25,7 @@ from tcdatalogger.sandbox.api.outages import outage
 
 
 def control(city: City, method: str, what: str, body: bytes) -> tuple[int, dict[str, Any]]:
-    """Do one thing; the HTTP status and the answer."""
+    """Do what a request to `/_sandbox/WHAT` asks for; returns the HTTP status and the answer."""
     try:
         facts = json.loads(body) if body else {}
         with city.lock:
@@ -38,20 +38,20 @@ def _act(city: City, method: str, what: str, facts: Any) -> tuple[int, dict[str,
     match method, what:
         case "GET" | "POST", "time":
             return 200, _time(city, facts)
-        case "POST", "books":
-            return 200, {"rows": city.books(**facts)}
+        case "POST", "expected_rows":
+            return 200, {"rows": city.expected(**facts)}
         case "GET", _:
-            return _told(city, what)
+            return _read(city, what)
         case _:
             return _changed(city, method, what, facts)
 
 
-def _told(city: City, what: str) -> tuple[int, dict[str, Any]]:
+def _read(city: City, what: str) -> tuple[int, dict[str, Any]]:
     match what:
         case "stats":
-            return 200, city.meter.facts()
+            return 200, city.limits.facts()
         case "calls":
-            return 200, {"now": city.seconds(), "calls": city.meter.calls()}
+            return 200, {"now": city.seconds(), "calls": city.limits.calls()}
         case "keys":
             return 200, {"keys": [asdict(key) for key in city.keyring]}
         case _:
@@ -61,15 +61,15 @@ def _told(city: City, what: str) -> tuple[int, dict[str, Any]]:
 def _changed(city: City, method: str, what: str, facts: Any) -> tuple[int, dict[str, Any]]:
     match method, what:
         case "POST", "faults":
-            for one in facts if isinstance(facts, list) else [facts]:
-                city.faults.add(fault(one))
+            for each in facts if isinstance(facts, list) else [facts]:
+                city.faults.add(fault(each))
             return 200, {"faults": len(city.faults)}
         case "DELETE", "faults":
             city.faults.clear()
             return 200, {"faults": 0}
         case "POST", "outages":
-            for one in facts if isinstance(facts, list) else [facts]:
-                city.outages.append(outage(one, city.clock.now()))
+            for each in facts if isinstance(facts, list) else [facts]:
+                city.outages.append(outage(each, city.clock.now()))
             return 200, {"outages": len(city.outages)}
         case "DELETE", "outages":
             city.outages.clear()

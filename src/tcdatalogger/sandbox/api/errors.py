@@ -1,4 +1,4 @@
-"""Torn's error codes with Torn's own words, as the world answers them."""
+"""Torn's error codes with Torn's own texts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TEXTS = {
 
 
 class Refusal(Exception):
-    """Torn's answer is one of its errors; HTTP says 200 all the same.
+    """The answer is one of Torn's errors; the HTTP status is still 200.
 
     Attributes:
         code: one of `TEXTS`.
@@ -51,4 +51,5 @@ class Refusal(Exception):
         self.code = code
 
     def body(self) -> dict[str, object]:
+        """The body of the answer, before it becomes JSON."""
         return {"error": {"code": self.code, "error": str(self)}}

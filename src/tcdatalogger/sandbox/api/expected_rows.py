@@ -1,4 +1,4 @@
-"""The world's own books: what the API would list, whole, for tests to compare with."""
+"""All rows that the API would list, without pages and limits: tests compare tables with them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tcdatalogger.sandbox.api.router import Router
 from tcdatalogger.sandbox.world import news
 from tcdatalogger.sandbox.world.world import World
 
-BOOKS = {
+LISTS = {
     "attacks": "/faction/attacks",
     "attacksfull": "/faction/attacksfull",
     "user_attacks": "/user/attacks",
@@ -25,12 +25,12 @@ BOOKS = {
     "log": "/user/log",
     "news": "/faction/news",
 }
-"""What there are books of, and the endpoint that lists it."""
+"""The names of the lists, and the endpoint of each."""
 
 Row = dict[str, Any]
 
 
-def book(
+def expected_rows(
     world: World,
     router: Router,
     what: str,
@@ -41,28 +41,33 @@ def book(
 ) -> list[Row]:
     """All rows as the API shows them at `t` to the owner of `key`, oldest first.
 
-    `what` is one of `BOOKS`, or a category of news, as `news:main`; `news` alone is all of them.
-    `bounds` are the first and the last second, both included, None for no bound, of what orders the
-    rows: attacks by their end, chains by their start, crimes by when they were created. `params`
-    are more parameters of the endpoint, as striptags="true".
+    Args:
+        world: the world that is asked.
+        router: finds the endpoint.
+        what: one of `LISTS`, or a category of news as `news:main`; `news` is all categories.
+        key: the key of the caller.
+        t: the time of the world, whole seconds since 1970.
+        bounds: the first and the last second, both included, None for no bound. Attacks are
+            ordered by their end, chains by their start, crimes by their creation.
+        params: more parameters of the endpoint, as striptags="true".
 
     Raises:
-        ValueError: there is no such book.
+        ValueError: there is no such list.
     """
     name, _, category = what.partition(":")
-    if name not in BOOKS or (category and (name != "news" or category not in news.CATEGORIES)):
-        known = [*BOOKS, *(f"news:{category}" for category in news.CATEGORIES)]
-        raise ValueError(f"there are books of {', '.join(known)}")
+    if name not in LISTS or (category and (name != "news" or category not in news.CATEGORIES)):
+        known = [*LISTS, *(f"news:{category}" for category in news.CATEGORIES)]
+        raise ValueError(f"there are lists of {', '.join(known)}")
     asked = {"sort": "ASC", **params}
     asked |= {
         side: str(at) for side, at in zip(("from", "to"), bounds, strict=True) if at is not None
     }
     if name != "news":
-        return _listed(world, router, BOOKS[name], key, t, asked)
+        return _listed(world, router, LISTS[name], key, t, asked)
     rows = [
         row
-        for one in ([category] if category else news.CATEGORIES)
-        for row in _listed(world, router, BOOKS[name], key, t, {**asked, "cat": one})
+        for each in ([category] if category else news.CATEGORIES)
+        for row in _listed(world, router, LISTS[name], key, t, {**asked, "cat": each})
     ]
     return rows if category else sorted(rows, key=lambda row: int(row["timestamp"]))
 
@@ -70,7 +75,7 @@ def book(
 def _listed(
     world: World, router: Router, path: str, key: SandboxKey, t: int, params: Mapping[str, str]
 ) -> list[Row]:
-    """The rows of one call without Torn's limits; made by what answers the API, to be the same."""
+    """The rows of one call without Torn's limits, made by the function that answers the API."""
     endpoint, values = router.find(path, params)[0]
     address = Address("", path, params)
     call = Call(world, router.catalog, endpoint, values, address, key, t, unlimited=True)

@@ -1,4 +1,4 @@
-"""Everything that goes wrong with Torn, on demand: by rate, or for the next so many calls."""
+"""Faults of Torn that tests and people can plant: by rate, or for a number of calls."""
 
 from __future__ import annotations
 
@@ -35,15 +35,18 @@ _PAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that goes wrong.
+    """One fault.
 
     Attributes:
         kind: one of `KINDS`.
-        times: for how many calls, None for ever.
-        after: how many matching calls pass unharmed first.
-        rate: the share of the matching calls that it hits.
-        path: only calls of this path, or below it; "" for all.
-        key: only calls with the key of this name; "" for all.
+        code: Torn's error, for the kinds `error` and `inside`.
+        status: the HTTP status, for the kind `http`.
+        retry_after: the header of that name, "" for none.
+        times: how many calls it hits, None for no end.
+        after: how many matching calls pass before the first hit.
+        rate: the share of the matching calls that it hits, from 0 to 1.
+        path: it hits only calls of this path or below it; "" for all paths.
+        key: it hits only calls with the key of this name; "" for all keys.
         seconds: real seconds to wait before the answer.
     """
 
@@ -59,6 +62,7 @@ class Fault:
     seconds: float = 0.0
 
     def meets(self, path: str, key: str) -> bool:
+        """Whether a call of this path with the key of this name can be hit."""
         below = self.path.rstrip("/") + "/"
         return (not self.path or path == self.path or path.startswith(below)) and (
             not self.key or key == self.key
@@ -69,7 +73,7 @@ def fault(facts: Mapping[str, Any]) -> Fault:
     """A fault from plain facts, as the control plane takes them.
 
     Raises:
-        ValueError: a name is unknown, or a value makes no sense.
+        ValueError: a name is unknown, or a value is out of range.
     """
     unknown = set(facts) - set(Fault.__dataclass_fields__)
     if unknown or facts.get("kind") not in KINDS:
@@ -85,7 +89,7 @@ def fault(facts: Mapping[str, Any]) -> Fault:
 
 
 class Faults:
-    """The faults that are switched on, in order: the first that meets a call has it."""
+    """The planted faults, in order: a call gets the first fault that hits it."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -96,13 +100,15 @@ class Faults:
         return len(self._faults)
 
     def add(self, fault: Fault) -> None:
+        """Plant a fault after those that are there."""
         self._faults.append(fault)
 
     def clear(self) -> None:
+        """Take all faults away."""
         self._faults.clear()
 
     def strike(self, path: str, key: str) -> Fault | None:
-        """The fault that this call meets, if any; it is used up by it."""
+        """The fault that hits this call, None for none; counts down `after` and `times`."""
         self._calls += 1
         for place, fault in enumerate(self._faults):
             if not fault.meets(path, key):
@@ -121,7 +127,7 @@ class Faults:
 
 
 def http_page(status: int) -> bytes:
-    """The page that a proxy in front of Torn sends."""
+    """The HTML page that a proxy in front of Torn sends with this status."""
     title = f"{status} {_PAGES[status]}"
     return (
         f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n<center><h1>{title}</h1>"
@@ -130,10 +136,10 @@ def http_page(status: int) -> bytes:
 
 
 def spoil(fault: Fault, body: bytes) -> bytes:
-    """The body of a good answer with this fault in it.
+    """The body of a good answer, damaged by this fault.
 
     Raises:
-        Refusal: the fault is one of Torn's errors.
+        Refusal: the fault is of the kind `error`.
     """
     match fault.kind:
         case "error":

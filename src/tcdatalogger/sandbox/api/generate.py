@@ -1,7 +1,7 @@
-"""Answers for all endpoints that the world does not simulate, made from their shapes.
+"""Invented answers for all endpoints that the world does not simulate, made from their shapes.
 
-Deterministic from the seed, the path, the parameters that choose what is asked, and the world's
-time: lists by time grow as the world goes on, all the rest stays as it is.
+An answer depends on the seed, the path, the parameters that choose a subject, and the time of the
+world. Lists by time grow with the time of the world; everything else stays the same.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _PAGING = frozenset(
     )
 )
 _A_DAY = 4_000
-"""The numbers that a day of a list by time has for its rows."""
+"""How many ids a day of a list by time has for its rows."""
 
 _RATES = {"/user/log": 20}
-"""The most rows a day of a list by time; others have 8."""
+"""The largest number of rows a day, by path; a path that is not listed has 8."""
 
 _BILLION = 1_000_000_000
 
 
 def generate(call: Call) -> bytes:
-    """An answer of the endpoint's shape."""
+    """An answer that fits the shape of the endpoint, as JSON bytes."""
     maker = Maker(call.world.seed, _subject(call), call.t)
     whole = call.endpoint.shape
     if not isinstance(whole, Object):
@@ -56,7 +56,7 @@ def generate(call: Call) -> bytes:
 
 
 def _known(whole: Object, metadata: dict[str, Any]) -> dict[str, Any]:
-    """What the catalogue says that this endpoint's metadata has."""
+    """The part of the metadata that the catalogue knows for this endpoint."""
     field = whole.field("_metadata")
     names = (
         [inner.name for inner in field.shape.fields]
@@ -67,7 +67,7 @@ def _known(whole: Object, metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _subject(call: Call) -> str:
-    """What is asked about: the path, the owner where it matters, and the choosing parameters."""
+    """The subject of a call: the path, the owner where it matters, and the other parameters."""
     chosen = sorted(f"{k}={v}" for k, v in call.params.items() if k not in _PAGING)
     mine = "" if call.values or call.endpoint.section == "torn" else str(call.key.owner)
     path = call.endpoint.path
@@ -77,7 +77,7 @@ def _subject(call: Call) -> str:
 
 
 def _listed(whole: Object) -> tuple[str, ...]:
-    """Where the paged list lies in a body: at the top, or one object deeper."""
+    """The path to the paged list in a body: at the top, or one object deeper."""
     for field in whole.fields:
         if isinstance(field.shape, List):
             return (field.name,)
@@ -203,7 +203,7 @@ def _asked(call: Call) -> list[int]:
 
 
 def _known_person(call: Call, value: dict[str, Any]) -> None:
-    """A profile of somebody who lives in the city has their name."""
+    """Put the real name and level of a person of the city into a user profile."""
     if call.endpoint.selection != "profile" or call.endpoint.section != "user":
         return
     person = people.find(call.world.seed, value["id"], call.t)

@@ -1,6 +1,6 @@
-"""The keys of the city: who owns them, what they may do, and which of them are dead.
+"""The keys of the simulated city: their owners, their rights, and which keys are dead.
 
-They open nothing but the sandbox and are made to look like it.
+These keys work with the sandbox only, and their texts say so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from tcdatalogger.sandbox.world import people
 from tcdatalogger.sandbox.world.people import FACTIONS
 
 LEVELS = ("custom", "public", "minimal", "limited", "full")
-"""By Torn's number of the level."""
+"""The names of the levels by Torn's number of the level."""
 
 TYPES = ("Custom", "Public Only", "Minimal Access", "Limited Access", "Full Access")
 
@@ -23,14 +23,15 @@ class SandboxKey:
     """One key.
 
     Attributes:
-        name: what tests and people call it.
-        level: 1 public, 2 minimal, 3 limited, 4 full.
-        owner: their user id.
+        name: the name that tests and people use.
+        text: the key itself.
+        level: 0 custom, 1 public, 2 minimal, 3 limited, 4 full.
+        owner: the user id of the owner.
         faction_access: whether the owner's position in the faction includes API access.
-        refusal: the error that every call with it gets, 0 for a key that works.
-        dies_after: how many calls are still answered before it dies, None for no end.
-        dies_at: the world's time at which it dies, None for never.
-        dies_of: the error that it gives from then on.
+        refusal: the error that every call with the key gets, 0 for a key that works.
+        dies_after: how many more calls are answered before the key dies, None for no end.
+        dies_at: the time of the world at which the key dies, None for never.
+        dies_of: the error that the key gives after it died.
     """
 
     name: str
@@ -61,7 +62,7 @@ def demo_keys() -> tuple[SandboxKey, ...]:
 
 
 class Keyring:
-    """All keys that the city knows, by their text."""
+    """All keys that the city knows."""
 
     def __init__(self, keys: tuple[SandboxKey, ...]) -> None:
         self._keys = {key.text: key for key in keys}
@@ -70,13 +71,14 @@ class Keyring:
         return iter(self._keys.values())
 
     def named(self, name: str) -> SandboxKey | None:
+        """The key with this name or this text, None where there is none."""
         return next((key for key in self if name in {key.name, key.text}), None)
 
     def admit(self, text: str) -> SandboxKey:
         """The key of a call.
 
         Raises:
-            Refusal: there is none (1), or it is not known or refused (2, 10, 13, 18).
+            Refusal: the call has no key (1), or an unknown key (2).
         """
         if not text:
             raise Refusal(1)
@@ -86,10 +88,11 @@ class Keyring:
         return key
 
     def add(self, key: SandboxKey) -> None:
+        """Add a key, or replace the key with the same text."""
         self._keys[key.text] = key
 
     def use(self, key: SandboxKey, now: float) -> int:
-        """Use a key for one call at a time of the world; the error that it gives, or 0."""
+        """Use a key for one call at a time of the world; returns the key's error, 0 for none."""
         if not key.refusal and (
             key.dies_after == 0 or (key.dies_at is not None and now >= key.dies_at)
         ):
@@ -100,8 +103,14 @@ class Keyring:
         return key.refusal
 
     def change(self, name: str, **changes: float | None) -> SandboxKey:
-        """Change a key's level, faction access, refusal or end; to set the refusal takes the
-        end away, unless another is given.
+        """Change fields of a key; a new `refusal` clears the `dies_` fields that are not given.
+
+        Args:
+            name: the name or the text of the key.
+            changes: fields of `SandboxKey` and their new values.
+
+        Returns:
+            The changed key.
 
         Raises:
             KeyError: there is no such key.

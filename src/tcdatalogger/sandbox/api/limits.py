@@ -1,5 +1,7 @@
-"""Torn's limits and the book of who called: 100 calls a rolling minute a user, 1,000 an address,
-and 50,000 rows a rolling day of some selections.
+"""Torn's limits, and counters of all calls.
+
+Torn allows 100 calls in a rolling minute for a user, 1,000 for an address, and 50,000 rows in a
+rolling day for a user and a category of some selections.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ CLOUD = {
     "/user/personalstats": "personalstats",
     "/user/{id}/personalstats": "personalstats",
 }
-"""The endpoints whose rows are counted by the day, and the category they count for."""
+"""The endpoints with a daily limit of rows, and the category under which they are counted."""
 
 _REMEMBERED = 200_000
 
@@ -31,9 +33,11 @@ class Called(NamedTuple):
     """One call of a user.
 
     Attributes:
-        at: the second in the meter's own time: of the world, or of this machine's monotonic clock.
+        at: the second of the call, by `City.seconds`.
+        owner: the user id of the key's owner.
         key: the name of the key.
-        accepted: False where it was over the limit.
+        path: the path that was called.
+        accepted: False where the call was over the limit.
     """
 
     at: float
@@ -57,7 +61,7 @@ class _Lane:
     paths: Counter[str] = field(default_factory=Counter)
 
     def call(self, now: float, path: str) -> bool:
-        """Note a call; whether it is within the limit."""
+        """Count a call; returns whether it is within the limit."""
         for calls in (self.allowed, self.all):
             while calls and calls[0] <= now - self.window:
                 calls.popleft()
@@ -100,12 +104,12 @@ class _Reader:
 
 
 class Limits:
-    """Counts every call and says which are too many; a refused call does not use up the limit.
+    """Counts all calls and decides which are over a limit; a refused call uses up no limit.
 
     Args:
-        per_user, per_address: calls in a rolling window.
-        window: its seconds.
-        rows: of one category that one user may read in a rolling day.
+        per_user, per_address: the calls that are allowed in a rolling window.
+        window: the length of the window in seconds.
+        rows: the rows of one category that one user may read in a rolling day.
     """
 
     def __init__(
@@ -130,18 +134,25 @@ class Limits:
         self._outages: Counter[str] = Counter()
 
     def outage(self, kind: str, path: str) -> None:
-        """Note a call that an outage met; it counts for no limit."""
+        """Count a call during an outage; it uses up no limit."""
         self._paths[path] += 1
         self._outages[kind] += 1
 
     def address(self, address: str, path: str, now: float) -> bool:
-        """Note a call from an address; whether it is within its limit."""
+        """Count a call from an address; returns whether it is within the limit."""
         self._paths[path] += 1
         lane = self._addresses.setdefault(address, _Lane(self._limits[1], self._window))
         return lane.call(now, path)
 
     def owner(self, owner: int, key: str, path: str, now: float) -> bool:
-        """Note a call of a user by the name of the key; whether it is within their limit."""
+        """Count a call of a user; returns whether it is within the limit.
+
+        Args:
+            owner: the user id of the key's owner.
+            key: the name of the key.
+            path: the path that was called.
+            now: the second of the call, by `City.seconds`.
+        """
         self._keys[key] += 1
         lane = self._owners.setdefault(owner, _Lane(self._limits[0], self._window))
         accepted = lane.call(now, path)
@@ -149,7 +160,7 @@ class Limits:
         return accepted
 
     def may_read(self, owner: int, category: str, now: float) -> bool:
-        """Whether a user has not yet read all rows of a day at this time of the world."""
+        """Whether a user has rows of a category left at this time of the world."""
         reader = self._readers.setdefault((owner, category), _Reader())
         reader.forget(now)
         if reader.today >= self._most_rows:
@@ -158,7 +169,7 @@ class Limits:
         return True
 
     def read(self, owner: int, category: str, rows: int, now: float) -> None:
-        """Note the rows that a user has read."""
+        """Count the rows that a user has read at this time of the world."""
         reader = self._readers.setdefault((owner, category), _Reader())
         reader.forget(now)
         reader.read.append((now, rows))
@@ -167,29 +178,31 @@ class Limits:
         reader.most = max(reader.most, reader.today)
 
     def dead(self, key: str) -> None:
-        """Note a call with a key that is not alive."""
+        """Count a call with a dead or unknown key."""
         self._dead[key] += 1
 
     def error(self, code: int) -> None:
+        """Count an answer with one of Torn's errors."""
         self._errors[code] += 1
 
     def fault(self, name: str) -> None:
+        """Count a call that a planted fault of this kind has hit."""
         self._faults[name] += 1
 
     def calls(self) -> list[Called]:
-        """The last calls of users, accepted or not, in their order: 200,000 at most."""
+        """The last calls of users in their order, accepted or not; at most 200,000."""
         return list(self._calls)
 
     def utilisation(self, owner: int, since: float, until: float) -> float:
-        """The share of what a user may call that was called and accepted between two seconds.
+        """The share of a user's limit that accepted calls used between two seconds.
 
-        They are in the meter's own time, as in `Called.at`, and should lie some windows apart.
+        The seconds are those of `Called.at`; the result is exact only over several windows.
         """
         done = sum(c.accepted and c.owner == owner and since <= c.at < until for c in self._calls)
         return done * self._window / (self._limits[0] * (until - since))
 
     def facts(self) -> dict[str, object]:
-        """Everything counted so far. Keys go by their names, unknown ones as `unknown`."""
+        """All counters. Keys stand under their names, unknown keys under `unknown`."""
         lanes = [*self._owners.values(), *self._addresses.values()]
         cloud: dict[str, dict[str, object]] = {}
         for (owner, category), reader in self._readers.items():
@@ -215,7 +228,7 @@ class Limits:
         }
 
     def _series(self) -> dict[int, list[list[float]]]:
-        """For each user [start, accepted, refused] of every window that has a call."""
+        """For each user a list of [start, accepted, refused], one for each window with a call."""
         counts: dict[int, dict[float, list[int]]] = {owner: {} for owner in self._owners}
         for call in self._calls:
             start = call.at // self._window * self._window

@@ -1,4 +1,4 @@
-"""Times of the world in which Torn answers nobody."""
+"""Outages: times of the world in which the API answers nobody."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OUTAGES = {
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """One such time.
+    """One outage.
 
     Attributes:
         kind: one of `OUTAGES`.
-        since, until: world seconds since 1970; the last is not part of it.
+        since, until: world seconds since 1970; `until` is excluded.
 
     Raises:
-        ValueError: the kind is unknown, or it ends before it begins.
+        ValueError: the kind is unknown, or `until` is not after `since`.
     """
 
     kind: str
@@ -41,7 +41,7 @@ def outage(facts: Mapping[str, Any], now: float) -> Outage:
     """An outage from plain facts: `since` and `until`, or `after` and `seconds` from now on.
 
     Raises:
-        ValueError: a name is unknown, or a value makes no sense.
+        ValueError: a name is unknown, or a value is out of range.
     """
     unknown = set(facts) - {"kind", "since", "until", "after", "seconds"}
     if unknown or not ("until" in facts or "seconds" in facts):
@@ -52,5 +52,5 @@ def outage(facts: Mapping[str, Any], now: float) -> Outage:
 
 
 def outage_at(outages: Iterable[Outage], now: float) -> Outage | None:
-    """The one that is on at `now`: the first of them, or None."""
-    return next((one for one in outages if one.since <= now < one.until), None)
+    """The first outage that lasts at `now`, None for none."""
+    return next((each for each in outages if each.since <= now < each.until), None)

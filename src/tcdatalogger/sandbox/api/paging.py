@@ -1,9 +1,9 @@
-"""Pages as Torn cuts them, and the links to their neighbours.
+"""Pages of lists and the links between them, by Torn's rules.
 
-The rules are facts from captured answers: the page after a newest-first page is `prev`, with the
-time of the last row as `to`, included, so that this row comes again; oldest-first it is `next` with
-`from`; lists without times have `next` with `offset`. A link is there when the page is full. Links
-carry no key, no comment and no timestamp.
+The rules come from captured answers. In a newest-first list the following page is `prev`; its `to`
+is the time of the last row, included, so this row comes again. In an oldest-first list the
+following page is `next`, with `from`. Lists without times have `next` with `offset`. A link exists
+where the page is full. Links have no key, no comment and no timestamp.
 """
 
 from __future__ import annotations
@@ -21,7 +21,14 @@ _DEFAULT_LIMIT = 20
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Which rows a call asks for; `low` and `high` are both included."""
+    """The rows that a call asks for.
+
+    Attributes:
+        low, high: bounds in seconds since 1970, both included; None for no bound.
+        limit: the most rows of a page.
+        offset: how many rows are left out at the start.
+        newest_first: whether the order is descending.
+    """
 
     low: int | None
     high: int | None
@@ -31,10 +38,10 @@ class Window:
 
 
 def window(endpoint: Endpoint, params: Mapping[str, str]) -> Window:
-    """The page that `params` ask for; a limit over Torn's maximum is cut to it.
+    """The page that `params` ask for; a limit over Torn's maximum is reduced to the maximum.
 
     Raises:
-        Refusal: a number is none (3).
+        Refusal: a number is no number (3).
     """
     limit = endpoint.parameter("limit")
     default = limit.default if limit and isinstance(limit.default, int) else _DEFAULT_LIMIT
@@ -55,7 +62,7 @@ def whole(params: Mapping[str, str], name: str) -> int | None:
     """A parameter as a whole number, None where it is not given.
 
     Raises:
-        Refusal: it is no number (3).
+        Refusal: the text is no number (3).
     """
     text = params.get(name, "")
     if not text:
@@ -67,7 +74,13 @@ def whole(params: Mapping[str, str], name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where links lead: this server, and the path that was called."""
+    """The address of a call, from which links are made.
+
+    Attributes:
+        base: the address of this server with `/v2`.
+        path: the path that was called.
+        params: the parameters of the query.
+    """
 
     base: str
     path: str
@@ -89,7 +102,10 @@ Links = dict[str, str | None]
 def time_links(address: Address, page: Window, places: list[int]) -> Links:
     """The links of a list by time.
 
-    `places` are what orders the rows of this page (times, or ids), in the order of the page.
+    Args:
+        address: the address of the call.
+        page: the rows that were asked for.
+        places: the time (or the id) of each row of the page, in the order of the page.
     """
     sort = "desc" if page.newest_first else "asc"
     older: str | None = None
@@ -105,7 +121,14 @@ def time_links(address: Address, page: Window, places: list[int]) -> Links:
 
 
 def offset_links(address: Address, page: Window, count: int, *, more: bool) -> Links:
-    """The links of a list by offset, of which this page holds `count` rows."""
+    """The links of a list by offset.
+
+    Args:
+        address: the address of the call.
+        page: the rows that were asked for.
+        count: how many rows this page has.
+        more: whether there are rows after this page.
+    """
     changes: dict[str, int | str] = {"limit": page.limit}
     if "sort" in address.params:
         changes["sort"] = address.params["sort"].lower()

@@ -1,4 +1,4 @@
-"""From a path to the endpoints it asks for: the paths of the catalogue, and `selections=`."""
+"""Finds the endpoints that a path asks for, also by the parameter `selections`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ _SECTION, _OWN, _WITH_ID = 1, 2, 3  # parts of a path
 
 
 class Router:
-    """The paths of a catalogue by section and selection."""
+    """The endpoints of a catalogue by section and selection.
+
+    Attributes:
+        catalog: the catalogue.
+    """
 
     def __init__(self, catalog: Catalog) -> None:
         self.catalog = catalog
@@ -41,10 +45,10 @@ class Router:
                 self._with_id[place] = (endpoint, parts[1].strip("{}"))
 
     def find(self, path: str, params: Mapping[str, str]) -> list[Routed]:
-        """The endpoints that a call asks for.
+        """The endpoints that a call asks for, each with the values of its placeholders.
 
         Raises:
-            Refusal: a selection is unknown (4) or was left behind in v1 (22).
+            Refusal: a selection is unknown (4), exists in v1 only (22), or the id does not fit (6).
         """
         parts = [part for part in path.split("/") if part]
         if not parts:

@@ -1,6 +1,6 @@
-"""The city behind a web server on loopback: to start in a test, in the demo, or from the command.
+"""The simulated city behind a web server on this machine, for tests, the demo and the command.
 
-Starlette and uvicorn are imported when a server is made, not before.
+Starlette and uvicorn are imported when a server starts, because their import is slow.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 START = 1_767_225_600.0
-"""2026-01-01T00:00:00Z: where the world begins unless told otherwise."""
+"""2026-01-01T00:00:00Z: the time of the world at the start, unless another is given."""
 
-_Wires = dict[tuple[str, int], asyncio.Transport]
+_Connections = dict[tuple[str, int], asyncio.Transport]
 
 
 class Sandbox:
@@ -40,9 +40,10 @@ class Sandbox:
 
     Args:
         seed: chooses the world.
-        start: the world's time at the start, seconds since 1970.
+        start: the time of the world at the start, seconds since 1970.
         speed: world seconds in a real second; 0 for a world that only `advance` moves.
-        port: 0 for any free one.
+        host: the address to listen on.
+        port: the port to listen on; 0 for any free port.
         rules: history, limits, bursts, corrections and outages of the city.
     """
 
@@ -71,10 +72,10 @@ class Sandbox:
         self.stop()
 
     def start(self) -> None:
-        """Listen, and answer in a thread of its own. Calls wait from the moment this returns.
+        """Listen on the address and answer in a thread; calls are accepted when this returns.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the address cannot be used.
         """
         import uvicorn  # noqa: PLC0415, heavy
 
@@ -89,10 +90,10 @@ class Sandbox:
             self._socket.close()
             self._socket = None
             raise
-        wires: _Wires = {}
+        connections: _Connections = {}
         config = uvicorn.Config(
-            _app(self.city, wires),
-            http=_protocol(wires),
+            _app(self.city, connections),
+            http=_protocol(connections),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -109,9 +110,9 @@ class Sandbox:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop answering and give the port back; nothing is done where it never started."""
+        """Stop answering and free the port; does nothing where the server never started."""
         if self._server and self._thread:
-            # Clients may keep their connections open; nobody waits for them.
+            # Clients may keep their connections open; the stop does not wait for them.
             self._server.should_exit = self._server.force_exit = True
             self._thread.join(10)
         if self._socket:
@@ -120,7 +121,11 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where the API is, as `http://127.0.0.1:PORT/v2`."""
+        """The address of the API, as `http://127.0.0.1:PORT/v2`.
+
+        Raises:
+            RuntimeError: the server does not run.
+        """
         if self._socket is None:
             raise RuntimeError("the sandbox is not running")
         host, port = self._socket.getsockname()[:2]
@@ -132,32 +137,36 @@ class Sandbox:
         return {key.name: key.text for key in self.city.keyring}
 
     def now(self) -> float:
-        """The world's time, seconds since 1970."""
+        """The time of the world, seconds since 1970."""
         return self.city.clock.now()
 
     def advance(self, seconds: float) -> float:
-        """Move the world forward; its new time."""
+        """Move the world forward and return its new time.
+
+        Raises:
+            ValueError: `seconds` is negative.
+        """
         return self.city.clock.advance(seconds)
 
     def stats(self) -> dict[str, Any]:
-        """Everything counted so far, as `GET /_sandbox/stats` gives it."""
+        """All counters, as `GET /_sandbox/stats` gives them."""
         with self.city.lock:
-            return self.city.meter.facts()
+            return self.city.limits.facts()
 
     def calls(self) -> list[Called]:
-        """The calls of users, accepted or not, in their order; the last 200,000."""
+        """The last calls of users in their order, accepted or not; at most 200,000."""
         with self.city.lock:
-            return self.city.meter.calls()
+            return self.city.limits.calls()
 
     def utilisation(self, owner: int, since: float, until: float) -> float:
-        """The share of an owner's limit that was used between two seconds, as `Called.at` has them.
+        """The share of an owner's limit that was used between two seconds of `Called.at`.
 
-        `city.seconds()` is the present one.
+        `city.seconds()` is the present second.
         """
         with self.city.lock:
-            return self.city.meter.utilisation(owner, since, until)
+            return self.city.limits.utilisation(owner, since, until)
 
-    def books(
+    def expected(
         self,
         what: str,
         since: int | None = None,
@@ -171,27 +180,28 @@ class Sandbox:
         Args:
             what: attacks, attacksfull, user_attacks, user_attacksfull, chains, crimes, events,
                 log, news, or one category of news as `news:main`.
-            since: seconds since 1970, included, None for no bound; of a crime, when it was created.
-            until: the same for the end.
-            key: the name of the key whose owner looks.
+            since: the first second since 1970, included, None for no bound; for crimes, the second
+                of their creation.
+            until: the last second, included, None for no bound.
+            key: the name of the caller's key.
             params: more parameters of the endpoint, as striptags="true".
 
         Raises:
             KeyError: there is no key of this name.
-            ValueError: there is no such book.
+            ValueError: there is no such list.
         """
         with self.city.lock:
-            return self.city.books(what, since, until, key=key, **params)
+            return self.city.expected(what, since, until, key=key, **params)
 
     def outage(self, kind: str, **facts: float) -> Outage:
-        """Let nothing be answered for a time of the world, as `outage("down", seconds=600)`.
+        """Plan an outage, as `outage("down", seconds=600)`.
 
         Args:
             kind: closed (error 9), block (error 8), down (HTML with HTTP 502) or reset.
-            facts: `after` and `seconds` from now on, or `since` and `until`.
+            facts: `after` and `seconds` from now on, or `since` and `until`; world seconds.
 
         Raises:
-            ValueError: the kind or a value makes no sense.
+            ValueError: the kind is unknown, or a value is out of range.
         """
         with self.city.lock:
             made = outage({"kind": kind, **facts}, self.city.clock.now())
@@ -199,14 +209,19 @@ class Sandbox:
         return made
 
     def clear_outages(self) -> None:
+        """Take all outages away."""
         with self.city.lock:
             self.city.outages.clear()
 
     def fault(self, kind: str, **facts: Any) -> Fault:
-        """Switch a fault on, as `fault("error", code=5, times=2, path="/faction/crimes")`.
+        """Plant a fault, as `fault("error", code=5, times=2, path="/faction/crimes")`.
+
+        Args:
+            kind: one of `faults.KINDS`.
+            facts: other fields of `Fault`.
 
         Raises:
-            ValueError: the kind or a value makes no sense.
+            ValueError: the kind or a field is unknown, or a value is out of range.
         """
         made = fault({"kind": kind, **facts})
         with self.city.lock:
@@ -214,15 +229,16 @@ class Sandbox:
         return made
 
     def clear_faults(self) -> None:
+        """Take all faults away."""
         with self.city.lock:
             self.city.faults.clear()
 
     def key(self, name: str, **changes: Any) -> str:
-        """Change or add a key; its text.
+        """Change or add a key, and return its text.
 
-        It takes `level`, `refusal`, `faction_access`, `owner`, and for a key that dies later
-        `dies_after` (calls that are still answered) or `dies_at` (world time), and `dies_of`
-        (the error from then on, 2 by default).
+        Args:
+            name: the name of the key.
+            changes: other fields of `SandboxKey`, for example `level`, `refusal`, `dies_after`.
 
         Raises:
             TypeError: a change is unknown.
@@ -231,7 +247,7 @@ class Sandbox:
             return change_key(self.city, name, **changes).text
 
 
-def _app(city: City, wires: _Wires) -> Starlette:
+def _app(city: City, connections: _Connections) -> Starlette:
     from starlette.applications import Starlette  # noqa: PLC0415, heavy
     from starlette.responses import Response  # noqa: PLC0415
     from starlette.routing import Route  # noqa: PLC0415
@@ -240,25 +256,25 @@ def _app(city: City, wires: _Wires) -> Starlette:
         reply = city.answer(_asked(request))
         if reply.delay:
             await asyncio.sleep(reply.delay)
-        return _sent(reply, wires.get(request.client or ("", 0)))
+        return _sent(reply, connections.get(request.client or ("", 0)))
 
     async def steer(request: WebRequest) -> Response:
         what, body = request.path_params["what"], await request.body()
         status, facts = control(city, request.method, what, body)
         return Response(encode(facts), status, media_type="application/json")
 
-    def _sent(reply: Reply, wire: asyncio.Transport | None) -> Response:
+    def _sent(reply: Reply, connection: asyncio.Transport | None) -> Response:
         response = Response(reply.body, reply.status)
         response.raw_headers = [
             (b"content-length", str(len(reply.body)).encode()),
             *((name.lower().encode(), value.encode()) for name, value in reply.headers),
         ]
-        if wire is None or not reply.broken:
+        if connection is None or not reply.broken:
             return response
         if reply.broken == "reset":
-            _reset(wire)
+            _reset(connection)
         else:
-            asyncio.get_running_loop().call_soon(wire.close)
+            asyncio.get_running_loop().call_soon(connection.close)
             response.body = reply.body[: len(reply.body) // 2]
         return response
 
@@ -283,27 +299,27 @@ def _asked(request: WebRequest) -> CityRequest:
     )
 
 
-def _reset(wire: asyncio.Transport) -> None:
-    """End the connection with a reset, not with a polite end."""
-    plug = wire.get_extra_info("socket")
+def _reset(connection: asyncio.Transport) -> None:
+    """End the connection with a TCP reset."""
+    plug = connection.get_extra_info("socket")
     if plug is not None:
         plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    wire.abort()
+    connection.abort()
 
 
-def _protocol(wires: _Wires) -> type[asyncio.Protocol]:
-    """The protocol of uvicorn, which also notes each client's connection, so as to break it."""
+def _protocol(connections: _Connections) -> type[asyncio.Protocol]:
+    """The protocol of uvicorn that also remembers the connection of each client, to break it."""
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415, heavy
 
     class Wired(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
             if self.client:
-                wires[self.client] = transport
+                connections[self.client] = transport
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
             if self.client:
-                wires.pop(self.client, None)
+                connections.pop(self.client, None)
 
     return Wired

@@ -1,4 +1,4 @@
-"""The three daily snapshots, which are CSV: made once for each day of the world."""
+"""The three daily snapshots of users, factions and companies, which are CSV."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RANKS = ("Novice", "Outlaw", "Star", "Outstanding", "Heroic", "Idolised")
 
 
 def snapshot(call: Call) -> bytes:
-    """The snapshot of the section, as it was when the world's day began."""
+    """The snapshot of the endpoint's section as CSV bytes, as of the begin of the world's day."""
     section = call.endpoint.section
     day = call.t - call.t % DAY
     make = {"user": _users, "faction": _factions, "company": _companies}[section]
@@ -39,16 +39,16 @@ def _users(world: World, t: int) -> list[list[object]]:
     rows: list[list[object]] = []
     for home in FACTIONS:
         for person in people.members(world.seed, home, t):
-            dice = Rng(world.seed, "file", person.code)
-            signed = person.joined - dice.between(1, 2_000) * DAY
+            rng = Rng(world.seed, "file", person.code)
+            signed = person.joined - rng.between(1, 2_000) * DAY
             name, gender = (f(world.seed, person.code) for f in (people.name, people.gender))
             level = people.level(world.seed, person, t)
             rows.append(
                 [
-                    *(person.id, name, gender, signed, level, dice.pick(_RANKS)),
-                    *(int(dice.chance(0.5)), home.id, dice.pick(("", 79_286, 81_002)), ""),
-                    *("", dice.between(0, 1), dice.between(0, 1), 0, ""),
-                    *(max(0, t - signed) // 9, dice.between(3, 900)),
+                    *(person.id, name, gender, signed, level, rng.pick(_RANKS)),
+                    *(int(rng.chance(0.5)), home.id, rng.pick(("", 79_286, 81_002)), ""),
+                    *("", rng.between(0, 1), rng.between(0, 1), 0, ""),
+                    *(max(0, t - signed) // 9, rng.between(3, 900)),
                 ]
             )
     return rows
@@ -72,13 +72,13 @@ def _factions(world: World, t: int) -> list[list[object]]:
 def _companies(world: World, t: int) -> list[list[object]]:
     rows: list[list[object]] = []
     for number in range(40):
-        dice = Rng(world.seed, "company", number)
-        age, staff = dice.between(0, 3_000), dice.between(0, 10)
-        daily = dice.between(0, 900_000) if staff else 0
+        rng = Rng(world.seed, "company", number)
+        age, staff = rng.between(0, 3_000), rng.between(0, 10)
+        daily = rng.between(0, 900_000) if staff else 0
         rows.append(
             [
                 *(80_000 + number * 13, f"Shop & Sons, No. {number}", t - age * DAY, age, ""),
-                *(dice.between(1, 40), dice.between(0, 10), dice.between(150_001, 3_000_000)),
+                *(rng.between(1, 40), rng.between(0, 10), rng.between(150_001, 3_000_000)),
                 *(staff, 10, daily, daily // 900, daily * 7, daily // 130, 1),
             ]
         )

@@ -1,1 +1,1 @@
-"""The people and things of the city."""
+"""The people, things and events of the simulated city."""

@@ -1,4 +1,4 @@
-"""Balances: what members earned by crimes and have not yet taken out, and the faction's vault."""
+"""Balances: money of the faction, and money that members earned by crimes and left there."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ _MONTH = 30 * DAY
 
 @dataclass(frozen=True, slots=True)
 class Earning:
-    """One crime's money as it was paid to balances.
+    """The money of one crime that was paid to balances.
 
     Attributes:
-        share: of each participant.
-        rest: what the faction keeps.
+        at: the second of the payment, since 1970.
+        users: the user ids of the participants.
+        share: the money of each participant, in dollars.
+        rest: the money that the faction keeps, in dollars.
     """
 
     at: int
@@ -30,7 +32,7 @@ class Earning:
 
 
 def earnings(book: CrimeBook, home: Faction, low: int, high: int) -> list[Earning]:
-    """What was paid after `low` up to `high`."""
+    """The payments after `low` up to and including `high`."""
     found = []
     for crime in book.created(home, low - LONGEST, high):
         paid = crime.payout
@@ -45,9 +47,14 @@ def earnings(book: CrimeBook, home: Faction, low: int, high: int) -> list[Earnin
 def balance(
     seed: int, book: CrimeBook, home: Faction, t: int, *, everybody: bool
 ) -> dict[str, object]:
-    """`FactionBalance`. Members take out what they have once a week, each at their own time.
+    """`FactionBalance`. Each member takes all money out once a week.
 
-    With `everybody`, those who left in the last two months are listed too.
+    Args:
+        seed: chooses the world.
+        book: the crimes.
+        home: the faction.
+        t: the time of the world.
+        everybody: whether members who left in the last two months are listed too.
     """
     listed = people.members(seed, home, t)
     if everybody:
@@ -68,8 +75,8 @@ def balance(
 
 
 def _account(seed: int, person: Person, paid: list[Earning], t: int) -> dict[str, object]:
-    dice = Rng(seed, "account", person.code)
-    offset = dice.between(0, _WEEK - 1)
+    rng = Rng(seed, "account", person.code)
+    offset = rng.between(0, _WEEK - 1)
     week = (t + offset) // _WEEK
     payday = week * _WEEK - offset
     earned = sum(e.share for e in paid if e.at > payday and person.id in e.users)
@@ -77,5 +84,5 @@ def _account(seed: int, person: Person, paid: list[Earning], t: int) -> dict[str
         "id": person.id,
         "username": people.name(seed, person.code),
         "money": Rng(seed, "purse", person.code, week).between(0, 400) * 5_000 + earned,
-        "points": dice.pick((0, 0, 0, 25, 100, 1_000)),
+        "points": rng.pick((0, 0, 0, 25, 100, 1_000)),
     }

@@ -1,6 +1,6 @@
-"""Seconds in which more rows lie than a page holds, and rows that are edited after they were shown.
+"""Bursts (seconds with more rows than a page holds) and rows that are edited after they were shown.
 
-Both are off unless `Rules` says otherwise; both are pure functions of the seed.
+Both are off unless `Rules` turns them on; both are pure functions of the seed.
 """
 
 from __future__ import annotations
@@ -11,24 +11,24 @@ from tcdatalogger.sandbox.world.people import DAY, HOUR
 from tcdatalogger.sandbox.world.rng import mix, unit
 
 _MOST = 3_000
-"""The ids of one day have room for no more."""
+"""The most rows of a burst: a day has no more free ids."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bursts:
-    """When many rows lie in one second.
+    """The seconds in which many rows lie.
 
     Attributes:
-        every: one burst in so many days, at a second that the seed chooses; 0 for none.
-        at: seconds since 1970 at which there is one besides, in every list.
-        rows: how many attacks or lines of the log lie in such a second. With more than 100 no
-            cursor by time gets past it: only `nanostamp` (log), ids (attacks) or a larger page.
-        news: how many news of one category lie in such a second. By more than 100 nothing gets
-            past: Torn has no other cursor for news.
-        categories: of the news; each burst is in one of them.
+        every: one burst in this many days, at a second that the seed chooses; 0 for none.
+        at: more bursts, in every list, in seconds since 1970.
+        rows: how many attacks or log lines a burst has. With more than 100 no cursor by time gets
+            past the second; only `nanostamp` (log), ids (attacks) or a larger page do.
+        news: how many news of one category a burst has. With more than 100 nothing gets past the
+            second: Torn has no other cursor for news.
+        categories: the categories of news that can have bursts; each burst is in one of them.
 
     Raises:
-        ValueError: a number makes no sense.
+        ValueError: a number is out of range.
     """
 
     every: int = 0
@@ -46,7 +46,13 @@ class Bursts:
             raise ValueError("a burst of news is in at least one category")
 
     def moments(self, low: int, high: int, *parts: int | str) -> list[int]:
-        """The seconds from `low` up to, not including, `high`; `parts` name seed and list."""
+        """The seconds of bursts from `low` up to but not including `high`, in order.
+
+        Args:
+            low: seconds since 1970.
+            high: seconds since 1970.
+            parts: the seed and the names of the list.
+        """
         found = {moment for moment in self.at if low <= moment < high}
         size = self.every * DAY
         if size and high > low:
@@ -59,14 +65,14 @@ class Bursts:
 
 @dataclass(frozen=True, slots=True)
 class Corrections:
-    """How rows are edited after they were first shown.
+    """The rows that are edited after they were first shown.
 
     Attributes:
-        share: of the rows of attacks and news.
-        within: seconds after which every one of these is done; the first come after an hour.
+        share: the share of the attacks and news that are edited, from 0 to 1.
+        within: seconds after which every edit is done; no edit comes in the first hour.
 
     Raises:
-        ValueError: a number makes no sense.
+        ValueError: a number is out of range.
     """
 
     share: float = 0.0
@@ -77,7 +83,13 @@ class Corrections:
             raise ValueError("share is from 0 to 1, and within more than an hour")
 
     def done(self, at: int, t: int, *parts: int | str) -> bool:
-        """Whether the row of time `at` has been edited by `t`; `parts` name seed, list and row."""
+        """Whether a row is edited by the time `t`.
+
+        Args:
+            at: the time of the row.
+            t: the time of the world.
+            parts: the seed, the names of the list and the id of the row.
+        """
         if not self.share or unit("corrected", *parts) >= self.share:
             return False
         return t >= at + HOUR + mix("correction", *parts) % (self.within - HOUR)

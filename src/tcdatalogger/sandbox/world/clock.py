@@ -1,4 +1,4 @@
-"""The world's clock: it starts somewhere, runs at its own speed, and can be pushed forward."""
+"""The clock of the world: it has a start and a speed, and can be moved forward."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import time
 
 
 class WorldClock:
-    """World time = start + real time gone by * speed + what it was advanced by.
+    """World time = start + passed real time * speed + all that `advance` added.
 
     Args:
         start: seconds since 1970 in UTC.
-        speed: world seconds in a real second; 0 for a world that stands still until it is moved.
+        speed: world seconds in a real second; 0 for a world that stands still.
     """
 
     def __init__(self, start: float, speed: float = 0.0) -> None:
@@ -19,10 +19,11 @@ class WorldClock:
         self.speed = speed
 
     def now(self) -> float:
+        """The time of the world, seconds since 1970 in UTC."""
         return self._base + (time.monotonic() - self._since) * self.speed
 
     def advance(self, seconds: float) -> float:
-        """Move the world forward and return its time; it never goes back.
+        """Move the world forward and return its new time.
 
         Raises:
             ValueError: `seconds` is negative.
@@ -33,7 +34,7 @@ class WorldClock:
         return self.now()
 
     def run(self, speed: float) -> None:
-        """Go on at another speed from now.
+        """Change the speed from now on.
 
         Raises:
             ValueError: `speed` is negative.

@@ -1,7 +1,7 @@
-"""Which crimes there are: every one is drawn whole, from the seed, its faction, team and number.
+"""All organised crimes: each is computed from the seed, its faction, its team and its number.
 
-Every team of a faction plans one crime after another, each in its own stretch of hours, so that
-nobody is ever in two at once and the crimes of any time range can be computed by themselves.
+A team of a faction plans one crime after another, each in hours of its own. So nobody is in two
+crimes at once, and the crimes of any time range can be computed alone.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Sequence
 
 from tcdatalogger.sandbox.world import people
+from tcdatalogger.sandbox.world.cache import BoundedCache
 from tcdatalogger.sandbox.world.crimes import (
     CATEGORIES,
     LONGEST,
@@ -19,7 +20,6 @@ from tcdatalogger.sandbox.world.crimes import (
     pass_rate,
     render,
 )
-from tcdatalogger.sandbox.world.memo import Memo
 from tcdatalogger.sandbox.world.people import DAY, FACTIONS, GENESIS, HOUR, Faction
 from tcdatalogger.sandbox.world.php_json import encode
 from tcdatalogger.sandbox.world.rng import Rng, mix
@@ -31,24 +31,29 @@ _CHUNK = 32 * DAY
 _FEW = 3
 
 _ROLES_OF = {2: 2, 3: 2, 4: 3, 5: 4, 6: 5, 7: 6}
-"""The roles of a team's crimes by its seats: most teams have one seat to spare."""
+"""How many roles the crimes of a team have, by the seats of the team; most have a seat to spare."""
 
 _HOURS_OF = {2: 84, 3: 120, 4: 144, 5: 168, 6: 192}
-"""The hours from one crime to the next by its roles: a day of planning for each, and some more."""
+"""The hours from one crime to the next by the number of roles: a day for each role, and more."""
 
 
 class CrimeBook:
-    """The crimes of every faction from `since` on, computed when asked for and kept."""
+    """The crimes of all factions, computed when they are asked for, and cached.
+
+    Args:
+        seed: chooses the world.
+        since: no crime is older; seconds since 1970.
+    """
 
     def __init__(self, seed: int, since: int) -> None:
         self._seed = seed
         self._since = since
-        self._chunks: Memo[tuple[int, int], list[Crime]] = Memo(1024)
-        self._lists: Memo[tuple[int, int], list[Crime]] = Memo(16)
-        self._rows: Memo[int, bytes] = Memo(50_000)
+        self._chunks: BoundedCache[tuple[int, int], list[Crime]] = BoundedCache(1024)
+        self._lists: BoundedCache[tuple[int, int], list[Crime]] = BoundedCache(16)
+        self._rows: BoundedCache[int, bytes] = BoundedCache(50_000)
 
     def created(self, home: Faction, low: int, high: int) -> list[Crime]:
-        """Those created from `low` to `high`, both included, oldest first."""
+        """The crimes of a faction created from `low` to `high`, both included, oldest first."""
         low = max(low, self._since)
         if high < low:
             return []
@@ -56,18 +61,18 @@ class CrimeBook:
         if last - first > _FEW:
             crimes = self._upto(home, last)
         else:
-            # What was drawn for a page far back is little; the rest may never be asked for.
+            # Only the chunks of this range are computed: the others may never be asked for.
             crimes = [crime for n in range(first, last + 1) for crime in self._chunk(home, n)]
         return crimes[_before(crimes, low) : _before(crimes, high + 1)]
 
     def alive(self, home: Faction, low: int, high: int) -> list[Crime]:
-        """All that may have changed from `low` to `high`, and some more."""
+        """All crimes that may have changed from `low` to `high`, and some more."""
         return self.created(home, low - LONGEST, high)
 
     def listed(self, home: Faction, category: str, field: str, t: int) -> list[tuple[int, Crime]]:
-        """The crimes of a category at `t` with the time that orders them, oldest first.
+        """The crimes of a category at `t`, each with the time that orders it, oldest first.
 
-        Where a crime has no such time yet it counts as zero, as in a database that sorts nulls.
+        A crime without this time counts as zero, as in a database that sorts nulls first.
         """
         statuses = CATEGORIES[category][1]
         crimes = self.created(home, self._since, t)
@@ -80,7 +85,7 @@ class CrimeBook:
         return rows
 
     def find(self, crime_id: int, t: int) -> Crime | None:
-        """The crime with this id, if it exists at `t`."""
+        """The crime with this id, None where it does not exist at `t`."""
         rest, place = divmod(crime_id - _FIRST_CRIME, len(FACTIONS))
         hours, team = divmod(rest, _TEAMS)
         home = FACTIONS[place]
@@ -94,7 +99,7 @@ class CrimeBook:
         return crime if self._since <= crime.created <= t else None
 
     def row(self, crime: Crime, viewer: int, t: int) -> bytes:
-        """`FactionCrime` in JSON; encoded once for a crime that no longer changes."""
+        """`FactionCrime` as JSON bytes; a crime that does not change any more is encoded once."""
         if t < crime.settled:
             return encode(render(crime, self._seed, viewer, t))
         known = self._rows.get(crime.id)
@@ -131,7 +136,7 @@ class CrimeBook:
         return [crime for crime in crimes if low <= crime.created < high]
 
     def _rhythm(self, home: Faction, team: int) -> tuple[int, int]:
-        """The hours from one crime of a team to the next, and when its first begins."""
+        """The hours from one crime of a team to the next, and the hour of its first crime."""
         period = _HOURS_OF[_size(home, team)]
         return period, mix(self._seed, "rhythm", home.index, team) % period
 
@@ -140,26 +145,26 @@ class CrimeBook:
         hours = nth * period + offset
         crime_id = _FIRST_CRIME + (hours * _TEAMS + team) * len(FACTIONS) + home.index
         size = _size(home, team)
-        dice = Rng(self._seed, "crime", crime_id)
-        created = GENESIS + hours * HOUR + dice.between(0, 6 * HOUR)
+        rng = Rng(self._seed, "crime", crime_id)
+        created = GENESIS + hours * HOUR + rng.between(0, 6 * HOUR)
         expires = created + (period - 12) * HOUR
-        scenario = SCENARIOS[dice.pick(BY_SIZE[size])]
-        fills = dice.chance(0.9)
+        scenario = SCENARIOS[rng.pick(BY_SIZE[size])]
+        fills = rng.chance(0.9)
         slots: tuple[CrimeSlot, ...] = (CrimeSlot(None),) * size
         if team < len(home.teams):
-            seats: list[int | None] = [*dice.sample(home.team(team), size)]
+            seats: list[int | None] = [*rng.sample(home.team(team), size)]
             if not fills:
                 seats[-1] = None
-            slots = _fill(self._seed, dice, home, scenario, seats, created, expires)
+            slots = _fill(self._seed, rng, home, scenario, seats, created, expires)
         if not all(slot.user for slot in slots):
             return Crime(
                 *(crime_id, home, scenario, created, None, None, None, expires),
                 *(False, None, slots, 0, (), 0, None),
             )
         ready = max(slot.ends for slot in slots)
-        executed = min(ready + dice.between(0, 10 * HOUR), expires - 600)
+        executed = min(ready + rng.between(0, 10 * HOUR), expires - 600)
         before = crime_id - period * _TEAMS * len(FACTIONS)
-        succeeds = dice.chance(0.78)
+        succeeds = rng.chance(0.78)
         return Crime(
             id=crime_id,
             home=home,
@@ -170,12 +175,12 @@ class CrimeBook:
             executed=executed,
             expires=expires,
             succeeds=succeeds,
-            previous=before if nth and dice.chance(0.2) else None,
-            slots=_outcomes(self._seed, dice, scenario, slots, executed, succeeds=succeeds),
-            money=dice.between(*scenario.money) // 100 * 100 if succeeds else 0,
-            items=tuple((item, dice.between(1, most)) for item, most in scenario.items),
-            respect=dice.between(max(1, scenario.respect // 2), scenario.respect),
-            payout=_payout(dice, home, executed) if succeeds else None,
+            previous=before if nth and rng.chance(0.2) else None,
+            slots=_outcomes(self._seed, rng, scenario, slots, executed, succeeds=succeeds),
+            money=rng.between(*scenario.money) // 100 * 100 if succeeds else 0,
+            items=tuple((item, rng.between(1, most)) for item, most in scenario.items),
+            respect=rng.between(max(1, scenario.respect // 2), scenario.respect),
+            payout=_payout(rng, home, executed) if succeeds else None,
         )
 
 
@@ -192,7 +197,7 @@ def _before(crimes: Sequence[Crime], t: int) -> int:
 
 def _fill(
     seed: int,
-    dice: Rng,
+    rng: Rng,
     home: Faction,
     scenario: Scenario,
     seats: Sequence[int | None],
@@ -201,7 +206,7 @@ def _fill(
 ) -> tuple[CrimeSlot, ...]:
     """Who takes which role and when; a role without a seat stays empty."""
     window = min(24, max(4, (expires - created) // HOUR - 24 * len(seats) - 4)) * HOUR
-    times = sorted(created + 120 + int(dice.unit() * window) for _ in seats)
+    times = sorted(created + 120 + int(rng.unit() * window) for _ in seats)
     slots = []
     free = created
     for role, (seat, joined) in enumerate(zip(seats, times, strict=True)):
@@ -212,14 +217,14 @@ def _fill(
         begins = max(joined, free)
         free = begins + DAY
         rate = pass_rate(seed, person.id, scenario, role)
-        equipped = joined + dice.between(0, 30 * HOUR)
+        equipped = joined + rng.between(0, 30 * HOUR)
         slots.append(CrimeSlot(person.id, joined, begins, free, equipped, rate))
     return tuple(slots)
 
 
 def _outcomes(
     seed: int,
-    dice: Rng,
+    rng: Rng,
     scenario: Scenario,
     slots: tuple[CrimeSlot, ...],
     executed: int,
@@ -230,32 +235,32 @@ def _outcomes(
     done = []
     for (_, item), slot in zip(scenario.roles, slots, strict=True):
         bad = ("Failed", "Jailed", "Injured", "Hospitalized")
-        outcome = "Successful" if succeeds or dice.chance(0.25) else dice.pick(bad)
+        outcome = "Successful" if succeeds or rng.chance(0.25) else rng.pick(bad)
         held = outcome in {"Jailed", "Hospitalized"}
         used = {
-            "owned_by": dice.pick(("user", "faction")),
+            "owned_by": rng.pick(("user", "faction")),
             "item_id": item,
             "item_uid": 10_000_000_000 + mix(seed, "uid", slot.user or 0, executed) % 9_000_000_000,
-            "outcome": dice.pick(("used", "used", "lost", "unused")),
+            "outcome": rng.pick(("used", "used", "lost", "unused")),
         }
         done.append(
             CrimeSlot(
                 *(slot.user, slot.joined, slot.begins, slot.ends, slot.equipped, slot.pass_rate),
                 outcome=outcome,
-                duration=dice.between(30, 900) * 60 if held else None,
+                duration=rng.between(30, 900) * 60 if held else None,
                 item_outcome=used if item else None,
             )
         )
     return tuple(done)
 
 
-def _payout(dice: Rng, home: Faction, executed: int) -> Payout | None:
+def _payout(rng: Rng, home: Faction, executed: int) -> Payout | None:
     """Most crimes are paid within two days, some never by the automatic system."""
-    if dice.chance(0.15):
+    if rng.chance(0.15):
         return None
     return Payout(
-        paid_at=executed + dice.between(300, 40 * HOUR),
-        paid_by=people.leader(home, dice.pick((0, 1, 4))),
-        kind=dice.pick(("balance", "balance", "balance", "wallet", "inventory")),
-        percentage=dice.pick((80.0, 85.5, 90.0, 92.25, 95.0, 97.5)),
+        paid_at=executed + rng.between(300, 40 * HOUR),
+        paid_by=people.leader(home, rng.pick((0, 1, 4))),
+        kind=rng.pick(("balance", "balance", "balance", "wallet", "inventory")),
+        percentage=rng.pick((80.0, 85.5, 90.0, 92.25, 95.0, 97.5)),
     )

@@ -1,4 +1,4 @@
-"""Organised crimes: the whole life of each, and how it is shown as it stands at a time."""
+"""Organised crimes: the whole life of a crime, and how the API shows it at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tcdatalogger.sandbox.world.rng import Rng, mix
 from tcdatalogger.sandbox.world.scenarios import Scenario
 
 LONGEST = 12 * DAY
-"""No crime lives longer, its payout included."""
+"""The longest life of a crime in seconds, from its creation to its payout."""
 
 
 FIELDS = ("created_at", "executed_at", "ready_at", "expired_at")
@@ -25,17 +25,20 @@ CATEGORIES = {
     "completed": ("executed_at", ("Successful", "Failure")),
     "expired": ("expired_at", ("Expired",)),
 }
-"""What `cat` may be: the field that orders the crimes, and the statuses that are listed."""
+"""The values of `cat`: the field that orders the crimes, and the statuses that are listed."""
 
 
 @dataclass(frozen=True, slots=True)
 class CrimeSlot:
-    """What becomes of one position.
+    """One position of a crime and how it goes; all times are seconds since 1970.
 
     Attributes:
-        joined: when the user takes it.
-        begins, ends: their own day of planning, one after another.
-        equipped: when they have the item they need.
+        user: the id of the participant, None where nobody joins.
+        joined: when the user takes the position.
+        begins, ends: the user's day of planning.
+        equipped: when the user has the item that the position needs.
+        pass_rate: how likely the user passes, in percent.
+        duration: seconds in jail or hospital, None for none.
     """
 
     user: int | None
@@ -51,6 +54,15 @@ class CrimeSlot:
 
 @dataclass(frozen=True, slots=True)
 class Payout:
+    """The payment of a crime.
+
+    Attributes:
+        paid_at: seconds since 1970.
+        paid_by: the user id of the payer.
+        kind: `balance` or another type of Torn's.
+        percentage: the share of the participants, in percent.
+    """
+
     paid_at: int
     paid_by: int
     kind: str
@@ -62,8 +74,12 @@ class Crime:
     """The whole life of one crime; all times are seconds since 1970.
 
     Attributes:
-        full: when the last slot is taken and planning begins; None where that never happens.
-        executed: None where it expires.
+        full: when the last slot is taken and planning begins; None where slots stay free.
+        ready: when planning ends, None where it never begins.
+        executed: when the crime happens, None where it expires.
+        previous: the id of the crime before in a series, None for none.
+        money: dollars that it earns.
+        items: pairs of item id and count that it earns.
     """
 
     id: int
@@ -84,12 +100,13 @@ class Crime:
 
     @property
     def settled(self) -> int:
-        """From when on nothing about it changes."""
+        """The time after which nothing of the crime changes."""
         if self.executed is None:
             return self.expires
         return self.payout.paid_at if self.payout else self.executed
 
     def status(self, t: int) -> str:
+        """Torn's word for the status at `t`."""
         if self.executed is not None and t >= self.executed:
             return "Successful" if self.succeeds else "Failure"
         if self.full is not None and t >= self.full:
@@ -97,7 +114,7 @@ class Crime:
         return "Expired" if t >= self.expires else "Recruiting"
 
     def field(self, name: str, t: int) -> int | None:
-        """One of `FIELDS` as it stands at `t`."""
+        """The value of one of `FIELDS` at `t`, None where it is not known yet."""
         match name:
             case "created_at":
                 return self.created
@@ -110,7 +127,7 @@ class Crime:
 
 
 def pass_rate(seed: int, user: int, scenario: Scenario, role: int) -> int:
-    """How likely this user passes the checkpoints of this role, in percent."""
+    """How likely a user passes the checkpoints of a role, in percent."""
     ease = Rng(seed, "skill", user).between(40, 96)
     return max(5, min(99, ease - 3 * scenario.difficulty + mix(seed, user, role) % 25))
 

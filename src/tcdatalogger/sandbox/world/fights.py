@@ -24,7 +24,7 @@ _EFFECTS = ("proficience", "stricken", "revitalize", "warlord", "plunder", "irra
 
 @dataclass(frozen=True, slots=True)
 class Fighter:
-    """One side of an attack, as it was then."""
+    """One side of an attack, as it was at the time of the attack."""
 
     id: int
     name: str
@@ -52,11 +52,14 @@ class Attack:
 
     @property
     def won(self) -> bool:
+        """Whether the attacker won."""
         return self.result in _WON
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
+    """One chain of a faction; times are seconds since 1970."""
+
     id: int
     length: int
     respect: float
@@ -67,7 +70,7 @@ class Chain:
 def attacks(seed: int, home: Faction, bursts: Bursts, day: int) -> Iterator[Row]:
     """The attacks that ended on a day (days since 1970), of kind `incoming` or `outgoing`.
 
-    What happened in each is left to `attack`, so that a day far back is as quick as the last one.
+    `attack` computes the details of each, so a day of long ago is as quick as the last one.
     """
     low = day * DAY
     count = Rng(seed, "attacks", home.index, day).between(home.seats // 4, home.seats)
@@ -81,7 +84,7 @@ def attacks(seed: int, home: Faction, bursts: Bursts, day: int) -> Iterator[Row]
 
 
 def of_user(seed: int, home: Faction, user: int, rows: Sequence[Row]) -> list[Row]:
-    """Those attacks of a faction that this member of it made or suffered."""
+    """The attacks of a faction in which this member attacked or defended."""
     return [
         row for row in rows if _member(seed, Rng(seed, "fight", row.id), home, row.at).id == user
     ]
@@ -99,19 +102,19 @@ def chains(seed: int, home: Faction, week: int) -> tuple[Chain, ...]:
 
 @lru_cache(maxsize=4096)
 def _chains(seed: int, home: int, week: int) -> tuple[Chain, ...]:
-    dice = Rng(seed, "chains", home, week)
+    rng = Rng(seed, "chains", home, week)
     found = []
-    for place in range(dice.pick((0, 1, 1, 2))):
-        start = week * WEEK + place * WEEK // 2 + dice.between(0, 2 * DAY)
-        length = dice.pick((10, 11, 14, 25, 28, 52, 100, 103, 250, 254, 517, 1000))
-        end = start + length * dice.between(20, 120) + 300
+    for place in range(rng.pick((0, 1, 1, 2))):
+        start = week * WEEK + place * WEEK // 2 + rng.between(0, 2 * DAY)
+        length = rng.pick((10, 11, 14, 25, 28, 52, 100, 103, 250, 254, 517, 1000))
+        end = start + length * rng.between(20, 120) + 300
         chain_id = _FIRST_CHAIN + (week * len(FACTIONS) + home) * 2 + place
-        found.append(Chain(chain_id, length, dice.spread(2, 6.5) * length, start, end))
+        found.append(Chain(chain_id, length, rng.spread(2, 6.5) * length, start, end))
     return tuple(found)
 
 
 def chain_rows(seed: int, home: Faction, week: int) -> Iterator[Row]:
-    """Chains are ordered by their start and listed once they have ended."""
+    """The chains of a week as rows, ordered by start; a chain can be seen after its end."""
     for chain in chains(seed, home, week):
         yield Row(chain.start, chain.id, chain.end, "chain", chain)
 
@@ -200,42 +203,42 @@ def corrected(attack: Attack) -> Attack:
 
 
 def attack(seed: int, row: Row) -> Attack:
-    """What happened in the attack of this row."""
+    """The details of the attack of this row."""
     home: Faction = row.fact
     attack_id, ended, outgoing = row.id, row.at, row.kind == "outgoing"
-    dice = Rng(seed, "fight", attack_id)
-    ours = _fighter(seed, _member(seed, dice, home, ended), ended)
-    theirs = _fighter(seed, _opponent(seed, dice, home, ended), ended)
-    won = dice.chance(0.85)
+    rng = Rng(seed, "fight", attack_id)
+    ours = _fighter(seed, _member(seed, rng, home, ended), ended)
+    theirs = _fighter(seed, _opponent(seed, rng, home, ended), ended)
+    won = rng.chance(0.85)
     week = (c for n in (ended // WEEK - 1, ended // WEEK) for c in chains(seed, home, n))
     chain = next((c for c in week if c.start <= ended <= c.end), None)
     hit = 0
     if chain and outgoing and won:
         hit = 1 + (ended - chain.start) * (chain.length - 1) // (chain.end - chain.start)
-    fair = dice.spread(1, 3)
-    respect = dice.spread(0.4, 9) if won else 0.0
-    hidden = not outgoing and dice.chance(0.3)
+    fair = rng.spread(1, 3)
+    respect = rng.spread(0.4, 9) if won else 0.0
+    hidden = not outgoing and rng.chance(0.3)
     attacker = ours if outgoing else None if hidden else theirs
-    effect = (dice.pick(_EFFECTS), dice.between(4, 60))
+    effect = (rng.pick(_EFFECTS), rng.between(4, 60))
     return Attack(
         id=attack_id,
         code=f"{mix(seed, 'code', attack_id):016x}{mix(seed, 'code2', attack_id):016x}",
-        started=ended - dice.between(3, 290),
+        started=ended - rng.between(3, 290),
         ended=ended,
         attacker=attacker,
         defender=theirs if outgoing else ours,
-        result=dice.pick(_WON) if won else dice.pick(_LOST),
+        result=rng.pick(_WON) if won else rng.pick(_LOST),
         gain=respect if outgoing else 0.0,
         loss=round(respect / 4, 2),
         chain=hit,
-        flags=dice.roll() & dice.roll() & 15,
-        effects=(effect,) if won and dice.chance(0.15) else (),
+        flags=rng.roll() & rng.roll() & 15,
+        effects=(effect,) if won and rng.chance(0.15) else (),
         fair_fight=fair,
     )
 
 
-def _member(seed: int, dice: Rng, home: Faction, t: int) -> Person:
-    person = people.holder(seed, home, dice.between(0, home.seats - 1), t)
+def _member(seed: int, rng: Rng, home: Faction, t: int) -> Person:
+    person = people.holder(seed, home, rng.between(0, home.seats - 1), t)
     officer = people.holder(seed, home, 0, t)
     found = person or officer
     if found is None:
@@ -243,11 +246,11 @@ def _member(seed: int, dice: Rng, home: Faction, t: int) -> Person:
     return found
 
 
-def _opponent(seed: int, dice: Rng, home: Faction, t: int) -> Person:
-    other = dice.pick(FACTIONS)
-    if other.index == home.index or dice.chance(0.4):
-        return people.stranger(dice)
-    return _member(seed, dice, other, t)
+def _opponent(seed: int, rng: Rng, home: Faction, t: int) -> Person:
+    other = rng.pick(FACTIONS)
+    if other.index == home.index or rng.chance(0.4):
+        return people.stranger(rng)
+    return _member(seed, rng, other, t)
 
 
 def _fighter(seed: int, person: Person, t: int) -> Fighter:

@@ -1,4 +1,4 @@
-"""Invented values of any shape: plausible by the name of the field, never more than that."""
+"""Invents values of any shape; the name of a field makes its value plausible."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ORDERING = (
     *("timestamp", "ended", "start", "started", "created_at", "created_time", "last_post_time"),
     *("acquired_at", "schedule"),
 )
-"""The fields that may order a list by time, the first that is there."""
+"""The fields that may order a list by time; the first that exists is taken."""
 
 _VARIANTS = frozenset({"competition", "job", "items", "warfare"})
-"""Objects of which Torn has several kinds. Their shape is merged and says no more which fields go
-together, so that only with all of them an answer fits one kind for certain."""
+"""Objects that have several kinds in Torn's document. Their shapes are merged, and the merged
+shape does not say which fields belong together. An answer with all fields fits one kind surely."""
 
 _NULLS = 0.12
 _ABSENT = 0.12
@@ -47,8 +47,9 @@ class Maker:
     """Makes values about one subject at one time.
 
     Args:
-        subject: what the answer is about; another subject gets other values.
-        t: the world's time, seconds since 1970.
+        seed: chooses the world.
+        subject: the subject of the answer; other subjects get other values.
+        t: the time of the world, seconds since 1970.
     """
 
     def __init__(self, seed: int, subject: str, t: int) -> None:
@@ -58,7 +59,7 @@ class Maker:
         self._day = t - t % DAY
 
     def whole(self, shape: Object, place: tuple[str, ...]) -> dict[str, Any]:
-        """A body; what leads to the list at `place` is neither absent nor null."""
+        """A body of this shape; the objects on the way to the list at `place` always exist."""
         body: dict[str, Any] = {}
         for field in shape.fields:
             if place[:1] == (field.name,) and isinstance(field.shape, Object):
@@ -72,7 +73,14 @@ class Maker:
         return body
 
     def row(self, name: str, shape: Shape, serial: int, at: int | None = None) -> Any:
-        """The element of the list `name` with this number, and the time that orders it, if any."""
+        """An element of the list `name`.
+
+        Args:
+            name: the name of the list.
+            shape: the shape of an element.
+            serial: the number of the element; it makes the id.
+            at: the time that orders the element, None in a list without times.
+        """
         made = self._solid(shape, (name, serial), "")
         if not (isinstance(made, dict) and isinstance(shape, Object)):
             return made
@@ -82,8 +90,8 @@ class Maker:
         return made
 
     def value(self, shape: Shape, name: str, path: Path) -> Any:
-        """A value; null now and then where that may be."""
-        if shape.nullable and self._dice("null", path).chance(_NULLS):
+        """A value of this shape; sometimes null where the shape is nullable."""
+        if shape.nullable and self._rng("null", path).chance(_NULLS):
             return None
         return self._solid(shape, path, name)
 
@@ -97,15 +105,15 @@ class Maker:
             case Json(options=()):
                 return self._free(path)
             case Json(options=options):
-                return self._solid(self._dice("option", path).pick(options), path, name)
+                return self._solid(self._rng("option", path).pick(options), path, name)
             case Scalar():
-                return self._scalar(shape, name, self._dice("value", path))
+                return self._scalar(shape, name, self._rng("value", path))
 
     def _list(self, element: Shape, path: Path, name: str) -> list[Any]:
         low = 1 if len(path) == 1 else 0
-        count = self._dice("length", path).between(low, 4)
+        count = self._rng("length", path).between(low, 4)
         if isinstance(element, Scalar) and element.values:
-            return self._dice("sample", path).sample(element.values, count)
+            return self._rng("sample", path).sample(element.values, count)
         made = [self.value(element, name, (*path, place)) for place in range(count)]
         if isinstance(element, Object):
             for place, row in enumerate(made):
@@ -114,7 +122,7 @@ class Maker:
         return made
 
     def _number(self, row: dict[str, Any], shape: Object, serial: int) -> None:
-        """Rows of one list have different ids."""
+        """Give the row an id of its own in the list."""
         field = shape.field("id")
         if field is None or not isinstance(field.shape, Scalar):
             return
@@ -127,7 +135,7 @@ class Maker:
             row["id"] = f"{mix(self._key, 'id', serial):016x}{serial:04x}"
 
     def _date(self, row: dict[str, Any], shape: Object, at: int) -> None:
-        """Give the row its time; its other times lie close to it, in a sensible order."""
+        """Set the time of the row; its other times are close to it, in a plausible order."""
         ordering = next((name for name in ORDERING if name in row), None)
         for field in shape.fields:
             if isinstance(field.shape, Object) and isinstance(row.get(field.name), dict):
@@ -146,55 +154,55 @@ class Maker:
         return (
             field.required
             or bool(_VARIANTS.intersection(path))
-            or not self._dice("absent", (*path, field.name)).chance(_ABSENT)
+            or not self._rng("absent", (*path, field.name)).chance(_ABSENT)
         )
 
     def _free(self, path: Path) -> dict[str, Any]:
-        """What `data` and `params` of a log look like: whole numbers, and decimals as text."""
-        dice = self._dice("free", path)
-        if dice.chance(0.15):
+        """An object like `data` and `params` of a log: whole numbers, and decimals as text."""
+        rng = self._rng("free", path)
+        if rng.chance(0.15):
             return {}
-        whole: dict[str, Any] = {"happy_used": dice.between(0, 150), "energy_used": 5}
-        if dice.chance(0.6):
-            before = dice.spread(10, 9_999)
+        whole: dict[str, Any] = {"happy_used": rng.between(0, 150), "energy_used": 5}
+        if rng.chance(0.6):
+            before = rng.spread(10, 9_999)
             whole |= {"defense_before": f"{before:.2f}", "defense_after": f"{before + 3.5:.2f}"}
-        if dice.chance(0.3):
-            whole["items"] = [{"id": dice.between(1, 800), "uid": 0, "qty": dice.between(1, 9)}]
+        if rng.chance(0.3):
+            whole["items"] = [{"id": rng.between(1, 800), "uid": 0, "qty": rng.between(1, 9)}]
         return whole
 
-    def _scalar(self, shape: Scalar, name: str, dice: Rng) -> Any:
+    def _scalar(self, shape: Scalar, name: str, rng: Rng) -> Any:
         if shape.values:
-            return dice.pick(shape.values)
+            return rng.pick(shape.values)
         match shape.kind:
             case Kind.BOOL:
-                return dice.chance(0.5)
+                return rng.chance(0.5)
             case Kind.FLOAT:
-                return number(dice.spread(0, 100))
+                return number(rng.spread(0, 100))
             case Kind.TIME:
                 ahead = any(word in name for word in _AHEAD)
                 low, high = (0, 5 * DAY) if ahead else (-30 * DAY, 0)
-                return self._day + dice.between(low, high)
+                return self._day + rng.between(low, high)
             case Kind.INT:
-                return _whole(name, dice)
+                return _whole(name, rng)
             case Kind.TEXT:
-                return _text(name, dice)
+                return _text(name, rng)
 
-    def _dice(self, what: str, path: Path) -> Rng:
+    def _rng(self, what: str, path: Path) -> Rng:
         return Rng(self._key, what, *path)
 
 
-def _whole(name: str, dice: Rng) -> int:
+def _whole(name: str, rng: Rng) -> int:
     if name == "id" or name.endswith("_id"):
-        return dice.between(1, 3_400_000)
+        return rng.between(1, 3_400_000)
     if any(word in name for word in _DEAR):
-        return int(10 ** dice.spread(1, 10.6, 4))
+        return int(10 ** rng.spread(1, 10.6, 4))
     if "percent" in name or name == "level":
-        return dice.between(1, 100)
-    return dice.between(0, 5_000)
+        return rng.between(1, 100)
+    return rng.between(0, 5_000)
 
 
-def _text(name: str, dice: Rng) -> str:
+def _text(name: str, rng: Rng) -> str:
     if "image" in name or "avatar" in name:
-        return f"https://www.torn.com/images/v2/{dice.between(1, 99_999)}.png"
-    words = [dice.pick(_WORDS) for _ in range(2 if "name" in name or "title" in name else 4)]
+        return f"https://www.torn.com/images/v2/{rng.between(1, 99_999)}.png"
+    words = [rng.pick(_WORDS) for _ in range(2 if "name" in name or "title" in name else 4)]
     return " ".join(words).capitalize()

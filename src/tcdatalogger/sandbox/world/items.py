@@ -1,18 +1,18 @@
-"""Items of the city: what never changes is encoded once, prices and circulation wander."""
+"""Items of the city; prices and circulation change, everything else is encoded once."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from math import exp
 
+from tcdatalogger.sandbox.world.cache import BoundedCache
 from tcdatalogger.sandbox.world.market import GOODS, Good
-from tcdatalogger.sandbox.world.memo import Memo
 from tcdatalogger.sandbox.world.people import DAY, GENESIS
 from tcdatalogger.sandbox.world.php_json import encode, number
 from tcdatalogger.sandbox.world.rng import Rng, wander
 
 _STEP = 300
-"""Prices and circulation move every five minutes."""
+"""Seconds after which prices and circulation change."""
 
 _SHOPS = {
     "Weapon": ("Torn", "Big Al's Gun Shop"),
@@ -64,13 +64,13 @@ class Market:
         self._seed = seed
         self._parts = {good.id: _parts(seed, good) for good in GOODS}
         self._worth = {good.id: _worth(seed, good) for good in GOODS}
-        self._rows: Memo[int, list[bytes]] = Memo(4)
+        self._rows: BoundedCache[int, list[bytes]] = BoundedCache(4)
 
     def rows(self, category: str, t: int, *, newest_first: bool = False) -> list[bytes]:
-        """`TornItem` of a category.
+        """`TornItem` of all items of a category, as JSON bytes.
 
-        Torn's document says that there are no details where All is asked for; its answers have
-        them, and so do these.
+        Torn's document says that the category All has no details. Torn's answers have them, so
+        these answers have them too.
         """
         rows = self._all(t)
         if category != "All":
@@ -79,19 +79,20 @@ class Market:
         return rows[::-1] if newest_first else rows
 
     def some(self, wanted: Iterable[int], t: int, *, newest_first: bool = False) -> list[bytes]:
-        """`TornItem` of these ids; ids that no item has are left out."""
+        """`TornItem` of these ids, as JSON bytes; unknown ids are left out."""
         ids = set(wanted)
         rows = [row for good, row in zip(GOODS, self._all(t), strict=True) if good.id in ids]
         return rows[::-1] if newest_first else rows
 
     def price(self, item: int, t: int) -> int:
-        """The market price in dollars."""
+        """The market price of an item at `t`, in dollars."""
         at = t - t % _STEP
         slow = wander(at, 9 * DAY, self._seed, "price", item)
         fast = wander(at, 5 * 3600, self._seed, "haggle", item)
         return max(1, round(self._worth[item] * exp(0.25 * slow + 0.04 * fast)))
 
     def circulation(self, item: int, t: int) -> int:
+        """How many of an item exist in the city at `t`."""
         at = t - t % _STEP
         drawn = Rng(self._seed, "circulation", item)
         base = int(10 ** drawn.spread(1, 6.3, 4))
@@ -117,25 +118,25 @@ def _worth(seed: int, good: Good) -> float:
 
 
 def _parts(seed: int, good: Good) -> tuple[bytes, bytes]:
-    """The JSON of an item before its market price, and its details."""
-    dice = Rng(seed, "item", good.id)
+    """The JSON of an item before its market price, and the JSON of its details."""
+    rng = Rng(seed, "item", good.id)
     country, shop = _SHOPS.get(good.type, ("", ""))
-    sold = bool(shop) and dice.chance(0.75)
+    sold = bool(shop) and rng.chance(0.75)
     buys = round(_worth(seed, good) * 0.9) + 1
-    sells = round(buys * 0.7) if dice.chance(0.8) else None
+    sells = round(buys * 0.7) if rng.chance(0.8) else None
     stocked = {"country": country, "shop": shop, "buy_price": buys, "sell_price": sells}
     head = {
         "id": good.id,
         "name": good.name,
         "description": f"One {good.name}. Handle with care; the city takes nothing back.",
-        "effect": dice.pick(_EFFECTS[good.type]) if good.type in _EFFECTS else None,
+        "effect": rng.pick(_EFFECTS[good.type]) if good.type in _EFFECTS else None,
         "requirement": "Player needs to be level 15." if good.category == "Primary" else None,
         "image": f"https://www.torn.com/images/items/{good.id}/large.png",
         "type": good.type,
         "sub_type": good.sub_type,
-        "is_masked": good.type == "Clothing" and dice.chance(0.1),
+        "is_masked": good.type == "Clothing" and rng.chance(0.1),
         "is_tradable": good.type not in {"Unused", "Book"},
-        "is_found_in_city": dice.chance(0.3),
+        "is_found_in_city": rng.chance(0.3),
         "value": {
             "vendor": {"country": country, "name": shop} if sold else None,
             "shops": [stocked] if sold else [],
@@ -143,7 +144,7 @@ def _parts(seed: int, good: Good) -> tuple[bytes, bytes]:
             "sell_price": sells if sold else None,
         },
     }
-    return encode(head)[:-2] + b",", encode(_details(good, dice))
+    return encode(head)[:-2] + b",", encode(_details(good, rng))
 
 
 _EFFECTS = {
@@ -159,32 +160,32 @@ _EFFECTS = {
 }
 
 
-def _details(good: Good, dice: Rng) -> dict[str, object] | None:
+def _details(good: Good, rng: Rng) -> dict[str, object] | None:
     if good.type == "Armor":
-        value = dice.between(10, 48)
+        value = rng.between(10, 48)
         parts = _COVERS[good.name.rsplit(" ", 1)[-1]]
-        covers = [{"name": part, "value": number(dice.spread(20, 100))} for part in parts]
+        covers = [{"name": part, "value": number(rng.spread(20, 100))} for part in parts]
         stats = {"damage": 0, "accuracy": 0, "armor": value}
         return {"coverage": covers, "base_stats": stats}
     if good.type != "Weapon":
         return None
     ammo = _AMMO.get(good.sub_type or "")
-    low = dice.between(1, 9)
+    low = rng.between(1, 9)
     return {
-        "stealth_level": number(dice.spread(0, 10, 1)),
+        "stealth_level": number(rng.spread(0, 10, 1)),
         "base_stats": {
-            "damage": dice.between(8, 79),
-            "accuracy": dice.between(30, 70),
+            "damage": rng.between(8, 79),
+            "accuracy": rng.between(30, 70),
             "armor": 0,
         },
         "category": good.category,
         "ammo": {
             "id": ammo[0],
             "name": ammo[1],
-            "magazine_rounds": dice.between(2, 60),
-            "rate_of_fire": {"minimum": low, "maximum": low + dice.between(0, 20)},
+            "magazine_rounds": rng.between(2, 60),
+            "rate_of_fire": {"minimum": low, "maximum": low + rng.between(0, 20)},
         }
         if ammo
         else None,
-        "mods": sorted(dice.sample(range(1, 40), dice.between(0, 4))) if ammo else [],
+        "mods": sorted(rng.sample(range(1, 40), rng.between(0, 4))) if ammo else [],
     }

@@ -1,4 +1,4 @@
-"""What can be had in the city: names and kinds of items, as data. Their prices are in `items`."""
+"""The names and kinds of all items, as data. `items.py` has their prices."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Good:
-    """One kind of item, without what changes over time.
+    """One kind of item, without the values that change over time.
 
     Attributes:
-        sub_type: of weapons, else None.
+        sub_type: the kind of a weapon, None for other items.
         category: Melee, Primary, Secondary, Temporary or Defensive; "" for all others.
     """
 

@@ -1,6 +1,4 @@
-"""What the faction's news tell: crimes, fights, chains and comings and goings that really happened
-in the world, and the small traffic of the armoury and the vault.
-"""
+"""The news of a faction: real crimes, attacks, chains and members, and invented small events."""
 
 from __future__ import annotations
 
@@ -26,24 +24,28 @@ LIMITED = frozenset({"attack", "depositFunds", "giveFunds"})
 """Categories that need a key of limited access."""
 
 Story = tuple[int, str]
-"""When it happened, and the text with its tags."""
+"""The time of an event in seconds since 1970, and its text with HTML tags."""
 
 _ARMORY = [good.name for good in GOODS if good.type in {"Drug", "Medical", "Energy Drink"}]
-_TOLD = 20
-"""The most attacks that the paper tells of in one second."""
+_MOST_ATTACKS = 20
+"""The most attacks of one second that are in the news."""
 
 _GEAR = [good.name for good in GOODS if good.type in {"Weapon", "Armor"}]
 
 
 @dataclass(frozen=True, slots=True)
 class Paper:
-    """Where the news of one faction come from.
+    """The sources of the news of one faction.
 
     Attributes:
-        attacks: those of the faction, by day.
+        seed: chooses the world.
+        home: the faction.
+        book: the crimes.
+        attacks: the attacks of the faction, in buckets of a day.
+        bursts: seconds with many news.
 
     Raises:
-        ValueError: there can be no burst in a category.
+        ValueError: a category of the bursts can have no bursts.
     """
 
     seed: int
@@ -58,12 +60,12 @@ class Paper:
 
 
 def bucket(category: str) -> int:
-    """How many seconds of a category are drawn at once: more where little happens."""
+    """The length of a bucket of a category in seconds."""
     return DAY if category in {"attack", "armoryAction"} else 8 * DAY
 
 
 def rows(paper: Paper, category: str, number: int) -> Iterator[Row]:
-    """The news of one category in its bucket of this number."""
+    """The news of one category in the bucket of this number, in order of time within a day."""
     low = number * bucket(category)
     days = range(low // DAY, (low + bucket(category)) // DAY)
     for day in days:
@@ -75,14 +77,14 @@ def rows(paper: Paper, category: str, number: int) -> Iterator[Row]:
 def news_json(
     seed: int, home: Faction, row: Row, *, tags: bool, corrected: bool = False
 ) -> dict[str, object]:
-    """`News`; one that was corrected has other words."""
+    """`News` of a row; a corrected one has another text."""
     text = row.fact + " (corrected)" if corrected else row.fact
     text = text if tags else re.sub(r"<[^>]*>", "", text)
     return {"id": _uid(seed, home, row.id), "text": text, "timestamp": row.at}
 
 
 def _uid(seed: int, home: Faction, number: int) -> str:
-    """Twenty letters and digits, as Torn's news have."""
+    """An id of twenty letters and digits, as news of Torn have."""
     letters = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
     rest = mix(seed, home.index, number) << 64 | mix(number, home.index, seed)
     text = ""
@@ -133,12 +135,12 @@ def _of_crimes(seed: int, home: Faction, book: CrimeBook, low: int, high: int) -
 
 
 def _of_attacks(seed: int, attacks: Stream, day: int) -> Iterator[Story]:
-    """The paper tells who ended up in hospital, and not of a whole massacre."""
-    told: Counter[int] = Counter()
+    """Attacks that ended in hospital; of a second with very many attacks only the first ones."""
+    counted: Counter[int] = Counter()
     for row in attacks.drawn(day):
         attack = fights.attack(seed, row)
-        told[row.at] += attack.result == "Hospitalized"
-        if attack.result != "Hospitalized" or told[row.at] > _TOLD:
+        counted[row.at] += attack.result == "Hospitalized"
+        if attack.result != "Hospitalized" or counted[row.at] > _MOST_ATTACKS:
             continue
         left = attack.attacker
         first = _profile(left.id, left.name) if left else "Someone"
@@ -148,9 +150,9 @@ def _of_attacks(seed: int, attacks: Stream, day: int) -> Iterator[Story]:
 
 def _of_chains(seed: int, home: Faction, low: int, high: int) -> Iterator[Story]:
     for week in (low // fights.WEEK - 1, low // fights.WEEK):
-        for one in fights.chains(seed, home, week):
-            if low <= one.end < high:
-                yield one.end, f"The chain ended at {one.length} hits, {one.respect:.2f} respect"
+        for each in fights.chains(seed, home, week):
+            if low <= each.end < high:
+                yield each.end, f"The chain ended at {each.length} hits, {each.respect:.2f} respect"
 
 
 def _of_members(seed: int, home: Faction, low: int, high: int) -> Iterator[Story]:
@@ -161,25 +163,25 @@ def _of_members(seed: int, home: Faction, low: int, high: int) -> Iterator[Story
 
 def _of_daily_life(seed: int, home: Faction, category: str, day: int) -> Iterator[Story]:
     most, _ = _LIFE[category]
-    dice = Rng(seed, "life", home.index, day, category)
-    count = dice.between(0, most) if most > 1 else int(dice.chance(0.1))
+    rng = Rng(seed, "life", home.index, day, category)
+    count = rng.between(0, most) if most > 1 else int(rng.chance(0.1))
     for _ in range(count):
-        yield _told(seed, home, category, dice, day * DAY + dice.between(0, DAY - 1))
+        yield _story(seed, home, category, rng, day * DAY + rng.between(0, DAY - 1))
 
 
 def _of_bursts(paper: Paper, category: str, day: int) -> Iterator[Story]:
     seed, home, bursts = paper.seed, paper.home, paper.bursts
     for moment in bursts.moments(day * DAY, (day + 1) * DAY, seed, "news", home.index):
-        dice = Rng(seed, "rush", home.index, moment)
-        if dice.pick(bursts.categories) == category:
+        rng = Rng(seed, "rush", home.index, moment)
+        if rng.pick(bursts.categories) == category:
             for _ in range(bursts.news):
-                yield _told(seed, home, category, dice, moment)
+                yield _story(seed, home, category, rng, moment)
 
 
-def _told(seed: int, home: Faction, category: str, dice: Rng, at: int) -> Story:
-    """Something that a member did at this moment."""
-    who = _who(seed, home, dice.between(0, home.seats - 1), at)
-    return at, _LIFE[category][1](dice, who)
+def _story(seed: int, home: Faction, category: str, rng: Rng, at: int) -> Story:
+    """An invented event of this category at this time."""
+    who = _who(seed, home, rng.between(0, home.seats - 1), at)
+    return at, _LIFE[category][1](rng, who)
 
 
 _LIFE: dict[str, tuple[int, Callable[[Rng, str], str]]] = {

@@ -1,7 +1,7 @@
-"""Who lives in the city: factions, their seats, and what each person is doing at a moment.
+"""The people of the city: factions, their seats, and what each person does at a time.
 
-A faction has a fixed number of seats. Most are held by the same person for ever, some change hands.
-The holder of a seat at a time, and everything about a person at a time, is computed, not stored.
+A faction has a fixed number of seats. Most seats keep the same person, some change. The person in
+a seat at a time, and everything about a person at a time, is computed and not stored.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import lru_cache
 from tcdatalogger.sandbox.world.rng import Rng, mix, unit
 
 GENESIS = 1_577_836_800
-"""2020-01-01T00:00:00Z: nothing that the world computes is older."""
+"""2020-01-01T00:00:00Z: the world has nothing older."""
 
 DAY = 86_400
 HOUR = 3_600
@@ -54,8 +54,9 @@ class Faction:
     """One faction.
 
     Attributes:
-        index: its place in `FACTIONS`.
-        teams: the sizes of the groups of seats that plan crimes together; they fill all seats.
+        index: the place in `FACTIONS`.
+        founded: seconds since 1970.
+        teams: the sizes of the groups of seats that plan crimes together; every seat is in a team.
     """
 
     index: int
@@ -67,6 +68,7 @@ class Faction:
 
     @property
     def seats(self) -> int:
+        """The number of seats."""
         return sum(self.teams)
 
     def team(self, number: int) -> range:
@@ -90,6 +92,7 @@ _BY_ID = {faction.id: faction for faction in FACTIONS}
 
 
 def faction(faction_id: int) -> Faction | None:
+    """The faction with this id, None where there is none."""
     return _BY_ID.get(faction_id)
 
 
@@ -98,11 +101,12 @@ class Person:
     """One user of the city.
 
     Attributes:
-        code: the number that all chance about this person hangs on.
-        faction: where they sit, or None.
-        seat: their seat in the faction.
-        joined: when they took it, seconds since 1970.
-        leaves: when they give it up again, None for never.
+        id: the user id.
+        code: the number from which everything about this person is computed.
+        faction: the faction of the person, None for none.
+        seat: the seat in the faction.
+        joined: when the person took the seat, seconds since 1970.
+        leaves: when the person leaves the seat, None for never.
     """
 
     id: int
@@ -114,6 +118,7 @@ class Person:
 
 
 def user_id(code: int) -> int:
+    """The user id of the person with this code."""
     return _FIRST_USER + code * _STRIDE % _USERS
 
 
@@ -121,7 +126,7 @@ _CIVILIANS = len(FACTIONS) * _SEATS * _TENURES
 
 
 def holder(seed: int, home: Faction, seat: int, t: int) -> Person | None:
-    """Who holds the seat at `t`; nobody for about a day when it changes hands."""
+    """The person in a seat at `t`; None for about a day when the person changes."""
     changes, term, phase = _terms(seed, home.index, seat)
     if seat < 5 or not changes:  # noqa: PLR2004, the officers stay
         joined = max(home.founded, GENESIS - phase * 3)
@@ -136,19 +141,19 @@ def holder(seed: int, home: Faction, seat: int, t: int) -> Person | None:
 
 @lru_cache(maxsize=1024)
 def _terms(seed: int, home: int, seat: int) -> tuple[bool, int, int]:
-    """Whether a seat changes hands, after how many seconds each time, and how far along it is."""
-    dice = Rng(seed, "seat", home, seat)
-    changes = dice.chance(0.2)
-    term = dice.between(90, 300) * DAY
-    return changes, term, dice.between(0, term)
+    """Whether the person of a seat changes, after how many seconds, and the offset of the first."""
+    rng = Rng(seed, "seat", home, seat)
+    changes = rng.chance(0.2)
+    term = rng.between(90, 300) * DAY
+    return changes, term, rng.between(0, term)
 
 
 def changes(
     seed: int, home: Faction, seat: int, low: int, high: int
 ) -> Iterator[tuple[int, str, Person]]:
-    """Who left and who joined this seat from `low` up to, not including, `high`.
+    """Who left and who joined a seat, from `low` up to but not including `high`.
 
-    It is not asked about more than 60 days at once: in that time a seat changes hands once at most.
+    Callers ask for at most 60 days: in that time the person of a seat changes at most once.
     """
     before, after = holder(seed, home, seat, low), holder(seed, home, seat, high - 1)
     if before and before.leaves and low <= before.leaves < high:
@@ -158,18 +163,18 @@ def changes(
 
 
 def members(seed: int, home: Faction, t: int) -> list[Person]:
-    """The members at `t`, by seat."""
+    """The members at `t`, ordered by seat."""
     held = (holder(seed, home, seat, t) for seat in range(home.seats))
     return [person for person in held if person]
 
 
 def leader(home: Faction, seat: int = 0) -> int:
-    """The user id of the leader, or of another officer, who never change."""
+    """The user id of the leader (seat 0) or of another officer; officers never change."""
     return _seat_user(home, seat, 0)
 
 
 def find(seed: int, user: int, t: int) -> Person | None:
-    """The person with this user id, or None where Torn has no such user at `t`."""
+    """The person with this user id at `t`, None where the city has no such user."""
     if not _FIRST_USER <= user < _FIRST_USER + _USERS:
         return None
     code = (user - _FIRST_USER) * _UNSTRIDE % _USERS
@@ -183,51 +188,54 @@ def find(seed: int, user: int, t: int) -> Person | None:
     return person if person and person.id == user else Person(user, code)
 
 
-def stranger(dice: Rng) -> Person:
-    """Somebody without a faction."""
-    code = dice.between(_CIVILIANS, _USERS - 1)
+def stranger(rng: Rng) -> Person:
+    """A random person without a faction."""
+    code = rng.between(_CIVILIANS, _USERS - 1)
     return Person(user_id(code), code)
 
 
 @lru_cache(maxsize=16_384)
 def name(seed: int, code: int) -> str:
-    dice = Rng(seed, "name", code)
-    joint = dice.pick(("", "", "", "_", "-"))
-    tail = str(dice.between(1, 99)) if dice.chance(0.35) else ""
-    return f"{dice.pick(_FRONT)}{joint}{dice.pick(_BACK)}{tail}"
+    """The name of a person."""
+    rng = Rng(seed, "name", code)
+    joint = rng.pick(("", "", "", "_", "-"))
+    tail = str(rng.between(1, 99)) if rng.chance(0.35) else ""
+    return f"{rng.pick(_FRONT)}{joint}{rng.pick(_BACK)}{tail}"
 
 
 def gender(seed: int, code: int) -> str:
+    """The gender of a person, in Torn's words."""
     return Rng(seed, "gender", code).pick(("Male", "Male", "Female", "Female", "Enby"))
 
 
 def level(seed: int, person: Person, t: int) -> int:
-    """Levels only go up, up to 100."""
+    """The level of a person at `t`: it never falls and ends at 100."""
     start, pace = _growth(seed, person.code)
     return min(100, start + max(0, t - GENESIS) // pace)
 
 
 @lru_cache(maxsize=16_384)
 def _growth(seed: int, code: int) -> tuple[int, int]:
-    """The level somebody began with, and the seconds they need for the next."""
-    dice = Rng(seed, "level", code)
-    return dice.between(3, 60), dice.between(40, 300) * DAY
+    """The first level of a person, and the seconds from one level to the next."""
+    rng = Rng(seed, "level", code)
+    return rng.between(3, 60), rng.between(40, 300) * DAY
 
 
 def position(person: Person, t: int) -> str:
+    """The name of the person's position in the faction at `t`."""
     if person.seat < len(_POSITIONS):
         return _POSITIONS[person.seat]
     return "Recruit" if t - person.joined < 14 * DAY else "Member"
 
 
 def last_action(seed: int, code: int, t: int) -> tuple[str, int]:
-    """Online, Idle or Offline, and when the person last did something.
+    """Online, Idle or Offline, and the time of the person's last action.
 
-    People differ: some come every few hours, some once a day, some stay away for days on end.
+    Some people come every few hours, some once a day, some stay away for days.
     """
-    dice = Rng(seed, "habit", code)
-    rhythm = dice.pick((2, 2, 3, 4, 6, 8, 12, 24, 24, 96, 240)) * HOUR
-    phase = dice.between(0, rhythm)
+    rng = Rng(seed, "habit", code)
+    rhythm = rng.pick((2, 2, 3, 4, 6, 8, 12, 24, 24, 96, 240)) * HOUR
+    phase = rng.between(0, rhythm)
     block = (t + phase) // rhythm
     for number in (block, block - 1):
         visit = Rng(seed, "visit", code, number)
@@ -241,7 +249,7 @@ def last_action(seed: int, code: int, t: int) -> tuple[str, int]:
 
 
 def relative(seconds: int) -> str:
-    """An age in Torn's words."""
+    """An age in Torn's words, as `2 hours ago`."""
     for size, word in ((DAY, "day"), (HOUR, "hour"), (60, "minute")):
         if seconds >= size:
             count = seconds // size
@@ -256,23 +264,23 @@ def _span(seconds: int) -> str:
 
 
 def status(seed: int, code: int, t: int, *, tags: bool = False) -> dict[str, object]:
-    """`UserStatus` of the person: one episode at most in eight hours."""
+    """`UserStatus` of a person: jail, hospital or a journey at most once in eight hours."""
     phase = mix(seed, "phase", code) % _BLOCK
     block = (t + phase) // _BLOCK
-    dice = Rng(seed, "episode", code, block)
-    kind = dice.unit()
-    start = block * _BLOCK - phase + int(dice.unit() * _BLOCK / 4)
+    rng = Rng(seed, "episode", code, block)
+    kind = rng.unit()
+    start = block * _BLOCK - phase + int(rng.unit() * _BLOCK / 4)
     if t < start:
         return _state("Okay", "Okay", "green")
     if kind < 0.3:  # noqa: PLR2004, a share of the blocks
-        return _hospital(seed, dice, start, t, tags=tags)
+        return _hospital(seed, rng, start, t, tags=tags)
     if kind < 0.37:  # noqa: PLR2004
-        until = start + dice.between(5, 120) * 60
+        until = start + rng.between(5, 120) * 60
         if t < until:
-            why = dice.pick(("Caught shoplifting", "Being interrogated", "Caught trying to escape"))
+            why = rng.pick(("Caught shoplifting", "Being interrogated", "Caught trying to escape"))
             return _state("Jail", f"In jail for {_span(until - t)}", "red", why, until)
     elif kind < 0.65:  # noqa: PLR2004
-        return _journey(dice, start, t)
+        return _journey(rng, start, t)
     return _state("Okay", "Okay", "green")
 
 
@@ -288,22 +296,22 @@ def _state(
     }
 
 
-def _hospital(seed: int, dice: Rng, start: int, t: int, *, tags: bool) -> dict[str, object]:
-    until = start + dice.between(10, 300) * 60
+def _hospital(seed: int, rng: Rng, start: int, t: int, *, tags: bool) -> dict[str, object]:
+    until = start + rng.between(10, 300) * 60
     if t >= until:
         return _state("Okay", "Okay", "green")
-    by = stranger(dice)
+    by = stranger(rng)
     who = name(seed, by.code)
     link = f'<a href="https://www.torn.com/profiles.php?XID={by.id}">{who}</a>' if tags else who
-    why = dice.pick((f"Hospitalized by {link}", f"Mugged by {link}", "Overdosed on Xanax"))
+    why = rng.pick((f"Hospitalized by {link}", f"Mugged by {link}", "Overdosed on Xanax"))
     return _state("Hospital", f"In hospital for {_span(until - t)}", "red", why, until)
 
 
-def _journey(dice: Rng, start: int, t: int) -> dict[str, object]:
-    country, minutes = dice.pick(_COUNTRIES)
-    plane = dice.pick(("private_jet", "light_aircraft", "airliner"))
+def _journey(rng: Rng, start: int, t: int) -> dict[str, object]:
+    country, minutes = rng.pick(_COUNTRIES)
+    plane = rng.pick(("private_jet", "light_aircraft", "airliner"))
     there = start + minutes * 60
-    leaves = there + dice.between(4, 60) * 60
+    leaves = there + rng.between(4, 60) * 60
     if t < there:
         state = _state("Traveling", f"Traveling to {country}", "blue")
         return {**state, "plane_image_type": plane}

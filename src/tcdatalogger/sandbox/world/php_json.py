@@ -1,8 +1,8 @@
-r"""JSON as PHP's `json_encode` writes it, because that is what Torn runs.
+r"""JSON as PHP's `json_encode` writes it, because Torn runs PHP.
 
-Compact, slashes escaped, everything outside ASCII as `\uXXXX`, and a fraction that happens to be
-whole loses its point: 100.0 is sent as 100. A reader that types columns by what it sees is caught
-out by that, so the sandbox does it too.
+It is compact, slashes are escaped, characters outside ASCII are `\uXXXX`, and a whole decimal
+loses its point: 100.0 is sent as 100. A reader that takes types from values can fail at that, so
+the sandbox does the same.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _encoder = json.JSONEncoder(separators=(",", ":"))
 
 
 def encode(value: Any) -> bytes:
-    """`value` as bytes; fractions are passed through `number` first where they may be whole."""
+    """`value` as JSON bytes; callers pass decimals that may be whole through `number` first."""
     return _encoder.encode(value).replace("/", "\\/").encode("ascii")
 
 
 def number(value: float) -> float | int:
-    """A fraction as PHP would print it."""
+    """A decimal as PHP prints it: a whole one becomes an integer."""
     return int(value) if value == int(value) else value
 
 
 def array(rows: Iterable[bytes]) -> bytes:
-    """A list of values that are encoded already."""
+    """A JSON list of values that are JSON bytes already."""
     return b"[" + b",".join(rows) + b"]"

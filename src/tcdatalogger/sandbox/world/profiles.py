@@ -1,4 +1,4 @@
-"""Members, users and factions as they are shown at a time."""
+"""Members, users and factions as the API shows them at a time."""
 
 from __future__ import annotations
 
@@ -14,10 +14,15 @@ from tcdatalogger.sandbox.world.world import World
 def members(
     world: World, home: Faction, t: int, *, ours: bool, trusted: bool, tags: bool
 ) -> list[dict[str, Any]]:
-    """`FactionMember` of everybody in the faction.
+    """`FactionMember` of all members of a faction.
 
-    Only members are told who is in a crime (`ours`), and only a trusted key the `revive_setting`;
-    `tags` says whether texts keep their HTML.
+    Args:
+        world: the world.
+        home: the faction.
+        t: the time of the world.
+        ours: whether the caller is a member: only members see who is in a crime.
+        trusted: whether the key is trusted: only such a key shows the `revive_setting`.
+        tags: whether texts keep their HTML.
     """
     busy = planning(world.crimes, home, t) if ours else frozenset()
     found = people.members(world.seed, home, t)
@@ -25,7 +30,7 @@ def members(
 
 
 def planning(book: CrimeBook, home: Faction, t: int) -> frozenset[int]:
-    """The users in a crime that is neither executed nor expired."""
+    """The ids of users in a crime that is neither executed nor expired."""
     return frozenset(
         slot.user
         for crime in book.alive(home, t, t)
@@ -36,7 +41,7 @@ def planning(book: CrimeBook, home: Faction, t: int) -> frozenset[int]:
 
 
 def user(world: World, person: Person, t: int, *, tags: bool) -> dict[str, Any]:
-    """`UserBasic`."""
+    """`UserBasic` of a person."""
     return {
         "id": person.id,
         "name": people.name(world.seed, person.code),
@@ -47,31 +52,31 @@ def user(world: World, person: Person, t: int, *, tags: bool) -> dict[str, Any]:
 
 
 def faction(world: World, home: Faction, t: int, *, trusted: bool) -> dict[str, Any]:
-    """`FactionBasic`; whether it is enlisted is told only to the trusted."""
-    dice = Rng(world.seed, "faction", home.index)
+    """`FactionBasic`; only a trusted key shows `is_enlisted` and `note`."""
+    rng = Rng(world.seed, "faction", home.index)
     days, today = divmod(t - home.founded, DAY)
-    rank = dice.between(3, 18)
+    rank = rng.between(3, 18)
     names = ("Unranked", "Bronze", "Silver", "Gold", "Platinum", "Diamond")
-    pace, best = dice.between(300, 4_000), dice.pick((1_000, 2_500, 5_043, 10_000))
+    pace, best = rng.between(300, 4_000), rng.pick((1_000, 2_500, 5_043, 10_000))
     return {
         "id": home.id,
         "name": home.name,
         "tag": home.tag,
-        "tag_image": f"{home.id}-{dice.between(1_000, 99_999)}.png",
-        "banner_image": f"https://factiontags.torn.com/{home.id}-{dice.between(1, 9_999)}.png",
+        "tag_image": f"{home.id}-{rng.between(1_000, 99_999)}.png",
+        "banner_image": f"https://factiontags.torn.com/{home.id}-{rng.between(1, 9_999)}.png",
         "leader_id": people.leader(home, 0),
         "co_leader_id": people.leader(home, 1),
         "respect": days * pace + today * pace // DAY,
         "days_old": days,
         "capacity": home.seats + 2,
         "members": len(people.members(world.seed, home, t)),
-        "is_enlisted": dice.chance(0.7) if trusted else None,
+        "is_enlisted": rng.chance(0.7) if trusted else None,
         "rank": {
             "level": rank,
             "name": names[rank // 4],
             "division": rank % 3 + 1,
-            "position": dice.between(1, 400),
-            "wins": dice.between(0, 60),
+            "position": rng.between(1, 400),
+            "wins": rng.between(0, 60),
         },
         "best_chain": best,
         **({"note": "Stack before the next war."} if trusted else {}),
@@ -81,8 +86,8 @@ def faction(world: World, home: Faction, t: int, *, trusted: bool) -> dict[str, 
 def _member(
     seed: int, person: Person, t: int, busy: frozenset[int], *, trusted: bool, tags: bool
 ) -> dict[str, Any]:
-    dice = Rng(seed, "ways", person.code)
-    revive = dice.pick(("Everyone", "Friends & faction", "No one"))
+    rng = Rng(seed, "ways", person.code)
+    revive = rng.pick(("Everyone", "Friends & faction", "No one"))
     here, action = people.last_action(seed, person.code, t)
     return {
         "id": person.id,
@@ -93,7 +98,7 @@ def _member(
         "is_revivable": revive == "Everyone",
         "is_on_wall": False,
         "is_in_oc": person.id in busy,
-        "has_early_discharge": dice.chance(0.2),
+        "has_early_discharge": rng.chance(0.2),
         "last_action": {
             "status": here,
             "timestamp": action,

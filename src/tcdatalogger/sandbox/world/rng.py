@@ -1,4 +1,4 @@
-"""Chance without memory: every draw is a pure function of what it is drawn for."""
+"""Random numbers without state: every number is a pure function of its parts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _STEP = 0x9E3779B97F4A7C15
 
 
 def _scramble(state: int) -> int:
-    """The finaliser of splitmix64: every bit of the input moves every bit of the output."""
+    """The finaliser of splitmix64: every bit of the input changes every bit of the output."""
     state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
     state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
     return state ^ (state >> 31)
@@ -26,7 +26,7 @@ def _number(text: str) -> int:
 
 
 def mix(*parts: int | str) -> int:
-    """One number of 64 bits for these parts, always the same one."""
+    """A number of 64 bits that is always the same for the same parts."""
     state = 0
     for part in parts:
         number = _number(part) if isinstance(part, str) else part
@@ -35,12 +35,12 @@ def mix(*parts: int | str) -> int:
 
 
 def unit(*parts: int | str) -> float:
-    """A fraction from 0 up to, not including, 1."""
+    """A fraction from 0 up to but not including 1, always the same for the same parts."""
     return mix(*parts) / 18446744073709551616.0
 
 
 class Rng:
-    """A row of draws for one thing; the same parts give the same row."""
+    """A sequence of random numbers; the same parts give the same sequence."""
 
     __slots__ = ("_state",)
 
@@ -48,15 +48,16 @@ class Rng:
         self._state = mix(*parts)
 
     def roll(self) -> int:
-        """64 bits."""
+        """The next number of 64 bits."""
         self._state = (self._state + _STEP) & _MASK
         return _scramble(self._state)
 
     def unit(self) -> float:
-        """A fraction from 0 up to, not including, 1."""
+        """A fraction from 0 up to but not including 1."""
         return self.roll() / 18446744073709551616.0
 
     def chance(self, probability: float) -> bool:
+        """True with this probability, from 0 to 1."""
         return self.unit() < probability
 
     def between(self, low: int, high: int) -> int:
@@ -68,16 +69,17 @@ class Rng:
         return round(low + (high - low) * self.unit(), digits)
 
     def pick(self, options: Sequence[T]) -> T:
+        """One of the options, each equally likely."""
         return options[self.roll() % len(options)]
 
     def sample(self, options: Sequence[T], count: int) -> list[T]:
-        """`count` different ones, in the order drawn."""
+        """`count` different options, in the order in which they were drawn."""
         rest = list(options)
         return [rest.pop(self.roll() % len(rest)) for _ in range(min(count, len(rest)))]
 
 
 def wander(t: float, step: int, *parts: int | str) -> float:
-    """A smooth walk over time between -1 and 1: straight lines between draws `step` apart."""
+    """A value between -1 and 1 that changes slowly: straight lines between points `step` apart."""
     place, rest = divmod(t, step)
     left = unit(*parts, int(place))
     right = unit(*parts, int(place) + 1)

@@ -1,4 +1,4 @@
-"""The organised crimes that factions of the city plan: names, roles, needs and spoils, as data."""
+"""The kinds of organised crimes as data: names, roles, needed items and rewards."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ class Scenario:
     """One kind of crime.
 
     Attributes:
-        roles: the positions, and the id of the item each needs (0: none).
-        money: the least and the most it pays, in dollars.
-        items: what it may bring: item id and the most of it.
-        respect: the most respect it earns.
+        roles: the positions, each with the id of the item that it needs (0 for none).
+        money: the least and the most money that it pays, in dollars.
+        items: pairs of an item id and the most of it that the crime may earn.
+        respect: the most respect that it earns.
     """
 
     name: str

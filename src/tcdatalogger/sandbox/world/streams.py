@@ -1,4 +1,4 @@
-"""Rows that only ever get added: kept in buckets of time, each of which is computed by itself."""
+"""Lists that only grow: their rows lie in buckets of time, and each bucket is computed alone."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from heapq import merge
 from itertools import islice
 from typing import Any
 
-from tcdatalogger.sandbox.world.memo import Memo
+from tcdatalogger.sandbox.world.cache import BoundedCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +16,12 @@ class Row:
     """One row.
 
     Attributes:
-        at: the time that orders it, seconds since 1970.
-        id: which of the rows with the same time comes first, and what `filters=idFilter` asks for.
-        since: when it can first be seen; later than `at` where a row is written at its end.
-        kind: what a filter asks for.
-        fact: what it is made of, for whoever encodes it.
+        at: the time that orders the row, seconds since 1970.
+        id: orders rows with the same time, and is the bound of `filters=idFilter`.
+        since: when the row can first be seen; later than `at` for an event that is listed at its
+            end.
+        kind: the value that a filter compares.
+        fact: the data from which the row is encoded.
     """
 
     at: int
@@ -32,10 +33,13 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class StreamSpan:
-    """Which rows are wanted.
+    """The rows that are asked for.
 
     Attributes:
-        low, high: bounds, both included; None for none. Of the id, if `by_id`, else of the time.
+        low, high: bounds of the id (where `by_id`) or of the time, both included; None for none.
+        limit: the most rows of a page.
+        newest_first: whether the order is descending.
+        by_id: whether the bounds are ids.
         kinds: the kinds that are kept, None for all.
     """
 
@@ -48,17 +52,17 @@ class StreamSpan:
 
 
 _KEPT = 4_000
-"""Buckets of one list: ten years of days."""
+"""The most buckets of a list that are cached: ten years of days."""
 
 
 class Stream:
-    """One list of rows without an end.
+    """One list that never ends.
 
     Args:
-        bucket: its seconds; a row lies in the bucket of its `at`.
-        draw: all rows of a bucket by its number, in any order.
-        since: nothing older is shown.
-        bucket_of: the bucket of an id, where rows may be asked for by id.
+        bucket: the length of a bucket in seconds; a row lies in the bucket of its `at`.
+        draw: computes all rows of a bucket from its number, in any order.
+        since: no older row is shown; seconds since 1970.
+        bucket_of: the bucket of an id, for lists that can be asked by id.
     """
 
     def __init__(
@@ -72,10 +76,10 @@ class Stream:
         self._draw = draw
         self._since = since
         self._bucket_of = bucket_of
-        self._kept: Memo[int, Sequence[Row]] = Memo(_KEPT)
+        self._kept: BoundedCache[int, Sequence[Row]] = BoundedCache(_KEPT)
 
     def rows(self, now: int, span: StreamSpan) -> Iterator[Row]:
-        """The rows that can be seen at `now` and lie in `span`, its limit not applied."""
+        """The rows in `span` that can be seen at `now`; the limit of the span is not applied."""
         first, last = self._since // self._bucket, now // self._bucket
         if span.by_id and self._bucket_of:
             first = first if span.low is None else max(first, self._bucket_of(span.low))
@@ -91,7 +95,7 @@ class Stream:
                     yield row
 
     def drawn(self, number: int) -> Sequence[Row]:
-        """All rows of a bucket in their order, whether they can be seen yet or not."""
+        """All rows of a bucket in order, also those that cannot be seen yet."""
         rows = self._kept.get(number)
         if rows is None:
             rows = sorted(self._draw(number), key=_order)
@@ -110,7 +114,7 @@ class Stream:
 
 
 def page(streams: Sequence[Stream], now: int, span: StreamSpan) -> list[Row]:
-    """The first rows of several streams together, up to the limit of `span`."""
+    """The first rows of several lists merged, up to the limit of `span`."""
     whole: Iterator[Row] = merge(
         *(stream.rows(now, span) for stream in streams), key=_order, reverse=span.newest_first
     )

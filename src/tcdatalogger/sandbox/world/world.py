@@ -1,4 +1,4 @@
-"""The city at a time: a pure function of the seed, the time and the start of its history."""
+"""The simulated city: a pure function of the seed, the time and the start of its history."""
 
 from __future__ import annotations
 
@@ -6,22 +6,23 @@ from functools import partial
 
 from tcdatalogger.sandbox.world import fights, news, people
 from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
+from tcdatalogger.sandbox.world.cache import BoundedCache
 from tcdatalogger.sandbox.world.crimebook import CrimeBook
 from tcdatalogger.sandbox.world.items import Market
-from tcdatalogger.sandbox.world.memo import Memo
 from tcdatalogger.sandbox.world.people import DAY, FACTIONS, Person
 from tcdatalogger.sandbox.world.streams import Row, Stream
 
 
 class World:
-    """Everything that there is to know about the city.
+    """The whole city.
 
-    What is asked before never changes an answer; what is kept here only saves computing it again.
+    An answer never depends on earlier questions; the caches only save time.
 
     Args:
         seed: chooses the city.
-        since: when its history begins, seconds since 1970; nothing older is listed.
-        bursts, corrections: what it does to those who read it; nothing by default.
+        since: the start of its history, seconds since 1970; nothing older is listed.
+        bursts: seconds with more rows than a page holds; none by default.
+        corrections: rows that are edited after they were shown; none by default.
     """
 
     def __init__(
@@ -56,15 +57,15 @@ class World:
             for paper in papers
             for category in news.CATEGORIES
         }
-        self.generated: Memo[str, Stream] = Memo(300)
-        """Lists by time that are made from their shape, by what they are about."""
-        self._attacks_of: Memo[int, Stream] = Memo(50)
-        self._fought: Memo[int, fights.Attack] = Memo(100_000)
+        self.generated: BoundedCache[str, Stream] = BoundedCache(300)
+        """The invented lists by time, by their subject (`generate`)."""
+        self._attacks_of: BoundedCache[int, Stream] = BoundedCache(50)
+        self._fought: BoundedCache[int, fights.Attack] = BoundedCache(100_000)
 
     def attacks_of(self, person: Person) -> Stream:
-        """The attacks that a member of a faction made or suffered, as the faction's list has them.
+        """The attacks of the person's faction in which the person attacked or defended.
 
-        Somebody without a faction has none.
+        A person without a faction has none.
         """
         known = self._attacks_of.get(person.id)
         if known is None:
@@ -74,7 +75,7 @@ class World:
         return known
 
     def attack(self, row: Row, t: int) -> fights.Attack:
-        """What happened in the attack of this row, as it is told at `t`."""
+        """The details of the attack of this row, as they are shown at `t`."""
         found = self._fought.get(row.id)
         if found is None:
             found = self._fought[row.id] = fights.attack(self.seed, row)

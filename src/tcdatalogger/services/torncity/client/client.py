@@ -16,7 +16,7 @@ from tcdatalogger.errors import KeyRefused, TimedOut
 from tcdatalogger.services.torncity.client import error_codes, key_health
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.envelope import count_rows
-from tcdatalogger.services.torncity.client.error_codes import Outage, Scope, TornFault
+from tcdatalogger.services.torncity.client.error_codes import Scope, TornDown, TornFault
 from tcdatalogger.services.torncity.client.key_health import (
     CircuitBreaker,
     KeyHealth,
@@ -274,7 +274,7 @@ class Client:
             self._budget.pause(names[kind.waits], now + wait, kind.name)
         if kind.down:
             self._key_health.change_circuit(lambda known: key_health.failed(known, now, kind.down))
-        elif kind.number is not None and not isinstance(fault, Outage):
+        elif kind.number is not None and not isinstance(fault, TornDown):
             self._worked()  # who says no is there
 
 

@@ -101,11 +101,11 @@ class UnknownId(TornFault, NotFound):
     """Torn does not know the id."""
 
 
-class Outage(TornFault, TornUnavailable):
+class TornDown(TornFault, TornUnavailable):
     """Torn, or something on the way to it, does not work now."""
 
 
-class NoPayload(Outage):
+class NoPayload(TornDown):
     """An answer without what was asked for: neither an error nor an empty list."""
 
     @property
@@ -154,7 +154,7 @@ _ASK = "Look at the endpoint's `path` and `params`; `tcdatalogger catalog show P
 _STATUS = "If it lasts, see https://www.torn.com for the state of the API."
 
 TORN_CODES: tuple[Code, ...] = (
-    Code(0, "unknown_error", "unknown error", Outage, _STATUS, tries=3, pause=2),
+    Code(0, "unknown_error", "unknown error", TornDown, _STATUS, tries=3, pause=2),
     Code(1, "key_empty", "the key is empty", KeyFault, _KEY, KeyVerdict.DEAD),
     Code(2, "incorrect_key", "incorrect key", KeyFault, _KEY, KeyVerdict.DEAD),
     Code(3, "wrong_type", "wrong type", RequestFault, _ASK),
@@ -182,7 +182,7 @@ TORN_CODES: tuple[Code, ...] = (
         8,
         "address_blocked",
         "this address is blocked for a while",
-        Outage,
+        TornDown,
         "Make no calls from here for some time, and take out keys that are dead.",
         pause=HOUR,
         waits=Scope.ADDRESS,
@@ -191,7 +191,7 @@ TORN_CODES: tuple[Code, ...] = (
         9,
         "api_disabled",
         "the API is switched off",
-        Outage,
+        TornDown,
         _LATER,
         pause=MINUTE,
         down=DOWN_AFTER,
@@ -209,12 +209,12 @@ TORN_CODES: tuple[Code, ...] = (
         11,
         "key_change_cooldown",
         "the key was changed less than a minute ago",
-        Outage,
+        TornDown,
         _LATER,
         tries=2,
         pause=MINUTE,
     ),
-    Code(12, "key_read_error", "the key could not be read", Outage, _STATUS, tries=3, pause=2),
+    Code(12, "key_read_error", "the key could not be read", TornDown, _STATUS, tries=3, pause=2),
     Code(
         13,
         "owner_inactive",
@@ -233,7 +233,7 @@ TORN_CODES: tuple[Code, ...] = (
         pause=6 * HOUR,
         waits=Scope.CATEGORY,
     ),
-    Code(15, "temporary_error", "temporary error", Outage, _STATUS, tries=3, pause=2),
+    Code(15, "temporary_error", "temporary error", TornDown, _STATUS, tries=3, pause=2),
     Code(
         16,
         "access_too_low",
@@ -242,7 +242,7 @@ TORN_CODES: tuple[Code, ...] = (
         "Name a key of a higher level; `tcdatalogger keys check` shows what is needed.",
         KeyVerdict.PERMISSION,
     ),
-    Code(17, "backend_error", "backend error", Outage, _STATUS, tries=3, pause=2),
+    Code(17, "backend_error", "backend error", TornDown, _STATUS, tries=3, pause=2),
     Code(
         18,
         "key_paused",
@@ -259,7 +259,7 @@ TORN_CODES: tuple[Code, ...] = (
         RequestFault,
         "Take the endpoint out until the key's owner has moved to crimes 2.0.",
     ),
-    Code(20, "race_not_finished", "the race is not over", Outage, _LATER, pause=10 * MINUTE),
+    Code(20, "race_not_finished", "the race is not over", TornDown, _LATER, pause=10 * MINUTE),
     Code(21, "incorrect_category", "no such category", RequestFault, _ASK),
     Code(22, "only_in_v1", "this selection exists in version 1 only", RequestFault, _ASK),
     Code(23, "only_in_v2", "this selection exists in version 2 only", RequestFault, _ASK),
@@ -267,7 +267,7 @@ TORN_CODES: tuple[Code, ...] = (
         24,
         "closed_temporarily",
         "this selection is closed for a while",
-        Outage,
+        TornDown,
         _LATER,
         pause=15 * MINUTE,
     ),
@@ -284,10 +284,15 @@ TORN_CODES: tuple[Code, ...] = (
     Code(
         29, "no_interaction_logs", "interaction logs do not take this category", RequestFault, _ASK
     ),
-    Code(30, "no_file", "the file does not exist", Outage, _LATER, pause=HOUR),
-    Code(31, "no_city_stats", "the city's stats are not there", Outage, _LATER, pause=HOUR),
+    Code(30, "no_file", "the file does not exist", TornDown, _LATER, pause=HOUR),
+    Code(31, "no_city_stats", "the city's stats are not there", TornDown, _LATER, pause=HOUR),
     Code(
-        32, "closed_until_attacks", "closed until the attacking period", Outage, _LATER, pause=HOUR
+        32,
+        "closed_until_attacks",
+        "closed until the attacking period",
+        TornDown,
+        _LATER,
+        pause=HOUR,
     ),
 )
 
@@ -295,7 +300,7 @@ UNKNOWN = Code(
     None,
     "unknown_code",
     "a code that is not in our list",
-    Outage,
+    TornDown,
     "If it lasts, report the code; the answer is in the archive.",
     tries=2,
     pause=5,
@@ -310,12 +315,12 @@ TOO_MANY = Code(
     pause=30,
     waits=Scope.OWNER,
 )
-SERVER = Code(None, "http_5xx", "a server error", Outage, _STATUS, tries=3, pause=2, down=1)
+SERVER = Code(None, "http_5xx", "a server error", TornDown, _STATUS, tries=3, pause=2, down=1)
 DOOR = Code(
     None,
     "http_refused",
     "refused before it reached the API (HTTP 401 or 403)",
-    Outage,
+    TornDown,
     "What stands before Torn refuses this address or program; wait, then try from elsewhere.",
     pause=15 * MINUTE,
 )
@@ -323,17 +328,17 @@ REDIRECT = Code(
     None,
     "http_redirect",
     "a redirect, which is not followed so that no key goes astray",
-    Outage,
+    TornDown,
     "Check the address of the API in the configuration.",
 )
 NO_PATH = Code(None, "http_4xx", "a call that it does not take", RequestFault, _ASK)
 EMPTY = Code(
-    None, "empty_body", "nothing but an empty body", Outage, _STATUS, tries=3, pause=2, down=1
+    None, "empty_body", "nothing but an empty body", TornDown, _STATUS, tries=3, pause=2, down=1
 )
 PAGE = Code(
-    None, "web_page", "a web page in place of data", Outage, _STATUS, tries=2, pause=5, down=1
+    None, "web_page", "a web page in place of data", TornDown, _STATUS, tries=2, pause=5, down=1
 )
-NO_DATA = Code(None, "no_json", "something that is not JSON", Outage, _STATUS, tries=2, pause=5)
+NO_DATA = Code(None, "no_json", "something that is not JSON", TornDown, _STATUS, tries=2, pause=5)
 NO_PAYLOAD = Code(
     None,
     "no_payload",
@@ -343,12 +348,12 @@ NO_PAYLOAD = Code(
     tries=3,
     pause=10,  # so that the last one passes Torn's cache of 29 seconds
 )
-CUT = Code(None, "broken_answer", "a broken answer", Outage, _STATUS, tries=3, pause=1, down=1)
+CUT = Code(None, "broken_answer", "a broken answer", TornDown, _STATUS, tries=3, pause=1, down=1)
 UNREACHABLE = Code(
     None,
     "unreachable",
     "nothing, as the connection failed",
-    Outage,
+    TornDown,
     "Check the network, and the address of the API in the configuration.",
     tries=3,
     pause=1,
@@ -358,7 +363,7 @@ SLOW = Code(
     None,
     "timed_out",
     "too slowly",
-    Outage,
+    TornDown,
     "If it lasts, allow it more time or ask for smaller pages.",
     tries=2,
     pause=1,
@@ -376,7 +381,7 @@ DOWN = Code(
     None,
     "torn_down",
     "no answer came to several calls in a row, so Torn is taken to be down",
-    Outage,
+    TornDown,
     _STATUS,
 )
 

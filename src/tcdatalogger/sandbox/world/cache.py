@@ -1,4 +1,4 @@
-"""A small store of things that are dear to compute and never change."""
+"""A small cache for values that are expensive to compute and never change."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Memo(dict[K, V]):
+class BoundedCache(dict[K, V]):
     """A dictionary that forgets its oldest entries beyond `size`."""
 
     def __init__(self, size: int) -> None:

@@ -46,7 +46,7 @@ def test_every_owner_has_an_account_of_their_calls(build: Any):
     code(city, "/faction/basic", "full")
     city.city.clock.advance(30)
     code(city, "/faction/basic", "rival")
-    stats = city.city.meter.facts()
+    stats = city.city.limits.facts()
     rival = next(owner for owner in stats["owners"] if owner != BOSS)
     assert stats["owners"][BOSS] == {
         "calls": 7,
@@ -66,7 +66,7 @@ def test_every_call_is_remembered_with_its_second(build: Any):
     for path in ("/torn/timestamp", "/faction/basic", "/torn/timestamp"):
         code(city, path, "second")
         city.city.clock.advance(2)
-    assert city.city.meter.calls() == [
+    assert city.city.limits.calls() == [
         (START, 150001, "second", "/torn/timestamp", True),
         (START + 2, 150001, "second", "/faction/basic", True),
         (START + 4, 150001, "second", "/torn/timestamp", False),
@@ -79,13 +79,13 @@ def test_full_use_of_the_limit_is_a_utilisation_of_one(build: Any):
     for _ in range(100):
         code(city, "/torn/timestamp")
         city.city.clock.advance(1)
-    meter = city.city.meter
-    assert meter.utilisation(150001, since, since + 100) == pytest.approx(1)
+    limits = city.city.limits
+    assert limits.utilisation(150001, since, since + 100) == pytest.approx(1)
     for _ in range(50):
         code(city, "/torn/timestamp")
         city.city.clock.advance(2)
-    assert meter.utilisation(150001, since + 100, since + 200) == pytest.approx(0.5)
-    assert meter.utilisation(1, since, since + 200) == 0
+    assert limits.utilisation(150001, since + 100, since + 200) == pytest.approx(0.5)
+    assert limits.utilisation(1, since, since + 200) == 0
 
 
 def test_refused_calls_are_no_use(build: Any):
@@ -94,7 +94,7 @@ def test_refused_calls_are_no_use(build: Any):
     for _ in range(200):
         code(city, "/torn/timestamp")
         city.city.clock.advance(0.5)
-    assert city.city.meter.utilisation(150001, since, since + 100) == pytest.approx(1)
+    assert city.city.limits.utilisation(150001, since, since + 100) == pytest.approx(1)
 
 
 def test_what_was_called_can_be_read_while_the_city_runs():
@@ -123,7 +123,7 @@ def test_a_user_may_read_so_many_rows_of_a_category_in_a_day(
 ):
     city = build(cloud_rows=3 * rows)
     assert [code(city, path, **params) for _ in range(5)] == [0, 0, 0, 14, 14]
-    facts = city.city.meter.facts()
+    facts = city.city.limits.facts()
     told = {"rows": 3 * rows, "most_in_a_day": 3 * rows, "refused": 2}
     assert facts["cloud"] == {BOSS: {category: told}}
     assert facts["cloud_violations"] == 2
@@ -161,7 +161,7 @@ def test_an_answer_from_the_cache_costs_no_rows(build: Any):
     city = build(cloud_rows=20, cache=29)
     asked = {"cat": "armoryAction", "limit": 10}
     assert [code(city, "/faction/news", **asked) for _ in range(9)] == [0] * 9
-    assert city.city.meter.facts()["cloud"][BOSS]["news"]["rows"] == 10
+    assert city.city.limits.facts()["cloud"][BOSS]["news"]["rows"] == 10
 
 
 def test_the_limit_is_50000_rows_by_default():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -67,9 +68,10 @@ def test_nothing_has_the_name_of_an_archive_before_it_is_whole_and_on_the_disk(
     assert seen == [[".part"], [".parquet"]]  # the file, then the folder with its new name
 
 
-def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch, number):
     def fail(_handle):
-        raise OSError(errno.ENOSPC, "No space left on device")
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("os.fsync", fail)
 

@@ -17,7 +17,7 @@ from typing import Any, Literal, Self, get_args
 import pyarrow as pa
 
 from tcdatalogger import ending, private
-from tcdatalogger.core.config import configuration
+from tcdatalogger.core.config.configuration import from_mapping, load
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.resume import resume
@@ -36,7 +36,7 @@ Step = Literal["fetch", "transform", "validate", "store"]
 
 
 def open(  # noqa: A001  # as gzip.open
-    configuration_: str | os.PathLike[str] | Mapping[str, Any] | None = None,
+    configuration: str | os.PathLike[str] | Mapping[str, Any] | None = None,
     /,
     *,
     environ: Mapping[str, str] | None = None,
@@ -44,7 +44,7 @@ def open(  # noqa: A001  # as gzip.open
     """Open a configuration.
 
     Args:
-        configuration_: the path of a TOML file, or its settings as a mapping of the same form. A
+        configuration: the path of a TOML file, or its settings as a mapping of the same form. A
             relative path in a mapping is taken from the current folder. None for the file that the
             command line takes: TCDATALOGGER_CONFIG, or `tcdatalogger.toml` in the current folder.
         environ: the variables that `env:` references and overrides (`TCDATALOGGER_…`) are read
@@ -54,11 +54,11 @@ def open(  # noqa: A001  # as gzip.open
         ConfigError: the configuration is missing or wrong; `problems` has every mistake.
     """
     variables = os.environ if environ is None else environ
-    if isinstance(configuration_, Mapping):
-        settings = configuration.of(configuration_, variables, Path())
+    if isinstance(configuration, Mapping):
+        settings = from_mapping(configuration, variables, Path())
     else:
-        file = None if configuration_ is None else Path(configuration_)
-        settings = configuration.load(file, variables)
+        file = None if configuration is None else Path(configuration)
+        settings = load(file, variables)
     return DataLogger(settings, environ)
 
 

@@ -49,11 +49,11 @@ __all__ = [
     "StateSettings",
     "TornSettings",
     "WarehouseSettings",
+    "from_mapping",
     "json_schema",
     "load",
     "locate",
     "look",
-    "of",
 ]
 
 FILE = "tcdatalogger.toml"
@@ -115,7 +115,7 @@ def load(
     return settings.resolved(file.resolve().parent)
 
 
-def of(given: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
+def from_mapping(given: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
     """As `load`, of a mapping in the form of the file.
 
     Args:

@@ -49,7 +49,7 @@ def main():
     print(f"rounds         {counts.rounds:,} in {time.monotonic() - began:.0f} s")
     print(f"runs           {counts.runs:,}, of which {counts.kills:,} were killed")
     print(f"kill points    {len(counts.points):,} different steps")
-    print(f"stored later   {counts.owed:,} runs")
+    print(f"stored later   {counts.pending:,} runs")
     print(f"rows lost      {counts.lost:,}")
     print(f"rows doubled   {counts.doubled:,}")
     print(f"problems       {len(counts.problems):,}")

@@ -352,7 +352,7 @@ class Soak:
             self.city.fault(kind, **facts)
 
     def finish(self) -> Verdict:
-        """Let it come to rest, end it, store what is owed, and compare."""
+        """Let it come to rest, end it, store what is pending, and compare."""
         self.wake(everybody=True)
         self.city.clear_outages()
         self.city.clear_faults()

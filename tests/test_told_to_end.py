@@ -184,7 +184,7 @@ def test_a_run_that_has_fetched_all_is_never_failed_wherever_it_is_told_to_end(w
             # Told to end while it gives its claim back, it may keep it: its process is gone then.
             for claim in application.state.leases.held():
                 application.state.leases.release(claim)
-            # Nothing is asked for but what is owed: the city is down for a moment.
+            # Nothing is asked for but what is pending: the city is down for a moment.
             [endpoint] = application.chosen(["members"])
             with application.claimed("members", "by hand"), application.warehouse() as warehouse:
                 store_pending(application, endpoint, Guard(), warehouse)

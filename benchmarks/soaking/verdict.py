@@ -206,8 +206,8 @@ def _ledger(verdict: Verdict, settings, db, records: list[RunRecord]) -> None:
             if found != {run_id: n for run_id, n in its.items() if n}:
                 wrong.append(table)
     verdict.must_be_none("tables that differ from the ledger", wrong)
-    owed = [r.run_id for r in records if r.status in {"pending", "crashed"} and not r.settled]
-    verdict.facts["runs that are owed"] = len(owed)
+    pending = [r.run_id for r in records if r.status in {"pending", "crashed"} and not r.settled]
+    verdict.facts["runs that are pending"] = len(pending)
 
 
 # --- time ------------------------------------------------------------------------------------

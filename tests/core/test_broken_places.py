@@ -99,7 +99,7 @@ def runs_of(place):
 
 
 def settled(place):
-    """The place is mended: the next run stores what is owed, and every run is there once."""
+    """The place is mended: the next run stores what is pending, and every run is there once."""
     place.clock = ManualClock(START + HOUR)
     with place.application() as application:
         application.mark_crashed()

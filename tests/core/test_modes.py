@@ -437,20 +437,20 @@ def test_what_a_run_refused_stays_out_of_every_rebuild_until_it_is_named(
 
 
 @pytest.mark.parametrize("mode", ["replace", "history"])
-def test_what_is_owed_is_held_to_the_same_rules_by_a_rebuild(place, mode, monkeypatch):
+def test_what_is_pending_is_held_to_the_same_rules_by_a_rebuild(place, mode, monkeypatch):
     place.write_mode(mode)
     place.log(answers=SHORT)
     before = tables(place)
     with duckdb.connect(str(place.warehouse)), monkeypatch.context() as patch:
         patch.setattr(DuckDBWarehouse, "_connection", property(unavailable))
-        owed = place.log(answers=SHORT).record
-    assert owed.status == "pending"
+        unstored = place.log(answers=SHORT).record
+    assert unstored.status == "pending"
 
     for _ in range(2):
         again(place, rebuild, "members")
         assert tables(place) == before
     with place.application() as application:
-        [run] = application.state.runs(run_id=owed.run_id)
+        [run] = application.state.runs(run_id=unstored.run_id)
     assert (run.status, run.error_class) == ("failed", "CheckFailed")
 
 

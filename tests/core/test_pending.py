@@ -1,4 +1,4 @@
-"""Stored later: a run that could not store its rows owes them, and the next one stores them."""
+"""Stored later: a run that could not store its rows is pending, and the next one stores them."""
 
 from __future__ import annotations
 
@@ -128,19 +128,19 @@ def test_a_person_reads_that_it_is_stored_later(place):
     assert place.run("status", "--json").json["endpoints"][0]["pending"] == 1
 
 
-def test_the_next_run_stores_what_is_owed_once_and_the_oldest_first(place, unavailable, free):
+def test_the_next_run_stores_what_is_pending_once_and_the_oldest_first(place, unavailable, free):
     place.log("members")
     unavailable()
-    owed = [place.log("members").record for _ in range(2)]
+    unstored = [place.log("members").record for _ in range(2)]
     free()
 
     third = place.log("members")
 
     order = [row["run_id"] for row in place.sql("select run_id from _tcd_loads order by rowid")]
-    assert order[1:] == [*sorted(one.run_id for one in owed), third.record.run_id]
+    assert order[1:] == [*sorted(one.run_id for one in unstored), third.record.run_id]
     assert set(runs_of(place).values()) == {30}
     assert [run.status for run in third.settled] == ["done", "done"]
-    for one in owed:
+    for one in unstored:
         found = record(place, one.run_id)
         assert (found.status, found.exit_code, found.error) == ("done", 0, "")
         assert found.note.startswith("Stored later, at 2026-01-01")
@@ -151,16 +151,16 @@ def test_the_next_run_stores_what_is_owed_once_and_the_oldest_first(place, unava
     assert loads(place) == 5
 
 
-def test_torn_is_not_asked_again_for_what_is_owed(place, unavailable, free, city):
+def test_torn_is_not_asked_again_for_what_is_pending(place, unavailable, free, city):
     unavailable()
-    owed = place.log("members").record
+    unstored = place.log("members").record
     free()
     city.fault("http", status=503, path="/faction/members")
 
     failed = place.log("members")
 
     assert failed.record.status == "failed"
-    assert runs_of(place) == {owed.run_id: 30}
+    assert runs_of(place) == {unstored.run_id: 30}
 
 
 def test_a_commit_that_happened_before_the_end_came_is_not_done_again(place, monkeypatch):
@@ -192,7 +192,7 @@ def test_whatever_keeps_it_from_storing_for_now_is_later(place, unavailable, err
     ("words", "options"),
     [((), {"until": "validate"}), ((), {"dry": True}), (("contract=freeze",), {})],
 )
-def test_what_was_not_to_be_stored_or_was_refused_is_not_owed(place, city, words, options):
+def test_what_was_not_to_be_stored_or_was_refused_is_not_pending(place, city, words, options):
     city.fault("map", path="/faction/members", times=1)  # a field that the catalogue lacks
     first = place.log("members", *words, **options)
     assert first.record.status in {"paused", "failed"}
@@ -203,79 +203,83 @@ def test_what_was_not_to_be_stored_or_was_refused_is_not_owed(place, city, words
     assert runs_of(place) == {second.record.run_id: 30}
 
 
-def test_a_dry_run_leaves_what_is_owed(place, unavailable, free):
+def test_a_dry_run_leaves_what_is_pending(place, unavailable, free):
     unavailable()
-    owed = place.log("members").record
+    unstored = place.log("members").record
     free()
     place.log("members", dry=True)
     assert not place.warehouse.exists()
-    assert record(place, owed.run_id).status == "pending"
+    assert record(place, unstored.run_id).status == "pending"
 
 
-def test_replay_stores_a_run_that_is_owed_and_the_next_run_does_not_again(place, unavailable, free):
+def test_replay_stores_a_run_that_is_pending_and_the_next_run_does_not_again(
+    place, unavailable, free
+):
     unavailable()
-    owed = place.log("members").record
+    unstored = place.log("members").record
     free()
 
-    assert place.run("replay", owed.run_id).code == 0
+    assert place.run("replay", unstored.run_id).code == 0
 
-    assert record(place, owed.run_id).status == "done"
+    assert record(place, unstored.run_id).status == "done"
     second = place.log("members")
-    assert runs_of(place) == {owed.run_id: 30, second.record.run_id: 30}
+    assert runs_of(place) == {unstored.run_id: 30, second.record.run_id: 30}
 
 
-def test_a_rebuild_takes_what_is_owed_along_and_it_is_not_stored_again(place, unavailable, free):
+def test_a_rebuild_takes_what_is_pending_along_and_it_is_not_stored_again(place, unavailable, free):
     place.log("members")
     unavailable()
-    owed = place.log("members").record
+    unstored = place.log("members").record
     free()
     with place.application() as application:
         rebuild(application, "members")
-    assert runs_of(place)[owed.run_id] == 30
+    assert runs_of(place)[unstored.run_id] == 30
 
     place.log("members")
 
     assert set(runs_of(place).values()) == {30}
-    assert record(place, owed.run_id).status == "done"
+    assert record(place, unstored.run_id).status == "done"
 
 
-def test_an_owed_run_that_a_later_one_has_replaced_is_dropped_with_a_note(place, unavailable, free):
+def test_a_pending_run_that_a_later_one_has_replaced_is_superseded_with_a_note(
+    place, unavailable, free
+):
     mode = "storage_mode=replace"
     unavailable()
-    owed = place.log("members", mode).record
+    unstored = place.log("members", mode).record
     free()
     place.city.city.clock.advance(0)
     with place.application(mode) as application:
         state = application.state
-        state.write_run(pending.replace(owed, settled=True))  # so that it is passed over
+        state.write_run(pending.replace(unstored, settled=True))  # so that it is passed over
         place.clock.sleep(60)
         (endpoint,) = application.chosen(["members"])
         newer = application.run(endpoint).record
-        state.write_run(owed)
+        state.write_run(unstored)
 
     place.log("members", mode)
 
-    found = record(place, owed.run_id)
+    found = record(place, unstored.run_id)
     assert found.status == "superseded"
     assert newer.run_id in found.note
     assert set(runs_of(place)) == {newer.run_id}
 
 
-def test_the_answers_of_an_owed_run_that_are_damaged_are_told_and_the_next_goes_on(
+def test_the_answers_of_a_pending_run_that_are_damaged_are_told_and_the_next_goes_on(
     place, unavailable, free
 ):
     unavailable()
-    owed = place.log("members").record
+    unstored = place.log("members").record
     free()
-    file = place.folder / "archive" / owed.archive_file
+    file = place.folder / "archive" / unstored.archive_file
     file.write_bytes(file.read_bytes()[:100])
 
     done = place.run("run", "members", "--json")
 
     assert done.code == 0
-    found = record(place, owed.run_id)
+    found = record(place, unstored.run_id)
     assert (found.status, found.error_class) == ("failed", "DataRefused")
-    assert owed.archive_file in found.error
+    assert unstored.archive_file in found.error
     assert found.remedy
     assert len(runs_of(place)) == 1
 
@@ -284,13 +288,13 @@ def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
     place, unavailable, free, monkeypatch
 ):
     unavailable()
-    owed = place.log("members").record
+    unstored = place.log("members").record
     free()
 
     store = Run.store
 
     def end(self, fetched, warehouse):
-        if self.record.run_id == owed.run_id:
+        if self.record.run_id == unstored.run_id:
             raise KeyboardInterrupt
         store(self, fetched, warehouse)
 
@@ -299,7 +303,7 @@ def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
         with pytest.raises(KeyboardInterrupt):
             place.log("members")
     assert place.log("members").record.status == "done"
-    assert record(place, owed.run_id).status == "superseded"
+    assert record(place, unstored.run_id).status == "superseded"
 
 
 HEAVY = "select count(*) from range(3000000) a, range(3000000) b where (a.range * b.range) % 7 = 3"
@@ -310,7 +314,7 @@ LONG = 600.0
 
 @pytest.fixture
 def endless(monkeypatch):
-    """Let storing what is owed of some runs come to no end within the engine: their time is up."""
+    """Let the storing of some pending runs come to no end within the engine: their time is up."""
     store, runs, passed = Run.store, set(), [0.0]
 
     def slow(self, fetched, warehouse):
@@ -332,41 +336,41 @@ def test_what_takes_too_long_to_store_does_not_keep_its_endpoint_from_running(
     place, unavailable, free, endless
 ):
     unavailable()
-    owed = place.log("members").record
+    unstored = place.log("members").record
     free()
-    endless.add(owed.run_id)
+    endless.add(unstored.run_id)
 
     for tries in range(1, pending.TRIES + 1):
         assert place.run("run", "members", "--json").json[0]["status"] == "done"
-        found = record(place, owed.run_id)
+        found = record(place, unstored.run_id)
         assert (found.status, found.tries, found.settled) == ("pending", tries, False)
         assert "took longer" in found.note
     assert place.run("run", "members").code == 0
-    found = record(place, owed.run_id)
+    found = record(place, unstored.run_id)
     assert (found.status, found.settled) == ("superseded", True)
     assert "replay" in found.note
     endless.clear()
-    assert place.run("replay", owed.run_id).code == 0
+    assert place.run("replay", unstored.run_id).code == 0
     assert len(runs_of(place)) == pending.TRIES + 2
     assert set(runs_of(place).values()) == {30}
 
 
-def test_what_is_owed_is_stored_a_run_at_a_time_and_what_is_stored_stays(
+def test_what_is_pending_is_stored_a_run_at_a_time_and_what_is_stored_stays(
     place, unavailable, free, endless
 ):
     unavailable()
-    owed = sorted(place.log("members").record.run_id for _ in range(3))
+    unstored = sorted(place.log("members").record.run_id for _ in range(3))
     free()
-    endless.add(owed[1])
+    endless.add(unstored[1])
 
     run = place.run("run", "members", "--json").json[0]
 
     assert run["status"] == "done"
-    assert set(runs_of(place)) == {owed[0], run["run_id"]}
-    assert [record(place, one).status for one in owed] == ["done", "pending", "pending"]
+    assert set(runs_of(place)) == {unstored[0], run["run_id"]}
+    assert [record(place, one).status for one in unstored] == ["done", "pending", "pending"]
     endless.clear()
     place.log("members")
-    assert [record(place, one).status for one in owed] == ["done"] * 3
+    assert [record(place, one).status for one in unstored] == ["done"] * 3
     assert set(runs_of(place).values()) == {30}
 
 
@@ -375,9 +379,9 @@ def test_a_history_takes_no_older_run_after_a_later_one_and_replay_puts_it_in_it
 ):
     place.write(MEMBERS + 'storage_mode = "history"\nkey = ["id"]\n')
     unavailable()
-    owed = place.log("members").record.run_id
+    unstored = place.log("members").record.run_id
     free()
-    endless.add(owed)
+    endless.add(unstored)
     place.clock.sleep(60)
 
     assert place.run("run", "members").code == 0
@@ -385,10 +389,10 @@ def test_a_history_takes_no_older_run_after_a_later_one_and_replay_puts_it_in_it
     place.clock.sleep(60)
     assert place.run("run", "members").code == 0
 
-    found = record(place, owed)
+    found = record(place, unstored)
     assert (found.status, found.settled) == ("superseded", True)
     assert "replay" in found.note
-    assert place.run("replay", owed).code == 0
+    assert place.run("replay", unstored).code == 0
     assert place.value("select count(*) from members where valid_to is null") == 30
 
 
@@ -432,9 +436,11 @@ def test_rows_that_torn_no_longer_shows_arrive(living, unavailable, free, monkey
     living.log("attacks")
     later(living, 5 * HOUR)
     unavailable()
-    owed = living.log("attacks")
+    unstored = living.log("attacks")
     free()
-    seen = {row["id"] for page in owed.fetched.pages for row in json.loads(page.body)["attacks"]}
+    seen = {
+        row["id"] for page in unstored.fetched.pages for row in json.loads(page.body)["attacks"]
+    }
     assert seen
     answer = living.city.city.answer
     empty = b'{"attacks":[],"_metadata":{"links":{"prev":null,"next":null}}}'
@@ -496,7 +502,7 @@ def test_the_state_can_be_lost_altogether(living, name):
 
 
 @pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
-def test_a_run_whose_rows_do_not_add_up_is_owed_and_stored_when_the_engine_is_mended(
+def test_a_run_whose_rows_do_not_add_up_is_pending_and_stored_when_the_engine_is_mended(
     place, monkeypatch, mode
 ):
     place.write(f'{MEMBERS}storage_mode = "{mode}"\n')
@@ -523,14 +529,14 @@ def test_a_run_whose_rows_do_not_add_up_is_owed_and_stored_when_the_engine_is_me
     assert set(runs_of(place).values()) == {30}
 
 
-def test_what_is_owed_is_not_forgotten_however_old_it_is(place, unavailable, free, monkeypatch):
+def test_what_is_pending_is_not_forgotten_however_old_it_is(place, unavailable, free, monkeypatch):
     place.write(MEMBERS, extra='[state]\nkeep = "P2D"\n')
     keep = "archive.keep=P1D"
     unavailable()
-    owed = [place.log("members", keep).record.run_id for _ in range(2)]
+    unstored = [place.log("members", keep).record.run_id for _ in range(2)]
     free()
     place.clock.sleep(4 * 24 * HOUR)
-    monkeypatch.setattr(running, "longest", lambda *_: 1e-9)  # no time for what is owed
+    monkeypatch.setattr(running, "longest", lambda *_: 1e-9)  # no time for what is pending
 
     new = place.log("members", keep).record
 
@@ -539,7 +545,7 @@ def test_what_is_owed_is_not_forgotten_however_old_it_is(place, unavailable, fre
     monkeypatch.undo()
     place.clock.sleep(60)
     newest = place.log("members", keep).record.run_id
-    assert stored(place) == {*owed, new.run_id, newest}
+    assert stored(place) == {*unstored, new.run_id, newest}
 
 
 def test_a_clock_that_is_ahead_deletes_no_answers(place):

@@ -328,14 +328,16 @@ def test_a_run_that_is_stored_later_is_judged_by_its_archive_file(place, lie, mo
 
     with monkeypatch.context() as patch:
         patch.setattr(DuckDBWarehouse, "_connection", property(refuse))
-        owed = place.log("it").record
+        unstored = place.log("it").record
     lie()
     later(place, HOUR)
     settled = place.log("it").settled
 
-    assert owed.status == "pending"
-    assert [run.run_id for run in settled] == [owed.run_id]
-    gone = f"select count(*) from it where _subject_id = {OTHER} and _closed_by = '{owed.run_id}'"
+    assert unstored.status == "pending"
+    assert [run.run_id for run in settled] == [unstored.run_id]
+    gone = (
+        f"select count(*) from it where _subject_id = {OTHER} and _closed_by = '{unstored.run_id}'"
+    )
     assert place.value(gone) == 0
     assert current(place, OTHER) == before
 

@@ -290,7 +290,7 @@ class Counts:
     runs: int = 0
     kills: int = 0
     points: set[tuple[str, int, int]] = dataclasses.field(default_factory=set)
-    owed: int = 0
+    pending: int = 0
     lost: int = 0
     doubled: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
@@ -439,7 +439,7 @@ class Lab:
 
     def _judge(self, told: str, control: Facts, found: Facts, scene: Scene) -> list[str]:
         self.counts.rounds += 1
-        self.counts.owed += found.later
+        self.counts.pending += found.later
         lost, doubled = difference(control, found, scene)
         self.counts.lost += lost
         self.counts.doubled += doubled
@@ -636,7 +636,7 @@ def _state(place: Path) -> tuple[int, list[str]]:
         if run["status"] == "running":
             problems.append(f"the run {run['run_id']} still runs")
         if run["status"] in {"pending", "crashed"} and not run["settled"]:
-            problems.append(f"the run {run['run_id']} is owed")
+            problems.append(f"the run {run['run_id']} is pending")
         if run["status"] == "failed":
             problems.append(f"the run {run['run_id']} failed: {run['error']}")
     return sum(run["note"].startswith("Stored later") for run in runs), problems

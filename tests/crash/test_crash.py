@@ -27,7 +27,7 @@ def test_a_run_that_is_killed_at_a_step_leaves_what_one_that_is_not_leaves(lab, 
 
 
 @pytest.mark.parametrize("mode", SCENES)
-def test_runs_that_are_killed_while_they_store_what_is_owed_add_up(lab, mode):
+def test_runs_that_are_killed_while_they_store_what_is_pending_add_up(lab, mode):
     dice = random.Random(f"{mode} again")
     assert lab.chance(mode, dice) == []
 

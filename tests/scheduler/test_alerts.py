@@ -148,7 +148,7 @@ def test_data_that_was_refused_is_told_at_once(place):
     assert place.look() == [("refused:faction_crimes", "over")]
 
 
-def test_rows_that_were_lost_on_their_way_are_told_at_once_though_the_run_is_owed(place):
+def test_rows_that_were_lost_on_their_way_are_told_at_once_though_the_run_is_pending(place):
     place.ran("pending", exit_code=1, error_class="Unbalanced", error="400 should be 500.")
     assert place.look() == [("unbalanced:faction_crimes", "begins")]
     place.clock.sleep(1)

@@ -174,7 +174,7 @@ def test_what_the_daemon_told_a_run_to_end_for_is_not_overwritten(running, told)
 
 
 @pytest.mark.parametrize("tries", [None, 0, 3])
-def test_what_is_owed_has_its_own_time_beside_that_of_the_run(running, monkeypatch, tries):
+def test_what_is_pending_has_its_own_time_beside_that_of_the_run(running, monkeypatch, tries):
     it, _, state = running
     if tries is not None:
         pending = RunRecord("one", "members", 1.0, status=PENDING, tries=tries)

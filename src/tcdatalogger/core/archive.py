@@ -124,20 +124,20 @@ class Archive:
             raise _refused(self.root, error) from None
         return str(name)
 
-    def prune(self, endpoint: str, before: float, owed: Collection[str] = ()) -> int:
+    def prune(self, endpoint: str, before: float, pending: Collection[str] = ()) -> int:
         """Delete the answers of an endpoint from days that ended before a moment; how many files.
 
         Args:
             endpoint: whose answers.
             before: seconds since 1970.
-            owed: runs whose answers stay, as their rows are not in the tables yet.
+            pending: runs whose answers stay, as their rows are not in the tables yet.
         """
         last = utc(before).date().isoformat()
         gone = 0
         for day in (self.root / endpoint).glob("????-??-??"):
             if day.name < last:
                 for file in day.glob("*.parquet"):
-                    if file.stem not in owed:
+                    if file.stem not in pending:
                         file.unlink(missing_ok=True)
                         gone += 1
                 for mark in day.glob(f"*{REFUSED}"):

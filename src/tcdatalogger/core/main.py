@@ -343,8 +343,8 @@ class Application:
         if keep is not None and record.status == "done":
             # By Torn's clock where ours is ahead: answers that are deleted do not come back.
             today = min(now, record.server_time or now)
-            owed = {run.run_id for run in self.state.unsettled(record.endpoint)}
-            self.archive.prune(record.endpoint, keep.before(today), owed)
+            pending = {run.run_id for run in self.state.unsettled(record.endpoint)}
+            self.archive.prune(record.endpoint, keep.before(today), pending)
 
     def record(self, task: Task, claim: Claim | None = None) -> RunRecord:
         """Of a run, as it begins."""

@@ -138,7 +138,7 @@ def rebuild(
     """Make all rows of an endpoint again from the archive, in one step.
 
     Runs that were not to store anything (`--dry-run`, `--step`) are passed over, those that were
-    rolled back, and those whose rows were refused. What is owed is stored first, as the next run
+    rolled back, and those whose rows were refused. What is pending is stored first, as the next run
     would: so a list that lost its records is refused here too.
 
     Args:
@@ -381,7 +381,7 @@ def _status(application: Application, run_id: str) -> str:
 
 
 def _mark_done(application: Application, file: str, receipt: Receipt) -> None:
-    """A run that was owed, refused or rolled back, and has its rows now, is done."""
+    """A run that was pending, refused or rolled back, and has its rows now, is done."""
     application.archive.accept(file)
     for run in application.state.runs(run_id=run_of(file), most=1):
         if run.status != "done":

@@ -1,7 +1,7 @@
 """Pending runs: their answers are in the archive, and their rows are not in the tables yet.
 
 A run ends so where the warehouse cannot be had when it has fetched, and where its process is killed
-between the archive and the commit. The next run of its endpoint stores what is owed, the oldest
+between the archive and the commit. The next run of its endpoint stores what is pending, the oldest
 first, from the archive: Torn is not asked again (`run.store_pending`). A load is a pure function of
 its run, so one that was committed before the end came is found in the ledger and not doubled.
 """
@@ -89,7 +89,7 @@ def stored(run: RunRecord, line: LedgerLine, now: float) -> RunRecord:
     )
 
 
-def owes(state: State, endpoint: str) -> bool:
+def has_pending(state: State, endpoint: str) -> bool:
     """Whether any run of an endpoint may be pending: one question to the state database."""
     return bool(state.unsettled(endpoint))
 

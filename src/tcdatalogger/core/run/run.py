@@ -120,7 +120,7 @@ class RunResult:
         fetched, made, receipt: what each step left, None where it did not come to it.
         plan: how the tables would change, for a run that stores nothing.
         error: why it failed.
-        settled: runs before it that were owed and are no longer.
+        settled: runs before it that were pending and are no longer.
     """
 
     record: RunRecord
@@ -201,7 +201,7 @@ class Run:
     plan: tuple[Step, ...] = ()
     error: Failure | None = None
     settled: tuple[RunRecord, ...] = ()
-    _owing: bool = False
+    _has_pending: bool = False
     _commits: Callable[[], None] | None = None
 
     @property
@@ -223,7 +223,7 @@ class Run:
         )
 
     @property
-    def _owed(self) -> bool:
+    def _can_wait(self) -> bool:
         """Whether its rows can be made from the archive, and are to be."""
         fetched = self.fetched is not None and bool(self.record.archive_file)
         return self.waits and self.stores and fetched
@@ -267,7 +267,9 @@ class Run:
                 remedy = f"{at} ended in it: correct the file." if at else ""
                 self.record = replace(cut_off(self.record, error), rows={}, remedy=remedy)
                 # Ctrl-C, told to end, or out of memory: no word of what was fetched is wrong.
-                if self._owed and (not isinstance(error, Exception) or type(error) is MemoryError):
+                if self._can_wait and (
+                    not isinstance(error, Exception) or type(error) is MemoryError
+                ):
                     self.record = replace(self.record, status=PENDING, remedy=LATER_REMEDY)
                 raise
             finally:
@@ -368,8 +370,8 @@ class Run:
 
     def _store_pending_first(self) -> None:
         """Store what earlier runs owe, if the warehouse is free: else it is tried again later."""
-        self._owing = self.stores and pending.owes(self.parts.state, self.task.name)
-        if not self._owing:
+        self._has_pending = self.stores and pending.has_pending(self.parts.state, self.task.name)
+        if not self._has_pending:
             return
         try:
             with self.parts.warehouse(0.0) as warehouse:
@@ -378,10 +380,10 @@ class Run:
             _log.info("pending_runs_deferred", message=failure.message)
 
     def _store_pending(self, warehouse: Warehouse) -> None:
-        if self._owing:
+        if self._has_pending:
             found = store_pending(self.parts, self.endpoint, self.guard, warehouse)
             self.settled += tuple(found)
-            self._owing = False  # what had not the time for it is for the next run
+            self._has_pending = False  # what had not the time for it is for the next run
 
     # --- from what was fetched to rows -----------------------------------------------------
 
@@ -543,7 +545,7 @@ class Run:
     def _fail(self, failure: Failure) -> None:
         if isinstance(failure, TimedOut) and failure.reason is not None:
             failure = failure.reason
-        later = self._owed and isinstance(failure, TryAgain | ConfigError | Unbalanced)
+        later = self._can_wait and isinstance(failure, TryAgain | ConfigError | Unbalanced)
         self.error = failure
         self.record = replace(
             self.record,
@@ -657,7 +659,7 @@ def _store_pending(
         state.write_run(record)
         raise
     except Unbalanced as fault:
-        # Of the engine or of ours, and mended some day: until then it is owed, and no try.
+        # A fault of the engine or of this program: the run is pending until it is mended.
         _log.error("pending_run_kept", pending_run_id=record.run_id, message=fault.message)
         state.write_run(replace(record, note=f"Not stored yet: {fault.message}"))
         return None

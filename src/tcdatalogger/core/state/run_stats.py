@@ -139,7 +139,7 @@ def _after(last: LastRuns, run: Mapping[str, Any]) -> LastRuns:
     last = replace(last, news={**last.news, **news})
     if run.get("backfill"):
         return last  # what is long past says nothing of how fresh the tables are
-    if last.ended_at is None or ended >= last.ended_at:  # what was owed may be of long ago
+    if last.ended_at is None or ended >= last.ended_at:  # what was pending may be of long ago
         last = replace(
             last, ended_at=ended, status=run["status"], memory=run["memory"] or last.memory
         )
@@ -148,7 +148,7 @@ def _after(last: LastRuns, run: Mapping[str, Any]) -> LastRuns:
     if run["status"] == GOOD:
         success_at = max(ended, last.success_at or ended)
         return replace(last, success_at=success_at, failures=0, failing_since=None)
-    is_broken = run["error_class"] == Unbalanced.__name__  # it is owed, and no less a failure
+    is_broken = run["error_class"] == Unbalanced.__name__  # it is pending, and no less a failure
     if not is_broken and (run["status"] not in BAD or run["error_class"] in _PASSING):
         return last
     return replace(

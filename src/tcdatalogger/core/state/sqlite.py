@@ -141,7 +141,7 @@ class SQLite:
             )
         if code in _DAMAGED:
             # Not set aside by ourselves: what was called in the last minute is known there alone,
-            # and so is what is owed; and another process may have it open.
+            # and so is what is pending; and another process may have it open.
             return ConfigError(
                 f"The state database {self.path} is damaged: {error}.",
                 remedy=f"Stop what runs and move it away (mv {self.path} {self.path}.damaged): a "

@@ -50,7 +50,7 @@ class RunRecord:
     Attributes:
         status: `running`, `done`, `failed`, `stopped` (it was told to end: SIGTERM, Ctrl-C),
             `paused` (after the step that was asked for), `pending` (its answers are in the archive
-            and the next run stores them), `superseded` (it was owed and has no place any more) or
+            and the next run stores them), `superseded` (a pending one without a place) or
             `crashed` (its process is gone).
         step: the last step that was begun.
         seconds: how long each step took.
@@ -76,8 +76,8 @@ class RunRecord:
         resumed: whether it went on after it had ended; its calls were counted then.
         backfill: whether it read a stretch of history, which says nothing of how fresh its
             endpoint is.
-        settled: of a run that was `pending` or `crashed`: whether nothing of it is owed any more.
-        tries: to store what is owed of it that ended with their process.
+        settled: whether nothing is left to store of a run that was `pending` or `crashed`.
+        tries: how often it was tried in vain to store it while it was pending.
         note: what became of it later.
     """
 
@@ -230,7 +230,7 @@ class State:
         return [run for run in found if not run.settled and (run.step == "store" or run.tries)]
 
     def unsettled(self, endpoint: str) -> list[RunRecord]:
-        """Runs of an endpoint of which something may be owed, in no order."""
+        """Runs of an endpoint that may be pending, in no order."""
         rows = self.reading(
             "select facts from runs where endpoint = ? and status in (?, ?)",
             (endpoint, PENDING, CRASHED),
@@ -307,7 +307,7 @@ class State:
     def forget(self, before: float) -> int:
         """Forget runs that began before a moment, at most once a day; how many they were.
 
-        Those of which something may be owed stay until they are settled.
+        Those that may be pending stay until they are settled.
         """
         now = self.clock.now()
         rows = self.reading("select at from chores where name = 'forget'")

@@ -21,7 +21,8 @@ IMPORTED = """
 import sys
 before = set(sys.modules)
 import tcdatalogger
-print(*sorted(name for name in sys.modules.keys() - before if name.startswith("tcdatalogger.")))
+new = sys.modules.keys() - before
+print(*sorted(name for name in new if name == "typing" or name.startswith("tcdatalogger.")))
 tcdatalogger.EndpointProcessor
 print(*sorted({name.partition(".")[0] for name in sys.modules} & {"duckdb", "httpx2", "pydantic"}))
 """

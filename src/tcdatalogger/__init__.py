@@ -11,7 +11,9 @@ it is first asked for, so `import tcdatalogger` costs next to nothing.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False
+"""Type checkers take it for true. `typing` would take far longer to import than this module."""
 
 if TYPE_CHECKING:
     from tcdatalogger import errors

@@ -135,10 +135,10 @@ def test_a_status_that_no_run_has_is_wrong_usage_and_the_near_one_is_named(workp
 
 
 def test_lists_of_nothing_say_so_in_words(workplace):
-    assert workplace.run("runs").out == "No run is in the books yet.\n"
-    assert workplace.run("runs", "tail").out == "No run is in the books yet.\n"
+    assert workplace.run("runs").out == "No run is known yet.\n"
+    assert workplace.run("runs", "tail").out == "No run is known yet.\n"
     written(workplace, record(1))
-    assert workplace.run("runs", "--status", "failed").out == "No run in the books is like that.\n"
+    assert workplace.run("runs", "--status", "failed").out == "No run matches.\n"
     assert workplace.run("runs", "--status", "failed", "--json").json == []
 
 

@@ -198,7 +198,7 @@ def test_the_next_load_waits_for_nothing_when_there_is_nothing_to_change(workpla
     done = workplace.run("schema", "apply", "faction_members", "--json")
 
     assert (done.code, done.json["steps"], done.json["applied"]) == (0, [], False)
-    assert "so already" in workplace.run("schema", "apply", "faction_members").out
+    assert "fit already" in workplace.run("schema", "apply", "faction_members").out
 
 
 def test_an_endpoint_that_never_ran_gets_its_tables(workplace):

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tcdatalogger.core.config.configuration import LogSettings, Settings
 
 _SELDOM = (20_000, 20, 50)
-"""When garbage is looked for. Imports make many objects and hardly any garbage, and to look at all
-of them again and again took a tenth of the time in which a run begins."""
+"""The thresholds of the garbage collector. Imports make many objects and hardly any garbage: with
+Python's own thresholds, the collector took a tenth of the time in which a run begins."""
 
 SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Begin": {
@@ -38,7 +38,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.check:command",
             "Check configuration, keys and warehouse.",
         ),
-        "keys": ("tcdatalogger.cli.commands.keys:command", "Show what each key is, and may do."),
+        "keys": ("tcdatalogger.cli.commands.keys:command", "Show each key, and what it may do."),
     },
     "Log": {
         "run": (
@@ -124,7 +124,7 @@ _FORMER = {"most": "limit", "out": "to", "folder": "to"}
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was said for all commands; a command takes it with `@click.pass_obj`."""
+    """The options that every command has; a command takes them with `@click.pass_obj`."""
 
     config: Path | None = None
     overrides: tuple[str, ...] = ()
@@ -139,7 +139,7 @@ class Options:
         to_file: bool = True,
         processors: bool = False,
     ) -> Settings:
-        """The settings, and logs as they say.
+        """The settings; logs begin as the settings say.
 
         Args:
             names: as for `configuration.load`.
@@ -156,7 +156,7 @@ class Options:
         return settings
 
     def settings(self, names: Sequence[str] | None = None, *, processors: bool = False) -> Settings:
-        """The settings alone, read anew; as `load`."""
+        """The settings, read anew; arguments and errors are those of `load`, and no log begins."""
         from tcdatalogger.core.config import configuration  # pydantic, which help never needs
 
         return configuration.load(
@@ -164,7 +164,7 @@ class Options:
         )
 
     def look(self) -> Settings:
-        """As `load`, to look at what was logged: an endpoint with a mistake is told and left out.
+        """The settings for a command that only reads: an endpoint with a mistake is left out.
 
         Raises:
             ConfigError: there is a mistake elsewhere too.
@@ -206,7 +206,7 @@ class Options:
         max_bytes: int = 0,
         keep: int = 5,
     ) -> None:
-        """Begin to log; what was said on the command line is stronger than the arguments."""
+        """Begin to log. The options of the command line are stronger than the arguments."""
         from tcdatalogger.observability import log  # help never logs
 
         level = "debug" if self.debug else self.log_level or level
@@ -219,9 +219,11 @@ class Commands(click.Group):
     """A group that imports a command when it is called, and lists all without importing any."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
+        """The names of all commands, in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command; None where there is no command of this name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
@@ -232,6 +234,11 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the first word names.
+
+        Raises:
+            UsageError: there is none; the remedy names similar ones.
+        """
         if args and not args[0].startswith("-") and args[0] not in COMMANDS:
             near = text.near(args[0], COMMANDS, most=2)
             raise UsageError(
@@ -243,9 +250,11 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the options that every command has, wherever they stand among the words."""
         return super().parse_args(ctx, _globals_first(args))
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands into the help, by sections."""
         width = max(map(len, COMMANDS))
         for title, section in SECTIONS.items():
             with formatter.section(title):

@@ -45,7 +45,7 @@ def answered(call: Callable[[], int], words: Sequence[str]) -> int:
         _say("interrupted")
         return INTERRUPTED
     except SystemExit as end:
-        # click ends so when whoever read our output went away (`… | head`).
+        # click ends like this when the program that reads our output has ended (`… | head`).
         if "PacifyFlushWrapper" in type(sys.stdout).__name__:
             return _hushed()
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
@@ -64,7 +64,7 @@ def _of_the_system(error: OSError, words: Sequence[str]) -> int:
 
 
 def _as_failure(error: click.UsageError) -> UsageError:
-    """Click's own words, with a full stop, and where to read on."""
+    """An error of click as one of ours: with a full stop, and the command that shows the help."""
     path = error.ctx.command_path if error.ctx is not None else "tcdatalogger"
     message = error.format_message()
     # `(Did you mean one of: '--all', '--tag'?)` is a question of its own.
@@ -137,7 +137,7 @@ def _say(text: str) -> None:
 
 
 def _hushed() -> int:
-    """Let nothing more be written: Python would complain of the closed pipe at its own end."""
+    """Write no more: Python would report the closed pipe when it ends."""
     void = os.open(os.devnull, os.O_WRONLY)
     os.dup2(void, 1)
     os.close(void)

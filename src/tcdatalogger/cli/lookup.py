@@ -1,4 +1,4 @@
-"""Which run or endpoint is meant by the words of a command: the same words for all commands."""
+"""Finds the run or the endpoint that a command names; every command understands the same names."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from tcdatalogger.core.state.store import RunRecord, State
 
 NEWEST: Final = "last"
-"""In place of a run's id: the newest."""
+"""The name of the newest run."""
 
 
 def find_run(
     state: State | None, settings: Settings, words: str, *, endpoint: str | None = None
 ) -> RunRecord:
-    """The run that is meant: by its id, how that begins, its endpoint for the newest, or `last`.
+    """The run of a name.
 
     Args:
-        state: with the books, None where nothing has run yet.
+        state: None before the first run.
         settings: with the endpoints.
-        words: that name it.
-        endpoint: whose newest is the last; None for the newest of all.
+        words: the name: an id, the beginning of one, an endpoint for its newest run, or `last`.
+        endpoint: whose newest run `last` means; None for the newest of all.
 
     Raises:
-        UsageError: there is none, or several begin so.
+        UsageError: there is no such run, or several ids begin like this.
     """
     whose = endpoint if words == NEWEST else words if settings.endpoint(words) else None
     found: list[RunRecord] = []
@@ -44,20 +44,26 @@ def find_run(
             remedy="Give more of the id.",
         )
     if not found:
-        raise _none(words, whose, what="is in the books yet")
+        raise _none(words, whose, what="is known yet")
     return found[0]
 
 
 def stored_run(application: Application, words: str, *, endpoint: str | None = None) -> str:
-    """The id of the run that is meant where rows are at stake: by a name the newest that has some.
+    """The id of the run of a name, for a command that changes rows.
 
-    The ledger says which that is: a run may have been killed between its commit and its last word.
-    An id that the books do not know is taken as it is: they may be gone, and the ledger and the
-    archive know it.
+    An endpoint, or `last`, means the newest run that has stored something. The ledger knows which
+    run that is; the state may not, because a run may have been killed right after its commit. An id
+    that the state does not know is taken as it is: the state may be lost, and the ledger and the
+    archive still know the run.
+
+    Args:
+        application: with the settings.
+        words: the name, as for `find_run`.
+        endpoint: whose newest run `last` means; None for the newest of all.
 
     Raises:
-        UsageError: no run has stored anything, or several begin so.
-        WarehouseUnavailable: the ledger cannot be asked now.
+        UsageError: no run has stored anything, or several ids begin like this.
+        WarehouseUnavailable: the ledger cannot be read now.
     """
     settings = application.settings
     whose = endpoint if words == NEWEST else words if settings.endpoint(words) else None
@@ -76,7 +82,7 @@ def known_endpoint(settings: Settings, name: str | None) -> None:
     """Refuse the name of an endpoint that is not configured; None is none.
 
     Raises:
-        UsageError: there is no such endpoint; the remedy has the near one.
+        UsageError: there is no such endpoint; the remedy names a similar one.
     """
     if name is not None and settings.endpoint(name) is None:
         names = [endpoint.name for endpoint in settings.endpoints]
@@ -84,13 +90,13 @@ def known_endpoint(settings: Settings, name: str | None) -> None:
 
 
 def near(word: str, known: list[str]) -> str:
-    """A remedy for a word that is none of those that are known."""
+    """The remedy for a word that is not known: a similar one, or all of them."""
     return did_you_mean(word, known, f"There are: {', '.join(known)}." if known else "")
 
 
 @contextmanager
-def books(settings: Settings) -> Iterator[State | None]:
-    """The state, None before the first run: to look at it must not make it."""
+def existing_state(settings: Settings) -> Iterator[State | None]:
+    """The state; None before the first run, since a command that only reads must not create it."""
     if not settings.state.begun:
         yield None
         return
@@ -99,7 +105,7 @@ def books(settings: Settings) -> Iterator[State | None]:
 
 
 def _opened(settings: Settings) -> State:
-    """The state, with what ended with its process written down; on a full disk as it is."""
+    """The state, with the runs of dead processes marked as crashed; on a full disk as it is."""
     from tcdatalogger.core.state.store import State  # not for the help
 
     url = settings.state.url or ""

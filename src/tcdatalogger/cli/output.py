@@ -1,4 +1,4 @@
-"""How results are shown: tables for people, JSON for programs, sizes and times for both eyes."""
+"""Prints results: tables for people, JSON for programs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ json_option = click.option(
 """The same `--json` for every command; it arrives as `as_json`."""
 
 UNKNOWN = "-"
-"""In a column of numbers: nobody knows."""
+"""Stands in a column of numbers where the number is not known."""
 
 _COPIED = frozenset({"run", "id", "path"})
-"""Columns whose values people copy: they are never broken."""
+"""Columns whose values people copy: a value is never broken over two lines."""
 
 _WORD = 12
-"""Letters of a word that is not broken as long as there is any other way."""
+"""Letters up to which a word is kept on one line, if the terminal has room for them."""
 
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _KILO = 1_000
@@ -40,7 +40,7 @@ _COMMAND = re.compile(r"`tcdatalogger(?= |`)")
 
 
 def program(*, config: bool = True) -> str:
-    """How this program is called from here, for commands that a person is to copy.
+    """How this program is called from here, for commands that people copy.
 
     Args:
         config: whether the option `--config` belongs to it, where it was given.
@@ -57,7 +57,7 @@ def program(*, config: bool = True) -> str:
 
 
 def _as_called(file: Path, name: str) -> str:
-    """The name alone where the shell finds the very file by it, else its path."""
+    """The name, where the shell finds this very file by it, or else the path."""
     found = shutil.which(name)
     return name if found and Path(found).absolute() == file.absolute() else _path(file)
 
@@ -110,8 +110,12 @@ def print_table(
 ) -> None:
     """Print rows under their columns: drawn on a terminal, aligned text elsewhere.
 
-    `upright` rows that are wider than the terminal are printed one below the other instead, a line
-    for each value: so what a query gives, which may have any width.
+    Args:
+        columns: their names.
+        rows: a value for each column.
+        title: printed above the table.
+        upright: whether rows that are wider than the terminal are printed one below the other, with
+            a line for each value: for queries, whose rows may have any width.
     """
     found = [list(row) for row in rows]
     numbers = [_numeric(row[index] for row in found) for index in range(len(columns))]
@@ -302,7 +306,7 @@ def span(seconds: float) -> str:
 
 
 def once(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
-    """Names and what is to be said of each: the same words once, with all of their names."""
+    """Group names by what is said of each: the same words once, with all of their names."""
     found: dict[str, list[str]] = {}
     for name, says in told:
         found.setdefault(says, []).append(name)
@@ -337,7 +341,7 @@ def _in_utc(value: datetime) -> datetime:
 
 
 def _plain(value: object) -> Any:
-    """What JSON has no word for."""
+    """A value of a type that JSON does not have, as one that it has."""
     match value:
         case datetime():
             return _in_utc(value).isoformat().replace("+00:00", "Z")

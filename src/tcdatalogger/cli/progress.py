@@ -1,8 +1,8 @@
-"""What runs now, for whoever waits: a line for each endpoint on a terminal, plain lines elsewhere.
+"""Shows the runs that are under way: a line for each on a terminal, plain lines elsewhere.
 
-On a terminal the lines stand still and change. Elsewhere there is a line where a run has taken
-longer than two seconds, one each minute after it, and one when it has ended. All of it goes to the
-standard error.
+On a terminal each line keeps its place and changes. Elsewhere a run that takes longer than two
+seconds gets a line, then another one each minute, and one at its end. All lines go to the standard
+error.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from tcdatalogger.core.state.store import RunRecord
 
 QUIET: Final = 2.0
-"""Seconds that a run may take without a word."""
+"""Seconds that a run may take before it gets a line."""
 
 AGAIN: Final = 60.0
-"""Seconds after which it is told again what a run does, or waits for."""
+"""Seconds between two lines of a run."""
 
 BEAT: Final = 0.25
-"""Seconds between two looks at what runs."""
+"""Seconds between two looks at the runs."""
 
 _RUNNING: Final = "running"
 
@@ -40,7 +40,13 @@ _log = log.get_logger("progress")
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """A run that is shown: as it was last, since when, and when it was said last that it runs."""
+    """A run that is shown; its times are those of the clock of `ProgressLines`, in seconds.
+
+    Attributes:
+        run: as it was at the last look.
+        began: when it began.
+        said: when its last line was printed; None before the first.
+    """
 
     run: RunRecord
     began: float
@@ -48,16 +54,16 @@ class _Line:
 
 
 class ProgressLines:
-    """Shows runs while they last; use it as a context manager.
+    """Shows runs while they are under way; use it as a context manager.
 
     Args:
-        running: reads which runs are under way, also those in other processes; asked at each beat.
-            None where `tell` says all.
-        quiet: show nothing.
-        stream: instead of the standard error.
-        now: seconds on the clock by which waiting is measured.
-        wall: seconds since 1970, for runs that began before anybody looked.
-        beats: whether a thread calls `tick`; a test does it itself.
+        running: reads which runs are under way, also those of other processes; called at each beat.
+            None where `tell` is called for every run.
+        quiet: whether nothing is shown.
+        stream: to write to; None for the standard error.
+        now: the seconds of a clock that never goes back, to measure how long runs take.
+        wall: seconds since 1970, for runs that began before the first look.
+        beats: whether a thread calls `tick`; a test calls it by itself.
     """
 
     def __init__(
@@ -99,7 +105,7 @@ class ProgressLines:
     # --- what happens ----------------------------------------------------------------------
 
     def tell(self, run: RunRecord) -> None:
-        """A run as it is now: when it begins, at each step and page, and when it has ended."""
+        """Take a run as it is now: when it begins, at each step and page, and at its end."""
         if self._quiet:
             return
         with self._lock:
@@ -112,16 +118,16 @@ class ProgressLines:
                 self._end(replace(line, run=run))
 
     def say(self, endpoint: str, words: str) -> None:
-        """What else is to be known of an endpoint's runs: how far a backfill has come."""
+        """Add words to the line of an endpoint: how far a backfill has come."""
         with self._lock:
             self._words[endpoint] = words
 
     def tick(self) -> None:
-        """Look at what runs, and show it where it takes its time."""
+        """Look at the runs, and show those that take long."""
         try:
             found = None if self._running is None else list(self._running())
         except Failure:
-            return  # the books cannot be read now; the next beat tries again
+            return  # the state cannot be read now; the next beat tries again
         with self._lock:
             if found is not None:
                 self._look(found)
@@ -190,7 +196,7 @@ class ProgressLines:
         return one_line(", ".join(filter(None, words)))
 
     def _draw(self) -> None:
-        """The lines on a terminal; none of them, and none of rich, before it takes its time."""
+        """Draw the lines on a terminal. Before a run takes long, nothing is drawn or imported."""
         shown = [
             line
             for line in self._lines.values()
@@ -208,7 +214,7 @@ class ProgressLines:
 
 
 def notice(text: str, event: str, **facts: object) -> None:
-    """A line for whoever looks on: as text, or in the log where its lines are JSON."""
+    """Print a line on the standard error, or log it where the lines of the log are JSON."""
     if log.structured():
         _log.info(event, **facts)
     else:
@@ -216,7 +222,7 @@ def notice(text: str, event: str, **facts: object) -> None:
 
 
 def note(text: str) -> None:
-    """A line on the standard error, above the lines that are live there."""
+    """Print a line on the standard error, above the lines of `ProgressLines`."""
     with suppress(OSError, ValueError):  # nobody is there to read it
         # Not by click, which writes past whatever stands in the place of the standard error.
         sys.stderr.write(f"{harmless(pasteable(text))}\n")

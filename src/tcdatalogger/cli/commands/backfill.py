@@ -30,7 +30,7 @@ MOMENT = "DATE"
 )
 @click.argument("name")
 @click.option("--since", metavar=MOMENT, help="How far back: 2024-01-31, or P1Y for a year ago.")
-@click.option("--until", metavar=MOMENT, help="Where to begin, if not where the runs began.")
+@click.option("--until", metavar=MOMENT, help="Where to begin.  [where the regular runs began]")
 @click.option("--pages", type=click.IntRange(1), default=20, hidden=True)
 @json_option
 @click.pass_obj
@@ -44,9 +44,8 @@ def command(
 ) -> None:
     """Log the whole history of a list, from where the regular runs began back in time.
 
-    It may be stopped at any moment: what came is kept, and the next start goes on from there, or
-    from the start of the stretch that was under way. It uses no more than a part of the calls that
-    may be made, so that regular runs find room.
+    You may stop it at any moment: what was stored is kept, and the next start goes on from there.
+    It uses only a part of the calls that are allowed, so that regular runs have room.
     """
     settings = options.load(names=(name,))
     from tcdatalogger.core.main import Application
@@ -95,7 +94,11 @@ def _show(
     *,
     quiet: bool,
 ) -> BackfillProgress | None:
-    """Tell each step as it is done, on `lines` or each on a line of its own; the last one."""
+    """Show each step when it is done: on `lines`, or as a line of its own.
+
+    Returns:
+        The last step; None where there was nothing to read.
+    """
     last = None
     began = time.monotonic()
     for last in steps:
@@ -114,12 +117,12 @@ def _show(
             )
         if lines is not None:
             for warning in last.warnings:
-                note(f"odd: {warning}")
+                note(f"warning: {warning}")
     return last
 
 
 def _kind(settings: Settings, name: str) -> str:
-    """What its path is about: `faction`, `user`."""
+    """The section of the path of an endpoint: `faction`, `user`."""
     endpoint = settings.endpoint(name)
     return endpoint.path.split("/")[1] if endpoint is not None and "/" in endpoint.path else ""
 
@@ -137,7 +140,7 @@ def _words(step: BackfillProgress, kind: str, left: float | None) -> str:
 
 
 def _left(step: BackfillProgress, seconds: float) -> float | None:
-    """Seconds that the rest may take, by what was done so far; None where nobody knows."""
+    """Seconds that the rest may take, by what was done so far; None where that is not known."""
     return seconds / step.part * (1 - step.part) if step.part else None
 
 

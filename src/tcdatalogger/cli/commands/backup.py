@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tcdatalogger.core.backup.make import Made
 
 QUIET = 2.0
-"""Seconds after which work is worth a line, and between two lines."""
+"""Seconds before the first line, and between two lines."""
 
 
 @click.command(
@@ -48,10 +48,10 @@ def command(
     archive: bool | None,
     as_json: bool,
 ) -> None:
-    """Make a backup into a new folder in DIR, and check it; the logger goes on meanwhile.
+    """Make a backup in a new folder in DIR, and check it. Runs may go on meanwhile.
 
     It holds the warehouse, the state, and a list of the archive's files with their checksums. Of
-    the backups that are in DIR backup.keep stay.
+    the backups in DIR, the newest stay: as many as backup.keep says.
     """
     if to is not None and former is not None:
         raise UsageError("Name one folder for the backup.", remedy="As: --to /mnt/disk/torn")
@@ -122,12 +122,19 @@ def _tell(made: Made, *, as_json: bool) -> None:
 
 
 class BackupLines:
-    """Says how far the work is, where it takes long."""
+    """Prints how much of a long work is done; it is called as a `Progress`."""
 
     def __init__(self) -> None:
         self._told = time.monotonic()
 
     def __call__(self, what: str, done: int, whole: int) -> None:
+        """Print a line, if the last one is `QUIET` seconds old.
+
+        Args:
+            what: the work.
+            done: how much of it is done.
+            whole: how much there is, in the same unit; 0 where that is not known.
+        """
         now = time.monotonic()
         if now - self._told >= QUIET:
             self._told = now

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> None:
     """Check the configuration, the keys, the folders and the tables, and change nothing.
 
-    Asks Torn one question for each key. The exit code is that of the first thing that is wrong.
+    Asks Torn once for each key. The exit code is that of the first problem.
     """
     settings = options.load(to_file=False, processors=True)
     from tcdatalogger.core.check.preflight import inspect  # pyarrow, duckdb, httpx2
@@ -77,7 +77,7 @@ def _word(finding: Finding) -> str:
 
 def _verdict(settings: Settings, wrong: int, warnings: int) -> str:
     if wrong:
-        return f"{wrong} to mend."
+        return f"{wrong} to correct."
     if warnings:
         return f"Nothing is wrong; {warnings} to look at."
     if not settings.endpoints:
@@ -98,7 +98,7 @@ def _tried(settings: Settings) -> Finding:
     except ConfigError as error:
         return Finding("alerts", "", error)
     if not why:
-        return Finding("alerts", "a message was sent: look whether it came")
+        return Finding("alerts", "a message was sent: look whether it arrived")
     refused = ConfigError(
         f"The webhook of the alerts did not take a message: {why}.",
         remedy="Look at the address where `alerts.webhook` says it is.",

@@ -1,4 +1,4 @@
-"""`tcdatalogger keys`: what each key is, how it is, and whether it can do what it is there for."""
+"""`tcdatalogger keys`: each key, its health, and whether it can do what its endpoints need."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def command() -> None:
 @command.command(
     "check", epilog="\b\nExample:\n  tcdatalogger keys check\n  tcdatalogger keys check --json"
 )
-@click.option("--offline", is_flag=True, help="Do not ask Torn; tell what is known.")
+@click.option("--offline", is_flag=True, help="Do not ask Torn; show what is known.")
 @json_option
 @click.pass_obj
 def check(options: Options, offline: bool, as_json: bool) -> None:
-    """Show whose each key is, how it is, and whether it can do what its endpoints need.
+    """Show the player and the health of each key, and whether it can do what its endpoints need.
 
-    Asks Torn one question for each key, and none for a key that it refused for good. The exit code
-    is that of the first thing that is wrong.
+    Asks Torn once for each key, but not for a key that Torn has refused for good. The exit code is
+    that of the first problem.
     """
     settings = options.load()
     from tcdatalogger.core.check.keys import reports  # pyarrow, httpx2

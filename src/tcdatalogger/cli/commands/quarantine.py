@@ -31,7 +31,7 @@ def command() -> None:
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
-    help="So many at most, the newest of them.  [all]",
+    help="At most N, the newest ones.  [all]",
 )
 @json_option
 @click.pass_obj
@@ -87,7 +87,7 @@ def retry(
     everything: bool,
     as_json: bool,
 ) -> None:
-    """Try records again: with a newer catalogue they may fit. The others stay where they are."""
+    """Try records again: with a newer catalogue they may fit. The others stay in the quarantine."""
     if sum((bool(ids), endpoint is not None, everything)) != 1:
         raise UsageError("Say which records to try.", remedy="Give ids, or --endpoint, or --all.")
     from tcdatalogger.core.operations import quarantine as again  # pyarrow, duckdb

@@ -101,21 +101,21 @@ def _print(table: pa.Table) -> None:
 
 
 def _as_sql(value: Any) -> Any:
-    """Truth as SQL writes it, also inside of lists: who reads it writes the next query by it."""
+    """True and false as SQL writes them, also in lists: people copy them into their next query."""
     if isinstance(value, bool):
         return str(value).lower()
     return [_as_sql(item) for item in value] if isinstance(value, list) else value
 
 
 def _sayable(value: Any) -> Any:
-    """JSON has no word for what is no number, or endless: a text then."""
+    """A number that JSON cannot write, as `nan` or `inf`, as a text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
 
 
 def _plain_spans(table: pa.Table) -> pa.Table:
-    """Differences of times as texts: neither CSV nor Parquet has a word for months and days."""
+    """Intervals as texts: neither CSV nor Parquet has a type for months and days."""
     import pyarrow as pa
 
     for at, field in enumerate(table.schema):
@@ -137,8 +137,9 @@ def _span(value: Any) -> str:
 
 
 def _rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
-    """Column by column, as a query may give two columns one name. DuckDB's sums of integers are
-    decimals without a fraction: integers again.
+    """The rows, taken column by column: a query may give two columns the same name.
+
+    DuckDB's sums of integers are decimals without a fraction; they become integers again.
     """
     columns = [column.to_pylist() for column in table.columns]
     for row in zip(*columns, strict=True):
@@ -170,7 +171,7 @@ def _write_csv(table: pa.Table, *, raw: bool) -> None:
 
     for at, field in enumerate(table.schema):
         column = table.column(at)
-        if pa.types.is_nested(field.type):  # CSV has no word for it
+        if pa.types.is_nested(field.type):  # CSV has no type for it
             texts = [None if v is None else _json(v) for v in column.to_pylist()]
             column = pa.chunked_array([pa.array(texts, pa.string())])
         elif pa.types.is_timestamp(field.type):

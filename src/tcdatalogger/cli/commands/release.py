@@ -37,8 +37,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
     """Show what changes from one version of Torn's document to another.
 
-    OLD and NEW are compiled catalogues or Torn's own documents. Where there is a configuration,
-    also which of its endpoints are touched.
+    OLD and NEW are compiled catalogues or Torn's own documents. If there is a configuration, its
+    endpoints that change are listed too.
     """
     from tcdatalogger.services.torncity.catalog import diff  # not for the help
 
@@ -60,7 +60,7 @@ def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
         return
     _print(before, after, changes)
     if endings:
-        say(f"\nAnnounced to go in {after.version}:")
+        say(f"\nAnnounced to be removed in {after.version}:")
         print_table(
             ("path", "table", "column", "on"),
             [(e.path, e.table, e.column, e.on or "no day named") for e in endings],
@@ -125,7 +125,7 @@ def _touched(
 
 
 def _templates(path: str, versions: Sequence[Catalog]) -> Iterator[str]:
-    """What a path is called in each version that has it."""
+    """The path in the catalogue of an endpoint's path, for each version that has it."""
     for version in versions:
         try:
             yield version.find(path)[0].path
@@ -147,7 +147,7 @@ def _templates(path: str, versions: Sequence[Catalog]) -> Iterator[str]:
 def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> None:
     """Switch to another catalogue: a compiled one, or Torn's own document.
 
-    It is kept in the file of the setting `torn.catalog`. Nothing of the warehouse is touched:
+    It is kept in the file of the setting `torn.catalog`. The warehouse does not change yet:
     `tcdatalogger check` shows how its tables will change.
     """
     from tcdatalogger.errors import UsageError

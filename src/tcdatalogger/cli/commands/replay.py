@@ -19,7 +19,7 @@ _with = click.option(
     "with_",
     multiple=True,
     metavar="RUN",
-    help="Take the rows of this run in, though they were refused or it was rolled back.",
+    help="Take also the rows of this run, which were refused or rolled back.",
 )
 
 
@@ -32,13 +32,13 @@ _with = click.option(
 def command(
     options: Options, run_id: str, with_: tuple[str, ...], dry: bool, as_json: bool
 ) -> None:
-    """Make the rows of one run again from its archived answers, in place of those it stored.
+    """Make the rows of one run again from its archived answers; they replace those it stored.
 
-    Torn is not asked. Of a run that failed after its fetch, it stores what was not stored then; of
-    one whose rows were refused, with --with.
+    Torn is not asked. If the run failed after its fetch, its rows are stored for the first time; if
+    its rows were refused, this needs --with.
 
-    RUN is its id or how that begins, the name of an endpoint for its newest that stored something,
-    or `last` for the newest of all that did.
+    RUN is its id or the beginning of it, the name of an endpoint for its newest run that stored
+    something, or `last` for the newest of all such runs.
     """
     settings = options.load()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
@@ -72,15 +72,15 @@ def rebuild_command(
 ) -> None:
     """Make all rows of an endpoint again from the archive, in one step: all of them or none.
 
-    Runs that were rolled back stay out, and those whose rows were refused, by max_drop, a check or
-    a contract. --with takes one of them in; checks and the contract of today hold for it too.
+    Runs that were rolled back are left out, and so are those whose rows were refused (by max_drop,
+    a check or a contract). --with takes such a run in; today's checks and contract hold for it too.
     """
     settings = options.load()
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.operations.replay import rebuild
 
     with Application(settings) as application:
-        application.chosen([name])  # the one that is near to a wrong name is told first
+        application.chosen([name])  # a wrong name is reported first, with a similar one
         out = [stored_run(application, run, endpoint=name) for run in without]
         taken = [stored_run(application, run) for run in with_]
         found = rebuild(application, name, without=out, taken=taken, dry=dry)

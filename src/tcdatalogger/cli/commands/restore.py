@@ -1,4 +1,4 @@
-"""`tcdatalogger restore`: a backup brought back into a new place."""
+"""`tcdatalogger restore`: bring a backup back, in a new folder."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def command(
     dry: bool,
     as_json: bool,
 ) -> None:
-    """Bring a backup back into a new place, and compare it row for row.
+    """Bring a backup back in a new folder, and compare it row for row.
 
-    Nothing that is there is changed: it prints the settings that use what was brought back. It
-    needs no configuration.
+    Nothing else changes: the command prints the settings that use the new folder. It needs no
+    configuration.
     """
     settings = _settings_if_any(options)
     from tcdatalogger.clock import SystemClock

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
     """Take back what one run stored, and the columns and tables that came with it, in one step.
 
-    Of an endpoint that appends it may be any run, of others the newest. The answers stay in the
-    archive: `tcdatalogger replay RUN` brings the rows back.
+    For an endpoint that appends it may be any run, for others only the newest. The answers stay in
+    the archive: `tcdatalogger replay RUN` brings the rows back.
 
-    RUN is its id or how that begins, the name of an endpoint for its newest that stored something,
-    or `last` for the newest of all that did.
+    RUN is its id or the beginning of it, the name of an endpoint for its newest run that stored
+    something, or `last` for the newest of all such runs.
     """
     settings = options.load()
     from dataclasses import asdict
@@ -60,7 +60,7 @@ def command(options: Options, run_id: str, dry: bool, as_json: bool) -> None:
 
 
 def _takes(line: LedgerLine, *, dry: bool) -> None:
-    """Say which run it is before anything is changed: by `last` somebody may mean another."""
+    """Say which run it is before anything changes: a person may mean another one by `last`."""
     what = "Looking at" if dry else "Rolling back"
     stored = counted(sum(line.rows.values()), "row")
     say(

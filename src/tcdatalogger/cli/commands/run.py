@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.lookup import books, find_run
+from tcdatalogger.cli.lookup import existing_state, find_run
 from tcdatalogger.cli.output import (
     about,
     counted,
@@ -59,7 +59,7 @@ BUSY = 75
     "going_on",
     metavar="RUN",
     help="Go on with a run that has stopped, without asking Torn again; with --step by one step. "
-    "Its id or how that begins, or `last`, of NAME where one is given.",
+    "RUN is its id or the beginning of it, or `last`: the last one of NAME, if you give a name.",
 )
 @click.option("--dry-run", "dry", is_flag=True, help="Fetch, and show what would be stored.")
 @click.option(
@@ -67,18 +67,18 @@ BUSY = 75
     "run_id",
     metavar="ID",
     default="",
-    help="Name the run of one endpoint: one of that name that is stored does nothing.",
+    help="The id for the run of one endpoint. If a run of this id is stored, nothing is done.",
 )
 @click.option(
     "--if-due",
     "if_due",
     is_flag=True,
-    help="Only those that are due by their frequency; that none is, is a good end too.",
+    help="Run only the endpoints that are due by their frequency; it is no error if none is.",
 )
 @click.option(
     "--accept-subject",
     is_flag=True,
-    help="Take rows of another faction, player or company than those of the last run.",
+    help="Accept rows of another faction, player or company than those of the last run.",
 )
 @click.option(
     "--strict",
@@ -103,18 +103,18 @@ def command(
 ) -> None:
     """Run endpoints now: fetch, archive, transform, validate, store.
 
-    One endpoint that fails changes nothing for the others; the exit code is that of the first that
-    failed. One that runs elsewhere just now is busy: 75, if nothing worse happened.
+    An endpoint that fails does not stop the others; the exit code is that of the first one that
+    failed. An endpoint that another process runs is busy: then it is 75, unless another one failed.
     """
     said = sum((bool(names), everything, tag is not None))
     if said > 1 or (not said and going_on is None):
         raise UsageError(
-            "Say once which endpoints to run." if said else "Say which endpoints to run.",
+            "Say in one way which endpoints to run." if said else "Say which endpoints to run.",
             remedy="Give their names, or --all, or --tag TAG.",
         )
     if if_due and (until or dry or run_id or going_on is not None or accept_subject):
         raise UsageError(
-            "What is due is run whole.",
+            "--if-due runs endpoints from the first step to the last.",
             remedy="Leave --if-due out, or --step, --run, --run-id, --accept-subject and "
             "--dry-run.",
         )
@@ -131,7 +131,7 @@ def command(
         chosen = application.chosen(names, everything=everything, tag=tag)
         if going_on is not None and (run_id or len(chosen) > 1):
             raise UsageError(
-                "A run goes on by itself.",
+                "Only one run can go on at a time.",
                 remedy="Name its endpoint alone, without --all, --tag and --run-id.",
             )
         if run_id and len(chosen) > 1:
@@ -171,7 +171,7 @@ def _go_on(
     *,
     dry: bool,
 ) -> RunResult:
-    """Go on with a run that is named by its id or how that begins."""
+    """Go on with the run of a name."""
     from tcdatalogger.core.operations.resume import resume  # not for runs that begin
 
     state, settings = application.state, application.settings
@@ -180,9 +180,9 @@ def _go_on(
 
 
 def _whose(options: Options, run: str) -> str:
-    """The endpoint of the run that is to go on, where none is named."""
+    """The endpoint of the run that is to go on, where the command line names none."""
     settings = options.load()
-    with books(settings) as state:
+    with existing_state(settings) as state:
         return find_run(state, settings, run).endpoint
 
 
@@ -253,7 +253,7 @@ def _settled(run: RunRecord) -> str:
 
 
 def _show_step(outcome: RunResult, *, dry: bool) -> None:
-    """What the last step holds."""
+    """Print what the last step made."""
     made = outcome.made
     if made is None or outcome.record.status != "paused":
         if outcome.fetched is not None and outcome.error is None and made is None:
@@ -304,7 +304,7 @@ def _show_pages(outcome: RunResult) -> None:
 
 
 def _show_way(outcome: RunResult) -> None:
-    """How a run that stopped goes on."""
+    """Print the command that goes on with a run that stopped."""
     record = outcome.record
     say(f"It goes on with: {program()} run {record.endpoint} --run {record.run_id}")
 

@@ -12,7 +12,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.exit_codes import INTERRUPTED
-from tcdatalogger.cli.lookup import books, find_run, known_endpoint, near
+from tcdatalogger.cli.lookup import existing_state, find_run, known_endpoint, near
 from tcdatalogger.cli.output import (
     UNKNOWN,
     counted,
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.state.store import RunRecord
 
-_NO_RUNS: Final = "No run is in the books yet."
-_NO_SUCH: Final = "No run in the books is like that."
+_NO_RUNS: Final = "No run is known yet."
+_NO_SUCH: Final = "No run matches."
 
 
 class _Listing(click.Group):
-    """A group whose first command is meant where none is named: `runs` is `runs list`."""
+    """A group that runs `list` where no command is named: `runs` is `runs list`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         helps = ctx.help_option_names
@@ -63,16 +63,18 @@ def command() -> None:
 @click.option(
     "--status",
     metavar="STATUS",
-    help=f"Only those that are: {', '.join(STATUSES)}.",
+    help=f"Only runs of this status: {', '.join(STATUSES)}.",
 )
-@click.option("--since", metavar="DATE", help="Only those since 2026-01-31, or PT6H for 6 h ago.")
+@click.option(
+    "--since", metavar="DATE", help="Only runs since then: 2026-01-31, or PT6H for 6 h ago."
+)
 @click.option(
     "--limit",
     default=20,
     show_default=True,
     type=click.IntRange(min=1),
     metavar="N",
-    help="So many at most, the newest of them.",
+    help="At most N, the newest ones.",
 )
 @json_option
 @click.pass_obj
@@ -89,7 +91,7 @@ def listed(
     known_endpoint(settings, endpoint)
     _known_status(status)
     begin = _moment(since)
-    with books(settings) as state:
+    with existing_state(settings) as state:
         found = newest(state, endpoint=endpoint, status=status, since=begin, most=limit)
     if as_json:
         print_json([facts(run.record) for run in found])
@@ -128,10 +130,10 @@ def listed(
 def show(options: Options, run_id: str, as_json: bool) -> None:
     """Show one run: its steps, calls, rows, and why it failed.
 
-    RUN is its id or how that begins, the name of an endpoint for its newest, or `last`.
+    RUN is its id or the beginning of it, the name of an endpoint for its newest run, or `last`.
     """
     settings = options.look()
-    with books(settings) as state:
+    with existing_state(settings) as state:
         run = find_run(state, settings, run_id)
     if as_json:
         print_json(facts(run))
@@ -148,7 +150,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
     show_default=True,
     type=click.IntRange(min=0),
     metavar="N",
-    help="So many of those that were before, the newest of them.",
+    help="At most N of the runs before, the newest ones.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 @click.pass_obj
@@ -160,7 +162,7 @@ def tail(options: Options, endpoint: str | None, follow: bool, limit: int, as_js
     tell = _tell_json if as_json else partial(_tell, max(map(len, names), default=0))
     clock = SystemClock()
     try:
-        with books(settings) as state:
+        with existing_state(settings) as state:
             known = state.runs(endpoint=endpoint, most=max(limit, MOST)) if state else []
         for run in reversed(known[:limit]):
             tell(run)
@@ -176,10 +178,10 @@ def tail(options: Options, endpoint: str | None, follow: bool, limit: int, as_js
 def _looking(
     settings: Settings, endpoint: str | None
 ) -> Callable[[float, Sequence[str]], list[RunRecord]]:
-    """Looks at the books afresh each time: they may not be there yet."""
+    """Open the state anew at each look: it may not exist yet."""
 
     def look(since: float, ids: Sequence[str]) -> list[RunRecord]:
-        with books(settings) as state:
+        with existing_state(settings) as state:
             return [] if state is None else recent(state, endpoint, since, ids)
 
     return look
@@ -258,7 +260,7 @@ def _tell_json(run: RunRecord) -> None:
 
 def _known_status(status: str | None) -> None:
     if status is not None and status not in STATUSES:
-        raise UsageError(f"No run is ever {status!r}.", remedy=near(status, list(STATUSES)))
+        raise UsageError(f"There is no status {status!r}.", remedy=near(status, list(STATUSES)))
 
 
 def _moment(text: str | None) -> float | None:

@@ -59,7 +59,7 @@ def command(
 
     if not plans(settings):
         raise ConfigError(
-            "No endpoint is to be run by itself.",
+            "No endpoint has a frequency, so there is nothing to schedule.",
             remedy='Give one a frequency, as frequency = "PT15M".',
         )
     mode: Mode = "once" if once else "until idle" if until_idle else "for ever"
@@ -82,13 +82,13 @@ def command(
 
 
 def _shown(state: State, as_json: bool) -> ProgressLines:
-    """A line for each run that is under way, on a terminal: elsewhere each end is told."""
+    """A line for each run that is under way, on a terminal; elsewhere each end gets a line."""
     quiet = as_json or not sys.stderr.isatty()
     return ProgressLines(running=lambda: state.runs(status="running", most=100), quiet=quiet)
 
 
 def _read_again(options: Options, health: MonitoringServer) -> Settings:
-    """The configuration as it is now; a broken one is told where health is."""
+    """The configuration as it is now; `/readyz` tells of a broken one."""
     try:
         settings = options.settings()
     except Failure as failure:
@@ -99,7 +99,7 @@ def _read_again(options: Options, health: MonitoringServer) -> Settings:
 
 
 def _tell_first(settings: Settings, state: State, *, serves: bool) -> None:
-    """What this scheduler is about to do."""
+    """Say what this scheduler is about to do."""
     from tcdatalogger.core.views.status import due_times  # loaded already
 
     now = time.time()
@@ -107,7 +107,7 @@ def _tell_first(settings: Settings, state: State, *, serves: bool) -> None:
     first = min(due, key=lambda name: due[name])
     when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"
     listen, workers = settings.metrics.listen if serves else "", settings.scheduler.workers
-    where = f"; http://{listen}/metrics tells how it is" if listen else ""
+    where = f"; metrics are at http://{listen}/metrics" if listen else ""
     notice(
         f"{counted(len(due), 'endpoint')}, {counted(workers, 'worker')}; {first} comes next: "
         f"{when}{where}.",
@@ -121,12 +121,11 @@ def _tell_first(settings: Settings, state: State, *, serves: bool) -> None:
 
 
 class _Tally:
-    """Tells each run as it begins and ends, and at the end what they came to.
+    """Prints each run as it begins and ends, and at the end how many there were.
 
     Args:
         as_json: for programs.
-        keeps: whether there is an end to wait for, where one list holds all of the runs; else each
-            is a line.
+        keeps: whether JSON is one list at the end; else each run is a line of its own.
     """
 
     def __init__(self, *, as_json: bool, keeps: bool) -> None:
@@ -136,7 +135,7 @@ class _Tally:
         self._ended = self._failed = 0
 
     def take(self, told: RunEvent) -> None:
-        """A run begins, or ended."""
+        """Take a run that begins or has ended."""
         if told.report is not None:
             self._ended += 1
             self._failed += bool(told.report.exit_code)
@@ -149,7 +148,7 @@ class _Tally:
             print_json(_facts(told, told.report), line=True)
 
     def close(self) -> None:
-        """The scheduler has ended."""
+        """Print what is left to print when the scheduler has ended."""
         if self.as_json and self.keeps:
             print_json(self._facts)
         elif self.keeps and not self._ended and not self.as_json:

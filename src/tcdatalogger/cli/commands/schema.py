@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     "  tcdatalogger schema apply faction_members --dry-run",
 )
 def command() -> None:
-    """Show the versions of tables and why they came, make another, or go back to one."""
+    """Show the versions of tables and their causes, make a new one, or go back to an old one."""
 
 
 @command.command(
@@ -37,7 +37,7 @@ def command() -> None:
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
-    help="So many at most, the newest of them.  [all]",
+    help="At most N, the newest ones.  [all]",
 )
 @json_option
 @click.pass_obj
@@ -70,7 +70,7 @@ def history(
 
 @command.command("show", epilog="\b\nExample:\n  tcdatalogger schema show faction_crimes")
 @click.argument("name")
-@click.option("--version", type=click.IntRange(min=1), help="The newest where none is named.")
+@click.option("--version", type=click.IntRange(min=1), help="The version to show.  [the newest]")
 @json_option
 @click.pass_obj
 def show(options: Options, name: str, version: int | None, as_json: bool) -> None:
@@ -121,15 +121,15 @@ def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None
     "  tcdatalogger schema apply faction_crimes --accept",
 )
 @click.argument("name")
-@click.option("--accept", is_flag=True, help="Take the steps too that no load takes by itself.")
+@click.option("--accept", is_flag=True, help="Take also the steps that no load takes by itself.")
 @click.option("--dry-run", is_flag=True, help="Take them, compare every value, and undo it all.")
 @json_option
 @click.pass_obj
 def apply(options: Options, name: str, accept: bool, dry_run: bool, as_json: bool) -> None:
     """Make the tables of an endpoint fit the configuration and the catalogue.
 
-    New columns and wider ones need nothing else; names and other types need --accept. A value that
-    would change by it stops it all. What is touched is kept in _tcd_before_TABLE.
+    New columns and wider types need no consent; other names and types need --accept. If a value
+    would change, nothing is done. A table that changes is kept as it was in _tcd_before_TABLE.
     """
     settings = options.load()
     from tcdatalogger.core.main import Application
@@ -177,14 +177,14 @@ def rollback(options: Options, name: str, version: int, dry_run: bool, as_json: 
     if done.steps:
         say("Nothing was changed: it was a dry run." if dry_run else "Done.")
     for step in done.next:
-        say(f"The next load has this to say, as the configuration is: {step}")
+        say(f"With this configuration, the next load brings: {step}")
 
 
 def _print_steps(steps: Sequence[Step]) -> None:
     for step in steps:
         say(f"{step}   {'' if step.free else step.change.value}".rstrip())
     if not steps:
-        say("The tables are so already.")
+        say("The tables fit already.")
 
 
 def _steps_of(name: str, steps: Sequence[Step], *, applied: bool) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.lookup import books
+from tcdatalogger.cli.lookup import existing_state
 from tcdatalogger.cli.output import (
     about,
     ago,
@@ -43,14 +43,14 @@ if TYPE_CHECKING:
 def command(options: Options, as_json: bool) -> None:
     """Show what each endpoint did last, and the calls that were made in the last minute.
 
-    `set aside` and `new` are those of the last run; a line below tells of all runs, where they
-    found more.
+    `set aside` and `new` count the last run; a line below the table counts all runs, where that
+    is more.
     """
     settings = options.look()
     from tcdatalogger.core.views.status import key_names, status  # not for the help
 
     now = time.time()
-    with books(settings) as state:
+    with existing_state(settings) as state:
         found = status(settings, state, now, os.environ)
     if as_json:
         print_json(_facts(found))
@@ -172,12 +172,12 @@ def _wrong(found: RunView | None) -> list[str]:
     lines = [f"failed check: {says}" for says in run.failed_checks]
     if run.absent:
         what = f"{counted(run.absent, 'answer')} of Torn had no data"
-        lines.insert(0, f"not fresh: {what}, and what was asked for was not read whole")
+        lines.insert(0, f"not fresh: {what}, so a part of what was asked for is missing")
     return lines
 
 
 def _began(run: RunView | None, now: float) -> str:
-    """How long ago a run began; one of a clock that was ahead began now."""
+    """How long ago a run began; never in the future, though a clock may have been ahead."""
     return ago(None if run is None else min(run.record.started_at, now), now)
 
 

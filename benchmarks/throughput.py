@@ -23,7 +23,7 @@ from tcdatalogger.models.schema import family
 from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.catalog import catalog
-from tcdatalogger.services.warehouse.protocol import Load
+from tcdatalogger.services.warehouse.load import Load
 
 PATH = "/faction/crimes"
 MODES = ("append", "replace", "merge", "history")

@@ -22,7 +22,7 @@ from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import Task
-from tcdatalogger.services.warehouse.protocol import Load
+from tcdatalogger.services.warehouse.load import Load
 
 BENCHMARK = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "all_paths.py"))
 PATHS = BENCHMARK["paths"]()

@@ -31,10 +31,10 @@ CHILD = """
 import os, signal, sys
 from tcdatalogger.cli import main
 from tcdatalogger.core import archive
-from tcdatalogger.services.duckdb import ledger
+from tcdatalogger.services.warehouse.ledger import Ledger
 
 owner, name, after = {
-    "archive": (archive.os, "fsync", False), "commit": (ledger, "write_load", True),
+    "archive": (archive.os, "fsync", False), "commit": (Ledger, "write_load", True),
 }[sys.argv[1]]
 left, whole = [int(sys.argv[2])], getattr(owner, name)
 

@@ -22,9 +22,10 @@ from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
-from tcdatalogger.services.duckdb import ledger, new_records, tables, warehouse
+from tcdatalogger.services.duckdb import new_records, tables, warehouse
 from tcdatalogger.services.torncity.client.client import Client
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched
+from tcdatalogger.services.warehouse.ledger import Ledger
 
 YEAR = 365 * 86_400
 HOUR = 3_600
@@ -62,10 +63,10 @@ POINTS = [
     (Client, "get", False),
     (archive.Archive, "write", False),
     (archive.Archive, "write", True),
-    (new_records, "find", True),
+    (new_records, "_find", True),
     (tables, "copy", True),
-    (ledger, "write_load", False),
-    (ledger, "write_load", True),
+    (Ledger, "write_load", False),
+    (Ledger, "write_load", True),
     (warehouse.DuckDBWarehouse, "commit", True),
 ]
 CHILD = """

@@ -17,9 +17,9 @@ CHILD = """
 import sys, time
 from tcdatalogger.cli import main
 from tcdatalogger.core import archive
-from tcdatalogger.services.duckdb import ledger
+from tcdatalogger.services.warehouse.ledger import Ledger
 
-owner, name = {"archive": (archive.Archive, "write"), "store": (ledger, "write_load")}.get(
+owner, name = {"archive": (archive.Archive, "write"), "store": (Ledger, "write_load")}.get(
     sys.argv[1], (None, "")
 )
 if owner is not None:

@@ -22,7 +22,9 @@ BUSY = """
 import sys
 from tcdatalogger import ending
 from tcdatalogger.cli import main
-from tcdatalogger.services.duckdb import connection as opening, evolve, ledger
+from tcdatalogger.services.duckdb import connection as opening
+from tcdatalogger.services.duckdb.transaction import DuckDBTransaction
+from tcdatalogger.services.warehouse.ledger import Ledger
 
 HEAVY = ("select count(*) from range(3000000) a, range(3000000) b "
          "where (a.range * b.range) % 7 = 3")
@@ -36,17 +38,17 @@ def work(connection):
 opening._ALONE = {**opening._ALONE, "threads": 1}
 
 owner, name = {
-    "open": (opening.ending, "watch_over"), "shape": (ledger, "known_shape"),
-    "steps": (evolve, "apply"), "commit": (ledger, "write_load"),
+    "open": (opening.ending, "watch_over"), "shape": (Ledger, "known_shape"),
+    "steps": (DuckDBTransaction, "append"), "commit": (Ledger, "write_load"),
 }[sys.argv[1]]
 whole = getattr(owner, name)
 
-def slow(connection, *args, **options):
+def slow(whose, *args, **options):
     if sys.argv[1] != "open":
-        work(connection)
-    done = whole(connection, *args, **options)
+        work(getattr(whose, "_tables", whose)._connection)
+    done = whole(whose, *args, **options)
     if sys.argv[1] == "open":
-        work(connection)
+        work(whose)
     return done
 
 setattr(owner, name, slow)

@@ -176,9 +176,9 @@ def test_a_check_that_passes_has_one_line_however_often_it_does(checked):
 
 
 def test_only_the_newest_failures_of_a_check_stay(checked, monkeypatch):
-    from tcdatalogger.services.duckdb import checks  # noqa: PLC0415
+    from tcdatalogger.services.warehouse import ledger  # noqa: PLC0415
 
-    monkeypatch.setattr(checks, "KEPT", 2)
+    monkeypatch.setattr(ledger, "KEPT_FAILURES", 2)
     place = checked('{ column = "level", max = 5, on_failure = "warn" }')
     runs = [run(place)["run_id"] for _ in range(4)]
 

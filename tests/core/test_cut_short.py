@@ -15,8 +15,8 @@ from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.core.run.recorder import BROKEN_OFF
 from tcdatalogger.errors import Stopped, TornUnavailable
 from tcdatalogger.sandbox.api.server import START
-from tcdatalogger.services.duckdb import ledger
 from tcdatalogger.services.torncity.lists import paging
+from tcdatalogger.services.warehouse.ledger import Ledger
 
 DAY = 86_400
 HALF_A_SECOND = """
@@ -139,16 +139,16 @@ def test_a_run_that_has_had_its_time_stores_the_pages_that_it_has(place, mode):
 @pytest.mark.slow
 def test_a_time_that_is_over_is_over_once(place, monkeypatch):
     """The alarm rings on for engines that did not hear it: not for one that stores what came."""
-    known_shape, worked = ledger.known_shape, []
+    known_shape, worked = Ledger.known_shape, []
 
-    def slow(connection, endpoint):
+    def slow(ledger, endpoint):
         signal.raise_signal(signal.SIGALRM)
-        worked.append(connection.execute(HALF_A_SECOND).fetchall())
-        return known_shape(connection, endpoint)
+        worked.append(ledger._tables._connection.execute(HALF_A_SECOND).fetchall())
+        return known_shape(ledger, endpoint)
 
     place.log("attacks")  # there are books to be asked
     place.clock.sleep(60)
-    monkeypatch.setattr(ledger, "known_shape", slow)
+    monkeypatch.setattr(Ledger, "known_shape", slow)
     with ending.answered():
         record = ended(place, "attacks", time_is_over, overlap="P20D").record
     assert worked

@@ -17,8 +17,8 @@ from tcdatalogger.errors import ConfigError
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
-from tcdatalogger.services.duckdb import ledger
 from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, TimeRange, WalkSummary
+from tcdatalogger.services.warehouse.ledger import Ledger
 
 HOUR, DAY = 3_600, 86_400
 LISTS = """
@@ -167,13 +167,13 @@ def test_the_cursor_is_in_the_same_transaction_as_its_rows(place, monkeypatch):
     place.log("attacks")
     before = cursor(place, "attacks")
     later(place, DAY)
-    write = ledger.write_load
+    write = Ledger.write_load
 
     def dying(*args):
         write(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(ledger, "write_load", dying)
+    monkeypatch.setattr(Ledger, "write_load", dying)
     with pytest.raises(KeyboardInterrupt):
         place.log("attacks")
     monkeypatch.undo()

@@ -14,8 +14,8 @@ import pytest
 from tcdatalogger.core.operations.quarantine import retry
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import DataRefused, UsageError
-from tcdatalogger.services.duckdb import modes
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.warehouse import modes
 
 CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\nincremental = false\n'
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
@@ -333,11 +333,11 @@ def test_a_rebuild_that_is_killed_in_the_middle_leaves_the_old_rows(place, monke
     store = modes.store
     stored = []
 
-    def killed(connection, load):
+    def killed(transaction, load):
         if stored:
             raise KeyboardInterrupt
         stored.append(load)
-        return store(connection, load)
+        return store(transaction, load)
 
     monkeypatch.setattr(modes, "store", killed)
     with pytest.raises(KeyboardInterrupt):

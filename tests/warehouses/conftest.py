@@ -18,7 +18,8 @@ from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import family
 from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.warehouse.protocol import Load, Warehouse
+from tcdatalogger.services.warehouse.load import Load
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 SERVED_AT = 1_767_225_600.0
 

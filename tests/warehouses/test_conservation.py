@@ -17,7 +17,7 @@ import pytest
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import ConfigError, Unbalanced
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.warehouse.protocol import Clear
+from tcdatalogger.services.warehouse.load import Clear
 
 SERVED_AT = 1_767_225_600.0
 ME = 40832

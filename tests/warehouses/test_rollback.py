@@ -251,7 +251,7 @@ def test_after_a_rollback_the_same_answer_is_no_longer_taken_for_unchanged(at, u
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_rollback_that_breaks_off_leaves_all_as_it_was(at, undo, content, monkeypatch, mode):
-    from tcdatalogger.services.duckdb import rollback  # noqa: PLC0415 - what is broken here
+    from tcdatalogger.services.warehouse.ledger import Ledger  # noqa: PLC0415 - what is broken here
 
     at(1, war(1, "a", HIT), mode=mode)
     at(2, war(1, "b"), mode=mode)
@@ -260,7 +260,7 @@ def test_a_rollback_that_breaks_off_leaves_all_as_it_was(at, undo, content, monk
     def killed(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(rollback, "_devolve", killed)
+    monkeypatch.setattr(Ledger, "forget_drift", killed)
     with pytest.raises(KeyboardInterrupt):
         undo("r2")
     assert content() == before

@@ -2,14 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
 
 VERSION = ("valid_from", "valid_to", "_closed_by")
 """Columns that `history` adds to every table: from when to when a version was the current one, and
 the run that ended it."""
+
+SEEN, SUBJECT, RUN = SYSTEM
+"""The columns that say when a row was seen, whom it is about, and by which run it was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tables that hold records together.
+
+    Attributes:
+        tables: of the load's family, that of the records first.
+        keys: the columns of each table that tell whose record a row is of, the subject first; also
+            of children that are no longer in the family.
+        single: whether a record has one row in the first table.
+    """
+
+    tables: tuple[TableSchema, ...]
+    keys: Mapping[str, tuple[str, ...]]
+    single: bool = True
+
+    @property
+    def root(self) -> str:
+        """The table of the records."""
+        return self.tables[0].name
 
 
 def key_columns(family: TableFamily) -> tuple[Column, ...] | None:

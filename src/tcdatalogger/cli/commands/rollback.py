@@ -18,7 +18,7 @@ from tcdatalogger.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from tcdatalogger.services.warehouse.protocol import LedgerLine
+    from tcdatalogger.services.warehouse.ledger import LedgerLine
 
 
 @click.command(epilog="\b\nExample:\n  tcdatalogger rollback 20261123T081500Z-5f3a9c1e --dry-run")

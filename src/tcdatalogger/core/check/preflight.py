@@ -30,7 +30,8 @@ from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
 from tcdatalogger.services.torncity.processing.task import Known
-from tcdatalogger.services.warehouse.protocol import Warehouse, as_stored
+from tcdatalogger.services.warehouse.load import as_stored
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 
 @dataclass(frozen=True, slots=True)

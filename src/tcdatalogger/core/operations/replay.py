@@ -27,7 +27,8 @@ from tcdatalogger.core.state.store import PAUSED, RunRecord
 from tcdatalogger.errors import DataRefused, Failure, UsageError
 from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
 from tcdatalogger.services.torncity.processing.task import Transformed
-from tcdatalogger.services.warehouse.protocol import Clear, Load, Receipt, Warehouse
+from tcdatalogger.services.warehouse.load import Clear, Load, Receipt
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 ROLLED_BACK: Final = "rolled back"
 """The status of a run in the state's books whose rows were taken back."""

@@ -10,7 +10,9 @@ from tcdatalogger.core.operations.exclusive import alone
 from tcdatalogger.core.operations.replay import ROLLED_BACK
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import UsageError
-from tcdatalogger.services.warehouse.protocol import LedgerLine, Undo, Warehouse
+from tcdatalogger.services.warehouse.ledger import LedgerLine
+from tcdatalogger.services.warehouse.load import Undo
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 
 def roll_back(

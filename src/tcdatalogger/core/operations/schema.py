@@ -14,7 +14,8 @@ from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Known
-from tcdatalogger.services.warehouse.protocol import Load, Warehouse, as_stored
+from tcdatalogger.services.warehouse.load import Load, as_stored
+from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import did_you_mean
 
 _KNOWN = "select endpoint, table_name from _tcd_schemas order by created_at, version"

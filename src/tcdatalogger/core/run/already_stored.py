@@ -12,7 +12,8 @@ from tcdatalogger.core.run.run import RunResult
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import Busy, DiskFull, UsageError, WarehouseUnavailable
 from tcdatalogger.services.torncity.processing.task import Task
-from tcdatalogger.services.warehouse.protocol import Receipt, Warehouse
+from tcdatalogger.services.warehouse.load import Receipt
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 BUSY: Final = "busy"
 

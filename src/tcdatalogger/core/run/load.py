@@ -10,7 +10,7 @@ from tcdatalogger.core.state.leases import SECONDS, Claim, Leases
 from tcdatalogger.services.torncity.lists.cursor import WalkSummary
 from tcdatalogger.services.torncity.processing import time_ranges
 from tcdatalogger.services.torncity.processing.task import Fetched, Task, Transformed
-from tcdatalogger.services.warehouse.protocol import Fence, Load
+from tcdatalogger.services.warehouse.load import Fence, Load
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.lists.cursor import Cursor
 from tcdatalogger.services.torncity.processing.task import Task
-from tcdatalogger.services.warehouse.protocol import LedgerLine, Warehouse
+from tcdatalogger.services.warehouse.ledger import LedgerLine
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 _IN_ORDER: Final = {
     "replace": "",

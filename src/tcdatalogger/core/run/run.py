@@ -53,7 +53,8 @@ from tcdatalogger.services.torncity.endpoints import in_file
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 from tcdatalogger.services.torncity.processing.task import Fetched, Known, Source, Task, Transformed
-from tcdatalogger.services.warehouse.protocol import Load, Receipt, Warehouse, as_stored
+from tcdatalogger.services.warehouse.load import Load, Receipt, as_stored
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 WAITS: Final = "waiting for the warehouse"
 """Told in place of a step to whoever looks on; the books have the step."""

@@ -6,61 +6,56 @@ endpoint replaced is kept for one rollback.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import duckdb
 
-from tcdatalogger.models.evolution import Step
-from tcdatalogger.services.duckdb import evolve, loads, records, tables
+from tcdatalogger.models.records import RUN, SEEN, Group
+from tcdatalogger.services.duckdb import staging, tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.mode_result import ModeResult, is_news
-from tcdatalogger.services.duckdb.records import CHOSEN, LEFT, RUN, SEEN, Group, staged
-from tcdatalogger.services.warehouse.protocol import Load
+from tcdatalogger.services.duckdb.staging import CHOSEN, LEFT, matches, named, same, staged
+from tcdatalogger.services.warehouse.load import Load
+from tcdatalogger.services.warehouse.transaction import Moved
 
 JOURNAL: Final = "_tcd_merged_"
 """Prefix of the tables that hold what the newest load of an endpoint replaced: then the endpoint's
 name, which never has two underscores together, two of them, and the table's name."""
 
 
-def merge(connection: duckdb.DuckDBPyConnection, load: Load, steps: Sequence[Step]) -> ModeResult:
-    """Insert what is new and put the rest in the place of what is stored.
+def merge(
+    connection: duckdb.DuckDBPyConnection, load: Load, groups: Sequence[Group], *, first: bool
+) -> Moved:
+    """Insert what is new and put the rest in the place of what is stored (`Transaction.merge`).
 
     Raises:
-        DataRefused: the records have no key, or one repeats.
+        DataRefused: a key repeats.
     """
-    evolve.apply(connection, load.family, steps)
-    rows = {table.name: 0 for table in load.family.tables}
     taken: dict[str, int] = {}
     left: dict[str, int] = {}
     left_out = 0
-    fresh = loads.newest_run(connection, load.endpoint) != load.run_id
-    groups = records.groups(connection, load)
+    chosen = False
     for number, group in enumerate(groups):
-        records.stage_all(connection, group, load)
+        staging.stage_all(connection, group, load)
         late = _choose(connection, group)
         left_out += late if number == 0 else 0
-        left |= records.left_rows(connection, group)
+        left |= staging.left_rows(connection, group)
         if not _any(connection):
             continue
-        if fresh:
+        if first and not chosen:
             forget_journal(connection, load.endpoint)
-            fresh = False
+        chosen = True
+        rows = {}
         for name in group.keys:
             taken[name] = _replace(connection, load, group, name)
         for table in group.tables:
-            rows[table.name] = records.insert(connection, group, table.name)
+            rows[table.name] = staging.insert(connection, group, table.name)
         for name in group.keys:
-            records.must_hold(connection, group, name, rows.get(name, 0))
+            staging.must_hold(connection, group, name, rows.get(name, 0))
         connection.execute(f"drop table temp.{CHOSEN}")
-    records.forget(connection, load.family)
-    news = is_news(connection, load, steps, any(rows.values()))
-    if news and fresh:
-        forget_journal(connection, load.endpoint)
-    if news:
-        _begin_journal(connection, load)
-    return ModeResult(rows, taken, left_out, left, news=news)
+    staging.forget(connection, load.family)
+    return Moved(taken, left_out, left, chosen=chosen)
 
 
 def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
@@ -69,26 +64,26 @@ def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
     connection.execute(
         f"""create or replace temp table {CHOSEN} as
             with new as (
-                select {group.named(root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
+                select {named(group, root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
                 group by all),
             old as (
-                select {group.named(root, "o")}, max(o.{SEEN}) as seen, count(*) as stored
+                select {named(group, root, "o")}, max(o.{SEEN}) as seen, count(*) as stored
                 from {quoted(root)} o
-                semi join new n on {group.matches(root, "o", "n")} group by all)
+                semi join new n on {matches(group, root, "o", "n")} group by all)
             select n.*, coalesce(o.stored, 0) as stored
-            from new n left join old o on {group.same("n", "o")}
+            from new n left join old o on {same(group, "n", "o")}
             where o.seen is null or n.seen is null or o.seen <= n.seen"""
     )
     connection.execute(
         f"""create or replace temp table {LEFT} as
             with new as (
-                select {group.named(root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
+                select {named(group, root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
                 group by all)
-            select distinct n.* from new n join {quoted(root)} o on {group.matches(root, "o", "n")}
+            select distinct n.* from new n join {quoted(root)} o on {matches(group, root, "o", "n")}
             where o.{SEEN} > n.seen"""
     )
     [(whole, chosen)] = connection.execute(
-        f"select (select count(*) from (select distinct {group.named(root, 't')} "
+        f"select (select count(*) from (select distinct {named(group, root, 't')} "
         f"from {staged(root)} t)), (select count(*) from temp.{CHOSEN})"
     ).fetchall()
     return int(whole) - int(chosen)
@@ -106,7 +101,7 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, ta
     Raises:
         Unbalanced: some are still there, others are not, or some are not kept.
     """
-    ours = group.matches(table, "o", "c")
+    ours = matches(group, table, "o", "c")
     own = load.run_id.replace("'", "''")
     [(count, others)] = connection.execute(
         f"select count(*), count(*) filter (o.{RUN} is distinct from '{own}') "
@@ -139,10 +134,9 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, ta
     return int(count) - int(others)
 
 
-def _begin_journal(connection: duckdb.DuckDBPyConnection, load: Load) -> None:
-    """That of a load that replaced nothing is empty: without one a load is not rolled back."""
-    root = load.family.tables[0].name
-    journal = quoted(journal_of(load.endpoint, root))
+def begin_journal(connection: duckdb.DuckDBPyConnection, endpoint: str, root: str) -> None:
+    """Make the journal of a load that replaced nothing: without one a load is not rolled back."""
+    journal = quoted(journal_of(endpoint, root))
     connection.execute(f"create table if not exists {journal} as from {quoted(root)} limit 0")
 
 
@@ -180,18 +174,52 @@ def forget_kept(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     tables.forget_former(connection, table)
 
 
+def restorable(
+    connection: duckdb.DuckDBPyConnection,
+    endpoint: str,
+    keys: Mapping[str, Sequence[str]],
+    without: Sequence[str] = (),
+) -> dict[str, int] | None:
+    """How many rows of a journal can be put back, by table (`Transaction.kept_by_merge`)."""
+    found = journals(connection, endpoint)
+    if not found:
+        return None
+    rows = {}
+    for table, kept, since in _kept(found, keys, without):
+        [(whole, again)] = connection.execute(
+            f"select (select count(*) {kept}), (select count(*) {kept} semi join {since})"
+        ).fetchall()
+        rows[table] = int(whole) - int(again)
+    return rows
+
+
 def restore(
-    connection: duckdb.DuckDBPyConnection, endpoint: str, keys: dict[str, tuple[str, ...]]
-) -> dict[str, int]:
+    connection: duckdb.DuckDBPyConnection, endpoint: str, keys: Mapping[str, Sequence[str]]
+) -> None:
     """Put back what the newest load replaced, but for records that somebody else stored since.
 
     Args:
         connection: in a transaction.
         endpoint: whose load it was; its own rows are taken out already.
         keys: the columns of each table that tell whose record a row is of; the first is the root.
+
+    Raises:
+        Unbalanced: other rows are there again than those that were counted.
     """
     found = journals(connection, endpoint)
-    rows: dict[str, int] = {}
+    wanted = restorable(connection, endpoint, keys) or {}
+    for table, kept, since in _kept(found, keys, ()):
+        before = tables.count(connection, table)
+        tables.copy(connection, table, f"(select j.* {kept} anti join {since})")
+        again = tables.count(connection, table) - before
+        agree(table, "those that are there again", wanted[table], again)
+    forget_journal(connection, endpoint)
+
+
+def _kept(
+    found: Mapping[str, str], keys: Mapping[str, Sequence[str]], without: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Each table of a journal, children first: its rows, and the records stored since."""
     root = next(iter(keys), "")
     for table in reversed([name for name in keys if name in found]):
         known = keys[table]
@@ -200,14 +228,6 @@ def restore(
             f"j.{quoted(mine)} is not distinct from r.{quoted(its)}"
             for mine, its in zip(known, keys[other], strict=True)
         )
-        kept = f"from {quoted(found[table])} j"
-        [(whole, since)] = connection.execute(
-            f"select (select count(*) {kept}), "
-            f"(select count(*) {kept} semi join {quoted(other)} r on {on})"
-        ).fetchall()
-        before = tables.count(connection, table)
-        tables.copy(connection, table, f"(select j.* {kept} anti join {quoted(other)} r on {on})")
-        rows[table] = tables.count(connection, table) - before
-        agree(table, "those that are there again", int(whole) - int(since), rows[table])
-    forget_journal(connection, endpoint)
-    return rows
+        runs = ", ".join("'" + run.replace("'", "''") + "'" for run in without)
+        others = f"(from {quoted(other)} where {RUN} not in ({runs}))" if runs else quoted(other)
+        yield table, f"from {quoted(found[table])} j", f"{others} r on {on}"

@@ -15,20 +15,39 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from tcdatalogger.models.records import own
+from tcdatalogger.models.records import RUN, SEEN, SUBJECT, own
 from tcdatalogger.models.schema import INDEX, Column, TableFamily, TableSchema
-from tcdatalogger.services.duckdb import records as of_records
+from tcdatalogger.services.duckdb import staging, tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-from tcdatalogger.services.duckdb.records import RUN, SEEN, SUBJECT, staged
+from tcdatalogger.services.duckdb.staging import staged
+from tcdatalogger.services.warehouse.load import Load
+from tcdatalogger.services.warehouse.transaction import Moved
 
 _JUDGED: Final = "_tcd_judged"
 """The temporary table with the records of a load, and whether each is stored already."""
 _NEAREST: Final = "_tcd_nearest"
 
 
+def append(connection: duckdb.DuckDBPyConnection, load: Load) -> Moved:
+    """Add those records of a load that are new (`Transaction.append_new`)."""
+    found = _find(connection, load.family, load.tables)
+    rows: dict[str, int] = {}
+    left = dict(found.left) if found else {}
+    for table in load.family.tables:
+        source = found.rows.get(table.name) if found else None
+        if found and source is None and not any(rows.values()):
+            left[table.name] = load.tables[table.name].num_rows  # is no news of its own
+        elif source is None:
+            rows[table.name] = tables.insert(connection, table.name, load.tables[table.name])
+        else:
+            rows[table.name] = tables.copy(connection, table.name, source)
+    _forget(connection, load.family)
+    return Moved(left_out=found.left_out if found else 0, left=left, chosen=any(rows.values()))
+
+
 @dataclass(frozen=True, slots=True)
-class NewRecords:
+class _NewRecords:
     """What is to be stored of a load.
 
     Attributes:
@@ -42,17 +61,17 @@ class NewRecords:
     left: Mapping[str, int]
 
 
-def find(
-    connection: duckdb.DuckDBPyConnection, family: TableFamily, tables: Mapping[str, pa.Table]
-) -> NewRecords | None:
+def _find(
+    connection: duckdb.DuckDBPyConnection, family: TableFamily, given: Mapping[str, pa.Table]
+) -> _NewRecords | None:
     """The records of a load that are new; None where it has no key to tell records by.
 
-    The tables must be there with all the columns that the load has. Call `forget` afterwards.
+    The tables must be there with all the columns that the load has. Call `_forget` afterwards.
 
     Args:
         connection: in the transaction of the load.
         family: of the load.
-        tables: its rows.
+        given: its rows.
 
     Raises:
         Unbalanced: not all of a state was read, of the load or of the tables.
@@ -63,7 +82,7 @@ def find(
     if not key or INDEX in root.key or any(own(table, key) is None for table in records):
         return None
     for table in records:
-        of_records.stage(connection, table.name, tables[table.name])
+        staging.stage(connection, table.name, given[table.name])
     names = ", ".join(f"k{number}" for number in range(len(key)))
     states = {which: _states(records, key, which) for which in ("new", "old")}
     same = " and ".join(f"n.k{n} is not distinct from o.k{n}" for n in range(len(key)))
@@ -85,24 +104,24 @@ def find(
             from new n left join old o on n.s is not distinct from o.s and {same}
             group by all"""
     )
-    _must_be_judged(connection, records, key, tables)
+    _must_be_judged(connection, records, key, given)
     [(left_out,)] = connection.execute(f"select count(*) from {_JUDGED} where same").fetchall()
     rows = {t.name: f"(select t.* from {_chosen(t, key, names, 'not same')})" for t in records}
     left = {t.name: _count(connection, f"from {_chosen(t, key, names, 'same')}") for t in records}
-    return NewRecords(rows, int(left_out), left)
+    return _NewRecords(rows, int(left_out), left)
 
 
 def _must_be_judged(
     connection: duckdb.DuckDBPyConnection,
     records: Sequence[TableSchema],
     key: Sequence[Column],
-    tables: Mapping[str, pa.Table],
+    given: Mapping[str, pa.Table],
 ) -> None:
     """Refuse a choice for which a state was not wholly read, of the load or of the tables."""
     root = records[0]
-    given = sum(tables[table.name].num_rows for table in records)
+    whole = sum(given[table.name].num_rows for table in records)
     fresh = _count(connection, f"from {_JUDGED}", "sum(fresh)")
-    agree(root.name, "those of the records that were compared", given, fresh)
+    agree(root.name, "those of the records that were compared", whole, fresh)
     stored = sum(_count(connection, f"from {_nearest(t, key)}") for t in records)
     stale = _count(connection, f"from {_JUDGED}", "sum(stale)")
     agree(root.name, "those that they were compared with", stored, stale)
@@ -120,8 +139,8 @@ def _count(connection: duckdb.DuckDBPyConnection, what: str, how: str = "count(*
     return int(count)
 
 
-def forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:
-    """Drop what `find` has set beside."""
+def _forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:
+    """Drop what `_find` has set beside."""
     connection.execute(f"drop table if exists temp.{_JUDGED}")
     connection.execute(f"drop table if exists temp.{_NEAREST}")
     for table in family.tables:
@@ -139,7 +158,7 @@ def _states(records: Sequence[TableSchema], key: Sequence[Column], which: str) -
             source = _nearest(table, key)
         parts.append(
             f"select {number} as part, {_key(table, key, 't')}, {later} as later, "
-            f"{of_records.told(table, 't')} as told from {source}"
+            f"{staging.told(table, 't')} as told from {source}"
         )
     return (
         f"select s, {names}, string_agg(part || told, '' order by part, told) as state, "

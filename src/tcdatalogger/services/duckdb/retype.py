@@ -9,10 +9,11 @@ from typing import Final
 
 import duckdb
 
-from tcdatalogger.errors import DataRefused, Unbalanced
+from tcdatalogger.errors import Unbalanced
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.warehouse.schema_changes import refused
 
 _EXAMPLE: Final = 60
 
@@ -24,54 +25,59 @@ _WAYS: Final = {
 """Ways there and back that are no cast: a Unix time, and a text, which in JSON has quotes."""
 
 
+def why_not(connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Type) -> str:
+    """Why a column cannot get another type, "" where every value comes back as it was."""
+    was, there, back = _ways(connection, table, name, to)
+    own = quoted(name)
+    there_and_back = f"({back.format(f'({there.format(own)})')})"
+    try:
+        [(changed, example)] = connection.execute(
+            f"""select count(*), any_value(cast({own} as varchar))
+                from {quoted(table)} where {there_and_back} is distinct from {own}"""
+        ).fetchall()
+    except (duckdb.BinderException, duckdb.ConversionException) as error:
+        return _why(was, to, str(error).partition("\n")[0])
+    if not changed:
+        return ""
+    shown = example if len(example) <= _EXAMPLE else f"{example[: _EXAMPLE - 1]}…"
+    return _why(was, to, f"{changed} of its values would change by it, as {shown}")
+
+
 def column(connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Type) -> None:
-    """Give a column another type, if that changes no value of it.
+    """Give a column another type; `why_not` has said that no value of it changes.
 
     Raises:
-        DataRefused: it would; nothing was changed yet.
-        Unbalanced: it did, though it should not.
+        DataRefused: the engine cannot.
+        Unbalanced: a value changed, though it should not.
     """
-    was = _kind(connection, table, name)
-    there, back = _WAYS.get(
-        (was, to), (f"try_cast({{}} as {tables.TYPES[to]})", f"try_cast({{}} as {was})")
-    )
+    was, there, _ = _ways(connection, table, name, to)
     own = quoted(name)
     new = there.format(own)
     try:
-        _compare(connection, table, name, f"({back.format(f'({new})')})", to)
         before = _sum(connection, table, f"({new})")
         connection.execute(
             f"alter table {quoted(table)} alter {own} set data type {tables.TYPES[to]} using {new}"
         )
         after = _sum(connection, table, own)
     except (duckdb.BinderException, duckdb.ConversionException) as error:
-        raise _refused(table, name, was, to, str(error).partition("\n")[0]) from None
+        raise refused(table, name, _why(was, to, str(error).partition("\n")[0])) from None
     if before != after:
         raise unlike(table, name)
 
 
-def _compare(
-    connection: duckdb.DuckDBPyConnection, table: str, name: str, there_and_back: str, to: Type
-) -> None:
-    """Every value must come back as it was."""
-    own = quoted(name)
-    row = connection.execute(
-        f"""select count(*), any_value(cast({own} as varchar)), any_value(typeof({own}))
-            from {quoted(table)} where {there_and_back} is distinct from {own}"""
-    ).fetchall()
-    [(changed, example, was)] = row
-    if changed:
-        shown = example if len(example) <= _EXAMPLE else f"{example[: _EXAMPLE - 1]}…"
-        raise _refused(
-            table, name, was, to, f"{changed} of its values would change by it, as {shown}"
-        )
-
-
-def _refused(table: str, name: str, was: str, to: Type, why: str) -> DataRefused:
-    return DataRefused(
-        f"{table}.{name} cannot change from {was.lower()} to {to}: {why}.",
-        remedy="Nothing was changed. Give the endpoint another `table`, and both stay.",
+def _ways(
+    connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Type
+) -> tuple[str, str, str]:
+    """The type of a column, and how a value of it becomes one of another type and back."""
+    was = _kind(connection, table, name)
+    there, back = _WAYS.get(
+        (was, to), (f"try_cast({{}} as {tables.TYPES[to]})", f"try_cast({{}} as {was})")
     )
+    return was, there, back
+
+
+def _why(was: str, to: Type, why: str) -> str:
+    return f"from {was.lower()} to {to}: {why}"
 
 
 def unlike(table: str, name: str) -> Unbalanced:

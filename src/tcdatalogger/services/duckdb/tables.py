@@ -12,9 +12,7 @@ from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.schema import TableSchema, Type
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
-
-FORMER: Final = "_tcd_former_"
-"""Prefix of the tables that hold what a `replace` replaced, for one rollback."""
+from tcdatalogger.services.warehouse.schema_changes import FORMER
 
 BESIDE: Final = "_tcd_new_"
 BATCH: Final = "_tcd_batch"
@@ -122,17 +120,21 @@ def counts(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) -> dict[
     return {n: count(connection, n) if exists(connection, n) else 0 for n in names}
 
 
-def of_run(connection: duckdb.DuckDBPyConnection, names: Iterable[str], run: str) -> dict[str, int]:
-    """How many rows of a run can be read in tables; none where they are not there.
+def of_runs(
+    connection: duckdb.DuckDBPyConnection, names: Iterable[str], runs: Sequence[str]
+) -> dict[str, int]:
+    """How many rows of runs can be read in tables; none where they are not there.
 
     A `count(*)` alone is told from the books of the table, also where its rows cannot be read.
     """
     found = {}
     for name in names:
         found[name] = 0
-        if exists(connection, name):
+        if runs and exists(connection, name):
+            test = "_run_id = ?" if len(runs) == 1 else "list_contains(?, _run_id)"
             [(found[name],)] = connection.execute(
-                f"select count(*) from {quoted(name)} where _run_id = ?", [run]
+                f"select count(*) from {quoted(name)} where {test}",
+                [runs[0] if len(runs) == 1 else list(runs)],
             ).fetchall()
     return found
 

@@ -47,7 +47,8 @@ from tcdatalogger.services.torncity.processing.task import (
     Task,
     Transformed,
 )
-from tcdatalogger.services.warehouse.protocol import KEYED, Warehouse, not_whole
+from tcdatalogger.services.warehouse.load import KEYED, not_whole
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 __all__ = [
     "EndpointProcessor",

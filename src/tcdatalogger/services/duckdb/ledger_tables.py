@@ -1,0 +1,194 @@
+"""The ledger tables in DuckDB; those of an older version get what they lack."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import duckdb
+
+from tcdatalogger.services.duckdb import tables
+from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.warehouse.ledger_tables import (
+    LEDGER,
+    LOADS,
+    OWNERS,
+    PRESENT,
+    SEQ,
+    TABLES,
+    LedgerTable,
+    Where,
+)
+
+_INSTEAD: Final = {
+    (SEQ, ""): "rowid + 1",
+    ("root_table", LOADS.name): "json_keys(rows)[1]",
+}
+"""What a column of an older version is made of, for all tables or for one; others are null."""
+
+_FIRST_OWNERS: Final = """
+    select name as table_name, arg_min(root, number) as family, name as plain, '' as path,
+        arg_min(endpoint, number) as endpoint, arg_min(committed_at, number) as owned_at,
+        row_number() over (order by name) as seq
+    from (select unnest(json_keys(rows)) as name, json_keys(rows)[1] as root, endpoint,
+            committed_at, rowid as number from _tcd_loads)
+    group by name"""
+"""Of a warehouse from before there were owners: a table is theirs who stored in it first."""
+
+
+_ALL_THERE: Final = "select 1 from " + ", ".join(
+    f"(select {', '.join(column.name for column in table.columns)} from {table.name} limit 0)"
+    for table in TABLES
+)
+"""Binds where every table has every column."""
+
+
+class DuckDBLedgerTables:
+    """The ledger tables of one file.
+
+    Args:
+        connection: to it.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._older: dict[str, str] | None = None
+
+    def complete(self) -> bool:
+        """Whether every table is there with every column; ask it before a transaction."""
+        try:
+            self._connection.execute(_ALL_THERE)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            return False
+        return True
+
+    def make(self) -> None:
+        """Make the tables that are not there, and give those of an older version what they lack."""
+        there = self._there()
+        for table in TABLES:
+            if table.name not in there:
+                self._connection.execute(_create(table))
+                if table is OWNERS and LOADS.name in there:
+                    names = ", ".join(column.name for column in OWNERS.columns)
+                    self._connection.execute(
+                        f"insert into {OWNERS.name} ({names}) select {names} from ({_FIRST_OWNERS})"
+                    )
+                continue
+            for column in table.columns:
+                if column.name not in there[table.name]:
+                    self._connection.execute(
+                        f"alter table {table.name} "
+                        f"add column {column.name} {tables.TYPES[column.type]}"
+                    )
+                    self._connection.execute(
+                        f"update {table.name} set {column.name} = {_instead(table, column.name)}"
+                    )
+        self._older = None
+
+    def read(
+        self, table: LedgerTable, columns: Sequence[str], where: Where, *, newest: int = 0
+    ) -> list[tuple[Any, ...]]:
+        """Read lines, the newest first."""
+        test, values = _where(where)
+        limit = f" limit {newest}" if newest else ""
+        sql = f"select {', '.join(columns)} from {{}}{test} order by {SEQ} desc{limit}"
+        return self._asked(table, sql, values)
+
+    def distinct(
+        self, table: LedgerTable, columns: Sequence[str], where: Where
+    ) -> list[tuple[Any, ...]]:
+        """Read the different values that some columns have together."""
+        test, values = _where(where)
+        return self._asked(table, f"select distinct {', '.join(columns)} from {{}}{test}", values)
+
+    def add(self, table: LedgerTable, lines: Sequence[Mapping[str, object]]) -> None:
+        """Write lines, numbered in this order."""
+        if not lines:
+            return
+        [(last,)] = self._connection.execute(
+            f"select coalesce(max({SEQ}), 0) from {table.name}"
+        ).fetchall()
+        names = [column.name for column in table.columns]
+        marks = ", ".join("?" * len(names))
+        values = [
+            [*(line.get(name) for name in names[:-1]), last + number]
+            for number, line in enumerate(lines, 1)
+        ]
+        self._connection.executemany(
+            f"insert into {table.name} ({', '.join(names)}) values ({marks})", values
+        )
+
+    def change(self, table: LedgerTable, values: Mapping[str, object], where: Where) -> None:
+        """Give columns of some lines other values."""
+        test, wanted = _where(where)
+        new = ", ".join(f"{name} = ?" for name in values)
+        self._connection.execute(
+            f"update {table.name} set {new}{test}", [*values.values(), *wanted]
+        )
+
+    def remove(self, table: LedgerTable, where: Where) -> None:
+        """Delete some lines."""
+        test, values = _where(where)
+        self._connection.execute(f"delete from {table.name}{test}", values)
+
+    def _asked(self, table: LedgerTable, sql: str, values: list[object]) -> list[tuple[Any, ...]]:
+        """The lines of a query, also where the table is of an older version or not there yet."""
+        if self._older is None:
+            try:
+                return self._connection.execute(sql.format(table.name), values).fetchall()
+            except (duckdb.CatalogException, duckdb.BinderException):
+                self._older = self._sources()
+        source = self._older.get(table.name)
+        if source is None:
+            return []
+        return self._connection.execute(sql.format(source), values).fetchall()
+
+    def _sources(self) -> dict[str, str]:
+        """What stands for each table that is there, with all columns of today."""
+        there = self._there()
+        found = {}
+        for table in TABLES:
+            if table.name in there:
+                columns = ", ".join(
+                    column.name
+                    if column.name in there[table.name]
+                    else f"{_instead(table, column.name)} as {column.name}"
+                    for column in table.columns
+                )
+                found[table.name] = f"(select {columns} from {table.name})"
+        if LOADS.name in there and OWNERS.name not in there:
+            found[OWNERS.name] = f"({_FIRST_OWNERS})"
+        return found
+
+    def _there(self) -> Mapping[str, Mapping[str, object]]:
+        return tables.stored(self._connection, LEDGER)
+
+
+def _instead(table: LedgerTable, column: str) -> str:
+    return _INSTEAD.get((column, table.name)) or _INSTEAD.get((column, "")) or "null"
+
+
+def _create(table: LedgerTable) -> str:
+    columns = [
+        f"{column.name} {tables.TYPES[column.type]}{' not null' if column.required else ''}"
+        for column in table.columns
+    ]
+    key = [f"primary key ({', '.join(table.key)})"] if table.key else []
+    return f"create table {quoted(table.name)} ({', '.join([*columns, *key])})"
+
+
+def _where(where: Where) -> tuple[str, list[object]]:
+    """A filter as SQL, and the values in it."""
+    tests, values = [], list[object]()
+    for column, value in where.items():
+        if value is None:
+            tests.append(f"{column} is null")
+        elif value is PRESENT:
+            tests.append(f"{column} is not null")
+        elif isinstance(value, tuple):
+            tests.append(f"list_contains(?, {column})")
+            values.append(list(value))
+        else:
+            tests.append(f"{column} = ?")
+            values.append(value)
+    return f" where {' and '.join(tests)}" if tests else "", values

@@ -1,0 +1,145 @@
+"""Loads set beside their tables, as these would hold them; `merge` and `history` choose from there.
+
+Temporary tables only, inside of the transaction of the commit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import duckdb
+import pyarrow as pa
+
+from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.records import SUBJECT, VERSION, Group
+from tcdatalogger.models.schema import SYSTEM, TableFamily, TableSchema
+from tcdatalogger.services.duckdb import tables
+from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.warehouse.load import Load
+
+CHOSEN: Final = "_tcd_chosen"
+"""The temporary table with the keys of the records that are to be stored, as k0, k1, …"""
+
+LEFT: Final = "_tcd_left"
+"""The temporary table with the keys of those that are left out, each found stored."""
+
+_STAGED: Final = "_tcd_staged_"
+
+
+def names(group: Group) -> str:
+    """The columns of the key in `CHOSEN`."""
+    return ", ".join(f"k{number}" for number in range(len(group.keys[group.root])))
+
+
+def named(group: Group, table: str, alias: str) -> str:
+    """The key of a table's rows, called as in `CHOSEN`."""
+    columns = group.keys[table]
+    return ", ".join(f"{alias}.{quoted(c)} as k{number}" for number, c in enumerate(columns))
+
+
+def matches(group: Group, table: str, alias: str, other: str) -> str:
+    """The test for rows of a table that are of a record in `CHOSEN` or the like."""
+    return " and ".join(
+        f"{alias}.{quoted(column)} is not distinct from {other}.k{number}"
+        for number, column in enumerate(group.keys[table])
+    )
+
+
+def same(group: Group, left: str, right: str) -> str:
+    """The test for the same record in two relations that have the key as in `CHOSEN`."""
+    count = len(group.keys[group.root])
+    return " and ".join(f"{left}.k{n} is not distinct from {right}.k{n}" for n in range(count))
+
+
+def stage(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+    """Set rows beside a table, with its types and columns."""
+    connection.execute(
+        f"create temp table {quoted(f'{_STAGED}{name}')} as from {quoted(name)} limit 0"
+    )
+    if rows.num_rows:
+        connection.register(tables.BATCH, rows)
+        connection.execute(f"insert into {staged(name)} by name from {tables.BATCH}")
+        connection.unregister(tables.BATCH)
+
+
+def staged(name: str) -> str:
+    """What `stage` has set beside a table."""
+    return f"temp.{quoted(f'{_STAGED}{name}')}"
+
+
+def stage_all(connection: duckdb.DuckDBPyConnection, group: Group, load: Load) -> None:
+    """Set the rows of a group beside its tables.
+
+    Raises:
+        DataRefused: a key repeats.
+    """
+    for table in group.tables:
+        stage(connection, table.name, load.tables[table.name])
+    if not group.single:
+        return
+    repeated = connection.execute(
+        f"select (select count(*) from {staged(group.root)}) - (select count(*) from (select "
+        f"distinct {named(group, group.root, 't')} from {staged(group.root)} t))"
+    ).fetchall()
+    if repeated[0][0]:
+        columns = ", ".join(group.keys[group.root][1:]) or SUBJECT
+        raise DataRefused(
+            f"The key of {group.root} ({columns}) repeats in {repeated[0][0]} rows.",
+            remedy=f"Set `key` of {load.endpoint} to columns that tell its rows apart.",
+        )
+
+
+def forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:
+    """Drop what was set beside."""
+    connection.execute(f"drop table if exists temp.{CHOSEN}")
+    connection.execute(f"drop table if exists temp.{LEFT}")
+    for table in family.tables:
+        connection.execute(f"drop table if exists {staged(table.name)}")
+
+
+def told(table: TableSchema, alias: str) -> str:
+    """A text that is the same for rows that are, but for when and by which run they were seen."""
+    facts = ", ".join(
+        f"{quoted(c.name)} := {alias}.{quoted(c.name)}"
+        for c in table.columns
+        if c.name not in SYSTEM and not (c.ours and c.name in VERSION)
+    )
+    return f"md5(cast(to_json(struct_pack({facts})) as varchar))" if facts else "''"
+
+
+def left_rows(connection: duckdb.DuckDBPyConnection, group: Group) -> dict[str, int]:
+    """How many rows of a load the records in `LEFT` have, by table."""
+    found = {}
+    for table in group.tables:
+        [(count,)] = connection.execute(
+            f"select count(*) from {staged(table.name)} t semi join temp.{LEFT} l "
+            f"on {matches(group, table.name, 't', 'l')}"
+        ).fetchall()
+        found[table.name] = int(count)
+    return found
+
+
+def must_hold(
+    connection: duckdb.DuckDBPyConnection, group: Group, table: str, rows: int, where: str = "true"
+) -> None:
+    """Refuse a table in which the chosen records have not just the rows that it was given.
+
+    Raises:
+        Unbalanced: so it is.
+    """
+    [(found,)] = connection.execute(
+        f"select count(*) from {quoted(table)} o semi join temp.{CHOSEN} c "
+        f"on {matches(group, table, 'o', 'c')} where {where}"
+    ).fetchall()
+    agree(table, "those that its new records have in it", rows, int(found))
+
+
+def insert(connection: duckdb.DuckDBPyConnection, group: Group, table: str, extra: str = "") -> int:
+    """Store the rows of the chosen records; `extra` replaces columns, `c` being `CHOSEN`."""
+    return tables.copy(
+        connection,
+        table,
+        f"(select t.* {extra} from {staged(table)} t join temp.{CHOSEN} c "
+        f"on {matches(group, table, 't', 'c')})",
+    )

@@ -1,0 +1,603 @@
+"""The ledger of a warehouse, read and written as values: loads, versions, drift, owners.
+
+It is the same for every warehouse: a warehouse only keeps the lines (`ledger_tables.py`). Nothing
+here begins or ends a transaction.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+
+from tcdatalogger.clock import utc
+from tcdatalogger.errors import Busy
+from tcdatalogger.models import notation, versions
+from tcdatalogger.models.checks.promised import Checked
+from tcdatalogger.models.evolution import Names, Origin, adopt, origin
+from tcdatalogger.models.owners import TableOwner
+from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.models.shape import Object
+from tcdatalogger.models.versions import ROLLBACK, StoredColumn, Version
+from tcdatalogger.services.warehouse.ledger_tables import (
+    CHECKS,
+    DRIFT,
+    LOADS,
+    OWNERS,
+    PRESENT,
+    QUARANTINE,
+    SCHEMAS,
+    SEQ,
+    LedgerTables,
+)
+from tcdatalogger.services.warehouse.load import Load
+
+ROLLED_BACK: Final = "rollback "
+"""How the ledger begins to say of a load that it was rolled back; then, by whom."""
+
+KEPT_FAILURES: Final = 100
+"""Failures of one check that stay in the ledger."""
+
+_RECENT: Final = 1_000
+"""Loads that are looked through for rows: a table of years is not read for its last ones."""
+
+_LINE: Final = (
+    "load_id", "run_id", "endpoint", "mode", "rows", "schema_version", "archive_file",
+    "superseded_by", "root_table", "cursor", "stretch", "digest", "catalog_version", SEQ,
+)  # fmt: skip
+
+_SCHEMA: Final = (
+    "endpoint", "table_name", "version", "columns", "key", "diff", "cause", "run_id",
+    "catalog_version", "shape", "created_at", "backup",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """A load as the ledger has it.
+
+    Attributes:
+        load_id, run_id, endpoint, mode: of the load.
+        rows: that it stored, by table.
+        schema_version: of the family after it.
+        archive: the file of its answers, "" where there is none.
+        superseded_by: what it gave way to, None where it counts.
+        root: the root table of its family.
+        cursor, stretch, digest: as those of a load.
+        catalog_version: of the catalogue that its family was made from.
+        seq: grows from load to load.
+    """
+
+    load_id: str
+    run_id: str
+    endpoint: str
+    mode: str
+    rows: Mapping[str, int]
+    schema_version: int
+    archive: str
+    superseded_by: str | None
+    root: str
+    cursor: str | None
+    stretch: str | None
+    digest: str | None
+    catalog_version: str
+    seq: int
+
+    @property
+    def counts(self) -> bool:
+        """Whether its rows are in the tables."""
+        return self.superseded_by is None
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether somebody took it back."""
+        return str(self.superseded_by).startswith(ROLLED_BACK)
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaLine:
+    """A version of a table as the ledger has it.
+
+    Attributes:
+        endpoint, run_id: for whom and by which run; no run where somebody asked for it.
+        table: its name.
+        number: of the version.
+        columns, key: of the table.
+        changes: against the version before, in words.
+        cause: why.
+        catalog_version, shape: what the tables were made from.
+        at: seconds since 1970.
+        backup: the table that holds what the change touched as it was, "" where it touched nothing.
+    """
+
+    endpoint: str
+    run_id: str
+    table: str
+    number: int
+    columns: tuple[StoredColumn, ...]
+    key: tuple[str, ...]
+    changes: tuple[str, ...]
+    cause: str
+    catalog_version: str
+    shape: Object
+    at: float
+    backup: str = ""
+
+
+class Ledger:
+    """The ledger of one warehouse.
+
+    Args:
+        tables: that hold its lines.
+    """
+
+    def __init__(self, tables: LedgerTables) -> None:
+        self._tables = tables
+
+    # --- loads -----------------------------------------------------------------------------------
+
+    def loads(
+        self,
+        *,
+        endpoint: str = "",
+        run_id: str = "",
+        root: str = "",
+        counting: bool = False,
+        most: int = 0,
+    ) -> list[LedgerLine]:
+        """The loads, the newest first.
+
+        Args:
+            endpoint: whose, "" for all.
+            run_id: of which run, "" for all.
+            root: of the family with this root table, "" for all.
+            counting: leave out those that gave way to another, or were rolled back.
+            most: how many, 0 for all.
+        """
+        where = {"endpoint": endpoint, "run_id": run_id, "root_table": root}
+        given: dict[str, object] = {name: value for name, value in where.items() if value}
+        if counting:
+            given["superseded_by"] = None
+        return self._lines(given, most)
+
+    def load(self, load_id: str) -> LedgerLine | None:
+        """The load of an id; None where the ledger has none."""
+        return next(iter(self._lines({"load_id": load_id})), None)
+
+    def newest(self, endpoint: str, *, counting: bool = True) -> LedgerLine | None:
+        """The newest load of an endpoint; None before its first."""
+        return next(iter(self.loads(endpoint=endpoint, counting=counting, most=1)), None)
+
+    def newest_before(self, endpoint: str, load_id: str) -> LedgerLine | None:
+        """The newest load of an endpoint that counts, or counted until another took its place.
+
+        Args:
+            endpoint: whose.
+            load_id: of the load that took the place.
+        """
+        gone = self._lines({"endpoint": endpoint, "superseded_by": load_id}, 1)
+        found = [*gone, *self.loads(endpoint=endpoint, counting=True, most=1)]
+        return max(found, key=lambda line: line.seq, default=None)
+
+    def cursor(self, endpoint: str, *, without: str = "") -> str | None:
+        """Where an endpoint goes on, by its newest load that says it; None where none does.
+
+        Args:
+            endpoint: whose.
+            without: a run whose loads do not count.
+        """
+        where = {"endpoint": endpoint, "superseded_by": None, "cursor": PRESENT}
+        for most in (_RECENT, 0) if without else (1,):
+            rows = self._tables.read(LOADS, ["run_id", "cursor"], where, newest=most)
+            for run, cursor in rows:
+                if run != without:
+                    return str(cursor)
+            if len(rows) < most:
+                break
+        return None
+
+    def stretches(self, endpoint: str) -> list[str]:
+        """The pieces of history that the backfills of an endpoint have read, in no order."""
+        where = {"endpoint": endpoint, "superseded_by": None, "stretch": PRESENT}
+        return [str(text) for (text,) in self._tables.read(LOADS, ["stretch"], where)]
+
+    def mode(self, endpoint: str, root: str) -> str | None:
+        """The storage mode of an endpoint's newest load of a family that counts; None before one.
+
+        A record of the quarantine that is stored later is appended to a `replace`, and does not
+        tell.
+        """
+        for most in (_RECENT, 0):
+            lines = self.loads(endpoint=endpoint, root=root, counting=True, most=most)
+            replaced = {line.run_id for line in lines if line.mode == "replace"}
+            for line in lines:
+                if line.mode != "append" or line.run_id not in replaced:
+                    return line.mode
+            if len(lines) < most:
+                break
+        return None
+
+    def filled_by_others(self, endpoint: str, root: str) -> list[tuple[str, str]]:
+        """The other endpoints that have stored in a root table, and by which mode each."""
+        where = {"root_table": root, "superseded_by": None}
+        found = self._tables.distinct(LOADS, ["endpoint", "mode"], where)
+        return sorted((str(name), str(mode)) for name, mode in found if name != endpoint)
+
+    def runs(self, endpoint: str, mode: str, root: str) -> list[str]:
+        """The runs of an endpoint that have stored in a root table by a mode, and count."""
+        where = {"endpoint": endpoint, "mode": mode, "root_table": root, "superseded_by": None}
+        return [str(run) for (run,) in self._tables.distinct(LOADS, ["run_id"], where)]
+
+    def recent_runs(self, endpoint: str) -> list[str]:
+        """The runs of the newest loads of an endpoint, the newest first."""
+        rows = self._tables.read(LOADS, ["run_id"], {"endpoint": endpoint}, newest=_RECENT)
+        return list(dict.fromkeys(str(run) for (run,) in rows))
+
+    def family(self, root: str) -> list[str]:
+        """The tables that belong to the family of a root table."""
+        rows = self._tables.read(OWNERS, ["table_name"], {"family": root})
+        return sorted({str(name) for (name,) in rows})
+
+    def tables_of(self, endpoint: str) -> list[str]:
+        """The tables of all families that an endpoint has ever stored."""
+        roots = self._tables.distinct(LOADS, ["root_table"], {"endpoint": endpoint})
+        return [name for (root,) in sorted(roots) for name in self.family(root)]
+
+    def tables_of_run(self, endpoint: str, run_id: str) -> list[str]:
+        """The tables of the families that a run has stored and that count."""
+        lines = self.loads(endpoint=endpoint, run_id=run_id, counting=True)
+        roots = dict.fromkeys(line.root for line in reversed(lines))
+        return [name for root in roots for name in self.family(root)]
+
+    def refuse_overtaken(self, load: Load) -> None:
+        """Keep a run from storing that was thought dead, and whose endpoint another has run since.
+
+        Raises:
+            Busy: the ledger has a load of a later claim.
+        """
+        if load.token is None:
+            return
+        where = {"endpoint": load.endpoint, "token": PRESENT}
+        # Who has a lower one is refused, so the newest line has the greatest.
+        if any(
+            token > load.token for (token,) in self._tables.read(LOADS, ["token"], where, newest=1)
+        ):
+            raise Busy(
+                f"The run {load.run_id} of {load.endpoint} lost its claim, and a later one has "
+                "stored.",
+                remedy="Nothing of it was stored; its answers are in the archive.",
+            )
+
+    def inherited(self, load: Load) -> Load:
+        """A load that is made again, with the cursor and the stretch of the one that it replaces.
+
+        Call it before the former one is superseded.
+        """
+        lines = self.loads(endpoint=load.endpoint, run_id=load.run_id, counting=True)
+        cursors = [line.cursor for line in lines if line.cursor is not None]
+        stretches = [line.stretch for line in lines if line.stretch is not None]
+        return replace(
+            load,
+            cursor=cursors[0] if cursors else None,
+            stretch=stretches[0] if stretches else None,
+        )
+
+    def supersede(self, endpoint: str, runs: Collection[str], by: str) -> None:
+        """Let the loads of runs count no longer, and forget what they set aside."""
+        if not runs:
+            return
+        theirs = {"endpoint": endpoint, "run_id": tuple(runs)}
+        self._tables.change(LOADS, {"superseded_by": by}, {**theirs, "superseded_by": None})
+        self._tables.remove(QUARANTINE, theirs)
+
+    def write_load(self, load: Load, rows: Mapping[str, int], version: int) -> None:
+        """Write the line of a load, what it learned, what it set aside and what it checked."""
+        at = utc(load.committed_at)
+        line = {
+            "load_id": load.id,
+            "run_id": load.run_id,
+            "endpoint": load.endpoint,
+            "mode": load.mode,
+            "rows": json.dumps(dict(rows)),
+            "cursor": load.cursor,
+            "schema_version": version,
+            "archive_file": load.archive or None,
+            "quarantined": len(load.rejected),
+            "drift": len(load.drift),
+            "catalog_version": load.catalog_version,
+            "committed_at": at,
+            "stretch": load.stretch,
+            "digest": load.digest,
+            "token": load.token,
+            "root_table": load.family.tables[0].name,
+        }
+        self._tables.add(LOADS, [line])
+        known = self._told(load.endpoint) if load.drift else set()
+        drift = [
+            {
+                "endpoint": load.endpoint,
+                "table_name": found.table,
+                "column_name": found.column,
+                "type": found.type,
+                "example": found.example,
+                "cause": found.cause,
+                "run_id": load.run_id,
+                "seen_at": at,
+            }
+            for found in load.drift
+            if (found.table, found.column, found.type) not in known
+        ]
+        self._tables.add(DRIFT, drift)
+        rejected = [
+            {
+                "quarantine_id": f"{load.id}-{number}",
+                "endpoint": load.endpoint,
+                "run_id": load.run_id,
+                "page": record.page,
+                "path": record.path,
+                "reason": record.reason,
+                "record": record.record,
+                "again": record.again,
+                "archive_file": load.archive or None,
+                "quarantined_at": at,
+            }
+            for number, record in enumerate(load.rejected)
+        ]
+        self._tables.add(QUARANTINE, rejected)
+        self.note_checks(
+            Checked(load.endpoint, load.run_id, load.id, load.committed_at, load.checks)
+        )
+
+    def _lines(self, where: Mapping[str, object], most: int = 0) -> list[LedgerLine]:
+        return [
+            LedgerLine(
+                load, run, name, mode, json.loads(rows), int(version), file or "", gone, root or "",
+                *facts,
+            )
+            for load, run, name, mode, rows, version, file, gone, root, *facts in self._tables.read(
+                LOADS, _LINE, where, newest=most
+            )
+        ]  # fmt: skip
+
+    # --- drift, quarantine, checks ---------------------------------------------------------------
+
+    def _told(self, endpoint: str) -> set[tuple[str, str, str]]:
+        """The columns whose newest line says that they were learned, and their types."""
+        names = ("table_name", "column_name", "type", "cause")
+        newest: dict[tuple[str, str, str], str] = {}
+        for *column, cause in self._tables.read(DRIFT, names, {"endpoint": endpoint}):
+            newest.setdefault((column[0], column[1], column[2]), str(cause))
+        return {name for name, cause in newest.items() if not cause.startswith(ROLLBACK)}
+
+    def forget_drift(self, endpoint: str, run_id: str) -> None:
+        """Forget what a run learned."""
+        self._tables.remove(DRIFT, {"endpoint": endpoint, "run_id": run_id})
+
+    def tell_again(self, table: str, columns: Collection[str], version: int, at: float) -> None:
+        """A line for each learned column of a table: what comes after it is news.
+
+        Args:
+            table: that was taken back.
+            columns: that it had.
+            version: to which it was taken back.
+            at: when, seconds since 1970.
+        """
+        if not columns:
+            return
+        names = ("endpoint", "table_name", "column_name", "type")
+        where = {"table_name": table, "column_name": tuple(sorted(columns))}
+        lines = sorted(self._tables.distinct(DRIFT, names, where))
+        facts = {"cause": f"{ROLLBACK}{version}", "run_id": "", "seen_at": utc(at)}
+        self._tables.add(
+            DRIFT, [{**dict(zip(names, line, strict=True)), **facts} for line in lines]
+        )
+
+    def set_aside(self, endpoint: str) -> set[str]:
+        """The records of an endpoint that are in the quarantine, as JSON."""
+        rows = self._tables.read(QUARANTINE, ["record"], {"endpoint": endpoint})
+        return {str(record) for (record,) in rows}
+
+    def settle(self, quarantine_ids: Sequence[str]) -> None:
+        """Take records out of the quarantine that are stored now."""
+        if quarantine_ids:
+            self._tables.remove(QUARANTINE, {"quarantine_id": tuple(quarantine_ids)})
+
+    def note_checks(self, checked: Checked) -> None:
+        """Write what came of the checks of a load.
+
+        A check that passes has one line, which every run that passes it renews: an endpoint that
+        runs each minute for years would fill the ledger with good news. A failure has a line of its
+        own, and the newest `KEPT_FAILURES` of each check stay.
+        """
+        for result in checked.results:
+            theirs = {
+                "endpoint": checked.endpoint,
+                "table_name": result.table,
+                "check_text": result.check,
+                "passed": result.passed,
+            }
+            before = self._tables.read(CHECKS, ["times", SEQ], theirs)
+            old = before if result.passed else before[KEPT_FAILURES - 1 :]
+            if old:
+                self._tables.remove(CHECKS, {SEQ: tuple(seq for _, seq in old)})
+            times = max((int(count) for count, _ in old), default=0) if result.passed else 0
+            line = {
+                **theirs,
+                "failed_rows": result.failed,
+                "example": result.example or None,
+                "on_failure": result.on_failure,
+                "run_id": checked.run_id,
+                "load_id": checked.load_id,
+                "times": times + 1,
+                "checked_at": utc(checked.at),
+            }
+            self._tables.add(CHECKS, [line])
+
+    # --- owners ----------------------------------------------------------------------------------
+
+    def owners(self) -> tuple[TableOwner, ...]:
+        """Whose each table is; also of tables that are no longer there."""
+        names = ("table_name", "family", "plain", "path", "endpoint")
+        rows = self._tables.read(OWNERS, names, {})
+        return tuple(TableOwner(*map(str, row)) for row in reversed(rows))
+
+    def write_owners(self, owners: Sequence[TableOwner], at: float) -> None:
+        """Write whose tables are, in the place of what was known of them."""
+        if not owners:
+            return
+        self._tables.remove(OWNERS, {"table_name": tuple(owner.table for owner in owners)})
+        lines = [
+            {
+                "table_name": owner.table,
+                "family": owner.family,
+                "plain": owner.plain,
+                "path": owner.path,
+                "endpoint": owner.endpoint,
+                "owned_at": utc(at),
+            }
+            for owner in owners
+        ]
+        self._tables.add(OWNERS, lines)
+
+    # --- versions --------------------------------------------------------------------------------
+
+    def known_shape(self, endpoint: str) -> Object | None:
+        """The newest shape of an endpoint, with what others learned that fill the same tables."""
+        where: list[dict[str, object]] = [{"endpoint": endpoint}]
+        if tables := tuple(self.tables_of(endpoint)):
+            where.append({"table_name": tables})
+        newest: dict[str, int] = {}
+        for each in where:
+            for name, seq in self._tables.read(SCHEMAS, ["endpoint", SEQ], each):
+                newest[name] = max(int(seq), newest.get(name, 0))
+        known: Object | None = None
+        for shape in self._shapes(newest, first=endpoint).values():
+            known = shape if known is None else adopt(known, shape)
+        return known
+
+    def shapes(self, table: str, first: str) -> dict[str, Object]:
+        """What every endpoint knows that has a version of a table: its newest shape.
+
+        Args:
+            table: its name.
+            first: the endpoint that comes first.
+        """
+        names = self._tables.distinct(SCHEMAS, ["endpoint"], {"table_name": table})
+        endpoints = tuple(str(name) for (name,) in names)
+        newest: dict[str, int] = {}
+        for name, seq in self._tables.read(SCHEMAS, ["endpoint", SEQ], {"endpoint": endpoints}):
+            newest[name] = max(int(seq), newest.get(name, 0))
+        return self._shapes(newest, first=first)
+
+    def _shapes(self, lines: Mapping[str, int], first: str) -> dict[str, Object]:
+        """The shapes that lines have, by endpoint."""
+        found = {}
+        for name in sorted(lines, key=lambda name: (name != first, name)):
+            ((text,),) = self._tables.read(SCHEMAS, ["shape"], {SEQ: lines[name]})
+            if (shape := _shape(text)) is not None:
+                found[name] = shape
+        return found
+
+    def versions(self, table: str) -> list[SchemaLine]:
+        """The versions of a table, the oldest first."""
+        return sorted(self._schema_lines({"table_name": table}), key=lambda line: line.number)
+
+    def versions_of(self, endpoint: str) -> list[SchemaLine]:
+        """The versions of all tables of which an endpoint made one, in the order of the ledger."""
+        tables = self._tables.distinct(SCHEMAS, ["table_name"], {"endpoint": endpoint})
+        names = tuple(str(name) for (name,) in tables)
+        return list(self._schema_lines({"table_name": names}))[::-1] if names else []
+
+    def history(self, table: str) -> list[Version]:
+        """The versions of a table as its columns have it, the oldest first."""
+        names = ("version", "cause", "columns")
+        rows = self._tables.read(SCHEMAS, names, {"table_name": table})
+        return [Version(number, cause, _columns(text)) for number, cause, text in sorted(rows)]
+
+    def newest_versions(self, tables: Sequence[str]) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """The number of the newest version of each table, and its key."""
+        rows = self._tables.read(
+            SCHEMAS, ("table_name", "version", "key"), {"table_name": tuple(tables)}
+        )
+        found = {}
+        for name, version, key in sorted(rows):
+            found[str(name)] = (int(version), tuple(map(str, json.loads(key))))
+        return found
+
+    def names(self, family: TableFamily) -> Names:
+        """What the columns of a family's tables are called, by where they come from.
+
+        Tables whose newest version calls all of them as the family does are left out: no load of a
+        table that stays as it is reads its whole history.
+        """
+        tables = tuple(table.name for table in family.tables)
+        newest: dict[str, int] = {}
+        for name, version, seq in sorted(
+            self._tables.read(SCHEMAS, ("table_name", "version", SEQ), {"table_name": tables})
+        ):
+            del version  # only the order counts
+            newest[str(name)] = seq
+        called: dict[str, dict[Origin, str]] = {}
+        if newest:
+            lines = {SEQ: tuple(newest.values())}
+            for name, text in self._tables.read(SCHEMAS, ("table_name", "columns"), lines):
+                called[str(name)] = _called([Version(0, "", _columns(text))])
+        return {
+            table.name: _called(self.history(table.name))
+            for table in family.tables
+            if table.name in called
+            and any(called[table.name].get(origin(c)) != c.name for c in table.data_columns)
+        }
+
+    def add_version(self, line: SchemaLine) -> None:
+        """Write a new version of a table."""
+        shape = msgspec.json.encode(notation.write_whole(line.shape, {})).decode()
+        values = {
+            "endpoint": line.endpoint,
+            "table_name": line.table,
+            "version": line.number,
+            "columns": json.dumps(versions.write(line.columns)),
+            "key": json.dumps(list(line.key)),
+            "diff": json.dumps(list(line.changes)),
+            "cause": line.cause,
+            "run_id": line.run_id,
+            "catalog_version": line.catalog_version,
+            "shape": shape,
+            "created_at": utc(line.at),
+            "backup": line.backup or None,
+        }
+        self._tables.add(SCHEMAS, [values])
+
+    def _schema_lines(self, where: Mapping[str, object]) -> Iterator[SchemaLine]:
+        for row in self._tables.read(SCHEMAS, _SCHEMA, where):
+            values: dict[str, Any] = dict(zip(_SCHEMA, row, strict=True))
+            yield SchemaLine(
+                values["endpoint"],
+                values["run_id"],
+                values["table_name"],
+                int(values["version"]),
+                _columns(values["columns"]),
+                tuple(json.loads(values["key"])),
+                tuple(json.loads(values["diff"])),
+                values["cause"],
+                values["catalog_version"],
+                _shape(values["shape"]) or Object(()),
+                values["created_at"].timestamp(),
+                values["backup"] or "",
+            )
+
+
+def _called(past: Iterable[Version]) -> dict[Origin, str]:
+    return {source: column.name for source, column in versions.current_columns(past).items()}
+
+
+def _columns(text: str) -> tuple[StoredColumn, ...]:
+    return versions.read(msgspec.json.decode(text))
+
+
+def _shape(text: str) -> Object | None:
+    found = notation.read(msgspec.json.decode(text), {}, {})
+    return found if isinstance(found, Object) else None

@@ -1,4 +1,4 @@
-"""Two families of one endpoint side by side: what the later has that the earlier has not."""
+"""Compares two families of one endpoint: which tables and columns differ."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tcdatalogger.models.schema import Column, TableFamily, TableSchema
 
 
 class ChangeKind(StrEnum):
-    """The kinds of difference."""
+    """The kinds of differences."""
 
     TABLE_ADDED = "table added"
     TABLE_REMOVED = "table removed"
@@ -27,8 +27,10 @@ class Difference:
     """One difference of a table.
 
     Attributes:
-        column: its name, "" for the table.
-        before, after: in words; "" where there is nothing to say.
+        kind: the kind of the difference.
+        table: the name of the table.
+        column: the name of the column, "" where the table itself differs.
+        before, after: the two values in words; "" where there is no value.
     """
 
     kind: ChangeKind

@@ -1,4 +1,4 @@
-"""What must change in a warehouse so that rows of a family fit, and whether that is safe."""
+"""Plans how the tables of a warehouse have to change before rows of a family fit."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tcdatalogger.models.schema import Column, TableFamily, TableSchema, Type
 from tcdatalogger.models.shape import Kind, List, Object, Scalar, Shape, walk
 
 Stored = Mapping[str, Mapping[str, Type | None]]
-"""The types of the columns of each table that is there; None for a type that is not ours."""
+"""The types of the columns of each stored table; None for a type that is none of `Type`."""
 
 Origin = tuple[int, tuple[str, ...], bool]
-"""Where a column's values come from, whatever it is called: its level, its path, whether ours."""
+"""Where the values of a column come from, whatever its name is: `level`, `path`, `ours`."""
 
 Names = Mapping[str, Mapping[Origin, str]]
-"""What the columns of each table are called there, by their origin."""
+"""The stored names of the columns of each table, by their origin."""
 
 WIDENING = {(Type.INT, Type.FLOAT)}
-"""From and to: what may be widened without asking, if every value of the column can be held."""
+"""Pairs of an old and a new type: a column becomes wider by itself where all its values fit."""
 
 WHOLE: Final = 2**53
-"""Beyond it, up and down, a float does not hold every integer."""
+"""A float holds every integer up to this number, positive and negative; not every larger one."""
 
 
 class Change(StrEnum):
@@ -46,9 +46,11 @@ class Step:
     """One change of one table.
 
     Attributes:
-        column: its name, "" for a whole table.
-        type: what the column becomes.
-        was: what it is, its name where it is renamed; "" where it is not there.
+        change: the kind of the change.
+        table: the name of the table.
+        column: the name of the column, "" for a whole table.
+        type: the new type of the column.
+        was: the old type, or the old name of a renamed column; "" for a new column.
     """
 
     change: Change
@@ -59,7 +61,7 @@ class Step:
 
     @property
     def free(self) -> bool:
-        """Whether it happens by itself, in the step of a load."""
+        """Whether a load may make this change by itself."""
         return self.change in {Change.TABLE, Change.COLUMN, Change.WIDER}
 
     def __str__(self) -> str:
@@ -85,17 +87,19 @@ class Step:
 
 
 def origin(column: Column) -> Origin:
-    """Where the values of a column come from."""
+    """The origin of a column."""
     return column.level, column.path, column.ours
 
 
 def plan(stored: Stored, family: TableFamily, names: Names | None = None) -> tuple[Step, ...]:
-    """The steps from what is stored to what `family` needs; one that is not free: do not store.
+    """The steps from the stored tables to the tables of `family`.
+
+    Callers must not store rows while one of the steps is not free.
 
     Args:
-        stored: what is there.
-        family: of the rows that are to be stored.
-        names: what the columns are called there; one that has another name now is renamed.
+        stored: the stored columns.
+        family: the family of the rows.
+        names: the stored names of the columns; a column with another name now is renamed.
     """
     known = names or {}
     return tuple(step for table in family.tables for step in _table_steps(stored, table, known))
@@ -133,24 +137,24 @@ def _type_steps(table: str, column: Column, was: Type | None) -> Iterator[Step]:
 
 
 def too_long(values: pa.ChunkedArray) -> list[int]:
-    """The integers among these values that a float would change."""
+    """The integers that a float would change, in the order of the values."""
     long = pc.or_(pc.greater(values, WHOLE), pc.less(values, -WHOLE))
     suspects = values.filter(pc.fill_null(long, fill_value=False))
     return [value for value in suspects.to_pylist() if int(float(value)) != value]
 
 
 def widened(before: Object, after: Object) -> frozenset[tuple[str, ...]]:
-    """The places of integers that have become decimals."""
-    kinds = {path: one.kind for path, one in walk(before) if isinstance(one, Scalar)}
+    """The paths of fields that are integers in `before` and decimals in `after`."""
+    kinds = {path: shape.kind for path, shape in walk(before) if isinstance(shape, Scalar)}
     return frozenset(
         path
-        for path, one in walk(after)
-        if isinstance(one, Scalar) and one.kind is Kind.FLOAT and kinds.get(path) is Kind.INT
+        for path, shape in walk(after)
+        if isinstance(shape, Scalar) and shape.kind is Kind.FLOAT and kinds.get(path) is Kind.INT
     )
 
 
 def as_whole(shape: Object, places: Collection[tuple[str, ...]]) -> Object:
-    """`shape` with integers for the decimals at these places."""
+    """`shape` with integers in place of the decimals at these paths."""
     narrow = _as_whole(shape, (), frozenset(places))
     return narrow if isinstance(narrow, Object) else shape
 
@@ -172,9 +176,14 @@ def _as_whole(shape: Shape, here: tuple[str, ...], places: frozenset[tuple[str, 
 
 
 def adopt(shape: Object, known: Object) -> Object:
-    """`shape` of the catalogue with the learned fields of `known`, the shape of earlier runs.
+    """The shape of the catalogue with the learned fields of earlier runs.
 
-    Decimals stay decimals, as their columns do.
+    An integer of the catalogue becomes a decimal where `known` has a decimal, because its column is
+    one of decimals.
+
+    Args:
+        shape: the shape of the catalogue.
+        known: the shape of earlier runs.
     """
     grown = _adopt(shape, known)
     return grown if isinstance(grown, Object) else shape
@@ -202,12 +211,12 @@ def _adopt(shape: Shape, known: Shape) -> Shape:
 def taken_back(
     shape: Object, places: Collection[tuple[str, ...]], before: Object | None = None
 ) -> Object:
-    """`shape` with the learned fields at these places as they were before, or without them.
+    """`shape` with the learned fields at these paths as they were before, or without them.
 
     Args:
-        shape: as it is known.
-        places: of fields, as `drift.place` tells them.
-        before: as it was known then.
+        shape: the shape that is known now.
+        places: the paths of the fields, as `drift.place` gives them.
+        before: the shape that was known before, None for none.
     """
     left = _taken_back(shape, (), frozenset(places), before)
     return left if isinstance(left, Object) else shape
@@ -236,7 +245,7 @@ def _taken_back(
 
 
 def _emptied(before: Shape, after: Shape) -> bool:
-    """Whether nothing is left in an object."""
+    """Whether an object had fields and has none any more."""
     match before, after:
         case Object(fields=(_, *_)), Object(fields=()):
             return True

@@ -1,4 +1,4 @@
-"""Names in snake case, and what one of many is called."""
+"""Names of tables and columns: snake case, the singular of a word, names that are not too long."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from hashlib import sha256
 from typing import Final
 
 LONGEST: Final = 128
-"""Letters of the name of a table or a column, at most: every warehouse and file system takes it."""
+"""The most letters in the name of a table or a column: every warehouse and file system takes it."""
 
 _PLAIN = re.compile(r"[^a-z0-9_]+")
 _IRREGULAR = {"news": "news", "bonuses": "bonus", "viruses": "virus", "statuses": "status"}
 
 
 def snake(name: str) -> str:
-    """Lower snake case of a field's name; what is no letter or digit becomes `_`."""
+    """The name of a field in lower snake case; other characters become `_`."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
     plain = _PLAIN.sub("_", words)
     return f"_{plain}" if not plain or plain[0].isdigit() else plain
 
 
 def short(name: str) -> str:
-    """The name; of a long one its beginning and a digest of the whole, which is always the same."""
+    """The name, or for a long name its begin and a digest of the whole name."""
     if len(name) <= LONGEST:
         return name
     digest = sha256(name.encode()).hexdigest()[:8]
@@ -29,13 +29,13 @@ def short(name: str) -> str:
 
 
 def prefixed(name: str, level: str) -> str:
-    """A name that is taken, with its level before it."""
-    # A level whose name has no letters would not make it longer.
+    """The name with the name of its level before it, for a name that is taken."""
+    # A level name without letters would not make the name longer.
     return f"{level}_{name.lstrip('_')}" if level.strip("_") else f"{name}_"
 
 
 def singular(name: str) -> str:
-    """What one element of a list of this name is called. A rule for Torn's words, not for all."""
+    """The name of one element of a list with this name; a rule for Torn's words only."""
     head, bar, last = name.rpartition("_")
     word = _IRREGULAR.get(last) or _singular_word(last)
     return f"{head}{bar}{word}"

@@ -1,10 +1,10 @@
-"""The compact notation of shapes in the catalogue file: plain JSON values, short and diffable.
+"""The notation of shapes in the catalogue file: short JSON values that compare well in a diff.
 
 "int" "float?" "text" "bool" "time" "json?"     a scalar; ? where null may stand
 {"text": ["a", "b"]}  {"text+?": [...]}         with known values; + where others may come
 {"list?": X}                                    a list of X
 {"object": {"id": X, "note?": X, "old!": X, "gone!2027-01-01": X}}
-                                                ? an optional field, ! one that is to go
+                                                ? an optional field, ! a deprecated field
 {"json": [X, Y]}                                one of several kinds
 "#Name" "#Name?"                                a shape that the catalogue names once
 """
@@ -27,7 +27,12 @@ _FIELD = re.compile(
 
 
 def write(shape: Shape, names: Mapping[Shape, str]) -> Notation:
-    """The notation of `shape`; `names` maps shapes (not nullable ones) to their names."""
+    """The notation of `shape`.
+
+    Args:
+        shape: the shape.
+        names: the names of shapes that have one; the keys are not nullable.
+    """
     plain = replace(shape, nullable=False)
     if plain in names:
         return f"#{names[plain]}{_null(shape)}"
@@ -35,7 +40,7 @@ def write(shape: Shape, names: Mapping[Shape, str]) -> Notation:
 
 
 def write_whole(shape: Shape, names: Mapping[Shape, str]) -> Notation:
-    """As `write`, but the outermost shape is spelled out even where it has a name."""
+    """As `write`, but the outermost shape is written in full, even where it has a name."""
     null = _null(shape)
     match shape:
         case Scalar(kind=kind, values=values) if values:
@@ -56,9 +61,13 @@ def read(notation: Notation, named: Mapping[str, Notation], known: dict[str, Sha
     """The shape of `notation`.
 
     Args:
-        notation: as `write` made it.
+        notation: a notation that `write` made.
         named: the notation of each named shape.
-        known: named shapes that were read before; filled as names are met.
+        known: named shapes that were read before; this function adds to it.
+
+    Raises:
+        ValueError: the notation is broken.
+        KeyError: a named shape is unknown.
     """
     if isinstance(notation, str):
         word, nullable = notation.removesuffix("?"), notation.endswith("?")

@@ -1,4 +1,4 @@
-"""Whose the tables of a warehouse are: each belongs to one family, and no other may fill it."""
+"""The owners of tables: each table belongs to one family, and no other family may fill it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from tcdatalogger.models.schema import TableFamily, TableSchema
 
 @dataclass(frozen=True, slots=True)
 class TableOwner:
-    """Whose a table is.
+    """The owner of a table.
 
-    Endpoints of one path that have the same root table are one owner: their rows lie together.
+    Endpoints of one path with the same root table are one owner: they share the tables.
 
     Attributes:
-        table: its name.
-        family: the root table of the family that it belongs to.
-        plain: the name that it has by its shape; another where that was somebody else's.
-        path: that it is filled from, "" where nobody knows.
-        endpoint: that filled it first.
+        table: the name of the table.
+        family: the root table of the family that owns the table.
+        plain: the name that the shape gives the table; it differs from `table` where that name was
+            taken by another owner.
+        path: the path that fills the table, "" where it is unknown.
+        endpoint: the endpoint that filled the table first.
     """
 
     table: str
@@ -32,7 +33,14 @@ class TableOwner:
 def of_another(
     family: TableFamily, endpoint: str, path: str, owners: Iterable[TableOwner]
 ) -> TableOwner | None:
-    """The owner of a table of `family` that belongs to somebody else; None where none does."""
+    """The first owner of a table of `family` that is another owner; None for none.
+
+    Args:
+        family: the tables that an endpoint wants to fill.
+        endpoint: the name of the endpoint.
+        path: the path of the endpoint, "" where it is unknown.
+        owners: the owners of the stored tables.
+    """
     root = family.tables[0].name
     names = {table.name for table in family.tables}
     for owner in owners:
@@ -43,7 +51,7 @@ def of_another(
 
 
 def free(root: str, tables: Iterable[str]) -> str:
-    """A name for a root table whose family meets none of these tables."""
+    """A name for a root table such that no name of its family is one of `tables`."""
     taken, number = [f"{name}_" for name in tables], 2
     while any(name.startswith(f"{root}_{number}_") for name in taken):
         number += 1
@@ -51,14 +59,14 @@ def free(root: str, tables: Iterable[str]) -> str:
 
 
 def apart(family: TableFamily, owners: Iterable[TableOwner], roots: Iterable[str]) -> TableFamily:
-    """`family` with another name for each learned table whose own is somebody else's.
+    """`family` with another name for each learned table whose name belongs to another owner.
 
-    What it was called once it is called for ever. Two underscores stand in no name that a user may
-    choose, so no family of theirs will ever have such a table.
+    A table keeps its name for ever. The new name has two underscores; names that users choose have
+    none, so no family of theirs gets such a table.
 
     Args:
-        family: as its shape names it.
-        owners: of the tables that are there.
+        family: the family with the names of its shape.
+        owners: the owners of the stored tables.
         roots: the root tables of all endpoints.
     """
     root = family.tables[0].name

@@ -1,4 +1,4 @@
-"""Records: what tells them apart in every table of a family, and their versions."""
+"""The key of records in every table of a family, and the columns of a history."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
 
 VERSION = ("valid_from", "valid_to", "_closed_by")
-"""Columns that `history` adds to every table: from when to when a version was the current one, and
-the run that ended it."""
+"""The columns that `history` adds to every table: begin and end of a version, and the run that
+ended it."""
 
 SEEN, SUBJECT, RUN = SYSTEM
 """The columns that say when a row was seen, whom it is about, and by which run it was stored."""
@@ -37,9 +37,10 @@ class Group:
 
 
 def key_columns(family: TableFamily) -> tuple[Column, ...] | None:
-    """The columns of the root that tell its records of one subject apart; None where none do.
+    """The columns of the root table that are the key of a record of one subject.
 
-    None at all are needed where there is one record for each subject.
+    Returns:
+        The columns; () where each subject has one record; None where the family has no such key.
     """
     root = family.tables[0]
     names = [name for name in root.key if not ((c := root.column(name)) and _is_ours(c))]
@@ -53,10 +54,10 @@ def key_columns(family: TableFamily) -> tuple[Column, ...] | None:
 
 
 def key_fields(family: TableFamily) -> tuple[tuple[str, ...], ...]:
-    """Where the fields of a record stand that tell it apart, from the record down.
+    """The paths of the key fields of a record, from the record down.
 
-    None where it is told by its place, or by whom it is about. A field that nobody knows yet is
-    among them.
+    A key field that the shape does not know yet is included. The result is empty where the key is
+    the place in a list, or the subject.
     """
     root = family.tables[0]
     found = [(name, root.column(name)) for name in root.key]
@@ -64,7 +65,7 @@ def key_fields(family: TableFamily) -> tuple[tuple[str, ...], ...]:
 
 
 def own(table: TableSchema, key: Sequence[Column]) -> tuple[Column, ...] | None:
-    """The columns in which a table has the root's key; None where it lacks one."""
+    """The columns of a table that hold the key of the root; None where one is missing."""
     found = []
     for wanted in key:
         column = next(
@@ -78,10 +79,10 @@ def own(table: TableSchema, key: Sequence[Column]) -> tuple[Column, ...] | None:
 
 
 def versioned(family: TableFamily) -> TableFamily:
-    """A family as `history` stores it: with the columns of `VERSION` before the system's.
+    """The family that `history` stores: with the columns of `VERSION` before the system columns.
 
     Raises:
-        ValueError: a table has a column of such a name already; it is named.
+        ValueError: a table has a column with such a name already; the message names the column.
     """
     return replace(family, tables=tuple(map(_versioned, family.tables)))
 

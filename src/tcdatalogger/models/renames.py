@@ -1,9 +1,9 @@
-"""Columns under names of the user's own: `columns = { rewards_money = "money" }`.
+"""Names for columns that the user chooses: `columns = { rewards_money = "money" }`.
 
-A plain name means a column of the root, and every child's copy of it that bears the same name; with
-a table before it, `"faction_crimes_slots.user_id"`, it means the column of that table alone. Names
-are given last, so that they change nothing of how the others are called. But for one thing: names
-that a storage mode needs for itself are left to it.
+A plain name means a column of the root, and the copies of this column in child tables. With a table
+before it, as `"faction_crimes_slots.user_id"`, it means the column of that table only. The user's
+names are applied after all other names, so they change no other name. Only a storage mode may move
+them: names that it needs for its own columns are not free.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tcdatalogger.models.schema import Column, TableFamily, TableSchema
 
 
 def renamed(family: TableFamily, names: Mapping[str, str]) -> TableFamily:
-    """`family` with the names of the user's own. Names of columns that it lacks do nothing.
+    """`family` with the user's names. Names of columns that do not exist are ignored.
 
     Args:
-        family: as the catalogue and what was learned make it.
-        names: yours by ours; ours with or without its table.
+        family: the family with the names of its shape.
+        names: the user's names by the names of the shape, which may have their table before them.
 
     Raises:
         ConfigError: two columns of a table would have one name.
@@ -35,7 +35,7 @@ def renamed(family: TableFamily, names: Mapping[str, str]) -> TableFamily:
 
 
 def _wanted(family: TableFamily, table: TableSchema, names: Mapping[str, str]) -> dict[str, str]:
-    """The new names of a table's columns by the old."""
+    """The new names of the columns of a table, by the old names."""
     root = family.tables[0]
     wanted = {}
     for column in table.data_columns:
@@ -64,11 +64,11 @@ def _renamed(table: TableSchema, wanted: Mapping[str, str]) -> TableSchema:
 
 
 def around(family: TableFamily, names: Collection[str]) -> TableFamily:
-    """`family` with none of these names: a column that bears one is prefixed with its level.
+    """`family` without these names: a column with such a name gets the name of its level before it.
 
     Args:
-        family: with the names of the user's own.
-        names: that a storage mode has columns of its own for.
+        family: the family with the user's names.
+        names: the names that a storage mode needs for its own columns.
     """
     tables = tuple(_renamed(table, _around(family, table, names)) for table in family.tables)
     return replace(family, tables=tables)
@@ -78,7 +78,7 @@ def _around(family: TableFamily, table: TableSchema, names: Collection[str]) -> 
     taken = {column.name for column in table.columns} | set(names)
     wanted: dict[str, str] = {}
     for column in table.data_columns:
-        # Frames of a user's own may have capital letters, which tell no two columns apart.
+        # Frames of a processor may have capital letters; two columns must differ by more.
         if column.name.lower() not in names:
             continue
         prefix, name = _level(family, table, column), column.name
@@ -90,7 +90,7 @@ def _around(family: TableFamily, table: TableSchema, names: Collection[str]) -> 
 
 
 def _level(family: TableFamily, table: TableSchema, column: Column) -> str:
-    """What the level of a column is called."""
+    """The name of the level of a column."""
     if column.level < len(table.lists) and len(column.path) > 1:
         return snake(column.path[-2])
     if column.level:
@@ -102,23 +102,23 @@ def _level(family: TableFamily, table: TableSchema, column: Column) -> str:
 
 
 def ours(names: Mapping[str, str], yours: Iterable[str], table: str) -> tuple[str, ...]:
-    """Columns of the root by our names for them: `key` may name them by either.
+    """The names of the shape for columns of the root; `key` may use either name of a column.
 
     Args:
         names: as in `renamed`.
-        yours: of the columns.
-        table: the root's name.
+        yours: names of columns, the user's or the shape's.
+        table: the name of the root table.
     """
     back = {new: old.removeprefix(f"{table}.") for old, new in names.items()}
     return tuple(name if name in names else back.get(name, name) for name in yours)
 
 
 def unknown(family: TableFamily, names: Iterable[str]) -> list[str]:
-    """Those of the names that mean no column of `family`, each with a near one where there is.
+    """The names that mean no column of `family`, in quotes, each with a similar name if there is.
 
     Args:
-        family: with our names.
-        names: of columns, with or without their table.
+        family: the family with the names of its shape.
+        names: names of columns, with or without their table.
     """
     root = family.tables[0]
     known = [column.name for column in root.data_columns]

@@ -1,7 +1,7 @@
-"""From the shape of a body to a family of tables: which tables, which columns, which names.
+"""Makes a family of tables from the shape of a body: tables, columns and their names.
 
-Names are a pure function of the shape: lower snake case, stable, never dependent on the data.
-Fields that were learned from data (drift) are named last, so that they never rename another.
+Names depend on the shape only and never on the data; they are lower snake case. Fields that were
+learned from data (drift) get their names last, so they never change another name.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from tcdatalogger.models.naming import prefixed, short, singular, snake
 from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
 
 METADATA = "_metadata"
-"""The field of a body that is transport, not data."""
+"""The field of a body that holds links and not data."""
 
 SYSTEM = ("server_timestamp", "_subject_id", "_run_id")
-"""Columns on every row of every table."""
+"""The columns that every row of every table has."""
 
 INDEX = "_index"
+"""The name of the column with the place of an element in its list, counted from 0."""
 
 
 class Type(StrEnum):
@@ -38,18 +39,18 @@ SYSTEM_TYPES = (Type.TIME, Type.INT, Type.TEXT)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column and where its values come from.
+    """One column and the origin of its values.
 
     Attributes:
-        name: unique in its table.
-        type: what it holds.
-        nullable: whether null is announced; an observation, never a constraint.
-        level: the level whose element holds the value: 0 is the root's, the table's own is last.
-        path: the fields that lead from that element to the value; `(INDEX,)` is its place in its
-            list; empty for a list of scalars.
+        name: the name, unique in the table.
+        type: the type of the values.
+        nullable: whether the catalogue says that null may occur; no constraint.
+        level: the level whose element has the value: 0 is the root, the highest is the table's own.
+        path: the fields from that element to the value; `(INDEX,)` is the place of the element in
+            its list; empty for a list of scalars.
         deprecated, ends: as in the shape.
-        learned: whether the catalogue does not know it.
-        ours: whether we make it: a place in a list, or a system column.
+        learned: whether the catalogue does not know the field.
+        ours: whether this program makes the values: a place in a list, or a system column.
     """
 
     name: str
@@ -68,14 +69,15 @@ class TableSchema:
     """One table of a family.
 
     Attributes:
-        name: of the table.
-        lists: the way from the root's element to this table's, a path a level; empty for the root.
-        columns: in order: those of the outermost parent first, its own last, then the system's.
-        key: the columns that tell its rows of one subject apart.
-        learned: whether the catalogue does not know it.
-        beside: whether it holds what was learned beside the payload.
-        plain: the name that it has by its shape, where it was called otherwise for the sake of
-            somebody else's table or may be; "" where nobody asked.
+        name: the name of the table.
+        lists: the path from the root's element to this table's element, one path for each level;
+            empty for the root.
+        columns: the columns of the outermost parent first, then the others, the system columns
+            last.
+        key: the names of the columns that identify a row of one subject.
+        learned: whether the catalogue does not know the table.
+        beside: whether the table holds fields that were learned beside the payload.
+        plain: the name that the shape gives the table, where `owners.apart` looked at it; else "".
     """
 
     name: str
@@ -88,14 +90,16 @@ class TableSchema:
 
     @property
     def moved(self) -> bool:
-        """Whether the name that it has by its shape is somebody else's."""
+        """Whether the table has another name than its shape gives it, because that was taken."""
         return self.plain not in ("", self.name)
 
     @property
     def data_columns(self) -> tuple[Column, ...]:
+        """The columns without the system columns."""
         return self.columns[: -len(SYSTEM)]
 
     def column(self, name: str) -> Column | None:
+        """The column with this name, None where there is none."""
         return next((column for column in self.columns if column.name == name), None)
 
 
@@ -104,9 +108,11 @@ class TableFamily:
     """The tables of one endpoint, the root first, parents before children.
 
     Attributes:
-        shape: of the body.
-        root: the path from the body to the root's element, or to the list of them.
-        listed: whether the root has a row for each element of a list, or one for each page.
+        shape: the shape of a body.
+        root: the path from the body to the root's element, or to the list of these elements.
+        listed: whether the root has a row for each element of a list; else it has a row for each
+            page.
+        tables: the tables; parents stand before their children.
     """
 
     shape: Object
@@ -115,12 +121,19 @@ class TableFamily:
     tables: tuple[TableSchema, ...]
 
     def table(self, name: str) -> TableSchema | None:
+        """The table with this name, None where there is none."""
         return next((table for table in self.tables if table.name == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Level:
-    """One level on the way down: the name of its element, its shape, and how it was reached."""
+    """One level on the way down.
+
+    Attributes:
+        name: the name of its element.
+        shape: the shape of its element.
+        path: the path to it from the level above.
+    """
 
     name: str
     shape: Shape
@@ -138,12 +151,12 @@ def family(
     """The tables for bodies of this shape.
 
     Args:
-        shape: of the whole body.
+        shape: the shape of the whole body.
         table: the name of the root table.
-        selection: what the root's element is called where the body does not say it.
-        key: columns of the root that are its key, where the `id`-like field is not.
-        several: whether bodies that are one record each are told by their place, as those of files
-            are; else all of one subject are pages of its one record.
+        selection: the name of the root's element where the body does not name it.
+        key: the key columns of the root; empty for the field `id` or a similar one.
+        several: whether each body is a record of its own, as for files; else the bodies of one
+            subject are pages of one record.
     """
     body = _drop_metadata(shape if isinstance(shape, Object) else Object(()))
     root, element = _root(body)
@@ -167,7 +180,7 @@ def _drop_metadata(body: Object) -> Object:
 
 
 def _root(body: Object) -> tuple[tuple[str, ...], Shape]:
-    """Where the root's element stands: in the only payload if it is a list or an object."""
+    """The path and the shape of the root's element: the payload, if it is one list or object."""
     payload = [field for field in body.fields if not field.learned]
     if len(payload) == 1 and isinstance(payload[0].shape, Object | List):
         return (payload[0].name,), payload[0].shape
@@ -177,10 +190,10 @@ def _root(body: Object) -> tuple[tuple[str, ...], Shape]:
 def _root_key(
     level: _Level, chosen: Sequence[str], *, listed: bool, several: bool
 ) -> tuple[str, ...]:
-    """The key of the root: the chosen one, its `id`, its place, or whom it is about.
+    """The key of the root: the chosen columns, the `id`, the place in the list, or the subject.
 
-    One object that may be null, or its `id`, is told by whom it is about: that he has none (no job,
-    no faction) is a state of his too.
+    For an object that may be null, or whose `id` may be null, the key is the subject: a subject
+    without a job or a faction is a state that has a row, too.
     """
     if chosen:
         return tuple(chosen)
@@ -197,7 +210,7 @@ def _root_key(
 def _tables(
     name: str, levels: tuple[_Level, ...], key: tuple[str, ...], *, learned: bool = False
 ) -> Iterator[TableSchema]:
-    """The table of the innermost level, then those of the lists inside it."""
+    """The table of the innermost level, then the tables of the lists inside it."""
     columns = _name_columns(levels, root_indexed=INDEX in key)
     found = [
         column.name
@@ -249,8 +262,9 @@ def _lists(shape: Shape) -> Iterator[tuple[tuple[str, ...], Shape, bool]]:
 def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Column, ...]:
     """The columns of the innermost level's table.
 
-    Names are given in this order: the element's own fields, those of its parents, nearest first;
-    then, in the same order, what was learned. A name that is taken is prefixed with its level.
+    Names are given in this order: the element's own fields, then the fields of its parents from the
+    nearest; then the learned fields in the same order. A name that is taken gets the name of its
+    level before it.
     """
     last = len(levels) - 1
     wanted: list[tuple[Column, str]] = []
@@ -283,9 +297,9 @@ def _place(level: int) -> Column:
 
 
 def _own(level: _Level, number: int) -> Iterator[Column]:
-    """The element's own columns: objects flatten with `_`, its `id` gets the element's name.
+    """The element's own columns: fields of objects are joined with `_`.
 
-    The root's `id` keeps its name.
+    The field `id` gets the name of the element before it; only the `id` of the root does not.
     """
     if isinstance(level.shape, List):
         return
@@ -305,10 +319,10 @@ def _flat(
     *,
     outer: Field | None = None,
 ) -> Iterator[Column]:
-    """The columns of one field: one for a scalar, those inside for an object, none for a list.
+    """The columns of one field: one for a scalar, the inner ones for an object, none for a list.
 
-    What is inside of an object may be missing wherever the object may, goes when it goes, and is
-    learned if it is: `outer` is the object's field with all that was said of it and around it.
+    A field inside an object inherits from the object: optional, deprecated, its end, learned.
+    `outer` is the field of the object with what that field inherited.
     """
     here = (*path, field.name)
     if outer is not None:
@@ -350,12 +364,13 @@ def _column(
 
 
 def _parent(level: _Level, towards: tuple[str, ...], number: int) -> Iterator[tuple[Column, str]]:
-    """The scalars that a parent hands down: its own and those of the objects on the way.
+    """The columns that child rows take from a parent: scalars of the parent and of objects on the
+    way to the list, each with the name of its level.
 
     Args:
-        level: of the parent's element.
-        towards: the path from that element to the list; each object on it is a level too.
-        number: of the level.
+        level: the parent.
+        towards: the path from the parent's element to the list.
+        number: the number of the parent's level.
     """
     chain: list[tuple[str, Shape, tuple[str, ...]]] = [(level.name, level.shape, ())]
     for step in towards[:-1]:
@@ -373,7 +388,7 @@ def _parent(level: _Level, towards: tuple[str, ...], number: int) -> Iterator[tu
 
 
 def _unique(tables: Iterable[TableSchema]) -> tuple[TableSchema, ...]:
-    """No two tables of one name: `a_b` and `b` inside `a` may meet."""
+    """The tables with different names: `a_b` and `b` inside `a` may have the same name at first."""
     taken: set[str] = set()
     found: dict[int, TableSchema] = {}
     for at, table in sorted(enumerate(tables), key=lambda item: item[1].learned):

@@ -1,7 +1,7 @@
-"""The shape of a JSON value: object, list, scalar or free JSON. Values are frozen, so they compare.
+"""The shape of a JSON value: object, list, scalar or free JSON. Shapes are frozen and comparable.
 
-A shape says what may come; it is never inferred from a sample of what came. `merge` is the rule of
-`anyOf`: what fits one of the shapes fits the merged one, and nothing gets narrower by it.
+A shape says which values may come. `merge` is the rule for `anyOf` in Torn's document: a value that
+fits one of the shapes fits the merged shape.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """The kinds of scalar. `TIME` is a Unix time in whole seconds, sent as an integer."""
+    """The kinds of scalars. `TIME` is a Unix time in whole seconds, sent as an integer."""
 
     INT = "int"
     FLOAT = "float"
@@ -23,13 +23,13 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """One value.
+    """A single value.
 
     Attributes:
-        kind: what it is.
-        nullable: whether null may stand in its place.
-        values: values that are known to occur; a fact, never a reason to refuse another.
-        open: whether others than `values` are announced (an enum or any text).
+        kind: the kind of the value.
+        nullable: whether null may come instead.
+        values: values that are known; another value is not refused.
+        open: whether Torn's document allows other values than `values`.
     """
 
     kind: Kind
@@ -43,12 +43,12 @@ class Field:
     """One member of an object.
 
     Attributes:
-        name: as it stands in the JSON.
-        shape: of its value.
-        required: whether it is promised in every object.
-        deprecated: whether it is announced to go.
-        ends: the day from which it is gone, as an ISO date, or "" where none is announced.
-        learned: whether it is unknown to the catalogue and was seen in the data (drift).
+        name: the name in the JSON.
+        shape: the shape of the value.
+        required: whether Torn's document says that every object has the field.
+        deprecated: whether Torn's document says that the field will be removed.
+        ends: the day of the removal as an ISO date, "" where it is unknown.
+        learned: whether the field is unknown to the catalogue and was seen in the data (drift).
     """
 
     name: str
@@ -61,31 +61,46 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Object:
+    """A JSON object.
+
+    Attributes:
+        fields: the members.
+        nullable: whether null may come instead.
+    """
+
     fields: tuple[Field, ...]
     nullable: bool = False
     _by_name: Mapping[str, Field] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_name", {one.name: one for one in self.fields[::-1]})
+        object.__setattr__(self, "_by_name", {f.name: f for f in self.fields[::-1]})
 
     def field(self, name: str) -> Field | None:
+        """The member with this name, None where there is none."""
         return self._by_name.get(name)
 
 
 @dataclass(frozen=True, slots=True)
 class List:
+    """A JSON list.
+
+    Attributes:
+        element: the shape of all elements.
+        nullable: whether null may come instead.
+    """
+
     element: Shape
     nullable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Json:
-    """A value whose kind differs from record to record: kept as JSON text.
+    """A value that may have several kinds; it is stored as JSON text.
 
     Attributes:
-        nullable: whether null may stand in its place.
-        options: the shapes that are announced, empty for a free-form object. A fact for people
-            and for the sandbox, never a reason to refuse a value.
+        nullable: whether null may come instead.
+        options: the shapes that Torn's document names, empty for a free object. They are for people
+            and for the sandbox; a value with another shape is not refused.
     """
 
     nullable: bool = False
@@ -98,7 +113,7 @@ NUMBERS = (Kind.INT, Kind.FLOAT, Kind.TIME)
 
 
 def merge(left: Shape, right: Shape) -> Shape:
-    """The narrowest shape that takes whatever `left` or `right` takes."""
+    """The narrowest shape that fits every value that fits `left` or `right`."""
     nullable = left.nullable or right.nullable
     match left, right:
         case Scalar(), Scalar():
@@ -112,7 +127,11 @@ def merge(left: Shape, right: Shape) -> Shape:
 
 
 def merge_all(shapes: Iterable[Shape]) -> Shape:
-    """`merge` over one or more shapes, from the left."""
+    """Merge one or more shapes, from the left.
+
+    Raises:
+        ValueError: there is no shape.
+    """
     whole: Shape | None = None
     for shape in shapes:
         whole = shape if whole is None else merge(whole, shape)
@@ -166,11 +185,12 @@ def _merge_fields(left: Object, right: Object) -> tuple[Field, ...]:
 
 
 def as_nullable(shape: Shape) -> Shape:
+    """The same shape, where null may come too."""
     return replace(shape, nullable=True)
 
 
 def walk(shape: Shape, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Shape]]:
-    """Every shape inside, depth first, with its path; an element of a list is named `[]`."""
+    """The shape and all shapes inside it, depth first, each with its path; `[]` is an element."""
     yield path, shape
     match shape:
         case Object(fields=fields):

@@ -1,4 +1,4 @@
-"""What the versions of a table say of its columns, and which of them stood at a version."""
+"""The versions of a table, and the columns that it has after some versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tcdatalogger.models.rows.drift import place
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 
 ROLLBACK: Final = "schema rollback to "
-"""How the cause of a version begins that takes a table back to an older one."""
+"""The begin of the cause of a version that takes a table back to an older version."""
 
 UNDONE: Final = "rollback"
 """The cause of a version that came with the rollback of a run."""
@@ -19,12 +19,13 @@ UNDONE: Final = "rollback"
 
 @dataclass(frozen=True, slots=True)
 class StoredColumn:
-    """A column as a version of a table has it.
+    """A column of a version of a table.
 
     Attributes:
         name, type, nullable, learned, deprecated, ends: as in `schema.Column`.
-        origin: where its values come from.
-        place: of the field in the body where the table's own element has it; empty for others.
+        origin: where the values come from.
+        place: the path of the field in the body, for a column of the table's own element; empty for
+            other columns.
     """
 
     name: str
@@ -39,7 +40,13 @@ class StoredColumn:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One version of a table."""
+    """One version of a table.
+
+    Attributes:
+        number: counts from 1.
+        cause: why the version was made.
+        columns: the columns of the load that made it; for a rollback, all columns of the table.
+    """
 
     number: int
     cause: str
@@ -66,13 +73,13 @@ def kept(family: TableFamily, table: TableSchema) -> tuple[StoredColumn, ...]:
 
 
 def current_columns(versions: Iterable[Version]) -> dict[Origin, StoredColumn]:
-    """The columns that a table has after these versions, by where they come from.
+    """The columns that a table has after these versions, by their origin.
 
-    A version names the columns of its load alone: those that the load lacks stay in the table. One
-    of a rollback names all.
+    A version lists only the columns of its load; columns that the load lacks stay in the table. A
+    version of a rollback lists all columns.
 
     Args:
-        versions: of the table, the oldest first.
+        versions: the versions of the table, the oldest first.
     """
     found: dict[Origin, StoredColumn] = {}
     for version in versions:
@@ -106,7 +113,7 @@ def write(columns: Iterable[StoredColumn]) -> list[dict[str, Any]]:
 
 
 def read(columns: Iterable[Mapping[str, Any]]) -> tuple[StoredColumn, ...]:
-    """Columns from JSON; those that an older ledger keeps without their level are passed over."""
+    """Columns from JSON; columns that an older ledger stored without their level are left out."""
     return tuple(
         StoredColumn(
             c["name"],

@@ -1,7 +1,6 @@
-"""Rows held against the checks that a user configures, whole columns at a time.
+"""Evaluates the checks that a user configures, on whole columns.
 
-A null passes every check but `required`; keys are told apart for each subject, as those of a family
-are.
+A null passes every check except `required`. `unique` compares the rows of one subject.
 """
 
 from __future__ import annotations
@@ -25,16 +24,17 @@ SUBJECT = "_subject_id"
 
 _EXAMPLE = 60
 _FAR = 1e19
-"""Beyond all integers of a column."""
+"""A number that is larger than all integers of a column."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What came of one rule.
+    """The result of one rule.
 
     Attributes:
-        result: for the books.
-        failing: a mask of the rows that fail it; None where none do, or none can be told.
+        result: the result as the warehouse stores it.
+        failing: a mask of the rows that fail, one value for each row; None where no row fails, or
+            where the rule is about the number of rows.
     """
 
     result: CheckResult
@@ -44,10 +44,15 @@ class RuleResult:
 def evaluate(
     rules: Iterable[Rule], family: TableFamily, tables: Mapping[str, pa.Table]
 ) -> Iterator[RuleResult]:
-    """Hold rows against rules; a rule about a table or a column that is not there is passed over.
+    """The results of all rules whose table and columns exist, in the order of the rules.
+
+    Args:
+        rules: the rules.
+        family: the schemas of the tables.
+        tables: the rows of each table, by name.
 
     Raises:
-        ConfigError: the values of a rule are of another kind than those of its column.
+        ConfigError: the values of a rule have another type than the column.
     """
     for rule in rules:
         table = family.table(rule.table) if rule.table else family.tables[0]
@@ -56,9 +61,9 @@ def evaluate(
 
 
 def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> RuleResult:
-    """Hold the rows of the root against the promise that nothing in their key is null.
+    """The result of the check that no key column of the root is null.
 
-    Whom they are about may be: of the whole city it is so.
+    The subject may be null: data of the whole city have no subject.
     """
     root = family.tables[0]
     rows = tables[root.name]
@@ -74,7 +79,7 @@ def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> RuleResult:
 
 
 def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
-    """The tables and columns of rules that `family` lacks, each with a near one where there is."""
+    """The tables and columns of rules that `family` lacks, each with a similar name if there is."""
     found = []
     names = [table.name for table in family.tables]
     for rule in rules:
@@ -116,7 +121,7 @@ def _number(bound: Bound) -> float:
 
 
 def _breaks(rule: Rule, table: TableSchema, rows: pa.Table) -> pa.ChunkedArray:
-    """Which rows have a value that a rule of one column does not allow."""
+    """A mask of the rows whose value is not allowed by a rule for one column."""
     [name] = rule.columns
     values = rows.column(name)
     column = table.column(name)
@@ -149,7 +154,7 @@ def _never(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _bound(bound: Bound, kind: pa.DataType, whole: Callable[[float], int]) -> pa.Scalar:
-    """A bound as a value of the column: of whole numbers the next whole one."""
+    """A bound as a value of the column's type; for integers it is rounded by `whole`."""
     if pa.types.is_timestamp(kind):
         if not isinstance(bound, datetime):
             raise TypeError("a time is compared with a time")
@@ -162,7 +167,7 @@ def _bound(bound: Bound, kind: pa.DataType, whole: Callable[[float], int]) -> pa
 
 
 def _repeats(rows: pa.Table, columns: tuple[str, ...]) -> pa.ChunkedArray:
-    """Which rows have the values of an earlier row of the same subject; a null repeats nothing."""
+    """A mask of rows with the values of an earlier row of the same subject; nulls never match."""
     names = list(dict.fromkeys((*columns, SUBJECT)))
     if not rows.num_rows:
         return pa.chunked_array([[]], pa.bool_())
@@ -179,9 +184,18 @@ def _repeats(rows: pa.Table, columns: tuple[str, ...]) -> pa.ChunkedArray:
 def without(
     family: TableFamily, tables: Mapping[str, pa.Table], rule_results: Iterable[RuleResult]
 ) -> tuple[dict[str, pa.Table], dict[int, str]]:
-    """The rows without the records that fail, and why each of those does by its row in the root.
+    """The rows without the records that fail, and the reasons of these records.
 
-    A record is a row of the root with all of its children: they go with it.
+    A record is a row of the root with all its child rows; all of them are taken out.
+
+    Args:
+        family: the schemas of the tables.
+        tables: the rows of each table, by name.
+        rule_results: the results of the rules.
+
+    Returns:
+        The rows that are left, by table; and the reason of each failed record, by its row number in
+        the root.
     """
     root = family.tables[0]
     keys = {table.name: _records(family, table, tables[table.name]) for table in family.tables}
@@ -207,9 +221,9 @@ def without(
 
 
 def _records(family: TableFamily, table: TableSchema, rows: pa.Table) -> pa.ChunkedArray | None:
-    """What tells the record of each row: the root's key and the subject, as one text.
+    """For each row the key of its record (root key and subject) as one text.
 
-    None for tables of what stands beside the records.
+    None for tables that do not belong to records.
     """
     root = family.tables[0]
     names = [SUBJECT]

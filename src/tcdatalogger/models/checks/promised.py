@@ -1,6 +1,6 @@
-"""Checks of rows before they are stored: what is promised and missing, and keys that repeat.
+"""Checks of every load: columns that the catalogue promises, and keys that repeat.
 
-The checks that a user configures are in `rules.py`.
+`rules.py` has the checks that a user configures.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from tcdatalogger.models.schema import TableFamily, TableSchema
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What came of one check of the rows of a load.
+    """The result of one check of the rows of a load.
 
     Attributes:
-        table: whose rows.
-        check: in words: `level is between 1 and 100`.
-        failed: how many rows fail it.
-        example: a value that does, "" where there is none to show.
-        on_failure: what follows: `refuse`, `warn` or `quarantine`.
+        table: the table whose rows are checked.
+        check: the check in words, as `level is between 1 and 100`.
+        failed: how many rows fail.
+        example: a value that fails, "" for none.
+        on_failure: what happens with a failure: `refuse`, `warn` or `quarantine`.
     """
 
     table: str
@@ -35,6 +35,7 @@ class CheckResult:
 
     @property
     def passed(self) -> bool:
+        """Whether no row fails."""
         return not self.failed
 
     def __str__(self) -> str:
@@ -47,11 +48,12 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of the checks of one load, for the books.
+    """The results of the checks of one load, as the warehouse stores them.
 
     Attributes:
-        endpoint, run_id, load_id: whose rows were checked.
-        at: when, seconds since 1970.
+        endpoint, run_id, load_id: the load whose rows were checked.
+        at: the time of the check, seconds since 1970.
+        results: one result for each check.
     """
 
     endpoint: str
@@ -62,10 +64,10 @@ class Checked:
 
 
 class CheckFailed(DataRefused):
-    """A check refuses rows.
+    """A check refused the rows of a load.
 
     Attributes:
-        results: what came of the checks that were made, for the books.
+        results: the results of all checks that were made.
     """
 
     def __init__(self, message: str, results: Iterable[CheckResult], *, remedy: str = "") -> None:
@@ -76,9 +78,9 @@ class CheckFailed(DataRefused):
 def missing(
     family: TableFamily, tables: Mapping[str, pa.Table]
 ) -> Iterator[tuple[str, CheckResult]]:
-    """A sentence for each column that the catalogue promises and some rows lack; for the books too.
+    """The columns that the catalogue promises and some rows lack: a sentence and a result for each.
 
-    An observation: older bodies lack what was promised later, and no load fails on it.
+    No load fails by this: older bodies lack fields that Torn added later.
     """
     for table in family.tables:
         rows = tables[table.name]
@@ -95,7 +97,7 @@ def missing(
 
 
 def repeated_keys(family: TableFamily, tables: Mapping[str, pa.Table]) -> dict[str, int]:
-    """How many rows of each table have a key that another row of the same subject has too."""
+    """How many rows repeat the key of an earlier row of the same subject, by table."""
     found = {}
     for table in family.tables:
         count = _repeated(table, tables[table.name])

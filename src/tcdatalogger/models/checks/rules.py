@@ -1,4 +1,4 @@
-"""Checks that a user configures: ranges, allowed values, required, unique, types, rows."""
+"""The checks that a user configures: ranges, values, required, unique, types, numbers of rows."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Rule:
     """One check of the rows of each load.
 
     Attributes:
-        table: whose rows, "" for the root's.
-        columns: of it; none where rows are counted.
-        least, most: what its values, or the number of its rows, may be.
-        values: the only ones that are allowed, none for any.
-        required: whether no value may be null.
-        unique: whether no two rows of a subject may have the same values in all of the columns.
-        type: of the column, "" for any.
-        rows: whether `least` and `most` are meant for the number of rows.
-        on_failure: `refuse` the load, `warn`, or set the records aside by `quarantine`.
+        table: the table whose rows are checked, "" for the root.
+        columns: the columns that are checked; none where rows are counted.
+        least, most: the bounds of the values, or of the number of rows; None for no bound.
+        values: the values that are allowed; empty for any.
+        required: whether null is not allowed.
+        unique: whether no two rows of a subject may have the same values in all the columns.
+        type: the type that the column must have, "" for any.
+        rows: whether `least` and `most` are for the number of rows.
+        on_failure: `refuse` the load, `warn`, or set the records aside (`quarantine`).
     """
 
     table: str = ""
@@ -37,7 +37,7 @@ class Rule:
     on_failure: str = "refuse"
 
     def __str__(self) -> str:
-        """What it promises: `level is between 1 and 100`."""
+        """The check in words, as `level is between 1 and 100`."""
         what = ", ".join(self.columns)
         said = [f"is {_between(self.least, self.most)}"] if self._bounded else []
         said += [f"is one of {', '.join(map(repr, self.values))}"] if self.values else []

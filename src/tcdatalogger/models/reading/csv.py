@@ -1,8 +1,8 @@
-"""A CSV snapshot and its shape -> the same nested Arrow as from JSON.
+"""Reads CSV snapshots into the same nested Arrow as JSON bodies.
 
-Every cell is read as text and then typed by the shape: nothing is guessed. An empty cell is null,
-as CSV has no other word for it. A column that the shape lacks is kept as text and is drift; a row
-with a cell that breaks its type is set aside.
+Every cell is read as text and then gets the type of the shape; no type is guessed. An empty cell is
+null. A column that the shape lacks is kept as text and is drift. A row with a cell that does not
+fit its type is rejected.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
 
 _WHOLE = re.compile("-?[0-9]{1,19}")
 _SHORT = "^-?[0-9]{1,18}$"
-"""A whole number that fits into 64 bits, whatever its digits are."""
+"""Matches whole numbers that always fit into 64 bits."""
 _TYPES = {Kind.INT: pa.int64(), Kind.TIME: pa.int64(), Kind.TEXT: pa.string()}
 
 
@@ -40,9 +40,9 @@ def decode_csv(
 
     Args:
         pages: the bodies as Torn sent them, each with a header line.
-        family: whose root is the list of rows.
-        may_grow: whether a column that the shape lacks is learned; otherwise it is rejected.
-        keyed: whether a row with nothing in its key is rejected.
+        family: the family of the endpoint; its root is the list of rows.
+        may_grow: whether a column that the shape lacks is learned; else its rows are rejected.
+        keyed: whether a row with an empty key is rejected.
     """
     root = family.root[0]
     shape = family.shape
@@ -70,7 +70,13 @@ def decode_csv(
 
 
 def _read(page: bytes) -> pa.Table:
-    """All cells as texts, the empty ones as nulls."""
+    """All cells as texts, empty cells as nulls.
+
+    Raises:
+        pa.ArrowException: the body is no CSV.
+        CsvError: the header is no CSV.
+        UnicodeDecodeError: the body is not UTF-8.
+    """
     text = page.decode("utf-8-sig")
     header = next(csv_reader(io.StringIO(text)), [])
     if len(set(header)) != len(header) or not any(header):
@@ -80,7 +86,7 @@ def _read(page: bytes) -> pa.Table:
     raw = text.encode()
     return pa_csv.read_csv(
         pa.BufferReader(raw),
-        # One block, as a row that lies across two of them is refused.
+        # One block: the reader refuses a row that lies in two blocks.
         read_options=pa_csv.ReadOptions(block_size=len(raw) + 1),
         parse_options=pa_csv.ParseOptions(newlines_in_values=True),
         convert_options=pa_csv.ConvertOptions(
@@ -100,7 +106,7 @@ def _row(shape: Object, root: str) -> Object:
 
 
 def _grow(shape: Object, root: str, table: pa.Table) -> tuple[Object, Mapping[Path, str]]:
-    """The shape with a text for each column that it lacks."""
+    """The shape with a text field for each new column, and the first value of each."""
     row = _row(shape, root)
     new = [name for name in table.column_names if row.field(name) is None]
     if not new or len(new) > MOST - sum(1 for _ in learned_shapes(shape)):
@@ -119,7 +125,7 @@ def _grow(shape: Object, root: str, table: pa.Table) -> tuple[Object, Mapping[Pa
 def _typed(
     table: pa.Table, row: Object, root: str, page: int, key: Iterable[str], why: str
 ) -> tuple[pa.StructArray, list[RejectedRecord]]:
-    """The rows that fit, in columns of their types, and the others."""
+    """The rows that fit, in columns of their types, and the rejected rows."""
     length = table.num_rows
     wrong: dict[int, tuple[str, str]] = {}
     unknown = [name for name in table.column_names if row.field(name) is None]
@@ -129,7 +135,7 @@ def _typed(
         kind = field.shape.kind if isinstance(field.shape, Scalar) else Kind.TEXT
         if kind is Kind.TEXT or field.name not in table.column_names:
             continue
-        for at, reason in _misfits(table.column(field.name), kind):
+        for at, reason in _bad_cells(table.column(field.name), kind):
             wrong.setdefault(at, (field.name, reason))
     for name in key:
         given = name in table.column_names
@@ -146,8 +152,11 @@ def _typed(
     return _struct(good, row), rejected
 
 
-def _misfits(column: pa.ChunkedArray, kind: Kind) -> Iterator[tuple[int, str]]:
-    """The cells that are no integers of 64 bits, or no times of the years 1 to 9999, and why."""
+def _bad_cells(column: pa.ChunkedArray, kind: Kind) -> Iterator[tuple[int, str]]:
+    """The row numbers of cells that do not fit, each with the reason.
+
+    Integers must fit into 64 bits, times must be in the years 1 to 9999.
+    """
     fits = pc.match_substring_regex(column, _SHORT)
     if kind is Kind.TIME:
         numbers = pc.if_else(fits, column, None).cast(pa.int64())
@@ -161,7 +170,7 @@ def _misfits(column: pa.ChunkedArray, kind: Kind) -> Iterator[tuple[int, str]]:
 
 
 def _reason(cell: str, kind: Kind) -> str:
-    """Why a cell that is odd does not fit, "" where it does."""
+    """Why a cell does not fit, "" where it fits."""
     if not cell.removeprefix("-").isdecimal() or not cell.isascii():
         due = "a Unix time" if kind is Kind.TIME else "an integer"
         return f"a text stands where {due} is due"

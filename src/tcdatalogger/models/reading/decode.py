@@ -1,8 +1,8 @@
-"""Bodies and their shape -> nested Arrow, a row for each page; what does not fit is set aside.
+"""Reads bodies into nested Arrow, one row for each page; records that do not fit are rejected.
 
-The fast reader is `pyarrow.json` with the shape as its schema, many pages at a time: the strictest
-reader there is, and one that keeps what it does not know. Whatever it refuses goes, halved until it
-is alone, to the careful reader (`row_reader.py`), so that its cost is paid only then.
+The fast reader is `pyarrow.json` with the shape as its schema, for many pages at once. It is
+strict, and it keeps fields that it does not know. Where it refuses pages, their group is halved
+until the bad page is alone. Only that page goes to the careful and slow reader (`row_reader.py`).
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from tcdatalogger.models.schema import METADATA, TableFamily
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape, walk
 
 BATCH_BYTES: Final = 48 * 2**20
-"""How much JSON the fast reader takes at once: enough for its speed, little enough for memory."""
+"""The most bytes that the fast reader takes at once: fast enough, and small enough for memory."""
 
 _BOM: Final = b"\xef\xbb\xbf"
 _NUMBER: Final = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
 _OUTLINE: Final = bytes.maketrans(b"123456789.+-E", b"000000000000e")
-"""Makes a `0` of all that a number has but its `e`."""
+"""Makes a `0` of every character of a number except its `e`."""
 _LONG: Final = (b"0" * 16, b"0e0")
-"""What the outline of a number has that a float may not hold: all others have 15 digits at most."""
+"""The outline of a number that a float may not hold; all other numbers have at most 15 digits."""
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _ARROW: Final = {
     Kind.INT: pa.int64(),
@@ -46,11 +46,11 @@ _ARROW: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Bodies as Arrow.
+    """Some bodies of a run as Arrow.
 
     Attributes:
         body: a struct array with a row for each page, in the order of `pages`.
-        pages: the number of each page.
+        pages: the number of each page in the run.
     """
 
     body: pa.StructArray
@@ -59,14 +59,14 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a run's pages hold.
+    """The data of the pages of a run.
 
     Attributes:
-        batches: the bodies; pages that hold nothing that fits are missing.
-        shape: as it was given, grown by what the bodies have and it lacked.
-        examples: for each learned place, and each where a text was sent as a number, the first
-            value as JSON.
-        rejected: the records that were set aside.
+        batches: the bodies; pages in which nothing fits are missing.
+        shape: the given shape, with a learned field for everything that it lacked.
+        examples: the first value as JSON, for each learned path, and for each path of a text where
+            a number was sent.
+        rejected: the records that do not fit.
     """
 
     batches: tuple[Batch, ...]
@@ -76,7 +76,7 @@ class Decoded:
 
 
 class _Refused(Exception):
-    """The fast reader does not take these pages as they are."""
+    """The fast reader refuses these pages."""
 
 
 def decode(
@@ -89,14 +89,14 @@ def decode(
 ) -> Decoded:
     """Read all pages of a run.
 
+    No content raises an error: a body that cannot be read comes back as a rejected record.
+
     Args:
         pages: the bodies as Torn sent them.
-        family: whose shape they should have.
-        may_grow: whether a field that the shape lacks is learned; otherwise its record is rejected.
-        whole: places where learned integers stay integers, so that a decimal is rejected.
-        keyed: whether a record with a null in its key is rejected, as nothing tells it apart.
-
-    Nothing is raised for any content: what cannot be read comes back as a rejected record.
+        family: the family with the shape that the bodies should have.
+        may_grow: whether a field that the shape lacks is learned; else its record is rejected.
+        whole: paths where learned integers stay integers, and a decimal is rejected.
+        keyed: whether a record with a null in its key is rejected.
     """
     shape = family.shape
     plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
@@ -118,7 +118,7 @@ def _decode_with_care(
     whole: Collection[Path],
     keyed: bool,
 ) -> Decoded:
-    """Learn what is new in the pages, then read them again, and reject what does not fit."""
+    """Learn the new fields of the pages, read the pages again, and reject what does not fit."""
     values = dict(enumerate(map(_value, pages)))
     sound = (value for value in values.values() if not isinstance(value, RejectedRecord))
     shape, examples = grow(family.shape, sound, whole) if may_grow else (family.shape, {})
@@ -154,7 +154,7 @@ def _decode_with_care(
         if found.body is None:
             return
         try:
-            batches.append(Batch(_read([found.body], shape, None, root, salvaged=True), (page,)))
+            batches.append(Batch(_read([found.body], shape, None, root, careful=True), (page,)))
         except _Refused as refusal:
             reason = f"the reader refuses it: {refusal}"
             rejected.append(RejectedRecord(page, "", reason, found.body.decode()))
@@ -175,7 +175,7 @@ def _value(raw: bytes) -> lossless_json.Value | RejectedRecord:
 
 
 def _split(pages: Sequence[bytes]) -> Iterator[tuple[int, ...]]:
-    """The numbers of the pages, in groups that the fast reader takes at once."""
+    """The numbers of the pages, in groups of at most `BATCH_BYTES`."""
     group: list[int] = []
     size = 0
     for number, page in enumerate(pages):
@@ -200,16 +200,16 @@ def _read(
     root: str | None,
     key: Sequence[Path] = (),
     *,
-    salvaged: bool = False,
+    careful: bool = False,
 ) -> pa.StructArray:
-    """The pages as a struct array of `shape`; `salvaged` ones went through the careful reader.
+    """The pages as a struct array of `shape`; `careful` pages went through the careful reader.
 
     Raises:
-        _Refused: one of them is no JSON, has what `shape` has not, breaks a type, or has a null in
-            place of a record in the list `root` or in the `key` of one.
+        _Refused: a page is no JSON, has a field that `shape` lacks, has a value of another type, a
+            null in place of a record in the list `root`, or a null in the `key` of a record.
     """
     lines = b"\n".join(_line(page, plan) for page in pages)
-    if not salvaged and _has_decimals(shape) and _rounds(lines):
+    if not careful and _has_decimals(shape) and _rounds(lines):
         raise _Refused("a number may be rounded")
     table = _table(lines, shape, len(pages))
     columns: dict[str, pa.Array] = {}
@@ -217,8 +217,8 @@ def _read(
         if found.name == METADATA:
             continue
         field = shape.field(found.name)
-        # First the type, then the values: of an unknown `[null, null]` the reader makes an array
-        # that is out of its bounds.
+        # The type is checked before the values: for an unknown `[null, null]` the reader makes an
+        # array that is out of its bounds.
         if field is None or not _knows(found.type, field.shape):
             raise _Refused(f"{found.name} is not as it should be")
         columns[found.name] = table.column(found.name).combine_chunks()
@@ -237,10 +237,10 @@ def _read(
 
 
 def _table(lines: bytes, shape: Object, count: int) -> pa.Table:
-    """Bodies as the fast reader takes them, a row each; what it does not know it infers.
+    """The bodies as the fast reader reads them, one row each; it infers types of unknown fields.
 
     Raises:
-        _Refused: it cannot read them, or they are not `count` objects.
+        _Refused: the reader cannot read them, or they are not `count` objects.
     """
     try:
         table = pa_json.read_json(
@@ -259,7 +259,7 @@ def _refuse_nulls(records: pa.Array, key: Sequence[Path]) -> None:
     """Refuse records with a null in their key.
 
     Raises:
-        _Refused: there is one.
+        _Refused: there is such a record.
     """
     if any(_has_nulls(records, path) for path in key):
         raise _Refused("null stands in a key")
@@ -271,8 +271,9 @@ def _has_null_records(lists: pa.Array) -> bool:
 
 
 def _key(family: TableFamily, shape: Object, *, keyed: bool) -> tuple[Path, ...]:
-    """The fields of a record's key that its shape has: from the record down where there is a list
-    of them, and else from the body down.
+    """The paths of key fields that the shape has.
+
+    They start at the record where the body has a list of records, else at the body.
     """
     element: Shape | None = shape
     for name in family.root:
@@ -287,7 +288,7 @@ def _key(family: TableFamily, shape: Object, *, keyed: bool) -> tuple[Path, ...]
 
 
 def _has_nulls(records: pa.Array, path: Path) -> bool:
-    """Whether a field is null in an object that is there."""
+    """Whether a field is null in an object that is not null."""
     for name in path[:-1]:
         if records.type.get_field_index(name) < 0:
             return False
@@ -299,10 +300,13 @@ def _has_nulls(records: pa.Array, path: Path) -> bool:
 
 
 def _line(page: bytes, plan: Quoting | None) -> bytes:
-    """A page as one line, checked to be one JSON object.
+    """A page as one line, after a check that it is one JSON object.
 
-    The reader crashes on `null` and takes `NaN`, two objects in a line and broken UTF-8 for good,
-    so each page is looked at before: at the speed of memory if it is ASCII, as Torn's are.
+    The fast reader crashes at `null`, and it accepts `NaN`, two objects in a line and broken UTF-8.
+    So each page is checked before; that is fast for ASCII, and Torn sends ASCII.
+
+    Raises:
+        _Refused: the page is not one JSON object.
     """
     line = page.removeprefix(_BOM)
     try:
@@ -321,7 +325,7 @@ def _schema(shape: Object) -> pa.Schema:
 
 
 def arrow_type(shape: Shape) -> pa.DataType:
-    """The type that the fast reader makes of a shape; JSON and Unix times as they are sent."""
+    """The Arrow type for a shape; JSON is a string, a Unix time is an integer."""
     match shape:
         case Object(fields=fields):
             return pa.struct([(field.name, arrow_type(field.shape)) for field in fields])
@@ -334,7 +338,7 @@ def arrow_type(shape: Shape) -> pa.DataType:
 
 
 def _knows(kind: pa.DataType, shape: Shape) -> bool:
-    """Whether the reader found no field that the shape lacks."""
+    """Whether the Arrow type has no field that the shape lacks."""
     match shape:
         case Object(fields=fields):
             return kind.num_fields == len(fields) and all(
@@ -347,7 +351,7 @@ def _knows(kind: pa.DataType, shape: Shape) -> bool:
 
 
 def _bounds(array: pa.Array, shape: Shape) -> Iterator[int]:
-    """The lowest and the highest value in each place for Unix times that has any."""
+    """The lowest and the highest value of each field of Unix times that has values."""
     match shape:
         case Object(fields=fields):
             for at, field in enumerate(fields):
@@ -361,13 +365,13 @@ def _bounds(array: pa.Array, shape: Shape) -> Iterator[int]:
 
 
 def _has_decimals(shape: Shape) -> bool:
-    return any(isinstance(one, Scalar) and one.kind is Kind.FLOAT for _, one in walk(shape))
+    return any(isinstance(each, Scalar) and each.kind is Kind.FLOAT for _, each in walk(shape))
 
 
 def _rounds(lines: bytes) -> bool:
-    """Whether a number in these lines, or the like of one in a text, may not be held by a float.
+    """Whether these lines have a number, or a text like one, that a float may not hold.
 
-    The search for what is long runs at the speed of memory; only what it finds is looked at.
+    A fast search finds long numbers; only these are looked at.
     """
     outline = lines.translate(_OUTLINE)
     for long in _LONG:
@@ -379,7 +383,7 @@ def _rounds(lines: bytes) -> bool:
             while start > end and outline[start - 1] == ord("0"):
                 start -= 1
             number = _NUMBER.match(lines, start)
-            if number and not lossless_json.held(lossless_json.Number(number[0].decode())):
+            if number and not lossless_json.fits_float(lossless_json.Number(number[0].decode())):
                 return True
             end = max(number.end() if number else 0, at + 1)
             at = outline.find(long, end)

@@ -1,6 +1,6 @@
-"""What a body holds that its shape does not know: the shape grown by it, with examples (drift).
+"""Infers the shapes of fields that the catalogue does not know (drift), with examples.
 
-Learned fields are nullable and marked, so that they are named after all that the catalogue knows.
+Learned fields are nullable and marked as learned; `models/schema.py` names them last.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar, Shape
 
 Path = tuple[str, ...]
-"""A place in a shape: names of fields, `[]` for the element of a list."""
+"""The path of a field in a shape: names of fields, and `[]` for the element of a list."""
 
 MAP_KEY = "_key"
-"""The field that holds the key of a map which stands where a list was promised."""
+"""The field with the key of a record, where a map of records came in place of a list."""
 
 WIDEST = 100
-"""An unknown object with more members than this is data by itself, and stays JSON."""
+"""An unknown object with more members is stored as JSON: its names are probably data."""
 
 DEEPEST = 16
-"""An unknown value that lies deeper than this stays JSON: no table for each level without end."""
+"""An unknown value that lies deeper is stored as JSON: so the number of tables has an end."""
 
 MOST = 1_000
-"""Fields with values that are learned for one endpoint, over all its runs: no table grows without
-end."""
+"""The most fields with values that are learned for one endpoint over all its runs: so the number
+of columns has an end."""
 
 MOST_LISTS = 50
-"""Lists among them, each a table; the others stay JSON."""
+"""The most lists that are learned for one endpoint, each is a table; further lists are JSON."""
 
 UNKNOWN = "the catalogue does not know this field"
 FULL = f"{UNKNOWN}, and no more than {MOST:,} such fields are learned for an endpoint"
@@ -46,9 +46,9 @@ class Learned:
     """What was learned so far.
 
     Attributes:
-        whole: places where integers stay integers.
-        fields, lists: how many are learned, in earlier runs too.
-        examples: the first value seen at each learned place, as JSON text.
+        whole: paths where integers stay integers.
+        fields, lists: how many fields and lists are learned, in earlier runs too.
+        examples: the first value at each learned path, as JSON text.
     """
 
     whole: frozenset[Path] = frozenset()
@@ -60,22 +60,25 @@ class Learned:
 def grow(
     shape: Object, bodies: Iterable[Value], whole: Collection[Path] = ()
 ) -> tuple[Object, Mapping[Path, str]]:
-    """`shape` with a field for everything that `bodies` have and it lacks; examples by place.
+    """Add a learned field to `shape` for everything that the bodies have and `shape` lacks.
 
     Args:
-        shape: to grow.
-        bodies: that hold what is new.
-        whole: places where integers stay integers, whatever comes.
+        shape: the known shape.
+        bodies: the bodies of a run.
+        whole: paths where integers stay integers, whatever comes.
+
+    Returns:
+        The grown shape, and the first value at each new path, as JSON text.
     """
     before = list(learned_shapes(shape))
-    lists = sum(isinstance(one, List) for one in before)
+    lists = sum(isinstance(each, List) for each in before)
     learned = Learned(frozenset(whole), len(before), lists)
     grown = _grow(shape, list(bodies), (), learned)
     return (grown if isinstance(grown, Object) else shape), learned.examples
 
 
 def learned_shapes(shape: Shape) -> Iterator[Shape]:
-    """The shapes of all learned fields that hold values, at any depth."""
+    """The shapes of all learned fields at any depth, except objects."""
     match shape:
         case Object(fields=fields):
             for known in fields:
@@ -109,7 +112,7 @@ def _grow_list(shape: List, values: list[Value], path: Path, learned: Learned) -
 
 
 def is_map(value: Value, shape: Shape) -> bool:
-    """Whether a map of records stands where a list of them was promised."""
+    """Whether a value is a map of records where the shape has a list of records."""
     return (
         isinstance(value, dict)
         and isinstance(shape, List)
@@ -120,7 +123,7 @@ def is_map(value: Value, shape: Shape) -> bool:
 
 
 def map_records(value: dict[str, Value]) -> list[Value]:
-    """The records of a map, each with its key; all of them where a key came twice."""
+    """The records of a map, each with its key as the field `_key`; also where a key is repeated."""
     return [
         lossless_json.from_pairs([(MAP_KEY, key), *lossless_json.pairs(inner)])
         for key, inner in lossless_json.pairs(value)
@@ -146,26 +149,28 @@ def _grow_object(shape: Object, values: list[Value], path: Path, learned: Learne
         by_name.pop(METADATA, None)
     for name, inners in by_name.items():
         if not lossless_json.is_text(name) or learned.fields >= MOST:
-            continue  # no column can have such a name, or there is no room: the record is set aside
+            continue  # no column can have this name, or there are too many: the record is rejected
         fields.append(_infer_field(name, inners, path, learned))
     return replace(shape, fields=tuple(fields))
 
 
 def _widen(shape: Shape, values: list[Value]) -> Shape:
-    """A learned integer becomes a decimal when one comes: nobody promised that it would not.
+    """Make a learned integer a decimal when a decimal comes.
 
-    A whole decimal is an integer, and integers that no float holds stay what they are.
+    A whole decimal counts as an integer. A field stays an integer where a float holds not all of
+    its integers.
     """
     if not isinstance(shape, Scalar) or shape.kind is not Kind.INT:
         return shape
     numbers = [value for value in values if isinstance(value, Number)]
     decimal = any(not number.whole and lossless_json.integer(number) is None for number in numbers)
-    return replace(shape, kind=Kind.FLOAT) if decimal and _all_held(numbers) else shape
+    return replace(shape, kind=Kind.FLOAT) if decimal and _all_fit_float(numbers) else shape
 
 
-def _all_held(numbers: Iterable[Number]) -> bool:
+def _all_fit_float(numbers: Iterable[Number]) -> bool:
     """Whether a float holds every integer of 64 bits among these numbers."""
-    return all(lossless_json.held(one) for one in numbers if one.whole and lossless_json.fits(one))
+    whole = (number for number in numbers if number.whole and lossless_json.fits(number))
+    return all(map(lossless_json.fits_float, whole))
 
 
 def _infer_field(name: str, values: list[Value], path: Path, learned: Learned) -> Field:
@@ -176,7 +181,7 @@ def _infer_field(name: str, values: list[Value], path: Path, learned: Learned) -
 
 
 def _infer(values: list[Value], path: Path, learned: Learned) -> Shape:
-    """The shape that takes all of these values of an unknown field, and remembers an example."""
+    """The shape that fits all values of an unknown field; an example is remembered."""
     present = [value for value in values if value is not None]
     shape = _infer_present(present, path, learned)
     if not isinstance(shape, Object | List) or (isinstance(shape, List) and not present):
@@ -190,7 +195,7 @@ def _infer_present(present: list[Value], path: Path, learned: Learned) -> Shape:
         return Json(nullable=True)
     kinds = {_kind(value) for value in present}
     if kinds == {Kind.INT, Kind.FLOAT}:
-        kinds = {Kind.FLOAT if _all_held(present) else Kind.INT}
+        kinds = {Kind.FLOAT if _all_fit_float(present) else Kind.INT}
     if len(kinds) > 1:
         return Json(nullable=True)
     kind = kinds.pop()

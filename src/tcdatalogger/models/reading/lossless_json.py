@@ -1,7 +1,7 @@
-"""JSON read without changing a value: numbers keep their digits, repeated keys stay repeated.
+"""Reads JSON without changing a value: numbers keep their digits, repeated keys stay repeated.
 
-The careful reader for the few bodies that the fast one refuses; it makes Python objects and is
-slow. What it writes is what it read, but for white space and the escapes inside of texts.
+This reader is for the few bodies that the fast reader refuses: it makes Python objects and is slow.
+It writes what it read, except white space and the escapes inside of texts.
 """
 
 from __future__ import annotations
@@ -14,27 +14,31 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import Any, Final
 
 Value = Any
-"""None, bool, str, Number, list or dict (an `Repeated` where a key came twice)."""
+"""None, bool, str, `Number`, list or dict (`Repeated` where a key is repeated)."""
 
 INT_MIN: Final = -(2**63)
 INT_MAX: Final = 2**63 - 1
 DEEPEST: Final = 450
-"""Levels of nesting that are read; Torn's bodies have about ten."""
+"""The most levels of nesting that are read; bodies of Torn have about ten."""
 
 
 class Number(str):
-    """A number as it was written."""
+    """A number with the digits that were sent."""
 
     __slots__ = ()
 
     @property
     def whole(self) -> bool:
-        """Whether it was written as an integer: `1.0` and `1e3` were not."""
+        """Whether the number is written as an integer; `1.0` and `1e3` are not."""
         return self.lstrip("-").isdigit()
 
 
 class Repeated(dict[str, Value]):
-    """An object in which a key came more than once; `pairs` has all of them in order."""
+    """An object with a repeated key.
+
+    Attributes:
+        pairs: all members in order.
+    """
 
     pairs: list[tuple[str, Value]]
 
@@ -43,7 +47,7 @@ def parse(raw: bytes) -> Value:
     """The value of a JSON text.
 
     Raises:
-        ValueError: it is no JSON, or not in UTF-8, or nested past all measure.
+        ValueError: the text is no JSON, not UTF-8, or nested deeper than `DEEPEST`.
     """
     try:
         value = json.loads(
@@ -61,14 +65,14 @@ def parse(raw: bytes) -> Value:
 
 
 def _deeper(value: Value, limit: int) -> bool:
-    """Whether a value is nested more than so deep: what walks over it calls itself."""
+    """Whether a value is nested deeper than `limit`: functions that walk over it are recursive."""
     level = [value]
     for _ in range(limit):
         level = [
             inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one if isinstance(one, list) else (v for _, v in pairs(one)))
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer if isinstance(outer, list) else (v for _, v in pairs(outer)))
             if isinstance(inner, dict | list)
         ]
         if not level:
@@ -81,10 +85,10 @@ _OTHERS: Final = bytes(set(range(256)) - set(_BRACKETS))
 
 
 def may_be_deep(raw: bytes) -> bool:
-    """Whether a JSON text may be nested past all measure: at the speed of memory.
+    """Whether a JSON text may be nested deeper than `DEEPEST`; False is sure, True is not.
 
-    Brackets that hold nothing are taken away, at most two levels at a time. Those in texts may be
-    left over, so only a False is sure.
+    The function removes empty pairs of brackets again and again, which is fast. Brackets inside of
+    texts may be left over.
     """
     if raw.count(b"[") + raw.count(b"{") <= DEEPEST:
         return False
@@ -102,7 +106,7 @@ def _refuse(word: str) -> Value:
 
 
 def pairs(value: dict[str, Value]) -> list[tuple[str, Value]]:
-    """The members of an object, all of them where a key came twice."""
+    """The members of an object, also those with a repeated key."""
     return value.pairs if isinstance(value, Repeated) else list(value.items())
 
 
@@ -143,7 +147,7 @@ def _parts(value: Value) -> Iterator[str]:
 
 
 def is_text(value: str) -> bool:
-    """Whether a text has UTF-8: half of a surrogate pair has none."""
+    """Whether a text can be written as UTF-8; half of a surrogate pair cannot."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -155,24 +159,24 @@ _ESCAPED: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
 def has_half(text: str) -> bool:
-    """Whether half of a surrogate pair is written in a JSON text, as an escape."""
+    """Whether a JSON text has half of a surrogate pair as an escape."""
     if not _ESCAPED.search(text):
         return False
     return not is_text(json.dumps(json.loads(text), ensure_ascii=False))
 
 
 def _text(value: str) -> str:
-    """A lone surrogate has no UTF-8, so it stays an escape; all else is written as it is."""
+    """The JSON of a text; only half of a surrogate pair is escaped, because it has no UTF-8."""
     return json.dumps(value, ensure_ascii=not is_text(value))
 
 
 def fits(number: Number, low: int = INT_MIN, high: int = INT_MAX) -> bool:
-    """Whether a whole number lies within these bounds; its digits may be without end."""
+    """Whether a whole number is within these bounds; it may have any number of digits."""
     return len(number) <= len(str(INT_MIN)) and low <= int(number) <= high
 
 
 def integer(number: Number) -> int | None:
-    """The integer of 64 bits that a number is, `12` or `12.0` or `1.2e1`; None where it is none."""
+    """The integer of 64 bits that `12`, `12.0` or `1.2e1` means; None for other numbers."""
     if number.whole:
         return int(number) if fits(number) else None
     value = _value(number)
@@ -182,10 +186,10 @@ def integer(number: Number) -> int | None:
     return whole if INT_MIN <= whole <= INT_MAX else None
 
 
-def held(number: Number) -> bool:
-    """Whether a 64-bit float holds a number: it is nearer than half of the last digit written.
+def fits_float(number: Number) -> bool:
+    """Whether a 64-bit float holds a number: they differ by less than half of the last digit.
 
-    Zeros at the end of a fraction say nothing, those of an integer do.
+    Zeros at the end of a fraction do not count as digits, zeros at the end of an integer do.
     """
     near, value = float(number), _value(number)
     if value is None or not near or math.isinf(near):
@@ -199,14 +203,14 @@ def held(number: Number) -> bool:
 
 
 _INT_DIGITS: Final = 18
-"""The power of ten of the first digit of an integer of 64 bits, at most."""
+"""The largest power of ten of the first digit of an integer of 64 bits."""
 
 _FLOAT_DIGITS: Final = 1500
-"""More digits than any 64-bit float needs where it is written out, down to its last bit."""
+"""More digits than the exact decimal value of any 64-bit float has."""
 
 
 def _value(number: Number) -> Decimal | None:
-    """None for a number with an exponent past all measure."""
+    """The exact value, None for a number with an exponent that is too large."""
     try:
         value = Decimal(number)
     except InvalidOperation:
@@ -215,7 +219,7 @@ def _value(number: Number) -> Decimal | None:
 
 
 def kind(value: Value) -> str:
-    """What a value is, in a word, for people."""
+    """The kind of a value in words for people, as `a list`."""
     match value:
         case None:
             return "null"

@@ -1,8 +1,8 @@
-"""The top of a body: whoever looks for links, rows or records begins here, with one reader.
+"""Reads the top level of a body, for code that looks for links, rows or records.
 
-It takes what the reader of records takes, and nothing else: a byte order mark, half of a surrogate
-pair in a text, and no key twice. What it gives is unread, so a body of megabytes takes
-milliseconds; only what the fast way refuses goes the careful one.
+It accepts the same bodies as the reader of records: a byte order mark is allowed, and half of a
+surrogate pair in a text, but no repeated key. The values stay unread, so a body of megabytes takes
+milliseconds. Only a body that the fast reader refuses goes to the careful reader.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.lossless_json import Value
 
 Raw = msgspec.Raw | bytes
-"""The JSON text of a value, unread."""
+"""The JSON text of a value that is not read yet."""
 
 BOM: Final = b"\xef\xbb\xbf"
 BROKEN: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -32,8 +32,8 @@ def members(body: bytes) -> Mapping[str, Raw]:
     """The members of a body, by name.
 
     Raises:
-        ValueError: it is no JSON object with each key once, and so the reader of records refuses
-            it as a whole.
+        ValueError: the body is no JSON object with each key once. The reader of records refuses
+            such a body as a whole, too.
     """
     text = body.removeprefix(BOM)
     try:
@@ -47,12 +47,12 @@ def members(body: bytes) -> Mapping[str, Raw]:
     value = lossless_json.parse(body)
     if not isinstance(value, dict) or isinstance(value, lossless_json.Repeated):
         what = f"it is {lossless_json.kind(value)}, not an object with each key once"
-        raise ValueError(what)  # noqa: TRY004 - for whoever reads it no JSON is the same
+        raise ValueError(what)  # noqa: TRY004 - for callers it is the same as no JSON
     return {name: lossless_json.dump(inner).encode() for name, inner in value.items()}
 
 
 def inside(raw: Raw) -> Mapping[str, Raw]:
-    """The members of an object inside of a body, the last where a key came twice."""
+    """The members of an object inside of a body; of a repeated key the last one."""
     try:
         return _OBJECT.decode(raw)
     except BROKEN:
@@ -71,7 +71,7 @@ def elements(raw: Raw) -> list[Raw]:
 
 
 def parsed(raw: Raw) -> Value:
-    """A value inside of a body, with care; what lies too deep is none."""
+    """A value inside of a body, by the careful reader; None where it is nested too deeply."""
     try:
         return lossless_json.parse(bytes(raw))
     except ValueError:
@@ -79,19 +79,19 @@ def parsed(raw: Raw) -> Value:
 
 
 def opens(raw: Raw) -> bytes:
-    """The first byte of a value, which tells its kind."""
+    """The first byte of a value; it shows the kind of the value."""
     return bytes(memoryview(raw)[:1])
 
 
 def _past_gap(text: bytes, at: int = 0) -> int:
-    """Where the white space at a place ends."""
+    """The place after the white space that begins at `at`."""
     return _GAP.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
 
 
 def _are_all(found: Mapping[str, msgspec.Raw], text: bytes) -> bool:
-    """Whether a body has these members and no other: the fast reader drops a key that came twice.
+    """Whether a body has exactly these members: the fast reader drops repeated keys.
 
-    A name that is written with escapes is not found either; then the careful reader tells.
+    It is also False where a name is written with escapes; then the careful reader decides.
     """
     at = _past_gap(text) + 1
     for name, raw in found.items():

@@ -1,7 +1,7 @@
-"""Values that are kept as JSON are quoted before the fast reader sees them: `{"a":1}` -> a text.
+"""Quotes values that are stored as JSON before the fast reader sees them: `{"a":1}` becomes a text.
 
-Only the way down to them is taken apart, by slices of the body, so that each keeps its digits and
-everything beside it stays as it was sent.
+Only the objects and lists on the way to such a value are parsed. All other parts of the body are
+copied, so numbers keep their digits.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ _encode: Final = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Quoting:
-    """Where JSON values stand inside of a value.
+    """The places of JSON values inside of a value.
 
     Attributes:
-        fields: for an object, the members on the way; None for the JSON value itself.
-        element: for a list, its elements.
+        fields: for an object, its members that have JSON values; None for a JSON value itself.
+        element: for a list, the places inside of its elements.
     """
 
     fields: Mapping[str, Quoting] | None = None
@@ -34,7 +34,7 @@ class Quoting:
 
 
 def quoting(shape: Shape) -> Quoting | None:
-    """Where JSON values stand in `shape`, None where there are none."""
+    """The places of JSON values in `shape`, None where there are none."""
     match shape:
         case Json():
             return Quoting()
@@ -54,12 +54,12 @@ def quote(body: bytes, plan: Quoting) -> bytes:
     """`body` with its JSON values as texts.
 
     Raises:
-        ValueError: an object on the way has a key twice or written with escapes, or it is nested
-            too deeply.
-        msgspec.MsgspecError: it is no JSON.
+        ValueError: an object on the way has a repeated key or a key with escapes, or the body is
+            nested too deeply.
+        msgspec.MsgspecError: the body is no JSON.
     """
     if may_be_deep(body):
-        parse(body)  # which refuses what is too deep: here as in what the catalogue does not know
+        parse(body)  # refuses a body that is nested too deeply
     return _quote(msgspec.json.format(body, indent=-1), plan)
 
 
@@ -68,7 +68,7 @@ def _quote(raw: bytes, plan: Quoting) -> bytes:
         return raw
     if plan.element is not None:
         if raw[:1] != b"[":
-            return raw  # another kind than promised: for the reader to refuse
+            return raw  # no list: the fast reader refuses it
         element = plan.element
         return b"[" + b",".join(_quote(bytes(v), element) for v in _LIST.decode(raw)) + b"]"
     if plan.fields is None:

@@ -1,10 +1,10 @@
-"""One body, value by value: what fits its shape is kept, the rest is set aside with its reason.
+"""Reads one body value by value: records that fit the shape are kept, the others are rejected.
 
-Four things are read for what they mean: a map of records as a list of them with the key as `_key`,
-an empty list in place of an object as an object without members and the other way round (PHP knows
-no difference), a number or truth value in place of a text as its digits, and a whole decimal in
-place of an integer as that integer (JSON knows no difference). Nothing else is converted, and a
-number that its column cannot hold is not rounded.
+Four kinds of values are converted. A map of records is read as a list of records with the key as
+`_key`. An empty list in place of an object is read as an object without members, and an empty
+object in place of a list as an empty list (PHP makes no difference). A number or truth value in
+place of a text is read as its text. A whole decimal in place of an integer is read as that integer
+(JSON makes no difference). Nothing else is converted, and no number is rounded.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape
 
 TIME_MIN: Final = -62_135_596_800
 TIME_MAX: Final = 253_402_300_799
-"""The Unix times of the years 1 to 9999: what every warehouse can hold."""
+"""The Unix times of the years 1 to 9999: every warehouse can hold them."""
 
 
 @dataclass(frozen=True, slots=True)
 class RejectedRecord:
-    """A record that breaks its shape.
+    """A record that does not fit its shape or its checks.
 
     Attributes:
-        page: the number of the page it came in.
-        path: the place of the value that does not fit, from the body down.
-        reason: why it does not.
-        record: the whole record as JSON, its values untouched; the text of a body that is no JSON.
-        again: whether it may fit one day, and is worth another try.
+        page: the number of the page with the record.
+        path: the path of the value that does not fit, from the body down; "" for the whole body.
+        reason: why the value does not fit.
+        record: the whole unchanged record as JSON; the text of a body that is no JSON.
+        again: whether another try may succeed later.
     """
 
     page: int
@@ -50,30 +50,30 @@ def once_each(
 ) -> tuple[RejectedRecord, ...]:
     """Rejected records, each once where the same record came on several pages.
 
-    The same on one page several times is several records.
+    A record that came several times on one page counts as several records.
 
     Args:
         rejected: the rejected records of a run.
-        subjects: whom each page is about.
+        subjects: the subject of each page.
     """
     kept: dict[tuple[object, ...], RejectedRecord] = {}
     on_page: Counter[tuple[object, ...]] = Counter()
     for reject in rejected:
-        told = (subjects[reject.page], reject.reason, reject.record)
-        on_page[reject.page, told] += 1
-        kept.setdefault((told, on_page[reject.page, told]), reject)
+        seen = (subjects[reject.page], reject.reason, reject.record)
+        on_page[reject.page, seen] += 1
+        kept.setdefault((seen, on_page[reject.page, seen]), reject)
     return tuple(kept.values())
 
 
 @dataclass(slots=True)
 class Findings:
-    """What was found on the way through one record.
+    """The problems and conversions of one record.
 
     Attributes:
-        unknown: the reason why a field that the shape lacks is a problem.
+        unknown: the reason that is given for a field that the shape lacks.
         problems: pairs of path and reason.
-        converted: the places (of the shape) where a text was sent as something else, and the first
-            such value as JSON.
+        converted: the paths (in the shape) of texts that were sent as another kind, each with the
+            first such value as JSON.
     """
 
     unknown: str
@@ -83,11 +83,12 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class ReadRows:
-    """What is left of one body.
+    """The records of one body.
 
     Attributes:
-        body: JSON of the records that fit, JSON columns as texts already; None where nothing is.
-        rejected: the others.
+        body: JSON with the records that fit; JSON columns are texts already. None where the body as
+            a whole does not fit.
+        rejected: the other records.
         converted: as in `Findings`.
     """
 
@@ -108,12 +109,12 @@ def read_rows(
     """The part of a body that fits `shape`.
 
     Args:
-        value: the body, read by `exact.parse`.
-        shape: its shape; a field that it lacks is rejected, so grow it first if it may grow.
-        root: where the list of records stands, empty where the body is one record.
+        value: the body, from `lossless_json.parse`.
+        shape: the shape; a record with a field that the shape lacks is rejected.
+        root: the path to the list of records, empty where the body is one record.
         page: the number of the page.
-        key: the fields of a record, from the record down, that must not be null.
-        unknown: the reason why such a field is rejected.
+        key: the paths of fields that must not be null, from the record down.
+        unknown: the reason that is given for a field that the shape lacks.
     """
     if not isinstance(value, dict) or isinstance(value, lossless_json.Repeated):
         reason = f"the body is {lossless_json.kind(value)}, not an object with each key once"
@@ -156,7 +157,7 @@ def _element(shape: Object, root: tuple[str, ...]) -> Shape:
 
 
 def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> list[Value] | None:
-    """The records of the root list, None where the body is one record or has no list there."""
+    """The records of the root list, None where the body is one record or has no such list."""
     if not root or root[0] not in value:
         return None
     field_ = shape.field(root[0])
@@ -171,9 +172,9 @@ def _records(value: dict[str, Value], shape: Object, root: tuple[str, ...]) -> l
 def _nulls(
     record: Value, place: str, key: Collection[tuple[str, ...]]
 ) -> Iterator[tuple[str, str]]:
-    """The fields of its key that a record has not: nothing tells it from others then.
+    """The key fields that are null in a record, as pairs of path and reason.
 
-    Unless it stood in a map of records, and has the map's key.
+    A record from a map of records has the key of the map, so its own key may be null.
     """
     if isinstance(record, dict) and MAP_KEY in record:
         return
@@ -202,7 +203,7 @@ def _whole(
 
 
 def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: Findings) -> Value:
-    """`value` as the fast reader takes it; what does not fit is noted in `found`."""
+    """`value` as the fast reader accepts it; what does not fit is added to `found.problems`."""
     if value is None:
         return None
     match shape:
@@ -282,8 +283,8 @@ _DUE = {
 
 
 def _as_float(value: Number, path: str, found: Findings) -> Value:
-    """A number for a column of decimals; one that would be rounded is rejected."""
-    if lossless_json.held(value):
+    """A number for a column of decimals; a number that would be rounded is a problem."""
+    if lossless_json.fits_float(value):
         return Number(float(value))  # the fast reader does not know `0e400`
     what = "is too large for a 64-bit number"
     if not math.isinf(float(value)):
@@ -305,7 +306,7 @@ def _as_integer(value: Number, kind: Kind, path: str, found: Findings) -> Value:
 
 
 def _sound(text: str, path: str, found: Findings) -> str:
-    """A text that can be stored: half of a surrogate pair cannot."""
+    """A text; half of a surrogate pair in it is a problem, because it cannot be stored."""
     if not lossless_json.is_text(text):
         found.problems.append((path, "half of a surrogate pair stands in the text"))
     return text

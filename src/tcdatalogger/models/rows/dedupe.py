@@ -1,7 +1,7 @@
-"""Records that a run brought more than once: rows at an inclusive page boundary come twice.
+"""Removes records that a run fetched more than once: rows at a page boundary come twice.
 
-The same record twice is one record. Where it changed between two pages the later one stands, and
-the earlier is set aside, so that no value is lost without a word.
+Where a record changed between two pages, the later one is stored and the earlier one is rejected,
+so no value is lost silently.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from tcdatalogger.models.reading.row_reader import RejectedRecord
 
 @dataclass(frozen=True, slots=True)
 class Repeats:
-    """Which records of each batch to keep.
+    """The records of each batch that are kept.
 
     Attributes:
-        keep: a mask for each batch, None where all of it is kept.
-        dropped: how many records came again and are left out.
-        changed: those of them that were not the same, as rejected records.
+        keep: a mask for each batch, None where all records are kept.
+        dropped: how many repeated records are left out.
+        changed: those of the left out records that differ from the kept one.
     """
 
     keep: tuple[pa.Array | None, ...]
@@ -31,15 +31,15 @@ class Repeats:
     changed: tuple[RejectedRecord, ...]
 
 
-def find(
+def dedupe(
     keys: Sequence[pa.Table], elements: Sequence[pa.Array], pages: Sequence[pa.Array]
 ) -> Repeats:
-    """The records to keep: the last of each key.
+    """Keep the last record of each key; records with a null in their key are all kept.
 
     Args:
-        keys: for each batch, the key of every record; records with a null key are all kept.
+        keys: for each batch, the key of every record.
         elements: for each batch, the records themselves.
-        pages: for each batch, the number of the page of every record.
+        pages: for each batch, the page number of every record.
     """
     whole = pa.concat_tables(keys).combine_chunks()
     names = whole.column_names
@@ -61,7 +61,7 @@ def find(
 def _choose(
     whole: pa.Table, grouped: pa.Table, elements: Sequence[pa.Array], pages: Sequence[pa.Array]
 ) -> Repeats:
-    """Only the keys that came again are looked at one by one: they are few."""
+    """As `dedupe`; loops in Python over the repeated keys only, because they are few."""
     names = whole.column_names
     last = {tuple(r[name] for name in names): r["row_max"] for r in grouped.to_pylist()}
     records = pa.chunked_array(elements)
@@ -88,15 +88,18 @@ def _choose(
 
 
 def last_of_each(
-    rows: pa.Table, told: Sequence[str], valid: Sequence[bool], pages: Sequence[int]
+    rows: pa.Table, compared: Sequence[str], valid: Sequence[bool], pages: Sequence[int]
 ) -> tuple[list[bool], tuple[RejectedRecord, ...]]:
-    """Of the rows of each subject the last; a mask, and those before it that say something else.
+    """Keep the last row of each subject.
 
     Args:
-        rows: of a root, one for each page.
-        told: the columns that are compared.
-        valid: whether each page had something in its place: one that has comes before one without.
+        rows: the rows of a root table, one for each page.
+        compared: the columns that are compared.
+        valid: whether each page has an object for its row; such a row goes before a row without.
         pages: the number of each page.
+
+    Returns:
+        A mask of the rows, and the left out rows that differ from the kept one.
     """
     subjects = rows.column("_subject_id").to_pylist()
     last: dict[int | None, int] = {}
@@ -106,7 +109,7 @@ def last_of_each(
     keep = [last[subject] == at for at, subject in enumerate(subjects)]
     if all(keep):
         return keep, ()
-    says = rows.select(told).to_pylist()
+    says = rows.select(compared).to_pylist()
     changed = tuple(
         RejectedRecord(
             pages[at], "", "a later page says something else", _json(says[at]), again=False

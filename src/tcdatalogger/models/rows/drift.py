@@ -1,4 +1,4 @@
-"""What Torn sent that the catalogue does not know, as tables and columns."""
+"""Drift: the tables and columns of what Torn sent and the catalogue does not know."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Drift:
     """One difference between the data and the catalogue.
 
     Attributes:
-        table, column: where the value is kept.
-        type: of the column; for a text that was sent as something else, `text`.
-        example: the first value seen, as JSON, cut where it is long.
-        cause: why it is told.
+        table, column: where the value is stored.
+        type: the type of the column; `text` for a text that was sent as another kind.
+        example: the first value as JSON, shortened where it is long.
+        cause: why this is drift.
     """
 
     table: str
@@ -31,7 +31,7 @@ class Drift:
 
 
 def drift(family: TableFamily, examples: Mapping[Path, str]) -> tuple[Drift, ...]:
-    """The columns of `family` that hold something for which there is an example."""
+    """The columns of `family` for which there is an example."""
     return tuple(_drift(family, examples))
 
 
@@ -47,15 +47,15 @@ def _drift(family: TableFamily, examples: Mapping[Path, str]) -> Iterator[Drift]
 
 
 def moved(family: TableFamily, found: Iterable[Drift]) -> Iterator[str]:
-    """A sentence for each table that is new and has not the name that its shape gives it."""
-    told = {one.table for one in found}
+    """A sentence for each table with drift whose name differs from the name of its shape."""
+    tables = {each.table for each in found}
     for table in family.tables:
-        if table.moved and table.name in told:
+        if table.moved and table.name in tables:
             yield f"{table.plain} is the table of another endpoint, so this list is {table.name}"
 
 
 def place(family: TableFamily, table: TableSchema, column: Column) -> Path:
-    """Where a table's own column stands in the body."""
+    """The path in the body of a table's own column."""
     path: list[str] = []
     if not table.beside:
         path += family.root

@@ -1,7 +1,7 @@
-"""Tables that somebody else made: anything that speaks the Arrow C stream interface.
+"""Makes a family from tables that a processor returns: anything with the Arrow C stream interface.
 
-A pandas or polars frame, a DuckDB relation or an Arrow table become one table of a family. Types
-are taken as they are; what has no column type of ours is refused by name, never bent.
+A pandas or polars frame, a DuckDB relation or an Arrow table becomes one table. Types are not
+converted; a column with a type that no warehouse has is refused by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tcdatalogger.models.schema import SYSTEM, SYSTEM_TYPES, Column, TableFamily
 from tcdatalogger.models.shape import Object
 
 RESERVED = "_tcd_"
-"""How the names of a warehouse's own tables begin."""
+"""The begin of the names of a warehouse's own tables."""
 
 
 class ArrowStream(Protocol):
@@ -28,20 +28,21 @@ class ArrowStream(Protocol):
 
 
 def family_of(
-    streams: Mapping[str, ArrowStream], key: Sequence[str]
+    frames: Mapping[str, ArrowStream], key: Sequence[str]
 ) -> tuple[TableFamily, dict[str, pa.Table]]:
-    """The family and the rows of streams by table name, the root first.
+    """The family and the rows of frames, by table name, the root first.
 
     Args:
-        streams: what a processor returned.
-        key: the columns that tell the root's rows apart; none where it is empty.
+        frames: the frames that a processor returned, by table name.
+        key: the key columns of the root; empty for no key.
 
     Raises:
-        DataRefused: a column has a type that no warehouse of ours has, or a name twice.
+        DataRefused: a column has a type that no warehouse has, a name is repeated or reserved, or
+            the root lacks a key column.
     """
     tables: dict[str, pa.Table] = {}
     schemas: list[TableSchema] = []
-    for long, stream in streams.items():
+    for long, stream in frames.items():
         name = short(long)
         table = _table(name, stream)
         if name.startswith(RESERVED) or name.lower() in {other.lower() for other in tables}:
@@ -66,9 +67,7 @@ def _table(name: str, stream: ArrowStream) -> pa.Table:
 
 
 def _schema(name: str, table: pa.Table, key: Sequence[str]) -> TableSchema:
-    """The schema of a table. A column without a type has no value either, so it is left out:
-    the type that it is given later would not be the one that we guessed.
-    """
+    """The schema of a table. A column of nulls only is left out, because its type is unknown."""
     names = [
         field.name
         for field in table.schema
@@ -128,7 +127,14 @@ def _typed(column: pa.ChunkedArray, want: Column) -> pa.ChunkedArray:
 
 
 def with_system(table: pa.Table, times: pa.Scalar, subject: int | None, run_id: str) -> pa.Table:
-    """`table` with the system columns, the same on every row."""
+    """`table` with the system columns, with the same values in every row.
+
+    Args:
+        table: the rows.
+        times: the time of the answer, for `server_timestamp`.
+        subject: the subject, None for none.
+        run_id: the run that made the rows.
+    """
     rows = table.num_rows
     values = (times, pa.scalar(subject, pa.int64()), pa.scalar(run_id, pa.string()))
     for name, value in zip(SYSTEM, values, strict=True):

@@ -1,6 +1,6 @@
-"""Nested Arrow -> the rows of a family's tables, parents' values beside their children's.
+"""Makes the rows of a family's tables from nested Arrow; child rows get values of their parents.
 
-Arrow kernels only: nothing here loops over rows.
+It uses Arrow kernels only: nothing here loops over rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from tcdatalogger.models.reading.decode import Batch
 from tcdatalogger.models.reading.row_reader import RejectedRecord
-from tcdatalogger.models.rows.dedupe import Repeats, find, last_of_each
+from tcdatalogger.models.rows.dedupe import Repeats, dedupe, last_of_each
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
 
 UTC_TIME: Final = pa.timestamp("us", tz="UTC")
@@ -29,22 +29,23 @@ ARROW: Final[Mapping[Type, pa.DataType]] = {
 }
 
 Way = tuple[tuple[str, ...], ...]
-"""The lists from the root to a table."""
+"""The paths of the lists from the root to a table."""
 
 Source = tuple[int, tuple[str, ...]]
-"""Where a column's values come from: the level of their element and the path inside it.
+"""The source of a column's values: the level of the element and the path inside the element.
 
-What we make ourselves has the level's complement, so that no field of Torn's is taken for it.
+Values that this program makes have the complement (`~`) of the level, so they differ from every
+field of Torn's.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class _Levels:
-    """The tables of a family that hang together.
+    """Tables of a family that are parents and children of each other.
 
     Attributes:
-        tables: by the way to them.
-        inner: for each way, those to the tables directly inside.
+        tables: the tables by the way to them.
+        inner: for each way, the ways to the tables directly inside.
     """
 
     tables: Mapping[Way, TableSchema]
@@ -60,7 +61,7 @@ class _Levels:
         return cls(found, inner)
 
     def below(self, way: Way) -> Iterator[TableSchema]:
-        """The table at a way and all that hang on it."""
+        """The table at a way and all tables inside it."""
         yield self.tables[way]
         for inner in self.inner[way]:
             yield from self.below(inner)
@@ -68,12 +69,12 @@ class _Levels:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What the system columns say of one page.
+    """The values of the system columns for one page.
 
     Attributes:
-        server_time: seconds since 1970 by the server's clock, None where there was no server.
-        subject_id: whom the page is about, None for city-wide data.
-        run_id: the run that fetched it, None where there was none.
+        server_time: seconds since 1970 by the clock of the server, None where there was no server.
+        subject_id: the subject of the page, None for data of the whole city.
+        run_id: the run that fetched the page, None for none.
     """
 
     server_time: float | None = None
@@ -82,6 +83,7 @@ class Provenance:
 
 
 def arrow_schema(table: TableSchema) -> pa.Schema:
+    """The Arrow schema of a table's rows."""
     return pa.schema([(column.name, ARROW[column.type]) for column in table.columns])
 
 
@@ -90,9 +92,9 @@ class Normalized:
     """The rows of a run.
 
     Attributes:
-        tables: by name; those without rows are there too.
-        repeated: how many records came more than once and are counted once.
-        changed: those of them that had changed in between, as rejected records.
+        tables: the rows by table name, also of tables without rows.
+        repeated: how many repeated records are left out.
+        changed: those of the left out records that differ from the kept one.
     """
 
     tables: Mapping[str, pa.Table]
@@ -110,12 +112,12 @@ def normalize(
     """The rows of every table of `family`.
 
     Args:
-        batches: as `decode` made them.
-        family: of the grown shape that came with them.
+        batches: the batches of `decode`.
+        family: the family of the grown shape that `decode` returned.
         pages: the provenance of each page, by its number.
-        once: whether a record that came twice is one: so within a run, whose pages overlap. The
-            pages of one subject are one record then where the body is no list: its lists go on
-            from page to page.
+        once: whether repeated records are left out, as the pages of one run overlap. Then the pages
+            of one subject are one record where the body is no list, and its lists go on from page
+            to page.
     """
     roots = [_root(batch, family) for batch in batches]
     repeats = _repeats(batches, roots, family, pages) if once else None
@@ -142,17 +144,16 @@ def _of_pages(
     roots: Sequence[tuple[pa.Array, pa.Array]],
     family: TableFamily,
 ) -> Normalized:
-    """The rows with one of the root for each subject.
+    """The rows, with one row of the root for each subject.
 
-    What a page says of itself, as when it was cached, stands in the rows of its lists too; if it
-    says anything else that another page says otherwise, that is set aside.
+    Values that only the root has are compared: a page with other values is a rejected record.
     """
     root, *others = family.tables
     handed = {c.path for table in others for c in table.data_columns if not c.level and not c.ours}
-    told = [c.name for c in root.data_columns if not c.ours and c.path not in handed]
-    valid = [one for element, _ in roots for one in pc.is_valid(element).to_pylist()]
+    compared = [c.name for c in root.data_columns if not c.ours and c.path not in handed]
+    valid = [each for element, _ in roots for each in pc.is_valid(element).to_pylist()]
     numbers = [number for batch in batches for number in batch.pages]
-    keep, changed = last_of_each(tables[root.name], told, valid, numbers)
+    keep, changed = last_of_each(tables[root.name], compared, valid, numbers)
     rows = {**tables, root.name: tables[root.name].filter(pa.array(keep, pa.bool_()))}
     return Normalized(rows, changed=changed)
 
@@ -163,7 +164,7 @@ def _repeats(
     family: TableFamily,
     pages: Sequence[Provenance],
 ) -> Repeats | None:
-    """What came twice, told by the root's key; None where it has none of its own."""
+    """The repeated records by the root's key; None where the root has no key of its own."""
     root = family.tables[0]
     key = [c for c in root.data_columns if c.name in root.key and not c.ours]
     if not family.listed or not key or not batches:
@@ -174,7 +175,7 @@ def _repeats(
         subjects = pa.array([pages[number].subject_id for number in batch.pages], pa.int64())
         columns = {column.name: _cast(reach(element, column.path), column.type) for column in key}
         keys.append(pa.table({"_subject_id": subjects.take(page), **columns}))
-    return find(keys, [element for element, _ in roots], numbers)
+    return dedupe(keys, [element for element, _ in roots], numbers)
 
 
 def _tables(
@@ -191,11 +192,11 @@ def _tables(
 
     Args:
         batch: the bodies.
-        element: the root's elements.
-        page: for each of them the row of its page in the batch.
+        element: the elements of the root.
+        page: for each element the row of its page in the batch.
         family: the tables to make.
         pages: the provenance of each page, by its number.
-        before: counts the rows of each subject over the batches, in each list that goes on.
+        before: how many rows of each list each subject has so far; this function adds to it.
         once: whether the pages of one subject are one record.
     """
     carried = _system(page, batch, pages)
@@ -222,7 +223,7 @@ def _descend_pages(
     pages: Sequence[Provenance],
     found: dict[str, pa.Table],
 ) -> None:
-    """The rows of what was learned beside the payload: one for each page."""
+    """The rows of fields that were learned beside the payload: one for each page."""
     everyone = pa.array(range(len(batch.pages)), pa.int64())
     carried = _system(everyone, batch, pages)
     carried[~0, (INDEX,)] = pa.array(batch.pages, pa.int64())
@@ -231,7 +232,7 @@ def _descend_pages(
 
 
 def _root(batch: Batch, family: TableFamily) -> tuple[pa.Array, pa.Array]:
-    """The root's elements, and for each the row of its page in the batch."""
+    """The elements of the root, and for each element the row of its page in the batch."""
     everyone = pa.array(range(len(batch.pages)), pa.int64())
     if not family.root:
         return batch.body, everyone
@@ -258,7 +259,7 @@ def _system(page: pa.Array, batch: Batch, pages: Sequence[Provenance]) -> dict[S
 def _places(
     page: pa.Array, subjects: Sequence[int | None], before: dict[tuple[Way, int | None], int]
 ) -> pa.Array:
-    """The place of each root row among those of its subject, counted over all pages of the run."""
+    """The place of each root row among the rows of its subject, over all pages of the run."""
     counts = {item["values"]: item["counts"] for item in pc.value_counts(page).to_pylist()}
     starts, row = [], 0
     for number, subject in enumerate(subjects):
@@ -274,7 +275,7 @@ def _starts(
     way: Way,
     before: dict[tuple[Way, int | None], int],
 ) -> pa.Array:
-    """For the list of each page, how many elements those before it have that it goes on from."""
+    """For the list of each page, how many elements the lists of earlier pages have."""
     starts = []
     lengths = pc.list_value_length(lists).to_pylist() if pa.types.is_list(lists.type) else []
     for subject, length in zip(subjects, lengths, strict=bool(lengths)):
@@ -290,7 +291,7 @@ def _range(length: int) -> pa.Array:
 
 
 def reach(array: pa.Array, path: Sequence[str]) -> pa.Array:
-    """The values at `path` in a struct array: null where any parent is, or there is none."""
+    """The values at `path` in a struct array; null where a parent or the path is missing."""
     for name in path:
         kind = array.type
         if not pa.types.is_struct(kind) or kind.get_field_index(name) < 0:
@@ -300,7 +301,7 @@ def reach(array: pa.Array, path: Sequence[str]) -> pa.Array:
 
 
 def _inside(array: pa.Array) -> dict[tuple[str, ...], pa.Array]:
-    """The values at every path in an array, as `reach` gives them, the array itself at `()`."""
+    """The values at every path in an array, as `reach` gives them; the array itself is at `()`."""
     found: dict[tuple[str, ...], pa.Array] = {(): array}
     if pa.types.is_struct(array.type):
         for field, inner in zip(array.type, array.flatten(), strict=True):
@@ -316,15 +317,15 @@ def _descend(
     found: dict[str, pa.Table],
     starts: Mapping[Way, pa.Array],
 ) -> None:
-    """The table of this level, then those of the lists inside of its element.
+    """Make the table of this level, then the tables of the lists inside of its elements.
 
     Args:
-        element: the elements of this level, a row each.
-        lists: the way here from the root.
-        carried: the values that parents hand down, already a row for each element.
-        levels: the tables that hang together.
-        found: what is made, by name.
-        starts: for lists that go on from another page, the first place in each of them.
+        element: the elements of this level, one row each.
+        lists: the way from the root to this level.
+        carried: the values of parents, one for each element.
+        levels: the tables.
+        found: the tables that are made, by name; this function adds to it.
+        starts: for lists that go on from another page, the place of the first element.
     """
     table = levels.tables[lists]
     depth = len(lists)
@@ -365,7 +366,7 @@ def _values(
 
 
 def _source(column: Column) -> Source:
-    """Where a column's values come from; the system's columns are those of the root."""
+    """The source of a column's values; system columns belong to the root."""
     if not column.ours:
         return column.level, column.path
     return (~column.level if column.path == (INDEX,) else ~0), column.path
@@ -386,7 +387,7 @@ def _hand_down(
     levels: _Levels,
     parents: pa.Array,
 ) -> dict[Source, pa.Array]:
-    """The values that the tables at `way` and below take from here and above."""
+    """The values that the tables at `way` and below take from this level and its parents."""
     depth = len(way) - 1
     wanted: dict[Source, None] = {(~0, (name,)): None for name in SYSTEM}
     for table in levels.below(way):
@@ -404,7 +405,7 @@ def _hand_down(
 
 
 def _places_inside(lists: pa.Array, parents: pa.Array) -> pa.Array:
-    """The 0-based place of each element in its list."""
+    """The place of each element in its list, counted from 0."""
     lengths = pc.fill_null(pc.list_value_length(lists), 0).cast(pa.int64())
     starts = pc.subtract(pc.cumulative_sum(lengths), lengths)
     return pc.subtract(_range(len(parents)), starts.take(parents))

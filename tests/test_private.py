@@ -8,6 +8,9 @@ import sys
 
 import pytest
 
+import tcdatalogger
+from tcdatalogger import private
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="it has no such rights")
 
 SETTINGS = '[log]\nfile = "logs/tcd.log"\nmax_bytes = "2KB"\n'
@@ -69,4 +72,24 @@ def test_what_a_backup_holds_of_a_file_that_was_wider_is_its_owners_alone(workpl
 def test_the_mask_of_whoever_calls_us_is_as_it_was(workplace):
     workplace.run("run", "faction_members")
 
+    assert os.umask(0) == 0
+
+
+def test_the_mask_is_as_it_was_when_blocks_of_two_threads_overlap():
+    first, second = private.umask(), private.umask()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert os.umask(0o077) == 0o077  # the second one goes on
+    second.__exit__(None, None, None)
+
+    assert os.umask(0) == 0
+
+
+def test_so_is_what_the_face_for_python_makes(workplace):
+    logger = tcdatalogger.open(workplace.file, environ=workplace.environ)
+    logger.run("faction_members").raise_for_error()
+    logger.run("faction_members", step="validate")
+
+    assert wide(workplace, but={"tcdatalogger.toml"}) == {}
     assert os.umask(0) == 0

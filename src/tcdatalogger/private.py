@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,9 @@ from typing import Final
 FILE: Final = 0o600
 FOLDER: Final = 0o700
 _OTHERS: Final = 0o077
+_alone = threading.RLock()
+_masks: list[int] = []
+"""The mask before each `umask` block that has not ended; the first is that of the process."""
 
 
 def folder(path: Path) -> Path:
@@ -60,13 +64,19 @@ def narrow(path: Path) -> None:
 def umask() -> Iterator[None]:
     """Until the end of the block, only the owner can read new files, also those of an engine.
 
-    To be used at the edge of a process: all threads of a process share one mask.
+    All threads of a process share one mask. Where blocks of several threads overlap, the mask is
+    again what it was when the last of them ends.
     """
-    before = os.umask(_OTHERS)
+    with _alone:
+        _masks.append(os.umask(_OTHERS))
     try:
         yield
     finally:
-        os.umask(before)
+        with _alone:
+            first = _masks[0]
+            _masks.pop()
+            if not _masks:
+                os.umask(first)
 
 
 def wider(path: Path) -> str:

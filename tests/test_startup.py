@@ -30,7 +30,9 @@ def imported(workplace, *words):
     return HEAVY & set(done.stderr.split())
 
 
-@pytest.mark.parametrize("words", [("--help",), ("--version",), ("run", "--help")])
+@pytest.mark.parametrize(
+    "words", [("--help",), ("--version",), ("run", "--help"), ("runs", "--help")]
+)
 def test_help_imports_nothing_heavy(workplace, words):
     assert imported(workplace, *words) == set()
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from tcdatalogger.errors import DiskFull, UsageError
+from tcdatalogger.errors import UsageError
 from tcdatalogger.text import did_you_mean
 
 if TYPE_CHECKING:
@@ -92,38 +90,6 @@ def known_endpoint(settings: Settings, name: str | None) -> None:
 def near(word: str, known: list[str]) -> str:
     """The remedy for a word that is not known: a similar one, or all of them."""
     return did_you_mean(word, known, f"There are: {', '.join(known)}." if known else "")
-
-
-@contextmanager
-def existing_state(settings: Settings) -> Iterator[State | None]:
-    """The state; None before the first run, since a command that only reads must not create it."""
-    if not settings.state.begun:
-        yield None
-        return
-    with _opened(settings) as state:
-        yield state
-
-
-def _opened(settings: Settings) -> State:
-    """The state, with the runs of dead processes marked as crashed; on a full disk as it is."""
-    from tcdatalogger.core.state.store import State  # not for the help
-
-    url = settings.state.url or ""
-    try:
-        state = State(url)
-        try:
-            state.mark_crashed()
-            if state.perhaps_stored():
-                from tcdatalogger.core.main import Application  # duckdb
-
-                with Application(settings) as application:
-                    application.look()
-        except BaseException:
-            state.close()
-            raise
-    except DiskFull:
-        return State(url, read_only=True)
-    return state
 
 
 def _none(words: str, endpoint: str | None, *, what: str) -> UsageError:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.lookup import existing_state, find_run
+from tcdatalogger.cli.lookup import find_run
 from tcdatalogger.cli.output import (
     about,
     counted,
@@ -25,16 +25,14 @@ from tcdatalogger.cli.output import (
 from tcdatalogger.cli.progress import ProgressLines
 from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.core.views.runs import result
-from tcdatalogger.errors import UsageError
+from tcdatalogger.core.views.state import existing_state
+from tcdatalogger.errors import Busy, DataRefused, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import EndpointSettings
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.run.run import RunResult
     from tcdatalogger.core.state.store import RunRecord
-
-STRICT = 65
-BUSY = 75
 
 
 @click.command(
@@ -157,9 +155,9 @@ def command(
                 ]
         tell(outcomes, as_json=as_json, until=until or "store", dry=dry)
     codes = [outcome.record.exit_code for outcome in outcomes if outcome.record.exit_code]
-    code = next((each for each in codes if each != BUSY), codes[0] if codes else 0)
+    code = next((each for each in codes if each != Busy.exit_code), codes[0] if codes else 0)
     if not code and strict and any(o.record.quarantined or o.record.absent for o in outcomes):
-        code = STRICT
+        code = DataRefused.exit_code
     raise SystemExit(code)
 
 

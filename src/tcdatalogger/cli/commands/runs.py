@@ -12,7 +12,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.exit_codes import INTERRUPTED
-from tcdatalogger.cli.lookup import existing_state, find_run, known_endpoint, near
+from tcdatalogger.cli.lookup import find_run, known_endpoint, near
 from tcdatalogger.cli.output import (
     UNKNOWN,
     counted,
@@ -27,6 +27,7 @@ from tcdatalogger.cli.output import (
 from tcdatalogger.clock import SystemClock, instant
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.views.runs import MOST, STATUSES, RunView, changes, newest, recent, view
+from tcdatalogger.core.views.state import existing_state
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:

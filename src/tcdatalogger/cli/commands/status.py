@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.lookup import existing_state
 from tcdatalogger.cli.output import (
     about,
     ago,
@@ -23,6 +22,7 @@ from tcdatalogger.cli.output import (
     print_table,
     say,
 )
+from tcdatalogger.core.views.state import existing_state
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -11,12 +11,10 @@ import click
 from tcdatalogger import disk
 from tcdatalogger.cli.commands.catalog import endpoint_at
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
-from tcdatalogger.errors import UsageError
+from tcdatalogger.errors import DataRefused, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.models.reading.row_reader import RejectedRecord
-
-STRICT = 65
 
 
 @click.command(
@@ -96,7 +94,7 @@ def command(
         if found:
             say(f"{number(len(found))} unknown to the catalogue: {out / 'drift.json'}")
     if strict and rejected:
-        raise SystemExit(STRICT)
+        raise SystemExit(DataRefused.exit_code)
 
 
 def _without_errors(bodies: list[bytes]) -> tuple[list[bytes], list[RejectedRecord]]:

@@ -121,24 +121,24 @@ class MemoryKeyHealth:
     """What one process knows, for as long as it lives."""
 
     def __init__(self) -> None:
-        self._marks: dict[tuple[str, str], KeyState] = {}
+        self._states: dict[tuple[str, str], KeyState] = {}
         self._trials: dict[str, float] = {}
         self._circuit = CircuitBreaker()
         self._rows: dict[str, dict[str, RowQuota]] = {}
         self._lock = RLock()
 
-    def marks(self, fingerprint: str) -> list[KeyState]:
+    def states(self, fingerprint: str) -> list[KeyState]:
         with self._lock:
-            return [m for (whose, _), m in self._marks.items() if whose == fingerprint]
+            return [state for (whose, _), state in self._states.items() if whose == fingerprint]
 
-    def mark(self, mark: KeyState) -> None:
-        self._marks[mark.fingerprint, mark.path] = mark
+    def set_state(self, state: KeyState) -> None:
+        self._states[state.fingerprint, state.path] = state
 
     def forget_permissions(self, fingerprint: str) -> None:
         with self._lock:
-            for whose, path in list(self._marks):
+            for whose, path in list(self._states):
                 if whose == fingerprint and path:
-                    del self._marks[whose, path]
+                    del self._states[whose, path]
 
     def trial(self, fingerprint: str, now: float) -> bool:
         with self._lock:
@@ -162,7 +162,7 @@ class MemoryKeyHealth:
                 self._circuit = changed
             return changed
 
-    def book_rows(self, name: str, rows: RowQuota, limit: int) -> float:
+    def reserve_rows(self, name: str, rows: RowQuota, limit: int) -> float:
         with self._lock:
             booked = self._rows.setdefault(name, {})
             at = frees_at(booked.values(), rows.count, limit, rows.at)

@@ -151,12 +151,12 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
         state.write_run(run(number, status="running", started_at=began))
         state.write_run(run(number, status="done", started_at=began, finished_at=200_005.0))
     state.write_key("k", INFO, 200_000.0)
-    state.key_health.mark(KeyState("k", "parked", "", "x", 200_600.0, 200_000.0, "default"))
-    state.key_health.mark(KeyState("k", "dead", "/a", "x", math.inf, 200_000.0, "default"))
-    state.key_health.mark(KeyState("well", "parked", "", "x", 12_000.0, 9_000.0, "default"))
+    state.key_health.set_state(KeyState("k", "parked", "", "x", 200_600.0, 200_000.0, "default"))
+    state.key_health.set_state(KeyState("k", "dead", "/a", "x", math.inf, 200_000.0, "default"))
+    state.key_health.set_state(KeyState("well", "parked", "", "x", 12_000.0, 9_000.0, "default"))
     state.key_health.change_circuit(lambda _: CircuitBreaker(9, 30.0, 200_030.0, 200_180.0))
     state.key_health.trial("k", 200_000.0)
-    state.key_health.book_rows("158/events", RowQuota("r", 200_000.0, 50_000), 50_000)
+    state.key_health.reserve_rows("158/events", RowQuota("r", 200_000.0, 50_000), 50_000)
     state.call_slots.pause(Pause("player:158", 200_060.0, "too_many"))
 
     for _ in range(2):
@@ -171,7 +171,7 @@ def test_times_of_the_future_are_put_right_as_soon_as_the_clock_is(state, clock,
     last = run_stats.lasts(state)["faction_crimes"]
     assert (last.success_at, last.ended_at) == (10_000.0, 10_000.0)
     assert state.key("k") == (INFO, 10_000.0)
-    marks = [*state.key_health.marks("k"), *state.key_health.marks("well")]
+    marks = [*state.key_health.states("k"), *state.key_health.states("well")]
     assert [(one.since, one.until) for one in marks] == [
         (10_000.0, 10_600.0), (10_000.0, math.inf), (9_000.0, 12_000.0),
     ]  # fmt: skip

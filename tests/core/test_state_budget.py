@@ -30,9 +30,9 @@ from tcdatalogger.services.torncity.client.rate_limiter import (
     Pause,
     Rank,
     Terms,
-    book,
     claim,
     correct,
+    reserve,
 )
 
 TAKER = """
@@ -130,7 +130,7 @@ class Play:
             case "ask":
                 terms = Terms(what, more, LIMITS, WINDOW, SLACK)
                 with self.store.open() as pages:
-                    self.note(Waiter(book(pages, terms, self.now), terms))
+                    self.note(Waiter(reserve(pages, terms, self.now), terms))
             case "wake" | "late" if self.waiters:
                 waiter = self.waiters.pop(what % len(self.waiters))
                 self.now = max(self.now, waiter.slot.at + (more or 0.0))
@@ -216,9 +216,9 @@ def test_a_clock_that_was_set_back_does_not_stop_everything(slots):
     terms = Terms("player:1", Rank.NORMAL, LIMITS, WINDOW, SLACK)
     for _ in range(3):
         with slots.open() as pages:
-            assert book(pages, terms, 10_000.0).taken
+            assert reserve(pages, terms, 10_000.0).taken
     with slots.open() as pages:
-        assert book(pages, terms, 6_400.0).at == 6_400.0 + WINDOW
+        assert reserve(pages, terms, 6_400.0).at == 6_400.0 + WINDOW
 
 
 # Several processes
@@ -252,7 +252,7 @@ def test_a_process_that_is_killed_while_it_waits_wastes_its_slot_and_no_more(pla
         budget.wait("player:1")
         with state.call_slots.open() as pages:  # a process that waits, and is never heard of again
             terms = Terms("player:1", Rank.NORMAL, ((1, 9), (1, 9), (1, 9)), 61.0, 0.5)
-            assert book(pages, terms, 1_000.0).at == 1_061.0
+            assert reserve(pages, terms, 1_000.0).at == 1_061.0
         assert budget.wait("player:1") == 122.0
 
 
@@ -353,12 +353,12 @@ def test_what_is_known_of_a_key_is_kept(key_health):
     dead = KeyState("key:a", "dead", code="incorrect_key", since=5.0, name="default")
     path = KeyState("key:a", "permission", "/user/log", "access_too_low", 99.0, 5.0, "default")
     for mark in (path, dead):
-        key_health.mark(mark)
+        key_health.set_state(mark)
 
-    assert sorted(key_health.marks("key:a"), key=lambda mark: mark.path) == [dead, path]
-    assert key_health.marks("key:b") == []
+    assert sorted(key_health.states("key:a"), key=lambda mark: mark.path) == [dead, path]
+    assert key_health.states("key:b") == []
     key_health.forget_permissions("key:a")
-    assert key_health.marks("key:a") == [dead]
+    assert key_health.states("key:a") == [dead]
 
 
 def test_a_key_is_tried_by_one_caller_at_once_until_that_one_is_given_up(key_health):
@@ -380,15 +380,15 @@ def test_the_circuit_is_changed_by_one_caller_at_a_time(key_health):
 
 
 def test_rows_of_a_day_are_spent_and_come_back(key_health):
-    assert key_health.book_rows("1/events", RowQuota("a", 1_000.0, 60), 100) == 0.0
-    assert key_health.book_rows("1/events", RowQuota("b", 2_000.0, 40), 100) == 0.0
-    assert key_health.book_rows("2/events", RowQuota("c", 2_000.0, 40), 100) == 0.0
-    assert key_health.book_rows("1/events", RowQuota("d", 3_000.0, 40), 100) == 1_000.0 + DAY
-    assert key_health.book_rows("1/events", RowQuota("d", 3_000.0, 61), 100) == 2_000.0 + DAY
+    assert key_health.reserve_rows("1/events", RowQuota("a", 1_000.0, 60), 100) == 0.0
+    assert key_health.reserve_rows("1/events", RowQuota("b", 2_000.0, 40), 100) == 0.0
+    assert key_health.reserve_rows("2/events", RowQuota("c", 2_000.0, 40), 100) == 0.0
+    assert key_health.reserve_rows("1/events", RowQuota("d", 3_000.0, 40), 100) == 1_000.0 + DAY
+    assert key_health.reserve_rows("1/events", RowQuota("d", 3_000.0, 61), 100) == 2_000.0 + DAY
     key_health.settle_rows(RowQuota("b", 2_000.0, 10))
-    assert key_health.book_rows("1/events", RowQuota("d", 3_000.0, 30), 100) == 0.0
+    assert key_health.reserve_rows("1/events", RowQuota("d", 3_000.0, 30), 100) == 0.0
     key_health.settle_rows(RowQuota("d", 3_000.0, 0))
-    assert key_health.book_rows("1/events", RowQuota("e", 1_001.0 + DAY, 90), 100) == 0.0
+    assert key_health.reserve_rows("1/events", RowQuota("e", 1_001.0 + DAY, 90), 100) == 0.0
 
 
 @given(st.lists(st.tuples(st.integers(0, 50_000), st.integers(1, 60)), max_size=40))
@@ -396,7 +396,7 @@ def test_a_day_never_has_more_rows_than_its_limit(asked):
     key_health, now, booked = MemoryKeyHealth(), 0.0, []
     for number, (pause, count) in enumerate(asked):
         now += pause
-        if not key_health.book_rows("1/events", RowQuota(str(number), now, count), 100):
+        if not key_health.reserve_rows("1/events", RowQuota(str(number), now, count), 100):
             booked.append((now, count))
     for start, _ in booked:
         assert sum(count for at, count in booked if start <= at < start + DAY) <= 100
@@ -452,8 +452,8 @@ def test_probes_of_a_torn_that_is_down_come_further_and_further_apart():
 def test_the_state_is_one_file_that_can_be_lost(tmp_path):
     file = tmp_path / "state.sqlite"
     with State(file) as state:
-        state.key_health.mark(KeyState("key:a", "dead"))
+        state.key_health.set_state(KeyState("key:a", "dead"))
     for left in tmp_path.glob("state.sqlite*"):
         left.unlink()
     with State(file) as state:
-        assert state.key_health.marks("key:a") == []
+        assert state.key_health.states("key:a") == []

@@ -47,8 +47,8 @@ def scraped(workplace):
     settings = configuration.load(workplace.file, {})
     with State(settings.state.url) as state:
         now = workplace.clock.now()
-        state.key_health.mark(KeyState("f1", "dead", since=now, name="default"))
-        state.key_health.book_rows("player:1/faction_news", RowQuota("a", now, 100), 50_000)
+        state.key_health.set_state(KeyState("f1", "dead", since=now, name="default"))
+        state.key_health.reserve_rows("player:1/faction_news", RowQuota("a", now, 100), 50_000)
         state.call_slots.pause(pause("player:1", now + 60))
     health = MonitoringServer(settings, workplace.clock, {})
     text, _ = page(health.metrics, "")

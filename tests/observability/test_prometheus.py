@@ -105,7 +105,7 @@ def test_what_goes_wrong_with_real_runs_fires_in_a_prometheus_that_scrapes_us(
                     workplace.log(name)
                 workplace.clock.sleep(60)
             with State(settings.state.url) as state:
-                state.key_health.mark(KeyState("f1", "dead", since=1.0, name="default"))
+                state.key_health.set_state(KeyState("f1", "dead", since=1.0, name="default"))
 
             wanted = {
                 ("TCdataloggerDataRefused", "frozen"),

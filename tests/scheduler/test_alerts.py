@@ -159,10 +159,10 @@ def test_rows_that_were_lost_on_their_way_are_told_at_once_though_the_run_is_pen
 def test_a_dead_key_is_told_and_is_over_when_another_one_works(place):
     place.ran()
     key_health = place.state.key_health
-    key_health.mark(KeyState("f1", "dead", code="incorrect_key", since=NOW, name="default"))
-    key_health.mark(KeyState("f2", "dead", since=NOW, name="of somebody else"))
+    key_health.set_state(KeyState("f1", "dead", code="incorrect_key", since=NOW, name="default"))
+    key_health.set_state(KeyState("f2", "dead", since=NOW, name="of somebody else"))
     assert place.look() == [("key:default", "begins")]
-    key_health.mark(KeyState("f3", "ok", since=NOW + 9, name="default"))
+    key_health.set_state(KeyState("f3", "ok", since=NOW + 9, name="default"))
     assert place.look() == [("key:default", "over")]
 
 
@@ -294,7 +294,7 @@ def test_the_wait_that_discord_wants_holds_every_message(place):
     place.ran("failed", exit_code=65, error_class="DataRefused")
     place.answers = [Posted("it answered 429", wait=120.0)]
     assert len(place.look()) == 1
-    place.state.key_health.mark(KeyState("f1", "dead", since=NOW, name="default"))
+    place.state.key_health.set_state(KeyState("f1", "dead", since=NOW, name="default"))
     place.clock.sleep(119)
     assert place.look() == []
     place.clock.sleep(1)

@@ -13,10 +13,10 @@ from tcdatalogger.services.torncity.client.rate_limiter import (
     ADDRESS,
     Rank,
     Terms,
-    book,
     claim,
     correct,
     earliest_fit,
+    reserve,
 )
 
 
@@ -151,7 +151,7 @@ def test_threads_share_one_table_without_going_over():
     def reserve():
         for _ in range(100):
             with store.open() as pages:
-                given_at.append(book(pages, terms, 0.0).at)
+                given_at.append(reserve(pages, terms, 0.0).at)
 
     threads = [threading.Thread(target=reserve) for _ in range(4)]
     for thread in threads:
@@ -187,7 +187,7 @@ class Sleeper:
         limits = ((limit, 99), (limit, 99), (limit, 99))
         self.terms = Terms(owner, self.rank, limits, 61, 0.5)
         with store.open() as pages:
-            self.slot = book(pages, self.terms, now)
+            self.slot = reserve(pages, self.terms, now)
 
     def wake(self, now):
         with self.store.open() as pages:
@@ -257,7 +257,7 @@ def test_a_call_of_low_priority_keeps_its_slot_beside_those_who_came_since():
         budget.wait("ann", "low")
     terms = Terms("ann", Rank.LOW, ((7, 70), (10, 100), (10, 100)), 61, 0.5)
     with store.open() as pages:
-        slot = book(pages, terms, clock.now())
+        slot = reserve(pages, terms, clock.now())
     clock.sleep(50)
     assert [budget.wait("ann") for _ in range(3)] == [0.0] * 3
     with store.open() as pages:

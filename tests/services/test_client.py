@@ -685,7 +685,7 @@ def test_while_somebody_asks_a_torn_that_was_down_the_others_wait_for_what_comes
 ):
     torn.say({"a": 1})
     key_health = shared["key_health"]
-    key_health.mark(KeyState(fingerprint(key), "ok"))
+    key_health.set_state(KeyState(fingerprint(key), "ok"))
     probe = CircuitBreaker(faults=5, pause=30.0, until=clock.now(), probe_until=clock.now() + 5)
     key_health.change_circuit(lambda _: probe)
     began = clock.now()

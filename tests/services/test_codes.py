@@ -18,7 +18,7 @@ BY_CLASS = [(number, name) for name, numbers in CASES["codes"].items() for numbe
 def test_an_answer_is_what_the_list_says(case):
     kind = case.get("type", "application/json")
 
-    found = classify.find(case.get("status", 200), kind, case["body"].encode())
+    found = classify.classify(case.get("status", 200), kind, case["body"].encode())
 
     if case["fault"] == "":
         assert found is None
@@ -32,7 +32,7 @@ def test_an_answer_is_what_the_list_says(case):
 @pytest.mark.parametrize(("number", "name"), BY_CLASS)
 def test_every_code_of_torns_has_its_class(number, name):
     body = f'{{"error":{{"code":{number},"error":"…"}}}}'.encode()
-    found = classify.find(200, "application/json", body)
+    found = classify.classify(200, "application/json", body)
     assert found.kind.number == number
     assert issubclass(found.kind.fault, getattr(errors, name))
 
@@ -77,31 +77,31 @@ def test_a_fault_survives_the_way_between_processes():
 
 def test_torns_words_are_cut_to_one_short_line():
     body = b'{"error":{"code":99,"error":"a\\nb\\u001b[31m' + b"x" * 5000 + b'"}}'
-    said = classify.find(200, "application/json", body).said
+    said = classify.classify(200, "application/json", body).said
     assert len(said) <= 200
     assert said.isprintable()
 
 
 def test_an_error_after_a_megabyte_of_good_data_is_found():
     body = b'{"news":[' + b'{"id":1},' * 120_000 + b'{}],"job":{"code":27,"error":"no"}}'
-    assert classify.find(200, "application/json", body).selection == "job"
+    assert classify.classify(200, "application/json", body).selection == "job"
 
 
 def test_a_large_good_body_costs_next_to_nothing():
     row = b'{"id":12345,"name":"Somebody","text":"some words of news","at":1767225600},'
     body = b'{"news":[' + row * 60_000 + b"{}]}"
     assert len(body) > 4_000_000
-    assert classify.find(200, "application/json", body) is None
-    held = memory(lambda: classify.find(200, "application/json", body))
+    assert classify.classify(200, "application/json", body) is None
+    held = memory(lambda: classify.classify(200, "application/json", body))
     assert held < 20_000  # reading it as JSON takes 27 MB
 
 
 @given(st.binary(max_size=200), st.sampled_from(["application/json", "text/csv", "", "text/html"]))
 def test_no_body_at_all_makes_the_reader_stumble(body, kind):
-    classify.find(200, kind, body)
-    classify.find(200, kind, b'{"error":' + body + b"}")
-    classify.find(200, kind, b'{"a":{"code":1,"error":' + body + b"}}")
+    classify.classify(200, kind, body)
+    classify.classify(200, kind, b'{"error":' + body + b"}")
+    classify.classify(200, kind, b'{"a":{"code":1,"error":' + body + b"}}")
 
 
 def test_a_body_nested_without_end_is_left_to_the_decoder():
-    assert classify.find(200, "application/json", b'{"error":' + b"[" * 100_000) is None
+    assert classify.classify(200, "application/json", b'{"error":' + b"[" * 100_000) is None

@@ -20,7 +20,7 @@ from tcdatalogger.services.torncity.client.key_health import (
     entered,
     failed,
     frees_at,
-    mark_of,
+    key_state,
 )
 
 
@@ -29,7 +29,9 @@ from tcdatalogger.services.torncity.client.key_health import (
     [(2, "", math.inf), (18, "", 4_600.0), (16, "/user/log", 1_000 + 6 * 3_600)],
 )
 def test_an_error_says_for_what_and_how_long_a_key_is_refused(number, path, until):
-    mark = mark_of(error_codes.BY_NUMBER[number], "key:a", "/user/log", 1_000.0, 3_600.0, "default")
+    mark = key_state(
+        error_codes.BY_NUMBER[number], "key:a", "/user/log", 1_000.0, 3_600.0, "default"
+    )
 
     assert (mark.path, mark.until, mark.name) == (path, until, "default")
     assert mark.refuses("/user/log", 1_000.0)

@@ -239,22 +239,22 @@ class Application:
         Raises:
             Failure: Torn refuses the key, or cannot be asked.
         """
-        mark = fingerprint(key)
-        known = self.state.key(mark)
+        identity = fingerprint(key)
+        known = self.state.key(identity)
         if known is not None and self.clock.now() - known[1] < KEY_INFO_SECONDS:
             return known[0]
         info = key_info(self.client, key)
-        self.state.write_key(mark, info, self.clock.now())
-        self.state.call_slots.count_under(mark, self.owner(key))
+        self.state.write_key(identity, info, self.clock.now())
+        self.state.call_slots.count_under(identity, self.owner(key))
         if known is not None and known[0] != info:
-            self.state.key_health.forget_permissions(mark)
+            self.state.key_health.forget_permissions(identity)
         return info
 
     def owner(self, key: ApiKey) -> str:
         """Under which name a key's calls are counted: its player's, as soon as we know it."""
-        mark = fingerprint(key)
-        known = self.state.key(mark)
-        return mark if known is None else f"player:{known[0].owner_id}"
+        identity = fingerprint(key)
+        known = self.state.key(identity)
+        return identity if known is None else f"player:{known[0].owner_id}"
 
     # --- runs ------------------------------------------------------------------------------
 

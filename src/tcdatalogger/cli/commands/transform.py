@@ -104,7 +104,7 @@ def _without_errors(bodies: list[bytes]) -> tuple[list[bytes], list[RejectedReco
 
     data, errors = [], []
     for number_, body in enumerate(bodies):
-        found = classify.find(200, "", body)
+        found = classify.classify(200, "", body)
         if found is None or found.number is None or found.selection:
             data.append(body)
             continue

@@ -37,14 +37,14 @@ class KnownHealth:
 
 def health(state: State, key: ApiKey, now: float) -> KnownHealth:
     """The health of a key; what was refused for a time that is over counts no more."""
-    marks = state.key_health.marks(fingerprint(key))
-    paths = tuple(mark.path for mark in marks if mark.path and mark.refuses(mark.path, now))
-    whole = next((mark for mark in marks if not mark.path), None)
+    states = state.key_health.states(fingerprint(key))
+    paths = tuple(known.path for known in states if known.path and known.refuses(known.path, now))
+    whole = next((known for known in states if not known.path), None)
     if whole is None:
         return KnownHealth(key.name, "untried", refused=paths)
     if whole.health == OK or not whole.refuses("", now):
         return KnownHealth(key.name, OK if whole.health == OK else "untried", refused=paths)
-    until = None if whole.health == error_codes.KeyVerdict.DEAD else whole.until
+    until = None if whole.health == error_codes.KeyRefusal.DEAD else whole.until
     return KnownHealth(key.name, whole.health, whole.code, whole.since, until, paths)
 
 

@@ -17,7 +17,7 @@ from tcdatalogger.services.torncity.client.key_health import (
     frees_at,
 )
 
-_MARK: Final = "fingerprint, health, path, code, until, since, name"
+_COLUMNS: Final = "fingerprint, health, path, code, until, since, name"
 _CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
 
 
@@ -39,27 +39,27 @@ class KeyHealthStore:
     def __init__(self, database: Tables) -> None:
         self._database = database
 
-    def marks(self, fingerprint: str) -> list[KeyState]:
+    def states(self, fingerprint: str) -> list[KeyState]:
         rows = self._database.reading(
-            f"select {_MARK} from key_health where fingerprint = ? order by path", (fingerprint,)
+            f"select {_COLUMNS} from key_health where fingerprint = ? order by path", (fingerprint,)
         )
         return [KeyState(*row) for row in rows]
 
     def of_keys(self) -> list[KeyState]:
         """What is known of each key as a whole, the oldest first."""
         rows = self._database.reading(
-            f"select {_MARK} from key_health where path = '' order by since"
+            f"select {_COLUMNS} from key_health where path = '' order by since"
         )
         return [KeyState(*row) for row in rows]
 
-    def mark(self, mark: KeyState) -> None:
+    def set_state(self, state: KeyState) -> None:
         with self._database.writing() as db:
             db.execute(
-                f"""insert into key_health ({_MARK}) values (?, ?, ?, ?, ?, ?, ?)
+                f"""insert into key_health ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)
                     on conflict (fingerprint, path) do update set health = excluded.health,
                     code = excluded.code, until = excluded.until, since = excluded.since,
                     name = excluded.name""",
-                astuple(mark),
+                astuple(state),
             )
 
     def forget_permissions(self, fingerprint: str) -> None:
@@ -102,7 +102,7 @@ class KeyHealthStore:
                 )
         return changed
 
-    def book_rows(self, name: str, rows: RowQuota, limit: int) -> float:
+    def reserve_rows(self, name: str, rows: RowQuota, limit: int) -> float:
         with self._database.writing() as db:
             db.execute("delete from day_rows where at <= ?", (rows.at - DAY,))
             (total,) = db.execute(

@@ -153,8 +153,8 @@ def _torn(measured: MetricValues, settings: Settings, state: State, now: float) 
         measured.add("api_day_rows", rows, owner=owner, category=category)
     measured.add("api_day_rows_limit", int(key_health.DAY_ROWS * settings.limits.share))
     measured.add("torn_up", int(not state.key_health.circuit().open))
-    marks = state.key_health.of_keys()
-    for name, health in {mark.name: mark.health for mark in marks}.items():
+    states = state.key_health.of_keys()
+    for name, health in {known.name: known.health for known in states}.items():
         measured.add("key_health", 1, key=name, health=health)
 
 

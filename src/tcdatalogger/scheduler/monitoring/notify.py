@@ -153,16 +153,16 @@ def _keys(settings: Settings, state: State) -> Iterator[AlertEvent]:
     Keys are found by name, and the newest of each name counts. So this works also on a machine that
     cannot read the keys.
     """
-    newest = {mark.name: mark for mark in state.key_health.of_keys()}
+    newest = {known.name: known for known in state.key_health.of_keys()}
     for name in settings.keys:
-        mark = newest.get(name)
-        if mark is not None and mark.health == error_codes.KeyVerdict.DEAD.value:
-            kind = error_codes.named(mark.code)
+        known = newest.get(name)
+        if known is not None and known.health == error_codes.KeyRefusal.DEAD.value:
+            kind = error_codes.named(known.code)
             yield AlertEvent(
                 f"key:{name}",
                 f"The key {name!r} is dead, and no call is made with it: {kind.meaning}.",
                 kind.remedy,
-                since=mark.since,
+                since=known.since,
             )
 
 

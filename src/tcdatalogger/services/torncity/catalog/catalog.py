@@ -103,7 +103,7 @@ class Endpoint:
     limit: int | None
     parameters: tuple[Parameter, ...]
     notation: notation.Notation = field(repr=False)
-    shapes: ShapeBook = field(repr=False)
+    shapes: NamedShapes = field(repr=False)
 
     @cached_property
     def shape(self) -> Shape:
@@ -148,7 +148,7 @@ class Endpoint:
 
 
 @dataclass(frozen=True)
-class ShapeBook:
+class NamedShapes:
     """The named shapes of a catalogue, read when they are first asked for."""
 
     named: Mapping[str, notation.Notation]
@@ -273,9 +273,9 @@ def read(raw: bytes, place: str) -> Catalog:
             f"{place} is not a compiled catalogue: {error}.",
             remedy="Make one with `tcdatalogger catalog compile SPEC --to FILE`.",
         ) from None
-    book = ShapeBook(facts.shapes)
+    shapes = NamedShapes(facts.shapes)
     shared = {name: _parameter(parameter) for name, parameter in facts.parameters.items()}
-    return Catalog(facts.version, tuple(_endpoint(e, shared, book) for e in facts.endpoints))
+    return Catalog(facts.version, tuple(_endpoint(e, shared, shapes) for e in facts.endpoints))
 
 
 def load(path: Path | None = None) -> Catalog:
@@ -303,7 +303,9 @@ def _parameter(facts: _ParameterFacts) -> Parameter:
     return Parameter(**msgspec.structs.asdict(facts))
 
 
-def _endpoint(facts: _EndpointFacts, shared: Mapping[str, Parameter], book: ShapeBook) -> Endpoint:
+def _endpoint(
+    facts: _EndpointFacts, shared: Mapping[str, Parameter], shapes: NamedShapes
+) -> Endpoint:
     section, selection = selection_name(facts.path)
     return Endpoint(
         path=facts.path,
@@ -322,5 +324,5 @@ def _endpoint(facts: _EndpointFacts, shared: Mapping[str, Parameter], book: Shap
             shared[p] if isinstance(p, str) else _parameter(p) for p in facts.parameters
         ),
         notation=facts.shape,
-        shapes=book,
+        shapes=shapes,
     )

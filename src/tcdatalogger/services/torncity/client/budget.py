@@ -112,14 +112,14 @@ class Budget:
         """
         terms = Terms(owner, _RANKS[priority], self._limits, self._window, self._slack)
         self._raise_if_paused((owner, ADDRESS), patience)
-        with self._slots.open() as book:
-            slot = rate_limiter.book(book, terms, self._clock.now())
+        with self._slots.open() as store:
+            slot = rate_limiter.reserve(store, terms, self._clock.now())
         try:
             while not slot.taken:
                 self._clock.sleep(slot.at - self._clock.now())
                 self._raise_if_paused((owner, ADDRESS), patience)
-                with self._slots.open() as book:
-                    slot = rate_limiter.claim(book, slot, terms, self._clock.now())
+                with self._slots.open() as store:
+                    slot = rate_limiter.claim(store, slot, terms, self._clock.now())
         except BaseException as end:  # whatever ends the wait: nobody uses the slot
             self.unused(slot)
             if isinstance(end, TimedOut):
@@ -136,8 +136,8 @@ class Budget:
         """
         latest = self._clock.now() - self._margin
         if latest > slot.at:
-            with self._slots.open() as book:
-                rate_limiter.correct(book, slot, latest)
+            with self._slots.open() as store:
+                rate_limiter.correct(store, slot, latest)
 
     def pause(self, name: str, until: float, code: str = error_codes.TOO_MANY.name) -> None:
         """Let no call of an owner go before `until`; `ADDRESS` holds those of every owner."""
@@ -155,8 +155,8 @@ class Budget:
 
     def unused(self, slot: CallSlot) -> None:
         """Leave the time of a call that is not made to others."""
-        with self._slots.open() as book:
-            book.remove(slot.id)
+        with self._slots.open() as store:
+            store.remove(slot.id)
 
     def _raise_if_paused(self, names: tuple[str, ...], patience: float) -> None:
         fault = self._pause_of(names, patience)

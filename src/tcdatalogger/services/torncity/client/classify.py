@@ -41,7 +41,7 @@ class AnswerFault:
     selection: str = ""
 
 
-def find(
+def classify(
     status: int, content_type: str, body: bytes, payload: Payload | None = None
 ) -> AnswerFault | None:
     """What is wrong with an answer, None where it is data.

@@ -124,7 +124,7 @@ class Client:
         proven = self._admitted(identity, request.path, key.name)
         try:
             caller = _Caller(identity, self._owner_of(key), key.name)
-            rows = self._book_rows(request, caller)
+            rows = self._reserve_rows(request, caller)
             slot = self._wait_turn(caller.owner, priority)
             began = time.monotonic()
             try:
@@ -136,7 +136,7 @@ class Client:
             if isinstance(outcome, Answer):
                 self._worked()
                 if not proven:
-                    self._key_health.mark(KeyState(identity, key_health.OK, name=key.name))
+                    self._key_health.set_state(KeyState(identity, key_health.OK, name=key.name))
                 return outcome
             asked = asked_of(outcome.answer, http_date)
             wait = self._retries.wait(outcome, tried + 1, asked)
@@ -155,15 +155,15 @@ class Client:
         """
         while True:
             now = self._clock.now()
-            marks = self._key_health.marks(identity)
-            for mark in marks:
-                if mark.refuses(path, now):
-                    raise error_codes.again(mark.code, mark.until, now, f" with the key {name!r}")
-            if any(mark.health == key_health.OK for mark in marks):
+            states = self._key_health.states(identity)
+            for state in states:
+                if state.refuses(path, now):
+                    raise error_codes.again(state.code, state.until, now, f" with the key {name!r}")
+            if any(state.health == key_health.OK for state in states):
                 return True
             if self._key_health.trial(identity, now):
                 # Somebody may have found out between our look and our turn.
-                if self._key_health.marks(identity) == marks:
+                if self._key_health.states(identity) == states:
                     return False
                 self._key_health.end_trial(identity)
             else:
@@ -171,7 +171,7 @@ class Client:
 
     # --- rows of the day -------------------------------------------------------------------
 
-    def _book_rows(self, request: Request, caller: _Caller) -> RowQuota | None:
+    def _reserve_rows(self, request: Request, caller: _Caller) -> RowQuota | None:
         """Book the rows that the call may bring, None where its path has no daily budget.
 
         Raises:
@@ -189,7 +189,7 @@ class Client:
         expected = int(limit) if limit.isdecimal() else _PAGE_ROWS
         rows = RowQuota(secrets.token_hex(8), now, expected)
         most = int(key_health.DAY_ROWS * self._budget.share)
-        frees = self._key_health.book_rows(name, rows, most)
+        frees = self._key_health.reserve_rows(name, rows, most)
         if frees:
             kind = error_codes.BY_NUMBER[14]
             raise kind.fault(
@@ -259,8 +259,8 @@ class Client:
     def _learn(self, fault: TornFault, request: Request, caller: _Caller, wait: float) -> None:
         now, kind = self._clock.now(), fault.kind
         if kind.health is not None:
-            self._key_health.mark(
-                key_health.mark_of(
+            self._key_health.set_state(
+                key_health.key_state(
                     kind, caller.identity, request.path, now, fault.pause, caller.name
                 )
             )

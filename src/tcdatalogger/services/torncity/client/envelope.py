@@ -176,18 +176,18 @@ def ends(found: Sequence[Raw], way: Sequence[str]) -> tuple[int | None, int | No
 
 def digest(body: bytes) -> bytes:
     """Sixteen bytes that tell bodies apart, without `_metadata`: links change while data do not."""
-    told = hashlib.blake2b(digest_size=16)
+    hasher = hashlib.blake2b(digest_size=16)
     try:
         found = members(body)
     except ValueError:
-        told.update(body)
-        return told.digest()
+        hasher.update(body)
+        return hasher.digest()
     for name, raw in found.items():
         if name != METADATA:
             text = name.encode(errors="surrogatepass")
-            told.update(b"%d:%s%d:" % (len(text), text, memoryview(raw).nbytes))
-            told.update(raw)
-    return told.digest()
+            hasher.update(b"%d:%s%d:" % (len(text), text, memoryview(raw).nbytes))
+            hasher.update(raw)
+    return hasher.digest()
 
 
 def _number(value: Any, way: Sequence[str]) -> int | None:

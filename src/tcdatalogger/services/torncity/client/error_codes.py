@@ -31,7 +31,7 @@ DOWN_AFTER = 5
 """So many calls in a row that found nobody, of all processes, and Torn is taken to be down."""
 
 
-class KeyVerdict(StrEnum):
+class KeyRefusal(StrEnum):
     """What an error says about the key: never call it again, later, or not for this endpoint."""
 
     DEAD = "dead"
@@ -141,7 +141,7 @@ class Code:
     meaning: str
     fault: type[TornFault]
     remedy: str
-    health: KeyVerdict | None = None
+    health: KeyRefusal | None = None
     tries: int = 1
     pause: float = 0.0
     waits: Scope | None = None
@@ -155,8 +155,8 @@ _STATUS = "If it lasts, see https://www.torn.com for the state of the API."
 
 TORN_CODES: tuple[Code, ...] = (
     Code(0, "unknown_error", "unknown error", TornDown, _STATUS, tries=3, pause=2),
-    Code(1, "key_empty", "the key is empty", KeyFault, _KEY, KeyVerdict.DEAD),
-    Code(2, "incorrect_key", "incorrect key", KeyFault, _KEY, KeyVerdict.DEAD),
+    Code(1, "key_empty", "the key is empty", KeyFault, _KEY, KeyRefusal.DEAD),
+    Code(2, "incorrect_key", "incorrect key", KeyFault, _KEY, KeyRefusal.DEAD),
     Code(3, "wrong_type", "wrong type", RequestFault, _ASK),
     Code(4, "wrong_fields", "wrong fields", RequestFault, _ASK),
     Code(
@@ -176,7 +176,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key's owner has no right to this id",
         KeyFault,
         "Give the key's owner API access in the faction or company, or name another key.",
-        KeyVerdict.PERMISSION,
+        KeyRefusal.PERMISSION,
     ),
     Code(
         8,
@@ -202,7 +202,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key's owner is in federal jail",
         KeyFault,
         "Name a key of another player.",
-        KeyVerdict.PARKED,
+        KeyRefusal.PARKED,
         pause=DAY,
     ),
     Code(
@@ -221,7 +221,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key is off while its owner has been away for over seven days",
         KeyFault,
         "It works again once its owner logs in; or name another key.",
-        KeyVerdict.PARKED,
+        KeyRefusal.PARKED,
         pause=DAY,
     ),
     Code(
@@ -240,7 +240,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key's access level is too low",
         KeyFault,
         "Name a key of a higher level; `tcdatalogger keys check` shows what is needed.",
-        KeyVerdict.PERMISSION,
+        KeyRefusal.PERMISSION,
     ),
     Code(17, "backend_error", "backend error", TornDown, _STATUS, tries=3, pause=2),
     Code(
@@ -249,7 +249,7 @@ TORN_CODES: tuple[Code, ...] = (
         "the key is paused by its owner",
         KeyFault,
         "Switch it on at https://www.torn.com/preferences.php#tab=api, or name another key.",
-        KeyVerdict.PARKED,
+        KeyRefusal.PARKED,
         pause=HOUR,
     ),
     Code(

@@ -17,7 +17,7 @@ from tcdatalogger.services.torncity.client.error_codes import (
     DOWN_AFTER,
     HOUR,
     Code,
-    KeyVerdict,
+    KeyRefusal,
 )
 
 DAY_ROWS: Final = 50_000
@@ -77,17 +77,17 @@ class KeyState:
 OK: Final = "ok"
 
 
-def mark_of(
+def key_state(
     kind: Code, fingerprint: str, path: str, now: float, pause: float, name: str
 ) -> KeyState:
     """What an error says about a key."""
-    health = KeyVerdict.DEAD if kind.health is None else kind.health
+    health = KeyRefusal.DEAD if kind.health is None else kind.health
     until = {
-        KeyVerdict.DEAD: math.inf,
-        KeyVerdict.PARKED: now + pause,
-        KeyVerdict.PERMISSION: now + RECHECK,
+        KeyRefusal.DEAD: math.inf,
+        KeyRefusal.PARKED: now + pause,
+        KeyRefusal.PERMISSION: now + RECHECK,
     }[health]
-    where = path if health is KeyVerdict.PERMISSION else ""
+    where = path if health is KeyRefusal.PERMISSION else ""
     return KeyState(fingerprint, health.value, where, kind.name, until, now, name)
 
 
@@ -184,9 +184,9 @@ def frees_at(given: Iterable[RowQuota], wanted: int, limit: int, now: float) -> 
 class KeyHealth(Protocol):
     """A store of all this. Each method is one step that no other caller sees half of."""
 
-    def marks(self, fingerprint: str) -> list[KeyState]: ...
+    def states(self, fingerprint: str) -> list[KeyState]: ...
 
-    def mark(self, mark: KeyState) -> None: ...
+    def set_state(self, state: KeyState) -> None: ...
 
     def forget_permissions(self, fingerprint: str) -> None:
         """Forget which paths a key was refused: what it may do has changed."""
@@ -206,7 +206,7 @@ class KeyHealth(Protocol):
         """Put what `change` makes of the circuit in its place, unless it is None; return it."""
         ...
 
-    def book_rows(self, name: str, rows: RowQuota, limit: int) -> float:
+    def reserve_rows(self, name: str, rows: RowQuota, limit: int) -> float:
         """Book rows of a category if they fit into the day: then 0, else when they would."""
         ...
 

@@ -132,76 +132,76 @@ class Slots(Protocol):
         ...
 
 
-def book(pages: SlotStore, terms: Terms, now: float) -> CallSlot:
+def reserve(store: SlotStore, terms: Terms, now: float) -> CallSlot:
     """Write a call down and return its slot."""
-    pages.tidy(now, terms)
+    store.tidy(now, terms)
     new = CallSlot(secrets.token_hex(8), terms.owner, terms.rank, now, now)
-    return _place(pages, new, terms, now)
+    return _place(store, new, terms, now)
 
 
-def claim(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
+def claim(store: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
     """Let a call go whose time has come, or say when it comes.
 
     It comes later where a call of a higher rank got its time, where a hold came meanwhile, where
     an earlier call took longer than was thought, or where the time was missed: a call that went
     long after its slot would be counted too early.
     """
-    current = pages.find(slot.id) or replace(slot, at=-math.inf)
+    current = store.find(slot.id) or replace(slot, at=-math.inf)
     if current.at > now:
         return current
-    pages.remove(slot.id)
-    in_time = now - current.at <= terms.slack and pages.paused_until(slot.owner) <= now
+    store.remove(slot.id)
+    in_time = now - current.at <= terms.slack and store.paused_until(slot.owner) <= now
     # With the whole limit: who has a slot of low rank already keeps it beside those who came since.
     anyone = replace(current, rank=Rank.HIGH)
-    if in_time and _first_fit(pages, anyone, terms, current.at) == current.at:
+    if in_time and _first_fit(store, anyone, terms, current.at) == current.at:
         taken = replace(current, taken=True)
-        pages.write(taken)
+        store.write(taken)
         return taken
-    return _place(pages, current, terms, now)
+    return _place(store, current, terms, now)
 
 
-def correct(pages: SlotStore, slot: CallSlot, at: float) -> None:
+def correct(store: SlotStore, slot: CallSlot, at: float) -> None:
     """Count a call later than its slot: so when it may have reached Torn only then."""
-    known = pages.find(slot.id)
+    known = store.find(slot.id)
     if known is not None and known.at < at:
-        pages.write(replace(known, at=at))
+        store.write(replace(known, at=at))
 
 
-def _place(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
+def _place(store: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
     """Give a slot the earliest time, or that of the first call of a lower rank that waits.
 
     The call that gives way is placed anew. Whoever has waited for a window gives way no more, so
     that nobody waits for ever.
     """
-    at = _earliest(pages, slot, terms, now)
+    at = _earliest(store, slot, terms, now)
     placed = replace(slot, at=at, taken=at <= now)
     if not placed.taken:
-        for other in pages.waiting(slot.owner, slot.rank, now, now - terms.window):
-            if other.at >= at or other.at < pages.paused_until(slot.owner):
+        for other in store.waiting(slot.owner, slot.rank, now, now - terms.window):
+            if other.at >= at or other.at < store.paused_until(slot.owner):
                 continue
             placed = replace(slot, at=other.at)
-            pages.remove(other.id)
-            pages.write(placed)
-            _place(pages, other, terms, now)
+            store.remove(other.id)
+            store.write(placed)
+            _place(store, other, terms, now)
             return placed
-    pages.write(placed)
+    store.write(placed)
     return placed
 
 
-def _earliest(pages: SlotStore, slot: CallSlot, terms: Terms, now: float) -> float:
-    return _first_fit(pages, slot, terms, max(now, pages.paused_until(slot.owner)))
+def _earliest(store: SlotStore, slot: CallSlot, terms: Terms, now: float) -> float:
+    return _first_fit(store, slot, terms, max(now, store.paused_until(slot.owner)))
 
 
-def _first_fit(pages: SlotStore, slot: CallSlot, terms: Terms, start: float) -> float:
+def _first_fit(store: SlotStore, slot: CallSlot, terms: Terms, start: float) -> float:
     """The earliest time from `start` on that fits for the owner and for the address."""
     of_owner, of_address = terms.limits[slot.rank]
     owners = [slot.owner]
     if slot.owner.startswith(UNKNOWN_OWNER):
-        owners += [owner for owner in pages.owners() if not owner.startswith(UNKNOWN_OWNER)]
+        owners += [owner for owner in store.owners() if not owner.startswith(UNKNOWN_OWNER)]
     since = start - terms.window
-    limits = [(pages.times(owner, since), of_owner) for owner in owners]
-    if pages.newest(of_address) > since:  # rarely so: all of their times are many
-        limits.append((pages.times(None, since), of_address))
+    limits = [(store.times(owner, since), of_owner) for owner in owners]
+    if store.newest(of_address) > since:  # rarely so: all of their times are many
+        limits.append((store.times(None, since), of_address))
     at = start
     while True:
         fits = max(earliest_fit(times, limit, terms.window, at) for times, limit in limits)

@@ -157,7 +157,7 @@ class Transport:
 
     def _classified(self, answer: Answer, key_name: str, secret: str) -> Answer | TornFault:
         kind, payload = answer.header("content-type"), answer.request.payload
-        finding = classify.find(answer.status, kind, answer.body, payload)
+        finding = classify.classify(answer.status, kind, answer.body, payload)
         if finding is None:
             return answer
         return _fault(finding, answer.request, key_name, secret, answer)

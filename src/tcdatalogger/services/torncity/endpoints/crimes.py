@@ -29,7 +29,7 @@ UNPAID: Final = 30 * 86_400
 days, and some never, for a faction may pay by hand."""
 
 
-_TOLD: Final = (("id",), ("status",), ("executed_at",), ("rewards", "payout", "paid_at"))
+_PAYOUT_PATHS: Final = (("id",), ("status",), ("executed_at",), ("rewards", "payout", "paid_at"))
 """Where a crime says that it waits for its payout."""
 _NEWEST: Final = ("_subject_id", "server_timestamp")
 
@@ -51,9 +51,9 @@ class CrimesProcessor(EndpointProcessor):
             return
         root = self.family().tables[0]
         names = {column.path: column.name for column in root.data_columns}
-        if not names.keys() >= set(_TOLD):
+        if not names.keys() >= set(_PAYOUT_PATHS):
             return  # another catalogue than ours, whose crimes do not say it
-        crime, status, executed, paid = (names[path] for path in _TOLD)
+        crime, status, executed, paid = (names[path] for path in _PAYOUT_PATHS)
         rows = warehouse.rows(
             root.name,
             (crime, status, executed, paid, *_NEWEST),
@@ -84,13 +84,13 @@ def _waiting(rows: pa.Table) -> datetime | None:
     """When the oldest was executed of the crimes that wait, by the newest row of each."""
     if not rows.num_rows:
         return None
-    told = ["status", "executed", "paid"]
+    compared = ["status", "executed", "paid"]
     whole = pc.ScalarAggregateOptions(skip_nulls=False)
     newest = (
         rows.sort_by("server_timestamp")
         .group_by(["_subject_id", "crime"], use_threads=False)
-        .aggregate([(name, "last", whole) for name in told])
-        .rename_columns(["_subject_id", "crime", *told])
+        .aggregate([(name, "last", whole) for name in compared])
+        .rename_columns(["_subject_id", "crime", *compared])
     )
     waits = newest.filter((pc.field("status") == "Successful") & pc.field("paid").is_null())
     oldest: datetime | None = pc.min(waits["executed"]).as_py()

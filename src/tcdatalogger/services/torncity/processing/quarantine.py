@@ -63,13 +63,13 @@ def rejected_records(
     wanted: dict[_Key, tuple[int, str]] = {}
     lines = rows.take(pa.array(list(why), pa.int64())).to_pylist()
     for at, line in zip(why, lines, strict=True):
-        told = tuple(_told(line[column.name], column) for column in key)
-        wanted[line[SUBJECT], *told] = (at, why[at])
+        values = tuple(_comparable(line[column.name], column) for column in key)
+        wanted[line[SUBJECT], *values] = (at, why[at])
     found: dict[int, RejectedRecord] = {}
     if key and family.listed:
         for page, number, path, record in _records(family, pages):
-            told = tuple(_told(_reach(record, column.path), column) for column in key)
-            at, reason = wanted.get((page.subject_id, *told), (-1, ""))
+            values = tuple(_comparable(_reach(record, column.path), column) for column in key)
+            at, reason = wanted.get((page.subject_id, *values), (-1, ""))
             if at >= 0:
                 found[at] = RejectedRecord(number, path, reason, lossless_json.dump(record))
     return tuple(
@@ -99,7 +99,7 @@ def _reach(value: Value, path: Sequence[str]) -> Value:
     return value
 
 
-def _told(value: object, column: Column) -> object:
+def _comparable(value: object, column: Column) -> object:
     if isinstance(value, lossless_json.Number) and column.type is Type.INT:
         return str(lossless_json.integer(value))  # `5.0` is the 5 of the row
     return str(value) if isinstance(value, _PLAIN) and not isinstance(value, bool) else value

@@ -148,12 +148,12 @@ def test_threads_share_one_table_without_going_over():
     terms = Terms("ann", Rank.NORMAL, ((7, 70), (10, 100), (10, 100)), 61, 0.5)
     given_at = []
 
-    def reserve():
+    def reserve_many():
         for _ in range(100):
             with store.open() as pages:
                 given_at.append(reserve(pages, terms, 0.0).at)
 
-    threads = [threading.Thread(target=reserve) for _ in range(4)]
+    threads = [threading.Thread(target=reserve_many) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

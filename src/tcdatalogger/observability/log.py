@@ -228,7 +228,7 @@ class _HumanFormatter(logging.Formatter):
         words = [
             self._in("2", str(timestamp)),
             f"[{self._in(_COLOURS[level], f'{level:<7}')}]",
-            self._in("1", event.replace("_", " ")),
+            self._in("1", event.replace("_", " ") + ":"),
             *(f"{self._in('36', name)}={_shown(value)}" for name, value in line.items()),
         ]
         return "\n".join(filter(None, (" ".join(words), str(traceback))))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.run.run import RunResult
     from tcdatalogger.sandbox.api.server import Sandbox
+    from tcdatalogger.services.warehouse.protocol import Warehouse
 
 HOUR = 3_600
 SPEED = 1_800
@@ -216,17 +217,13 @@ def _poll(
             )
 
 
-def _tables(warehouse: Any) -> list[tuple[str, int, int]]:
-    """Each table with its columns and rows; the ledger's own are left out."""
-    names = warehouse.query(
-        """select table_name, column_count from duckdb_tables()
-           where not starts_with(table_name, '_tcd_') order by table_oid"""
-    ).to_pylist()
+def _tables(warehouse: Warehouse) -> list[tuple[str, int, int]]:
+    """Each table with its columns and rows, by name; the ledger's own are left out."""
     found = []
-    for row in sorted(names, key=lambda row: str(row["table_name"])):
-        name = row["table_name"]
-        count = warehouse.query(f'select count(*) as n from "{name}"').to_pylist()[0]["n"]
-        found.append((name, row["column_count"], count))
+    for name in sorted(owner.table for owner in warehouse.owners()):
+        columns = warehouse.query(f'select * from "{name}" limit 0').num_columns
+        rows = warehouse.query(f'select count(*) as n from "{name}"').to_pylist()[0]["n"]
+        found.append((name, columns, rows))
     return found
 
 

@@ -10,8 +10,7 @@ from typing import Final
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.views.schema import nothing_stored
 from tcdatalogger.errors import UsageError
-
-_TABLE: Final = "_tcd_quarantine"
+from tcdatalogger.services.warehouse.ledger_tables import QUARANTINE, SCHEMAS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +58,8 @@ def records(application: Application, endpoint: str | None = None) -> tuple[Quar
     if endpoint is not None:
         application.chosen([endpoint])
     with application.warehouse(read_only=True) as warehouse:
-        rows = warehouse.rows(_TABLE, _COLUMNS).to_pylist()
-        if not rows and not warehouse.rows("_tcd_schemas", ["version"]).num_rows:
+        rows = warehouse.rows(QUARANTINE.name, _COLUMNS).to_pylist()
+        if not rows and not warehouse.rows(SCHEMAS.name, ["version"]).num_rows:
             raise nothing_stored(application.settings)
     found = [
         QuarantinedRecord(**{**row, "quarantined_at": row["quarantined_at"].astimezone(UTC)})

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.errors import UsageError, WarehouseUnavailable
+from tcdatalogger.services.warehouse.ledger_tables import SCHEMAS
 from tcdatalogger.text import did_you_mean
-
-_TABLE: Final = "_tcd_schemas"
-_COLUMNS: Final = (
-    "endpoint",
-    "table_name",
-    "version",
-    "columns",
-    "key",
-    "diff",
-    "cause",
-    "run_id",
-    "catalog_version",
-    "created_at",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +44,9 @@ class TableVersion:
     created_at: datetime
 
 
+_COLUMNS: Final = tuple(field.name for field in fields(TableVersion))
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnChange:
     """A column that two versions of a table do not have in common.
@@ -85,7 +75,7 @@ def versions(application: Application, name: str | None = None) -> tuple[TableVe
         WarehouseUnavailable: the warehouse cannot be reached now, or nothing is stored in it.
     """
     with application.warehouse(read_only=True) as warehouse:
-        rows = warehouse.rows(_TABLE, _COLUMNS).to_pylist()
+        rows = warehouse.rows(SCHEMAS.name, _COLUMNS).to_pylist()
     if not rows:
         raise nothing_stored(application.settings)
     found = [row for row in rows if name in {None, row["table_name"], row["endpoint"]}]

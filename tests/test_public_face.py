@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,6 +15,7 @@ import pytest
 import tcdatalogger
 from tcdatalogger import errors
 from tcdatalogger.core.state.store import State
+from tcdatalogger.services.duckdb import connection
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
@@ -306,6 +309,30 @@ def test_nothing_is_open_between_two_calls(logger, folder):
             assert open_files(folder) == []
     subprocess.run([sys.executable, "-c", WRITES, "torn.duckdb"], check=True, timeout=60)
     assert logger.run("members").status == "done"
+
+
+def test_several_threads_read_at_once(logger, monkeypatch):
+    """The connections of a process to one file share their settings."""
+    logger.run("members")
+    count, both = 4, threading.Barrier(4, timeout=20)
+    lock_down = connection._lock_down
+    zones = "select current_setting('TimeZone') as zone, count(*) as n from members"
+
+    def together(*args):
+        both.wait()
+        lock_down(*args)
+        both.wait()
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(count) as pool:
+        patch.setattr(connection, "_lock_down", together)
+        found = [pool.submit(logger.query, zones) for _ in range(count)]
+        assert [one.result().to_pylist() for one in found] == [[{"zone": "UTC", "n": 30}]] * count
+    with DuckDBWarehouse(Path("torn.duckdb"), read_only=True) as held:
+        assert held.query("select 1 as one").num_rows == 1
+        assert logger.table("members").num_rows == 30
+        for sql in ("from read_text('/etc/hostname')", "set TimeZone = 'Europe/Vienna'"):
+            with pytest.raises(errors.UsageError):
+                logger.query(sql)
 
 
 def test_a_state_that_was_deleted_between_two_calls_is_made_anew(logger, folder):

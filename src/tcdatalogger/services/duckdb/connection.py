@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -55,7 +55,13 @@ _LOCKED: Final = (
     "lock_configuration = true",  # the last one: nothing can be set after it
 )
 
-_OPEN_HERE: Final = ("different configuration than existing", "Unique file handle conflict")
+_UTC: Final = "TimeZone = 'UTC'"
+_IS_LOCKED: Final = "configuration has been locked"
+_OPEN_HERE: Final = (
+    "different configuration than existing",
+    "Unique file handle conflict",
+    _IS_LOCKED,
+)
 _OF_KEYS: Final = (
     (
         "without a key",
@@ -164,11 +170,14 @@ def _opened(
     with _closed_on_error(connection):
         if key is not None:
             _attach(connection, path, key, read_only=read_only)
-        connection.execute("set TimeZone = 'UTC'")
+        settings = [_UTC]
         if (most := memory()) is not None:
-            connection.execute(f"set memory_limit = '{most}B'")
+            settings.append(f"memory_limit = '{most}B'")
         if locked:
-            _lock_down(connection)
+            _lock_down(connection, settings)
+        else:
+            for setting in settings:
+                connection.execute(f"set {setting}")
     return connection
 
 
@@ -185,14 +194,26 @@ def _closed_on_error(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
         raise
 
 
-def _lock_down(connection: duckdb.DuckDBPyConnection) -> None:
+def _lock_down(connection: duckdb.DuckDBPyConnection, settings: Sequence[str]) -> None:
     """Let queries reach the attached file alone, for good: SQL may come from anybody.
 
     `select * from read_text('/proc/self/environ')` would show keys, `pragma import_database` would
     run statements of a file, a table's name would find variables of this program.
+
+    The connections of a process to one file share their settings. So they are made for all of them,
+    and where another thread has locked them, they are these already: the lock is the last one.
+
+    Args:
+        connection: for queries.
+        settings: that are made before.
     """
-    for setting in _LOCKED:
-        connection.execute(f"set {setting}")
+    for setting in (*settings, *_LOCKED):
+        try:
+            connection.execute(f"set global {setting}")
+        except duckdb.InvalidInputException as error:
+            if _IS_LOCKED not in str(error):
+                raise
+            return
 
 
 def memory() -> int | None:

@@ -84,7 +84,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "restore": (
             "tcdatalogger.cli.commands.restore:command",
-            "Bring a backup back into a new place.",
+            "Bring a backup back in a new folder.",
         ),
     },
     "Tools": {

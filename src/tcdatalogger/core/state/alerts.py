@@ -1,8 +1,8 @@
-"""What somebody is to be told of: each event once when it begins, and once when it is over.
+"""The table of alerts: each is sent once when it begins and once when it is over.
 
-The books are shared: of all daemons that see an event one takes it on, and if it dies before it has
-told of it another one does. So nobody is told twice, but for one case that cannot be helped: the
-taker dies between the answer of the webhook and the note of it here.
+All daemons share it. Of those that see an alert one claims it. If that one dies before it has sent
+the alert, another one claims it. So nothing is sent twice, with one exception: a daemon dies
+between the answer of the webhook and its note here.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ KINDS: Final = (
     "key",
     "disk",
 )
-"""Kinds of events, as the names of events begin."""
+"""The kinds of alerts: the name of an alert begins with its kind."""
 
 REFUSED: Final = (DataRefused.__name__, CheckFailed.__name__)
-"""Classes of errors that say that the rows of a run were refused."""
+"""The classes of errors by which the rows of a run are refused."""
 
 TAKING: Final = 60.0
-"""Seconds after which an event is taken on by others, if nobody said that it was told."""
+"""Seconds after which another daemon may claim an alert that was not acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class AlertEvent:
     """Something that is wrong now.
 
     Attributes:
-        name: the same for as long as it lasts: `late:faction_crimes`.
-        text: what is wrong and since when, a sentence or two.
+        name: the name, as `late:faction_crimes`; it is the same for as long as the event lasts.
+        text: what is wrong, in a sentence or two.
         remedy: what to do about it.
-        host: the machine that it is wrong on; "" where every machine sees it.
-        since: when it began; seconds since 1970.
+        host: the machine that has the problem; "" where every machine sees it.
+        since: when it began, in seconds since 1970; 0 for now.
     """
 
     name: str
@@ -58,18 +58,19 @@ class AlertEvent:
 
     @property
     def kind(self) -> str:
-        """What is wrong, one of `KINDS`."""
+        """The kind of the event, one of `KINDS`."""
         return self.name.partition(":")[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An event in the books.
+    """An event in the table.
 
     Attributes:
-        told_at: when somebody was told that it began, None before.
-        over_at: when it was over, None while it lasts.
-        tries: how often telling failed since it last worked.
+        event: what is wrong.
+        told_at: when it was sent that it began, in seconds since 1970; None before.
+        over_at: when it was over, in seconds since 1970; None while it lasts.
+        tries: how often sending failed since it last worked.
     """
 
     event: AlertEvent
@@ -79,6 +80,7 @@ class Alert:
 
     @property
     def over(self) -> bool:
+        """Whether the event is over."""
         return self.over_at is not None
 
 
@@ -87,31 +89,36 @@ _TO_TELL: Final = "(told_at is null) = (over_at is null)"
 
 
 def put_right(db: Statements, now: float) -> None:
-    """Let what lies in the future be of now: who was to be told is told."""
+    """Move times that lie in the future to now, after a clock that was ahead.
+
+    Args:
+        db: an open transaction.
+        now: seconds since 1970.
+    """
     db.execute("update alerts set taken_until = 0 where taken_until > ?", (now + TAKING,))
     for name in ("since", "told_at", "over_at"):
         db.execute(f"update alerts set {name} = ? where {name} > ?", (now, now))
 
 
 class Alerts:
-    """The table of events.
+    """The table of alerts.
 
     Args:
-        database: the state.
+        database: the state database.
     """
 
     def __init__(self, database: Tables) -> None:
         self._database = database
 
     def observe(self, events: Iterable[AlertEvent], host: str, now: float) -> None:
-        """Write down what is wrong now; what is wrong no more is over.
+        """Write down what is wrong now. What was wrong before and is not any more is over.
 
-        An event that nobody was told of yet is forgotten when it is over. One that returns before
-        its end was told goes on as if it had never stopped.
+        An event that was not sent yet is deleted when it is over. An event that comes back before
+        its end was sent goes on as if it had never stopped.
 
         Args:
-            events: everything that this machine sees.
-            host: this machine; the events of others are left to them.
+            events: everything that is wrong by the sight of this machine.
+            host: this machine; events of other machines stay as they are.
             now: seconds since 1970.
         """
         wanted = {event.name: event for event in events}
@@ -128,12 +135,18 @@ class Alerts:
                 _end(db, name, now)
 
     def all(self) -> list[Alert]:
-        """Every event in the books, the oldest first."""
+        """Every alert, the oldest first."""
         rows = self._database.reading(f"select {_COLUMNS} from alerts order by since, event")
         return [_alert(*row) for row in rows]
 
     def claim(self, now: float) -> list[Alert]:
-        """What is to be told now, for whoever asks first; nothing while a failed telling waits."""
+        """Claim the alerts that have to be sent now.
+
+        Only the first caller gets an alert. After a failure nobody gets one before its time.
+
+        Args:
+            now: seconds since 1970.
+        """
         waits = "select 1 from alerts where tries > 0 and taken_until > ?"
         todo = f"select {_COLUMNS} from alerts where {_TO_TELL} and taken_until <= ?"
         if not self._database.reading(todo, (now,)) or self._database.reading(waits, (now,)):
@@ -149,7 +162,12 @@ class Alerts:
         return [_alert(*row) for row in rows]
 
     def acknowledge(self, alerts: Iterable[Alert], now: float) -> None:
-        """Somebody was told of these."""
+        """Note that these alerts were sent.
+
+        Args:
+            alerts: what `claim` gave.
+            now: seconds since 1970.
+        """
         with self._database.writing() as db:
             for alert in alerts:
                 if alert.over:
@@ -161,7 +179,12 @@ class Alerts:
                     )
 
     def postpone(self, alerts: Iterable[Alert], at: float) -> None:
-        """Telling of these failed: nothing is told before `at`."""
+        """Note that sending these alerts failed: no alert is claimed before `at`.
+
+        Args:
+            alerts: what `claim` gave.
+            at: seconds since 1970.
+        """
         with self._database.writing() as db:
             for alert in alerts:
                 db.execute(
@@ -179,7 +202,7 @@ def _begin(db: Statements, event: AlertEvent, now: float) -> None:
            facts = excluded.facts""",
         (event.name, event.host, facts, since),
     )
-    # Its end is being told just now: then it is another event, at the next look.
+    # Where its end is being sent just now, it begins anew at the next look.
     db.execute(
         "update alerts set over_at = null where event = ? and (taken_until <= ? or tries > 0)",
         (event.name, now),
@@ -194,7 +217,7 @@ def _end(db: Statements, name: str, now: float) -> None:
 
 
 def _changed(alert: Alert, event: AlertEvent) -> bool:
-    """Whether an event's words are to be written anew: until somebody was told of it."""
+    """Whether the words of an event have to be written again; they stay once it was sent."""
     before = (alert.event.text, alert.event.remedy)
     after = (redact(event.text), redact(event.remedy))
     return alert.over or (alert.told_at is None and before != after)

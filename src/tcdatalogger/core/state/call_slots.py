@@ -38,10 +38,12 @@ class CallSlots:
 
     @contextmanager
     def open(self) -> Iterator[SlotStore]:
+        """One transaction over the slots; other processes wait for its end."""
         with self._database.writing() as db:
             yield _Pages(db)
 
     def pause(self, pause: Pause) -> None:
+        """Write a pause down; a longer one of the same name stays."""
         with self._database.writing() as db:
             db.execute(
                 """insert into holds (name, until, code) values (?, ?, ?) on conflict (name)
@@ -51,6 +53,7 @@ class CallSlots:
             )
 
     def paused(self, name: str) -> Pause | None:
+        """The pause of an owner or of the address, also one that is over; None without one."""
         query = "select name, until, code from holds where name = ?"
         rows = self._database.reading(query, (name,))
         return Pause(*rows[0]) if rows else None
@@ -63,6 +66,7 @@ class CallSlots:
         return [Pause(*row) for row in rows]
 
     def count(self, owner: str, since: float) -> int:
+        """How many slots after `since` (seconds since 1970) count for an owner."""
         query = "select count(*) from calls where at > ? and (owner = ? or unknown = 1)"
         ((found,),) = self._database.reading(query, (since, owner))
         return int(found)

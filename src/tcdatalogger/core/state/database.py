@@ -17,19 +17,25 @@ PATIENCE: Final = 15.0
 
 
 class Found(Protocol):
-    """What a statement gives."""
+    """The result of a statement."""
 
-    def fetchone(self) -> Any: ...
+    def fetchone(self) -> Any:
+        """The next row as a tuple; None after the last."""
+        ...
 
-    def fetchall(self) -> list[Any]: ...
+    def fetchall(self) -> list[Any]:
+        """All rows that are left, as tuples."""
+        ...
 
     def __iter__(self) -> Iterator[Any]: ...
 
 
 class Statements(Protocol):
-    """A transaction that is open."""
+    """An open transaction."""
 
-    def execute(self, query: str, values: Sequence[Any] = (), /) -> Found: ...
+    def execute(self, query: str, values: Sequence[Any] = (), /) -> Found:
+        """Execute one statement with a value for each `?`."""
+        ...
 
 
 class Tables(Protocol):
@@ -66,4 +72,6 @@ class Database(Tables, Protocol):
         """The clock by which all who share this database go, given this machine's."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the database; a second time does nothing."""
+        ...

@@ -1,8 +1,8 @@
-"""What is due: one row for each endpoint with a frequency, shared by every daemon on the state.
+"""The queue of what is due: one row for each endpoint with a frequency, shared by all daemons.
 
-Level-triggered: a row says since when its endpoint is due and when it is to be looked at again. Who
-takes a row pushes that moment away first, so of many daemons one has it; the lease of the endpoint
-then decides whether it may run. Whatever dies in between, the row comes up again by itself.
+A row says since when its endpoint is due and when to look at it again. A daemon that takes a row
+sets that time later first, so one of many daemons gets it. The claim of the endpoint then decides
+whether it may run. A row comes up again by itself, whatever dies in between.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from tcdatalogger.errors import Busy
 
 RANKS: Final = {"high": 0, "normal": 1, "low": 2}
 BACKOFF: Final = Backoff(10.0, 900.0, jitter=0.25)
-"""Between the tries of a run that failed by what may pass."""
+"""The pauses between the tries of a run that may succeed later."""
 CLOCKS_DIFFER: Final = 2.0
-"""Seconds that the clocks of two processes may be apart."""
+"""Seconds by which the clocks of two processes may differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,10 @@ class Plan:
     """How one endpoint is scheduled.
 
     Attributes:
-        grid: the moments at which it is due.
-        priority: which of several that are due goes first: high, normal or low.
-        retries: how often a run that failed by what may pass is tried again before the next point.
+        endpoint: the name of the endpoint.
+        grid: the times at which it is due.
+        priority: the order among endpoints that are due: `high`, `normal` or `low`.
+        retries: how often a failed run that may succeed later is tried again for the same time.
     """
 
     endpoint: str
@@ -44,12 +45,13 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An endpoint that is to run.
+    """An endpoint that has to run now; times are seconds since 1970.
 
     Attributes:
-        since: the point of its grid that it is due for.
-        wake_at: as its row says; whoever takes the row names it, so that only one can.
-        attempt: how often it was begun for this point before.
+        endpoint: the name of the endpoint.
+        since: the time of its grid for which it is due.
+        wake_at: the `wake_at` of its row; a daemon names it to take the row, so that only one can.
+        attempt: how often a run was begun for this time before.
     """
 
     endpoint: str
@@ -60,13 +62,15 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class DueEntry:
-    """A row for those who look on; times are seconds since 1970.
+    """A row of the queue; times are seconds since 1970.
 
     Attributes:
-        due_at: when it is due next, or since when.
-        wake_at: when it is looked at next: later than `due_at` while it runs or waits to be tried
-            again.
-        served_at: when the last run that counts began.
+        endpoint: the name of the endpoint.
+        due_at: when it is due next, or since when it is due.
+        wake_at: when a daemon looks at it next: later than `due_at` while it runs or waits for
+            another try.
+        attempt: how often a run was begun for this time.
+        served_at: when the last run that counts began; None before the first.
     """
 
     endpoint: str
@@ -89,15 +93,16 @@ class DueQueue:
     def sync(self, plans: Iterable[Plan], now: float, *, alone: bool) -> None:
         """Bring the rows in line with the configuration and with the clock.
 
-        A new endpoint is due at once, unless it ran by hand since its last point. A changed
-        frequency counts from the last run. A row that lies further ahead than its grid (a clock
-        that was wrong) comes back to it, to its next point and not to now, as that would be a
-        storm.
+        A new endpoint is due at once, unless it ran by hand since its last time. A changed
+        frequency counts from the last run. A row that lies too far ahead, after a clock that was
+        wrong, comes back to the next time of its grid. It does not come back to now, as then all
+        endpoints would run at once.
 
         Args:
-            plans: of every endpoint that is to run by itself.
+            plans: the plans of all endpoints that run by themselves.
             now: seconds since 1970.
-            alone: whether rows of other endpoints can go: no other daemon may mean them.
+            alone: whether rows of other endpoints are deleted: only where no other daemon may
+                have them in its configuration.
         """
         wanted = {plan.endpoint: plan for plan in plans}
         known = {
@@ -134,18 +139,18 @@ class DueQueue:
                 )  # fmt: skip
 
     def drop(self, names: Iterable[str]) -> None:
-        """Let endpoints go that are not configured any more."""
+        """Delete the rows of endpoints that are not configured any more."""
         with self._state.writing() as db:
             for name in names:
                 db.execute("delete from agenda where endpoint = ?", (name,))
 
     def due(self, now: float, most: int, *, known: Mapping[str, Plan]) -> list[Due]:
-        """What is to run now: by priority, then the longest due first.
+        """What has to run now: by priority, then the longest due first.
 
         Args:
             now: seconds since 1970.
-            most: how many are wanted.
-            known: the endpoints that this daemon can run; those of others are passed over.
+            most: how many are wanted at most.
+            known: the plans of the endpoints that this daemon can run; others are left out.
         """
         limit = most
         while most > 0:
@@ -161,7 +166,7 @@ class DueQueue:
         return []
 
     def next_wake(self, now: float) -> float | None:
-        """The first moment after now at which a row is to be looked at."""
+        """The first `wake_at` after now; None where there is none."""
         ((wake,),) = self._state.reading(
             "select min(wake_at) from agenda where wake_at > ?", (now,)
         )
@@ -170,13 +175,15 @@ class DueQueue:
     def take(
         self, due: Due, *, until: float, later: float, claim: Callable[[Statements], Claim]
     ) -> Claim | None:
-        """Take a row and its endpoint's lease, both or neither; None where others have either.
+        """Take a row and claim its endpoint, both or neither.
 
         Args:
-            due: as it was found.
+            due: what `due` gave.
             until: when the row comes up again if nobody says how the run ended.
-            later: when the row comes up again where the endpoint runs already, by other hands.
-            claim: takes the lease within the same transaction.
+            later: when the row comes up again where another process runs the endpoint.
+            claim: claims the endpoint within the same transaction.
+
+        Returns the claim; None where another process has the row or the endpoint.
         """
         with self._state.writing() as db:
             done = db.execute(
@@ -185,7 +192,7 @@ class DueQueue:
                 (until, due.endpoint, due.wake_at),
             )
             if not done.fetchall():
-                return None  # somebody was faster
+                return None  # another daemon was faster
             try:
                 return claim(db)
             except Busy:
@@ -193,7 +200,7 @@ class DueQueue:
                 return None
 
     def put_back(self, due: Due, until: float) -> None:
-        """Leave a point as due as it was before it was taken, and look at it again later."""
+        """Undo that a row was taken, and look at it again at `until`."""
         with self._state.writing() as db:
             self._put_back(db, due, until)
 
@@ -204,13 +211,18 @@ class DueQueue:
         )
 
     def hold(self, names: Sequence[str], until: float) -> None:
-        """Push the rows of what is running away: the daemon lives and minds them."""
+        """Set the rows of running endpoints later: their daemon is alive.
+
+        Args:
+            names: the endpoints.
+            until: when their rows come up again; seconds since 1970.
+        """
         with self._state.writing() as db:
             for name in names:
                 db.execute("update agenda set wake_at = ? where endpoint = ?", (until, name))
 
     def wake(self, names: Sequence[str], now: float) -> None:
-        """Look at rows now that are due and whose runs will not come back."""
+        """Make rows come up now that are due and whose runs are gone."""
         with self._state.writing() as db:
             for name in names:
                 db.execute(
@@ -220,9 +232,14 @@ class DueQueue:
                 )
 
     def served(self, plan: Plan, began: float, now: float) -> None:
-        """A run counts: the next one is due at the first point after it began.
+        """Note that a run counts: the next one is due at the first time after its begin.
 
-        A point that passed while it ran is due at once, and once however many passed.
+        A time that passed while it ran is due at once; several are due once.
+
+        Args:
+            plan: the plan of the endpoint.
+            began: when the run began, in seconds since 1970.
+            now: seconds since 1970.
         """
         since = min(began, now)
         with self._state.writing() as db:
@@ -234,14 +251,14 @@ class DueQueue:
             )
 
     def failed(self, plan: Plan, began: float, now: float, *, attempt: int, again: bool) -> None:
-        """A run failed: it is tried again inside of the period, or waits for the next point.
+        """Note that a run failed: it is tried again within the period, or at the next time.
 
         Args:
-            plan: of its endpoint.
-            began: when the run did.
+            plan: the plan of the endpoint.
+            began: when the run began, in seconds since 1970.
             now: seconds since 1970.
-            attempt: which try of this point it was, from 1.
-            again: whether what went wrong may pass by itself.
+            attempt: the number of the try for this time, from 1.
+            again: whether another try may succeed.
         """
         with self._state.writing() as db:
             due = _following(db, plan, min(began, now))
@@ -256,7 +273,7 @@ class DueQueue:
             )
 
     def give_up(self, plan: Plan, now: float) -> None:
-        """Too many runs of this point never came back: wait for the next."""
+        """Wait for the next time: too many runs for this one ended without a word."""
         self._next(plan.endpoint, plan.grid.after(now))
 
     def _next(self, endpoint: str, due: float) -> None:
@@ -275,10 +292,10 @@ class DueQueue:
 
 
 def _following(db: Statements, plan: Plan, began: float) -> float:
-    """The first point after a run began, and after the one that it was for.
+    """The first time of the grid after a run began, and after the time that it ran for.
 
-    The clocks of two processes may differ by a little: a run that was taken for its point just when
-    this came may have begun just before it by its own.
+    The clocks of two processes may differ a little: by its own clock a run may have begun just
+    before the time for which it was taken.
     """
     row = db.execute("select due_at from agenda where endpoint = ?", (plan.endpoint,)).fetchone()
     point = began if row is None else float(row[0])
@@ -286,11 +303,11 @@ def _following(db: Statements, plan: Plan, began: float) -> float:
 
 
 def first_entry(plan: Plan, last: run_stats.LastRuns | None, now: float) -> DueEntry:
-    """The row of an endpoint that had none: what ran by hand need not run again at once.
+    """The first row of an endpoint: it is due now, unless it ran by hand not long ago.
 
     Args:
-        plan: of the endpoint.
-        last: what its last runs came to.
+        plan: the plan of the endpoint.
+        last: the results of its last runs; None where it never ran.
         now: seconds since 1970.
     """
     ran = last.success_at if last else None
@@ -299,15 +316,15 @@ def first_entry(plan: Plan, last: run_stats.LastRuns | None, now: float) -> DueE
 
 
 def pause(endpoint: str, attempt: int) -> float:
-    """Seconds until a failed run is tried again: doubled each time, and spread over endpoints.
+    """Seconds until a failed run is tried again: doubled each time, and different by endpoint.
 
-    After an outage all endpoints failed at once; they are not to come back at once.
+    After an outage all endpoints have failed at once; so they do not come back at once.
     """
     return BACKOFF.pause(attempt, jitter(f"{endpoint}/{attempt}", 1_000) / 500 - 1)
 
 
 def _in_line(entry: DueEntry, grid: Grid, now: float, *, changed: bool) -> DueEntry:
-    """A row as the grid and the clock want it."""
+    """The row as it should be by the grid and the clock."""
     served = entry.served_at if entry.served_at is None else min(entry.served_at, now)
     latest = grid.after(now)
     if changed:

@@ -1,4 +1,4 @@
-"""Which daemons are alive: each writes its row down every few seconds."""
+"""Which daemons are alive: each writes a heartbeat every few seconds."""
 
 from __future__ import annotations
 
@@ -10,22 +10,25 @@ from typing import Final
 from tcdatalogger.core.state.store import State
 
 BEAT: Final = 5.0
-"""Seconds between two signs of life."""
+"""Seconds between two heartbeats."""
 
 SILENT: Final = 4 * BEAT
-"""Seconds after which a daemon without one is not counted any more."""
+"""Seconds without a heartbeat after which a daemon does not count as alive."""
 
 _FORGOTTEN: Final = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A daemon's last sign of life; times are seconds since 1970.
+    """The last heartbeat of a daemon; times are seconds since 1970.
 
     Attributes:
-        owner: as it owns leases.
-        workers: how many runs it takes at once.
-        running: how many it has now.
+        owner: the daemon, as the owner of its claims.
+        host, pid: the machine and the number of its process.
+        started_at: when it began.
+        beat_at: when it wrote this heartbeat.
+        workers: how many runs it has at once at most.
+        running: how many runs it has now.
     """
 
     owner: str
@@ -48,7 +51,7 @@ class Heartbeats:
         self._state = state
 
     def write(self, beat: Heartbeat) -> None:
-        """Write a sign of life down, and let go of who was silent for a day."""
+        """Write a heartbeat, and delete those that are older than a day."""
         with self._state.writing() as db:
             db.execute(
                 """insert into daemons (owner, host, pid, started_at, beat_at, workers, running)
@@ -61,16 +64,16 @@ class Heartbeats:
             db.execute("delete from daemons where beat_at < ?", (beat.beat_at - _FORGOTTEN,))
 
     def gone(self, owner: str) -> None:
-        """A daemon has ended as it should."""
+        """Delete the heartbeat of a daemon that has ended."""
         with self._state.writing() as db:
             db.execute("delete from daemons where owner = ?", (owner,))
 
     def alive(self, now: float, *, but: str = "") -> list[Heartbeat]:
-        """Who gave a sign of life of late; on this machine, only whose process is there.
+        """The daemons with a recent heartbeat; those of this machine only if the process lives.
 
         Args:
             now: seconds since 1970.
-            but: the owner who asks, who is left out.
+            but: the owner of a daemon that is left out; "" for none.
         """
         rows = self._state.reading(
             "select owner, host, pid, started_at, beat_at, workers, running from daemons "

@@ -34,12 +34,13 @@ def put_right(db: Statements, now: float) -> None:
 
 
 class KeyHealthStore:
-    """What is kept for all processes on this machine."""
+    """The health of keys and of Torn, and the rows of the day, in the state database."""
 
     def __init__(self, database: Tables) -> None:
         self._database = database
 
     def states(self, fingerprint: str) -> list[KeyState]:
+        """What is known of a key: as a whole and for single paths, ordered by path."""
         rows = self._database.reading(
             f"select {_COLUMNS} from key_health where fingerprint = ? order by path", (fingerprint,)
         )
@@ -53,6 +54,7 @@ class KeyHealthStore:
         return [KeyState(*row) for row in rows]
 
     def set_state(self, state: KeyState) -> None:
+        """Write down what is known of a key or of a key for a path."""
         with self._database.writing() as db:
             db.execute(
                 f"""insert into key_health ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)
@@ -63,12 +65,14 @@ class KeyHealthStore:
             )
 
     def forget_permissions(self, fingerprint: str) -> None:
+        """Delete what is known of a key for single paths: its permissions have changed."""
         with self._database.writing() as db:
             db.execute(
                 "delete from key_health where fingerprint = ? and path <> ''", (fingerprint,)
             )
 
     def trial(self, fingerprint: str, now: float) -> bool:
+        """Whether the caller may try a key that has never worked; one caller at a time may."""
         with self._database.writing() as db:
             row = db.execute(
                 """insert into key_trials (fingerprint, until) values (?, ?)
@@ -79,16 +83,22 @@ class KeyHealthStore:
         return row is not None
 
     def end_trial(self, fingerprint: str) -> None:
+        """Let the next caller try the key."""
         with self._database.writing() as db:
             db.execute("delete from key_trials where fingerprint = ?", (fingerprint,))
 
     def circuit(self) -> CircuitBreaker:
+        """The circuit breaker as it is now."""
         rows = self._database.reading(_CIRCUIT)
         return CircuitBreaker(*rows[0]) if rows else CircuitBreaker()
 
     def change_circuit(
         self, change: Callable[[CircuitBreaker], CircuitBreaker | None]
     ) -> CircuitBreaker | None:
+        """Replace the circuit breaker by what `change` makes of it.
+
+        Returns what `change` returned; None changes nothing.
+        """
         with self._database.writing() as db:
             row = db.execute(_CIRCUIT).fetchone()
             changed = change(CircuitBreaker() if row is None else CircuitBreaker(*row))
@@ -103,6 +113,15 @@ class KeyHealthStore:
         return changed
 
     def reserve_rows(self, name: str, rows: RowQuota, limit: int) -> float:
+        """Reserve rows of a category, where they fit into the limit of 24 hours.
+
+        Args:
+            name: the owner and the category.
+            rows: how many rows, and when.
+            limit: how many rows there may be in 24 hours.
+
+        Returns 0 where they are reserved, else when they would fit, in seconds since 1970.
+        """
         with self._database.writing() as db:
             db.execute("delete from day_rows where at <= ?", (rows.at - DAY,))
             (total,) = db.execute(
@@ -120,6 +139,7 @@ class KeyHealthStore:
         return 0.0
 
     def settle_rows(self, rows: RowQuota) -> None:
+        """Correct a reservation to the rows that Torn gave, and when."""
         with self._database.writing() as db:
             if not rows.count:
                 db.execute("delete from day_rows where id = ?", (rows.id,))

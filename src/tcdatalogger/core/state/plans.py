@@ -10,7 +10,7 @@ from tcdatalogger.core.state.leases import BACKUP
 
 
 def plan(endpoint: EndpointSettings) -> Plan | None:
-    """When an endpoint is due; None for one that runs only when it is asked for."""
+    """When an endpoint is due; None for one that runs by hand alone."""
     if endpoint.frequency is None or not endpoint.enabled:
         return None
     most = endpoint.jitter.seconds if endpoint.jitter is not None else 0
@@ -28,7 +28,7 @@ def plan(endpoint: EndpointSettings) -> Plan | None:
 
 
 def plans(settings: Settings) -> dict[str, Plan]:
-    """The plan of every endpoint that has one, and that of the backup, by its name."""
+    """The plans of the endpoints and of the backup, by name; what runs by hand alone has none."""
     found = {one.endpoint: one for one in map(plan, settings.endpoints) if one is not None}
     often = settings.backup.frequency
     if found and often is not None:  # after the endpoints: nobody waits for a backup

@@ -86,10 +86,12 @@ class Postgres:
             raise self._failure(error) from None
 
     def close(self) -> None:
+        """Close the connection; it opens again at the next use."""
         self._drop()
 
     @contextmanager
     def writing(self) -> Iterator[_Transaction]:
+        """One transaction, alone; see `Tables.writing`."""
         with self._alone:
             try:
                 db = self._begun()
@@ -106,6 +108,7 @@ class Postgres:
                 self._open = False
 
     def reading(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query; within `writing` those of its transaction."""
         with self._alone:
             try:
                 return self._again(lambda db: db.execute(_translated(query), values).fetchall())
@@ -117,6 +120,7 @@ class Postgres:
                 raise
 
     def has(self, table: str) -> bool:
+        """Whether there is a table of that name."""
         return self.reading("select to_regclass(?) is not null", (table,)) == [(True,)]
 
     def shared_clock(self, clock: Clock) -> Clock:
@@ -269,6 +273,7 @@ class SharedClock:
         self._due = 0.0
 
     def now(self) -> float:
+        """The time of the database, in seconds since 1970."""
         wall, pace = self._wall(), self._pace()
         with self._alone:
             jumped = self._zero is not None and abs(wall - pace - self._zero) > _JUMP
@@ -277,6 +282,7 @@ class SharedClock:
             return wall + self._offset
 
     def sleep(self, seconds: float) -> None:
+        """Wait; no time for zero or less."""
         if seconds > 0:
             time.sleep(seconds)
 

@@ -72,10 +72,12 @@ class SQLite:
             ) from None
 
     def close(self) -> None:
+        """Close the file; a second time does nothing."""
         self._db.close()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
+        """One transaction, alone; see `Tables.writing`."""
         try:
             with self._alone:
                 self._look()
@@ -94,6 +96,7 @@ class SQLite:
             raise self._failure(error) from None
 
     def reading(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query; within `writing` those of its transaction."""
         # To the end and at once: a statement that is left half read would keep the connection at
         # an old state of the file, from which no thread could write.
         try:
@@ -104,10 +107,12 @@ class SQLite:
             raise self._failure(error) from None
 
     def has(self, table: str) -> bool:
+        """Whether there is a table of that name."""
         return bool(self.reading("select 1 from sqlite_master where name = ?", (table,)))
 
     def shared_clock(self, clock: Clock) -> Clock:
-        return clock  # all who share it are on this machine
+        """The given clock: all processes that share the file are on this machine."""
+        return clock
 
     def _look(self) -> None:
         """Refuse to go on with a file that nobody else finds any more: claims in it mean nothing.

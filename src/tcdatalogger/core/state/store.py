@@ -158,7 +158,7 @@ class State:
         self.leases = Leases(self, self.clock)
         """Who runs which endpoint."""
         self.call_slots = CallSlots(self)
-        """Slots and holds of the call budget."""
+        """Slots and pauses of the call budget."""
         self.key_health = KeyHealthStore(self)
         """Health of keys, whether Torn is down, rows of the day."""
 
@@ -331,6 +331,7 @@ class State:
     # --- keys ------------------------------------------------------------------------------
 
     def write_key(self, fingerprint: str, info: KeyInfo, checked_at: float) -> None:
+        """Write down what Torn says of a key, and when it was asked (seconds since 1970)."""
         with self.writing() as db:
             db.execute(
                 """insert into keys (fingerprint, owner_id, checked_at, info) values (?, ?, ?, ?)

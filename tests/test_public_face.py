@@ -84,6 +84,18 @@ def test_importing_it_loads_nothing_of_it_and_a_processor_needs_no_warehouse():
     assert done.stdout.splitlines() == ["", ""]
 
 
+def test_events_are_logged_only_where_a_program_asks_for_them_also_before_it_loads_anything():
+    says = "from tcdatalogger.observability import log; log.get_logger('x').error('it_failed')"
+    asks = "import logging; logging.basicConfig(); logging.getLogger('tcdatalogger').setLevel(20);"
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        )
+        for code in (says, asks + says)
+    ]
+    assert [one.stderr for one in done] == ["", "ERROR:tcdatalogger.x:it_failed\n"]
+
+
 # --- a configuration --------------------------------------------------------------------------
 
 

@@ -40,7 +40,8 @@ _COLOURS: Final = {"debug": "2", "info": "32", "warning": "33", "error": "31"}
 
 _bound: ContextVar[Mapping[str, object]] = ContextVar("bound", default={})  # noqa: B039  # never changed in place
 
-logging.getLogger(_OURS).setLevel(_SILENT)
+if logging.getLogger(_OURS).level == logging.NOTSET:  # a program that imports us may have set it
+    logging.getLogger(_OURS).setLevel(_SILENT)
 
 
 @dataclass(slots=True)

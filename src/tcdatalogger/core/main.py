@@ -31,8 +31,6 @@ from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.sqlite import IN_MEMORY
 from tcdatalogger.core.state.store import RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
-from tcdatalogger.services.duckdb.connection import look_for_cipher
-from tcdatalogger.services.duckdb.warehouse import PATIENCE, DuckDBWarehouse
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
@@ -40,6 +38,7 @@ from tcdatalogger.services.torncity.client.messages import ApiKey
 from tcdatalogger.services.torncity.client.transport import Identity, Timeouts, Transport
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info
 from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
+from tcdatalogger.services.warehouse.open import PATIENCE, look_for_cipher, open_warehouse
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 KEY_INFO_SECONDS: Final = 60.0
@@ -167,15 +166,9 @@ class Application:
             ConfigError: it is of a kind that does not work yet, or its key is not where the
                 configuration says.
         """
-        file = self.settings.warehouse.file
-        if file is None:
-            raise ConfigError(
-                f"The warehouse {self.settings.warehouse.url} is of a kind that does not work yet.",
-                remedy="Use duckdb:///FILE.",
-            )
         longest = self._patience if patience is None else min(patience, self._patience)
-        return DuckDBWarehouse(
-            file,
+        return open_warehouse(
+            self.settings.warehouse.url,
             self.clock,
             patience=longest,
             read_only=read_only,
@@ -190,7 +183,7 @@ class Application:
             ConfigError: it cannot, or the key is not where the configuration says.
         """
         self._encryption_key()
-        look_for_cipher()
+        look_for_cipher(self.settings.warehouse.url)
 
     def _encryption_key(self) -> Secret | None:
         reference = self.settings.warehouse.encryption_key

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import duckdb
-
 from tcdatalogger import disk, files, private
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.backup import manifest, sqlite_copy
@@ -17,10 +15,9 @@ from tcdatalogger.core.backup.manifest import Manifest
 from tcdatalogger.core.config.secrets import Secret
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError
 from tcdatalogger.files import FileSum, Progress, silent
-from tcdatalogger.services.duckdb import backup
-from tcdatalogger.services.warehouse.protocol import TableSum
+from tcdatalogger.services.warehouse.open import open_warehouse
+from tcdatalogger.services.warehouse.protocol import TableSum, Warehouse
 
-_PATIENCE: Final = 20.0
 _PART: Final = ".part"
 
 
@@ -50,7 +47,7 @@ class Restored:
         Args:
             encryption_key: the reference to the key of an encrypted warehouse.
         """
-        lines = ["[warehouse]", f'url = "duckdb:///{self.warehouse}"']
+        lines = ["[warehouse]", f'url = "{_url(self.warehouse, self.manifest)}"']
         if self.manifest.warehouse.encrypted:
             lines.append(f'encryption_key = "{encryption_key or "env:TCD_WAREHOUSE_KEY"}"')
         if self.state is not None:
@@ -118,6 +115,16 @@ def restore(
     )
 
 
+def _url(file: Path, found: Manifest) -> str:
+    """The address of a warehouse that was copied as a file."""
+    return f"{found.warehouse.kind}:///{file}"
+
+
+def _opened(file: Path, found: Manifest, clock: Clock, key: Secret | None) -> Warehouse:
+    """A copied warehouse, to read alone."""
+    return open_warehouse(_url(file, found), clock, read_only=True, key=key)
+
+
 def _refuse_taken(place: Path) -> None:
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise UsageError(
@@ -151,9 +158,11 @@ def _tables(
 ) -> Mapping[str, TableSum]:
     """What the tables of the backup are known by now, as the manifest says."""
     path = folder / manifest.WAREHOUSE / found.warehouse.file
-    tables = backup.sums(path, clock, _PATIENCE, key=key)
+    with _opened(path, found, clock, key) as warehouse:
+        tables = warehouse.sums()
+        engine = warehouse.engine.rpartition(" ")[2]
     known = found.warehouse.tables
-    if found.warehouse.engine != duckdb.__version__:  # then sums of one row may differ
+    if found.warehouse.engine != engine:  # then sums of one row may differ
         wrong = {name: each.rows for name, each in tables.items()} != {
             name: each.rows for name, each in known.items()
         }
@@ -197,7 +206,8 @@ def _compare(
 ) -> None:
     """Refuse a copy whose tables are not those of the backup."""
     path = place / manifest.WAREHOUSE / found.warehouse.file
-    copied = backup.sums(path, clock, _PATIENCE, key=key)
+    with _opened(path, found, clock, key) as warehouse:
+        copied = warehouse.sums()
     if copied != tables:
         raise _not_the_same(path, tables, copied)
     if found.state.file:

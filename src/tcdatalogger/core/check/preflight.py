@@ -309,7 +309,7 @@ def _tables(
             for name, family in families.items():
                 endpoint = application.settings.endpoint(name)
                 if endpoint is not None:
-                    yield from _ids(application, endpoint, warehouse)
+                    yield from _ids(endpoint, warehouse)
                     if family is None:
                         yield _by_its_rows(endpoint, warehouse)
                     else:
@@ -328,15 +328,13 @@ def _by_its_rows(endpoint: EndpointSettings, warehouse: Warehouse) -> Finding:
     return Finding(part, "known when its processor has made rows")
 
 
-def _ids(
-    application: Application, endpoint: EndpointSettings, warehouse: Warehouse
-) -> Iterator[Finding]:
+def _ids(endpoint: EndpointSettings, warehouse: Warehouse) -> Iterator[Finding]:
     """What the query gives whose values go into the path."""
     asked = next((str(value) for value in endpoint.ids if str(value).startswith(QUERY)), None)
     if asked is None:
         return
-    part, file = f"ids of {endpoint.name}", application.settings.warehouse.file
-    if file is not None and not file.exists():
+    part = f"ids of {endpoint.name}"
+    if not warehouse.exists():
         says = "its query has nothing to read yet: another endpoint has to run first"
         yield Finding(part, says, warning=True)
         return
@@ -351,10 +349,7 @@ def _stored(
 ) -> Iterator[Finding]:
     """What is to be said of the tables of an endpoint, with all that was learned of them."""
     task = application.task(endpoint)
-    there = application.settings.warehouse.file
-    exists = there is None or there.exists()
-    known = warehouse.known(endpoint.name) if exists else None
-    owners = warehouse.owners() if exists else ()
+    known, owners = warehouse.known(endpoint.name), warehouse.owners()
     kind = processor(task.endpoint.path, endpoint.processor)
     worker = kind(task, known=Known(known, tuple(owners)))
     family = worker.family()

@@ -26,7 +26,10 @@ def findings(
         task: of the endpoint.
         family: with all that was learned.
     """
-    stored = _columns(warehouse)
+    stored = {
+        name: set(columns)
+        for name, columns in warehouse.stored([table.name for table in family.tables]).items()
+    }
     there = [table for table in family.tables if table.name in stored]
     for table in there:
         yield *_key(warehouse, task, table, stored[table.name]), False
@@ -40,15 +43,6 @@ def findings(
         yield f"layout of {table.name}", says, None, well
 
 
-def _columns(warehouse: Warehouse) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
-    for row in warehouse.query(
-        "select table_name, column_name from information_schema.columns"
-    ).to_pylist():
-        found.setdefault(row["table_name"], set()).add(row["column_name"])
-    return found
-
-
 def _key(
     warehouse: Warehouse, task: Task, table: TableSchema, stored: set[str]
 ) -> tuple[str, str, Failure | None]:
@@ -59,20 +53,19 @@ def _key(
     lacking = [name for name in names if name not in stored]
     if lacking:
         return part, f"its column {lacking[0]} is not stored yet", None
-    columns = ", ".join(map(_quoted, names))
+    quoted = warehouse.dialect.name
     own = [name for name in table.key if name != "_subject_id"]
     open_only = task.mode == "history" and CLOSED in stored
     given = " and ".join(
         [
-            *(f"{_quoted(name)} is not null" for name in own),
-            f"{_quoted(CLOSED)} is null" if open_only else "true",
+            *(f"{quoted(name)} is not null" for name in own),
+            f"{quoted(CLOSED)} is null" if open_only else "true",
         ]
     )
     [row] = warehouse.query(
-        f"""select count(*) as keys, coalesce(sum(times - 1), 0)::bigint as too_many,
-                coalesce(max(times), 0) as most
-            from (select count(*) as times from {_quoted(table.name)}
-                  where {given} group by {columns})"""
+        f"""select count(*) as keys, coalesce(sum(times - 1), 0) as too_many
+            from (select count(*) as times from {quoted(table.name)}
+                  where {given} group by {warehouse.dialect.names(*names)}) as counted"""
     ).to_pylist()
     key = ", ".join(table.key)
     scope = {"append": " within each run", "history": " among the versions in force"}.get(
@@ -83,7 +76,7 @@ def _key(
             part,
             "",
             DataRefused(
-                f"The key of {table.name} ({key}) repeats in {row['too_many']} rows{scope}.",
+                f"The key of {table.name} ({key}) repeats in {int(row['too_many'])} rows{scope}.",
                 remedy=f"`tcdatalogger rebuild {task.name}` makes the rows again.",
             ),
         )
@@ -95,14 +88,13 @@ def _rule(
 ) -> tuple[str, str, Failure | None]:
     """Hold the rows that are stored against a check, its columns alone."""
     part = f"check of {table.name}"
+    dialect = warehouse.dialect
     columns = ", ".join(
-        f"cast({_quoted(c.name)} as varchar) as {_quoted(c.name)}"
-        if c.type is Type.JSON
-        else _quoted(c.name)
+        dialect.text_of_json(c.name) if c.type is Type.JSON else dialect.name(c.name)
         for c in table.columns
         if c.name in rule.columns
     )
-    rows = warehouse.query(f"select {columns} from {_quoted(table.name)}")
+    rows = warehouse.query(f"select {columns} from {dialect.name(table.name)}")
     try:
         [rule_result] = evaluate([rule], family, {table.name: rows})
     except Failure as failure:
@@ -113,7 +105,3 @@ def _rule(
         f"{rule_result.result}.", remedy="They were stored before it was configured."
     )
     return part, "", wrong
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -105,10 +105,8 @@ def _retry(
 def _there(warehouse: Warehouse, family: TableFamily, run_id: str) -> set[tuple[object, ...]]:
     """The keys of the records that a run has stored: none of them is stored twice."""
     root = family.tables[0]
-    names = ", ".join(f'"{name}"' for name in (*root.key, "_subject_id"))
-    return _keys(
-        warehouse.query(f"select {names} from \"{root.name}\" where _run_id = '{run_id}'"), family
-    )
+    columns = [*root.key, "_subject_id"]
+    return _keys(warehouse.rows(root.name, columns, where={"_run_id": run_id}), family)
 
 
 def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:

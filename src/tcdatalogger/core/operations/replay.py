@@ -26,7 +26,7 @@ from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.store import PAUSED, RunRecord
 from tcdatalogger.errors import DataRefused, Failure, UsageError
 from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
-from tcdatalogger.services.torncity.processing.task import Transformed
+from tcdatalogger.services.torncity.processing.task import Known, Transformed
 from tcdatalogger.services.warehouse.load import Clear, Load, Receipt
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
@@ -191,23 +191,24 @@ def _rebuild(
         files = _files(application, endpoint, passed)
         _refuse_older(endpoint, files, taken)
         _refuse_pruned(application, warehouse, endpoint)
+        lines = warehouse.loads(endpoint=endpoint.name, counting=True)
+        counting = {line.run_id for line in lines}
 
         def loads() -> Iterator[Load]:
+            # What one load learned the next one knows: the warehouse may take them all before it
+            # begins, and is not asked meanwhile.
+            known = Known.of(warehouse, endpoint.name)
             for file in files:
                 run_id = run_of(file)
                 if run_id in passed:
                     found.append(Replayed(run_id, why=passed[run_id]))
                     continue
-                one, load = _again(application, endpoint, file, warehouse, guard, token)
+                one, load = _again(application, endpoint, file, warehouse, guard, token, known)
                 found.append(one)
                 if load is not None:
+                    known = replace(known, shape=load.family.shape)
                     yield replace(load, cause=cause)
-                elif run_id in taken or (
-                    endpoint.storage_mode in ORDERED
-                    and warehouse.loads(
-                        endpoint=endpoint.name, run_id=run_id, counting=True, most=1
-                    )
-                ):
+                elif run_id in taken or (endpoint.storage_mode in ORDERED and run_id in counting):
                     raise DataRefused(
                         f"The run {run_id} of {endpoint.name} cannot be made again: {one.why}",
                         remedy="Nothing was changed. `tcdatalogger rebuild "
@@ -409,6 +410,7 @@ def _again(
     warehouse: Warehouse,
     guard: Guard,
     token: str,
+    known: Known | None = None,
 ) -> tuple[Replayed, Load | None]:
     """The rows of an archived run, and the load that puts them in place of the former ones."""
     run_id = run_of(file)
@@ -418,7 +420,9 @@ def _again(
     fetched = replace(fetched, stretch=None)  # the ledger has it from the run itself
     task = application.task(endpoint, run_id)
     record = RunRecord(run_id, endpoint.name, application.clock.now(), status="")
-    run = Run(application, endpoint, task, record, guard, until="validate", marks=False)
+    run = Run(
+        application, endpoint, task, record, guard, until="validate", marks=False, known=known
+    )
     try:
         run.store(fetched, warehouse)
     except Failure as failure:

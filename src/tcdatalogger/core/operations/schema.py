@@ -18,8 +18,6 @@ from tcdatalogger.services.warehouse.load import Load, as_stored
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import did_you_mean
 
-_KNOWN = "select endpoint, table_name from _tcd_schemas order by created_at, version"
-
 
 @dataclass(frozen=True, slots=True)
 class Evolved:
@@ -118,12 +116,14 @@ def roll_back(application: Application, name: str, version: int, *, dry: bool = 
 
 def _table(warehouse: Warehouse, name: str) -> tuple[str, str]:
     """The table that is meant, and the endpoint that made it."""
-    rows = warehouse.query(_KNOWN).to_pylist()
-    for column in ("table_name", "endpoint"):
-        for row in rows:
-            if row[column] == name:
-                return str(row["table_name"]), str(row["endpoint"])
-    known = {str(value) for row in rows for value in row.values()}
+    found = warehouse.ledger.first_versions()
+    for table, endpoint in found:
+        if table == name:
+            return table, endpoint
+    for table, endpoint in found:
+        if endpoint == name:
+            return table, endpoint
+    known = {value for line in found for value in line}
     raise UsageError(
         f"No table or endpoint {name!r} was ever stored.",
         remedy=did_you_mean(name, sorted(known)),

@@ -75,11 +75,10 @@ def already(books: Books, endpoint: EndpointSettings, task: Task) -> RunResult |
         )
     if known is not None and known.status == "done":
         return _stored(known, known.load_id, known.rows)
-    file = books.settings.warehouse.file
-    if file is not None and not file.exists():
-        return None
     try:
         with books.warehouse(read_only=True) as warehouse:
+            if not warehouse.exists():
+                return None
             lines = warehouse.loads(endpoint=task.name, run_id=task.run_id, counting=True, most=1)
     except (WarehouseUnavailable, DiskFull):
         return None  # a load that is there already is not stored twice

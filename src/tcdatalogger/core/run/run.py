@@ -184,6 +184,7 @@ class Run:
         waits: whether its rows may be stored by the next run, where they cannot be now; not those
             of a run that somebody takes step by step.
         marks: whether a refusal is marked in the archive, so that no rebuild stores its rows.
+        known: what its tables are known by, None to ask the warehouse.
         fetched, made, receipt, plan, error, settled: as those of its outcome.
     """
 
@@ -196,6 +197,7 @@ class Run:
     dry: bool = False
     waits: bool = True
     marks: bool = True
+    known: Known | None = None
     fetched: Fetched | None = None
     made: Transformed | None = None
     receipt: Receipt | None = None
@@ -429,7 +431,8 @@ class Run:
 
     def maker(self, warehouse: Warehouse) -> EndpointProcessor:
         """The processor that makes the rows, with what the warehouse knows by now."""
-        return self._kind(self.task, known=Known.of(warehouse, self.task.name))
+        known = self.known or Known.of(warehouse, self.task.name)
+        return self._kind(self.task, known=known)
 
     def load(self, fetched: Fetched, warehouse: Warehouse, digest: str | None = None) -> Load:
         """What is committed of the rows that were made.

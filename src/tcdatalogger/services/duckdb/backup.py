@@ -20,7 +20,8 @@ from tcdatalogger.clock import Clock
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.duckdb.connection import EncryptionKey, connect, quoted
+from tcdatalogger.services.duckdb.connection import connect, quoted
+from tcdatalogger.services.warehouse.open import EncryptionKey
 from tcdatalogger.services.warehouse.protocol import Backup, TableSum
 
 _log = get_logger("warehouse")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import duckdb
 
@@ -20,6 +20,7 @@ from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
+from tcdatalogger.services.warehouse.open import EncryptionKey
 
 BACKOFF: Final = Backoff(0.02, 0.5)
 """Between two looks whether another process still holds the file."""
@@ -80,12 +81,6 @@ _OF_KEYS: Final = (
     ),
 )
 """What DuckDB says of keys, what it means, and what to do."""
-
-
-class EncryptionKey(Protocol):
-    """What a file is encrypted with; it prints nowhere."""
-
-    def reveal(self) -> str: ...
 
 
 def connect(

@@ -16,15 +16,18 @@ from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.files import Progress, silent
 from tcdatalogger.services.duckdb import backup, layout, tables
-from tcdatalogger.services.duckdb.connection import EncryptionKey, connect, quoted
+from tcdatalogger.services.duckdb.connection import connect, quoted
+from tcdatalogger.services.duckdb.conservation import ENGINE
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
 from tcdatalogger.services.duckdb.read_only import refuse_writing
 from tcdatalogger.services.duckdb.transaction import DuckDBTransaction
-from tcdatalogger.services.warehouse.protocol import Backup, Warehouse
+from tcdatalogger.services.warehouse.dialect import Dialect
+from tcdatalogger.services.warehouse.open import PATIENCE, EncryptionKey
+from tcdatalogger.services.warehouse.protocol import Backup, TableSum, Warehouse
 from tcdatalogger.services.warehouse.transaction import Transaction
 
-PATIENCE: Final = 20.0
-"""Seconds to wait for a file that another program has open."""
+DIALECT: Final = Dialect(quote='"', json_text="cast({} as varchar)")
+"""The SQL of DuckDB, where engines differ."""
 
 _OF_THE_ROWS: Final = (
     duckdb.ConversionException,
@@ -149,6 +152,20 @@ class DuckDBWarehouse(Warehouse):
             self._give_up()
             raise
 
+    @property
+    def engine(self) -> str:
+        """DuckDB and its version."""
+        return ENGINE
+
+    @property
+    def dialect(self) -> Dialect:
+        """The SQL of DuckDB."""
+        return DIALECT
+
+    def exists(self) -> bool:
+        """Whether there is a file."""
+        return self.path.exists()
+
     def layout(self, table: str) -> tuple[str, bool]:
         """How many of the table's row groups stand in the order of time; whether all of them do."""
         return layout.describe(self._connection, table)
@@ -194,6 +211,17 @@ class DuckDBWarehouse(Warehouse):
             tests.append(f"{quoted(since[0])} >= to_timestamp({float(since[1])!r})")
         sql = f"select {', '.join(picked)} from {quoted(table)}"
         return self.query(f"{sql} where {' and '.join(tests)}" if tests else sql)
+
+    def sums(self) -> Mapping[str, TableSum]:
+        """What every table of the file is known by.
+
+        The file is let go first, as it is opened for reading alone.
+
+        Raises:
+            WarehouseUnavailable, ConfigError, DataRefused: as `backup.sums`.
+        """
+        self.close()
+        return backup.sums(self.path, self._clock, self._patience, key=self._key)
 
     def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
         """Copy the file as it is now into a folder, and check the copy.

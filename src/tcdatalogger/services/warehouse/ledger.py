@@ -511,6 +511,14 @@ class Ledger:
         names = tuple(str(name) for (name,) in tables)
         return list(self._schema_lines({"table_name": names}))[::-1] if names else []
 
+    def first_versions(self) -> list[tuple[str, str]]:
+        """Each table that was ever stored and the endpoint that made it, the oldest first."""
+        rows = self._tables.read(SCHEMAS, ("table_name", "endpoint"), {})
+        found: dict[str, str] = {}
+        for table, name in reversed(rows):
+            found.setdefault(str(table), str(name))
+        return list(found.items())
+
     def history(self, table: str) -> list[Version]:
         """The versions of a table as its columns have it, the oldest first."""
         names = ("version", "cause", "columns")

@@ -15,11 +15,12 @@ import pyarrow as pa
 from tcdatalogger.errors import UsageError
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.models.checks.promised import Checked
-from tcdatalogger.models.evolution import Step, plan
+from tcdatalogger.models.evolution import Step, Stored, plan
 from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.warehouse import modes, owners, rollback, schema_changes
+from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger import Ledger, LedgerLine
 from tcdatalogger.services.warehouse.ledger_tables import NoLedgerTables
 from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
@@ -97,6 +98,20 @@ class Warehouse(ABC):
             DiskFull: nothing was changed.
         """
 
+    @property
+    @abstractmethod
+    def engine(self) -> str:
+        """What is under it, and its version."""
+
+    @property
+    @abstractmethod
+    def dialect(self) -> Dialect:
+        """How it writes what others write in another way."""
+
+    @abstractmethod
+    def exists(self) -> bool:
+        """Whether there is anything yet; to ask it makes nothing."""
+
     @abstractmethod
     def layout(self, table: str) -> tuple[str, bool]:
         """How a table lies for queries by time, in words of the warehouse's own; whether well."""
@@ -125,6 +140,17 @@ class Warehouse(ABC):
             columns: their names; one that the table lacks is null in every row.
             since: a column of times and seconds since 1970: only rows that are not earlier.
             where: columns of texts and the value that each has in the rows.
+        """
+
+    @abstractmethod
+    def sums(self) -> Mapping[str, TableSum]:
+        """What the content of every table is known by; all rows are read.
+
+        Two versions of an engine may give one row different sums.
+
+        Raises:
+            DataRefused: a table cannot be read.
+            WarehouseUnavailable: it cannot be reached now, or is not there yet.
         """
 
     @abstractmethod
@@ -171,6 +197,16 @@ class Warehouse(ABC):
                 return None
             whole = set(newest.rows) <= set(there.stored(list(newest.rows)))
             return newest.digest if whole else None
+
+    def stored(self, tables: Sequence[str]) -> Stored:
+        """The columns of those tables that are there, and their types."""
+        with self._reading() as there:
+            return {} if there is None else there.stored(tables)
+
+    def counts(self, tables: Sequence[str]) -> Mapping[str, int]:
+        """How many rows tables have; none where they are not there."""
+        with self._reading() as there:
+            return dict.fromkeys(tables, 0) if there is None else there.counts(tables)
 
     def owners(self) -> tuple[TableOwner, ...]:
         """Whose each table is that is there."""

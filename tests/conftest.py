@@ -8,8 +8,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from tcdatalogger.core import main as core_main
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.run import RunResult
+from tcdatalogger.core.state.store import RunRecord
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 
@@ -36,6 +38,13 @@ LONG = ("test_long_history.py", "test_all_paths.py", "test_budget_load.py", "tes
 FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
 PROGRAM = [sys.executable, "-W", "error", "-m", "tcdatalogger"]
 VARIABLE = "TORN_API_KEY"
+
+HOLDER = """
+import sys, duckdb
+connection = duckdb.connect(sys.argv[1])
+print("held", flush=True)
+sys.stdin.readline()
+"""
 
 FIVE = """
 [[endpoints]]
@@ -240,10 +249,68 @@ class Workplace:
         (value,) = row.values()
         return value
 
+    def ids(self, table: str) -> Counter[Any]:
+        """The ids of a table's rows."""
+        return Counter(row["id"] for row in self.sql(f"select id from {table}"))
+
+    def expected(self, what: str, low: float | None = None, high: float | None = None) -> set[Any]:
+        """The ids that the city's own lists have, between two seconds."""
+        return {row["id"] for row in self.city.expected(what, low, high, key="limited")}
+
+    def tables(self, *names: str) -> dict[str, tuple[list[str], Counter[str]]]:
+        """The columns and the rows of tables in no order, of all that no name of ours begins."""
+        found = {}
+        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+            there = connection.sql("select table_name from duckdb_tables()").fetchall()
+            for name in names or [name for (name,) in there if not name.startswith("_tcd_")]:
+                table = connection.sql(f'from "{name}"').to_arrow_table()
+                columns = sorted(table.column_names)
+                rows = zip(*(table[column].to_pylist() for column in columns), strict=True)
+                found[name] = columns, Counter(map(repr, rows))
+        return found
+
+    def spans(self, name: str) -> list[int] | None:
+        """The seconds from which and to which a list was read, None before its first run."""
+        with self.application() as application, application.warehouse() as warehouse:
+            text = warehouse.cursor(name)
+        return json.loads(text)["spans"]["40832"] if text else None
+
+    def record(self, run_id: str) -> RunRecord:
+        """What the state tells of a run."""
+        with self.application() as application:
+            (found,) = application.state.runs(run_id=run_id)
+        return found
+
+    def again(self, what: Any, *words: Any, overrides: Sequence[str] = (), **options: Any) -> Any:
+        """What an operation of the core gives, a minute later."""
+        self.clock.sleep(60)
+        with self.application(*overrides) as application:
+            return what(application, *words, **options)
+
+    def later(self, seconds: float) -> None:
+        """Move a city of this test's own, and this machine's clock."""
+        self.city.advance(seconds)
+        self.clock = ManualClock(self.city.now())
+
     def holding(self, text: str) -> list[Path]:
         """The files in the folder that hold a text anywhere, also inside compressed ones."""
         needle = text.encode()
         return [f for f in self.folder.rglob("*") if f.is_file() and needle in unpacked(f)]
+
+
+@contextmanager
+def held(file: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has a warehouse open until the end of the block."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(file)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as holder:  # fmt: skip
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        try:
+            yield holder
+        finally:
+            holder.communicate()
 
 
 def unpacked(file: Path) -> bytes:
@@ -270,20 +337,59 @@ def workplace(
 
 
 @pytest.fixture
-def says(city, monkeypatch):
+def settle(workplace: Workplace) -> Iterator[Callable[..., Workplace]]:
+    """Let the workplace log a city of its own, which `later` moves, by rules that limit nothing."""
+    with ExitStack() as cities:
+
+        def settle(endpoints: str = "", *, seed: int = 5, **rules: Any) -> Workplace:
+            city = Sandbox(seed=seed, rules=dataclasses.replace(FREE, cloud_rows=10**9, **rules))
+            workplace.city = cities.enter_context(city)
+            workplace.key = city.keys["limited"]
+            workplace.write(endpoints)
+            return workplace
+
+        yield settle
+
+
+@pytest.fixture
+def lie(workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Make the workplace's city answer what a function makes of its bodies.
+
+    `about(path, params, body)` gives bytes or what becomes JSON, and None for the truth. Without
+    one the city tells the truth again.
+    """
+    cities: dict[int, Any] = {}
+
+    def lie(about: Callable[..., Any] | None = None) -> None:
+        city = workplace.city.city
+        truth = cities.setdefault(id(city), city.answer)
+
+        def answer(request: Any) -> Any:
+            reply = truth(dataclasses.replace(request, gzip=False))
+            told = about and about(request.path, request.params, reply.body)
+            if told is None:
+                return reply
+            body = told if isinstance(told, bytes) else json.dumps(told).encode()
+            return dataclasses.replace(reply, body=body)
+
+        monkeypatch.setattr(city, "answer", answer)
+
+    return lie
+
+
+@pytest.fixture
+def says(lie: Callable[..., None]) -> Callable[..., None]:
     """Make the city answer a path with bodies of ours, the last of them for ever."""
-    bodies = {}
-    answer = city.city.answer
+    bodies: dict[str, list[Any]] = {}
 
-    def ours(request):
-        reply = answer(dataclasses.replace(request, gzip=False))
-        queue = bodies.get(request.path)
+    def told(path: str, _params: Any, _body: bytes) -> Any:
+        queue = bodies.get(path)
         if not queue:
-            return reply
-        return dataclasses.replace(reply, body=queue.pop(0) if len(queue) > 1 else queue[0])
+            return None
+        return queue.pop(0) if len(queue) > 1 else queue[0]
 
-    def says(path, *given):
+    def says(path: str, *given: Any) -> None:
         bodies[path] = [b if isinstance(b, bytes) else json.dumps(b).encode() for b in given]
+        lie(told)
 
-    monkeypatch.setattr(city.city, "answer", ours)
     return says

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
+from conftest import held
+
 BAD = '[[endpoints]]\nname = "gone"\npath = "/faction/nothing"\n'
 LOG = '[[endpoints]]\nname = "user_log"\npath = "/user/log"\n'
-HOLDER = """
-import sys, duckdb
-connection = duckdb.connect(sys.argv[1])
-print("held", flush=True)
-sys.stdin.readline()
-"""
 
 
 def untouched(workplace):
@@ -223,15 +217,8 @@ def test_nobody_there_is_69(workplace):
 
 def test_a_locked_warehouse_is_69_and_names_who_holds_it(workplace):
     workplace.run("run", "faction_basic")
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(workplace.warehouse)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    holder.stdout.readline()
-    try:
+    with held(workplace.warehouse) as holder:
         done = workplace.run("run", "faction_basic")
-    finally:
-        holder.communicate()
 
     assert done.code == 69
     assert f"process {holder.pid}" in done.err

@@ -9,31 +9,20 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
-from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import WarehouseUnavailable
-from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 DAY = 86_400
 STEPS = ("fetch", "transform", "validate", "store")
 CRIMES, MEMBERS = "faction_crimes", "faction_members"
 ATTACKS = '[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\n'
-RULES = Rules(cache=0, per_user=10**6, per_address=10**6, cloud_rows=10**9, history=40 * DAY)
 
 
 @pytest.fixture
-def living(workplace):
+def living(settle):
     """A place whose city moves on, with one incremental list."""
-    with Sandbox(seed=5, rules=RULES) as city:
-        workplace.city, workplace.key = city, city.keys["limited"]
-        workplace.write(ATTACKS)
-        yield workplace
-
-
-def later(place, seconds):
-    place.city.advance(seconds)
-    place.clock = ManualClock(place.city.now())
+    return settle(ATTACKS, history=40 * DAY)
 
 
 def run(place, *words):
@@ -56,12 +45,6 @@ def rows(place, table=CRIMES):
 
 def ids(place):
     return [row["id"] for row in place.sql("select id from attacks")]
-
-
-def cursor(place):
-    with place.application() as application, application.warehouse() as warehouse:
-        text = warehouse.cursor("attacks")
-        return json.loads(text)["spans"]["40832"] if text else None
 
 
 def calls(place):
@@ -307,7 +290,7 @@ def test_an_older_run_does_not_replace_a_later_one(living):
         '[[endpoints]]\nname = "members"\npath = "/faction/members"\nstorage_mode = "replace"\n'
     )
     run_id = stop(living, "members", "validate")
-    later(living, 5 * 3_600)
+    living.later(5 * 3_600)
     newest = run(living, "members")["run_id"]
     before = rows(living, "members")
 
@@ -333,30 +316,30 @@ def test_rows_that_lack_what_a_later_run_brought_are_made_again(workplace, says)
 
 def test_the_cursor_moves_when_it_is_stored_and_as_in_an_ordinary_run(living):
     run(living, "attacks")
-    first = cursor(living)
-    later(living, 5 * 3_600)
+    first = living.spans("attacks")
+    living.later(5 * 3_600)
     run_id = stop(living, "attacks", "validate")
-    assert cursor(living) == first
+    assert living.spans("attacks") == first
 
     facts = run(living, "attacks", "--run", run_id)
 
-    assert json.loads(facts["cursor"])["spans"]["40832"] == cursor(living) > first
+    assert json.loads(facts["cursor"])["spans"]["40832"] == living.spans("attacks") > first
     assert len(ids(living)) == len(set(ids(living)))
 
 
 @pytest.mark.parametrize("step", STEPS[:3])
 def test_a_run_in_between_loses_and_doubles_no_row_and_the_cursor_never_goes_back(living, step):
     run(living, "attacks")
-    later(living, 5 * 3_600)
+    living.later(5 * 3_600)
     run_id = stop(living, "attacks", step)
-    later(living, 5 * 3_600)
+    living.later(5 * 3_600)
     run(living, "attacks")
-    between, there = cursor(living), ids(living)
+    between, there = living.spans("attacks"), ids(living)
 
     facts = run(living, "attacks", "--run", run_id)
 
     assert facts["status"] == "done"
-    assert cursor(living) == between
+    assert living.spans("attacks") == between
     assert ids(living) == there
     wanted = {row["id"] for row in living.city.expected("attacks", int(START) - DAY, key="limited")}
     assert set(there) >= wanted
@@ -365,7 +348,7 @@ def test_a_run_in_between_loses_and_doubles_no_row_and_the_cursor_never_goes_bac
 
 def test_a_run_before_the_first_load_and_one_in_between_are_both_there_once(living):
     run_id = stop(living, "attacks", "transform")
-    later(living, 5 * 3_600)
+    living.later(5 * 3_600)
     run(living, "attacks")
 
     run(living, "attacks", "--run", run_id)
@@ -378,12 +361,12 @@ def test_a_run_before_the_first_load_and_one_in_between_are_both_there_once(livi
 
 def test_where_all_before_it_was_taken_back_the_next_run_reads_the_gap(living):
     first = run(living, "attacks")["run_id"]
-    later(living, 5 * 3_600)
+    living.later(5 * 3_600)
     run_id = stop(living, "attacks", "validate")
     assert living.run("rollback", first).code == 0
 
     run(living, "attacks", "--run", run_id)
-    assert cursor(living) is None
+    assert living.spans("attacks") is None
     run(living, "attacks")
 
     found = ids(living)

@@ -12,6 +12,7 @@ import subprocess
 
 import pytest
 
+from bodies import member
 from conftest import PROGRAM
 
 NAMES = [
@@ -29,21 +30,16 @@ NAMES = [
 OBEYED = ["\x1b", "\x9b", "\x07", "\x00", "\u202e", "\u200f"]
 
 
-def member(number, name):
-    return {
-        "id": number, "name": name, "level": 1, "position": name, "days_in_faction": 1,
-        "last_action": {"status": name, "timestamp": 1, "relative": name},
-        "status": {"description": name, "details": None, "state": "Okay", "until": None,
-                   "color": "green", "plane_image_type": ""},
-        "revive_setting": "No one", "is_revivable": False, "is_on_wall": False,
-        "is_in_oc": False, "has_early_discharge": False,
-    }  # fmt: skip
+def hostile_member(number, name):
+    told = {"status": name, "timestamp": 1, "relative": name}
+    status = member()["status"] | {"description": name}
+    return member(number, name=name, position=name, last_action=told, status=status)
 
 
 @pytest.fixture
 def hostile(workplace, says):
     """A city whose members bear such names; one has a field of that kind, one does not fit."""
-    members = [member(number, name) for number, name in enumerate(NAMES, 1)]
+    members = [hostile_member(number, name) for number, name in enumerate(NAMES, 1)]
     members[0]["fresh"] = NAMES[0]
     members[1]["level"] = NAMES[0]
     says("/faction/members", {"members": members})

@@ -8,28 +8,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bodies import member
 from tcdatalogger.services.torncity.catalog import catalog
 
 CATALOG = catalog.load()
 PATHS = [e.path for e in CATALOG.endpoints if not e.route and e.content == "json"]
 ROUTES = [e.path for e in CATALOG.endpoints if e.route]
 
-GOOD = {
-    "id": 1,
-    "name": "Fox",
-    "position": "Leader",
-    "level": 7,
-    "days_in_faction": 3,
-    "is_revivable": False,
-    "is_on_wall": False,
-    "is_in_oc": None,
-    "has_early_discharge": False,
-    "last_action": {"status": "Idle", "timestamp": 1_767_225_000, "relative": "now"},
-    "status": {
-        "description": "Okay", "details": None, "state": "Okay", "color": "green", "until": None,
-    },
-    "revive_setting": "No one",
-}  # fmt: skip
+GOOD = member(position="Leader", is_in_oc=None)
+
+
 ODD = [
     GOOD,
     {**GOOD, "id": 2, "mood": "sunny", "pets": [{"kind": "owl", "age": 3}]},  # unknown fields

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
@@ -12,8 +11,7 @@ import pytest
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.errors import TornUnavailable, UsageError
-from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.sandbox.world.people import FACTIONS
 
@@ -36,33 +34,17 @@ ids = [40832, OTHER]
 name = "members"
 path = "/faction/members"
 """.replace("OTHER", str(FACTIONS[1].id))
-RULES = Rules(
-    cache=29, per_user=10**6, per_address=10**6, cloud_rows=10**9, history=60 * DAY,
-    bursts=Bursts(every=20, rows=230),
-)  # fmt: skip
 
 
 @pytest.fixture
-def place(workplace):
-    with Sandbox(seed=5, rules=RULES) as living:
-        workplace.city = living
-        workplace.key = living.keys["limited"]
-        workplace.write(LISTS)
-        yield workplace
+def place(settle):
+    return settle(LISTS, cache=29, history=60 * DAY, bursts=Bursts(every=20, rows=230))
 
 
 def back(place, name="attacks", *words, **options):
     options.setdefault("pages", 5)
     with place.application(*words) as application:
         return list(backfill(application, name, **options))
-
-
-def ids(place, table="attacks"):
-    return Counter(row["id"] for row in place.sql(f"select id from {table}"))
-
-
-def books(place, what="attacks", low=None, high=None):
-    return {row["id"] for row in place.city.expected(what, low, high, key="limited")}
 
 
 @pytest.mark.parametrize("first", [True, False])
@@ -73,21 +55,20 @@ def test_runs_and_backfill_together_have_all_there_is_once(place, first):
     steps = back(place)
 
     assert steps[-1].back_to is None
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks")
+    assert set(place.ids("attacks").values()) == {1}
     assert back(place) == []
-    place.city.advance(3 * DAY)
-    place.clock = ManualClock(place.city.now())
+    place.later(3 * DAY)
     place.log("attacks")
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks")
+    assert set(place.ids("attacks").values()) == {1}
 
 
 def test_crimes_are_read_back_by_when_they_were_created(place):
     place.log("crimes")
     back(place, "crimes")
-    assert set(ids(place, "crimes")) == books(place, "crimes")
-    assert set(ids(place, "crimes").values()) == {1}
+    assert set(place.ids("crimes")) == place.expected("crimes")
+    assert set(place.ids("crimes").values()) == {1}
 
 
 def test_each_id_has_a_history_of_its_own(place):
@@ -97,10 +78,10 @@ def test_each_id_has_a_history_of_its_own(place):
     assert [step.place for step in steps if step.back_to is None] == ["40832", str(other)]
     found = place.sql("select _subject_id, count(*) as n from chains group by all order by all")
     assert {row["_subject_id"] for row in found} == {40832, other}
-    assert sum(row["n"] for row in found) == len(ids(place, "chains"))
-    assert {row["id"] for row in place.sql("from chains where _subject_id = 40832")} == books(
-        place, "chains"
-    )
+    assert sum(row["n"] for row in found) == len(place.ids("chains"))
+    assert {
+        row["id"] for row in place.sql("from chains where _subject_id = 40832")
+    } == place.expected("chains")
 
 
 @pytest.mark.slow
@@ -109,13 +90,13 @@ def test_a_piece_of_history_and_then_the_rest(place):
 
     steps = back(place, since=since, until=until)
 
-    assert set(ids(place)) == books(place, "attacks", since, until)
+    assert set(place.ids("attacks")) == place.expected("attacks", since, until)
     assert steps[-1].part == 1.0
     assert steps[-1].back_to == since
     assert back(place, since=since, until=until) == []
     back(place)
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks")
+    assert set(place.ids("attacks").values()) == {1}
 
 
 def test_it_goes_on_where_it_was_stopped(place):
@@ -126,8 +107,8 @@ def test_it_goes_on_where_it_was_stopped(place):
     steps = back(place)
 
     assert steps[0].back_to < first[-1].back_to
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks")
+    assert set(place.ids("attacks").values()) == {1}
 
 
 def test_the_load_of_a_stretch_has_an_id_of_its_own_however_often_it_is_tried(place, monkeypatch):
@@ -144,64 +125,57 @@ def test_the_load_of_a_stretch_has_an_id_of_its_own_however_often_it_is_tried(pl
     assert one.load_id == again.load_id != other.load_id
 
 
-def lying(place, monkeypatch, lie):
-    """The city, but some answers are changed."""
-    answer = place.city.city.answer
-
-    def changed(request):
-        reply = answer(dataclasses.replace(request, gzip=False))
-        if request.path != "/faction/attacks":
-            return reply
-        body = lie(request.params, json.loads(reply.body))
-        return dataclasses.replace(reply, body=json.dumps(body).encode())
-
-    monkeypatch.setattr(place.city.city, "answer", changed)
+def of_attacks(change):
+    """A lie about the faction's attacks, whose bodies `change` is given and gives as JSON."""
+    return lambda path, params, body: (
+        change(params, json.loads(body)) if path == "/faction/attacks" else None
+    )
 
 
 @pytest.mark.slow
-def test_a_list_that_says_too_early_that_it_ends_is_read_on(place, monkeypatch):
-    def lie(params, body):
+def test_a_list_that_says_too_early_that_it_ends_is_read_on(place, lie):
+    def change(params, body):
         last = body["attacks"][-1]["ended"] if body["attacks"] else 0
         if START - 30 * DAY < last < START - 20 * DAY:
             body["_metadata"]["links"]["prev"] = None
         return body
 
-    lying(place, monkeypatch, lie)
+    lie(of_attacks(change))
     back(place)
-    assert set(ids(place)) == books(place)
+    assert set(place.ids("attacks")) == place.expected("attacks")
 
 
 @pytest.mark.slow
-def test_an_empty_answer_is_not_the_end(place, monkeypatch):
+def test_an_empty_answer_is_not_the_end(place, lie):
     count = iter(range(1_000))
 
-    def lie(params, body):
+    def change(params, body):
         if "idFilter" not in params.get("filters", "") and next(count) == 3:
             return {"attacks": [], "_metadata": {"links": {"prev": None, "next": None}}}
         return body
 
-    lying(place, monkeypatch, lie)
+    lie(of_attacks(change))
     with pytest.raises(TornUnavailable, match="cannot be read past second"):
         back(place, pages=1)
     back(place)
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks")
+    assert set(place.ids("attacks").values()) == {1}
 
 
 @pytest.mark.slow
-def test_months_without_a_row_are_not_the_end(place, monkeypatch):
+def test_months_without_a_row_are_not_the_end(place, lie):
     low, high = START - 45 * DAY, START - 12 * DAY
 
-    def lie(params, body):
+    def change(params, body):
         body["attacks"] = [row for row in body["attacks"] if not low < row["ended"] < high]
         return body
 
-    lying(place, monkeypatch, lie)
+    lie(of_attacks(change))
     back(place)
     quiet = {
         r["id"] for r in place.city.expected("attacks", key="limited") if low < r["ended"] < high
     }
-    assert set(ids(place)) == books(place) - quiet
+    assert set(place.ids("attacks")) == place.expected("attacks") - quiet
 
 
 @pytest.mark.slow
@@ -212,13 +186,13 @@ def test_a_fault_ends_it_and_what_was_stored_stays(place):
         place.city.fault("error", code=17, path="/faction/attacks")
         with pytest.raises(TornUnavailable):
             next(going)
-    stored = ids(place)
+    stored = place.ids("attacks")
     assert stored
     place.city.clear_faults()
     place.clock = ManualClock(place.clock.now() + 3600)
     back(place)
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks")
+    assert set(place.ids("attacks").values()) == {1}
 
 
 @pytest.mark.parametrize(
@@ -258,5 +232,5 @@ def test_the_progress_says_how_far_it_is(place):
     assert parts[-1] == 1.0
     tables = place.sql("select table_name from duckdb_tables() where not table_name ^@ '_'")
     counts = [place.value(f"select count(*) from {row['table_name']}") for row in tables]
-    assert steps[-1].rows == sum(counts) > len(ids(place))
+    assert steps[-1].rows == sum(counts) > len(place.ids("attacks"))
     assert steps[-1].calls >= len(steps)

@@ -15,8 +15,7 @@ from collections import Counter
 import pytest
 
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.api.server import START
 
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
 ATTACKS = '[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\nsince = "PT8H"\n'
@@ -314,13 +313,8 @@ def test_a_truncated_archive_file_stops_a_rebuild_and_a_replay_by_its_name(place
 
 
 @pytest.fixture
-def living(workplace):
-    rules = Rules(cache=0, per_user=10**6, per_address=10**6, history=3 * DAY)
-    with Sandbox(seed=5, rules=rules) as city:
-        workplace.city = city
-        workplace.key = city.keys["limited"]
-        workplace.write(ATTACKS + MEMBERS)
-        yield workplace
+def living(settle):
+    return settle(ATTACKS + MEMBERS, history=3 * DAY)
 
 
 class Jumping(ManualClock):

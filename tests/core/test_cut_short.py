@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import signal
-from collections import Counter
 
 import pytest
 
@@ -33,14 +32,6 @@ since = "P20D"
 def place(workplace):
     workplace.write(ATTACKS)
     return workplace
-
-
-def ids(place):
-    return Counter(row["id"] for row in place.sql("select id from attacks"))
-
-
-def books(place, since=START - 20 * DAY):
-    return {row["id"] for row in place.city.expected("attacks", int(since), key="limited")}
 
 
 # --- a list without an end ---------------------------------------------------------------------
@@ -92,7 +83,7 @@ def test_a_backfill_stops_at_a_history_that_never_ends(place, endless):
         going = backfill(application, "attacks", pages=2)
         with pytest.raises(TornUnavailable, match="100 pages in a row had no row"):
             list(going)
-    assert sum(ids(place).values()) > 0
+    assert sum(place.ids("attacks").values()) > 0
 
 
 # --- a run that has had its time ---------------------------------------------------------------
@@ -123,8 +114,8 @@ def test_a_run_that_has_had_its_time_stores_the_pages_that_it_has(place, mode):
     assert (record.status, record.exit_code) == ("done", 0)
     assert "took longer than its timeout" in record.warnings[-1]
     assert "the 2 pages that had come are stored" in record.warnings[-1]
-    stored = ids(place)
-    assert 0 < len(stored) < len(books(place))
+    stored = place.ids("attacks")
+    assert 0 < len(stored) < len(place.expected("attacks", int(START) - 20 * DAY))
     # The third page had come to the archive alone: nobody makes rows of it twice, or of nothing.
     archive = Archive(place.folder / "archive")
     assert [error for error, _ in archive.read(record.archive_file)] == ["", "", BROKEN_OFF]
@@ -132,8 +123,8 @@ def test_a_run_that_has_had_its_time_stores_the_pages_that_it_has(place, mode):
     later = place.log("attacks", f"endpoints.attacks.storage_mode={mode}").record
 
     assert later.status == "done"
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks", int(START) - 20 * DAY)
+    assert set(place.ids("attacks").values()) == {1}
 
 
 @pytest.mark.slow
@@ -159,12 +150,12 @@ def test_a_time_that_is_over_is_over_once(place, monkeypatch):
 def test_a_mode_that_takes_no_pieces_keeps_its_old_rows(place, mode):
     words = {"storage_mode": mode, "incremental": "false"}
     place.log("attacks", *[f"endpoints.attacks.{name}={value}" for name, value in words.items()])
-    before = ids(place)
+    before = place.ids("attacks")
 
     record = ended(place, "attacks", time_is_over, **words).record
 
     assert (record.status, record.exit_code) == ("failed", 124)
-    assert ids(place) == before
+    assert place.ids("attacks") == before
 
 
 def test_a_run_without_a_page_has_had_its_time(place):
@@ -215,16 +206,16 @@ def test_a_backfill_that_is_told_to_end_stores_the_pages_of_its_stretch(
         at(application, patch, by)
         with pytest.raises(kind):
             list(backfill(application, "attacks", since=since))
-    stored = ids(place)
-    assert 0 < len(stored) < len(books(place))
+    stored = place.ids("attacks")
+    assert 0 < len(stored) < len(place.expected("attacks", int(START) - 20 * DAY))
     assert place.value("select count(*) from _tcd_loads where stretch is not null") == 1
     before = place.city.stats()["calls"]
 
     with place.application() as application:
         steps = list(backfill(application, "attacks", since=since))
 
-    assert set(ids(place)) == books(place)
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("attacks")) == place.expected("attacks", int(START) - 20 * DAY)
+    assert set(place.ids("attacks").values()) == {1}
     assert place.city.stats()["calls"] - before == steps[-1].calls
     with place.application() as application:
         assert [run.status for run in application.state.runs(endpoint="attacks")] == ["done"] * 2

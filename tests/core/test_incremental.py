@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
@@ -11,11 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
 from tcdatalogger.services.torncity.lists.cursor import Coverage, Cursor, TimeRange, WalkSummary
 from tcdatalogger.services.warehouse.ledger import Ledger
@@ -38,24 +35,13 @@ path = "/faction/crimes"
 name = "members"
 path = "/faction/members"
 """
-RULES = Rules(
-    cache=0, per_user=10**6, per_address=10**6, cloud_rows=10**9, history=40 * DAY,
-    corrections=Corrections(share=0.2, within=6 * HOUR), bursts=Bursts(at=(int(START) + HOUR,)),
-)  # fmt: skip
 
 
 @pytest.fixture
-def place(workplace):
-    with Sandbox(seed=5, rules=RULES) as living:
-        workplace.city = living
-        workplace.key = living.keys["limited"]
-        workplace.write(LISTS)
-        yield workplace
-
-
-def later(place, seconds):
-    place.city.advance(seconds)
-    place.clock = ManualClock(place.city.now())
+def place(settle):
+    late = Corrections(share=0.2, within=6 * HOUR)
+    crowd = Bursts(at=(int(START) + HOUR,))
+    return settle(LISTS, history=40 * DAY, corrections=late, bursts=crowd)
 
 
 def asked(place, outcome):
@@ -69,24 +55,11 @@ def alone(place, words, path="/faction/attacks", name="attacks"):
     place.write(f'[[endpoints]]\nname = "{name}"\npath = "{path}"\n{words}\n')
 
 
-def cursor(place, name):
-    with place.application() as application, application.warehouse() as warehouse:
-        return json.loads(warehouse.cursor(name))["spans"]["40832"]
-
-
-def ids(place, table="attacks"):
-    return Counter(row["id"] for row in place.sql(f"select id from {table}"))
-
-
-def books(place, what, low=None):
-    return {row["id"] for row in place.city.expected(what, low, key="limited")}
-
-
 def test_the_first_run_goes_back_a_day_and_leaves_the_rest(place):
     outcome = place.log("attacks")
 
     assert asked(place, outcome)[0]["from"] == str(int(START) - DAY)
-    assert set(ids(place)) >= books(place, "attacks", int(START) - DAY)
+    assert set(place.ids("attacks")) >= place.expected("attacks", int(START) - DAY)
 
 
 @pytest.mark.parametrize(("since", "begin"), [("P3D", START - 3 * DAY), ("2025-12-30", 1767052800)])
@@ -96,35 +69,37 @@ def test_how_far_it_goes_back_is_a_setting(place, since, begin):
 
 def test_a_run_asks_only_from_a_minute_before_the_last_row(place):
     place.log("attacks")
-    later(place, HOUR * 5)
-    low, high = cursor(place, "attacks")
+    place.later(HOUR * 5)
+    low, high = place.spans("attacks")
     assert low == START - DAY
 
     outcome = place.log("attacks")
 
     assert {int(params["from"]) for params in asked(place, outcome)} == {high - 60}
-    assert set(ids(place)) >= books(place, "attacks", int(START) - DAY)
+    assert set(place.ids("attacks")) >= place.expected("attacks", int(START) - DAY)
 
 
 @pytest.mark.slow
 def test_runs_on_and_on_store_every_row_once_over_a_crowded_second(place):
     place.log("attacks")
     for seconds in (HOUR - 1, 1, 1, 1, 2 * HOUR, 7, 12 * HOUR, 3 * DAY):
-        later(place, seconds)
+        place.later(seconds)
         place.log("attacks", "overlap=PT7H")
 
     states = place.sql("from attacks select id, respect_gain, respect_loss")
-    assert set(ids(place)) >= books(place, "attacks", int(START) - DAY)
+    assert set(place.ids("attacks")) >= place.expected("attacks", int(START) - DAY)
     assert len(states) == len({tuple(row.values()) for row in states})
     newest = {row["id"]: row["respect_gain"] for row in states}  # in the order of their storing
     for row in place.city.expected("attacks", int(START), key="limited"):
         assert newest[row["id"]] == row["respect_gain"]
-    assert max(ids(place).values()) == 2  # some were edited by Torn: both states are there
+    assert (
+        max(place.ids("attacks").values()) == 2
+    )  # some were edited by Torn: both states are there
 
 
 def test_nothing_new_is_done_and_unchanged_and_keeps_the_cursor(place):
     place.log("attacks")
-    before, loads = cursor(place, "attacks"), place.sql("from _tcd_loads")
+    before, loads = place.spans("attacks"), place.sql("from _tcd_loads")
 
     outcome = place.log("attacks")
 
@@ -134,7 +109,7 @@ def test_nothing_new_is_done_and_unchanged_and_keeps_the_cursor(place):
         "",
     )
     assert outcome.receipt.left_out > 0
-    assert cursor(place, "attacks") == before
+    assert place.spans("attacks") == before
     assert place.sql("from _tcd_loads") == loads
     shown = place.run("run", "attacks", "--json").json[0]
     assert shown["unchanged"]
@@ -143,30 +118,30 @@ def test_nothing_new_is_done_and_unchanged_and_keeps_the_cursor(place):
 
 def test_a_list_that_is_empty_at_first_is_gone_on_from_there(place):
     place.log("attacks", "since=PT1S")
-    assert cursor(place, "attacks") == [START - 1, START - 1]
-    later(place, 3 * DAY)
+    assert place.spans("attacks") == [START - 1, START - 1]
+    place.later(3 * DAY)
     place.log("attacks")
-    assert set(ids(place)) >= books(place, "attacks", int(START) - 61)
+    assert set(place.ids("attacks")) >= place.expected("attacks", int(START) - 61)
 
 
 def test_a_walk_that_was_stopped_leaves_the_cursor(place):
     place.log("attacks")
-    before = cursor(place, "attacks")
-    later(place, DAY)
+    before = place.spans("attacks")
+    place.later(DAY)
     outcome = place.log("attacks", "max_pages=1")
     assert outcome.record.warnings
     assert outcome.record.rows["attacks"] == 100
-    assert cursor(place, "attacks") == before
-    later(place, DAY)
+    assert place.spans("attacks") == before
+    place.later(DAY)
     place.log("attacks")
-    assert set(ids(place)) >= books(place, "attacks", int(START) - DAY)
-    assert cursor(place, "attacks")[1] > before[1]
+    assert set(place.ids("attacks")) >= place.expected("attacks", int(START) - DAY)
+    assert place.spans("attacks")[1] > before[1]
 
 
 def test_the_cursor_is_in_the_same_transaction_as_its_rows(place, monkeypatch):
     place.log("attacks")
-    before = cursor(place, "attacks")
-    later(place, DAY)
+    before = place.spans("attacks")
+    place.later(DAY)
     write = Ledger.write_load
 
     def dying(*args):
@@ -178,15 +153,15 @@ def test_the_cursor_is_in_the_same_transaction_as_its_rows(place, monkeypatch):
         place.log("attacks")
     monkeypatch.undo()
 
-    assert cursor(place, "attacks") == before
+    assert place.spans("attacks") == before
     place.log("attacks")
-    assert set(ids(place)) >= books(place, "attacks", int(START) - DAY)
+    assert set(place.ids("attacks")) >= place.expected("attacks", int(START) - DAY)
 
 
 def test_other_params_are_another_list_with_a_cursor_of_its_own(place):
     alone(place, 'params = { filters = "incoming" }')
     place.log("attacks")
-    later(place, HOUR)
+    place.later(HOUR)
     alone(place, 'params = { filters = "outgoing" }')
     outcome = place.log("attacks")
     assert asked(place, outcome)[0]["from"] == str(int(place.clock.now()) - DAY)
@@ -195,10 +170,10 @@ def test_other_params_are_another_list_with_a_cursor_of_its_own(place):
 def test_chains_are_found_though_they_are_listed_when_they_end(place):
     place.log("chains", "since=P20D")
     for _ in range(12):
-        later(place, DAY)
+        place.later(DAY)
         place.log("chains")
-    assert set(ids(place, "chains")) >= books(place, "chains", int(START) - 20 * DAY)
-    assert set(ids(place, "chains").values()) == {1}
+    assert set(place.ids("chains")) >= place.expected("chains", int(START) - 20 * DAY)
+    assert set(place.ids("chains").values()) == {1}
 
 
 def test_what_is_not_incremental_adds_a_snapshot_each_time(place):
@@ -224,7 +199,7 @@ def test_every_state_of_a_crime_that_a_run_could_see_is_there_once(place):
         for row in place.city.expected("crimes", key="limited"):
             if row["executed_at"] is None and row["status"] != "Expired":
                 seen.setdefault(row["id"], set()).add((row["status"], len(row["slots"])))
-        later(place, 5 * HOUR)
+        place.later(5 * HOUR)
     place.log("crimes")
 
     rows = place.sql("from crimes select id, status order by server_timestamp, rowid")
@@ -256,7 +231,7 @@ def test_crimes_that_wait_for_their_pay_are_asked_for_in_every_mode_by_any_name(
     words = f'incremental = true\nsince = "P20D"\nstorage_mode = "{mode}"\n{names}\n'
     alone(place, words, "/faction/crimes", "crimes")
     fetched = place.log("crimes").fetched.pages
-    later(place, HOUR)
+    place.later(HOUR)
 
     params = asked(place, place.log("crimes"))
 
@@ -280,7 +255,7 @@ def test_a_crime_that_was_paid_meanwhile_is_waited_for_no_more(place):
                 server_timestamp + interval 1 minute as server_timestamp)
                 {waits} and id = {first["id"]}"""
         )
-    later(place, HOUR)
+    place.later(HOUR)
 
     params = asked(place, place.log("crimes"))
 
@@ -290,7 +265,7 @@ def test_a_crime_that_was_paid_meanwhile_is_waited_for_no_more(place):
 
 def test_names_that_nobody_accepted_yet_keep_no_crimes_from_the_archive(place):
     place.log("crimes", "since=P20D")
-    later(place, HOUR)
+    place.later(HOUR)
     alone(place, f"incremental = true\n{RENAMED}\n", "/faction/crimes", "crimes")
 
     refused = place.log("crimes").record
@@ -301,7 +276,7 @@ def test_names_that_nobody_accepted_yet_keep_no_crimes_from_the_archive(place):
 
 def test_crimes_ask_for_what_is_open_finished_expired_and_unpaid(place):
     place.log("crimes", "since=P20D")
-    later(place, HOUR)
+    place.later(HOUR)
 
     params = asked(place, place.log("crimes"))
 
@@ -324,7 +299,7 @@ def test_an_unchanged_crime_is_not_stored_again(place):
 
 def test_crimes_that_replace_are_read_whole(place):
     outcome = place.log("crimes", "storage_mode=replace")
-    assert set(ids(place, "crimes")) == books(place, "crimes")
+    assert set(place.ids("crimes")) == place.expected("crimes")
     assert {p["cat"] for p in asked(place, outcome)} == {"all"}
 
 
@@ -336,7 +311,7 @@ def test_the_same_answer_to_an_endpoint_that_replaces_is_not_stored_again(place)
     assert (second.status, second.unchanged, second.rows) == ("done", True, {})
     assert place.value("select distinct _run_id from members") == first.run_id
 
-    later(place, DAY)
+    place.later(DAY)
     third = place.log("members", "storage_mode=replace").record
     assert not third.unchanged
     assert place.value("select distinct _run_id from members") == third.run_id
@@ -371,10 +346,10 @@ def test_a_rebuild_of_incremental_runs_has_the_same_rows_and_the_same_cursor(pla
     for _ in range(3):
         place.log("crimes")
         place.log("attacks", "overlap=PT7H")
-        later(place, 9 * HOUR)
+        place.later(9 * HOUR)
     before = {name: place.sql(f"from {name} order by all") for name in ("crimes", "attacks",
               "crimes_slots")}  # fmt: skip
-    cursors = cursor(place, "crimes"), cursor(place, "attacks")
+    cursors = place.spans("crimes"), place.spans("attacks")
 
     with place.application() as application:
         runs = [run.run_id for run in application.state.runs(endpoint="crimes")]
@@ -387,7 +362,7 @@ def test_a_rebuild_of_incremental_runs_has_the_same_rows_and_the_same_cursor(pla
         found = place.sql(f"from {name} {columns} order by all")
         assert len(found) == len(rows)
     assert {n: place.sql(f"from {n} order by all") for n in before} == before
-    assert (cursor(place, "crimes"), cursor(place, "attacks")) == cursors
+    assert (place.spans("crimes"), place.spans("attacks")) == cursors
 
 
 # Settings

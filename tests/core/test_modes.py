@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 import duckdb
 import pytest
 
+from bodies import member
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
-from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 MODES = ("append", "replace", "merge", "history")
@@ -19,21 +16,10 @@ MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
 CRIMES = '[[endpoints]]\nname = "crimes"\npath = "/faction/crimes"\n'
 
 
-def member(number, position="Member"):
-    status = dict.fromkeys(("description", "details", "state", "color", "until"))
-    return {
-        "id": number, "name": f"n{number}", "position": position, "level": 7,
-        "days_in_faction": 3, "is_revivable": False, "is_on_wall": False, "is_in_oc": False,
-        "has_early_discharge": False, "revive_setting": "No one",
-        "last_action": {"status": "Idle", "timestamp": 1_767_225_000, "relative": "now"},
-        "status": status | {"description": "Okay", "state": "Okay", "color": "green"},
-    }  # fmt: skip
-
-
 ANSWERS = [
     [member(1), member(2), member(3)],
-    [member(1, "Leader"), member(2), member(3)],
-    [member(1, "Leader"), member(3)],
+    [member(1, position="Leader"), member(2), member(3)],
+    [member(1, position="Leader"), member(3)],
     [member(1), member(2), member(3), member(4)],
 ]
 
@@ -58,38 +44,23 @@ def place(workplace, says, city, monkeypatch):
     return workplace
 
 
-def tables(place):
-    """Every row of every table, and what the tables are called."""
-    with duckdb.connect(str(place.warehouse), read_only=True) as connection:
-        found = connection.sql("select table_name from duckdb_tables()").fetchall()
-        names = [name for (name,) in found if not name.startswith("_tcd_")]
-        rows = {n: connection.sql(f'from "{n}"').to_arrow_table().to_pylist() for n in names}
-    return {n: Counter(repr(sorted(row.items())) for row in found) for n, found in rows.items()}
-
-
-def again(place, what, *words, overrides=(), **options):
-    place.clock.sleep(60)
-    with place.application(*overrides) as application:
-        return what(application, *words, **options)
-
-
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.slow
 def test_what_is_made_again_from_the_archive_is_what_was_there(place, mode):
     place.write_mode(mode)
     runs = [place.log().record for _ in ANSWERS]
     assert {run.status for run in runs} == {"done"}
-    before = tables(place)
+    before = place.tables()
 
-    again(place, rebuild, "members")
-    assert tables(place) == before
+    place.again(rebuild, "members")
+    assert place.tables() == before
     for run in runs:
         if mode != "replace" or run == runs[-1]:
-            again(place, replay, run.run_id)
-            assert tables(place) == before
+            place.again(replay, run.run_id)
+            assert place.tables() == before
     place.warehouse.unlink()
-    again(place, rebuild, "members")
-    assert tables(place) == before
+    place.again(rebuild, "members")
+    assert place.tables() == before
 
 
 def test_history_knows_who_came_went_and_changed(place):
@@ -139,10 +110,10 @@ def test_a_record_with_a_null_in_its_key_is_set_aside_in_every_mode(place, mode)
     assert {line["reason"] for line in aside} == {"null stands in the key of the record"}
     assert {line["path"] for line in aside} == {"members[1].id", "members[2].id"}
     assert "n3" in aside[1]["record"]
-    before = tables(place)
+    before = place.tables()
     if mode != "replace":
-        again(place, rebuild, "members")
-        assert tables(place) == before
+        place.again(rebuild, "members")
+        assert place.tables() == before
 
 
 @pytest.mark.parametrize("mode", ["merge", "history"])
@@ -231,9 +202,9 @@ def test_history_names_its_own_columns_around_whatever_has_their_names(
     for row in found:
         assert {name: row[name] for name in columns} == columns
     assert place.run("check", "--offline").code == 0
-    before = tables(place)
-    again(place, rebuild, "members")
-    assert tables(place) == before
+    before = place.tables()
+    place.again(rebuild, "members")
+    assert place.tables() == before
 
 
 def test_history_names_its_columns_around_those_of_a_list_and_of_its_parent(place):
@@ -264,14 +235,14 @@ def test_a_list_that_lost_most_of_its_records_is_refused_until_somebody_says_so(
     answers = [ANSWERS[0], [], [member(1)], [member(1)]]
     place.write_mode(mode)
     place.log(answers=answers)
-    before = tables(place)
+    before = place.tables()
 
     for lost in (3, 2):
         outcome = place.log(answers=answers)
         assert isinstance(outcome.error, DataRefused)
         assert f"{lost} of its 3 records" in outcome.record.error
         assert "--set max_drop=1" in outcome.record.remedy
-        assert tables(place) == before
+        assert place.tables() == before
     assert place.log("max_drop=1", answers=answers).record.status == "done"
     current = "where valid_to is null" if mode == "history" else ""
     assert place.sql(f"select id from members {current}") == [{"id": 1}]
@@ -281,40 +252,36 @@ def test_a_list_that_lost_most_of_its_records_is_refused_until_somebody_says_so(
 def test_a_rebuild_without_a_run_is_as_if_it_had_never_been(place, mode):
     place.write_mode(mode)
     runs = [place.log().record.run_id for _ in ANSWERS]
-    again(place, rebuild, "members", without=[runs[1]])
+    place.again(rebuild, "members", without=[runs[1]])
 
     assert place.value(f"select count(*) from members where _run_id = '{runs[1]}'") == 0
     assert place.value("select count(*) from members where position = 'Leader'") == (
         1 if mode == "history" else 0
     )
-    again(place, rebuild, "members")
-    before = tables(place)
+    place.again(rebuild, "members")
+    before = place.tables()
     place.warehouse.unlink()
-    again(place, rebuild, "members")
-    assert tables(place) == before
+    place.again(rebuild, "members")
+    assert place.tables() == before
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["append", "merge", "history"])
-def test_crimes_by_time_are_the_same_when_they_are_made_again(workplace, mode):
-    rules = Rules(cache=0, per_user=10**6, per_address=10**6, history=10 * 86_400)
-    with Sandbox(seed=5, rules=rules) as living:
-        workplace.city, workplace.key = living, living.keys["limited"]
-        workplace.write(f'{CRIMES}storage_mode = "{mode}"\n')
-        for _ in range(4):
-            living.advance(6 * 3_600)
-            workplace.clock.sleep(max(0.0, living.now() - workplace.clock.now()))
-            record = workplace.log("crimes").record
-            assert record.status == "done", record.error
-    before = tables(workplace)
+def test_crimes_by_time_are_the_same_when_they_are_made_again(settle, mode):
+    place = settle(f'{CRIMES}storage_mode = "{mode}"\n', history=10 * 86_400)
+    for _ in range(4):
+        place.later(6 * 3_600)
+        record = place.log("crimes").record
+        assert record.status == "done", record.error
+    before = place.tables()
     if mode == "merge":
-        assert workplace.value("select count(*) - count(distinct id) from crimes") == 0
+        assert place.value("select count(*) - count(distinct id) from crimes") == 0
     if mode == "history":
-        assert workplace.value("select count(*) from crimes where valid_to is not null") > 0
+        assert place.value("select count(*) from crimes where valid_to is not null") > 0
 
-    workplace.warehouse.unlink()
-    again(workplace, rebuild, "crimes")
-    assert tables(workplace) == before
+    place.warehouse.unlink()
+    place.again(rebuild, "crimes")
+    assert place.tables() == before
 
 
 @pytest.mark.parametrize("mode", ["merge", "history"])
@@ -356,19 +323,19 @@ def test_runs_are_made_again_in_the_order_of_torns_clock_though_ours_jumped_back
     place.clock = ManualClock(place.clock.now() - 7_200)
     runs += [place.log().record.run_id for _ in ANSWERS[2:]]
     assert runs[2] < runs[0]
-    before = tables(place)
+    before = place.tables()
 
-    again(place, rebuild, "members")
-    assert tables(place) == before
+    place.again(rebuild, "members")
+    assert place.tables() == before
     if mode == "replace":
         with pytest.raises(DataRefused, match="hold the later run"):
-            again(place, replay, runs[1])
+            place.again(replay, runs[1])
     else:
-        again(place, replay, runs[1])
-    assert tables(place) == before
+        place.again(replay, runs[1])
+    assert place.tables() == before
     place.warehouse.unlink()
-    again(place, rebuild, "members")
-    assert tables(place) == before
+    place.again(rebuild, "members")
+    assert place.tables() == before
 
 
 # Rows that a run refused
@@ -406,49 +373,49 @@ def test_what_a_run_refused_stays_out_of_every_rebuild_until_it_is_named(
 ):
     place.write_mode(mode, words=words)
     place.log(answers=answers)
-    before = tables(place)
+    before = place.tables()
     refused = place.log(answers=answers).record
     assert (refused.status, refused.exit_code) == ("failed", 65)
 
     forget(place, lost)
     for overrides in ((), accepts or ()):
-        made = again(place, rebuild, "members", overrides=overrides)
-        assert tables(place) == before
+        made = place.again(rebuild, "members", overrides=overrides)
+        assert place.tables() == before
         if mode != "replace":
             assert "refused" in {one.run_id: one.why for one in made}[refused.run_id]
     with pytest.raises(DataRefused, match="were refused") as told:
-        again(place, replay, refused.run_id, overrides=accepts or ())
+        place.again(replay, refused.run_id, overrides=accepts or ())
     assert f"replay {refused.run_id} --with {refused.run_id}" in told.value.remedy
-    assert tables(place) == before
+    assert place.tables() == before
 
     if accepts is None:  # the check of today holds for it too
         with pytest.raises(DataRefused, match="cannot be made again"):
-            again(place, rebuild, "members", taken=[refused.run_id])
-        assert tables(place) == before
+            place.again(rebuild, "members", taken=[refused.run_id])
+        assert place.tables() == before
         return
-    again(place, rebuild, "members", taken=[refused.run_id], overrides=accepts)
-    after = tables(place)
+    place.again(rebuild, "members", taken=[refused.run_id], overrides=accepts)
+    after = place.tables()
     assert after != before
-    again(place, rebuild, "members", overrides=accepts)
-    assert tables(place) == after
+    place.again(rebuild, "members", overrides=accepts)
+    assert place.tables() == after
     forget(place, "both")
-    again(place, rebuild, "members", overrides=accepts)
-    assert tables(place) == after
+    place.again(rebuild, "members", overrides=accepts)
+    assert place.tables() == after
 
 
 @pytest.mark.parametrize("mode", ["replace", "history"])
 def test_what_is_pending_is_held_to_the_same_rules_by_a_rebuild(place, mode, monkeypatch):
     place.write_mode(mode)
     place.log(answers=SHORT)
-    before = tables(place)
+    before = place.tables()
     with duckdb.connect(str(place.warehouse)), monkeypatch.context() as patch:
         patch.setattr(DuckDBWarehouse, "_connection", property(unavailable))
         unstored = place.log(answers=SHORT).record
     assert unstored.status == "pending"
 
     for _ in range(2):
-        again(place, rebuild, "members")
-        assert tables(place) == before
+        place.again(rebuild, "members")
+        assert place.tables() == before
     with place.application() as application:
         [run] = application.state.runs(run_id=unstored.run_id)
     assert (run.status, run.error_class) == ("failed", "CheckFailed")
@@ -466,7 +433,7 @@ def test_a_refused_run_that_a_later_one_took_the_place_of_is_not_taken_in_withou
     newest = place.log(answers=answers).record.run_id
 
     with pytest.raises(DataRefused, match=f"{newest} of members is later than {refused}"):
-        again(place, rebuild, "members", taken=[refused])
+        place.again(rebuild, "members", taken=[refused])
 
 
 def test_a_run_whose_rows_no_table_took_is_no_refused_one_and_a_rebuild_stores_it(place):
@@ -476,7 +443,7 @@ def test_a_run_whose_rows_no_table_took_is_no_refused_one_and_a_rebuild_stores_i
     failed = place.log().record
     assert (failed.status, failed.exit_code) == ("failed", 65)
 
-    again(place, rebuild, "members")
+    place.again(rebuild, "members")
 
     assert place.value("select count(*) from members where position = 'Leader'") == 1
     with place.application() as application:

@@ -7,19 +7,15 @@ import re
 import duckdb
 import pytest
 
+from bodies import member
 from tcdatalogger.core.operations.replay import replay
 
 CREW = '[[endpoints]]\nname = "crew"\npath = "/faction/members"\n'
 BASIC = '[[endpoints]]\nname = "{}"\npath = "/faction/basic"\nstorage_mode = "replace"\n'
 CRIMES = '[[endpoints]]\nname = "{}"\npath = "/faction/crimes"\n'
 MEMBERS = '[[endpoints]]\nname = "{}"\npath = "/faction/members"\nstorage_mode = "replace"\n'
-STATUS = dict.fromkeys(("description", "details", "state", "color", "until"))
-MEMBER = {
-    "id": 1, "name": "n", "position": "Member", "level": 7, "days_in_faction": 3,
-    "is_revivable": False, "is_on_wall": False, "is_in_oc": False, "has_early_discharge": False,
-    "revive_setting": "No one", "status": STATUS,
-    "last_action": {"status": "Idle", "timestamp": 1_767_225_000, "relative": "now"},
-}  # fmt: skip
+MEMBER = member()
+
 
 LEARNED = [
     # what the catalogue lacks, the other endpoint, where the list is kept

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 
+from conftest import held
 from tcdatalogger import ending
-from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild
 from tcdatalogger.core.run import pending
 from tcdatalogger.core.run import run as running
 from tcdatalogger.core.run.run import Run
 from tcdatalogger.errors import Busy, TimedOut, WarehouseUnavailable
-from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
@@ -29,21 +24,6 @@ HOUR = 3_600
 MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
 ATTACKS = '[[endpoints]]\nname = "attacks"\npath = "/faction/attacks"\nsince = "PT8H"\n'
 CRIMES = '[[endpoints]]\nname = "crimes"\npath = "/faction/crimes"\nsince = "PT8H"\n'
-HOLD = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print(flush=True); sys.stdin.read()"
-
-
-@contextmanager
-def held(place):
-    """Another program has the warehouse open."""
-    holder = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(place.warehouse)], stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    holder.stdout.readline()
-    try:
-        yield holder
-    finally:
-        holder.communicate()
 
 
 @pytest.fixture
@@ -73,23 +53,8 @@ def place(workplace):
 
 
 @pytest.fixture
-def living(workplace):
-    rules = Rules(cache=0, per_user=10**6, per_address=10**6, history=3 * 86_400)
-    with Sandbox(seed=5, rules=rules) as city:
-        workplace.city = city
-        workplace.key = city.keys["limited"]
-        yield workplace
-
-
-def later(place, seconds):
-    place.city.advance(seconds)
-    place.clock = ManualClock(place.city.now())
-
-
-def record(place, run_id):
-    with place.application() as application:
-        [found] = application.state.runs(run_id=run_id)
-    return found
+def living(settle):
+    return settle(history=3 * 86_400)
 
 
 def runs_of(place, table="members"):
@@ -102,7 +67,7 @@ def loads(place):
 
 def test_a_warehouse_that_another_program_holds_ends_the_run_as_later(place):
     place.log("members")
-    with held(place) as holder:
+    with held(place.warehouse) as holder:
         done = place.run("run", "members", "--json")
 
     (run,) = done.json
@@ -116,7 +81,7 @@ def test_a_warehouse_that_another_program_holds_ends_the_run_as_later(place):
 
 def test_a_person_reads_that_it_is_stored_later(place):
     place.log("members")
-    with held(place):
+    with held(place.warehouse):
         told = place.run("run", "members")
     shown = place.run("status")
     listed = place.run("runs")
@@ -141,7 +106,7 @@ def test_the_next_run_stores_what_is_pending_once_and_the_oldest_first(place, un
     assert set(runs_of(place).values()) == {30}
     assert [run.status for run in third.settled] == ["done", "done"]
     for one in unstored:
-        found = record(place, one.run_id)
+        found = place.record(one.run_id)
         assert (found.status, found.exit_code, found.error) == ("done", 0, "")
         assert found.note.startswith("Stored later, at 2026-01-01")
         assert found.rows["members"] == 30
@@ -209,7 +174,7 @@ def test_a_dry_run_leaves_what_is_pending(place, unavailable, free):
     free()
     place.log("members", dry=True)
     assert not place.warehouse.exists()
-    assert record(place, unstored.run_id).status == "pending"
+    assert place.record(unstored.run_id).status == "pending"
 
 
 def test_replay_stores_a_run_that_is_pending_and_the_next_run_does_not_again(
@@ -221,7 +186,7 @@ def test_replay_stores_a_run_that_is_pending_and_the_next_run_does_not_again(
 
     assert place.run("replay", unstored.run_id).code == 0
 
-    assert record(place, unstored.run_id).status == "done"
+    assert place.record(unstored.run_id).status == "done"
     second = place.log("members")
     assert runs_of(place) == {unstored.run_id: 30, second.record.run_id: 30}
 
@@ -238,7 +203,7 @@ def test_a_rebuild_takes_what_is_pending_along_and_it_is_not_stored_again(place,
     place.log("members")
 
     assert set(runs_of(place).values()) == {30}
-    assert record(place, unstored.run_id).status == "done"
+    assert place.record(unstored.run_id).status == "done"
 
 
 def test_a_pending_run_that_a_later_one_has_replaced_is_superseded_with_a_note(
@@ -259,7 +224,7 @@ def test_a_pending_run_that_a_later_one_has_replaced_is_superseded_with_a_note(
 
     place.log("members", mode)
 
-    found = record(place, unstored.run_id)
+    found = place.record(unstored.run_id)
     assert found.status == "superseded"
     assert newer.run_id in found.note
     assert set(runs_of(place)) == {newer.run_id}
@@ -277,7 +242,7 @@ def test_the_answers_of_a_pending_run_that_are_damaged_are_told_and_the_next_goe
     done = place.run("run", "members", "--json")
 
     assert done.code == 0
-    found = record(place, unstored.run_id)
+    found = place.record(unstored.run_id)
     assert (found.status, found.error_class) == ("failed", "DataRefused")
     assert unstored.archive_file in found.error
     assert found.remedy
@@ -303,7 +268,7 @@ def test_answers_that_end_every_process_do_not_keep_their_endpoint_from_running(
         with pytest.raises(KeyboardInterrupt):
             place.log("members")
     assert place.log("members").record.status == "done"
-    assert record(place, unstored.run_id).status == "superseded"
+    assert place.record(unstored.run_id).status == "superseded"
 
 
 HEAVY = "select count(*) from range(3000000) a, range(3000000) b where (a.range * b.range) % 7 = 3"
@@ -342,11 +307,11 @@ def test_what_takes_too_long_to_store_does_not_keep_its_endpoint_from_running(
 
     for tries in range(1, pending.TRIES + 1):
         assert place.run("run", "members", "--json").json[0]["status"] == "done"
-        found = record(place, unstored.run_id)
+        found = place.record(unstored.run_id)
         assert (found.status, found.tries, found.settled) == ("pending", tries, False)
         assert "took longer" in found.note
     assert place.run("run", "members").code == 0
-    found = record(place, unstored.run_id)
+    found = place.record(unstored.run_id)
     assert (found.status, found.settled) == ("superseded", True)
     assert "replay" in found.note
     endless.clear()
@@ -367,10 +332,10 @@ def test_what_is_pending_is_stored_a_run_at_a_time_and_what_is_stored_stays(
 
     assert run["status"] == "done"
     assert set(runs_of(place)) == {unstored[0], run["run_id"]}
-    assert [record(place, one).status for one in unstored] == ["done", "pending", "pending"]
+    assert [place.record(one).status for one in unstored] == ["done", "pending", "pending"]
     endless.clear()
     place.log("members")
-    assert [record(place, one).status for one in unstored] == ["done"] * 3
+    assert [place.record(one).status for one in unstored] == ["done"] * 3
     assert set(runs_of(place).values()) == {30}
 
 
@@ -389,7 +354,7 @@ def test_a_history_takes_no_older_run_after_a_later_one_and_replay_puts_it_in_it
     place.clock.sleep(60)
     assert place.run("run", "members").code == 0
 
-    found = record(place, unstored)
+    found = place.record(unstored)
     assert (found.status, found.settled) == ("superseded", True)
     assert "replay" in found.note
     assert place.run("replay", unstored).code == 0
@@ -407,7 +372,7 @@ def test_a_list_is_read_on_while_the_ledger_cannot_be_and_nothing_is_lost_or_dou
     living.log(name)
     asked = []
     for _ in range(2):
-        later(living, 5 * HOUR)
+        living.later(5 * HOUR)
         unavailable()
         outcome = living.log(name)
         assert outcome.record.status == "pending"
@@ -415,7 +380,7 @@ def test_a_list_is_read_on_while_the_ledger_cannot_be_and_nothing_is_lost_or_dou
         asked.append(min(int(one["from"]) for one in params if "from" in one))
         free()
     assert asked[1] == asked[0] + 5 * HOUR or name == "attacks"
-    later(living, 5 * HOUR)
+    living.later(5 * HOUR)
     done = living.log(name)
 
     assert [run.status for run in done.settled] == ["done", "done"]
@@ -431,10 +396,10 @@ def test_a_list_is_read_on_while_the_ledger_cannot_be_and_nothing_is_lost_or_dou
     assert spans[1] > low
 
 
-def test_rows_that_torn_no_longer_shows_arrive(living, unavailable, free, monkeypatch):
+def test_rows_that_torn_no_longer_shows_arrive(living, unavailable, free, lie):
     living.write(ATTACKS)
     living.log("attacks")
-    later(living, 5 * HOUR)
+    living.later(5 * HOUR)
     unavailable()
     unstored = living.log("attacks")
     free()
@@ -442,14 +407,8 @@ def test_rows_that_torn_no_longer_shows_arrive(living, unavailable, free, monkey
         row["id"] for page in unstored.fetched.pages for row in json.loads(page.body)["attacks"]
     }
     assert seen
-    answer = living.city.city.answer
     empty = b'{"attacks":[],"_metadata":{"links":{"prev":null,"next":null}}}'
-
-    def none(request):
-        reply = answer(pending.replace(request, gzip=False))
-        return pending.replace(reply, body=empty) if "attacks" in request.path else reply
-
-    monkeypatch.setattr(living.city.city, "answer", none)
+    lie(lambda path, *_: empty if "attacks" in path else None)
     living.log("attacks")
 
     assert seen <= {row["id"] for row in living.sql("select id from attacks")}
@@ -460,14 +419,14 @@ def test_a_cursor_never_jumps_over_what_nobody_read(living, unavailable, free):
     living.write(ATTACKS)
     living.log("attacks")
     older = living.warehouse.read_bytes()
-    later(living, 5 * HOUR)
+    living.later(5 * HOUR)
     living.log("attacks")
     living.warehouse.write_bytes(older)
-    later(living, HOUR)
+    living.later(HOUR)
     unavailable()
     living.log("attacks")
     free()
-    later(living, 60)
+    living.later(60)
 
     living.log("attacks")
 
@@ -488,7 +447,7 @@ def test_the_state_can_be_lost_altogether(living, name):
         file.unlink()
     for file in living.folder.glob("state*"):
         file.unlink()
-    later(living, HOUR)
+    living.later(HOUR)
 
     second = living.log(name)
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from importlib.resources import files
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -57,36 +55,19 @@ def older(place):
     return older
 
 
-def tables(place, *names):
-    """The rows of tables, all of them where none is named, in no order."""
-    with duckdb.connect(str(place.warehouse), read_only=True) as connection:
-        found = connection.sql("select table_name from duckdb_tables()").fetchall()
-        chosen = names or [name for (name,) in found if not name.startswith("_tcd_")]
-        rows = {
-            name: connection.sql(f"from {name}").to_arrow_table().to_pylist() for name in chosen
-        }
-        # Its columns may stand in another order after a rebuild.
-        return {n: Counter(repr(sorted(row.items())) for row in found) for n, found in rows.items()}
-
-
-def again(place, what, *words, overrides=(), **options):
-    with place.application(*overrides) as application:
-        return what(application, *words, **options)
-
-
 # Replay
 
 
 def test_a_replayed_run_has_the_same_rows_as_before_however_often_it_is_replayed(place):
     run = place.log("faction_crimes").record
     place.log("faction_crimes")
-    before = tables(place)
+    before = place.tables()
 
     for _ in range(3):
         place.clock.sleep(60)
-        one = again(place, replay, run.run_id)
+        one = place.again(replay, run.run_id)
         assert one.receipt.rows == run.rows
-        assert tables(place) == before
+        assert place.tables() == before
 
     alive = place.sql("select run_id, rows from _tcd_loads where superseded_by is null")
     assert {row["run_id"]: json.loads(row["rows"]) for row in alive}[run.run_id] == run.rows
@@ -97,7 +78,7 @@ def test_a_dry_replay_stores_nothing(place):
     run = place.log("faction_crimes").record
     books = place.sql("from _tcd_loads")
 
-    one = again(place, replay, run.run_id, dry=True)
+    one = place.again(replay, run.run_id, dry=True)
 
     assert one.made.rows == run.rows
     assert one.receipt is None
@@ -114,7 +95,7 @@ def test_a_run_that_could_not_be_stored_is_stored_by_its_replay(place, monkeypat
     assert run.status == "failed"
     assert not place.warehouse.exists() or not place.sql("select 1 from duckdb_tables()")
 
-    one = again(place, replay, run.run_id)
+    one = place.again(replay, run.run_id)
 
     assert one.receipt.rows == {"faction_members": 30}
     rows = place.sql("select distinct _run_id, server_timestamp, _subject_id from faction_members")
@@ -128,26 +109,26 @@ def test_a_run_without_whole_answers_is_not_replayed(place, city, kind):
     run = place.log("faction_members").record
     city.clear_faults()
     place.log("faction_members")
-    before = tables(place)
+    before = place.tables()
 
     with pytest.raises(DataRefused, match=run.run_id):
-        again(place, replay, run.run_id)
-    assert tables(place) == before
+        place.again(replay, run.run_id)
+    assert place.tables() == before
 
 
 @pytest.mark.parametrize("kind", ["error", "reset", "cut", "http"])
 def test_a_fetch_that_broke_off_after_some_pages_is_nothing_to_replay_or_rebuild(place, city, kind):
     place.log("faction_crimes", REPLACE)
-    before = tables(place)
+    before = place.tables()
     city.fault(kind, code=16, status=500, after=1, path="/faction/crimes")
     run = place.log("faction_crimes", REPLACE).record
     assert run.status == "failed"
     assert run.pages == 1
 
     with pytest.raises(DataRefused, match="its fetch"):
-        again(place, replay, run.run_id, overrides=[REPLACE])
-    again(place, rebuild, "faction_crimes", overrides=[REPLACE])
-    assert tables(place) == before
+        place.again(replay, run.run_id, overrides=[REPLACE])
+    place.again(rebuild, "faction_crimes", overrides=[REPLACE])
+    assert place.tables() == before
 
 
 def test_an_id_that_torn_does_not_know_is_passed_over_in_a_replay_too(place):
@@ -155,18 +136,18 @@ def test_an_id_that_torn_does_not_know_is_passed_over_in_a_replay_too(place):
                 "ids = [40832, 99999999, 40991]\n")  # fmt: skip
     run = place.log("basics").record
     assert run.rows["basics"] == 2
-    before = tables(place)
+    before = place.tables()
 
-    again(place, replay, run.run_id)
+    place.again(replay, run.run_id)
 
-    assert tables(place) == before
+    assert place.tables() == before
 
 
 def test_a_run_that_the_archive_does_not_have_is_named(place):
     place.log("faction_members")
 
     with pytest.raises(UsageError, match="20200101T000000Z-00000000"):
-        again(place, replay, "20200101T000000Z-00000000")
+        place.again(replay, "20200101T000000Z-00000000")
 
 
 # A catalogue that changed in between
@@ -177,14 +158,14 @@ def test_what_a_narrower_catalogue_set_aside_is_loaded_by_a_replay_with_the_newe
     run = place.log("faction_members", *quarantine).record
     assert (run.rows["faction_members"], run.quarantined) == (0, 30)
 
-    again(place, replay, run.run_id)
-    replayed = tables(place, "faction_members")
+    place.again(replay, run.run_id)
+    replayed = place.tables("faction_members")
 
     assert place.sql("from _tcd_quarantine") == []
     assert place.value("select count(position) from faction_members") == 30
     place.warehouse.unlink()
-    again(place, rebuild, "faction_members")
-    assert tables(place, "faction_members") == replayed
+    place.again(rebuild, "faction_members")
+    assert place.tables("faction_members") == replayed
 
 
 def test_a_record_that_is_tried_again_is_stored_once_as_if_it_had_fitted_at_first(place, older):
@@ -195,14 +176,14 @@ def test_a_record_that_is_tried_again_is_stored_once_as_if_it_had_fitted_at_firs
             lines = warehouse.query("from _tcd_quarantine").to_pylist()
         assert len(retry(application, lines[:10])) == 10
         assert len(retry(application, lines[10:])) == 20
-        stored = tables(place)
+        stored = place.tables()
         assert retry(application, []) == []
 
     assert place.sql("from _tcd_quarantine") == []
     rows = "select * exclude (_run_id) from faction_members where _run_id = '%s' order by id"
     assert place.sql(rows % run.run_id) == place.sql(rows % good.run_id)
-    again(place, replay, run.run_id)
-    assert tables(place) == stored
+    place.again(replay, run.run_id)
+    assert place.tables() == stored
 
 
 # Rebuild
@@ -211,52 +192,52 @@ def test_a_record_that_is_tried_again_is_stored_once_as_if_it_had_fitted_at_firs
 def test_a_warehouse_that_is_gone_is_rebuilt_with_the_same_rows(place):
     for name in ("faction_crimes", "faction_members") * 2:
         place.log(name)
-    before = tables(place)
+    before = place.tables()
 
     place.warehouse.unlink()
     for name in ("faction_crimes", "faction_members"):
-        found = again(place, rebuild, name)
+        found = place.again(rebuild, name)
         assert [one.why for one in found] == ["", ""]
 
-    assert tables(place) == before
+    assert place.tables() == before
 
 
 def test_a_rebuild_of_what_is_there_changes_no_row_however_often(place):
     place.log("faction_crimes")
     place.log("faction_crimes")
-    before = tables(place)
+    before = place.tables()
 
     for _ in range(2):
-        again(place, rebuild, "faction_crimes")
-        assert tables(place) == before
+        place.again(rebuild, "faction_crimes")
+        assert place.tables() == before
 
 
 def test_a_rebuild_keeps_what_was_learned(place, city):
     city.fault("map", path="/faction/members", times=1)
     place.log("faction_members")
     place.log("faction_members")
-    before = tables(place)
+    before = place.tables()
     drift = place.sql("from _tcd_drift")
 
-    again(place, rebuild, "faction_members")
-    assert tables(place) == before
+    place.again(rebuild, "faction_members")
+    assert place.tables() == before
     assert place.sql("from _tcd_drift") == drift
     place.warehouse.unlink()
-    again(place, rebuild, "faction_members")
-    assert tables(place) == before
+    place.again(rebuild, "faction_members")
+    assert place.tables() == before
     assert [row["run_id"] for row in place.sql("from _tcd_drift")] == [drift[0]["run_id"]]
 
 
 def test_a_run_is_left_out(place):
     first, second = (place.log("faction_crimes").record.run_id for _ in range(2))
 
-    found = again(place, rebuild, "faction_crimes", without=[first])
+    found = place.again(rebuild, "faction_crimes", without=[first])
 
     assert [(one.run_id, one.why) for one in found] == [(first, "left out"), (second, "")]
     runs = "select distinct _run_id from %s"
     for name in ("faction_crimes", "faction_crimes_slots", "faction_crimes_rewards_items"):
         assert place.sql(runs % name) == [{"_run_id": second}]
-    again(place, rebuild, "faction_crimes")
+    place.again(rebuild, "faction_crimes")
     assert len(place.sql(runs % "faction_crimes")) == 2
 
 
@@ -272,31 +253,31 @@ def test_a_run_is_left_out_though(place, says, spoilt):
         body = pa.array([b"<html>"] * table.num_rows, pa.binary())
         pq.write_table(table.set_column(table.column_names.index("body"), "body", body), file)
 
-    again(place, rebuild, "faction_members", without=[odd.run_id])
+    place.again(rebuild, "faction_members", without=[odd.run_id])
 
     assert place.sql("select distinct _run_id from faction_members") == [{"_run_id": kept.run_id}]
 
 
 def test_a_replaced_table_is_rebuilt_from_the_newest_whole_run_alone(place, city):
     runs = [place.log("faction_members", REPLACE, *more).record.run_id for more in ((), (OWN_KEY,))]
-    before = tables(place, "faction_members")
+    before = place.tables("faction_members")
     city.fault("error", code=16, path="/faction/members")
     place.log("faction_members", REPLACE)
     city.clear_faults()
 
-    found = again(place, rebuild, "faction_members", overrides=[REPLACE])
+    found = place.again(rebuild, "faction_members", overrides=[REPLACE])
 
     assert [one.run_id for one in found] == [runs[1]]
-    assert tables(place, "faction_members") == before
+    assert place.tables("faction_members") == before
     place.warehouse.unlink()
-    again(place, rebuild, "faction_members", overrides=[REPLACE])
-    assert tables(place, "faction_members") == before
+    place.again(rebuild, "faction_members", overrides=[REPLACE])
+    assert place.tables("faction_members") == before
 
 
 def test_leaving_the_newest_run_out_of_a_replaced_table_brings_back_the_one_before(place):
     runs = [place.log("faction_members", REPLACE, *more).record.run_id for more in ((), (OWN_KEY,))]
 
-    again(place, rebuild, "faction_members", without=[runs[1]], overrides=[REPLACE])
+    place.again(rebuild, "faction_members", without=[runs[1]], overrides=[REPLACE])
 
     assert place.sql("select distinct _run_id from faction_members") == [{"_run_id": runs[0]}]
     assert place.value("select count(*) from faction_members") == 30
@@ -306,7 +287,7 @@ def test_an_older_run_is_not_replayed_over_a_newer_one_that_replaced_it(place):
     runs = [place.log("faction_members", REPLACE, *more).record.run_id for more in ((), (OWN_KEY,))]
 
     with pytest.raises(DataRefused, match=f"later run {runs[1]}"):
-        again(place, replay, runs[0], overrides=[REPLACE])
+        place.again(replay, runs[0], overrides=[REPLACE])
     assert place.sql("select distinct _run_id from faction_members") == [{"_run_id": runs[1]}]
 
 
@@ -314,22 +295,22 @@ def test_an_older_run_is_not_replayed_over_a_newer_one_that_replaced_it(place):
 def test_a_damaged_archive_file_is_named_and_the_old_rows_stay(place, damage):
     place.log("faction_crimes")
     last = place.log("faction_crimes").record
-    before, books = tables(place), place.sql("from _tcd_loads")
+    before, books = place.tables(), place.sql("from _tcd_loads")
     file = place.folder / "archive" / last.archive_file
     raw = file.read_bytes()
     file.write_bytes({"half of it": raw[: len(raw) // 2], "empty": b""}.get(damage, b"PAR1 no"))
 
     for what, word in ((rebuild, "faction_crimes"), (replay, last.run_id)):
         with pytest.raises(DataRefused, match=last.archive_file):
-            again(place, what, word)
-    assert tables(place) == before
+            place.again(what, word)
+    assert place.tables() == before
     assert place.sql("from _tcd_loads") == books
 
 
 def test_a_rebuild_that_is_killed_in_the_middle_leaves_the_old_rows(place, monkeypatch):
     place.log("faction_crimes")
     place.log("faction_crimes")
-    before, books = tables(place), place.sql("from _tcd_loads")
+    before, books = place.tables(), place.sql("from _tcd_loads")
     store = modes.store
     stored = []
 
@@ -341,19 +322,19 @@ def test_a_rebuild_that_is_killed_in_the_middle_leaves_the_old_rows(place, monke
 
     monkeypatch.setattr(modes, "store", killed)
     with pytest.raises(KeyboardInterrupt):
-        again(place, rebuild, "faction_crimes")
+        place.again(rebuild, "faction_crimes")
 
     assert stored
-    assert tables(place) == before
+    assert place.tables() == before
     assert place.sql("from _tcd_loads") == books
 
 
 def test_the_rebuilding_of_what_was_never_logged_is_refused(place):
     with pytest.raises(UsageError, match="no answers of faction_crimes"):
-        again(place, rebuild, "faction_crimes")
+        place.again(rebuild, "faction_crimes")
     place.log("faction_crimes")
     with pytest.raises(UsageError, match="no run 2020 of faction_crimes"):
-        again(place, rebuild, "faction_crimes", without=["2020"])
+        place.again(rebuild, "faction_crimes", without=["2020"])
 
 
 @pytest.mark.parametrize(
@@ -366,13 +347,13 @@ def test_the_rebuilding_of_what_was_never_logged_is_refused(place):
 )
 def test_a_run_that_was_not_to_store_anything_is_not_rebuilt(place, mode, options):
     place.log("faction_members", mode)
-    before = tables(place, "faction_members")
+    before = place.tables("faction_members")
     stopped = place.log("faction_members", mode, **options).record
     assert stopped.status == "paused"
 
-    again(place, rebuild, "faction_members", overrides=[mode])
-    assert tables(place, "faction_members") == before
-    one = again(place, replay, stopped.run_id, overrides=[mode])
+    place.again(rebuild, "faction_members", overrides=[mode])
+    assert place.tables("faction_members") == before
+    one = place.again(replay, stopped.run_id, overrides=[mode])
     assert one.receipt.rows == {"faction_members": 30}
 
 
@@ -387,8 +368,8 @@ def test_the_archive_of_a_run_holds_its_answers_and_never_the_key(place):
 
 def test_a_replay_takes_no_other_run_in_and_says_so(place):
     one, other = (place.log("faction_members").record.run_id for _ in range(2))
-    before = tables(place)
+    before = place.tables()
     for run, with_ in ((one, other), (other, one)):
         with pytest.raises(UsageError, match=f"makes no other run again, and so not {with_}"):
-            again(place, replay, run, taken=[with_])
-    assert tables(place) == before
+            place.again(replay, run, taken=[with_])
+    assert place.tables() == before

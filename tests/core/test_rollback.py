@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -45,43 +44,33 @@ def place(workplace):
     return workplace
 
 
-def held(place):
-    return Counter(repr(sorted(row.items())) for row in place.sql("from members"))
-
-
-def again(place, what, *words):
-    place.clock.sleep(60)
-    with place.application() as application:
-        return what(application, *words)
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_a_run_is_taken_back_stays_out_of_a_rebuild_and_comes_back_by_name(place, mode):
     place.write(f'{MEMBERS}storage_mode = "{mode}"\n')
     place.next_run()
-    before = held(place)
+    before = place.tables("members")
     run = place.next_run()
-    after = held(place)
+    after = place.tables("members")
     if mode == "history":
         assert place.run("rollback", run).code == 2  # it had nothing new and stored nothing
         return
 
     told = place.run("rollback", run, "--dry-run", "--json")
     assert (told.code, told.json["dry_run"], told.json["removed"]) == (0, True, {"members": 30})
-    assert held(place) == after
+    assert place.tables("members") == after
     assert place.run("rollback", run).code == 0
-    assert held(place) == before
+    assert place.tables("members") == before
     assert place.run("rollback", run).code == 2
 
-    again(place, rebuild, "members")
-    assert held(place) == before
+    place.again(rebuild, "members")
+    assert place.tables("members") == before
     place.warehouse.unlink()
-    again(place, rebuild, "members")
-    assert held(place) == before
-    again(place, replay, run)
-    assert held(place) == after
-    again(place, rebuild, "members")
-    assert held(place) == after
+    place.again(rebuild, "members")
+    assert place.tables("members") == before
+    place.again(replay, run)
+    assert place.tables("members") == after
+    place.again(rebuild, "members")
+    assert place.tables("members") == after
 
 
 def test_a_run_that_stored_nothing_is_named(place):
@@ -192,13 +181,13 @@ def test_the_last_to_be_rolled_back_is_the_one_that_was_killed_after_its_commit(
 def test_what_the_ledger_has_is_made_again_whatever_the_books_say(place):
     place.write(f'{MEMBERS}storage_mode = "merge"\n')
     run = place.log("members").record
-    before = held(place)
+    before = place.tables("members")
     with place.application() as application:
         application.state.write_run(replace(run, status="rolled back"))  # as a restore leaves it
 
-    again(place, rebuild, "members")
+    place.again(rebuild, "members")
 
-    assert held(place) == before
+    assert place.tables("members") == before
 
 
 @pytest.mark.parametrize("lost", ["a run is left out", "the warehouse"])
@@ -208,17 +197,18 @@ def test_a_replace_is_not_taken_back_to_the_tables_that_a_rebuild_began_with(pla
     run = place.next_run()
     if lost == "the warehouse":
         place.warehouse.unlink()
-        again(place, rebuild, "members")
+        place.again(rebuild, "members")
     else:
         before, run = run, place.next_run()
         for left_out in (run, before):
             place.clock.sleep(60)
             assert place.run("rebuild", "members", "--without", left_out).code == 0
-    before = held(place)
-    assert len(before) == 30
+    before = place.tables("members")
+    [(_, rows)] = before.values()
+    assert len(rows) == 30
 
     told = place.run("rollback", run)
-    assert (told.code, held(place)) == (65, before)
+    assert (told.code, place.tables("members")) == (65, before)
     assert f"rebuild members --without {run}" in told.err
 
 
@@ -226,12 +216,12 @@ def test_a_run_that_came_back_and_was_then_left_out_once_is_made_again_by_the_ne
     place.write(MEMBERS)
     place.next_run()
     run = place.next_run()
-    before = held(place)
+    before = place.tables("members")
     assert place.run("rollback", run).code == 0
-    again(place, replay, run)
+    place.again(replay, run)
     place.clock.sleep(60)
     assert place.run("rebuild", "members", "--without", run).code == 0
-    assert held(place) != before
+    assert place.tables("members") != before
 
-    again(place, rebuild, "members")
-    assert held(place) == before
+    place.again(rebuild, "members")
+    assert place.tables("members") == before

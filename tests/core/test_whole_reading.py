@@ -5,76 +5,36 @@ The city lies about single answers; everything else goes the way of every run.
 
 from __future__ import annotations
 
-import dataclasses
 import json
-from collections import Counter
 
 import pytest
 
-from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.errors import DataRefused, TornUnavailable, WarehouseUnavailable
-from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import START, Sandbox
+from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.sandbox.world.people import FACTIONS
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 HOUR, DAY = 3_600, 86_400
 MODES = ("append", "replace", "merge", "history")
 NO_CRIMES = [b"{}", b'{"crimes":null}', b'{"notice":"busy"}', b'{"crimes":"busy"}', b'{"crimes":[']
-RULES = Rules(cache=0, per_user=10**6, per_address=10**6, cloud_rows=10**9, history=20 * DAY)
 
 
 @pytest.fixture
-def place(workplace):
-    with Sandbox(seed=5, rules=RULES) as living:
-        workplace.city = living
-        workplace.key = living.keys["limited"]
-        yield workplace
-
-
-@pytest.fixture
-def lie(place, monkeypatch):
-    """Let the city answer what `about(path, params, body)` makes of its bodies; None: the truth."""
-    truth = place.city.city.answer
-    lies = []
-
-    def answer(request):
-        reply = truth(dataclasses.replace(request, gzip=False))
-        for about in lies:
-            told = about(request.path, request.params, reply.body)
-            if told is not None:
-                body = told if isinstance(told, bytes) else json.dumps(told).encode()
-                return dataclasses.replace(reply, body=body)
-        return reply
-
-    monkeypatch.setattr(place.city.city, "answer", answer)
-
-    def lie(about=None):
-        lies[:] = [about] if about else []
-
-    return lie
+def place(settle):
+    return settle(history=20 * DAY)
 
 
 def write(place, path, words=""):
     place.write(f'[[endpoints]]\nname = "it"\npath = "{path}"\n{words}\n')
 
 
-def later(place, seconds):
-    place.city.advance(seconds)
-    place.clock = ManualClock(place.city.now())
-
-
 def cursor(place):
     with place.application() as application, application.warehouse() as warehouse:
         return warehouse.cursor("it")
-
-
-def ids(place):
-    return Counter(row["id"] for row in place.sql("select id from it"))
 
 
 def category(name, body):
@@ -92,7 +52,7 @@ def test_one_list_of_several_without_its_data_moves_no_cursor_and_loses_nothing(
     write(place, "/faction/crimes", f'storage_mode = "{mode}"\nincremental = true')
     place.log("it")
     before = cursor(place)
-    later(place, 2 * DAY)
+    place.later(2 * DAY)
     lie(lambda _path, params, _body: body if params.get("cat") == "completed" else None)
     done = place.run("run", "it", "--json")
     [run] = done.json
@@ -101,7 +61,7 @@ def test_one_list_of_several_without_its_data_moves_no_cursor_and_loses_nothing(
     assert any("Page 1 is no answer" in warning for warning in run["warnings"])
     assert cursor(place) == before
     lie()
-    later(place, DAY)
+    place.later(DAY)
     place.log("it")
     rows = place.sql("from it select id, status order by server_timestamp, rowid")
     newest = {row["id"]: row["status"] for row in rows}
@@ -155,7 +115,7 @@ def test_a_list_whose_second_page_has_no_data_is_not_the_whole(place, lie, mode)
     assert place.log("it").record.rows["it"] == 10
     before = place.sql("from it order by all")
     lie(territory({"notice": "busy"}))
-    later(place, HOUR)
+    place.later(HOUR)
     done = place.run("run", "it", "--json")
 
     assert done.code == 65
@@ -229,7 +189,7 @@ def test_a_list_that_stopped_early_replaces_nothing(place, lie, odd):
         write(place, "/torn/territory", f"{words}max_pages = 1")
     else:
         lie(land(STOPS[odd]))
-    later(place, HOUR)
+    place.later(HOUR)
     refused = place.log("it")
 
     assert isinstance(refused.error, DataRefused)
@@ -275,7 +235,7 @@ def test_a_history_closes_nothing_of_a_list_without_its_data(place, lie, old):
     write(place, "/faction/{id}/members", TWO)
     place.log("it")
     before = current(place, OTHER)
-    later(place, HOUR)
+    place.later(HOUR)
     lie(of_other(b"{}"))
     record = place.log("it").record
     if old:
@@ -287,7 +247,7 @@ def test_a_history_closes_nothing_of_a_list_without_its_data(place, lie, old):
     assert current(place, OTHER) == before > 0
     assert not place.sql("select * from it where id is null")
     lie(of_other(b'{"members":[]}'))
-    later(place, HOUR)
+    place.later(HOUR)
     place.log("it")
     assert current(place, OTHER) == 0
     assert current(place, OURS) > 0
@@ -310,7 +270,7 @@ def test_one_id_of_several_without_its_data_replaces_nothing(place, lie):
     place.log("it")
     before = place.sql("from it order by all")
     lie(of_other(b'{"members":null}'))
-    later(place, HOUR)
+    place.later(HOUR)
 
     assert place.log("it").record.exit_code == 65
     assert place.sql("from it order by all") == before
@@ -320,7 +280,7 @@ def test_a_run_that_is_stored_later_is_judged_by_its_archive_file(place, lie, mo
     write(place, "/faction/{id}/members", TWO)
     place.log("it")
     before = current(place, OTHER)
-    later(place, HOUR)
+    place.later(HOUR)
     lie(of_other(b"{}"))
 
     def refuse(_self):
@@ -330,7 +290,7 @@ def test_a_run_that_is_stored_later_is_judged_by_its_archive_file(place, lie, mo
         patch.setattr(DuckDBWarehouse, "_connection", property(refuse))
         unstored = place.log("it").record
     lie()
-    later(place, HOUR)
+    place.later(HOUR)
     settled = place.log("it").settled
 
     assert unstored.status == "pending"
@@ -383,8 +343,8 @@ def test_a_backfill_never_takes_an_answer_without_its_data_for_the_end(place, li
         back(place)
     lie()
     assert back(place)[-1].back_to is None
-    assert set(ids(place)) == {row["id"] for row in place.city.expected("attacks", key="limited")}
-    assert set(ids(place).values()) == {1}
+    assert set(place.ids("it")) == place.expected("attacks")
+    assert set(place.ids("it").values()) == {1}
 
 
 # --- who is told --------------------------------------------------------------------------------
@@ -393,7 +353,7 @@ def test_a_backfill_never_takes_an_answer_without_its_data_for_the_end(place, li
 def test_an_endpoint_of_which_a_part_is_missing_is_not_fresh(place, lie, monkeypatch):
     write(place, "/faction/crimes", "incremental = true")
     good = place.log("it").record
-    later(place, HOUR)
+    place.later(HOUR)
     lie(lambda _path, params, _body: b"{}" if params.get("cat") == "expired" else None)
     place.log("it")
     monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", place.clock.now)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import pytest
 
+from bodies import member
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.errors import DataRefused, NotFound, RequestRefused, UsageError
@@ -26,26 +27,7 @@ from tcdatalogger.services.torncity.processing.base import (
 )
 
 CATALOG = catalog.load()
-MEMBER = {
-    "id": 1,
-    "name": "Fox",
-    "position": "Member",
-    "level": 7,
-    "days_in_faction": 3,
-    "is_revivable": False,
-    "is_on_wall": False,
-    "is_in_oc": False,
-    "has_early_discharge": False,
-    "last_action": {"status": "Idle", "timestamp": 1_767_225_000, "relative": "10 minutes ago"},
-    "status": {
-        "description": "Okay",
-        "details": None,
-        "state": "Okay",
-        "color": "green",
-        "until": None,
-    },
-    "revive_setting": "No one",
-}
+MEMBER = member()
 
 
 def task(path, **facts):
@@ -137,7 +119,7 @@ def test_storing_alone_commits_what_it_is_given(tmp_path):
     with DuckDBWarehouse(tmp_path / "torn.duckdb") as warehouse:
         receipt = warehouse.commit(load_of(one, fetched, made, Guard(), cursor=None, at=1.0))
         assert receipt.rows == {"faction_members": 1}
-        assert warehouse.query("select name from faction_members").to_pylist() == [{"name": "Fox"}]
+        assert warehouse.query("select name from faction_members").to_pylist() == [{"name": "n1"}]
 
 
 def test_fetching_without_a_way_to_call_torn_says_what_is_missing():

@@ -196,25 +196,39 @@ def test_links_bring_no_key_no_comment_and_no_time_of_their_own(torn, walk):
     assert "stripTags" not in second.raw
 
 
-@pytest.mark.parametrize(
-    "link",
-    [
-        "https://evil.example/v2/user/attacks?to=5",
-        "https://api.torn.com.evil.example/v2/user/attacks?to=5",
-        "https://api.torn.com@evil.example/v2/user/attacks?to=5",
-        "https://api.torn.com/v2/user/log?to=5",
-        "https://api.torn.com/v2/user/1/attacks?to=5",
-        "//evil.example/v2/user/attacks?to=5",
-        "http://[broken/v2/user/attacks?to=5",
-        "javascript:alert(1)",
-    ],
-)
-def test_a_link_to_elsewhere_is_not_followed_and_the_walk_is_not_complete(torn, walk, link):
-    going = walk("/user/attacks", lambda _: {"attacks": [], "_metadata": {"links": {"prev": link}}})
-    assert len(list(going)) == 1
-    assert len(torn.calls) == 1
-    assert not going.complete
-    assert "leads elsewhere" in going.warnings[0]
+ELSEWHERE = [
+    "https://evil.example/v2/user/attacks?to=5",
+    "https://api.torn.com.evil.example/v2/user/attacks?to=5",
+    "https://api.torn.com@evil.example/v2/user/attacks?to=5",
+    "https://api.torn.com/v2/user/log?to=5",
+    "https://api.torn.com/v2/user/1/attacks?to=5",
+    "//evil.example/v2/user/attacks?to=5",
+    "http://[broken/v2/user/attacks?to=5",
+    "javascript:alert(1)",
+]
+NO_LINKS = [None, {}, [], {"links": None}, {"links": []}, {"links": {}}, {"links": {"next": None}}]
+ODD_LINKS = ["x", 5, {"links": "x"}, {"links": {"prev": 5}}, [1]]
+FULL, ONWARD = [{"id": n} for n in range(100)], "https://api.torn.com/v2/user/basic?offset=1"
+ONE_PAGE = [
+    # what the page holds beside its links, whether the walk is complete, what is told
+    *(("/user/attacks", [], {"links": {"prev": x}}, False, "leads elsewhere") for x in ELSEWHERE),
+    *(("/user/attacks", [], metadata, True, None) for metadata in NO_LINKS),
+    *(("/user/attacks", [], metadata, False, "cannot be read") for metadata in ODD_LINKS),
+    ("/user/attacks", FULL, {"links": {"prev": None}}, True, "is full (100 rows)"),
+    ("/user/basic", {"id": 1}, None, True, None),
+    ("/user/basic", {}, {"links": {"next": ONWARD}}, False, "catalogue knows of none"),
+]
+
+
+@pytest.mark.parametrize(("path", "holds", "metadata", "complete", "told"), ONE_PAGE)
+def test_a_walk_that_ends_with_its_first_page_says_whether_that_is_all(
+    torn, walk, path, holds, metadata, complete, told
+):
+    going = walk(path, lambda _: {shown(path): holds, "_metadata": metadata})
+    assert len(list(going)) == len(torn.calls) == 1
+    assert going.complete == complete
+    assert [told in warning for warning in going.warnings] == ([True] if told else [])
+    assert ("limit" in torn.calls[0].params) == (path == "/user/attacks")
 
 
 @pytest.mark.parametrize("host", ["https://api.torn.com", "own", ""])
@@ -424,37 +438,11 @@ def test_a_list_without_end_is_stopped_at_the_limit_of_pages(torn, walk):
     assert "limit of 5 pages" in going.warnings[0]
 
 
-def test_a_full_page_without_a_link_onward_is_worth_a_warning(walk):
-    full = {"attacks": [{"id": n} for n in range(100)], "_metadata": {"links": {"prev": None}}}
-    going = walk("/user/attacks", lambda _: full)
-    list(going)
-    assert going.complete
-    assert "is full (100 rows)" in going.warnings[0]
-
-
 def test_a_full_page_that_is_all_there_is_by_torns_own_count_is_not(walk):
     rows = [{"id": n} for n in range(200)]
     going = walk("/torn/bounties", list_by_offset(rows, "/torn/bounties"))
     assert len(list(going)) == 2
     assert going.warnings == []
-
-
-@pytest.mark.parametrize(
-    "metadata",
-    [None, {}, [], {"links": None}, {"links": []}, {"links": {}}, {"links": {"next": None}}],
-)
-def test_links_that_are_missing_or_empty_are_the_end(walk, metadata):
-    going = walk("/user/attacks", lambda _: {"attacks": [], "_metadata": metadata})
-    assert len(list(going)) == 1
-    assert (going.complete, going.warnings) == (True, [])
-
-
-@pytest.mark.parametrize("metadata", ["x", 5, {"links": "x"}, {"links": {"prev": 5}}, [1]])
-def test_links_of_another_shape_stop_the_walk_with_a_warning(walk, metadata):
-    going = walk("/user/attacks", lambda _: {"attacks": [], "_metadata": metadata})
-    assert len(list(going)) == 1
-    assert not going.complete
-    assert "cannot be read" in going.warnings[0]
 
 
 WITHOUT_ATTACKS = [
@@ -506,21 +494,6 @@ def test_an_answer_without_its_data_is_asked_for_again_and_then_ends_the_walk(
 )
 def test_what_an_answer_must_hold_is_what_the_catalogue_promises(path, body, lacks):
     assert endpoint(path).payload.missing(body) == lacks
-
-
-def test_an_endpoint_without_paging_is_one_page(torn, walk):
-    going = walk("/user/basic", lambda _: {"profile": {"id": 1}})
-    assert len(list(going)) == 1
-    assert going.complete
-    assert "limit" not in torn.calls[0].params
-
-
-def test_a_page_that_the_catalogue_does_not_know_of_is_worth_a_warning(walk):
-    link = "https://api.torn.com/v2/user/basic?offset=1"
-    going = walk("/user/basic", lambda _: {"profile": {}, "_metadata": {"links": {"next": link}}})
-    assert len(list(going)) == 1
-    assert not going.complete
-    assert "catalogue knows of none" in going.warnings[0]
 
 
 def test_a_snapshot_is_one_page_of_csv(torn, client, clock, key, reply):

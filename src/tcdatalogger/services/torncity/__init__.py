@@ -1,1 +1,1 @@
-"""Torn City: its catalogue of endpoints, its transport, its rules, and a processor for each."""
+"""Torn's API: catalogue, client, lists, keys, and a processor for each endpoint."""

@@ -1,4 +1,4 @@
-"""Keys: whose they are, what they may read, and what an endpoint needs of them."""
+"""Keys: their owner, what they may read, and what an endpoint needs."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ NEW_KEY = "https://www.torn.com/preferences.php#tab=api?step=addNewKey"
 
 @dataclass(frozen=True, slots=True)
 class KeyInfo:
-    """What Torn tells of a key at `/key/info`.
+    """Torn's answer about a key at `/key/info`.
 
     Attributes:
-        owner_id: the player whose key it is.
-        faction_id: the owner's faction, None without one.
-        company_id: the owner's company, None without one.
+        owner_id: the player id of the owner.
+        faction_id: the owner's faction, None for none.
+        company_id: the owner's company, None for none.
         level: 0 custom, 1 public, 2 minimal, 3 limited, 4 full.
         access_type: the level in Torn's words.
-        faction_access: whether the owner's position gives API access to the faction.
-        company_access: the same of the company.
-        selections: for each section what the key may read, as Torn spells it.
+        faction_access: whether the owner's position gives API access in the faction.
+        company_access: whether the owner's position gives API access in the company.
+        selections: the selections that the key may read, by section, in Torn's spelling.
     """
 
     owner_id: int
@@ -46,6 +46,7 @@ class KeyInfo:
 
     @property
     def custom(self) -> bool:
+        """Whether the key is a custom key, with selections that its owner chose."""
         return self.level not in LEVELS.values()
 
 
@@ -76,8 +77,8 @@ def key_info(client: Client, key: ApiKey) -> KeyInfo:
     """Ask Torn about a key: one call, which any key may make.
 
     Raises:
-        KeyRefused: the key is dead, or out of use for now.
-        DataRefused: the answer has another shape than announced.
+        KeyRefused: the key is dead, or cannot be used now.
+        DataRefused: the answer has another shape than Torn's document says.
         TryAgain: Torn cannot be asked now.
     """
     answer = client.get(Request("/key/info"), key)
@@ -88,7 +89,7 @@ def read_info(body: bytes) -> KeyInfo:
     """The key info in the body of an answer.
 
     Raises:
-        DataRefused: the body has another shape than announced.
+        DataRefused: the body has another shape than Torn's document says.
     """
     try:
         info = msgspec.json.decode(body, type=_Body).info
@@ -110,9 +111,9 @@ def read_info(body: bytes) -> KeyInfo:
 
 
 def needs(endpoint: Endpoint, info: KeyInfo) -> str | None:
-    """Why the key may not read the endpoint, as a sentence; None where it may.
+    """Why a key may not read an endpoint, as a sentence; None where it may.
 
-    A custom key may read all that is public, and the selections it lists.
+    A custom key may read all public selections and those that it lists.
     """
     if not _level_suffices(endpoint, info):
         if info.custom:
@@ -144,13 +145,13 @@ def _level_suffices(endpoint: Endpoint, info: KeyInfo) -> bool:
 
 
 def custom_key_link(endpoints: Iterable[Endpoint], title: str = "TCdatalogger") -> str:
-    """The address at which Torn offers to make a key that reads just these endpoints.
+    """The address at which Torn makes a custom key for exactly these endpoints.
 
-    Sections and selections are sorted, so that the same endpoints give the same link.
+    Sections and selections are sorted, so the same endpoints give the same link.
     """
     wanted: dict[str, set[str]] = {}
     for endpoint in endpoints:
-        if endpoint.route:  # takes whatever it is asked for
+        if endpoint.route:  # has no selection of its own
             continue
         section, selection = _spelling(endpoint)
         wanted.setdefault(section, set()).add(selection)
@@ -160,7 +161,7 @@ def custom_key_link(endpoints: Iterable[Endpoint], title: str = "TCdatalogger") 
 
 
 def _spelling(endpoint: Endpoint) -> tuple[str, str]:
-    """Section and selection as Torn spells them, which the catalogue's snake case is not."""
+    """Section and selection in Torn's spelling; the catalogue has them in snake case."""
     words = re.sub(r"\{[^}]*\}", "", endpoint.path).split("/")
     plain = [word for word in words if word]
     return plain[0], plain[-1]

@@ -1,6 +1,6 @@
-"""The catalogue: every endpoint that Torn offers, with its parameters, its access and its shape.
+"""The catalogue: all endpoints of Torn's API with their parameters, access and shapes.
 
-It is compiled from Torn's own document (`openapi.py`) and shipped as one JSON file of facts.
+`openapi.py` compiles it from Torn's own document; the package ships it as one JSON file.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _SUCCESSORS = {
     f"/faction/{kind}news": "/faction/news"
     for kind in ("armory", "attack", "crime", "funds", "main", "membership", "territory")
 }
-"""Selections of version 1 that version 2 refuses with error 22, and where their data is now."""
+"""Selections that version 2 of the API refuses with error 22, and the path that has their data."""
 
 _OF_OWNERS: Final = ("user", "key", "faction", "company")
-"""Sections that are about a player, a faction or a company."""
+"""The sections that are about a player, a faction or a company."""
 
 CITY_WIDE = frozenset(
     """search snapshot lookup timestamp rackets territoryownership dirtybombs warfare warfarechains
     warfareraids warfareranked warfareterritory""".split()
 )
-"""Selections whose rows are not about the key's owner, though they stand in a section of theirs."""
+"""Selections whose rows are not about the key's owner, although their section is."""
 
 
 BY_TIME: Final = frozenset({"time", "nanostamp", "all"})
@@ -52,11 +52,12 @@ class Parameter:
 
     Attributes:
         where: `path` or `query`.
+        required: whether a call must have it.
         kind: `int`, `text` or `bool`.
         many: whether it takes a comma-separated list.
-        values: the values that Torn names; empty where any will do.
-        default: what Torn takes where it is not given, None where that is unknown.
-        minimum, maximum: bounds of an integer, None where there is none.
+        values: the values that Torn's document names; empty for any value.
+        default: the value that Torn takes where it is not given, None where that is unknown.
+        minimum, maximum: bounds of an integer, None for no bound.
     """
 
     name: str
@@ -75,18 +76,21 @@ class Endpoint:
     """One path of Torn's API.
 
     Attributes:
-        path: with its placeholders, as `/faction/{id}/members`.
+        path: the path with its placeholders, as `/faction/{id}/members`.
         section, selection: the first and the last word of the path.
         access: the lowest level of key that may read it.
         faction_access: whether the key's owner needs API access in the faction.
-        stable: Torn's own word on whether it will change.
-        deprecated, ends: whether it is announced to go, and the day as an ISO date if one is named.
+        stable: whether Torn's document calls it stable.
+        deprecated, ends: whether Torn's document says that it will be removed, and the day as an
+            ISO date, "" where it is unknown.
         content: `json` or `csv`.
-        route: one of the nine paths that take any selection of their section. Their body is that
-            of the selections asked for, so they have no tables of their own.
+        route: whether it is one of the nine paths that take any selection of their section. Their
+            bodies depend on the selections, so they have no tables of their own.
         paging: `none`, `time`, `offset`, `all` (both), `cursor` or `nanostamp`.
-        limit: the most rows Torn gives in one page, None where the caller has no say.
-        notation: the shape of the body, unread.
+        limit: the most rows of a page, None where the caller cannot choose it.
+        parameters: all parameters, except the key and the comment.
+        notation: the shape of the body in the notation of `models/notation.py`.
+        shapes: the named shapes of the catalogue.
     """
 
     path: str
@@ -112,44 +116,50 @@ class Endpoint:
 
     @cached_property
     def family(self) -> TableFamily | None:
-        """Its tables by its own name, None for a route."""
+        """The tables under the endpoint's own name, None for a route."""
         if self.route:
             return None
         return family(self.shape, self.name, selection=self.selection)
 
     @cached_property
     def payload(self) -> Payload | None:
-        """What an answer must hold; None for a route, and for what is no JSON."""
+        """The members that an answer must have; None for a route, and for CSV."""
         if self.family is None or self.content != "json":
             return None
         return Payload.of(self.shape, self.family.root[0] if self.family.listed else "")
 
     @property
     def name(self) -> str:
-        """Section and selection: the name of its root table by default."""
+        """Section and selection: the default name of the root table."""
         return self.section if self.route else f"{self.section}_{self.selection}"
 
     @property
     def city_wide(self) -> bool:
-        """Whether its rows are about nobody in particular, when no id is in the path."""
+        """Whether its rows are about the whole city, where the path has no id."""
         return self.selection in CITY_WIDE
 
     @property
     def of_key_owner(self) -> bool:
-        """Whether its rows are about the owner of the key that asks."""
+        """Whether its rows are about the owner of the key."""
         return self.section in _OF_OWNERS and not self.path_parameters and not self.city_wide
 
     @property
     def path_parameters(self) -> tuple[Parameter, ...]:
+        """The placeholders of the path, in order."""
         return tuple(p for p in self.parameters if p.where == "path")
 
     def parameter(self, name: str) -> Parameter | None:
+        """The parameter with this name, None where there is none."""
         return next((p for p in self.parameters if p.name == name), None)
 
 
 @dataclass(frozen=True)
 class NamedShapes:
-    """The named shapes of a catalogue, read when they are first asked for."""
+    """The named shapes of a catalogue; each is read when it is first needed.
+
+    Attributes:
+        named: the notation of each named shape.
+    """
 
     named: Mapping[str, notation.Notation]
 
@@ -158,11 +168,17 @@ class NamedShapes:
         return {}
 
     def read(self, text: notation.Notation) -> Shape:
+        """The shape of a notation that may use the named shapes."""
         return notation.read(text, self.named, self._known)
 
 
 class Catalog:
-    """All endpoints of one version of Torn's document."""
+    """All endpoints of one version of Torn's document.
+
+    Attributes:
+        version: the version of the document.
+        endpoints: the endpoints in the order of the document.
+    """
 
     def __init__(self, version: str, endpoints: tuple[Endpoint, ...]) -> None:
         self.version = version
@@ -173,11 +189,11 @@ class Catalog:
         """The endpoint of a path and the values of its placeholders.
 
         Args:
-            path: as the catalogue has it (`/faction/{id}/members`), with values in place
+            path: a path of the catalogue (`/faction/{id}/members`), a path with values
                 (`/faction/40832/members`), or a whole address of Torn's API.
 
         Raises:
-            ConfigError: the catalogue has no such path; near ones are named.
+            ConfigError: the catalogue has no such path; the message names similar ones.
         """
         wanted = "/" + urlsplit(path).path.strip("/")
         wanted = wanted.removeprefix("/v2") or "/"
@@ -212,7 +228,7 @@ def _takes(endpoint: Endpoint, name: str, value: str) -> bool:
 
 
 def _fill(template: list[str], parts: list[str]) -> dict[str, str] | None:
-    """The values that make `template` into `parts`, None where they do not fit."""
+    """The values of the placeholders for which `template` equals `parts`, None where it cannot."""
     if len(template) != len(parts):
         return None
     values = {}
@@ -252,7 +268,14 @@ class _EndpointFacts(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=T
 
 
 class CatalogFile(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    """A catalogue as it lies in its file. Parameters that many endpoints share are named once."""
+    """The content of a catalogue file.
+
+    Attributes:
+        version: the version of Torn's document.
+        endpoints: the endpoints; a shared parameter stands there by its label.
+        parameters: the shared parameters by their label.
+        shapes: the notation of each named shape.
+    """
 
     version: str
     endpoints: tuple[_EndpointFacts, ...]
@@ -261,10 +284,14 @@ class CatalogFile(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True
 
 
 def read(raw: bytes, place: str) -> Catalog:
-    """The catalogue in `raw`, which came from `place`.
+    """The catalogue in the bytes of a file.
+
+    Args:
+        raw: the bytes.
+        place: where they came from, for the message.
 
     Raises:
-        ConfigError: it is no catalogue file.
+        ConfigError: the bytes are no catalogue.
     """
     try:
         facts = msgspec.json.decode(raw, type=CatalogFile)
@@ -279,7 +306,11 @@ def read(raw: bytes, place: str) -> Catalog:
 
 
 def load(path: Path | None = None) -> Catalog:
-    """The catalogue of a file, or the shipped one; read once in a process."""
+    """The catalogue of a file, or the shipped one; a process reads each once.
+
+    Raises:
+        ConfigError: the file cannot be read, or is no catalogue.
+    """
     return _load(path)
 
 

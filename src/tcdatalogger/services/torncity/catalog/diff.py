@@ -1,4 +1,4 @@
-"""Two versions of Torn's document side by side: which endpoints, tables and columns changed."""
+"""Compares two versions of Torn's document: which endpoints, tables and columns changed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from tcdatalogger.services.torncity.catalog.catalog import Catalog, Endpoint
 
 @dataclass(frozen=True, slots=True)
 class EndpointChange:
-    """What changed of one endpoint.
+    """The changes of one endpoint.
 
     Attributes:
-        path: of the catalogue.
+        path: the path of the catalogue.
         change: `added`, `removed` or `changed`.
-        facts: of access, paging, limit and the like: name, before, after.
-        differences: of its tables.
+        facts: changes of access, paging, limit and so on, each as name, old value, new value.
+        differences: changes of its tables.
     """
 
     path: str
@@ -33,7 +33,13 @@ class EndpointChange:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A column that is announced to go; `on` is the ISO date, "" where none is named."""
+    """A column or an endpoint that will be removed.
+
+    Attributes:
+        path: the path of the endpoint.
+        table, column: the column, "" where the whole endpoint is removed.
+        on: the day as an ISO date, "" where it is unknown.
+    """
 
     path: str
     table: str
@@ -42,19 +48,19 @@ class Ending:
 
 
 def read(file: Path) -> Catalog:
-    """A compiled catalogue, or Torn's own document, which is compiled.
+    """The catalogue of a file: a compiled catalogue, or Torn's own document.
 
     Raises:
-        ConfigError: it is neither, or cannot be read.
+        ConfigError: the file is neither, or cannot be read.
     """
     return catalog.read(compiled(file), str(file))
 
 
 def compiled(file: Path) -> bytes:
-    """The bytes of a catalogue: those of the file, or what Torn's own document compiles to.
+    """The bytes of a compiled catalogue, from a file with one or with Torn's own document.
 
     Raises:
-        ConfigError: it is neither, or cannot be read.
+        ConfigError: the file is neither, or cannot be read.
     """
     from tcdatalogger.services.torncity.catalog.openapi import compile_catalog  # noqa: PLC0415 - rarely
 
@@ -73,7 +79,7 @@ def compiled(file: Path) -> bytes:
 
 
 def changes(before: Catalog, after: Catalog) -> Iterator[EndpointChange]:
-    """What changed between two catalogues, in the order of the later one."""
+    """The changes between two catalogues, in the order of `after`; removed endpoints come last."""
     old = {endpoint.path: endpoint for endpoint in before.endpoints}
     new = {endpoint.path: endpoint for endpoint in after.endpoints}
     for path, endpoint in new.items():
@@ -91,7 +97,7 @@ def changes(before: Catalog, after: Catalog) -> Iterator[EndpointChange]:
 
 
 def endings(after: Catalog) -> Iterator[Ending]:
-    """Every endpoint (without table and column) and column that is announced to go."""
+    """All endpoints and columns that will be removed."""
     for endpoint in after.endpoints:
         if endpoint.deprecated:
             yield Ending(endpoint.path, "", "", endpoint.ends)

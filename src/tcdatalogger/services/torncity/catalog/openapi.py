@@ -1,8 +1,8 @@
-"""Torn's OpenAPI document -> the compact catalogue: facts only, none of its sentences.
+"""Compiles Torn's OpenAPI document into the catalogue: facts only, no sentences of Torn's.
 
-The reading rules are those of the design: `oneOf` is read as `anyOf` (Torn means it so), object
-alternatives merge into one object with all fields, enums are facts and never a reason to refuse,
-every integer is 64 bits wide whatever its `format`, alternatives of different kinds become JSON.
+The rules: `oneOf` is read as `anyOf`, because Torn uses it so. Alternatives of objects become one
+object with all fields. An enum never leads to a refusal. Every integer has 64 bits, whatever its
+`format` is. Alternatives of different kinds become JSON.
 """
 
 from __future__ import annotations
@@ -58,10 +58,14 @@ _TRANSPORT = {"key", "comment"}
 
 
 def compile_catalog(raw: bytes, place: str) -> bytes:
-    """The catalogue file made from the OpenAPI document in `raw`.
+    """The bytes of the catalogue file for an OpenAPI document.
+
+    Args:
+        raw: the bytes of the document.
+        place: where they came from, for the message.
 
     Raises:
-        ConfigError: `raw`, which came from `place`, is no OpenAPI document of Torn's.
+        ConfigError: the bytes are no OpenAPI document of Torn's.
     """
     try:
         document = json.loads(raw)
@@ -78,7 +82,7 @@ def compile_catalog(raw: bytes, place: str) -> bytes:
 
 
 class _Reader:
-    """Schemas -> shapes; components are read once."""
+    """Makes shapes from schemas; each component is read once."""
 
     def __init__(self, schemas: Node) -> None:
         self._schemas = schemas
@@ -90,7 +94,7 @@ class _Reader:
         return self.components[name]
 
     def shape(self, node: Node, component: str) -> Shape:
-        """The shape of a schema that stands in `component` (whose name tells Unix times)."""
+        """The shape of a schema in the component of this name; the name decides on Unix times."""
         if "$ref" in node:
             return self.component(node["$ref"].rpartition("/")[2])
         for word in ("oneOf", "anyOf"):
@@ -100,7 +104,7 @@ class _Reader:
             return self._all_of(node["allOf"], component)
         kind = node.get("type", "object")
         if isinstance(kind, list):
-            return self._any_of([{**node, "type": one} for one in kind], component)
+            return self._any_of([{**node, "type": each} for each in kind], component)
         if kind == "array":
             return List(self.shape(node["items"], component))
         if kind == "object":
@@ -114,7 +118,7 @@ class _Reader:
         return as_nullable(merged) if len(shapes) < len(nodes) else merged
 
     def _all_of(self, nodes: list[Node], component: str) -> Shape:
-        """One object with the fields of all; a later part may say more of a field."""
+        """One object with the fields of all parts; a later part replaces a field."""
         parts = [cast("Object", self.shape(node, component)) for node in nodes]
         fields: dict[str, Field] = {}
         for part in parts:
@@ -160,7 +164,7 @@ def is_unix_time(component: str, name: str) -> bool:
 
 
 def _end(text: str) -> str:
-    """The ISO date that a description announces as the end of a thing, or ""."""
+    """The ISO date of a removal that a description names, "" for none."""
     found = _ENDS.search(text)
     if found is None:
         return ""
@@ -204,7 +208,7 @@ def _resolve(node: Node, components: Node) -> Node:
 
 
 def _access(parameters: list[Node]) -> str:
-    """The level is in the name of the shared `key` parameter: `ApiKeyLimited`."""
+    """The access level; it is in the name of the shared `key` parameter, as `ApiKeyLimited`."""
     for node in parameters:
         name = node.get("$ref", "").rpartition("/")[2]
         if name.startswith("ApiKey"):
@@ -233,9 +237,9 @@ def _parameter(node: Node, reader: _Reader) -> dict[str, Any]:
 
 
 def _csv_shape(path: str, example: str) -> Shape:
-    """A list of flat records: the header is the document's, the kinds are our own list's.
+    """A list of flat records: the header comes from the document, the kinds from `unix_times.toml`.
 
-    Every column may be empty, and an empty cell is null: CSV has no other way to say it.
+    Every column may be empty, and an empty cell is null.
     """
     kinds = {
         name: Kind(word)
@@ -249,7 +253,9 @@ def _csv_shape(path: str, example: str) -> Shape:
 
 
 def _pack(version: str, endpoints: list[dict[str, Any]], reader: _Reader) -> bytes:
-    """The catalogue file: what is used more than once is named and written once."""
+    """The bytes of the catalogue file; a shape that is used more than once is named and written
+    once.
+    """
     uses = Counter(
         replace(part, nullable=False)
         for shape in (*reader.components.values(), *(e["shape"] for e in endpoints))
@@ -281,7 +287,7 @@ def _pack(version: str, endpoints: list[dict[str, Any]], reader: _Reader) -> byt
 
 
 def _parts(shape: Shape) -> Iterator[Shape]:
-    """Every shape inside, the announced kinds of a JSON value too."""
+    """Every shape inside, also the options of JSON values."""
     for _, part in walk(shape):
         yield part
         if isinstance(part, Json):
@@ -290,7 +296,7 @@ def _parts(shape: Shape) -> Iterator[Shape]:
 
 
 def _needed(shapes: list[Shape], names: Mapping[Shape, str]) -> list[Shape]:
-    """The named shapes that these shapes hold, by name."""
+    """The named shapes inside of these shapes, ordered by name."""
     found = {
         plain
         for shape in shapes
@@ -312,7 +318,7 @@ def _freeze(parameter: Mapping[str, Any]) -> str:
 
 
 def _labels(parameters: list[str]) -> dict[str, str]:
-    """A label for each shared parameter: its name, numbered where several have the same."""
+    """A label for each shared parameter: its name, with a number where the name is taken."""
     labels: dict[str, str] = {}
     seen: Counter[str] = Counter()
     for frozen in parameters:
@@ -331,7 +337,7 @@ def _without_defaults(endpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lines(facts: Mapping[str, Any]) -> bytes:
-    """JSON with an endpoint, a parameter and a shape a line, so that a diff can be read."""
+    """JSON with one line for each endpoint, parameter and shape, so that a diff is readable."""
     encode = msgspec.json.encode
     out = [b'{\n"version": ' + encode(facts["version"]) + b",\n"]
     out.append(b'"endpoints": [\n' + b",\n".join(encode(e) for e in facts["endpoints"]) + b"\n],\n")

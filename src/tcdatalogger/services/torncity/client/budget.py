@@ -1,8 +1,8 @@
-"""How many calls may be made: 100 a minute for a key's owner, 1,000 for an address, both rolling.
+"""The call budget: 100 calls in a rolling minute for a key's owner, 1,000 for an address.
 
-A call waits for its slot (`slots.py`), which is written down before it goes: first come, first
-served among equals, and a process that is killed wastes its slot but never goes over. (Torn's own
-words on the limits: api-notes 2.1.)
+A call waits for its slot (`rate_limiter.py`), and the slot is stored before the call is made. Calls
+of the same rank go in the order in which they asked. A process that is killed wastes its slot, but
+the limit is never exceeded. Torn's document names the limits.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ OWNER_CALLS: Final = 100
 ADDRESS_CALLS: Final = 1_000
 WINDOW: Final = 60.0
 MARGIN: Final = 1.0
-"""Seconds added to the window: a call reaches Torn a little later than it was sent, and calls do
-not all take the same way. Without it, 1 to 4 in 100 were over (research/engine.md, section 4)."""
+"""Seconds that are added to the window: a call reaches Torn a little later than it was sent, and
+the delay differs. Without the margin 1 to 4 of 100 calls were over the limit in measurements."""
 LOW_SHARE: Final = 0.7
-"""The part of a window that calls of low priority may fill, all callers counted: what reads old
-history leaves room for what happens now."""
+"""The share of a window that calls of low priority may fill, with all other calls counted too: so a
+reader of old history leaves room for current data."""
 
 _RANKS: Final = {"low": Rank.LOW, "normal": Rank.NORMAL, "high": Rank.HIGH}
 
@@ -42,14 +42,14 @@ class Budget:
     """Makes callers wait until their call may go.
 
     Args:
-        slots: where calls are written down.
-        clock: what is read and slept on.
-        share: the part of Torn's limits that is ours, over 0 and up to 1, for owners whose keys
-            other programs use too.
-        owner_calls: calls of one owner in a window.
-        address_calls: calls of this address in a window.
-        window: seconds.
-        margin: seconds added to the window.
+        slots: the store of calls and pauses.
+        clock: the clock to read and to sleep on.
+        share: the share of Torn's limits that this program uses, over 0 and up to 1; less than 1
+            where other programs use keys of the same owners.
+        owner_calls: the calls of one owner that are allowed in a window.
+        address_calls: the calls of this address that are allowed in a window.
+        window: the length of the window in seconds.
+        margin: seconds that are added to the window.
 
     Raises:
         ConfigError: `share` is out of bounds.
@@ -83,13 +83,16 @@ class Budget:
 
     @property
     def calls(self) -> int:
-        """How many calls of one owner we make within a window."""
+        """How many calls of one owner this program makes within a window."""
         return self._limits[Rank.NORMAL][0]
 
     def wait(
         self, owner: str, priority: Priority = "normal", *, patience: float = math.inf
     ) -> float:
-        """Return when a call of `owner` may go; the seconds that were waited."""
+        """Wait until a call of `owner` may go; returns the seconds of waiting.
+
+        The arguments and errors are those of `turn`.
+        """
         began = self._clock.now()
         self.turn(owner, priority, patience=patience)
         return max(0.0, self._clock.now() - began)
@@ -97,18 +100,19 @@ class Budget:
     def turn(
         self, owner: str, priority: Priority = "normal", *, patience: float = math.inf
     ) -> CallSlot:
-        """Return when a call of `owner` may go, with its slot, which is to be given to `done`.
+        """Wait until a call of `owner` may go; returns its slot, which the caller gives to `done`.
 
-        Of calls that wait, one of a higher priority gets the earlier time.
+        Of waiting calls, the one with the higher priority gets the earlier time.
 
         Args:
-            owner: whose calls are counted.
-            priority: `low` calls fill no more than `LOW_SHARE` of a window.
-            patience: seconds that a hold is waited out; not counted in it is the wait for a slot.
+            owner: the owner whose calls are counted.
+            priority: `low` calls fill at most `LOW_SHARE` of a window.
+            patience: the longest pause in seconds that is waited for; the wait for a slot does not
+                count.
 
         Raises:
-            TornFault: the owner or the address is held for longer than `patience`; of the class
-                of the error that said so.
+            TornFault: the owner or the address is paused for longer than `patience`; the class is
+                that of the error that led to the pause.
         """
         terms = Terms(owner, _RANKS[priority], self._limits, self._window, self._slack)
         self._raise_if_paused((owner, ADDRESS), patience)
@@ -120,7 +124,7 @@ class Budget:
                 self._raise_if_paused((owner, ADDRESS), patience)
                 with self._slots.open() as store:
                     slot = rate_limiter.claim(store, slot, terms, self._clock.now())
-        except BaseException as end:  # whatever ends the wait: nobody uses the slot
+        except BaseException as end:  # the wait ends without a call: the slot is free again
             self.unused(slot)
             if isinstance(end, TimedOut):
                 end.reason = self._pause_of((owner, ADDRESS), 0.0)
@@ -128,11 +132,11 @@ class Budget:
         return slot
 
     def done(self, slot: CallSlot) -> None:
-        """The call of a slot is over, well or not.
+        """Say that the call of a slot is over, with or without success.
 
-        Torn counted it between its slot and now. Where that is longer than the margin covers, it
-        counts from now on; a call that was stuck on its way would let others go too early. (It
-        is known in time: connecting and the first byte together may take less than a window.)
+        Torn counted the call at some time between its slot and now. Where that time is longer than
+        the margin, the call counts from now on: otherwise a slow call would let later calls go too
+        early. This is known in time, because connecting and the first byte take less than a window.
         """
         latest = self._clock.now() - self._margin
         if latest > slot.at:
@@ -140,21 +144,27 @@ class Budget:
                 rate_limiter.correct(store, slot, latest)
 
     def pause(self, name: str, until: float, code: str = error_codes.TOO_MANY.name) -> None:
-        """Let no call of an owner go before `until`; `ADDRESS` holds those of every owner."""
+        """Pause the calls of an owner until a time; `ADDRESS` pauses the calls of all owners.
+
+        Args:
+            name: the owner, or `ADDRESS`, or an owner and a category of rows.
+            until: seconds since 1970.
+            code: the name of the error that led to the pause.
+        """
         self._slots.pause(Pause(name, until, code))
 
     def paused(self, name: str) -> Pause | None:
-        """The hold of a name that is not over, None without one."""
+        """The present pause of a name, None for none."""
         pause = self._slots.paused(name)
         return pause if pause is not None and pause.until > self._clock.now() else None
 
     def left(self, owner: str) -> int:
-        """How many calls of `owner` could go at once."""
+        """How many calls of `owner` may go now; 0 during a pause."""
         used = self._slots.count(owner, self._clock.now() - self._window)
         return 0 if self.paused(owner) else max(0, self.calls - used)
 
     def unused(self, slot: CallSlot) -> None:
-        """Leave the time of a call that is not made to others."""
+        """Give the slot of a call that is not made to others."""
         with self._slots.open() as store:
             store.remove(slot.id)
 
@@ -164,7 +174,7 @@ class Budget:
             raise fault
 
     def _pause_of(self, names: tuple[str, ...], patience: float) -> TornFault | None:
-        """The error that a call waits for longer than `patience`, None where it does not."""
+        """The error for a pause that lasts longer than `patience`, None for none."""
         for pause in filter(None, map(self.paused, names)):
             if pause.until - self._clock.now() > patience:
                 return error_codes.again(pause.code, pause.until, self._clock.now())
@@ -172,5 +182,5 @@ class Budget:
 
 
 def part(calls: int, share: float) -> int:
-    """The calls that are a share of a limit: whole ones, and at least one."""
+    """The number of calls that is a share of a limit; at least one."""
     return max(1, math.floor(calls * share + 1e-9))  # 0.7 * 10 must not be 6

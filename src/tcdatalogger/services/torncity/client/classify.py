@@ -1,4 +1,4 @@
-"""Whether an answer is data, and what is wrong with it where it is not."""
+"""Classifies an answer: data, or which fault it is."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tcdatalogger.services.torncity.client.error_codes import (
 
 @dataclass(frozen=True, slots=True)
 class AnswerFault:
-    """What is wrong with an answer.
+    """The fault of an answer.
 
     Attributes:
-        kind: the row of the table.
-        number: Torn's own number, also of a code that the table lacks.
-        said: Torn's words, cut short; "" where there were none.
-        selection: the payload key that the error stood in.
+        kind: the row of the table in `error_codes.py`.
+        number: Torn's number of the error, also of a code that the table lacks; None for none.
+        said: Torn's text, shortened; "" for none.
+        selection: the member of the body with the error, "" where the error is the whole answer.
     """
 
     kind: Code
@@ -44,17 +44,17 @@ class AnswerFault:
 def classify(
     status: int, content_type: str, body: bytes, payload: Payload | None = None
 ) -> AnswerFault | None:
-    """What is wrong with an answer, None where it is data.
+    """The fault of an answer, None where it is data.
 
-    Of a 429 or a 5xx only the status counts: a server that is not itself may say anything, and a
-    key must not be declared dead on its word. Under every other status a code of Torn's counts
-    first. Whether the records have the promised shape is for the decoder to say.
+    For the status 429 or 5xx only the status counts: a broken server may send any body, and its
+    body must not make a key count as dead. For every other status an error code of Torn's counts
+    first. The decoder checks later whether the records have the right shape.
 
     Args:
-        status: of HTTP.
-        content_type: the header, "" where there was none.
-        body: after decompression.
-        payload: what it must hold, None where nobody can tell.
+        status: the HTTP status.
+        content_type: the header of that name, "" for none.
+        body: the body after decompression.
+        payload: the members that the body must have, None where they are unknown.
     """
     if status == 429:  # noqa: PLR2004 - the number is the name
         return AnswerFault(TOO_MANY)
@@ -65,7 +65,7 @@ def classify(
 
 
 def _without(payload: Payload, body: bytes) -> AnswerFault | None:
-    """The finding of an answer that lacks its data, or of which nothing can be read."""
+    """The fault of a body that lacks its data or cannot be read."""
     try:
         missing = payload.missing(body)
     except ValueError as error:
@@ -95,17 +95,17 @@ def _by_content(content_type: str, body: bytes) -> AnswerFault | None:
 
 
 def _first(body: bytes) -> bytes:
-    """The first byte that counts, without a copy of the whole body."""
+    """The first byte after white space and a byte order mark, without a copy of the whole body."""
     head = body[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
     return (head or body.lstrip())[:1]
 
 
 def _error_in(body: bytes) -> AnswerFault | None:
-    """The error of Torn's in `body`: nested, flat, or in the key of a selection.
+    """Torn's error in a body: nested, flat, or in the member of a selection.
 
-    Each of the three has a member named `error`, so a body without these bytes holds none. To
-    look for them costs well under a millisecond in a megabyte; JSON is read only if they are there,
-    and then only its top level.
+    All three forms have a member `error`, so a body without these bytes has no error. The search
+    takes less than a millisecond for a megabyte. JSON is read only where the bytes are found, and
+    only at its top level.
     """
     if b'"error"' not in body or _first(body) != b"{":
         return None
@@ -121,16 +121,16 @@ def _errors_in_selections(top: Mapping[str, Raw]) -> Iterator[AnswerFault]:
     for selection, raw in top.items():
         if opens(raw) != b"{":
             continue
-        its = inside(raw)
-        if its.keys() != {"code", "error"}:
+        members_ = inside(raw)
+        if members_.keys() != {"code", "error"}:
             continue
-        found = _finding({name: parsed(value) for name, value in its.items()})
+        found = _finding({name: parsed(value) for name, value in members_.items()})
         if found is not None:
             yield AnswerFault(found.kind, found.number, found.said, selection)
 
 
 def _members(body: bytes) -> Mapping[str, Raw]:
-    """The members of a body, unread; none where it cannot be read."""
+    """The members of a body; empty where the body cannot be read."""
     try:
         return members(body)
     except ValueError:
@@ -138,11 +138,11 @@ def _members(body: bytes) -> Mapping[str, Raw]:
 
 
 def _finding(error: Any, *, top_level: bool = False) -> AnswerFault | None:
-    """The finding of an object with `code` and `error`.
+    """The fault in an object with `code` and `error`, None where there is none.
 
     Args:
         error: the value.
-        top_level: whether it is the whole body: then it is an error even without a code.
+        top_level: whether the value is the whole body: then it is an error even without a code.
     """
     if not isinstance(error, dict):
         return None

@@ -1,4 +1,4 @@
-"""Transport: one request of Torn's API becomes one answer, or one classified error."""
+"""The client of Torn's API: one request becomes one answer, within the limits, with retries."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from tcdatalogger.services.torncity.client.transport import Transport, http_date
 
 _PRINTABLE = re.compile(r"[!-~]+")
 _PAGE_ROWS = 100
-"""The rows that a call may bring where it does not say."""
+"""The rows that a call without a `limit` may return."""
 
 
 def fingerprint(key: ApiKey) -> str:
-    """A name for a key that tells equal keys and gives none away."""
+    """A name for a key: the same for the same key, and it does not reveal the key."""
     return "key:" + hashlib.sha256(key.reveal().encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class _Caller:
-    """Who calls: the key's fingerprint, its owner and its name in the configuration."""
+    """The caller: the fingerprint, the owner and the configured name of the key."""
 
     identity: str
     owner: str
@@ -48,16 +48,20 @@ class _Caller:
 
 
 class Client:
-    """A pool of connections to Torn's API that keeps to the budget.
+    """Calls Torn's API within the limits, and tries again where that may help.
 
     Args:
         transport: makes the calls; the client closes it.
-        budget: asked before each call.
-        clock: read and slept on.
+        budget: decides when a call may go.
+        clock: the clock to read and to sleep on.
         key_health: what all processes know of keys and of Torn.
-        owner_of: the name under which a key's calls are counted. Keys of one player share their
-            limit, so whoever knows the player hands in a function that says so.
+        owner_of: the name under which the calls of a key are counted. Keys of one player share
+            their limit, so callers that know the player pass a function that returns it.
         retries: which errors are worth another call.
+
+    Attributes:
+        host: host and port of the API, as links to further pages name them.
+        calls: the seconds of every call that was sent, with or without success.
     """
 
     def __init__(
@@ -72,9 +76,7 @@ class Client:
     ) -> None:
         self._transport = transport
         self.host = transport.host
-        """Host and port, as links to further pages name them."""
         self.calls: list[float] = []
-        """The seconds of every call that went over the wire, whatever came of it."""
         self._budget = budget
         self._clock = clock
         self._key_health = key_health
@@ -88,16 +90,22 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """Close all connections."""
         self._transport.close()
 
     def get(self, request: Request, key: ApiKey, *, priority: Priority = "normal") -> Answer:
-        """Ask once, and again where that may help.
+        """Call Torn, and try again where that may help.
 
-        A key that Torn refused is not called again, or not before its pause is over: calls with
-        dead keys get an address banned. While Torn is down one caller asks and the others wait.
+        A key that Torn refused is not used again, or not before its pause is over: Torn bans
+        addresses that call with dead keys. While Torn is down one caller asks and the others wait.
+
+        Args:
+            request: what to ask.
+            key: the key to ask with.
+            priority: which waiting calls go first.
 
         Raises:
-            TornFault: one of its subclasses, by what to do about it; `answer` holds what came.
+            TornFault: one of its subclasses, by what to do about it; its `answer` has the answer.
             KeyRefused: the key cannot be sent, or was refused before.
         """
         secret = _sendable(key)
@@ -119,7 +127,11 @@ class Client:
     def _once(
         self, request: Request, key: ApiKey, secret: str, priority: Priority, tried: int
     ) -> Answer | tuple[TornFault, float]:
-        """One call, if one may be made: its answer, or its error and how long to wait after it."""
+        """Make one call, if one may be made: its answer, or its error and the seconds to wait.
+
+        Raises:
+            TornFault: no call may be made, because of an earlier error.
+        """
         identity = fingerprint(key)
         proven = self._admitted(identity, request.path, key.name)
         try:
@@ -149,9 +161,12 @@ class Client:
     # --- the key ---------------------------------------------------------------------------
 
     def _admitted(self, identity: str, path: str, name: str) -> bool:
-        """Whether the key has worked before; if not, this caller is the one who tries it.
+        """Whether the key has worked before; False where this caller is the first to try it.
 
-        Several processes that begin with the same dead key would otherwise all call with it.
+        Only one caller tries a new key: otherwise all processes would call with the same dead key.
+
+        Raises:
+            TornFault: the key is refused for this path.
         """
         while True:
             now = self._clock.now()
@@ -162,7 +177,7 @@ class Client:
             if any(state.health == key_health.OK for state in states):
                 return True
             if self._key_health.trial(identity, now):
-                # Somebody may have found out between our look and our turn.
+                # Another caller may have tried the key in the meantime.
                 if self._key_health.states(identity) == states:
                     return False
                 self._key_health.end_trial(identity)
@@ -172,10 +187,10 @@ class Client:
     # --- rows of the day -------------------------------------------------------------------
 
     def _reserve_rows(self, request: Request, caller: _Caller) -> RowQuota | None:
-        """Book the rows that the call may bring, None where its path has no daily budget.
+        """Reserve the rows that the call may return, None where its path has no daily limit.
 
         Raises:
-            Crowded: the day's rows are spent, or Torn said so.
+            Crowded: the rows of the day are used up, or Torn said so.
         """
         now = self._clock.now()
         category = key_health.category(request.path)
@@ -201,8 +216,8 @@ class Client:
         return rows
 
     def _settle_rows(self, rows: RowQuota | None, outcome: Answer | TornFault) -> None:
-        """Correct the rows that were booked. Where nothing whole came they may have been counted
-        all the same.
+        """Correct the reserved rows to those that came. Without a whole answer Torn may have
+        counted them, so they stay reserved.
         """
         if rows is None:
             return
@@ -216,10 +231,10 @@ class Client:
     # --- whose turn it is ------------------------------------------------------------------
 
     def _wait_turn(self, owner: str, priority: Priority) -> CallSlot:
-        """Return when a call may go, with its slot.
+        """Wait until a call may go; returns its slot.
 
         Raises:
-            TornFault: it may not for longer than we wait.
+            TornFault: the wait would be longer than `LONGEST_WAIT`.
         """
         began = self._clock.now()
         while True:
@@ -230,7 +245,11 @@ class Client:
             self._budget.unused(slot)
 
     def _pass_circuit(self, began: float) -> bool:
-        """Return when Torn may be called; whether this call is the probe."""
+        """Wait until Torn may be called; returns whether this call is the probe.
+
+        Raises:
+            TornFault: Torn is down for longer than `LONGEST_WAIT`.
+        """
         while True:
             now = self._clock.now()
             circuit = self._key_health.circuit()
@@ -275,7 +294,7 @@ class Client:
         if kind.down:
             self._key_health.change_circuit(lambda known: key_health.failed(known, now, kind.down))
         elif kind.number is not None and not isinstance(fault, TornDown):
-            self._worked()  # who says no is there
+            self._worked()  # an error of Torn's own shows that Torn is up
 
 
 def _as_probe(circuit: CircuitBreaker, now: float) -> CircuitBreaker | None:
@@ -285,10 +304,10 @@ def _as_probe(circuit: CircuitBreaker, now: float) -> CircuitBreaker | None:
 
 
 def _sendable(key: ApiKey) -> str:
-    """The key, if it can stand in a header.
+    """The text of the key, if a header can hold it.
 
     Raises:
-        KeyRefused: it cannot. An HTTP library would quote it in its own error.
+        KeyRefused: a header cannot hold it. The error of the HTTP library would quote the key.
     """
     secret = key.reveal()
     if _PRINTABLE.fullmatch(secret):

@@ -1,7 +1,7 @@
-"""Connections that end with the call they serve.
+"""Connections with a limit on the time of the whole call.
 
-The HTTP library limits each read alone, so that a byte every half minute would keep a call for
-days. Here every read is limited by what is left of the call's time as well.
+The HTTP library limits only each single read, so an answer with one byte every half minute could
+take days. Here every read is also limited by the time that is left for the call.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import httpcore2
 import httpx2
 
 ENDS: Final[ContextVar[float]] = ContextVar("ENDS")
-"""When the call of this thread is to be over, by the monotonic clock."""
+"""The time by the monotonic clock at which the call of this thread must end."""
 
 
 def hurry(client: httpx2.Client) -> None:
-    """Let the connections of a client end by `ENDS`, those over a proxy too."""
-    # The library has no public way to it where proxies of the environment are to be taken too.
+    """Make the connections of a client end at `ENDS`, also connections over a proxy."""
+    # The library has no public way for this that also works for proxies of the environment.
     for transport in (client._transport, *client._mounts.values()):  # noqa: SLF001
         pool = getattr(transport, "_pool", None)
         if pool is not None:
@@ -28,7 +28,7 @@ def hurry(client: httpx2.Client) -> None:
 
 
 class _Network(httpcore2.NetworkBackend):
-    """Makes connections as `inner` does."""
+    """Makes connections as `inner` does, with the limit of the call."""
 
     def __init__(self, inner: httpcore2.NetworkBackend) -> None:
         self._inner = inner
@@ -53,7 +53,7 @@ class _Network(httpcore2.NetworkBackend):
 
 
 class _Stream(httpcore2.NetworkStream):
-    """A connection whose reads are over when the call is to be."""
+    """A connection whose reads end at `ENDS`."""
 
     def __init__(self, inner: httpcore2.NetworkStream) -> None:
         self._inner = inner

@@ -1,6 +1,6 @@
-"""What is to be known of a body before its records are read: its data, its links, its rows.
+"""Looks into a body before its records are read: its data, its links, its rows.
 
-Only as much is read as is asked for; a body of megabytes takes milliseconds.
+It reads only the needed parts; a body of megabytes takes milliseconds.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from tcdatalogger.models.shape import List, Object, Shape
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """Where the data of an answer stand, as the catalogue knows it.
+    """The members of a body that hold its data, by the catalogue.
 
     Attributes:
-        names: the members that must be there; one of them will do where none is promised.
-        lists: those that are lists or objects, and nothing else.
-        nullable: those that may be null.
-        some: whether one of the names will do.
-        records: the member that is the list of the records, "" where there is no such list.
+        names: the members that an answer must have.
+        lists: those of the members that must be lists or objects.
+        nullable: those of the members that may be null.
+        some: whether one of the members is enough, because Torn's document requires none.
+        records: the member with the list of records, "" where there is no such list.
     """
 
     names: tuple[str, ...]
@@ -37,11 +37,11 @@ class Payload:
 
     @classmethod
     def of(cls, shape: Shape, records: str = "") -> Self | None:
-        """Of answers of a shape; None where nothing is known of them.
+        """The payload of answers with this shape; None where nothing is known of them.
 
         Args:
-            shape: of the whole body.
-            records: the member that is the list of the records, "" for none.
+            shape: the shape of the whole body.
+            records: the member with the list of records, "" for none.
         """
         fields = shape.fields if isinstance(shape, Object) else ()
         data = [field for field in fields if field.name != METADATA]
@@ -58,7 +58,7 @@ class Payload:
         )
 
     def missing(self, body: bytes) -> tuple[str, ...]:
-        """What a body lacks of its data; nothing where it is an answer, and be it an empty list.
+        """The members that a body lacks; empty for a good answer, also for one with an empty list.
 
         Raises:
             ValueError: the body cannot be read.
@@ -68,7 +68,7 @@ class Payload:
         return () if self.some and len(lacking) < len(self.names) else lacking
 
     def lacks(self, body: bytes) -> bool:
-        """Whether a body that can be read is no answer."""
+        """Whether a readable body lacks its data; False for a body that cannot be read."""
         try:
             return bool(self.missing(body))
         except ValueError:
@@ -85,12 +85,12 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What a page says about its neighbours.
+    """The links of a page.
 
     Attributes:
-        next, prev: addresses, None at an end.
-        total: rows in the whole list, None where Torn does not say.
-        nanostamp: of the log: where in a second the page ends, None elsewhere.
+        next, prev: the addresses of the neighbour pages, None for none.
+        total: the rows of the whole list, None where Torn does not send it.
+        nanostamp: for the log, the nanosecond at which the page ends; None for other lists.
     """
 
     next: str | None = None
@@ -101,16 +101,16 @@ class Links:
 
 @dataclass(frozen=True, slots=True)
 class RowMark:
-    """Time and id of a row, each None where the row does not have it as a number."""
+    """The time and the id of a row; each is None where the row has no such number."""
 
     at: int | None
     id: int | None
 
 
 def read_links(body: bytes) -> Links | None:
-    """The links of a page; empty where it has none, None where they cannot be read."""
+    """The links of a page; empty where it has no links, None where they cannot be read."""
     if body[:64].lstrip()[:1] == b"[":
-        return Links()  # a bare list, as version 1 sends: it has no room for links
+        return Links()  # a bare list, as version 1 of the API sends: it cannot have links
     try:
         raw = members(body).get(METADATA)
         metadata = None if raw is None else lossless_json.parse(bytes(raw))
@@ -132,11 +132,11 @@ def read_links(body: bytes) -> Links | None:
 
 
 def rows(body: bytes, payload: Payload | None = None) -> list[Raw]:
-    """The rows of a page, unread: its longest list, at most two levels deep.
+    """The rows of a page as JSON texts: its longest list, at most two levels deep.
 
     Args:
-        body: of the page.
-        payload: where its data are; a map in place of its list of records has rows too.
+        body: the body of the page.
+        payload: the members with the data; a map in place of the list of records has rows too.
     """
     try:
         top = dict(members(body))
@@ -157,25 +157,25 @@ def count_rows(body: bytes, payload: Payload | None = None) -> int:
 
 
 def mark(row: Raw, way: Sequence[str]) -> RowMark:
-    """Time and id of a row.
+    """The time and the id of a row.
 
     Args:
-        row: as `rows` gives it.
-        way: from the row to its clock.
+        row: a row of `rows`.
+        way: the path from the row to its time field.
     """
     value = parsed(row)
     return RowMark(_number(value, way) if way else None, _number(value, ("id",)))
 
 
 def ends(found: Sequence[Raw], way: Sequence[str]) -> tuple[int | None, int | None]:
-    """The times of the first and the last row; None where there is none that could be read."""
+    """The times of the first and the last row, each None where it is missing or unreadable."""
     if not found or not way:
         return None, None
     return mark(found[0], way).at, mark(found[-1], way).at
 
 
 def digest(body: bytes) -> bytes:
-    """Sixteen bytes that tell bodies apart, without `_metadata`: links change while data do not."""
+    """A digest of 16 bytes of a body without `_metadata`, because links change without new data."""
     hasher = hashlib.blake2b(digest_size=16)
     try:
         found = members(body)
@@ -197,7 +197,7 @@ def _number(value: Any, way: Sequence[str]) -> int | None:
 
 
 def _whole(value: Any) -> int | None:
-    """An integer, None where it is none."""
+    """An integer of 64 bits, None for other values."""
     return (
         int(value)
         if isinstance(value, Number) and value.whole and lossless_json.fits(value)

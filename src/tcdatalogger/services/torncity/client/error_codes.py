@@ -1,8 +1,8 @@
-"""What an answer of Torn's means: every error code, and every way not to answer at all.
+"""Torn's error codes, and all other ways in which a call fails, with what to do about each.
 
 Torn sends its errors with HTTP 200, as `{"error": {"code": 2, "error": "Incorrect key"}}`, flat as
-`{"code": 2, "error": "…"}`, or inside the key of one selection. What stands before Torn
-sends pages of its own. The table below is the whole list, with what to do about each.
+`{"code": 2, "error": "…"}`, or in the member of one selection. A proxy in front of Torn sends pages
+of its own. The table below lists all of them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 MINUTE, HOUR, DAY = 60.0, 3_600.0, 86_400.0
 
 DOWN_AFTER = 5
-"""So many calls in a row that found nobody, of all processes, and Torn is taken to be down."""
+"""Torn counts as down after this many calls in a row without an answer, over all processes."""
 
 
 class KeyRefusal(StrEnum):
-    """What an error says about the key: never call it again, later, or not for this endpoint."""
+    """What an error means for the key: do not use it again, or not now, or not for this path."""
 
     DEAD = "dead"
     PARKED = "parked"
@@ -40,8 +40,8 @@ class KeyRefusal(StrEnum):
 
 
 class Scope(StrEnum):
-    """Who must wait after an error: all keys of the owner, this address, or the owner's category
-    of rows.
+    """Which calls must wait after an error: those of the owner, of this address, or of the owner
+    for one category of rows.
     """
 
     OWNER = "owner"
@@ -50,16 +50,16 @@ class Scope(StrEnum):
 
 
 class TornFault(Failure):
-    """An answer of Torn's that is no data, or no answer.
+    """An answer without data, or a call without an answer.
 
     Attributes:
-        kind: the row of the table that it is.
-        code: Torn's own number, None where the fault is not of Torn's making.
-        health: what it says about the key, None where it says nothing.
-        tries: how many calls it is worth in all, within one run.
-        pause: seconds that the same call should wait before it is made again.
-        selection: the payload key that the error stood in, "" where it was the whole answer.
-        answer: what came, for the archive; None where nothing whole came.
+        kind: the row of the table.
+        code: Torn's number of the error, None for a fault without one.
+        health: what it means for the key, None for nothing.
+        tries: the most calls in all that are worth making.
+        pause: seconds to wait before the same call is made again.
+        selection: the member of the body with the error, "" where it was the whole answer.
+        answer: the answer, for the archive; None where no whole answer came.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ class KeyFault(TornFault, KeyRefused):
 
 
 class RequestFault(TornFault, RequestRefused):
-    """Torn says that this question makes no sense."""
+    """Torn refused the parameters of the call."""
 
 
 class UnknownId(TornFault, NotFound):
@@ -102,15 +102,15 @@ class UnknownId(TornFault, NotFound):
 
 
 class TornDown(TornFault, TornUnavailable):
-    """Torn, or something on the way to it, does not work now."""
+    """Torn, or the way to Torn, does not work now."""
 
 
 class NoPayload(TornDown):
-    """An answer without what was asked for: neither an error nor an empty list."""
+    """An answer without its data, which is neither an error nor an empty list."""
 
     @property
     def said(self) -> str:
-        """What it lacks."""
+        """What the answer lacks, as `it has no members`."""
         return str(self.facts.get("said", ""))
 
 
@@ -120,20 +120,20 @@ class Crowded(TornFault, Busy):
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One thing that can be wrong with an answer.
+    """One way in which a call fails.
 
     Attributes:
-        number: Torn's code, None for what Torn has no code for.
-        name: one word for logs.
-        meaning: goes on after "Torn answered: ".
+        number: Torn's number of the error, None for a fault without one.
+        name: one word, for logs and for the state.
+        meaning: completes the sentence "Torn answered: ".
         fault: the class to raise.
         remedy: what to do next, one line.
-        health: what it says about the key.
-        tries: how many calls are worth making in all.
-        pause: seconds before the next try; doubled with each.
-        waits: who has to wait along.
-        down: how far it says that Torn is down, and not this call alone: 1 as one call that found
-            nobody, `DOWN_AFTER` as Torn's own word for it.
+        health: what it means for the key, None for nothing.
+        tries: the most calls in all that are worth making.
+        pause: seconds before the next try; it doubles with each try.
+        waits: which other calls must wait, None for none.
+        down: how much it counts towards Torn being down: 0 for nothing, 1 for one call without an
+            answer, `DOWN_AFTER` where Torn itself says so.
     """
 
     number: int | None
@@ -392,7 +392,7 @@ _BY_NAME = {code.name: code for code in (*TORN_CODES, *_OTHERS)}
 
 
 def named(name: str) -> Code:
-    """The code of a name, as the state keeps it; a name of another version is unknown."""
+    """The code with this name, as the state stores it; `UNKNOWN` for a name of another version."""
     return _BY_NAME.get(name, UNKNOWN)
 
 
@@ -400,10 +400,10 @@ def again(name: str, until: float, now: float, whom: str = "") -> TornFault:
     """The error for a call that is not made because of an earlier error.
 
     Args:
-        name: of the earlier error's code.
+        name: the name of the earlier error's code.
         until: when calls may be made again, infinity for never.
-        now: the time.
-        whom: whose calls, as it stands in a sentence.
+        now: the present time.
+        whom: which calls, as the sentence needs it, for example ` with the key 'default'`.
     """
     kind = named(name)
     when = "" if until == math.inf else f" before {utc(until):%Y-%m-%d %H:%M} UTC"

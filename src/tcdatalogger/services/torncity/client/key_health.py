@@ -1,5 +1,4 @@
-"""What all processes must know of keys and of Torn: who is refused, who is down, which rows are
-spent.
+"""What all processes must know: which keys are refused, whether Torn is down, which rows are used.
 
 The rules are functions over plain values; a store (`KeyHealth`) keeps the values for all processes.
 """
@@ -21,7 +20,7 @@ from tcdatalogger.services.torncity.client.error_codes import (
 )
 
 DAY_ROWS: Final = 50_000
-"""Rows of one category that Torn's cloud gives an owner in any 24 hours (api-notes 2.1)."""
+"""The rows of one category that Torn gives an owner in any 24 hours, by Torn's document."""
 
 CATEGORIES: Final = {
     "faction_news": ("/faction/news",),
@@ -29,19 +28,19 @@ CATEGORIES: Final = {
     "activity_log": ("/user/log",),
     "personal_stats": ("/user/personalstats", "/user/{id}/personalstats"),
 }
-"""Which paths draw on which daily budget of rows, by the catalogue's templates."""
+"""The paths of each category with a daily limit of rows."""
 
 BACKOFF: Final = Backoff(30.0, 600.0)
-"""Between two probes of a Torn that is down."""
+"""The pauses between two probes while Torn is down."""
 PROBE_SECONDS: Final = 150.0
-"""How long the caller that probes has to come back; then another one does."""
+"""Seconds that a caller has for the probe; after that another caller probes."""
 PEEK: Final = 2.0
-"""Seconds after which those that wait for the probe look what became of it."""
+"""Seconds after which callers that wait for the probe look at its result."""
 RECHECK: Final = 6 * HOUR
-"""When a permission that was refused is asked for again: a player's position may change."""
+"""Seconds after which a refused permission is tried again: a player's position may change."""
 
 TRIAL_SECONDS: Final = 150.0
-"""How long the first call with a key may take before another one tries it."""
+"""Seconds that the first call with a key may take before another caller tries the key."""
 
 
 # --- the health of keys ----------------------------------------------------------------------
@@ -49,16 +48,16 @@ TRIAL_SECONDS: Final = 150.0
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """What is known of a key's health.
+    """The health of a key, for all paths or for one path.
 
     Attributes:
-        fingerprint: of the key.
-        path: the one path that it may not read, "" for what is true of all.
-        health: `ok` for a key that has worked.
-        code: the name of the error that says so.
-        until: when it is asked again, infinity for never.
-        since: when it was found.
-        name: of the key in the configuration, then.
+        fingerprint: the fingerprint of the key.
+        path: the path that the key may not read, "" for a state that is true for all paths.
+        health: `ok` for a key that has worked, else a value of `KeyRefusal`.
+        code: the name of the error that led to this state.
+        until: when the key is tried again, infinity for never.
+        since: when the state was found, seconds since 1970.
+        name: the name of the key in the configuration at that time.
     """
 
     fingerprint: str
@@ -70,7 +69,7 @@ class KeyState:
     name: str = ""
 
     def refuses(self, path: str, now: float) -> bool:
-        """Whether a call of `path` must not be made with the key."""
+        """Whether the key must not be used for a call of `path` now."""
         return self.health != OK and self.path in {"", path} and now < self.until
 
 
@@ -80,7 +79,16 @@ OK: Final = "ok"
 def key_state(
     kind: Code, fingerprint: str, path: str, now: float, pause: float, name: str
 ) -> KeyState:
-    """What an error says about a key."""
+    """The state of a key after an error.
+
+    Args:
+        kind: the code of the error.
+        fingerprint: the fingerprint of the key.
+        path: the path of the call.
+        now: seconds since 1970.
+        pause: seconds to wait, for a key that is refused for a while.
+        name: the name of the key in the configuration.
+    """
     health = KeyRefusal.DEAD if kind.health is None else kind.health
     until = {
         KeyRefusal.DEAD: math.inf,
@@ -96,13 +104,13 @@ def key_state(
 
 @dataclass(frozen=True, slots=True)
 class CircuitBreaker:
-    """Whether calls go through.
+    """Stops calls while Torn is down; from time to time one call (the probe) goes through.
 
     Attributes:
-        faults: how many calls in a row found nobody.
-        pause: seconds from the last of them to the probe; it doubles.
-        until: when the probe may go.
-        probe_until: until when the caller that probes is waited for.
+        faults: how many calls in a row had no answer.
+        pause: seconds until the next probe; it doubles with each failed probe.
+        until: when the next probe may go, seconds since 1970.
+        probe_until: until when other callers wait for the present probe, seconds since 1970.
     """
 
     faults: int = 0
@@ -112,10 +120,11 @@ class CircuitBreaker:
 
     @property
     def open(self) -> bool:
+        """Whether Torn counts as down, so calls must wait."""
         return self.faults >= DOWN_AFTER
 
     def wait(self, now: float) -> float:
-        """Seconds until a caller should ask again, 0 where one may go."""
+        """Seconds until a caller should look again, 0 where a call may go."""
         if not self.open:
             return 0.0
         if now < self.until:
@@ -124,14 +133,19 @@ class CircuitBreaker:
 
 
 def entered(circuit: CircuitBreaker, now: float) -> CircuitBreaker:
-    """The circuit after a caller that may go went: where it was open, as the probe."""
+    """The circuit after a call went: where the circuit is open, the call is the probe."""
     return replace(circuit, probe_until=now + PROBE_SECONDS) if circuit.open else circuit
 
 
 def failed(circuit: CircuitBreaker, now: float, weight: int) -> CircuitBreaker:
-    """The circuit after a call that found nobody.
+    """The circuit after a call without an answer.
 
-    Calls that were on their way when it opened count, but make the pause no longer.
+    Calls that were sent before the circuit opened count, but they do not make the pause longer.
+
+    Args:
+        circuit: the circuit before.
+        now: seconds since 1970.
+        weight: how much the failure counts (`Code.down`).
     """
     after = replace(circuit, faults=circuit.faults + weight)
     if not after.open or (circuit.open and now < circuit.until):
@@ -145,7 +159,13 @@ def failed(circuit: CircuitBreaker, now: float, weight: int) -> CircuitBreaker:
 
 @dataclass(frozen=True, slots=True)
 class RowQuota:
-    """Rows that were, or may yet be, given."""
+    """Rows of one call that count towards the daily limit.
+
+    Attributes:
+        id: tells calls apart.
+        at: when the rows were reserved or given, seconds since 1970.
+        count: how many rows.
+    """
 
     id: str
     at: float
@@ -153,7 +173,7 @@ class RowQuota:
 
 
 def category(path: str) -> str:
-    """The daily budget that a path draws on, "" for none. Ids may stand in the path."""
+    """The category of rows of a path (also with ids), "" for a path without a daily limit."""
     parts = path.split("/")
     for name, templates in CATEGORIES.items():
         for template in templates:
@@ -167,7 +187,17 @@ def category(path: str) -> str:
 
 
 def frees_at(given: Iterable[RowQuota], wanted: int, limit: int, now: float) -> float:
-    """When so many rows more fit into a day; not later than `now` where they do already."""
+    """When more rows fit into the limit of a day.
+
+    Args:
+        given: the rows of earlier calls.
+        wanted: how many more rows.
+        limit: the rows that are allowed in 24 hours.
+        now: seconds since 1970.
+
+    Returns:
+        Seconds since 1970; not later than `now` where they fit already.
+    """
     recent = sorted((rows for rows in given if rows.at > now - DAY), key=lambda rows: rows.at)
     total, at = sum(rows.count for rows in recent), now
     for rows in recent:
@@ -182,34 +212,51 @@ def frees_at(given: Iterable[RowQuota], wanted: int, limit: int, now: float) -> 
 
 
 class KeyHealth(Protocol):
-    """A store of all this. Each method is one step that no other caller sees half of."""
+    """The store of key states, of the circuit and of rows. Each method is one atomic step."""
 
-    def states(self, fingerprint: str) -> list[KeyState]: ...
+    def states(self, fingerprint: str) -> list[KeyState]:
+        """All states of a key: one for all paths, and one for each path that it was refused."""
+        ...
 
-    def set_state(self, state: KeyState) -> None: ...
+    def set_state(self, state: KeyState) -> None:
+        """Store a state, in place of the earlier one of the same key and path."""
+        ...
 
     def forget_permissions(self, fingerprint: str) -> None:
-        """Forget which paths a key was refused: what it may do has changed."""
+        """Delete the states of single paths: the rights of the key have changed."""
         ...
 
     def trial(self, fingerprint: str, now: float) -> bool:
-        """Whether the caller may be the one who tries a key that never worked yet."""
+        """Whether the caller may be the first to try a key that never worked yet."""
         ...
 
-    def end_trial(self, fingerprint: str) -> None: ...
+    def end_trial(self, fingerprint: str) -> None:
+        """Let the next caller try the key."""
+        ...
 
-    def circuit(self) -> CircuitBreaker: ...
+    def circuit(self) -> CircuitBreaker:
+        """The present circuit."""
+        ...
 
     def change_circuit(
         self, change: Callable[[CircuitBreaker], CircuitBreaker | None]
     ) -> CircuitBreaker | None:
-        """Put what `change` makes of the circuit in its place, unless it is None; return it."""
+        """Replace the circuit by what `change` returns, unless it returns None; return the same."""
         ...
 
     def reserve_rows(self, name: str, rows: RowQuota, limit: int) -> float:
-        """Book rows of a category if they fit into the day: then 0, else when they would."""
+        """Reserve rows if they fit into the limit of a day.
+
+        Args:
+            name: the owner and the category.
+            rows: the rows.
+            limit: the rows that are allowed in 24 hours.
+
+        Returns:
+            0 where they fit, else the time at which they would fit, seconds since 1970.
+        """
         ...
 
     def settle_rows(self, rows: RowQuota) -> None:
-        """Correct what was booked to what was given, and when."""
+        """Correct reserved rows to the number and time of the rows that came."""
         ...

@@ -1,4 +1,4 @@
-"""What goes to Torn and what comes back, as values."""
+"""Requests to Torn and answers, as values."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ _PATH = re.compile(r"(/[A-Za-z0-9_,~%:@.-]+)+")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to ask.
+    """One request.
 
     Attributes:
-        path: with all values in place and without `/v2`, as `/faction/40832/members`.
-        params: of the query. A key has no place here: it goes into a header.
-        payload: what an answer must hold to be one, None where nobody can tell.
+        path: the path with all values and without `/v2`, as `/faction/40832/members`.
+        params: the parameters of the query, without the key: the key goes into a header.
+        payload: the members that an answer must have, None where they are unknown.
+
+    Raises:
+        ConfigError: the path is no path of the API or has a placeholder, or a parameter is a key.
     """
 
     path: str
@@ -44,22 +47,23 @@ class Request:
             )
 
     def param(self, name: str) -> str | None:
-        """The value of a parameter, None where it is not there."""
+        """The value of a parameter, None where it is not given."""
         return next((value for known, value in self.params if known == name), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came.
+    """One answer.
 
     Attributes:
-        status: of HTTP.
-        body: decompressed, otherwise byte for byte.
-        server_time: when it was answered by the server's clock (its `Date` header, in whole
-            seconds), or by ours where it does not say; seconds since 1970.
-        requested_at: when it was asked by our clock.
-        seconds: from the call to the last byte.
-        headers: the few that are worth keeping, names in lower case.
+        request: the request.
+        status: the HTTP status.
+        body: the body after decompression, byte for byte.
+        server_time: the time of the answer by the server's clock (header `Date`, whole seconds), or
+            by this machine's clock where the header is missing; seconds since 1970.
+        requested_at: the time of the request by this machine's clock, seconds since 1970.
+        seconds: the time from the request to the last byte.
+        headers: the headers that are kept, with names in lower case.
     """
 
     request: Request
@@ -71,14 +75,18 @@ class Answer:
     headers: tuple[tuple[str, str], ...] = ()
 
     def header(self, name: str) -> str:
-        """The value of a kept header, "" where it did not come."""
+        """The value of a kept header, "" where the answer does not have it."""
         return next((value for known, value in self.headers if known == name), "")
 
 
 class ApiKey(Protocol):
-    """A key by its name in the configuration; what it is comes out on demand only."""
+    """A key that shows its name and not its text."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name in the configuration."""
+        ...
 
-    def reveal(self) -> str: ...
+    def reveal(self) -> str:
+        """The text of the key, for the one place that sends it."""
+        ...

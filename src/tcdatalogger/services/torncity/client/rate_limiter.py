@@ -1,8 +1,7 @@
-"""Where calls stand in time: the book of slots, and the rule by which a call gets one.
+"""The rate limiter: each call gets a slot in time, and no window has more slots than the limit.
 
-A call gets the earliest time that leaves no window with more slots than the limit, those of calls
-that still wait among them. So whichever slot of a window was written last, there were fewer than
-the limit beside it: never over, whatever the order in which callers come. The rule is here once; a
+A call gets the earliest time at which every window has at most `limit` slots; slots of waiting
+calls count too. So the limit holds in whatever order callers come. The rule is a function here; a
 store (`SlotStore`) keeps the slots for all processes.
 """
 
@@ -18,14 +17,14 @@ from enum import IntEnum
 from typing import Final, Protocol
 
 ADDRESS: Final = "address"
-"""The name under which the whole address is held."""
+"""The name for a pause of the whole address."""
 UNKNOWN_OWNER: Final = "key:"
-"""How the owner of a key begins that nobody knows yet: its calls may be anybody's, so they count
-for every owner until it is known whose they are."""
+"""The begin of the name of an unknown owner. Calls of an unknown owner count for every owner,
+because it may be any of them."""
 
 
 class Rank(IntEnum):
-    """Who goes first."""
+    """The order of waiting calls: a higher rank goes first."""
 
     LOW = 0
     NORMAL = 1
@@ -34,12 +33,15 @@ class Rank(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CallSlot:
-    """One call in the book.
+    """The slot of one call.
 
     Attributes:
-        at: when it may go, seconds since 1970.
-        asked_at: when it was asked for.
-        taken: whether the call was let go; until then a call of a higher rank may get its time.
+        id: tells slots apart.
+        owner: the owner whose calls are counted.
+        rank: the rank of the call.
+        at: when the call may go, seconds since 1970.
+        asked_at: when the slot was asked for, seconds since 1970.
+        taken: whether the call went; until then a call of a higher rank may get its time.
     """
 
     id: str
@@ -52,7 +54,13 @@ class CallSlot:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Nothing goes before `until`; `code` is the name of the error (`codes.py`) that says so."""
+    """A time in which no call goes.
+
+    Attributes:
+        name: the owner, `ADDRESS`, or an owner and a category of rows.
+        until: the end, seconds since 1970.
+        code: the name of the error (`error_codes.py`) that led to the pause.
+    """
 
     name: str
     until: float
@@ -61,14 +69,14 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a caller may do, the same for all processes of one configuration.
+    """The limits for a caller; they are the same for all processes of one configuration.
 
     Attributes:
-        owner: whose calls are counted.
-        rank: of the caller.
-        limits: for each rank the calls of an owner and of the address within a window.
-        window: seconds, with the margin.
-        slack: seconds that a call may go after its slot's time; later, it needs a new slot.
+        owner: the owner whose calls are counted.
+        rank: the rank of the caller.
+        limits: for each rank the calls of an owner and of the address that a window may have.
+        window: the length of the window in seconds, with the margin.
+        slack: seconds that a call may be late; a call that is later needs a new slot.
     """
 
     owner: str
@@ -79,52 +87,71 @@ class Terms:
 
 
 class SlotStore(Protocol):
-    """The slots while one caller has the book to itself."""
+    """The slots, while one caller has the store alone."""
 
     def tidy(self, now: float, terms: Terms) -> None:
-        """Forget slots that bind nobody; those taken in what is now the future were taken now."""
+        """Delete slots that are too old to count; taken slots in the future move to `now`.
+
+        A taken slot can be in the future after the clock was set back.
+        """
         ...
 
     def times(self, owner: str | None, after: float) -> list[float]:
-        """The times of the slots that count for an owner (None: for the address), in order."""
+        """The times after `after` of the slots that count for an owner, in order.
+
+        The owner None means the address, for which all slots count.
+        """
         ...
 
     def newest(self, place: int) -> float:
-        """The time of the `place`-th newest slot of all, minus infinity where there are fewer."""
+        """The time of the `place`-th newest of all slots, minus infinity where there are fewer."""
         ...
 
     def owners(self) -> list[str]:
-        """Everybody who has a slot."""
+        """All owners that have a slot."""
         ...
 
     def waiting(self, owner: str, rank: Rank, after: float, asked_after: float) -> list[CallSlot]:
-        """The owner's slots of lower ranks that were not taken, in the order of their times."""
+        """The owner's slots of lower ranks that are not taken, in the order of their times.
+
+        Args:
+            owner: the owner.
+            rank: slots of a lower rank are returned.
+            after: only slots with a later time.
+            asked_after: only slots that were asked for later.
+        """
         ...
 
-    def find(self, id: str) -> CallSlot | None: ...  # noqa: A002 - it is one
+    def find(self, id: str) -> CallSlot | None:  # noqa: A002 - it is one
+        """The slot with this id, None where there is none."""
+        ...
 
-    def write(self, slot: CallSlot) -> None: ...
+    def write(self, slot: CallSlot) -> None:
+        """Store a slot, in place of the earlier one with its id."""
+        ...
 
-    def remove(self, id: str) -> None: ...  # noqa: A002
+    def remove(self, id: str) -> None:  # noqa: A002
+        """Delete the slot with this id, if there is one."""
+        ...
 
     def paused_until(self, owner: str) -> float:
-        """The end of the holds of an owner and of the address, 0 without one."""
+        """The end of the pauses of an owner and of the address, 0 for none."""
         ...
 
 
 class Slots(Protocol):
-    """A store of slots and holds."""
+    """A store of slots and pauses that all processes share."""
 
     def open(self) -> AbstractContextManager[SlotStore]:
-        """The book for one caller alone; what is written is kept at the end of the block."""
+        """The slots for one caller alone until the end of the block; then changes are stored."""
         ...
 
     def pause(self, pause: Pause) -> None:
-        """Let nothing of `hold.name` go before its end; a longer hold stays as it is."""
+        """Store a pause; a longer pause of the same name stays."""
         ...
 
     def paused(self, name: str) -> Pause | None:
-        """The hold of a name, also one that is over."""
+        """The newest pause of a name, also one that is over; None for none."""
         ...
 
     def count(self, owner: str, since: float) -> int:
@@ -133,25 +160,25 @@ class Slots(Protocol):
 
 
 def reserve(store: SlotStore, terms: Terms, now: float) -> CallSlot:
-    """Write a call down and return its slot."""
+    """Reserve a slot for a new call and return it."""
     store.tidy(now, terms)
     new = CallSlot(secrets.token_hex(8), terms.owner, terms.rank, now, now)
     return _place(store, new, terms, now)
 
 
 def claim(store: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
-    """Let a call go whose time has come, or say when it comes.
+    """Take a slot whose time has come, or return the slot with a later time.
 
-    It comes later where a call of a higher rank got its time, where a hold came meanwhile, where
-    an earlier call took longer than was thought, or where the time was missed: a call that went
-    long after its slot would be counted too early.
+    The time is later where a call of a higher rank got it, where a pause began, where an earlier
+    call took longer than expected, or where the caller is late: a call that goes long after its
+    slot would be counted too early.
     """
     current = store.find(slot.id) or replace(slot, at=-math.inf)
     if current.at > now:
         return current
     store.remove(slot.id)
     in_time = now - current.at <= terms.slack and store.paused_until(slot.owner) <= now
-    # With the whole limit: who has a slot of low rank already keeps it beside those who came since.
+    # With the whole limit: a slot of low rank stays valid beside calls that came later.
     anyone = replace(current, rank=Rank.HIGH)
     if in_time and _first_fit(store, anyone, terms, current.at) == current.at:
         taken = replace(current, taken=True)
@@ -161,17 +188,17 @@ def claim(store: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlo
 
 
 def correct(store: SlotStore, slot: CallSlot, at: float) -> None:
-    """Count a call later than its slot: so when it may have reached Torn only then."""
+    """Move a slot to a later time, because the call may have reached Torn only then."""
     known = store.find(slot.id)
     if known is not None and known.at < at:
         store.write(replace(known, at=at))
 
 
 def _place(store: SlotStore, slot: CallSlot, terms: Terms, now: float) -> CallSlot:
-    """Give a slot the earliest time, or that of the first call of a lower rank that waits.
+    """Give a slot the earliest time, or the time of the first waiting call of a lower rank.
 
-    The call that gives way is placed anew. Whoever has waited for a window gives way no more, so
-    that nobody waits for ever.
+    The other call then gets a new time. A call that has waited for a whole window keeps its time,
+    so no call waits for ever.
     """
     at = _earliest(store, slot, terms, now)
     placed = replace(slot, at=at, taken=at <= now)
@@ -200,7 +227,7 @@ def _first_fit(store: SlotStore, slot: CallSlot, terms: Terms, start: float) -> 
         owners += [owner for owner in store.owners() if not owner.startswith(UNKNOWN_OWNER)]
     since = start - terms.window
     limits = [(store.times(owner, since), of_owner) for owner in owners]
-    if store.newest(of_address) > since:  # rarely so: all of their times are many
+    if store.newest(of_address) > since:  # rarely true; the list of all times is long
         limits.append((store.times(None, since), of_address))
     at = start
     while True:
@@ -211,18 +238,18 @@ def _first_fit(store: SlotStore, slot: CallSlot, terms: Terms, start: float) -> 
 
 
 def earliest_fit(times: Sequence[float], limit: int, window: float, start: float) -> float:
-    """The earliest time from `start` on with which no `limit` + 1 times lie within a window.
+    """The earliest time from `start` on that can be added without `limit` + 1 times in a window.
 
     Args:
-        times: in order; those from a window before `start` on suffice.
-        limit: of times in a window.
-        window: seconds.
-        start: no time before it is wanted.
+        times: the present times in order, from a window before `start` on.
+        limit: the times that a window may have.
+        window: the length of the window in seconds.
+        start: the earliest time that is wanted.
     """
     at = start
     while True:
         first, end = bisect.bisect_right(times, at - window), bisect.bisect_left(times, at + window)
-        # Where the limit stands within a window already, a time beside it would be one too many.
+        # The begins of windows that are full: no time may be added to them.
         full = [
             times[place]
             for place in range(first, end - limit + 1)
@@ -230,5 +257,5 @@ def earliest_fit(times: Sequence[float], limit: int, window: float, start: float
         ]
         if not full:
             return at
-        # Not a sum alone: rounded down, it would find itself in the same window again.
+        # `nextafter`, because a sum that is rounded down would give the same window again.
         at = max(full[-1] + window, math.nextafter(at, math.inf))

@@ -1,4 +1,4 @@
-"""Whether and when a call that failed is made again: by the class of its error, with two caps."""
+"""Whether and when a failed call is made again: by the class of its error, with two limits."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from tcdatalogger.services.torncity.client.error_codes import DAY, TornFault
 from tcdatalogger.services.torncity.client.messages import Answer
 
 LONGEST_WAIT = 90.0
-"""Seconds that a call waits at most before it is tried again; a longer pause is the caller's."""
+"""The most seconds that a call waits before it is tried again; for a longer pause the run ends."""
 LEAST_WAIT = 1.0
-"""A `Retry-After` of zero would have us knock without end."""
+"""The least seconds of a `Retry-After`: with zero the client would call without a pause."""
 LONGEST_PAUSE = 365 * DAY
-"""A `Retry-After` of ten thousand years is no time that could be told."""
+"""The most seconds of a `Retry-After`: a much longer one is no valid date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,10 @@ class Retries:
     """Which errors are worth another call, and how often.
 
     Attributes:
-        on: the classes of errors that may pass.
-        tries: how many calls may be made at most in all; the error's own number is a cap too.
-        total: seconds from the first call within which the last may begin.
-        jitter: a number from 0 to 1 that spreads the waiting of several processes.
+        on: the classes of errors that another call may solve.
+        tries: the most calls in all; the error's own `tries` is a limit, too.
+        total: seconds after the first call within which the last call may begin.
+        jitter: returns a number from 0 to 1; it spreads the waits of several processes.
     """
 
     on: tuple[type[Failure], ...]
@@ -37,12 +37,12 @@ class Retries:
     jitter: Callable[[], float] = random.random
 
     def wait(self, fault: TornFault, tried: int, asked: float | None = None) -> float:
-        """Seconds that such a call should wait.
+        """Seconds to wait before the next call.
 
         Args:
-            fault: the error; a pause that the server asks for is written into it.
+            fault: the error; its `pause` is set to what the server asks for.
             tried: how many calls were made.
-            asked: seconds that the server asks for, None where it does not.
+            asked: seconds that the server asks for, None for none.
         """
         if asked is not None:
             fault.pause = min(LONGEST_PAUSE, max(LEAST_WAIT, asked))
@@ -53,7 +53,14 @@ class Retries:
         return min(LONGEST_WAIT, backoff.pause(tried, self.jitter()))
 
     def again(self, fault: TornFault, tried: int, wait: float, since_first: float) -> bool:
-        """Whether the call is made again after `wait` seconds."""
+        """Whether the call is made again after `wait` seconds.
+
+        Args:
+            fault: the error.
+            tried: how many calls were made.
+            wait: seconds that the next call would wait.
+            since_first: seconds since the first call.
+        """
         return (
             isinstance(fault, self.on)
             and tried < min(self.tries, fault.tries)
@@ -63,11 +70,16 @@ class Retries:
 
 
 RETRIES: Final = Retries(on=(TryAgain,))
-"""Those of a client: what may pass by itself, and nothing else."""
+"""The retries of a client: only for errors of the class `TryAgain`."""
 
 
 def asked_of(answer: Answer | None, date: Callable[[str], float | None]) -> float | None:
-    """Seconds that an answer's `Retry-After` asks us to wait, in either form; None without it."""
+    """Seconds that the header `Retry-After` (a number or a date) asks for, None for none.
+
+    Args:
+        answer: the answer, None where no answer came.
+        date: reads a date of HTTP as seconds since 1970.
+    """
     text = "" if answer is None else answer.header("retry-after").strip()
     if text.isdecimal():
         return float(text)

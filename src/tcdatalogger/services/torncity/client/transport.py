@@ -1,4 +1,4 @@
-"""The wire: one call to Torn's API, which comes back as an answer or as one classified error."""
+"""The transport: one HTTP call to Torn's API becomes an answer or one classified error."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ KEPT_HEADERS = ("date", "content-type", "retry-after", "age", "cf-ray", "cf-cach
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who calls.
+    """How this program names itself.
 
     Attributes:
-        comment: what the key's owner sees in the key's log; Torn shows about ten characters.
-        contact: an address for Torn's people, sent in the user agent.
+        comment: the owner of a key sees it in the log of the key; Torn shows about ten characters.
+        contact: an address for Torn's staff, sent in the user agent; "" for none.
     """
 
     comment: str = "tcdlogger"
@@ -47,9 +47,9 @@ class Timeouts:
     """How long one call may take, in seconds.
 
     Attributes:
-        connect: until a connection must stand.
-        read: of silence that are put up with.
-        total: until the last byte must be there.
+        connect: for the connection.
+        read: between two parts of the answer.
+        total: for the whole call.
     """
 
     connect: float = 10.0
@@ -58,17 +58,20 @@ class Timeouts:
 
 
 class Transport:
-    """A pool of connections.
+    """A pool of connections to Torn's API.
 
     Args:
-        url: the API with its version, `https://api.torn.com/v2`; a bare host means its `/v2`.
-        clock: for when a call was made.
-        identity: who calls.
-        timeouts: of each call.
-        largest_body: bytes of an answer at most, after decompression.
+        url: the address with the version, `https://api.torn.com/v2`; `/v2` is added to a host.
+        clock: the clock for the time of a call.
+        identity: how this program names itself.
+        timeouts: the timeouts of each call.
+        largest_body: the most bytes of an answer, after decompression.
+
+    Attributes:
+        host: host and port of the address.
 
     Raises:
-        ConfigError: the address would carry a key in clear, or is none.
+        ConfigError: the address is none, has a password, or would send a key unencrypted.
     """
 
     def __init__(
@@ -90,20 +93,29 @@ class Transport:
         self._http = _open(parts.scheme, timeouts, identity.contact)
 
     def close(self) -> None:
+        """Close all connections."""
         self._http.close()
 
     def call(self, request: Request, key_name: str, secret: str) -> Answer | TornFault:
-        """One call over the wire.
+        """Make one HTTP call.
 
-        The error of the HTTP library holds the request and with it the key, and its text may quote
-        a header. So none of it is chained: ours is made after the handler has ended.
+        The error of the HTTP library has the request with the key, and its text may quote a header.
+        So no error is chained: the fault is made after the handler has ended.
+
+        Args:
+            request: what to ask.
+            key_name: the name of the key, for messages.
+            secret: the text of the key.
+
+        Returns:
+            The answer, or the fault.
         """
-        import httpx2  # noqa: PLC0415 - 70 ms that only a call over the wire needs
+        import httpx2  # noqa: PLC0415 - 70 ms that only a real call needs
 
         from tcdatalogger.services.torncity.client.connections import ENDS  # noqa: PLC0415 - the same
 
         requested_at = self._clock.now()
-        began = time.monotonic()  # the network's time, which no other clock may stretch
+        began = time.monotonic()  # the real time, also where `clock` is a clock of tests
         ENDS.set(began + self._total)
         try:
             with self._http.stream(
@@ -133,7 +145,7 @@ class Transport:
         return (("comment", self._comment),)
 
     def _read(self, response: httpx2.Response) -> bytes | tuple[Code, str]:
-        """The whole body, or what is wrong with it and why."""
+        """The whole body, or its fault and the reason."""
         encoding = response.headers.get("content-encoding", "").strip().lower()
         if encoding not in ENCODINGS:
             return error_codes.NO_DATA, "packed in another way than it was asked for"
@@ -148,7 +160,7 @@ class Transport:
         try:
             for piece in unpacked(chunks(), encoding):
                 body.write(piece)
-                # What came counts too: much may unpack to nothing.
+                # The packed bytes count too: many of them may unpack to nothing.
                 if max(came, body.tell()) > self._largest_body:
                     return error_codes.TOO_LARGE, f"over {self._largest_body} bytes"
         except Broken as broken:
@@ -214,7 +226,7 @@ def _checked(url: str) -> SplitResult:
     """The parts of the API's address.
 
     Raises:
-        ConfigError: it is none, or a key would travel over it in clear.
+        ConfigError: the address is none, has a password, or would send a key unencrypted.
     """
     try:
         parts = urlsplit(url)
@@ -247,10 +259,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _open(scheme: str, timeouts: Timeouts, contact: str) -> httpx2.Client:
-    """The pool. Redirects are never followed: they would take the key along.
+    """The HTTP client. Redirects are never followed, because they would take the key along.
 
-    Plain http goes to this machine only, so it needs no certificates (50 ms to read) and must not
-    take the way over a proxy of the environment.
+    Plain http is for this machine only. So it needs no certificates (reading them takes 50 ms), and
+    it must not use a proxy of the environment.
     """
     import httpx2  # noqa: PLC0415 - see `Transport.call`
 
@@ -274,7 +286,7 @@ def _open(scheme: str, timeouts: Timeouts, contact: str) -> httpx2.Client:
 
 
 def http_date(text: str) -> float | None:
-    """Seconds since 1970 of a date as HTTP writes it (RFC 7231, 7.1.1.1), None if it is none."""
+    """Seconds since 1970 of an HTTP date (RFC 7231, 7.1.1.1), None for another text."""
     try:
         date = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

@@ -1,7 +1,7 @@
-"""A body as it came over the wire becomes its bytes, a bounded piece at a time.
+"""Unpacks a compressed body in pieces of bounded size.
 
-A kilobyte may unpack to a megabyte, and where it was packed twice to a gigabyte: so nothing is
-unpacked further than somebody looks, and only once.
+A kilobyte may unpack to a megabyte, and if packed twice to a gigabyte. So a piece is unpacked only
+when the caller asks for it, and a body is unpacked once.
 """
 
 from __future__ import annotations
@@ -11,27 +11,27 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 PIECE: Final = 2**20
-"""Bytes that are unpacked at most before somebody looks how many there are."""
+"""The most bytes of a piece."""
 ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip"})
-"""What a body may be packed in: gzip is what we ask for, once."""
+"""The values of `Content-Encoding` that are accepted."""
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _MAGIC: Final = b"\x1f\x8b"
 
 
 class Broken(Exception):
-    """The packed bytes are damaged, or end before their end."""
+    """The packed bytes are damaged or incomplete."""
 
 
 def unpacked(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """The bytes of a body in pieces of no more than `PIECE`, or as they came where not packed.
+    """The bytes of a body in pieces of at most `PIECE`; an unpacked body stays in its chunks.
 
     Args:
-        chunks: as they came.
+        chunks: the bytes as they came.
         encoding: one of `ENCODINGS`.
 
     Raises:
-        Broken: what came is damaged, or not all of it.
+        Broken: the packed bytes are damaged or incomplete.
     """
     return _gunzip(chunks) if encoding.endswith("gzip") else iter(chunks)
 

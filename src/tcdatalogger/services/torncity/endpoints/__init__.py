@@ -1,1 +1,1 @@
-"""Processors of single endpoints; `generic` serves all that have none of their own."""
+"""Processors of single endpoints, and the registry that chooses a processor for a path."""

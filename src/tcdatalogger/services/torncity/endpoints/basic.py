@@ -1,7 +1,7 @@
 """A faction in one row: `/faction/basic` and `/faction/{id}/basic`.
 
-`co_leader_id` is 0 where a faction has none: Torn's word, so it is kept. `is_enlisted` is null
-without faction access, which is not the same as false.
+`co_leader_id` is 0 where a faction has no co-leader, as Torn sends it. `is_enlisted` is null
+without faction access; that is not the same as false.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class BasicProcessor(EndpointProcessor):
-    """Texts come without HTML, whatever Torn's default is to be."""
+    """Asks for texts without HTML, so a change of Torn's default changes no row."""
 
     defaults: ClassVar[Mapping[str, str]] = {"striptags": "true"}

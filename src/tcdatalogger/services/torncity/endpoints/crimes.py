@@ -1,8 +1,8 @@
 """Organised crimes: `/faction/crimes`.
 
-Slots and reward items are two child tables that know their crime and not each other: joined by
-crime alone they would multiply, so sum money over `faction_crimes`, never over a child. An empty
-slot has no user, and its `checkpoint_pass_rate` is then that of the key's owner, not of the slot.
+Slots and reward items are two child tables. Each row has its crime, so a join of both by the crime
+multiplies rows: sum money over `faction_crimes` and never over a child. An empty slot has no user;
+its `checkpoint_pass_rate` is then the rate of the key's owner.
 """
 
 from __future__ import annotations
@@ -25,34 +25,34 @@ from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 UNPAID: Final = 30 * 86_400
-"""Seconds after its execution for which a crime without a payout is read again: some are paid after
-days, and some never, for a faction may pay by hand."""
+"""Seconds after its execution in which a crime without a payout is read again: some are paid after
+days, and some never, because a faction may pay without a payout."""
 
 
 _PAYOUT_PATHS: Final = (("id",), ("status",), ("executed_at",), ("rewards", "payout", "paid_at"))
-"""Where a crime says that it waits for its payout."""
+"""The fields of a crime that show that it waits for its payout."""
 _NEWEST: Final = ("_subject_id", "server_timestamp")
 
 
 class CrimesProcessor(EndpointProcessor):
-    """All crimes, newest first; where it is incremental, those that may have changed.
+    """Asks for all crimes, newest first; an incremental run asks for those that may have changed.
 
-    A crime changes for days after it was created: it is planned, executed or expires, and is paid
-    later still. So a run reads all that are open, what was executed or expired since the last run,
-    and what still waits for its payout.
+    A crime changes for days after its creation: it is planned, executed or expires, and is paid
+    still later. So an incremental run reads all open crimes, crimes that were executed or expired
+    since the last run, and crimes that wait for their payout.
     """
 
     defaults: ClassVar[Mapping[str, str]] = {"cat": "all"}
     _unpaid: int | None = None
 
     def look_back(self, warehouse: Warehouse) -> None:
-        """Find when the oldest crime was executed that still waits for its payout."""
+        """Find the execution time of the oldest crime that waits for its payout."""
         if warehouse.known(self.task.name) is None:
             return
         root = self.family().tables[0]
         names = {column.path: column.name for column in root.data_columns}
         if not names.keys() >= set(_PAYOUT_PATHS):
-            return  # another catalogue than ours, whose crimes do not say it
+            return  # another catalogue, whose crimes lack these fields
         crime, status, executed, paid = (names[path] for path in _PAYOUT_PATHS)
         rows = warehouse.rows(
             root.name,
@@ -63,7 +63,7 @@ class CrimesProcessor(EndpointProcessor):
         self._unpaid = None if waits is None else math.floor(waits.timestamp())
 
     def questions(self) -> Iterator[tuple[Request, int | None]]:
-        """Everything, or in three lists what may have changed since the last run."""
+        """The requests: one for all crimes, or three for crimes that may have changed."""
         for request, subject in self.requests():
             if not self.task.incremental or request.param("cat") != "all":
                 yield request, subject
@@ -75,13 +75,13 @@ class CrimesProcessor(EndpointProcessor):
             yield _since(request, "expired", "expired_at", begin), subject
 
     def reading(self, request: Request, subject: int | None, walk: PageIterator) -> WalkSummary:
-        """The next run goes on at the time of this one: what ends later is listed later."""
+        """As the base; the next run goes on at the time of this one, as lists go by the end."""
         reading = super().reading(request, subject, walk)
         return replace(reading, newest=reading.at)
 
 
 def _waiting(rows: pa.Table) -> datetime | None:
-    """When the oldest was executed of the crimes that wait, by the newest row of each."""
+    """The execution time of the oldest crime that waits for its payout, by its newest row."""
     if not rows.num_rows:
         return None
     compared = ["status", "executed", "paid"]

@@ -1,7 +1,7 @@
 """Money and points of a faction: `/faction/balance`.
 
-The first version of Torn's API had `currency` for it; version 2 answers that with error 22. One row
-for the faction, and a child table with what each member has in it.
+Version 1 of Torn's API called it `currency`; version 2 answers that with error 22. The root has one
+row for the faction; a child table has the balance of each member.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class CurrencyProcessor(EndpointProcessor):
-    """The members of today; `cat = "all"` brings those who left with money in it too."""
+    """Asks for present members; with `cat = "all"` also for former members with a balance."""
 
     defaults: ClassVar[Mapping[str, str]] = {"cat": "current"}

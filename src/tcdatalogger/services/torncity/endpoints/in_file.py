@@ -1,4 +1,4 @@
-"""A processor that stands in a file of the user's: `levels.py:Levels`."""
+"""Loads a processor from a file of the user: `levels.py:Levels`."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ _FROM_THE_FOLDER = "A path is taken from the folder of the configuration."
 
 
 class ProcessorFile(ModuleType):
-    """A module that was made of a user's file."""
+    """A module that was made from a file of the user."""
 
 
 def names_file(name: str) -> bool:
-    """Whether `processor = NAME` means a file, and not what a package registers."""
+    """Whether `processor = NAME` means a file, and not a processor that a package registers."""
     return name.endswith(".py") or name.rpartition(":")[0].endswith(".py")
 
 
 def load(name: str) -> type[EndpointProcessor]:
     """The class in a file.
 
-    The file is run once for each content that it has: an edit counts from the next run on, also in
-    a process that lives for long.
+    A process runs the file once for each content, so an edit takes effect at the next run.
 
     Args:
         name: `PATH.py:CLASS`, with an absolute path.
 
     Raises:
-        ConfigError: the file or the class is not there, the class is no `EndpointProcessor`, or the
+        ConfigError: the file or the class is missing, the class is no `EndpointProcessor`, or the
             file cannot be imported; the message has the line of the file.
     """
     path, _, wanted = name.rpartition(":")
@@ -68,10 +67,10 @@ def _is_processor(value: object) -> TypeGuard[type[EndpointProcessor]]:
 
 
 def _imported(file: Path) -> ModuleType:
-    """The file as a module, whose name tells its content: other rows may come of another content.
+    """The file as a module; its name depends on the content, because the rows depend on it, too.
 
     Raises:
-        ConfigError: it cannot be read, or ends in an error.
+        ConfigError: the file cannot be read, or raises an error.
     """
     try:
         source = file.read_bytes()
@@ -82,22 +81,22 @@ def _imported(file: Path) -> ModuleType:
             f"The file {file} cannot be read: {error.strerror}.",
             remedy="This user must be able to read it.",
         ) from None
-    told = sha256(b"\n".join((bytes(file), source))).hexdigest()
-    name = f"{file.stem}_{told[:12]}"
+    digest = sha256(b"\n".join((bytes(file), source))).hexdigest()
+    name = f"{file.stem}_{digest[:12]}"
     known = sys.modules.get(name)
     if known is not None:
         return known
     module = ProcessorFile(name)
     module.__file__ = str(file)
-    sys.modules[name] = module  # as for every module: its dataclasses look themselves up there
+    sys.modules[name] = module  # as Python does it: dataclasses look their module up there
     try:
-        # No loader of Python's: it may take the bytecode of an edit within the same second.
+        # Not the loader of Python: after an edit in the same second it may use old bytecode.
         code = compile(source, str(file), "exec", dont_inherit=True)
         exec(code, vars(module))  # noqa: S102  # the user names the file
     except BaseException as error:
         at = where(error)
         del sys.modules[name]
-        # Whatever its code raises is a mistake in it, but for our own and what ends the process.
+        # Any other error is a mistake in the file; failures and the end of a process go on.
         if isinstance(error, Failure) or not isinstance(error, Exception | SystemExit):
             raise
         if isinstance(error, SyntaxError) and error.filename == str(file):
@@ -111,10 +110,10 @@ def _imported(file: Path) -> ModuleType:
 
 
 def where(error: BaseException) -> str:
-    """The line of a user's file that an error came through last, as `/…/levels.py, line 9,`.
+    """The last line of a user's file in the traceback of an error, as `/…/levels.py, line 9,`.
 
     Returns:
-        "" where it came through no such file.
+        The place, "" where no such file is in the traceback.
     """
     found = ""
     step = error.__traceback__

@@ -1,8 +1,8 @@
 """Items of the city: `/torn/items`.
 
-The whole of `details` is kept: base stats, ammunition, mods and coverage. The document says that
-the category `All` comes without them; it comes with them. Shops are a child table; the vendor and
-its prices in the root go on 1 January 2027.
+All of `details` is stored: base stats, ammunition, mods and coverage. Torn's document says that the
+category `All` has no details, but its answers have them. Shops are a child table. Torn removes the
+vendor and its prices, columns of the root, on 1 January 2027.
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class ItemsProcessor(EndpointProcessor):
-    """Every category unless one is asked for."""
+    """Asks for all categories by default."""
 
     defaults: ClassVar[Mapping[str, str]] = {"cat": "All"}

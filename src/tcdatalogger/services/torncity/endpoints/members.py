@@ -1,7 +1,7 @@
 """Members of a faction: `/faction/members` and `/faction/{id}/members`.
 
-What a member's row says depends on the key: `revive_setting` is "Unknown" and `is_in_oc` false for
-another faction's members. The rows know their faction by `_subject_id`.
+Some values depend on the key: `revive_setting` is "Unknown" and `is_in_oc` is false for members of
+another faction. The column `_subject_id` has the faction of a row.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
 class MembersProcessor(EndpointProcessor):
-    """Texts come without HTML, whatever Torn's default is to be."""
+    """Asks for texts without HTML, so a change of Torn's default changes no row."""
 
     defaults: ClassVar[Mapping[str, str]] = {"striptags": "true"}

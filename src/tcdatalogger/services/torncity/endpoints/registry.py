@@ -1,7 +1,7 @@
-"""Which processor serves an endpoint: one of ours by its path, one of a file, or one of a package.
+"""Chooses the processor of an endpoint: a built-in one by the path, one of a file or of a package.
 
-One of a file is named by both: `processor = "levels.py:Levels"`. A package of your own registers a
-processor so, and an endpoint asks for it by `processor = "battle_report"`:
+An endpoint names a processor of a file by `processor = "levels.py:Levels"`. A package registers a
+processor as follows, and an endpoint names it by `processor = "battle_report"`:
 
     [project.entry-points."tcdatalogger.processors"]
     battle_report = "my_package:BattleReport"
@@ -48,13 +48,13 @@ def processor(path: str, name: str = "") -> type[EndpointProcessor]:
     """The class that serves an endpoint.
 
     Args:
-        path: of the catalogue.
-        name: the processor that the configuration asks for, "" for the path's own; that of a file
-            with the absolute path of it.
+        path: the path of the catalogue.
+        name: the configured name of a processor, with an absolute path for a file; "" for the
+            processor of the path.
 
     Raises:
-        ConfigError: no package registers that name, or what it registers is no processor; or as
-            `in_file.load`.
+        ConfigError: no package registers this name, the registered object is no processor, or
+            loading the file fails (`in_file.load`).
     """
     name = name or _BY_PATH.get(path, "generic")
     if name in BUILT_IN:

@@ -1,1 +1,1 @@
-"""Lists of several pages."""
+"""Lists: paging, links, and the cursor of an incremental endpoint."""

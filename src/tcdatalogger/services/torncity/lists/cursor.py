@@ -1,7 +1,7 @@
-"""Where an incremental endpoint goes on, and which history a backfill has read: JSON in the ledger.
+"""The cursor of an incremental endpoint and the history that backfills read, as JSON in the ledger.
 
-Both speak of places: the subject's id, or the request's path where it has none. Times are whole
-seconds since 1970, included on both sides.
+Both are kept for each place: the id of the subject, or the path where there is no subject. Times
+are whole seconds since 1970; both bounds are included.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 Span = tuple[int | None, int]
-"""From the first to the last second; None for the beginning of all history."""
+"""The first and the last second; None for the beginning of all history."""
 
 
 @dataclass(frozen=True, slots=True)
 class WalkSummary:
-    """One walk of a run.
+    """How far one walk of a run went.
 
     Attributes:
-        place: whose list it was.
+        place: the place of the list.
         since: the first second that was asked for, None for no bound.
-        complete: whether the walk came to its end.
-        at: the server's time when it began.
-        newest: the newest second of which the walk knows all, None where it saw no row.
+        complete: whether the walk read the list to its end.
+        at: the time of the server at the begin of the walk.
+        newest: the newest second up to which the walk read all rows, None where it saw no row.
     """
 
     place: str
@@ -39,8 +39,9 @@ class Cursor:
     """How far each place was read.
 
     Attributes:
-        asked: what was asked for (`Task.asked`).
-        spans: from where the first run began to where the next goes on.
+        asked: identifies the list (`Task.asked`).
+        spans: for each place the second at which the first run began, and the second at which the
+            next run goes on.
     """
 
     asked: str
@@ -48,7 +49,7 @@ class Cursor:
 
     @classmethod
     def read(cls, text: str | None, asked: str) -> Self:
-        """The cursor in the ledger; an empty one where it is of something else or of none."""
+        """The cursor in a text of the ledger; empty for None and for the text of another list."""
         found = json.loads(text) if text else {}
         if found.get("asked") != asked:
             return cls(asked)
@@ -56,45 +57,47 @@ class Cursor:
 
     @property
     def text(self) -> str:
+        """The cursor as JSON for the ledger."""
         return json.dumps({"asked": self.asked, "spans": self.spans}, sort_keys=True)
 
     def moved(self, readings: Iterable[WalkSummary]) -> Self:
         """The cursor after a run.
 
-        It moves only over what was read whole: where a walk was stopped it stays, and after a
-        first one it stands where that began. It stays too where a walk began behind it. Neither
-        rows of the future nor a clock of ours that is ahead draw it there.
+        The cursor moves only over seconds that were read completely. It stays where a walk was
+        stopped, and where a walk began after the cursor. After a first walk that was stopped it is
+        at the begin of that walk. Rows with a time in the future and a wrong clock of this machine
+        do not move it into the future.
         """
         spans = dict(self.spans)
         of: dict[str, list[WalkSummary]] = {}
         for reading in readings:
             of.setdefault(reading.place, []).append(reading)
         for place, walks in of.items():
-            began = [one.since for one in walks if one.since is not None]
+            began = [walk.since for walk in walks if walk.since is not None]
             begun = min(began, default=None)
             known = place in spans
-            if not known and (begun is None or begun > max(one.at for one in walks)):
+            if not known and (begun is None or begun > max(walk.at for walk in walks)):
                 continue
             low, high = spans.get(place, (begun or 0, begun or 0))
             if known and max(began, default=high) > high:
-                continue  # nobody has read what lies between
-            seen = [one.newest for one in walks if one.newest is not None]
-            if seen and all(one.complete for one in walks):
-                high = max(high, min([max(seen), *(one.at for one in walks)]))
+                continue  # the time between was not read
+            seen = [walk.newest for walk in walks if walk.newest is not None]
+            if seen and all(walk.complete for walk in walks):
+                high = max(high, min([max(seen), *(walk.at for walk in walks)]))
             spans[place] = (low, high)
         return replace(self, spans=spans)
 
 
 @dataclass(frozen=True, slots=True)
 class TimeRange:
-    """A piece of history that a backfill read, or is to read: one load.
+    """A stretch of history that a backfill reads into one load.
 
     Attributes:
-        place: whose list it is.
-        high: the second at which it begins.
-        low: the first second of which all rows are there then; None for the beginning of all
-            history. Of one that is to be read: the last second that is wanted.
-        newest: whether it begins at the present, so that an endpoint without a cursor gets one.
+        place: the place of the list.
+        high: the newest second; the backfill begins there and goes back.
+        low: after reading, the oldest second whose rows are all read, None for the beginning of all
+            history; before reading, the oldest second that is wanted.
+        newest: whether it begins at the present: then an endpoint without a cursor gets one.
     """
 
     place: str
@@ -103,26 +106,35 @@ class TimeRange:
     newest: bool = False
 
     def text(self, asked: str) -> str:
-        """As it stands in the ledger; `asked` is what was asked for (`Task.asked`)."""
+        """The stretch as JSON for the ledger; `asked` identifies the list (`Task.asked`)."""
         facts = {"asked": asked, "place": self.place, "low": self.low, "high": self.high}
         return json.dumps(facts, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """The history of one place that backfills have read: spans, the newest first."""
+    """The history of one place that backfills have read.
+
+    Attributes:
+        spans: spans that do not touch, the newest first.
+    """
 
     spans: tuple[Span, ...] = ()
 
     @classmethod
     def read(cls, texts: Iterable[str], asked: str, place: str) -> Self:
-        """What the stretches in the ledger cover, of those that are of this place."""
+        """The history that the stretches of the ledger cover for one place.
+
+        Args:
+            texts: the stretches as the ledger has them.
+            asked: identifies the list (`Task.asked`).
+            place: the place.
+        """
         merged: list[Span] = []
-        found = [json.loads(text) for text in texts]
         spans = [
-            (one["low"], one["high"])
-            for one in found
-            if one["asked"] == asked and one["place"] == place
+            (stretch["low"], stretch["high"])
+            for stretch in map(json.loads, texts)
+            if stretch["asked"] == asked and stretch["place"] == place
         ]
         for low, high in sorted(spans, key=_by_low):
             if low is not None and low > high:
@@ -135,7 +147,7 @@ class Coverage:
         return cls(tuple(reversed(merged)))
 
     def below(self, high: int) -> int | None:
-        """The first second at or before `high` that is not read yet; None where all is."""
+        """The newest second at or before `high` that is not read yet; None where all are read."""
         for low, top in self.spans:
             if high <= top and (low is None or high >= low):
                 if low is None:
@@ -144,7 +156,7 @@ class Coverage:
         return high
 
     def next_read(self, high: int) -> int | None:
-        """The newest second before `high` that is read already; None where there is none."""
+        """The newest second before `high` that is read already; None for none."""
         return next((top for _, top in self.spans if top < high), None)
 
 

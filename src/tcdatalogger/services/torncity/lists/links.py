@@ -1,4 +1,4 @@
-"""From a link of Torn's to a request of our own."""
+"""Makes requests from the links of Torn's pages."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _NEVER_FROM_LINKS = frozenset({"key", "comment", "timestamp"})
 
 
 def first(endpoint: Endpoint, request: Request) -> Request:
-    """The request with what must never be left to Torn's defaults.
+    """The first request of a list, with parameters that must not be left to Torn's defaults.
 
-    `limit`: without it most lists end after 20 rows. `sort`, for lists by time: without it nobody
-    knows which of the two links leads on. And what an answer must hold, for whoever receives it.
+    Without `limit` most lists end after 20 rows. Without `sort` in a list by time it is unknown
+    which of the two links leads on. The request also gets the payload that its answer must have.
     """
     added = []
     if endpoint.limit is not None and request.param("limit") is None:
@@ -29,7 +29,7 @@ def first(endpoint: Endpoint, request: Request) -> Request:
 
 
 def direction(request: Request, endpoint: Endpoint) -> str:
-    """`ASC` or `DESC`: as asked for, else as the catalogue says, else from the newest back."""
+    """`ASC` or `DESC`: the order that is asked for, else the catalogue's default, else `DESC`."""
     asked = request.param("sort")
     if asked is None:
         parameter = endpoint.parameter("sort")
@@ -38,10 +38,10 @@ def direction(request: Request, endpoint: Endpoint) -> str:
 
 
 def choose(links: Links, order: str) -> str | None:
-    """The link that leads on, None at the end.
+    """The link to the following page, None at the end.
 
-    A link with an offset or a cursor tells itself: `next` leads on and `prev` back, whatever the
-    order. Only links by time depend on it.
+    For links with an offset or a cursor this is `next` in every order. For links by time it depends
+    on the order.
     """
     if links.next is not None and by_place(links.next):
         return links.next
@@ -51,24 +51,25 @@ def choose(links: Links, order: str) -> str | None:
 
 
 def by_place(link: str) -> bool:
+    """Whether a link goes by an offset or a cursor and not by time."""
     names = {name.lower() for name, _ in parse_qsl(link.partition("?")[2], keep_blank_values=True)}
     return bool(names & {"offset", "cursor"})
 
 
 def place(request: Request) -> tuple[tuple[str, str], ...]:
-    """What makes a page: the parameters in one order and spelling."""
+    """The identity of a page: its parameters in one order and spelling, without `timestamp`."""
     params = ((name.lower(), value) for name, value in request.params if name != "timestamp")
     return tuple(sorted((n, v.lower() if n == "sort" else v) for n, v in params))
 
 
 def rebuild(link: str, start: Request, endpoint: Endpoint, hosts: Container[str]) -> Request | None:
-    """A request of our own from the parameters of a link; None if it leads elsewhere.
+    """A request from the parameters of a link; None where the link leads to another list or host.
 
     Args:
-        link: as Torn wrote it.
-        start: the first request; what the link does not repeat stays as it was asked for there.
-        endpoint: knows how parameters are spelt.
-        hosts: which may be named; others are never called.
+        link: the link as Torn sent it.
+        start: the first request; parameters that the link does not have stay as they are there.
+        endpoint: the endpoint; it has the right spelling of the parameters.
+        hosts: the hosts that a link may name.
     """
     try:
         parts = urlsplit(link)
@@ -89,5 +90,5 @@ def rebuild(link: str, start: Request, endpoint: Endpoint, hosts: Container[str]
 
 
 def changed(request: Request, **params: str) -> Request:
-    """The request with some parameters changed, each in its place or at the end."""
+    """The request with changed parameters; a new parameter goes to the end."""
     return replace(request, params=tuple((dict(request.params) | params).items()))

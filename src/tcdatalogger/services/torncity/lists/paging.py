@@ -1,12 +1,12 @@
-"""Paging: from one page's `_metadata.links` to the request for the next (api-notes 2.5).
+"""Paging: reads a list page by page, by the links in `_metadata` of each page.
 
-A list by time in descending order goes on at `prev` (the older page), in ascending order at
-`next`; a list by offset or cursor always goes on at `next`. Cursors of time are inclusive: the rows
-at the boundary come twice and are told apart by their key later, not here.
+A list by time goes on at `prev` (the older page) in descending order and at `next` in ascending
+order; a list by offset or cursor always goes on at `next`. Bounds of time are inclusive, so rows at
+the boundary come twice; `models/rows/dedupe.py` removes them later.
 
-More rows in one second than a page holds cannot be paged by time. The log has `nanostamp` for it,
-attacks and revives can be asked by id; for all others the walk steps over the rest of that second
-and says so.
+A second with more rows than a page holds cannot be paged by time. The log has `nanostamp` for this,
+and attacks and revives can be asked by id. For all other lists the walk leaves the rest of such a
+second out and adds a warning.
 """
 
 from __future__ import annotations
@@ -56,26 +56,26 @@ __all__ = [
 TORN_HOST = "api.torn.com"
 MAX_PAGES = 10_000
 EMPTY_PAGES: Final = 3
-"""So many pages in a row without a row, and the walk stops: some lists offer a further page for
-ever, and each is a call."""
+"""The walk stops after this many pages in a row without a row: some lists always offer a further
+page, and each page is a call."""
 STAMPS = 10_000_000
-"""Seconds back from now in which a walk begins its times to pass the cache."""
+"""A walk takes its first `timestamp` from this many seconds before now, at random."""
 POINT_IN_TIME = frozenset({"personalstats", "snapshot"})
-"""Selections whose `timestamp` asks for the state at that time, and does not pass the cache."""
+"""Selections whose `timestamp` means a time in history; it does not bypass the cache."""
 LONGEST_FIGHT: Final = 900
-"""Seconds between the lowest and the highest end of attacks whose ids are neighbours, at most: an
-id is given when a fight begins, and a fight is over after five minutes."""
+"""The most seconds between the ends of two attacks with neighbouring ids: an id is given when a
+fight begins, and a fight ends within five minutes."""
 _BY_ID = "idFilter"
 
 
 @dataclass(frozen=True, slots=True)
 class _Crowd:
-    """A second that holds more rows than the page that was asked for.
+    """A second with more rows than the page that was asked for.
 
     Attributes:
-        second: which one.
-        request, answer: the page that has rows of this second alone.
-        full: whether the page is as long as it may be.
+        second: the second, since 1970.
+        request, answer: a page with rows of this second only.
+        full: whether the page has as many rows as its limit.
     """
 
     second: int
@@ -85,25 +85,25 @@ class _Crowd:
 
 
 _Onward = Request | _Crowd | None
-"""What comes after a page: a request, a crowded second, or None at the end."""
+"""What follows a page: a request, a crowded second, or None at the end."""
 
 _Found = TypeVar("_Found")
 _Pages = Generator[Answer, None, _Found]
 
 
 class PageIterator(Iterator[Answer]):
-    """The pages of one request, one call each, in Torn's order.
+    """A walk: the pages of one list, one call each, in Torn's order.
 
     Attributes:
         pages: how many pages have come.
-        complete: whether the walk went to the list's own end. False while it goes on, and after it
-            was stopped: then `warnings` says why, and no cursor may be moved past it.
-        reached: the time of the last row of the newest page: what lies before it in the order of
-            the walk was all given. None before the first row, and for lists without a clock.
-        newest: the highest time that a first or last row of a page had; None for none.
-        began_at: the server's time of the first answer, seconds since 1970.
-        lacks: what an answer without its data lacked, "" where each had them; one ends the walk.
-        warnings: whole sentences for the run's record.
+        complete: whether the walk reached the end of the list. False during the walk and after a
+            stop; then `warnings` has the reason, and no cursor may move past the stop.
+        reached: the time of the last row of the last page; all rows before it in the order of the
+            walk have come. None before the first row, and for lists without a time field.
+        newest: the highest time of a first or last row of a page, None for none.
+        began_at: the time of the server at the first answer, seconds since 1970.
+        lacks: what an answer without its data lacked, "" for none; such an answer ends the walk.
+        warnings: whole sentences for the record of the run.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class PageIterator(Iterator[Answer]):
         self._first = first(endpoint, request)
         self._way = time_fields.field(endpoint.path)
         self._falls = direction(self._first, endpoint) == "DESC"
-        # Anything passes the cache, but two walks of one list must not pass it with the same.
+        # Any `timestamp` bypasses the cache, but two walks of a list must not use the same one.
         self._stamp = int(clock.now()) - random.randrange(STAMPS)  # noqa: S311 - no secret
         self._cached = not request.params
         self._empty = 0
@@ -157,8 +157,10 @@ class PageIterator(Iterator[Answer]):
             onward = found
 
     def _ask(self, request: Request, *, way: str = "") -> Answer | None:
-        """The answer; None, and a warning, where it has no data, came before or is one too many:
-        over the limit, or after so many without a row.
+        """The answer to a request.
+
+        None, and a warning, where the answer has no data, is a page that came before, is over the
+        limit of pages, or follows too many pages without a row.
         """
         if self.pages >= self._max_pages:
             self._warn(f"The limit of {self._max_pages} pages is reached and there are more")
@@ -187,7 +189,7 @@ class PageIterator(Iterator[Answer]):
     # --- which page is next ----------------------------------------------------------------
 
     def _onward(self, request: Request, answer: Answer) -> _Onward:
-        """What comes after a page."""
+        """What follows a page."""
         if self._endpoint.content != "json":
             self.complete = True
             return None
@@ -202,7 +204,7 @@ class PageIterator(Iterator[Answer]):
             return None
         here = self.reached is not None and self._bound(request) == self.reached
         if here and not self._count(answer):
-            # Cursors are inclusive: where a page was cut, its last row has to come again.
+            # Bounds are inclusive: the last row of the page before has to come again.
             self._warn(f"Page {self.pages} is empty, and the one before it ended there")
             return None
         top, bottom = ends(self._rows(answer), self._way)
@@ -228,12 +230,12 @@ class PageIterator(Iterator[Answer]):
         return onward
 
     def _bound(self, request: Request) -> int | None:
-        """The second at which a page by time begins."""
+        """The second at which a page by time begins, None for other pages."""
         text = request.param("to" if self._falls else "from") or ""
         return int(text) if text.isdecimal() else None
 
     def _turns(self, request: Request, second: int | None) -> bool:
-        """Whether a page that begins at `second` lies behind the one of `request`."""
+        """Whether a page that begins at `second` lies before the page of `request`."""
         now = self._bound(request)
         if now is None or second is None:
             return False
@@ -250,7 +252,7 @@ class PageIterator(Iterator[Answer]):
         return limit.isdecimal() and 0 < int(limit) <= self._count(answer)
 
     def _end(self, request: Request, answer: Answer, links: Links) -> None:
-        """The list's own end: worth a word if the last page is full, for Torn may have cut it."""
+        """End the walk; add a warning where the last page is full: Torn may have cut the list."""
         self.complete = True
         if not self._full(request, answer):
             return
@@ -266,11 +268,11 @@ class PageIterator(Iterator[Answer]):
     # --- a second that no page holds -------------------------------------------------------
 
     def _through(self, crowd: _Crowd) -> _Pages[_Onward]:
-        """The rest of a crowded second; returns the request with which the walk goes on."""
+        """Read the rest of a crowded second; returns what follows it."""
         most = self._endpoint.limit
         limit = crowd.request.param("limit") or ""
         if crowd.full and most is not None and limit.isdecimal() and int(limit) < most:
-            # Somebody wants smaller pages; here they would not do.
+            # The user wants smaller pages; this second needs the largest ones.
             larger = changed(crowd.request, limit=str(most))
             bound = "to" if self._falls else "from"
             return changed(larger, **{bound: str(crowd.second)})
@@ -288,13 +290,13 @@ class PageIterator(Iterator[Answer]):
         return (yield from self._over(crowd))
 
     def _over(self, crowd: _Crowd) -> _Pages[_Onward]:
-        """One second on; a warning unless it turns out that the list ended with this second."""
+        """Go on at the next second; add a warning unless the list ended with this second."""
         onward = self._after(crowd)
         if crowd.full or onward is None:
             if crowd.full:
                 self._may_lack(crowd.second)
             return onward
-        # Not full, and yet the link leads to where we are: some lists never say that they end.
+        # The page is not full, but its link leads to the same page: some lists never end.
         self._asked.add(place(onward))
         answer = self._ask(onward)
         if answer is None:
@@ -315,7 +317,10 @@ class PageIterator(Iterator[Answer]):
         )
 
     def _after(self, crowd: _Crowd) -> Request | None:
-        """The page behind a second; None, and the walk is complete, if nothing was asked there."""
+        """The request for the page after a second.
+
+        None, and the walk is complete, where that time was not asked for.
+        """
         second = crowd.second + (-1 if self._falls else 1)
         other = self._first.param("from" if self._falls else "to") or ""
         if other.isdecimal() and (second < int(other) if self._falls else second > int(other)):
@@ -328,13 +333,13 @@ class PageIterator(Iterator[Answer]):
         return changed(request, **{"to" if self._falls else "from": str(second)}, **params)
 
     def _by_id(self, crowd: _Crowd) -> _Pages[bool]:
-        """All rows of a second by their ids, older and newer; returns whether that went well.
+        """Read all rows of a second by their ids, in both directions; returns whether it worked.
 
-        An id is given when a fight begins and its time when it ends, so their orders differ a
-        little: both ways go on until every row of a page is well outside.
+        The id is given at the begin of a fight and the time at its end, so both orders differ a
+        little. So each direction goes on until all rows of a page are far from the second.
         """
         marks = [mark(row, self._way) for row in self._rows(crowd.answer)]
-        known = [one.id for one in marks if one.id is not None]
+        known = [row.id for row in marks if row.id is not None]
         if not known:
             return False
         start = max(known)
@@ -342,15 +347,15 @@ class PageIterator(Iterator[Answer]):
             pivot = start
             while True:
                 request = self._ids(sort, bound, pivot)
-                # Two crowded seconds close together are crossed over the same pages.
+                # Two crowded seconds that are close together need the same pages.
                 answer = self._ask(request, way=f"{sort} {crowd.second}")
                 if answer is None:
                     return False
                 yield answer
                 marks = [mark(row, self._way) for row in self._rows(answer)]
-                ids = [one.id for one in marks if one.id is not None]
+                ids = [row.id for row in marks if row.id is not None]
                 if pivot not in ids:
-                    return False  # ids are inclusive too
+                    return False  # bounds of ids are inclusive, too
                 if not self._full(request, answer) or _outside(marks, crowd.second):
                     break
                 before, pivot = pivot, min(ids) if sort == "DESC" else max(ids)
@@ -373,11 +378,11 @@ class PageIterator(Iterator[Answer]):
     # --- requests --------------------------------------------------------------------------
 
     def _past_cache(self, request: Request) -> Request:
-        """The request with a `timestamp` that no call had before.
+        """The request with a `timestamp` that no call had before, to bypass Torn's cache.
 
-        Torn's cache of 29 seconds knows section, selection and id, and no other parameter
-        (api-notes 2.1): it would give the first page again, or that of another category. Only a
-        first page without parameters of the user's own may come from it.
+        Torn caches answers for 29 seconds by section, selection and id and ignores all other
+        parameters: the cache would return the first page again, or a page of another category. Only
+        a first page without parameters may come from the cache.
         """
         endpoint = self._endpoint
         if endpoint.parameter("timestamp") is None or endpoint.selection in POINT_IN_TIME:
@@ -405,16 +410,16 @@ def pages(
     max_pages: int = MAX_PAGES,
     empty_pages: int = EMPTY_PAGES,
 ) -> PageIterator:
-    """All pages from `request` on; what was odd about them is in the walk's `warnings`.
+    """A walk over all pages from `request` on.
 
     Args:
-        endpoint: what is asked, from the catalogue.
-        request: the first page; `limit` and `sort` are added where the user left them open.
-        get: one call, as `Client.get` with a key.
-        clock: for the `timestamp` that passes Torn's cache.
-        host: host and port of the API, as `Client.host`; links to it and to Torn's own are taken.
-        max_pages: a stop for lists without end.
-        empty_pages: so many in a row without a row are a stop too.
+        endpoint: the endpoint of the catalogue.
+        request: the first page; `limit` and `sort` are added where they are missing.
+        get: makes one call, as `Client.get` with a key.
+        clock: the clock for the `timestamp` that bypasses Torn's cache.
+        host: host and port of the API, as `Client.host`; links to it and to Torn are followed.
+        max_pages: the most pages.
+        empty_pages: the walk stops after this many pages in a row without a row.
     """
     return PageIterator(
         endpoint, request, get, clock, host=host, max_pages=max_pages, empty_pages=empty_pages
@@ -422,6 +427,6 @@ def pages(
 
 
 def _outside(marks: list[RowMark], second: int) -> bool:
-    """Whether no row of a page by ids can have a neighbour of that second."""
-    times = [one.at for one in marks if one.at is not None]
+    """Whether all rows of a page are so far from a second that no neighbour can be in it."""
+    times = [row.at for row in marks if row.at is not None]
     return bool(times) and min(abs(at - second) for at in times) > LONGEST_FIGHT

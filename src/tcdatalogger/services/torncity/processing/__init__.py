@@ -1,1 +1,1 @@
-"""From a request to rows, for one endpoint."""
+"""The base of all processors, and the values between its steps."""

@@ -1,11 +1,11 @@
-"""A processor: one endpoint's own steps, each of which can be called alone.
+"""The processor: the steps of one endpoint. Each step can be called alone.
 
     fetch_data -> transform_data -> validate
 
-A processor for an endpoint of your own overrides what is special to it and leaves the rest. Its
-`transform_data` may return whatever speaks the Arrow C stream interface: a pandas or polars frame
-too. It stands in a file, or a package registers it (`endpoints/registry.py`); `docs/python.md`
-shows one.
+A processor of your own derives from `EndpointProcessor` and overrides what is special. Its
+`transform_data` may return anything with the Arrow C stream interface, for example a pandas or
+polars frame. It is in a file, or a package registers it (`endpoints/registry.py`); `docs/python.md`
+shows an example.
 """
 
 from __future__ import annotations
@@ -63,10 +63,13 @@ __all__ = [
 
 
 class EndpointProcessor:
-    """The steps for any endpoint of the catalogue. What they make is stored by `core`.
+    """The steps for any endpoint of the catalogue. `core` stores their rows.
 
-    Class attributes:
-        defaults: parameters that are sent where the user says nothing else.
+    Attributes:
+        defaults: parameters that are sent where the configuration does not set them.
+        task: what the run has to do.
+        source: the way to call Torn.
+        known: what is known of the tables.
     """
 
     defaults: ClassVar[Mapping[str, str]] = {}
@@ -82,11 +85,15 @@ class EndpointProcessor:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """Values of the path's placeholder: those that a query found, or the task's."""
+        """The values of the path's placeholder: those of a query, else those of the task."""
         return self.source.ids or self.task.ids
 
     def requests(self) -> Iterator[tuple[Request, int | None]]:
-        """The first request for each subject, and whom its rows are about."""
+        """The first request for each subject, with the id of the subject.
+
+        Raises:
+            UsageError: the path has a placeholder and there are no ids.
+        """
         task = self.task
         own = tuple((n, v) for n, v in self.defaults.items() if task.endpoint.parameter(n))
         given = {name for name, _ in task.params}
@@ -108,10 +115,19 @@ class EndpointProcessor:
             yield Request(path, params), int(value) if value.isdecimal() else None
 
     def look_back(self, warehouse: Warehouse) -> None:
-        """Read what `questions` has to know of earlier runs, before anything is asked of Torn."""
+        """Read what `questions` needs from the warehouse, before any call of Torn.
+
+        The base reads nothing.
+
+        Args:
+            warehouse: the warehouse with the rows of earlier runs.
+        """
 
     def questions(self) -> Iterator[tuple[Request, int | None]]:
-        """What this run asks for: all there is, or what is new since the cursor."""
+        """The first request of each list of this run, with the id of the subject.
+
+        An incremental run asks from a little before the cursor on.
+        """
         for request, subject in self.requests():
             if not self.task.incremental:
                 yield request, subject
@@ -120,14 +136,20 @@ class EndpointProcessor:
             yield changed(request, **{"from": str(begin)}), subject
 
     def begin(self, place: str) -> int:
-        """The first second that is asked for: a little before the cursor."""
+        """The first second to ask for in the list of a place: a little before the cursor."""
         span = Cursor.read(self.source.cursor, self.task.asked).spans.get(place)
         return int(self.task.since) if span is None else max(0, span[1] - self.task.behind)
 
     def reading(
         self, request: Request, subject: int | None, walk: paging.PageIterator
     ) -> WalkSummary:
-        """How far a walk went, for the cursor."""
+        """How far a walk went, for the cursor.
+
+        Args:
+            request: the first request of the walk.
+            subject: the subject of the list, None for none.
+            walk: the walk.
+        """
         since = request.param("from")
         return WalkSummary(
             time_ranges.place(request, subject),
@@ -138,16 +160,17 @@ class EndpointProcessor:
         )
 
     def fetch_data(self) -> Fetched:
-        """Ask Torn, page after page.
+        """Call Torn, page after page.
 
-        An answer without its data ends its walk alone: that is incomplete then, and what else was
-        asked for is stored.
+        An answer without its data ends only its own walk: that walk is incomplete, and the other
+        lists are stored. An id that Torn does not know is a warning where there are other ids.
+        After a timeout the pages that came are returned where the storage mode can store a part of
+        a list.
 
         Raises:
-            Failure: one of the errors of `codes.py`. An id that Torn does not know is a warning if
-                others are asked for too; a run that has had its time brings the pages that came,
-                where its mode can take a piece.
-            DataRefused: no walk had an answer with its data to the end.
+            Failure: a call failed (`error_codes.py`).
+            UsageError: calls are not allowed, or the path needs ids.
+            DataRefused: no list had an answer with its data.
         """
         get = self.source.get
         if get is None:
@@ -171,7 +194,7 @@ class EndpointProcessor:
             try:
                 for answer in walk:
                     page = Page(answer.body, subject, answer.server_time, answer)
-                    found.append(page)  # at once: what came stays when the time is over
+                    found.append(page)  # at once: the page is kept at a timeout
                 readings.append(self.reading(request, subject, walk))
             except NotFound as error:
                 if len(self.ids) < 2:  # noqa: PLR2004 - one id that fails is a failure
@@ -180,7 +203,7 @@ class EndpointProcessor:
             except TimedOut as late:
                 if not found or self.task.mode not in time_ranges.KEEPS_PIECES:
                     raise
-                # Not complete, whatever the walk says: its last page may not be among those found.
+                # Not complete, even if the walk says so: its last page may be missing in `found`.
                 readings.append(replace(self.reading(request, subject, walk), complete=False))
                 warnings += [*walk.warnings, time_ranges.cut_short(late, len(found))]
                 return Fetched(tuple(found), tuple(warnings), tuple(readings), cut=late)
@@ -194,7 +217,7 @@ class EndpointProcessor:
         """The pages that came.
 
         Raises:
-            DataRefused: there is none.
+            DataRefused: no page came.
         """
         if not found:
             raise DataRefused(
@@ -207,8 +230,9 @@ class EndpointProcessor:
 
     @classmethod
     def declares(cls) -> bool:
-        """Whether `family` tells the tables before there are rows: not where a processor makes rows
-        of its own and does not say of which tables.
+        """Whether `family` is right before there are rows.
+
+        It is not where a processor overrides `transform_data` and not `family`.
         """
         base = EndpointProcessor
         own = cls.transform_data is not base.transform_data
@@ -218,16 +242,19 @@ class EndpointProcessor:
     # --- transform -------------------------------------------------------------------------
 
     def family(self, shape: Shape | None = None) -> TableFamily:
-        """The tables for bodies of a shape: the catalogue's with all that was learned before.
+        """The tables for bodies of a shape, with the user's names for columns.
+
+        Args:
+            shape: the shape of the bodies; None for the catalogue's shape with all learned fields.
 
         Raises:
-            ConfigError: the user's own names for columns give a table two of one name.
+            ConfigError: the user's names give a table two columns of one name.
         """
         named = renames.renamed(self.plain_family(shape), dict(self.task.columns))
         return renames.around(named, VERSION) if self.task.mode == "history" else named
 
     def plain_family(self, shape: Shape | None = None) -> TableFamily:
-        """As `family`, under our names for the columns."""
+        """As `family`, with the names of the shape for columns."""
         task = self.task
         if shape is None:
             shape = task.endpoint.shape
@@ -242,7 +269,12 @@ class EndpointProcessor:
         return apart(found, self.known.owners, task.roots)
 
     def transform_data(self, fetched: Fetched) -> Result:
-        """Bodies become typed rows; what does not fit is set aside, what is new is learned."""
+        """Make typed rows from bodies; records that do not fit are set aside, new fields are
+        learned.
+
+        Args:
+            fetched: the answers.
+        """
         empty = list(map(self._lacks_data, fetched.pages))
         numbers = [number for number, lacks in enumerate(empty) if not lacks]
         given = [fetched.pages[number] for number in numbers]
@@ -267,8 +299,10 @@ class EndpointProcessor:
         )
 
     def _decode(self, pages: Sequence[Page]) -> Decoded:
-        """The bodies by the shape of the tables: where those hold integers that no float does,
-        they stay integers, and a record with a decimal is set aside.
+        """Decode the bodies by the shape of the tables.
+
+        A column with integers that no float holds stays a column of integers; a record with a
+        decimal is then set aside.
         """
         bodies, may_grow = [page.body for page in pages], self.task.contract != "quarantine"
         family = self.family()
@@ -282,9 +316,9 @@ class EndpointProcessor:
         return decode(bodies, family, may_grow=may_grow, whole=whole, keyed=True)
 
     def _whole_numbers(self, shape: Object) -> frozenset[Path]:
-        """The places of decimals whose columns hold integers that no float does.
+        """The paths of decimals whose stored columns have integers that no float holds.
 
-        The tables of a `replace` begin anew with each load.
+        With `replace` there are none, because each load replaces all rows.
         """
         warehouse, known = self.known.warehouse, self.known.shape
         if warehouse is None or known is None or self.task.mode == "replace":
@@ -303,28 +337,28 @@ class EndpointProcessor:
         )
 
     def _lacks_data(self, page: Page) -> bool:
-        """Whether a page is no answer; what nobody can read is among the rejected records.
+        """Whether a page lacks its data; a body that cannot be read is a rejected record instead.
 
-        One that was judged when it came has its data, or it would not be here. One of an archive,
-        which may be of earlier days, or of a file was not.
+        A page that the client has checked has its data. A page of an archive or of a file was not
+        checked.
         """
         payload = self.task.endpoint.payload
-        judged = page.answer is not None and page.answer.request.payload is not None
-        return payload is not None and not judged and payload.lacks(page.body)
+        checked = page.answer is not None and page.answer.request.payload is not None
+        return payload is not None and not checked and payload.lacks(page.body)
 
     # --- validate --------------------------------------------------------------------------
 
     def validate(self, result: Result, fetched: Fetched | None = None) -> Transformed:
-        """Rows that may be stored.
+        """Check rows; returns the rows that may be stored.
 
         Args:
-            result: what `transform_data` returned.
-            fetched: what it was made from: gives the system columns of frames of a user's own.
+            result: the result of `transform_data`.
+            fetched: the answers; they give the system columns of a processor's frames.
 
         Raises:
-            DataRefused: a contract forbids it, or the answer has no records.
-            CheckFailed: a key repeats, or a check that the user configured refuses the rows.
-            ConfigError: a check or a name for a column means a column that is not there.
+            DataRefused: the contract forbids drift, or the answer has no records.
+            CheckFailed: a key repeats, or a configured check refuses the rows.
+            ConfigError: a check or a name for a column means a column that does not exist.
         """
         made = self.as_tables(result, fetched)
         if made.drift and self.task.contract == "freeze":
@@ -335,7 +369,7 @@ class EndpointProcessor:
             )
         self._refuse_nothing(made, fetched)
         if self.task.mode in KEYED or not made.family.shape.fields:
-            # Frames of a user's own, and records of a map that have its key alone.
+            # Frames of a processor, and records of a map whose own key is null.
             pages = fetched.pages if fetched else ()
             made = quarantine.set_aside(made, [keyless(made.family, made.tables)], pages)
         repeated = repeated_keys(made.family, made.tables)
@@ -357,13 +391,17 @@ class EndpointProcessor:
         )
 
     def held_to_rules(self, made: Transformed, fetched: Fetched | None = None) -> Transformed:
-        """Rows that pass the checks which the user configured.
+        """Apply the configured checks; records that a check sets aside are taken out.
+
+        Args:
+            made: the rows.
+            fetched: the answers from which they were made.
 
         Raises:
-            CheckFailed: one of them refuses the rows.
-            ConfigError: one of them cannot be made of such a column.
+            CheckFailed: a check refuses the rows.
+            ConfigError: a check does not fit the type of its column.
         """
-        # Of a backfill each load is a piece, and so is what was not read to its end.
+        # Checks of the number of rows need a whole list; a backfill loads a part of it.
         whole = self.task.stretch is None and made.whole_of(fetched)
         checks = [rule for rule in self.task.checks if whole or not rule.rows]
         rule_results = list(evaluate(checks, made.family, made.tables))
@@ -377,8 +415,8 @@ class EndpointProcessor:
                 remedy="Nothing was stored; the answers are in the archive. Correct `checks`, or "
                 'let it be on_failure = "warn" or "quarantine".',
             )
-        told = [f"{result}." for result in failed if result.on_failure == "warn"]
-        made = replace(made, checks=results, warnings=(*made.warnings, *told))
+        warnings = [f"{result}." for result in failed if result.on_failure == "warn"]
+        made = replace(made, checks=results, warnings=(*made.warnings, *warnings))
         aside = [
             rule_result
             for rule_result in rule_results
@@ -387,10 +425,10 @@ class EndpointProcessor:
         return quarantine.set_aside(made, aside, fetched.pages if fetched else ())
 
     def _unknown(self, made: Transformed) -> Iterator[str]:
-        """A sentence for each check and each name for a column that means nothing.
+        """A sentence for each check and each name for a column whose column does not exist.
 
         Raises:
-            ConfigError: it is near to something that there is.
+            ConfigError: a similar column exists, so it is probably a mistake.
         """
         task = self.task
         plain = self.plain_family(made.family.shape) if made.family.shape.fields else made.family
@@ -406,11 +444,11 @@ class EndpointProcessor:
         yield from (f"{each}, which is not there" for each in found)
 
     def _refuse_nothing(self, made: Transformed, fetched: Fetched | None) -> None:
-        """Refuse answers that hold no records for another reason than that there are none.
+        """Refuse answers without records where this is not because the list is empty.
 
         Raises:
-            DataRefused: an answer is no JSON object or has no data, or rows of a `replace` would
-                give way to a part of a list, or to nothing as every record was set aside.
+            DataRefused: an answer is no JSON object or has no data; or a `replace` would replace
+                its rows by a part of a list, or by nothing because every record was set aside.
         """
         path = self.task.endpoint.path
         remedy = "Nothing was stored; the answer is in the archive."
@@ -435,10 +473,14 @@ class EndpointProcessor:
             )
 
     def as_tables(self, result: Result, fetched: Fetched | None = None) -> Transformed:
-        """What `transform_data` returned, with system columns where it is frames of a user's own.
+        """The result of `transform_data` as tables; frames get the system columns.
+
+        Args:
+            result: the result of `transform_data`.
+            fetched: the answers from which it was made.
 
         Raises:
-            DataRefused: a frame has a column that no warehouse of ours can hold.
+            DataRefused: a frame has a column that no warehouse can hold.
         """
         if isinstance(result, Transformed):
             return result
@@ -461,5 +503,5 @@ class EndpointProcessor:
 
 
 def _is_long(values: pa.ChunkedArray) -> bool:
-    """Whether a column of integers holds one that a float would change."""
+    """Whether a column of integers has a value that a float would change."""
     return pa.types.is_integer(values.type) and bool(too_long(values))

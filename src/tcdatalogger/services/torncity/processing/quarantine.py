@@ -1,4 +1,4 @@
-"""Records that fail a check of the user's own, taken out of the rows and found in their answers."""
+"""Sets records aside that fail a check: takes their rows out and finds them in the answers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _PLAIN: Final = (str, int)
 def set_aside(
     made: Transformed, rule_results: Sequence[RuleResult], pages: Sequence[Page]
 ) -> Transformed:
-    """Rows without the records that fail, which are among the rejected records then.
+    """The rows without the records that fail; those are added to the rejected records.
 
     Args:
         made: the rows.
-        rule_results: of the checks whose failures are set aside.
-        pages: that the rows were made from.
+        rule_results: the results of the checks whose failures are set aside.
+        pages: the pages from which the rows were made.
     """
     failing = [rule_result for rule_result in rule_results if rule_result.failing is not None]
     if not failing:
@@ -49,14 +49,14 @@ def rejected_records(
 ) -> tuple[RejectedRecord, ...]:
     """The records of some rows of the root, as Torn sent them.
 
-    A record is found in its answer by the key that Torn gave it. One that cannot be found so is
-    kept as the row that was made of it, and is not tried again.
+    A record is found in its answer by its key. Where that is impossible, the row itself is kept as
+    the record, and it is not tried again.
 
     Args:
-        rows: of the root.
-        why: what is wrong with some of them, by their place.
-        family: of the rows.
-        pages: that they were made from.
+        rows: the rows of the root.
+        why: the reasons for some of the rows, by row number.
+        family: the family of the rows.
+        pages: the pages from which the rows were made.
     """
     root = family.tables[0]
     key = [c for name in root.key if (c := root.column(name)) and not c.ours and name != SUBJECT]
@@ -81,7 +81,7 @@ def rejected_records(
 def _records(
     family: TableFamily, pages: Sequence[Page]
 ) -> Iterator[tuple[Page, int, str, dict[str, Value]]]:
-    """Every record of the answers that is an object, with its page and its place."""
+    """All records of the answers that are objects: page, page number, path and record."""
     for number, page in enumerate(pages):
         try:
             body = lossless_json.parse(page.body)

@@ -1,4 +1,4 @@
-"""What goes into a run of one endpoint and from step to step: its task, tools, pages and rows."""
+"""The values of a run of one endpoint: its task, its source, its pages and its rows."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one run of one endpoint is to do.
+    """What one run of one endpoint has to do.
 
     Attributes:
-        name: of the endpoint in the configuration.
-        endpoint: from the catalogue.
-        catalog_version: of that catalogue.
-        run_id: of the run; it stands on every row.
-        table: the root table.
+        name: the name of the endpoint in the configuration.
+        endpoint: the endpoint of the catalogue.
+        catalog_version: the version of the catalogue.
+        run_id: the id of the run; every row has it.
+        table: the name of the root table, "" for the name of the endpoint.
         mode: the storage mode.
-        ids: values of the path's placeholder, one request each; empty where it has none.
-        params: of the query, as configured.
-        key: columns of the root that are its key; empty for the catalogue's own.
-        columns: names of the user's own for columns, by ours.
-        checks: of the rows of each run, as the user configures them.
-        contract: what to do with a field that the catalogue lacks.
-        max_pages: after how many pages a walk stops, None for no limit of ours.
-        incremental: whether only what is new is asked for, and what is stored already is left out.
-        overlap: seconds that a run goes back behind its cursor, None for the path's own.
-        since: how far the first run goes back, seconds since 1970.
-        stretch: what a backfill reads, None for a regular run.
-        stretch_pages: after how many pages it may end, when it has left its first second.
-        max_drop: the largest share of the records there are that may vanish by it.
-        subject: whose data is meant, where the configuration names them.
-        accept_subject: whether it may be somebody else's than that of the last run.
-        roots: the root tables of all endpoints that are configured.
+        ids: values of the path's placeholder, one request each; empty for a path without one.
+        params: the configured parameters of the query.
+        key: the key columns of the root; empty for the key of the catalogue.
+        columns: pairs of a column name of the shape and the user's name for it.
+        checks: the configured checks.
+        contract: what happens with a field that the catalogue lacks.
+        max_pages: the most pages of a walk, None for the default.
+        incremental: whether the run asks only for new rows, and leaves out rows that are stored.
+        overlap: seconds that the run goes back behind its cursor, None for the path's default.
+        since: how far the first incremental run goes back, seconds since 1970.
+        stretch: the stretch of history that a backfill reads, None for a regular run.
+        stretch_pages: the backfill may end after this many pages, when it is past its first second.
+        max_drop: the largest share of the stored records that the run may delete, from 0 to 1.
+        subject: the configured subject, None for none.
+        accept_subject: whether the run may be about another subject than the last run.
+        roots: the root tables of all configured endpoints.
     """
 
     name: str
@@ -83,42 +83,44 @@ class Task:
 
     @property
     def root_table(self) -> str:
+        """The name of the root table."""
         return self.table or self.name
 
     @property
     def load_id(self) -> str:
-        """The same for every try of the same run; a backfill's hangs on its stretch alone."""
-        told = f"{self.run_id}\n{self.name}"
+        """The id of the load: the same for every try of a run, or of a stretch of history."""
+        identity = f"{self.run_id}\n{self.name}"
         if self.stretch is not None:
-            told = f"{self.name}\n{self.stretch.text(self.asked)}"
-        return sha256(told.encode()).hexdigest()[:16]
+            identity = f"{self.name}\n{self.stretch.text(self.asked)}"
+        return sha256(identity.encode()).hexdigest()[:16]
 
     @property
     def asked(self) -> str:
-        """What is asked for, whoever it is about: a cursor of something else is no cursor."""
-        told = json.dumps([self.endpoint.path, sorted(self.params), self.root_table])
-        return sha256(told.encode()).hexdigest()[:12]
+        """Identifies the list, for any subject: a cursor of another list does not count."""
+        identity = json.dumps([self.endpoint.path, sorted(self.params), self.root_table])
+        return sha256(identity.encode()).hexdigest()[:12]
 
     @property
     def behind(self) -> int:
-        """Whole seconds that a run goes back behind its cursor."""
+        """Whole seconds that the run goes back behind its cursor."""
         own = time_fields.settles(self.endpoint.path)
         return round(own if self.overlap is None else self.overlap)
 
     @property
     def once(self) -> bool:
-        """Whether a record that is stored already and has not changed is left out."""
+        """Whether records that are stored already and have not changed are left out."""
         return self.incremental or self.stretch is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One body and where it came from.
+    """One body and its origin.
 
     Attributes:
-        body: byte for byte.
-        subject_id: whom it is about, None for city-wide data.
-        server_time: when it was answered by the server's clock, None for a body from a file.
+        body: the body, byte for byte.
+        subject_id: the subject, None for data of the whole city.
+        server_time: the time of the answer by the server's clock, seconds since 1970; None for a
+            body from a file.
         answer: the whole answer, None for a body from a file.
     """
 
@@ -130,16 +132,15 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What `fetch_data` brought.
+    """The answers of a run, as `fetch_data` returns them.
 
     Attributes:
-        pages: in the order in which they came.
-        warnings: what was odd about them, whole sentences.
+        pages: the pages in the order in which they came.
+        warnings: whole sentences.
         readings: how far each walk went, for the cursor.
-        stretch: what a backfill has read with it, None for a regular run.
-        cut: what ended it before its time; its pages are those that had come. None where it came to
-            its own end.
-        archive: the file that holds its answers, "" where there is none.
+        stretch: the stretch of history that was read, None for a regular run.
+        cut: what ended the fetch too early, so some pages are missing; None for a normal end.
+        archive: the archive file with the answers, "" for none.
     """
 
     pages: tuple[Page, ...]
@@ -156,47 +157,47 @@ class Fetched:
 
     @property
     def whole(self) -> bool:
-        """Whether every walk came to its end."""
-        return all(one.complete for one in self.readings)
+        """Whether every walk read its list to the end."""
+        return all(reading.complete for reading in self.readings)
 
     @classmethod
     def of(cls, *bodies: bytes) -> Fetched:
-        """Bodies from a file or a test."""
+        """The answers for bodies from a file or a test."""
         return cls(tuple(Page(body) for body in bodies))
 
     def digest(self, task: Task, kind: type) -> str:
-        """Tells whether another run's answers would make the very same rows.
+        """A text that is equal for two runs whose answers make exactly the same rows.
 
         Args:
-            task: what was asked for.
+            task: the task of the run.
             kind: the class that makes the rows.
         """
         how = [__version__, task.catalog_version, task.asked, task.key, task.contract, str(kind)]
-        told = sha256(json.dumps([*how, task.columns, list(map(str, task.checks))]).encode())
+        hasher = sha256(json.dumps([*how, task.columns, list(map(str, task.checks))]).encode())
         for page in self.pages:
-            told.update(f"{page.subject_id} ".encode() + digest(page.body))
-        return told.hexdigest()[:32]
+            hasher.update(f"{page.subject_id} ".encode() + digest(page.body))
+        return hasher.hexdigest()[:32]
 
     def json(self) -> Iterator[Any]:
-        """The bodies as Python values, for processors that like them so."""
+        """The bodies as Python values, for processors of users."""
         return (json.loads(page.body) for page in self.pages)
 
 
 @dataclass(frozen=True, slots=True)
 class Transformed:
-    """Rows, before anybody looked at them.
+    """The rows of a run.
 
     Attributes:
-        family: the tables.
-        tables: their rows, by name.
-        drift: what the catalogue did not know.
+        family: the schemas of the tables.
+        tables: the rows by table name.
+        drift: the fields that the catalogue does not know.
         rejected: the records that were set aside.
-        unread: pages that are no JSON object at all; each is a rejected record too.
-        repeated: records that came on two pages and count once.
-        warnings: what was odd, whole sentences.
+        unread: how many pages are no JSON object; each is a rejected record too.
+        repeated: how many repeated records are left out.
+        warnings: whole sentences.
         rejected_subjects: the subjects with a record that was set aside.
-        lacking: the subjects of which a page had no data, not even an empty list.
-        checks: what came of the checks of the rows.
+        lacking: the subjects with a page without data, not even an empty list.
+        checks: the results of the checks.
     """
 
     family: TableFamily
@@ -211,20 +212,21 @@ class Transformed:
     checks: tuple[CheckResult, ...] = ()
 
     def whole_of(self, fetched: Fetched | None) -> bool:
-        """Whether all that was asked for was read to its end; what nobody fetched is whole."""
+        """Whether all lists were read to their end; always true for bodies of a file (None)."""
         return not self.lacking and (fetched is None or fetched.whole)
 
     def readings(self, fetched: Fetched) -> tuple[WalkSummary, ...]:
-        """How far the walks went; one with a page that lacks its data came to no end."""
+        """How far the walks went; a walk with a page without data is not complete."""
         places = set(map(str, self.lacking))
 
-        def whole(one: WalkSummary) -> bool:
-            return one.complete and one.place not in places and None not in self.lacking
+        def whole(reading: WalkSummary) -> bool:
+            return reading.complete and reading.place not in places and None not in self.lacking
 
-        return tuple(replace(one, complete=whole(one)) for one in fetched.readings)
+        return tuple(replace(each, complete=whole(each)) for each in fetched.readings)
 
     @property
     def rows(self) -> dict[str, int]:
+        """The number of rows of each table."""
         return {name: table.num_rows for name, table in self.tables.items()}
 
 
@@ -233,16 +235,16 @@ Result = Transformed | ArrowStream | Mapping[str, ArrowStream]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a fetch asks, and what it has to know for that.
+    """What a fetch needs to call Torn.
 
     Attributes:
-        get: one call of Torn's API with the endpoint's key; None where nobody may call.
-        host: of the API, for links to further pages.
-        subject: whom rows are about when the path does not say it: given the section of the path,
-            the id of the key owner's player, faction or company, or None for city-wide data.
+        get: makes one call of Torn's API with the endpoint's key; None where calls are not allowed.
+        host: host and port of the API, for links to further pages.
+        subject: for a path without a subject: takes the section of the path and returns the id of
+            the key owner's player, faction or company, or None for data of the whole city.
         ids: values of the path's placeholder that a query found; empty where the task has them.
-        clock: what is read.
-        cursor: where the run before left off, as the ledger has it.
+        clock: the clock to read.
+        cursor: the cursor of the last run as the ledger has it, None for none.
     """
 
     get: Callable[[Request], Answer] | None = None
@@ -255,12 +257,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of an endpoint's tables before rows are made for them.
+    """What is known of an endpoint's tables before its rows are made.
 
     Attributes:
-        shape: of earlier loads, with what they learned; None before the first.
-        owners: whose the tables are that are there.
-        warehouse: that holds them, to look whether numbers of a column would change; None for none.
+        shape: the shape of earlier loads with all learned fields; None before the first load.
+        owners: the owners of the stored tables.
+        warehouse: the warehouse with the tables, to see whether numbers of a column would change;
+            None for none.
     """
 
     shape: Object | None = None

@@ -1,7 +1,7 @@
-"""Reading a list back in time, a stretch at a time, and where a run leaves the cursor.
+"""Reads a list back in time, one stretch after another, and moves the cursor of a run.
 
-A stretch ends after so many pages, or where the list ends. Torn's word for the end is not taken
-alone: only when nothing comes from before the last row either, there is nothing more.
+A stretch ends after a number of pages, or at the end of the list. A page without a link does not
+prove the end: the list has ended only when a call for the time before its last row returns no row.
 """
 
 from __future__ import annotations
@@ -19,49 +19,51 @@ from tcdatalogger.services.torncity.lists.links import changed
 from tcdatalogger.services.torncity.processing.task import Fetched, Page, Source, Task
 
 KEEPS_PIECES = frozenset({"append", "merge"})
-"""The storage modes that can take a part of a list: from the others what it lacks would vanish."""
+"""The storage modes that can store a part of a list; the other modes would delete the missing
+records."""
 QUIET_PAGES = 100
-"""So many pages in a row without a row and a stretch is given up: months may lie between two rows
-of a history, but not a whole minute's calls."""
+"""A stretch stops after this many pages in a row without a row: two rows of a history may be months
+apart, but so many empty pages use all calls of a minute."""
 _OWN = frozenset({"from", "to", "offset", "sort"})
 
 
 def place(request: Request, subject: int | None) -> str:
-    """Whose list a request is about, as a cursor calls it."""
+    """The place of a list in cursors: the subject, or the path where there is no subject."""
     return request.path if subject is None else str(subject)
 
 
 def cursor(
     task: Task, before: str | None, readings: Sequence[WalkSummary], stretch: TimeRange | None
 ) -> str | None:
-    """The cursor after a run, for the ledger; None where the endpoint has none.
+    """The cursor after a run, for the ledger; None where the ledger keeps its cursor.
 
     Args:
-        task: of the run.
-        before: the cursor that the ledger has.
+        task: the task of the run.
+        before: the cursor in the ledger, None for none.
         readings: how far the walks of the run went.
-        stretch: what a backfill has read, None for a regular run.
+        stretch: the stretch that a backfill has read, None for a regular run.
     """
     if not task.incremental:
         return None
     known = Cursor.read(before, task.asked)
     if stretch is not None and (not readings or stretch.place in known.spans):
-        return None  # a backfill leaves a cursor alone that is there
+        return None  # a backfill does not change an existing cursor
     after = known.moved(readings)
     return after.text if after.spans else None
 
 
 def fetch(task: Task, source: Source, request: Request, subject: int | None) -> Fetched:
-    """A stretch of history, from its newest second back.
+    """Read a stretch of history, from its newest second back.
 
     Args:
-        task: with the stretch that is wanted.
-        source: with the way to call Torn.
-        request: for the list.
-        subject: whom it is about.
+        task: the task with the wanted stretch.
+        source: the way to call Torn.
+        request: the first request of the list.
+        subject: the subject of the list, None for none.
 
     Raises:
-        Failure: as a call; TornUnavailable too where nothing gets past the first second.
+        Failure: a call failed; TornUnavailable also where the walk cannot get past the first
+            second.
         DataRefused: no answer has its data.
         UsageError: the list cannot be read by time.
     """
@@ -73,7 +75,7 @@ def fetch(task: Task, source: Source, request: Request, subject: int | None) -> 
         task.endpoint, asked, get, source.clock, host=source.host, empty_pages=QUIET_PAGES
     )
     pages: list[Page] = []
-    reached: int | None = None  # by the pages that are here: the walk may be one ahead
+    reached: int | None = None  # by the pages of this list: the walk may be one page ahead
     low: int | None
     whole, cut = False, None
     try:
@@ -112,7 +114,7 @@ def fetch(task: Task, source: Source, request: Request, subject: int | None) -> 
 
 
 def cut_short(end: BaseException, pages: int) -> str:
-    """What the record says of a fetch that ended before its time and whose pages are stored."""
+    """A sentence for the record of a run that ended too early and whose pages are stored."""
     why = "It was told to end"
     if isinstance(end, TimedOut):
         why = end.message.removesuffix(".")
@@ -124,9 +126,9 @@ def cut_short(end: BaseException, pages: int) -> str:
 def _end(
     task: Task, source: Source, asked: Request, stretch: TimeRange, reached: int | None
 ) -> tuple[int | None, list[Answer]]:
-    """The first second of which all rows are there where a list seems to end, and what is before.
+    """Check the end of a list: the oldest second whose rows are all read, and the page before it.
 
-    Where the page before has no data, nobody knows whether the list ends here.
+    Where the page before has no data, the end of the list is unknown.
     """
     older = _before(task, source, asked, stretch.high if reached is None else reached)
     if older is not None and not any(count_rows(a.body, a.request.payload) for a in older):
@@ -136,12 +138,12 @@ def _end(
 
 
 def _low(stretch: TimeRange, reached: int | None) -> int:
-    """The first second of which all rows are there: the last one may have been cut."""
+    """The oldest second whose rows are all read: the second of the last row may be incomplete."""
     return stretch.high + 1 if reached is None else min(reached, stretch.high) + 1
 
 
 def _asked(task: Task, request: Request, stretch: TimeRange) -> Request:
-    """The newest page of a stretch: by the list's own clock, whatever the user sorts by."""
+    """The request for the newest page of a stretch, by the list's time field and newest first."""
     endpoint = task.endpoint
     kept = tuple(pair for pair in request.params if pair[0] not in _OWN)
     wanted = {"to": str(stretch.high)}
@@ -157,10 +159,11 @@ def _asked(task: Task, request: Request, stretch: TimeRange) -> Request:
 
 
 def _before(task: Task, source: Source, asked: Request, second: int) -> list[Answer] | None:
-    """The page before a second, if anything was asked for there: empty where a list ends.
+    """The page before a second.
 
-    An empty answer is not believed alone: a list that had an empty moment would end for good. None
-    where no answer came that has its data.
+    Returns:
+        The answer in a list; an empty list where that time is not wanted; None where no answer with
+        data came.
     """
     since = asked.param("from")
     if second < 1 or (since is not None and second - 1 < int(since)) or source.get is None:
@@ -172,7 +175,7 @@ def _before(task: Task, source: Source, asked: Request, second: int) -> list[Ans
 
 
 def without_data(path: str, lacks: str) -> DataRefused:
-    """The error of a run that got no answer with data, which is not an empty list."""
+    """The error of a run without an answer with data, which is not the same as an empty list."""
     return DataRefused(
         f"Torn's answer to {path} is none, for {lacks}: which is not the same as an empty list.",
         remedy="Nothing was stored, and the next run asks again; the answers are in the archive.",

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,6 +148,16 @@ def living_city() -> Iterator[Sandbox]:
     """A city of a test's own, whose world `advance` moves."""
     with Sandbox(seed=7, rules=FREE) as sandbox:
         yield sandbox
+
+
+def rest_slow(cases: Iterable[Any], quick: int = 1) -> list[Any]:
+    """Cases for `parametrize` of which all but the first few are marked slow: CI runs them all."""
+    return [
+        case
+        if number < quick
+        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+        for number, case in enumerate(cases)
+    ]
 
 
 @dataclass

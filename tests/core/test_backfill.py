@@ -99,6 +99,7 @@ def test_a_piece_of_history_and_then_the_rest(place):
     assert set(place.ids("attacks").values()) == {1}
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped(place):
     with place.application() as application:
         going = backfill(application, "attacks", pages=2)

@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from conftest import rest_slow
 from tcdatalogger import ending
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.operations.backfill import backfill
@@ -146,7 +147,7 @@ def test_a_time_that_is_over_is_over_once(place, monkeypatch):
     assert (record.status, record.exit_code, record.error) == ("done", 0, "")
 
 
-@pytest.mark.parametrize("mode", ["replace", "history"])
+@pytest.mark.parametrize("mode", rest_slow(["replace", "history"]))
 def test_a_mode_that_takes_no_pieces_keeps_its_old_rows(place, mode):
     words = {"storage_mode": mode, "incremental": "false"}
     place.log("attacks", *[f"endpoints.attacks.{name}={value}" for name, value in words.items()])

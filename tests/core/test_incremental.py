@@ -167,6 +167,7 @@ def test_other_params_are_another_list_with_a_cursor_of_its_own(place):
     assert asked(place, outcome)[0]["from"] == str(int(place.clock.now()) - DAY)
 
 
+@pytest.mark.slow
 def test_chains_are_found_though_they_are_listed_when_they_end(place):
     place.log("chains", "since=P20D")
     for _ in range(12):

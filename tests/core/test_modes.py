@@ -6,6 +6,7 @@ import duckdb
 import pytest
 
 from bodies import member
+from conftest import rest_slow
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
@@ -184,7 +185,7 @@ OWN_NAMES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("fields", "words", "columns"), OWN_NAMES)
+@pytest.mark.parametrize(("fields", "words", "columns"), rest_slow(OWN_NAMES, 2))
 def test_history_names_its_own_columns_around_whatever_has_their_names(
     place, fields, words, columns
 ):
@@ -248,6 +249,7 @@ def test_a_list_that_lost_most_of_its_records_is_refused_until_somebody_says_so(
     assert place.sql(f"select id from members {current}") == [{"id": 1}]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["merge", "history"])
 def test_a_rebuild_without_a_run_is_as_if_it_had_never_been(place, mode):
     place.write_mode(mode)
@@ -316,6 +318,7 @@ def test_two_endpoints_share_a_table_where_neither_wipes_the_other(workplace, on
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["merge", "history", "replace"])
 def test_runs_are_made_again_in_the_order_of_torns_clock_though_ours_jumped_back(place, mode):
     place.write_mode(mode)

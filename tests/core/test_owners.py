@@ -8,6 +8,7 @@ import duckdb
 import pytest
 
 from bodies import member
+from conftest import rest_slow
 from tcdatalogger.core.operations.replay import replay
 
 CREW = '[[endpoints]]\nname = "crew"\npath = "/faction/members"\n'
@@ -119,7 +120,7 @@ FIXED = [
 ]
 
 
-@pytest.mark.parametrize(("one", "two", "name"), FIXED)
+@pytest.mark.parametrize(("one", "two", "name"), rest_slow(FIXED))
 def test_tables_of_the_catalogue_that_two_endpoints_would_fill_are_found_and_refused(
     place, one, two, name
 ):

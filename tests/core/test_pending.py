@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import held
+from conftest import held, rest_slow
 from tcdatalogger import ending
 from tcdatalogger.core.operations.replay import rebuild
 from tcdatalogger.core.run import pending
@@ -460,7 +460,7 @@ def test_the_state_can_be_lost_altogether(living, name):
         assert sorted(runs_of(living).values()) == [30, 30]
 
 
-@pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
+@pytest.mark.parametrize("mode", rest_slow(["append", "replace", "merge", "history"]))
 def test_a_run_whose_rows_do_not_add_up_is_pending_and_stored_when_the_engine_is_mended(
     place, monkeypatch, mode
 ):

@@ -310,6 +310,7 @@ def test_an_injected_clock_is_left_alone(postgres_url):
 # The whole program
 
 
+@pytest.mark.slow
 def test_runs_of_the_whole_program_are_kept_there(workplace, postgres_url):
     workplace.write(extra=f'[state]\nurl = "{postgres_url}"\n')
 

@@ -10,8 +10,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from tcdatalogger.errors import DataRefused
-from tcdatalogger.models.records import SUBJECT, VERSION, Group
+from tcdatalogger.models.records import VERSION, Group
 from tcdatalogger.models.schema import SYSTEM, TableFamily, TableSchema
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.connection import quoted
@@ -69,25 +68,9 @@ def staged(name: str) -> str:
 
 
 def stage_all(connection: duckdb.DuckDBPyConnection, group: Group, load: Load) -> None:
-    """Set the rows of a group beside its tables.
-
-    Raises:
-        DataRefused: a key repeats.
-    """
+    """Set the rows of a group beside its tables."""
     for table in group.tables:
         stage(connection, table.name, load.tables[table.name])
-    if not group.single:
-        return
-    repeated = connection.execute(
-        f"select (select count(*) from {staged(group.root)}) - (select count(*) from (select "
-        f"distinct {named(group, group.root, 't')} from {staged(group.root)} t))"
-    ).fetchall()
-    if repeated[0][0]:
-        columns = ", ".join(group.keys[group.root][1:]) or SUBJECT
-        raise DataRefused(
-            f"The key of {group.root} ({columns}) repeats in {repeated[0][0]} rows.",
-            remedy=f"Set `key` of {load.endpoint} to columns that tell its rows apart.",
-        )
 
 
 def forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:

@@ -18,7 +18,7 @@ def groups(transaction: Transaction, load: Load) -> list[Group]:
     """The records of a load, and what stands beside them.
 
     Raises:
-        DataRefused: nothing tells the records apart.
+        DataRefused: nothing tells the records apart, or the key of two of them is the same.
     """
     root = load.family.tables[0]
     key = key_columns(load.family)
@@ -30,10 +30,28 @@ def groups(transaction: Transaction, load: Load) -> list[Group]:
     records = [table for table in load.family.tables if not table.beside]
     keys = {t.name: (SUBJECT, *(c.name for c in own(t, key) or ())) for t in records}
     found = [Group(tuple(records), keys | dict(_gone(transaction, load, key)))]
+    _refuse_repeated(load, found[0])
     beside = tuple(table for table in load.family.tables if table.beside)
     if beside:
         found.append(Group(beside, {table.name: (SUBJECT,) for table in beside}, single=False))
     return found
+
+
+def _refuse_repeated(load: Load, group: Group) -> None:
+    """Refuse records that nothing tells apart.
+
+    Raises:
+        DataRefused: two of them have the same key.
+    """
+    rows = load.tables[group.root]
+    names = list(group.keys[group.root])
+    repeated = rows.num_rows - rows.select(names).group_by(names).aggregate([]).num_rows
+    if repeated:
+        columns = ", ".join(names[1:]) or SUBJECT
+        raise DataRefused(
+            f"The key of {group.root} ({columns}) repeats in {repeated} rows.",
+            remedy=f"Set `key` of {load.endpoint} to columns that tell its rows apart.",
+        )
 
 
 def gone(transaction: Transaction, load: Load) -> list[str]:

@@ -177,22 +177,30 @@ def test_a_run_that_waits_for_the_warehouse_says_so_and_its_books_do_not(workpla
 
 
 def test_books_that_cannot_be_read_now_end_nothing(hands):
+    asked = []
+
     def busy():
+        asked.append(True)
         raise Busy("Somebody writes.")
 
     with progress(hands, io.StringIO(), running=busy) as shown:
         shown.tick()
+    assert asked
 
 
 def test_a_stream_that_nobody_reads_ends_nothing(hands):
+    lines = []
+
     class Gone(io.StringIO):
-        def write(self, _text):
+        def write(self, text):
+            lines.append(text)
             raise BrokenPipeError
 
     with progress(hands, Gone()) as shown:
         shown.tell(RUN)
         hands.at += QUIET
         shown.tick()
+    assert lines
 
 
 def test_rich_is_not_loaded_where_nobody_looks():

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PROGRAM
+from conftest import PROGRAM, rest_slow
 
 INSTALLED = Path(sys.executable).with_name("tcdatalogger")
 
@@ -28,8 +28,13 @@ def proposed(done):
     return re.findall(r"`([^`]*run --all)`", done.stderr)
 
 
-@pytest.mark.parametrize("how", ["by its path", "from elsewhere", "by its name", "as a module"])
+ONE = '[[endpoints]]\nname = "faction_basic"\npath = "/faction/basic"\n'
+WAYS = ["by its path", "from elsewhere", "by its name", "as a module"]
+
+
+@pytest.mark.parametrize("how", rest_slow(WAYS))
 def test_a_remedy_works_when_it_is_pasted(workplace, how):
+    workplace.write(ONE)
     (workplace.folder / "bin").mkdir()
     (workplace.folder / "bin" / "tcdatalogger").symlink_to(INSTALLED)
     words, path, wanted = {
@@ -50,7 +55,9 @@ def test_a_remedy_works_when_it_is_pasted(workplace, how):
     assert again.returncode == 0, again.stderr
 
 
+@pytest.mark.slow
 def test_a_remedy_names_the_configuration_that_the_command_named(workplace):
+    workplace.write(ONE)
     elsewhere = workplace.folder / "my settings.toml"
     workplace.file.rename(elsewhere)
 

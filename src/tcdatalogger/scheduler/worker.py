@@ -122,8 +122,7 @@ def _refused(failure: Failure) -> Report:
 
 
 def _failed(job: Job, error: BaseException) -> Report:
-    name = type(error).__name__
-    if isinstance(error, MemoryError) or name == "OutOfMemoryException":
+    if isinstance(error, MemoryError):
         return Report(
             "failed",
             1,
@@ -131,6 +130,7 @@ def _failed(job: Job, error: BaseException) -> Report:
             "OutOfMemory",
             "Give it more `memory`, or let it fetch less at once with `max_pages`.",
         )
+    name = type(error).__name__
     # The text of the error may quote what Torn sent, so the report has its class alone.
     log.get_logger("scheduler").exception("run_crashed", error=name)
     return _unforeseen(f"It ended by {name}.", name)

@@ -195,11 +195,11 @@ def test_it_warns_of_keys_of_two_factions(workplace, city):
 
     assert done.code == 0
     assert WELL not in done.out
-    assert "its keys speak of several: default of 40832, rival of " in done.out
+    assert "its keys are about several subjects: default of 40832, rival of " in done.out
     workplace.write(both + "subject = 40832\n", extra='rival = "env:RIVAL"\n')
     assert WELL in workplace.run("check").out
     workplace.write(both + "subject = 7\n", extra='rival = "env:RIVAL"\n')
-    assert "speaks of 7" in problem(workplace, "members")
+    assert "is about 7" in problem(workplace, "members")
 
 
 def test_it_names_what_others_may_read_or_write_and_how_to_mend_it(workplace):

@@ -528,7 +528,7 @@ def test_whatever_stands_in_an_endpoint_is_read_or_told_and_never_crashes(tmp_pa
     raw = {"keys": {"default": "env:K"}, "endpoints": [value], "torn": value}
     found = configuration.ConfigErrors(str(file), {}, raw)
     settings, parts = configuration._validated(raw, found)
-    configuration.review(settings, parts, found, catalog.load())
+    configuration.validate(settings, parts, found, catalog.load())
     assert KEY not in "".join(found.all())
 
 

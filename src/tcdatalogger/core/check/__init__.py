@@ -1,1 +1,1 @@
-"""What `check` looks at."""
+"""The checks of `tcdatalogger check` and `keys check`."""

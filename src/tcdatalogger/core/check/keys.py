@@ -1,4 +1,4 @@
-"""What each key is, what its endpoints need, and whether it can do it: for people to read."""
+"""Reports on keys: what each key may read, and what the endpoints that use it need."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class Need:
     """What one endpoint needs of a key.
 
     Attributes:
-        endpoint: by its name in the configuration.
-        access: the level of a key that is not a custom one.
+        endpoint: the name of the endpoint.
+        path: the path of the endpoint.
+        access: the lowest level of a key that is no custom key.
         faction_access: whether the owner's position in the faction must give API access.
-        problem: why the key cannot do it, "" where it can, None where nobody knows.
+        problem: why the key cannot read the endpoint, "" where it can, None where it is unknown.
         others: the other keys that the endpoint may use.
     """
 
@@ -37,15 +38,16 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class KeyReport:
-    """All about one key.
+    """The report on one key.
 
     Attributes:
-        info: what Torn says of it, None where Torn cannot be asked.
-        health: what is known of it, None where the key cannot be had.
-        calls_left: of its owner, within the share of the limit that is ours.
-        needs: of the endpoints that name it.
-        link: makes a custom key with exactly the selections that they need.
-        failure: why it cannot be used, None where it can.
+        name: the name of the key.
+        info: Torn's answer about the key, None where it is unknown.
+        health: the health of the key, None where its secret cannot be resolved.
+        calls_left: how many calls of its owner may go now; None as for `health`.
+        needs: what the endpoints that use the key need.
+        link: an address at which Torn makes a custom key with exactly these selections.
+        failure: why the key cannot be used, None where it can.
     """
 
     name: str
@@ -58,9 +60,9 @@ class KeyReport:
 
     @property
     def wrong(self) -> Failure | None:
-        """The first thing that is wrong with it.
+        """The first problem of the key, None for none.
 
-        An endpoint that has another key for it is no fault of this one.
+        An endpoint that has another key is no problem.
         """
         if self.failure is not None:
             return self.failure
@@ -71,11 +73,11 @@ class KeyReport:
 
 
 def reports(application: Application, *, online: bool = True) -> Iterator[KeyReport]:
-    """A report of every key that is configured or used.
+    """The reports on all keys that are configured or used.
 
     Args:
-        application: with the settings to look at.
-        online: whether Torn is asked: one call for each key, none for one that it refused.
+        application: the application.
+        online: whether Torn is asked: one call for each key, none for a key that was refused.
     """
     settings = application.settings
     used = [name for endpoint in settings.endpoints for name in endpoint.api_key]

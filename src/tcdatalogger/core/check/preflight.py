@@ -1,4 +1,4 @@
-"""Looks at everything that a run will need, before the first one: keys, folders, tables."""
+"""Checks everything that a run needs before the first run: keys, folders, tables."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What was found about one part.
+    """The result of one check.
 
     Attributes:
-        part: the endpoint, key or place.
-        says: what was found, one line.
-        failure: what is wrong, None where it is right.
-        plain: whether it is as it should be and of no interest to a person.
-        warning: whether it is to be looked at, though a run goes on with it.
+        part: the endpoint, key or place that was checked.
+        says: the result, one line.
+        failure: what is wrong, None where the part is right.
+        plain: whether the part is right and of no interest for people.
+        warning: whether people should look at the part, although a run works with it.
     """
 
     part: str
@@ -54,11 +54,11 @@ class Finding:
 
 
 def inspect(application: Application, *, online: bool = True) -> Iterator[Finding]:
-    """Every finding, good or bad, in the order in which a run would meet them.
+    """All findings, good and bad, in the order in which a run needs the parts.
 
     Args:
-        application: with the settings to look at.
-        online: whether Torn is asked what the keys may do: one call for each key.
+        application: the application.
+        online: whether Torn is asked about the keys: one call for each key.
     """
     settings = application.settings
     yield Finding("torn", settings.torn.url)
@@ -71,11 +71,11 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
     with ExitStack() as beside:
         if state.failure is None and not settings.state.begun:
             application = beside.enter_context(application.aside())
-        books = state.failure is None
-        yield from _endpoints(application, online=online and books, books=books)
+        state_ok = state.failure is None
+        yield from _endpoints(application, online=online and state_ok, state_ok=state_ok)
 
 
-def _endpoints(application: Application, *, online: bool, books: bool) -> Iterator[Finding]:
+def _endpoints(application: Application, *, online: bool, state_ok: bool) -> Iterator[Finding]:
     families: dict[str, TableFamily | None] = {}
     for endpoint in application.settings.endpoints:
         try:
@@ -85,11 +85,11 @@ def _endpoints(application: Application, *, online: bool, books: bool) -> Iterat
     told = {name: family for name, family in families.items() if family is not None}
     yield from _clashes(application, told)
     yield from _keys(application) if online else _missing_keys(application)
-    yield from _tables(application, families, books=books)
+    yield from _tables(application, families, state_ok=state_ok)
 
 
 def _state(settings: Settings) -> Finding:
-    """Whether the state can be used; one that is not there yet is not made."""
+    """Whether the state can be used; a missing state is not created."""
     url, file = settings.state.url or "", settings.state.file
     shown = without_password(url) or ""
     try:
@@ -119,13 +119,13 @@ def _places(settings: Settings) -> Iterator[Finding]:
 
 
 def _backups(settings: Settings) -> Path | None:
-    """A file among the backups, where some are made by themselves."""
+    """A file in the folder of backups, None where the scheduler makes no backups."""
     place, often = settings.backup.path, settings.backup.frequency
     return None if place is None or often is None else place / "x"
 
 
 def _rights(settings: Settings) -> Iterator[Finding]:
-    """What others may read or write: what was logged, and files with keys."""
+    """Files and folders that other users may read or write."""
     if os.name == "nt":
         return
     archive = Path(settings.archive.path)
@@ -157,7 +157,7 @@ def _webhook(application: Application, reference: str) -> Finding:
 
 
 def _writable(name: str, file: Path) -> Finding:
-    """Whether a file may be made or changed; the nearest folder that is there decides."""
+    """Whether a file can be created or changed; for a new file the nearest folder decides."""
     folder = next((parent for parent in file.parents if parent.exists()), file.parent)
     target = file if file.exists() else folder
     if disk.is_full(folder):
@@ -176,7 +176,11 @@ def _writable(name: str, file: Path) -> Finding:
 
 
 def _family(application: Application, endpoint: EndpointSettings) -> TableFamily | None:
-    """The tables of an endpoint; None where its processor tells them only by its rows."""
+    """The tables of an endpoint; None where its processor does not declare them.
+
+    Raises:
+        ConfigError: the key is missing or does not fit the storage mode.
+    """
     task = application.task(endpoint)
     kind = processor(task.endpoint.path, endpoint.processor)
     if not kind.declares():
@@ -210,7 +214,7 @@ def _family(application: Application, endpoint: EndpointSettings) -> TableFamily
 
 
 def _clashes(application: Application, families: dict[str, TableFamily]) -> Iterator[Finding]:
-    """Tables that two endpoints would both write which are no one owner of them."""
+    """Tables that two endpoints would write that are not one owner."""
     writers: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for name, family in families.items():
         endpoint = application.settings.endpoint(name)
@@ -263,7 +267,7 @@ def _keys(application: Application) -> Iterator[Finding]:
 
 
 def _whose(application: Application, whose: dict[str, KeyInfo]) -> Iterator[Finding]:
-    """Endpoints whose keys speak of several factions, players or companies."""
+    """Endpoints whose keys are about several factions, players or companies."""
     for endpoint in application.settings.endpoints:
         found = application.task(endpoint).endpoint
         if not found.of_key_owner:
@@ -275,12 +279,12 @@ def _whose(application: Application, whose: dict[str, KeyInfo]) -> Iterator[Find
                 endpoint.name,
                 endpoint.path,
                 KeyRefused(
-                    f"No key of {endpoint.name} speaks of {endpoint.subject}: {_listed(about)}.",
+                    f"No key of {endpoint.name} is about {endpoint.subject}: {_listed(about)}.",
                     remedy=f"Correct `subject` of {endpoint.name}, or its api_key.",
                 ),
             )
         elif endpoint.subject is None and len(set(about.values())) > 1:
-            says = f"its keys speak of several: {_listed(about)}. Which is meant says `subject`."
+            says = f"its keys are about several subjects: {_listed(about)}. Set `subject`."
             yield Finding(endpoint.name, says, warning=True)
 
 
@@ -289,7 +293,7 @@ def _listed(about: dict[str, int | None]) -> str:
 
 
 def _missing_keys(application: Application) -> Iterator[Finding]:
-    """Keys that a run would not find here and now; Torn is not asked of the others."""
+    """Keys that cannot be resolved; Torn is not asked about the others."""
     used = [name for endpoint in application.settings.endpoints for name in endpoint.api_key]
     for name in dict.fromkeys(used):
         try:
@@ -299,9 +303,9 @@ def _missing_keys(application: Application) -> Iterator[Finding]:
 
 
 def _tables(
-    application: Application, families: dict[str, TableFamily | None], *, books: bool
+    application: Application, families: dict[str, TableFamily | None], *, state_ok: bool
 ) -> Iterator[Finding]:
-    """How the warehouse would change; it is not opened where it is not there yet."""
+    """How the tables would change; a missing warehouse is not created."""
     try:
         if application.settings.warehouse.encryption_key is not None:
             application.look_for_cipher()
@@ -314,14 +318,14 @@ def _tables(
                         yield _by_its_rows(endpoint, warehouse)
                     else:
                         yield from _stored(application, endpoint, warehouse)
-                    if books:
+                    if state_ok:
                         yield from _last_checks(application, endpoint)
     except Failure as failure:
         yield Finding("warehouse", "", failure)
 
 
 def _by_its_rows(endpoint: EndpointSettings, warehouse: Warehouse) -> Finding:
-    """The tables of a processor that does not declare them: those of its last load."""
+    """The tables of the last load of a processor that does not declare its tables."""
     part = f"tables of {endpoint.name}"
     for line in warehouse.loads(endpoint=endpoint.name, counting=True, most=1):
         return Finding(part, f"{', '.join(line.rows)}, as its processor made them last")
@@ -329,7 +333,7 @@ def _by_its_rows(endpoint: EndpointSettings, warehouse: Warehouse) -> Finding:
 
 
 def _ids(endpoint: EndpointSettings, warehouse: Warehouse) -> Iterator[Finding]:
-    """What the query gives whose values go into the path."""
+    """The number of ids that the query of an endpoint finds."""
     asked = next((str(value) for value in endpoint.ids if str(value).startswith(QUERY)), None)
     if asked is None:
         return
@@ -347,7 +351,7 @@ def _ids(endpoint: EndpointSettings, warehouse: Warehouse) -> Iterator[Finding]:
 def _stored(
     application: Application, endpoint: EndpointSettings, warehouse: Warehouse
 ) -> Iterator[Finding]:
-    """What is to be said of the tables of an endpoint, with all that was learned of them."""
+    """The findings about the tables of an endpoint, with all learned fields."""
     task = application.task(endpoint)
     known, owners = warehouse.known(endpoint.name), warehouse.owners()
     kind = processor(task.endpoint.path, endpoint.processor)
@@ -366,7 +370,7 @@ def _stored(
         yield Finding(endpoint.name, endpoint.path, _no_such(endpoint, strangers))
     steps = warehouse.plan(as_stored(family, task.mode, task.name))
     part = f"tables of {endpoint.name}"
-    yield Finding(part, _told(family, steps), _refused(endpoint.name, steps))
+    yield Finding(part, _summary(family, steps), _refused(endpoint.name, steps))
     if known is not None:
         yield from (Finding(*found) for found in stored_tables.findings(warehouse, task, family))
 
@@ -379,7 +383,7 @@ def _no_such(endpoint: EndpointSettings, strangers: list[str]) -> Failure:
 
 
 def _last_checks(application: Application, endpoint: EndpointSettings) -> Iterator[Finding]:
-    """The checks that the rows of the last run failed."""
+    """The failed checks of the last run of an endpoint."""
     file = application.settings.state.file
     if file is not None and not file.exists():
         return
@@ -390,7 +394,7 @@ def _last_checks(application: Application, endpoint: EndpointSettings) -> Iterat
             yield Finding(part, says, DataRefused(f"{says}.", remedy=run.remedy) if wrong else None)
 
 
-def _told(family: TableFamily, steps: tuple[Step, ...]) -> str:
+def _summary(family: TableFamily, steps: tuple[Step, ...]) -> str:
     tables = ", ".join(table.name for table in family.tables)
     changes = [str(step) for step in steps if step.change is not Change.TABLE]
     new = sum(step.change is Change.TABLE for step in steps)

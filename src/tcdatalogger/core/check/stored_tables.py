@@ -1,4 +1,4 @@
-"""Tables that are stored, looked over: their keys, the checks that are configured, their layout."""
+"""Checks stored tables: their keys, the configured checks, and their layout."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from tcdatalogger.services.torncity.processing.task import Task
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 CLOSED = VERSION[1]
-"""The column that says until when a version was in force; null for one that still is."""
+"""The column with the end of a version; null for a current version."""
 
 
 def findings(
     warehouse: Warehouse, task: Task, family: TableFamily
 ) -> Iterator[tuple[str, str, Failure | None, bool]]:
-    """Part, what is to be said of it, what is wrong and whether it is plain, for every table.
+    """The fields of a `Finding` for every table: part, text, failure, and whether it is plain.
 
     Args:
-        warehouse: that holds them; nothing is changed.
-        task: of the endpoint.
-        family: with all that was learned.
+        warehouse: the warehouse; nothing is changed.
+        task: the task of the endpoint.
+        family: the tables of the endpoint with all learned fields.
     """
     stored = {
         name: set(columns)
@@ -46,7 +46,7 @@ def findings(
 def _key(
     warehouse: Warehouse, task: Task, table: TableSchema, stored: set[str]
 ) -> tuple[str, str, Failure | None]:
-    """Whether rows repeat a key: within a run, or among the versions that are in force."""
+    """Whether a key is repeated: within a run for append, else among the current rows."""
     part = f"key of {table.name}"
     within = ["_subject_id", *(["_run_id"] if task.mode == "append" else [])]
     names = list(dict.fromkeys((*table.key, *within)))
@@ -86,7 +86,7 @@ def _key(
 def _rule(
     warehouse: Warehouse, rule: Rule, family: TableFamily, table: TableSchema
 ) -> tuple[str, str, Failure | None]:
-    """Hold the rows that are stored against a check, its columns alone."""
+    """Evaluate a check on the stored rows."""
     part = f"check of {table.name}"
     dialect = warehouse.dialect
     columns = ", ".join(

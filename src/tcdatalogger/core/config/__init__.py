@@ -1,1 +1,1 @@
-"""The configuration: read, checked, and turned into settings."""
+"""The configuration: reads the file, checks it, and makes frozen settings."""

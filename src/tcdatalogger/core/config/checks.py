@@ -1,4 +1,4 @@
-"""A check of an endpoint as the configuration has it."""
+"""The settings of a check: one entry of `checks` of an endpoint."""
 
 from __future__ import annotations
 
@@ -32,44 +32,44 @@ _CONFIG = ConfigDict(
 
 
 class RowsSettings(BaseModel):
-    """How many rows a load may bring."""
+    """How many rows a load may have."""
 
     model_config = _CONFIG
 
     min: Annotated[int, Field(ge=0)] | None = None
-    """At least so many."""
+    """The least number of rows."""
     max: Annotated[int, Field(ge=0)] | None = None
-    """At most so many."""
+    """The largest number of rows."""
 
 
 class CheckSettings(BaseModel):
-    """What the rows of each load must keep."""
+    """One check of the rows of each load."""
 
     model_config = _CONFIG
 
     table: str | None = None
-    """Whose rows, the root's where it is not given."""
+    """The table whose rows are checked; the root table where it is not given."""
     column: str | None = None
-    """Whose values, as level."""
+    """The column whose values are checked, as level."""
     columns: Annotated[tuple[str, ...], BeforeValidator(_many)] = ()
-    """Several columns, for `unique`."""
+    """Several columns instead of one, for `unique` only."""
     min: _BOUND | None = None
     """The least value that is allowed: a number, or a time such as 2020-01-01T00:00:00Z."""
     max: _BOUND | None = None
     """The greatest value that is allowed."""
     values: Annotated[tuple[str | int | float | bool, ...], BeforeValidator(_many)] = ()
-    """The only values that are allowed."""
+    """The values that are allowed."""
     type: Literal["int", "float", "text", "bool", "time", "json"] | None = None
     """The type that the column must have."""
     required: bool = False
-    """Whether no value may be null; the other checks let a null pass."""
+    """Whether null is not allowed; a null passes all other checks."""
     unique: bool = False
-    """Whether no two rows of a load and a subject may have the same."""
+    """Whether no two rows of a load and a subject may have the same values."""
     rows: RowsSettings | None = None
-    """How many rows a load may bring, as { min = 1 }."""
+    """How many rows a load may have, as { min = 1 }."""
     on_failure: Literal["refuse", "warn", "quarantine"] = "refuse"
-    """refuse: the run fails and the old rows stay. warn: it is only told. quarantine: the records
-    that fail are set aside."""
+    """refuse: the run fails and the old rows stay. warn: the run has a warning. quarantine: the
+    records that fail are set aside."""
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -104,7 +104,7 @@ class CheckSettings(BaseModel):
             raise _wrong("its min is greater than its max, so nothing passes")
 
     def rule(self) -> Rule:
-        """The check as the rows are held to it."""
+        """The rule that `models/checks/evaluate.py` evaluates."""
         bounds = self.rows or self
         return Rule(
             table=self.table or "",

@@ -1,6 +1,6 @@
-"""The configuration file, the environment and `--set` become validated, frozen settings.
+"""Makes validated, frozen settings from the configuration file, the environment and `--set`.
 
-All mistakes are collected, each with its place and its remedy, and told in one `ConfigError`.
+All mistakes are collected, each with its place and its remedy, and raised in one `ConfigError`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tcdatalogger.core.config.settings import (
     WarehouseSettings,
 )
 from tcdatalogger.core.config.toml_lines import Place, places
-from tcdatalogger.core.config.validate import Around, Part, review
+from tcdatalogger.core.config.validate import Environment, Part, validate
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.catalog import catalog
 
@@ -60,8 +60,8 @@ FILE = "tcdatalogger.toml"
 _MAPPING = "<mapping>"
 """How messages call a configuration that is no file."""
 LARGEST_FILE = 16_000_000
-"""Bytes of a configuration: a thousand endpoints are less than a megabyte, and some files never
-end."""
+"""The most bytes of a configuration: a thousand endpoints are less than a megabyte, and some files
+never end."""
 _SECTIONS: dict[str, type[BaseModel]] = {
     "warehouse": WarehouseSettings,
     "archive": ArchiveSettings,
@@ -78,7 +78,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def locate(path: Path | None, environ: Mapping[str, str]) -> Path:
-    """The configuration file: `path`, TCDATALOGGER_CONFIG, or tcdatalogger.toml in this folder."""
+    """The configuration file: `path`, else TCDATALOGGER_CONFIG, else tcdatalogger.toml here."""
     if path is not None:
         return path
     return Path(environ.get("TCDATALOGGER_CONFIG") or FILE)
@@ -92,20 +92,20 @@ def load(
     names: Sequence[str] | None = None,
     processors: bool = False,
 ) -> Settings:
-    """The settings of a file, of the environment and of `--set`, each stronger than the last.
+    """The settings of a file, the environment and `--set`; a later one overrides an earlier one.
 
     Args:
-        path: of the file; `locate` says where it is looked for without one.
+        path: the file, None for the file that `locate` finds.
         environ: TCDATALOGGER_WAREHOUSE__URL overrides `warehouse.url`, and
             TCDATALOGGER_ENDPOINTS__FACTION_CRIMES__FREQUENCY a setting of that endpoint.
         overrides: `warehouse.url=…`, `endpoints.NAME.storage_mode=…`, or the bare key of an
             endpoint (`storage_mode=replace`).
-        names: the endpoints that bare keys are meant for; all of them where it is None.
+        names: the endpoints to which bare keys apply; None for all endpoints.
         processors: whether processors that endpoints name are imported, which runs their code: one
             that cannot be is a mistake then. Else it is the mistake of each of its runs.
 
     Raises:
-        ConfigError: with every mistake in `problems`.
+        ConfigError: the configuration has mistakes; all of them are in `problems`.
         UsageError: an override is not written as `key=value`.
     """
     file = locate(path, environ)
@@ -132,7 +132,7 @@ def from_mapping(given: Mapping[str, Any], environ: Mapping[str, str], folder: P
     folder = folder.resolve()
     problems = ConfigErrors(_MAPPING, {}, raw)
     apply(raw, problems, environ, (), None)
-    settings, _ = _reviewed(raw, problems, Around(environ, folder))
+    settings, _ = _reviewed(raw, problems, Environment(environ, folder))
     if problems.all():
         raise _mistaken(_MAPPING, problems)
     return settings.resolved(folder)
@@ -150,12 +150,21 @@ def _plain(value: Any) -> Any:
 def look(
     path: Path | None, environ: Mapping[str, str], overrides: Sequence[str] = ()
 ) -> tuple[Settings, tuple[str, ...]]:
-    """The settings for who only looks at what was logged, and the mistakes of endpoints that they
-    are without.
+    """The settings for commands that only show data.
+
+    Endpoints with a mistake are left out.
+
+    Args:
+        path: the file, None for the file that `locate` finds.
+        environ: as for `load`.
+        overrides: as for `load`.
+
+    Returns:
+        The settings, and the mistakes of the endpoints that are left out.
 
     Raises:
-        ConfigError: as `load`, where a mistake is elsewhere.
-        UsageError: as `load`.
+        ConfigError: a mistake is outside of the endpoints.
+        UsageError: as for `load`.
     """
     file = locate(path, environ)
     settings, parts, problems = _looked_at(file, path, environ, overrides)
@@ -180,21 +189,21 @@ def _looked_at(
     *,
     processors: bool = False,
 ) -> tuple[Settings, list[Part], ConfigErrors]:
-    """The settings as far as they can be read, and the mistakes in them."""
+    """The settings as far as they can be read, their endpoints, and the mistakes."""
     text = _read(file, asked=path is not None or "TCDATALOGGER_CONFIG" in environ)
     raw = _parse(text, file)
     problems = ConfigErrors(str(file), places(text), raw)
     apply(raw, problems, environ, overrides, names)
-    around = Around(environ, file.resolve().parent, processors=processors)
-    return *_reviewed(raw, problems, around), problems
+    environment = Environment(environ, file.resolve().parent, processors=processors)
+    return *_reviewed(raw, problems, environment), problems
 
 
 def _reviewed(
-    raw: dict[str, Any], problems: ConfigErrors, around: Around
+    raw: dict[str, Any], problems: ConfigErrors, environment: Environment
 ) -> tuple[Settings, list[Part]]:
     """The settings as far as they can be read, and its endpoints; mistakes are noted."""
     settings, parts = _validated(raw, problems)
-    review(settings, parts, problems, _catalog(settings, around.folder), around)
+    validate(settings, parts, problems, _catalog(settings, environment.folder), environment)
     return settings, parts
 
 
@@ -205,7 +214,7 @@ def _mistaken(file: Path | str, problems: ConfigErrors) -> ConfigError:
 
 
 def _catalog(settings: Settings, folder: Path) -> catalog.Catalog:
-    """The catalogue that is in use: the file that `catalog use` wrote, or the shipped one."""
+    """The catalogue in use: the file that `catalog use` wrote, or the shipped one."""
     file = resolve_path(str(settings.torn.catalog), folder)
     return catalog.load(file if file.exists() else None)
 
@@ -224,7 +233,7 @@ def json_schema() -> dict[str, Any]:
 
 
 def _tidy(node: Any) -> Any:
-    """Descriptions on one line, and no titles, which only repeat the names."""
+    """The schema with descriptions on one line, and without titles that only repeat the names."""
     if isinstance(node, list):
         return [_tidy(item) for item in node]
     if not isinstance(node, dict):
@@ -247,7 +256,7 @@ def _read(file: Path, *, asked: bool) -> str:
                 f"The configuration {file} has over {LARGEST_FILE // 10**6} MB.",
                 remedy="Name a file of settings.",
             )
-        # An editor on Windows may begin a file with a mark that TOML does not know.
+        # An editor on Windows may write a byte order mark, which TOML does not allow.
         return held.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError:
         raise ConfigError(
@@ -269,7 +278,7 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
     except RecursionError:
         raw = None
     except tomllib.TOMLDecodeError as error:
-        # Only of Python 3.14 on does the error know its line by itself.
+        # Before Python 3.14 the error has no attribute for its line.
         message = re.sub(r"\s*\(at .*\)$", "", str(error))
         at = re.search(r"\(at line (\d+)", str(error))
         line = int(at[1]) if at else text.count("\n") + 1
@@ -290,7 +299,7 @@ def _too_deep(file: Path | str) -> ConfigError:
 
 
 def _validated(raw: dict[str, Any], problems: ConfigErrors) -> tuple[Settings, list[Part]]:
-    """The settings as far as they can be read, with a problem noted for all the rest."""
+    """The settings as far as they can be read; everything else is added to the problems."""
     for name in raw:
         if name not in Settings.model_fields:
             problems.add((name,), "is not a section", near(name, Settings.model_fields))
@@ -335,10 +344,13 @@ def _endpoints(raw: dict[str, Any], problems: ConfigErrors) -> list[Part]:
 def _read_part(
     model: type[_Model], value: Any, place: Place, problems: ConfigErrors
 ) -> tuple[_Model | None, frozenset[str]]:
-    """One table as its model; what was wrong is noted, left out and named in the second value.
+    """Read one table as its model.
 
-    A model that fails does not always tell all of its mistakes, and what stands beside a mistake is
-    to be checked as well: so it is read again without what was wrong.
+    A model does not always report all its mistakes at once. So it is read again without the wrong
+    fields, until nothing else is wrong.
+
+    Returns:
+        The model without the wrong fields (None where it cannot be made), and their names.
     """
     if not isinstance(value, dict):
         problems.add(place, "must be a table", f"Write it as [{place[0]}] and lines below.")
@@ -366,11 +378,11 @@ def _note(
     error: ErrorDetails,
     problems: ConfigErrors,
 ) -> set[str]:
-    """Put one error of pydantic into our words; the fields that are to be left out."""
+    """Add one error of pydantic to the problems; returns the fields to leave out."""
     loc: list[str | int] = []
     here: Any = value
     for step in error["loc"]:
-        # pydantic names the branches of a union too; only steps through the data are a place.
+        # pydantic also names the branches of a union; only steps through the data are a place.
         if error["type"] != "missing" and not _holds(here, step):
             break
         loc.append(step)
@@ -386,7 +398,7 @@ def _holds(here: Any, step: str | int) -> bool:
 
 
 def _sentence(model: type[BaseModel], error: ErrorDetails, value: Any) -> tuple[str, str]:
-    """What is wrong and what to do about it."""
+    """The mistake and its remedy, in plain words."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
         return "is not a setting", near(error["loc"][-1], model.model_fields)

@@ -13,36 +13,35 @@ _CENTURY = 36_525 * 86_400
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """A length of time: either of the clock, or of the calendar, never of both.
+    """A length of time: of the clock (hours, minutes, seconds) or of the calendar (days, months).
 
-    A day of the calendar is 23 or 25 hours long when the clocks change, a month 28 to 31 days;
-    only what the clock counts has a length in seconds.
+    A day of the calendar has 23 or 25 hours when the clocks change, and a month has 28 to 31 days.
+    So only a duration of the clock has a length in seconds.
 
     Attributes:
-        text: as it was written, in upper case: `PT15M`.
-        seconds: the length of a duration of the clock (hours, minutes, seconds), None for one
-            of the calendar.
+        text: the duration in upper case, as `PT15M`.
+        seconds: the length of a duration of the clock, None for one of the calendar.
     """
 
     text: str
     seconds: int | None
 
     def after(self, moment: float, zone: str = "UTC") -> float:
-        """The moment that lies one duration later.
+        """The moment one duration later, in seconds since 1970.
 
         Args:
             moment: seconds since 1970.
-            zone: the time zone whose calendar counts, by its IANA name.
+            zone: the IANA name of the time zone whose calendar counts.
         """
         return self._from(moment, zone, 1)
 
     def before(self, moment: float, zone: str = "UTC") -> float:
-        """The moment that lies one duration earlier; the arguments are those of `after`."""
+        """The moment one duration earlier; the arguments are those of `after`."""
         return self._from(moment, zone, -1)
 
     @property
     def calendar(self) -> tuple[int, int]:
-        """Months and days of a duration of the calendar; neither of one of the clock."""
+        """The months and days of a duration of the calendar; (0, 0) for one of the clock."""
         parts = dict(ItemizedDelta.parse_iso(self.text).date_and_time_parts()[0] or {})
         months = 12 * parts.get("years", 0) + parts.get("months", 0)
         return months, 7 * parts.get("weeks", 0) + parts.get("days", 0)
@@ -63,9 +62,9 @@ def parse(text: str) -> Duration:
     """The duration that `text` means: `PT15M`, `PT1H30M`, `P1D`, `P2W`, `P1M`, `P1Y6M`.
 
     Raises:
-        ValueError: it is none, or one that we refuse: zero, negative, with a fraction, or of
-            calendar and clock together (`P1DT12H`, whose length nobody can tell). The message
-            is a sentence that says which, without the text itself.
+        ValueError: the text is no duration, or one that is refused: zero, negative, with a
+            fraction, longer than a century, or of calendar and clock together (`P1DT12H` has no
+            fixed length). The message is a sentence without the text itself.
     """
     upper = text.strip().upper()
     if _FRACTION.search(upper):
@@ -93,7 +92,7 @@ def parse(text: str) -> Duration:
 
 
 def _within_a_century(duration: Duration) -> bool:
-    """Nobody means more, and a calendar ends somewhere: better here than when a run is due."""
+    """Whether the duration is at most a century: a longer one is a mistake, and calendars end."""
     if duration.seconds is not None:
         return duration.seconds <= _CENTURY
     try:

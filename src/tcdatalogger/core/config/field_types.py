@@ -1,4 +1,4 @@
-"""The kinds of values that settings have, each with the words for what it refuses."""
+"""The types of settings; each refuses a wrong value with a message in plain words."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ Plain = str | int | float | bool
 
 
 def wrong(message: str) -> PydanticCustomError:
-    # Through {text}, as a brace in the message itself would be read as a placeholder.
+    """The error for a wrong value; the message goes on after the place of the setting."""
+    # Through {text}: pydantic reads a brace in the message itself as a placeholder.
     return PydanticCustomError("wrong", "{text}", {"text": message})
 
 
@@ -43,7 +44,11 @@ def _duration(value: Any) -> Duration:
 
 
 def checked(read: Callable[[str], object]) -> AfterValidator:
-    """A text that `read` understands, left as it is; what it says of another is told."""
+    """A validator for a text that `read` accepts; the text stays as it is.
+
+    Args:
+        read: raises ValueError for a wrong text; its message is the mistake.
+    """
 
     def check(value: str) -> str:
         try:
@@ -83,6 +88,11 @@ def _param(value: Any) -> Plain | tuple[Plain, ...]:
 
 
 def safe_url(url: str) -> str:
+    """A web address without a slash at its end; https, or http to this machine.
+
+    Raises:
+        PydanticCustomError: the address is none, has a password, or is not encrypted.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise wrong("must be a web address such as https://api.torn.com/v2")
@@ -94,12 +104,18 @@ def safe_url(url: str) -> str:
 
 
 def listening(value: str) -> None:
+    """Check an address to listen on, as 127.0.0.1:9464; an empty text is allowed.
+
+    Raises:
+        ValueError: the text is no such address.
+    """
     host, colon, port = value.rpartition(":")
     if value and not (colon and host and port.isdecimal() and int(port) <= _LAST_PORT):
         raise ValueError("must be an address such as 127.0.0.1:9464, or empty for none")
 
 
 def lowered(value: Any) -> Any:
+    """A text in lower case; other values stay as they are."""
     return value.lower() if isinstance(value, str) else value
 
 
@@ -123,7 +139,9 @@ Param = Annotated[
 
 
 class Model(BaseModel):
-    # Inputs never stand in the text of an error: one of them may be a key.
+    """The base of all settings: frozen, strict, and without unknown fields."""
+
+    # The text of an error never has the input: it may be a key.
     model_config = ConfigDict(
         extra="forbid",
         frozen=True,

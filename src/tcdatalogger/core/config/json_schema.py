@@ -1,7 +1,6 @@
-"""What settings are for: the texts below the fields of their classes, read when they are asked for.
+"""The descriptions of settings: the texts below the fields, read when the JSON Schema is made.
 
-pydantic would read them from the source each time that the classes are made: a tenth of the time
-in which a command begins.
+pydantic can read them itself, but at every start; that takes a tenth of the start of a command.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ def describe(schema: dict[str, Any]) -> None:
 
 
 def _texts(part: ast.ClassDef) -> dict[str, str]:
-    """The fields of a class that have a text below them."""
+    """The texts below the fields of a class, by field name."""
     return {
         field.target.id: inspect.cleandoc(text.value.value)
         for field, text in zip(part.body, part.body[1:], strict=False)

@@ -1,4 +1,4 @@
-"""A moment in the past, as people write it: a date, a time, or how long ago."""
+"""Reads a moment in the past: a date, a time, or a duration before now."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _DATE = re.compile(r"\d{4}-\d{2}-\d{2}$")
 
 
 def moment(text: str, now: float) -> float:
-    """Seconds since 1970 of what `text` means, never later than now.
+    """The moment that a text means, in seconds since 1970, never later than now.
 
     Args:
-        text: `2024-01-31`, `2024-01-31T12:00:00Z` (UTC where no zone is named), or a duration
+        text: `2024-01-31`, `2024-01-31T12:00:00Z` (UTC where no zone is given), or a duration
             before now as `P1Y` or `PT6H`.
         now: seconds since 1970.
 
     Raises:
-        ValueError: it is none of these. The message is a sentence.
+        ValueError: the text is none of these. The message is a sentence.
     """
     text = text.strip()
     if text[:1] in {"P", "p"}:

@@ -1,4 +1,4 @@
-"""Settings from the environment and the command line, laid over those of the file."""
+"""Applies settings of the environment and of `--set` over those of the file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tcdatalogger.errors import UsageError
 
 PREFIX = "TCDATALOGGER_"
 DEEPEST = 32
-"""How deep values may be nested; no setting is by far."""
+"""How deep values may be nested; no setting needs as much."""
 
 
 def apply(
@@ -23,14 +23,21 @@ def apply(
     overrides: Sequence[str],
     names: Sequence[str] | None,
 ) -> None:
-    """Change `raw` by the environment, then by the overrides; the last one wins.
+    """Change the raw configuration by the environment, then by the overrides; the last one wins.
+
+    Args:
+        raw: the parsed file; it is changed in place.
+        problems: where mistakes are added.
+        environ: the environment.
+        overrides: texts of `--set`, as `key=value`.
+        names: the endpoints to which bare keys apply; None for all endpoints.
 
     Raises:
         UsageError: an override is not written as `key=value`.
     """
     for variable in sorted(environ):
-        # Without the double underscore it is not ours: Kubernetes, for one, sets
-        # TCDATALOGGER_PORT beside a service of that name.
+        # Our variables have a double underscore. Kubernetes sets others with this prefix, as
+        # TCDATALOGGER_PORT for a service of that name.
         if variable.startswith(PREFIX) and "__" in variable:
             keys = _from_variable(variable.removeprefix(PREFIX), raw)
             _put(raw, keys, environ[variable], variable, problems)
@@ -47,7 +54,7 @@ def apply(
 
 
 def too_deep(value: Any) -> bool:
-    """Whether a value is nested deeper than any setting."""
+    """Whether a value is nested deeper than `DEEPEST`."""
     level = [value]
     for _ in range(DEEPEST):
         level = [
@@ -60,7 +67,7 @@ def too_deep(value: Any) -> bool:
 
 
 def _from_variable(rest: str, raw: dict[str, Any]) -> list[str]:
-    """The keys that a variable names. Its case tells nothing, save for a parameter's own name."""
+    """The keys that a variable names, in lower case; only names of parameters keep their case."""
     keys = [part.lower() for part in rest.split("__")]
     own = rest.split("__")
     if len(keys) > 3 and keys[2] == "params" and not own[3].isupper():  # noqa: PLR2004
@@ -72,7 +79,7 @@ def _from_variable(rest: str, raw: dict[str, Any]) -> list[str]:
 
 
 def _meant(keys: list[str], raw: dict[str, Any], names: Sequence[str] | None) -> list[list[str]]:
-    """A bare key of an endpoint is meant for each of `names`."""
+    """The full keys: a bare key of an endpoint means this key of each endpoint in `names`."""
     if keys[0] in Settings.model_fields or keys[0] not in EndpointSettings.model_fields:
         return [keys]
     if names is None:
@@ -98,7 +105,7 @@ def _put(
         if index is None:
             return
         place, here, keys = ("endpoints", index), raw["endpoints"][index], keys[2:]
-        # One of the two is enough, so the new one takes the place of the old.
+        # An endpoint has a path or a url, so a new one replaces the other.
         here.pop({"path": "url", "url": "path"}.get(keys[0], ""), None)
     for key in keys[:-1]:
         place = (*place, key)
@@ -114,7 +121,7 @@ def _put(
 
 
 def _index(raw: dict[str, Any], keys: list[str], origin: str, problems: ConfigErrors) -> int | None:
-    """The place of the endpoint that `keys` name."""
+    """The index of the endpoint that `keys` name, None where there is none."""
     endpoints = raw.get("endpoints")
     named = {
         str(endpoint.get("name")): index
@@ -137,7 +144,7 @@ def _known(wrong: str) -> str:
 
 
 def value_of(text: str) -> Any:
-    """What a text from outside means: TOML where it is some (`5`, `true`, `["a"]`), else itself."""
+    """The value of a text: as TOML where it is valid TOML (`5`, `true`, `["a"]`), else the text."""
     if "\n" in text:
         return text
     try:

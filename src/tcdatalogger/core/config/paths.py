@@ -1,4 +1,4 @@
-"""Where things are that the configuration names: relative paths, and what is beside what."""
+"""Resolves the paths of the configuration, and the default places beside the warehouse."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 
 def file_of(url: str, scheme: str) -> Path | None:
-    """The file that a `scheme:///FILE` names, None for any other address."""
+    """The file of an address `scheme:///FILE`, None for any other address."""
     prefix = f"{scheme}:///"
     return Path(url.removeprefix(prefix)) if url.startswith(prefix) else None
 
 
 def resolve_path(path: str, folder: Path) -> Path:
-    """`path` as an absolute one, `~` and `..` resolved."""
+    """The absolute path; `~` and `..` are resolved, relative paths start at `folder`."""
     return (folder / Path(path).expanduser()).resolve()
 
 
@@ -24,34 +24,37 @@ def resolve_processor(processor: str, folder: Path) -> str:
 
 
 def resolve_url(url: str, scheme: str, folder: Path) -> str:
-    """A `scheme:///FILE` with its file taken from `folder`; any other address as it is."""
+    """An address `scheme:///FILE` with the absolute path of its file; other addresses unchanged."""
     file = file_of(url, scheme)
     return url if file is None else f"{scheme}:///{resolve_path(str(file), folder)}"
 
 
 def state_beside(warehouse: str) -> str:
-    """The address of the state beside a warehouse."""
+    """The default address of the state: a SQLite file beside the warehouse."""
     file = file_of(warehouse, "duckdb") or Path("data/torn")
     return f"sqlite:///{file.with_suffix('.state.sqlite')}"
 
 
 def backups_beside(warehouse: str) -> Path:
-    """The folder of the backups beside a warehouse."""
+    """The default folder of the backups: `backups` beside the warehouse."""
     return (file_of(warehouse, "duckdb") or Path("data/torn")).with_name("backups")
 
 
 def resolve_reference(reference: str, folder: Path) -> str:
-    """A reference to a secret with the path of a `file:` taken from `folder`."""
+    """A reference to a secret with the absolute path of a `file:`; other references unchanged."""
     scheme, _, rest = reference.partition(":")
     return f"file:{resolve_path(rest, folder)}" if scheme == "file" else reference
 
 
 _PLAIN = frozenset("host port user dbname service options sslmode application_name".split())
-"""What may be shown of an address after its question mark."""
+"""The parameters of an address whose values may be shown."""
 
 
 def without_password(url: str | None) -> str | None:
-    """An address with *** for its password: up to the last @, as one may stand in a password."""
+    """An address with *** in place of its password and of unknown parameters.
+
+    The password ends at the last @, because it may have an @ itself.
+    """
     if url is None:
         return None
     url = re.sub(r"^(\w+://[^:@/?]*):.*@", r"\1:***@", url)

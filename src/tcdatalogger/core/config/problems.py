@@ -1,4 +1,4 @@
-"""The mistakes of a configuration, collected so that all of them are told at once."""
+"""Collects the mistakes of a configuration, so one error shows all of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ _SHORT = 60
 
 
 class ConfigErrors:
-    """Collects mistakes and knows where each of them stands."""
+    """Collects mistakes with their places.
+
+    Args:
+        file: the name of the file, for messages.
+        lines: the line of each place in the file.
+        raw: the parsed file.
+
+    Attributes:
+        origins: for values that do not come from the file, the variable or the `--set`.
+    """
 
     def __init__(self, file: str, lines: dict[Place, int], raw: Mapping[str, object]) -> None:
         self._file = file
@@ -23,10 +32,15 @@ class ConfigErrors:
         self._found: list[tuple[int, str]] = []
         self._endpoints: set[int | None] = set()
         self.origins: dict[Place, str] = {}
-        """Where a value came from that does not stand in the file: a variable, a `--set`."""
 
     def add(self, place: Place, text: str, remedy: str = "") -> None:
-        """Note that what stands at `place` is wrong: `text` goes on a sentence begun by it."""
+        """Add a mistake.
+
+        Args:
+            place: the place of the wrong value.
+            text: the mistake; it goes on after the name of the place.
+            remedy: a whole sentence, "" for none.
+        """
         line = line_of(self._lines, place) or 0
         sentence = f"{self.where(place)}: {self.dotted(place)}: {text.rstrip('.')}. {remedy}"
         self._found.append((line, redact(sentence.strip())))
@@ -34,12 +48,18 @@ class ConfigErrors:
         self._endpoints.add(index if isinstance(index, int) else None)
 
     def add_at(self, origin: str, text: str, remedy: str = "") -> None:
-        """Note a mistake in something that has no place in the file."""
+        """Add a mistake that has no place in the file.
+
+        Args:
+            origin: the variable or the `--set`.
+            text: the mistake; it goes on after the origin.
+            remedy: a whole sentence, "" for none.
+        """
         self._found.append((0, redact(f"{origin}: {text.rstrip('.')}. {remedy}".strip())))
         self._endpoints.add(None)
 
     def endpoints(self) -> frozenset[int] | None:
-        """The endpoints that have a mistake, by their places; None where there is one elsewhere."""
+        """The indices of endpoints with a mistake; None where a mistake is outside of endpoints."""
         found = frozenset(index for index in self._endpoints if index is not None)
         return None if None in self._endpoints else found
 
@@ -49,15 +69,16 @@ class ConfigErrors:
         return tuple(dict.fromkeys(sentence for _, sentence in ordered))
 
     def alias(self, place: Place, other: Place) -> None:
-        """What is told of `place` stands where `other` does, if not in a line of its own."""
+        """Give `place` the line of `other`, unless it has a line of its own."""
         if other in self._lines:
             self._lines.setdefault(place, self._lines[other])
 
     def line(self, place: Place) -> int | None:
+        """The line of a place, or of the nearest place around it; None where there is none."""
         return line_of(self._lines, place)
 
     def where(self, place: Place) -> str:
-        """`file:line`, or the variable or option that the value came from."""
+        """`file:line` of a place, or the variable or option from which its value came."""
         for length in range(len(place), 0, -1):
             if place[:length] in self.origins:
                 return self.origins[place[:length]]
@@ -65,7 +86,7 @@ class ConfigErrors:
         return self._file if line is None else f"{self._file}:{line}"
 
     def dotted(self, place: Place) -> str:
-        """The place as a user would write it: `endpoints.faction_crimes.params.cat`."""
+        """The place as users write it: `endpoints.faction_crimes.params.cat`."""
         parts = [str(part) for part in place]
         if len(place) > 1 and place[0] == "endpoints" and isinstance(place[1], int):
             parts[1] = endpoint_name(self._raw, place[1])
@@ -73,7 +94,7 @@ class ConfigErrors:
 
 
 def endpoint_name(raw: Mapping[str, object], index: int) -> str:
-    """The name of an endpoint in the file, or `#2` where it has none."""
+    """The name of an endpoint in the file, or its number as `#2` where it has no name."""
     endpoints = raw.get("endpoints")
     if isinstance(endpoints, list) and index < len(endpoints):
         endpoint = endpoints[index]
@@ -90,16 +111,16 @@ def near(wrong: object, names: Iterable[object], *, known: bool = True) -> str:
 
 
 def like_a_key(value: object) -> bool:
-    """Whether this might be one of Torn's keys: 16 letters and digits."""
+    """Whether a value looks like a key of Torn's: 16 letters and digits."""
     return _LIKE_A_KEY.fullmatch(str(value)) is not None
 
 
 def masked(text: str) -> str:
-    """`text` without anything in it that might be a key."""
+    """`text` with *** in place of everything that looks like a key."""
     return _LIKE_A_KEY.sub("***", redact(text))
 
 
 def shown(value: object) -> str:
-    """A value for the text of a mistake: short, and never a key."""
+    """A value for a message: shortened, and never a key."""
     text = masked(repr(value))
     return text if len(text) <= _SHORT else f"{text[: _SHORT - 1]}…"

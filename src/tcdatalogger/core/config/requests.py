@@ -1,4 +1,4 @@
-"""What an endpoint of the configuration asks Torn for: one path for each id, and the query."""
+"""The requests of a configured endpoint: one path for each id, and the query."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from tcdatalogger.text import did_you_mean
 def path_values(
     endpoint: EndpointSettings, entry: catalog.Endpoint, given: Mapping[str, str]
 ) -> tuple[dict[str, str], ...]:
-    """The values of the path's placeholders, one mapping for each request to make.
+    """The values of the path's placeholders, one mapping for each request.
 
     Args:
-        endpoint: of the configuration.
-        entry: its entry in the catalogue.
-        given: the values that stand in its path already, as `Catalog.find` returns them.
+        endpoint: the configured endpoint.
+        entry: its endpoint in the catalogue.
+        given: the values that are in its path already, as `Catalog.find` returns them.
 
     Returns:
-        Mappings that may lack a placeholder which nobody gave; one empty mapping for a path
+        The mappings; a placeholder without a value is missing in them. One empty mapping for a path
         without placeholders.
     """
     names = [parameter.name for parameter in entry.path_parameters]
@@ -35,7 +35,7 @@ def path_values(
 
 
 def query(endpoint: EndpointSettings, entry: catalog.Endpoint) -> tuple[tuple[str, str], ...]:
-    """The parameters that go into the query, as text, in the order of the configuration."""
+    """The parameters of the query as texts, in the order of the configuration."""
     in_path = {parameter.name for parameter in entry.path_parameters}
     return tuple(
         (name, text(value)) for name, value in endpoint.params.items() if name not in in_path
@@ -43,14 +43,14 @@ def query(endpoint: EndpointSettings, entry: catalog.Endpoint) -> tuple[tuple[st
 
 
 def is_incremental(endpoint: EndpointSettings, entry: catalog.Endpoint) -> bool:
-    """Whether runs ask only for what is new: as the endpoint says, else where that is possible."""
+    """Whether runs ask only for new rows: as configured, else where the list allows it."""
     if endpoint.incremental is not None:
         return endpoint.incremental
     return endpoint.storage_mode != "replace" and why_not_incremental(endpoint, entry) == ""
 
 
 def why_not_incremental(endpoint: EndpointSettings, entry: catalog.Endpoint) -> str:
-    """What stands against asking only for what is new, "" for nothing."""
+    """Why runs cannot ask only for new rows, "" where they can."""
     if entry.paging not in BY_TIME or not time_fields.field(entry.path):
         return f"{entry.path} is no list by time"
     given = [name for name in ("from", "to", "offset") if name in endpoint.params]
@@ -58,7 +58,7 @@ def why_not_incremental(endpoint: EndpointSettings, entry: catalog.Endpoint) -> 
 
 
 def text(value: object) -> str:
-    """A value as it stands in an address: lists with commas, truth in lower case."""
+    """A value as a text for the query: lists with commas, true and false in lower case."""
     if isinstance(value, tuple | list):
         return ",".join(text(item) for item in value)
     return str(value).lower() if isinstance(value, bool) else str(value)
@@ -67,11 +67,17 @@ def text(value: object) -> str:
 def chosen(
     settings: Settings, names: Sequence[str] = (), *, everything: bool = False, tag: str | None
 ) -> list[EndpointSettings]:
-    """The endpoints that are meant: by name, all that are enabled, or those with a tag.
+    """The chosen endpoints: by name, all that are enabled, or those with a tag.
+
+    Args:
+        settings: the settings.
+        names: names of endpoints.
+        everything: whether all enabled endpoints are chosen.
+        tag: the tag of the endpoints, None for none.
 
     Raises:
-        UsageError: there is none of that name or tag, or none is named.
-        ConfigError: all are meant, and there is none.
+        UsageError: there is no endpoint with that name or tag.
+        ConfigError: all endpoints are chosen, and none is enabled.
     """
     endpoints = settings.endpoints
     if everything:

@@ -1,7 +1,7 @@
-"""When something is due: points of time at equal distances from an anchor, never from the last one.
+"""Computes when something is due: the n-th point of time is `anchor + n x period`.
 
-The n-th point is `anchor + n x period`. A run that came late, a night without power or a month of
-28 days shifts nothing that follows.
+The points do not depend on the last run. So a late run, a power cut or a short month does not shift
+the following points.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from whenever import Instant, PlainDateTime
 from tcdatalogger.core.config.durations import Duration
 
 ANCHOR: Final = "2001-01-01T00:00:00"
-"""A Monday and the first of a month and of a year: so weeks begin on Monday, months on the 1st."""
+"""The default anchor: a Monday and the first day of a year, so weeks begin on Monday and months on
+the 1st."""
 
 _DAY: Final = 86_400.0
 _MONTH: Final = 30.436_875 * _DAY  # as the calendar has it over four hundred years
@@ -24,13 +25,13 @@ _MONTH: Final = 30.436_875 * _DAY  # as the calendar has it over four hundred ye
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """All the moments at which something is due. Moments are seconds since 1970.
+    """All moments at which something is due. Moments are seconds since 1970.
 
     Attributes:
-        period: between two points.
-        zone: the time zone whose days, months and years are counted, and in which the anchor is
-            meant, by its IANA name. A local time that the clocks jump over is taken as much later
-            as they jump; of one that comes twice, the first is taken.
+        period: the time between two points.
+        zone: the IANA name of the time zone of the anchor, whose days, months and years count. A
+            local time that does not exist (the clocks jump over it) is later by the jump; of a
+            local time that exists twice the first is taken.
         anchor: a local date and time that is a point of the grid, as 2001-01-01T06:30.
         offset: seconds by which every point is later.
     """
@@ -41,7 +42,7 @@ class Grid:
     offset: int = 0
 
     def at_or_before(self, moment: float) -> float:
-        """The newest point that is not later than a moment."""
+        """The last point that is not later than a moment."""
         return self._point(self._last(moment - self.offset)) + self.offset
 
     def after(self, moment: float) -> float:
@@ -53,14 +54,14 @@ class Grid:
         return point + self.offset
 
     def __str__(self) -> str:
-        """What makes it this grid: two that read alike have the same points."""
+        """A text that is equal for grids with the same settings."""
         return f"{self.period}/{self.zone}/{self.anchor}+{self.offset}"
 
     def _last(self, moment: float) -> int:
-        """The number of the newest point that is not later than a moment.
+        """The number of the last point that is not later than a moment.
 
-        Of the clock's periods it is a division; of the calendar's a guess by their mean length,
-        which is never more than a few points off, however far away the anchor is.
+        For a period of the clock it is a division. For a period of the calendar it is an estimate
+        by the mean length, which is wrong by a few points at most, and then corrected.
         """
         seconds = self.period.seconds
         if seconds is not None:
@@ -87,16 +88,16 @@ def _instant(local: PlainDateTime, zone: str) -> float:
 
 
 def jitter(name: str, most: int) -> int:
-    """Seconds from 0 to `most` that are always the same for a name, on every machine."""
+    """Seconds from 0 to `most` that depend on the name only, on every machine."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % (most + 1)
 
 
 def anchor(text: str) -> str:
-    """A local date and time, checked, from 2001-01-01 or 2001-01-01T06:30.
+    """Check an anchor and return it as a local date and time, from 2001-01-01 or 2001-01-01T06:30.
 
     Raises:
-        ValueError: it is none, it names an offset, or is of another time than 1970 to 2100. The
-            message is a sentence that says which.
+        ValueError: the text is no date, has an offset or fractions of a second, or is not between
+            1970 and 2100. The message is a sentence.
     """
     try:
         found = datetime.fromisoformat(text)
@@ -114,10 +115,10 @@ def anchor(text: str) -> str:
 
 
 def zone(name: str) -> str:
-    """The name of a time zone, checked: Europe/Vienna.
+    """Check the IANA name of a time zone, as Europe/Vienna, and return it.
 
     Raises:
-        ValueError: there is no zone of that name.
+        ValueError: there is no time zone with that name. The message is a sentence.
     """
     try:
         Instant.from_timestamp(0).to_tz(name)

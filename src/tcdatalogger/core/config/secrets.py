@@ -1,4 +1,4 @@
-"""Secrets by reference: `env:`, `file:` and `keyring:` become values that never print."""
+"""Resolves references to secrets (`env:`, `file:`, `keyring:`) into values that never print."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from tcdatalogger.observability.redact import register
 
 SCHEMES = ("env", "file", "keyring")
 LARGEST_FILE = 65_536
-"""Bytes that a file with a key may have: no key is so long, and some files never end."""
+"""The most bytes of a file with a key: no key is so long, and some files never end."""
 
 _LIKE_A_KEY: Final = re.compile(r"(?<![\w-])[A-Za-z0-9]{16}(?![\w-])")
-"""Alone, and not a part of a longer name."""
+"""Matches a key that is not a part of a longer word."""
 _HERE: Final = Path()
 
 
 @final
 class Secret:
-    """A secret value under the name that logs may show. Only `reveal` gives it away.
+    """A secret value with a name that logs may show; only `reveal` returns the value.
 
-    It cannot be pickled, so it never travels to another process or a file by accident: hand over
-    the reference and resolve it there.
+    It cannot be pickled, so it never gets into another process or a file by mistake: pass the
+    reference and resolve it there.
+
+    Attributes:
+        name: the name of the secret.
     """
 
     __slots__ = ("_value", "name")
@@ -40,7 +43,7 @@ class Secret:
         register(value)
 
     def reveal(self) -> str:
-        """The value itself, for the one place that sends it."""
+        """The value, for the one place that sends it."""
         value: str = object.__getattribute__(self, "_value")
         return value
 
@@ -73,15 +76,15 @@ class Secret:
 
 
 def misplaced(reference: str, environ: Mapping[str, str], folder: Path = _HERE) -> bool:
-    """Whether a secret itself stands behind `env:`, `file:` or `keyring:`, or in their place.
+    """Whether a reference contains a secret itself, with or without `env:`, `file:` or `keyring:`.
 
-    It does where it looks like one of Torn's keys or like a webhook's address, and there is no such
-    variable or file. From then on it is hidden in all that this process writes.
+    That is so where it looks like a key of Torn's or like the address of a webhook, and there is no
+    such variable or file. From then on this process hides the secret in all its output.
 
     Args:
-        reference: whatever stands there.
+        reference: the reference.
         environ: the environment that `env:` reads.
-        folder: that the path of a `file:` is taken from.
+        folder: the folder at which relative paths of `file:` start.
     """
     scheme, _, rest = reference.partition(":")
     if scheme not in SCHEMES:
@@ -97,23 +100,22 @@ def misplaced(reference: str, environ: Mapping[str, str], folder: Path = _HERE) 
 def _there(folder: Path, path: str) -> bool:
     try:
         return (folder / Path(path).expanduser()).exists()
-    except (OSError, ValueError, RuntimeError):  # whatever stands there is no path at all
+    except (OSError, ValueError, RuntimeError):  # the text is no path
         return False
 
 
 def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
-    """The secret that `reference` points at.
+    """The secret of a reference.
 
     Args:
-        name: under which the configuration and the logs know it.
+        name: the name of the secret in the configuration and the logs.
         reference: `env:VARIABLE`, `file:PATH` (one newline at its end is not part of the secret)
             or `keyring:SERVICE/USER` (needs the package `keyring`).
         environ: the environment that `env:` reads.
 
     Raises:
-        ConfigError: there is nothing at that place, what is there cannot be a key, or the
-            reference is a key itself. It names
-            the reference and never the value.
+        ConfigError: there is no value, the value cannot be a key, or the reference is a key itself.
+            The message names the reference and never the value.
     """
     if misplaced(reference, environ):
         raise ConfigError(
@@ -136,7 +138,7 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
     if not value:
         raise ConfigError(f"{_of(name, reference)} is empty.", remedy="Put the key there.")
     if not value.isascii() or not value.isprintable() or " " in value:
-        # It goes into a header of the request, where a line break would start another one.
+        # The key goes into a header of the request, where a line break would start another header.
         raise ConfigError(
             f"{_of(name, reference)} holds something that cannot be a key: a blank, a line break "
             "or a letter outside ASCII.",
@@ -146,7 +148,7 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
 
 
 def _place(name: str) -> str:
-    """Where the configuration has it: a secret that is no key of Torn's is called by its place."""
+    """The place in the configuration; a secret that is no key of Torn's has its place as name."""
     return name if "." in name else f"keys.{name}"
 
 
@@ -155,7 +157,7 @@ def _what(name: str) -> str:
 
 
 _PLACEHOLDERS = {"alerts.webhook": "https://YOUR_WEBHOOK"}
-"""What stands for a value that is no key, in a command that sets it."""
+"""Examples of values that are no keys, for a command that sets them."""
 
 
 def _of(name: str, reference: str) -> str:
@@ -204,7 +206,7 @@ def _from_keyring(name: str, place: str) -> str:
             f"keys.{name} names no place in a keyring.", remedy="Write keyring:SERVICE/USER."
         )
     try:
-        # An optional extra, wanted only where it is asked for.
+        # An optional extra that is imported only where it is needed.
         keyring = importlib.import_module("keyring")
         refused: type[Exception] = importlib.import_module("keyring.errors").KeyringError
     except ImportError:

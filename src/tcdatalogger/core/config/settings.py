@@ -1,6 +1,6 @@
-"""The settings of the program as frozen values. `config.load` makes and checks them.
+"""The settings of the program as frozen values; `configuration.py` makes and checks them.
 
-What a field is for stands in its description, which `tcdatalogger config schema` prints.
+The text below a field is its description, which `tcdatalogger config schema` prints.
 """
 
 from __future__ import annotations
@@ -55,23 +55,23 @@ WAREHOUSE_URL = "duckdb:///data/torn.duckdb"
 TORN_URL = "https://api.torn.com/v2"
 
 QUERY = "query:"
-"""How `ids` begin that are to be read from the warehouse."""
+"""The begin of `ids` that are a query of the warehouse."""
 
 
 SQLITE: Final = "sqlite:///"
 POSTGRES: Final = ("postgresql://", "postgres://")
-"""How addresses of a state begin."""
+"""The begins of addresses of a state."""
 
 
 class WarehouseSettings(Model):
-    """Where the tables go."""
+    """The warehouse: where the tables are."""
 
     url: str = WAREHOUSE_URL
-    """duckdb:///FILE for a DuckDB file: relative to this file's folder; duckdb:////FILE from the
-    root."""
+    """duckdb:///FILE for a DuckDB file relative to this file's folder, duckdb:////FILE for an
+    absolute path."""
     encryption_key: str | None = None
-    """Where the key is that a DuckDB file is encrypted with, as env:TCD_WAREHOUSE_KEY; never the
-    key itself. A new file is encrypted with it; without it, files are not."""
+    """Where the key is that encrypts a DuckDB file, as env:TCD_WAREHOUSE_KEY; never the key itself.
+    A new file is encrypted with it; without it, files are not encrypted."""
 
     @property
     def file(self) -> Path | None:
@@ -80,104 +80,105 @@ class WarehouseSettings(Model):
 
 
 class ArchiveSettings(Model):
-    """Where every answer of Torn is kept as it came."""
+    """The archive: where all raw answers of Torn are kept."""
 
     path: str = ARCHIVE_PATH
-    """A folder, relative to this file's."""
+    """A folder, relative to this file's folder."""
     keep: AnyDuration | None = None
-    """How long raw answers stay, as P1Y. For ever where it is not given."""
+    """How long raw answers are kept, as P1Y; for ever where it is not given."""
 
 
 class EndpointSettings(Model):
-    """One path of Torn's API, how often it is read and where its rows go."""
+    """One path of Torn's API: how often it is read, and where its rows are stored."""
 
     model_config = ConfigDict(
         json_schema_extra={"anyOf": [{"required": ["path"]}, {"required": ["url"]}]}
     )
 
     name: Name
-    """Names its runs and, by default, its root table."""
+    """The name of the endpoint, of its runs, and by default of its root table."""
     path: str = ""
     """Any path of the catalogue, as /faction/crimes or /faction/40832/members."""
     url: str | None = None
-    """The whole address instead of the path, as https://api.torn.com/v2/faction/crimes."""
+    """A whole address instead of the path, as https://api.torn.com/v2/faction/crimes."""
     api_key: Annotated[Texts, Field(min_length=1)] = ("default",)
-    """The name of an entry of [keys], or a list of names of which a healthy one is used."""
+    """The name of an entry of [keys], or a list of names, of which a healthy key is used."""
     priority: Literal["low", "normal", "high"] = "normal"
-    """Whose calls go first where calls have to wait; low also leaves a part of the limit free."""
+    """Which calls go first where calls have to wait; low also leaves a part of the limit free."""
     frequency: AnyDuration | None = None
-    """How often it runs, as PT15M or P1D. Without it, only when it is asked for by name."""
+    """How often it runs, as PT15M or P1D. Without it, it runs only when it is named."""
     timezone: Annotated[str, checked(schedule.zone)] = "UTC"
-    """Whose days, weeks, months and years a frequency like P1D counts, as Europe/Vienna."""
+    """The time zone whose days, weeks, months and years a frequency counts, as Europe/Vienna."""
     anchor: Annotated[str, checked(schedule.anchor)] = schedule.ANCHOR
     """A local date and time at which it is due, as 2001-01-01T06:30; it is due at whole periods
     before and after it. By default days begin at midnight, weeks on Monday, months on the 1st."""
     jitter: ClockDuration | None = None
-    """Up to how much later it is due, as PT2M: always the same for its name, so that endpoints of
-    one frequency do not all begin at once."""
+    """The longest delay after the due time, as PT2M. The delay of a name is always the same, so
+    endpoints with one frequency do not all begin at once."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """How often the scheduler tries a run again that failed by what may pass, before the next one
-    is due."""
+    """How often the scheduler tries a failed run again before the next one is due, where the error
+    may go away by itself."""
     memory: Annotated[str, checked(sizes.parse)] = "1GB"
-    """What a run of the scheduler may take beyond the bare program; one that wants more fails, and
-    nothing else with it."""
+    """The most memory of a run of the scheduler, in addition to the program itself; a run that
+    needs more fails, and no other run is affected."""
     storage_mode: Literal["append", "replace", "merge", "history"] = "append"
-    """append: every run adds its rows. replace: the tables hold just the latest run. merge: rows
-    are inserted or updated by key. history: a new version of a row when it changes."""
+    """append: every run adds its rows. replace: the tables have the rows of the latest run only.
+    merge: rows are inserted or updated by key. history: a changed row gets a new version."""
     params: dict[str, Param] = Field(default_factory=dict)
     """Parameters of the path, as { cat = "all" }; `tcdatalogger catalog show PATH` lists them."""
     ids: Ids = ()
-    """Values for the path's placeholder, as [40832, 9533], one request each; or a query of the
-    warehouse whose first column has them, as "query:select distinct id from faction_members"."""
+    """Values for the path's placeholder, as [40832, 9533], one request for each; or a query of the
+    warehouse with the values in its first column, as
+    "query:select distinct id from faction_members"."""
     timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT5M"), json_schema_extra={"default": "PT5M"}
     )
-    """For a whole run. When it is over, append and merge store the pages that came and the other
-    modes nothing; its process is killed a little later."""
+    """For a whole run. When it is over, append and merge store the pages that came, and the other
+    modes store nothing; its process is killed a little later."""
     table: Name | None = None
-    """The root table, where it is not to be called as the endpoint."""
+    """The name of the root table; the name of the endpoint where it is not given."""
     tags: Texts = ()
-    """For `run --tag`."""
+    """Tags for `run --tag`."""
     enabled: bool = True
-    """Whether the scheduler and `run --all` take it."""
+    """Whether the scheduler and `run --all` run it."""
     contract: Literal["evolve", "freeze", "quarantine"] = "evolve"
-    """What to do with a field that the catalogue lacks: keep it as a new column, fail the run
-    before anything is stored, or set the record aside."""
+    """What happens with a field that the catalogue lacks. evolve: it becomes a new column. freeze:
+    the run fails before anything is stored. quarantine: the record is set aside."""
     key: Texts = ()
-    """Columns of the root table that together are its primary key, where not the catalogue's."""
+    """The columns of the root table that are its key; the catalogue's key where it is not given."""
     columns: dict[str, Name] = Field(default_factory=dict)
-    """Names of your own for columns, as { rewards_money = "money" }, or of one table alone, as
-    { "faction_crimes_slots.user_id" = "player_id" }. Where there are rows, `tcdatalogger schema
-    apply NAME --accept` renames the columns."""
+    """Your own names for columns, as { rewards_money = "money" }, or for a column of one table, as
+    { "faction_crimes_slots.user_id" = "player_id" }. Where rows are stored already, `tcdatalogger
+    schema apply NAME --accept` renames the columns."""
     checks: tuple[CheckSettings, ...] = Field(default=(), strict=False)
-    """What the rows of each load must keep, as [{ column = "level", min = 1, max = 100 }]."""
+    """Checks of the rows of each load, as [{ column = "level", min = 1, max = 100 }]."""
 
     incremental: bool | None = None
-    """Whether a run asks only for what is new since the last one, and leaves out what is stored
-    already. Lists by time do, unless their storage_mode is replace, or it is false here."""
+    """Whether a run asks only for rows that are new since the last run, and leaves out rows that
+    are stored already. Lists by time do so by default, except with storage_mode replace."""
     overlap: AnyDuration | None = None
-    """How far an incremental run goes back behind the last one, as PT10M: rows that come late or
-    change within it are found. A minute, or as long as the rows of the path may change."""
+    """How far an incremental run goes back behind the last one, as PT10M, to find rows that come
+    late or change. By default a minute, or as long as the rows of the path may change."""
     since: Annotated[str, checked(lambda text: moment(text, time.time()))] = "P1D"
-    """How far back the first incremental run goes, as P1D or 2026-01-31; all that is older is left
-    to `tcdatalogger backfill`."""
+    """How far back the first incremental run goes, as P1D or 2026-01-31; `tcdatalogger backfill`
+    reads older rows."""
 
     subject: Annotated[int, Field(ge=1)] | None = None
-    """Whose data is meant, where the path does not say it: the id of a faction, player or company.
-    A key of anybody else is not used. Without it, a run that is about another one than the last is
-    refused by replace and history, and told by append and merge."""
+    """The id of the faction, player or company that the rows are about, where the path does not
+    have it. A key of another subject is not used. Without this setting, a run about another subject
+    than the last is refused by replace and history; append and merge add a warning."""
     processor: str = ""
-    """A processor of your own: a class in a file, as "levels.py:Levels", relative to this file's
-    folder, or the name that a package registers. The path's own where it is not given."""
+    """Your own processor: a class in a file, as "levels.py:Levels", relative to this file's folder,
+    or the name that a package registers. By default the processor of the path."""
     max_pages: Annotated[int, Field(ge=1)] | None = None
-    """After how many pages a run stops; without it a list is read to its end."""
+    """The most pages of a run; by default a list is read to its end."""
     max_drop: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """The largest share of the records there are that may vanish by one run of replace or history:
-    one by which more would go is refused, and the old rows stay. 1 for any."""
+    """The largest share of the stored records that one run of replace or history may delete. A run
+    that would delete more is refused, and the old rows stay. 1 allows any."""
 
     @property
     def root_table(self) -> str:
-        """The name of its root table."""
+        """The name of the root table."""
         return self.table or self.name
 
     @model_validator(mode="before")
@@ -200,16 +201,16 @@ class EndpointSettings(Model):
 
 
 class StateSettings(Model):
-    """Where runs, leases and budgets are kept while they happen."""
+    """The state: where runs, claims and calls are kept."""
 
     url: str | None = None
-    """sqlite:///FILE, by default beside the warehouse, on a disk of this machine; or for several
+    """sqlite:///FILE on a disk of this machine, by default beside the warehouse; for several
     machines postgresql://USER@HOST/DATABASE, with the password in PGPASSWORD, .pgpass or a service
-    file. Two configurations share a database by schemas: ?options=-csearch_path%3Dname."""
+    file. Two configurations can share a database by schemas: ?options=-csearch_path%3Dname."""
     keep: AnyDuration = Field(
         default_factory=lambda: parse("P1Y"), json_schema_extra={"default": "P1Y"}
     )
-    """How long it is remembered what ran."""
+    """How long runs are kept."""
 
     @property
     def file(self) -> Path | None:
@@ -218,7 +219,7 @@ class StateSettings(Model):
 
     @property
     def begun(self) -> bool:
-        """Whether there may be anything in it: to look at one must not make it."""
+        """Whether the state may exist: commands that only show data must not create it."""
         return self.file is None or self.file.exists()
 
     @field_serializer("url")
@@ -231,107 +232,107 @@ class StateSettings(Model):
 
 
 class SchedulerSettings(Model):
-    """How `tcdatalogger schedule` runs what is due."""
+    """The scheduler: how `tcdatalogger schedule` runs endpoints."""
 
     workers: Annotated[int, Field(ge=1)] = 4
-    """How many runs at once."""
+    """The most runs at the same time."""
     grace: ClockDuration = Field(
         default_factory=lambda: parse("PT5S"), json_schema_extra={"default": "PT5S"}
     )
-    """How long a run may take to end after its timeout before it is told to, and again as long
+    """How long a run may take to end after its timeout before it gets SIGTERM, and after that
     before it is killed."""
 
 
 class BackupSettings(Model):
-    """Where `tcdatalogger backup` puts its copies, and how many of them stay."""
+    """Backups: where they are, and how many are kept."""
 
     path: Path | None = Field(default=None, strict=False)
-    """The folder of the backups, `backups` beside the warehouse where it is not given. Relative to
-    this file's folder; another disk is better."""
+    """The folder of the backups, relative to this file's folder; by default `backups` beside the
+    warehouse. A folder on another disk is better."""
     frequency: AnyDuration | None = None
-    """How often one is made, as P1D: by the scheduler, and by `backup --if-due`."""
+    """How often the scheduler and `backup --if-due` make a backup, as P1D."""
     timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT1H"), json_schema_extra={"default": "PT1H"}
     )
-    """How long the scheduler lets one take; its process is killed after it."""
+    """How long a backup of the scheduler may take; after that its process is killed."""
     keep: Annotated[int, Field(ge=1)] = 7
-    """How many stay; older ones are deleted when a new one is made and checked."""
+    """How many backups are kept; older ones are deleted after a new one is made and checked."""
     archive: bool = False
-    """Whether they hold the archive's files too, and not only a list of them."""
+    """Whether a backup has the files of the archive, and not only a list of them."""
 
 
 class LimitsSettings(Model):
     """How much of Torn's limits this program may use."""
 
     share: float = Field(default=1.0, gt=0, le=1)
-    """Of the 100 calls a minute of each user; less where other tools use the same keys."""
+    """The share of the 100 calls a minute of each user, over 0 and up to 1; less than 1 where other
+    tools use the same keys."""
 
 
 class TornSettings(Model):
     """How Torn is called."""
 
     url: Annotated[str, AfterValidator(safe_url)] = TORN_URL
-    """The root of the API; the sandbox's address while trying things out."""
+    """The address of the API, or of the sandbox."""
     comment: str = Field(default="tcdlogger", pattern=r"^[A-Za-z0-9_.-]{0,20}$")
-    """Shown to the owner of a key in the log of its calls; Torn shows about ten characters."""
+    """The owner of a key sees it in the log of the key; Torn shows about ten characters."""
     user_agent: str | None = Field(default=None, pattern=r"^[ -~]+$")
-    """Sent with each call, TCdatalogger and its version where it is not given."""
+    """Sent with each call; by default TCdatalogger and its version."""
     catalog: Path = Field(default=Path("tcdatalogger.catalog.json"), strict=False)
-    """The file of another catalogue than the shipped one, written by `tcdatalogger catalog use`;
-    passed over where it is not there. Relative to this file's folder."""
+    """The file of another catalogue, which `tcdatalogger catalog use` writes, relative to this
+    file's folder. Where the file does not exist, the shipped catalogue is used."""
     connect_timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT10S"), json_schema_extra={"default": "PT10S"}
     )
-    """For the connection of one call."""
+    """How long the connection for one call may take."""
     read_timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT30S"), json_schema_extra={"default": "PT30S"}
     )
-    """For the answer of one call."""
+    """How long Torn may be silent during one call."""
     max_body: Annotated[str, checked(sizes.parse)] = "256MB"
-    """How large one answer may get when it is unpacked, as 256MB; a larger one is refused before it
-    is whole."""
+    """The largest size of one unpacked answer, as 256MB; a larger answer is refused."""
 
 
 class LogSettings(Model):
-    """What is logged, and how."""
+    """The log: which lines are shown, how, and where."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(lowered)] = (
         "info"
     )
-    """The least important lines that are shown."""
+    """The lowest level of lines that are shown."""
     format: Literal["auto", "human", "json"] = "auto"
     """auto is human on a terminal and JSON lines elsewhere."""
     file: Path | None = Field(default=None, strict=False)
-    """A file that gets every line too, as JSON. Relative to this file's folder."""
+    """A file that gets all lines as JSON, relative to this file's folder."""
     max_bytes: Annotated[str, checked(sizes.parse)] = "50MB"
-    """How large that file may get, as 50MB; then another one is begun."""
+    """The largest size of that file, as 50MB; then a new file is begun."""
     keep: Annotated[int, Field(ge=0)] = 5
-    """How many old ones stay, as FILE.1 (the newest) to FILE.5."""
+    """How many old log files are kept, as FILE.1 (the newest) to FILE.5."""
 
 
 class MetricsSettings(Model):
-    """Metrics for Prometheus and answers about health, while the scheduler runs."""
+    """Metrics for Prometheus and health checks, while the scheduler runs."""
 
     listen: Annotated[str, checked(listening)] = "127.0.0.1:9464"
-    """Where /metrics, /healthz and /readyz are; empty for nowhere. They tell names of endpoints and
-    ids of key owners to whoever asks, so anything but this machine has to be meant."""
+    """The address of /metrics, /healthz and /readyz; empty for none. Everybody who reaches the
+    address sees names of endpoints and ids of key owners; the default is this machine only."""
     hosts: Texts = ()
-    """Names by which it may be asked besides addresses and localhost, as ["tcdatalogger"]: a web
-    page that is open in a browser could else ask by a name of its own."""
+    """Host names by which it may be called besides addresses and localhost, as ["tcdatalogger"].
+    Other names are refused: a web page in a browser could use a host name of its own."""
 
 
 class AlertsSettings(Model):
-    """Who is told when something is wrong, and when it is over."""
+    """Alerts: messages when something is wrong, and when it is over."""
 
     webhook: str | None = None
-    """Where its address is, as env:DISCORD_WEBHOOK or file:PATH: whoever has the address may post.
-    Nobody is told without one."""
+    """Where the address of the webhook is, as env:DISCORD_WEBHOOK or file:PATH; the address is a
+    secret, because everybody who has it may post. Without a webhook no alert is sent."""
     kind: Literal["discord", "json"] = "discord"
-    """How it is told: a message for a channel of Discord, or plain JSON for programs."""
+    """discord: messages for a channel of Discord. json: plain JSON for programs."""
     min_free: Annotated[str, checked(sizes.parse)] = "1GB"
-    """The free space on the disks that hold the data below which somebody is told."""
+    """An alert is sent when a disk with data has less free space than this."""
     failures: Annotated[int, Field(ge=1)] = 3
-    """After how many failed runs in a row of an endpoint somebody is told."""
+    """An alert is sent after this many failed runs of an endpoint in a row."""
 
 
 class Settings(Model):
@@ -340,7 +341,7 @@ class Settings(Model):
     warehouse: WarehouseSettings = WarehouseSettings()
     archive: ArchiveSettings = ArchiveSettings()
     keys: dict[str, str] = Field(default_factory=dict)
-    """Names of keys and where they are: env:VARIABLE, file:PATH or keyring:SERVICE/USER."""
+    """Names of keys and the places of the keys: env:VARIABLE, file:PATH or keyring:SERVICE/USER."""
     endpoints: tuple[EndpointSettings, ...] = ()
     state: StateSettings = StateSettings()
     backup: BackupSettings = BackupSettings()
@@ -352,11 +353,11 @@ class Settings(Model):
     alerts: AlertsSettings = AlertsSettings()
 
     def endpoint(self, name: str) -> EndpointSettings | None:
-        """The endpoint of that name, None where there is none."""
+        """The endpoint with this name, None where there is none."""
         return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
 
     def resolved(self, folder: Path) -> Self:
-        """The same settings with every relative path taken from `folder`."""
+        """The same settings with absolute paths; relative paths start at `folder`."""
         warehouse = resolve_url(self.warehouse.url, "duckdb", folder)
         archive = self.archive.path
         if "://" not in archive:
@@ -396,7 +397,7 @@ class Settings(Model):
 
 
 def _path_and_params(url: object) -> tuple[str, dict[str, Any]]:
-    """Path without the version and parameters of a whole address."""
+    """The path (without the version) and the parameters of a whole address."""
     parts = urlsplit(str(url))
     path = re.sub(r"^/v2(?=/|$)", "", parts.path)
     return path, dict(parse_qsl(parts.query))

@@ -1,4 +1,4 @@
-"""Sizes of files and of memory as people write them: `50MB`, `1.5GB`, `512MiB`."""
+"""Reads and shows sizes of files and of memory: `50MB`, `1.5GB`, `512MiB`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _SIZE: Final = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,9})?) ?([A-Za-z]{0,3})")
 
 
 def parse(text: str) -> int:
-    """The bytes that `text` means: a number and KB, MB, GB or TB, or KiB, MiB and so on.
+    """The bytes that a text means: a number and KB, MB, GB or TB, or KiB, MiB and so on.
 
     Raises:
-        ValueError: it is no size, or one of nothing. The message is a sentence without the text.
+        ValueError: the text is no size, or zero. The message is a sentence without the text.
     """
     found = _SIZE.fullmatch(text.strip())
     unit = _UNITS.get(found[2].upper()) if found else None

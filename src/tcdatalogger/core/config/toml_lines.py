@@ -1,7 +1,7 @@
-"""Where in a TOML text each key stands, so that a mistake can be shown with its line.
+"""Finds the line of each key of a TOML text, so a mistake can be shown with its line.
 
-The text has been through `tomllib` before: what is read here is known to be TOML, and only the
-places of keys are wanted, so this is a walk over the text and no second parser.
+`tomllib` has parsed the text before, so it is valid TOML. This module only looks for the places of
+keys; it is not a second parser.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import tomllib
 from bisect import bisect_right
 
 Place = tuple[str | int, ...]
-"""The way to a value: keys of tables and indices of lists, from the top."""
+"""The path to a value from the top: keys of tables and indices of lists."""
 
 _BLANK = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*")
 _INLINE_BLANK = re.compile(r"[ \t]*")
@@ -27,12 +27,12 @@ _PLAIN = re.compile(r"[^,\]}\n#]*")
 
 
 def places(text: str) -> dict[Place, int]:
-    """The line, counted from 1, of each table, key and list item of a valid TOML text."""
+    """The line of each table, key and list item of a valid TOML text, counted from 1."""
     return _Walk(text).all()
 
 
 def line_of(found: dict[Place, int], place: Place) -> int | None:
-    """The line of `place`, or of the nearest thing around it that stands in the text."""
+    """The line of a place, or of the nearest place around it that has a line; None for none."""
     for length in range(len(place), 0, -1):
         if place[:length] in found:
             return found[place[:length]]
@@ -40,7 +40,7 @@ def line_of(found: dict[Place, int], place: Place) -> int | None:
 
 
 class _Walk:
-    """One pass over a text; `at` is where it stands."""
+    """One pass over a text; `at` is the present position."""
 
     def __init__(self, text: str) -> None:
         # tomllib reads \r\n as \n too; the count of lines is the same.
@@ -75,7 +75,7 @@ class _Walk:
         return table
 
     def _inside(self, keys: list[str], line: int) -> Place:
-        """The table that a header's first keys lead to: of a list of tables, the latest one."""
+        """The table to which the first keys of a header lead; in a list of tables the last one."""
         table: Place = ()
         for key in keys:
             table = (*table, key)
@@ -124,7 +124,7 @@ class _Walk:
         self.at += 1
 
     def _keys(self) -> list[str]:
-        """A dotted key, up to the first character that is none of it."""
+        """A dotted key; reading stops at the first character after it."""
         keys = []
         while True:
             self._skip(_INLINE_BLANK)

@@ -1,4 +1,4 @@
-"""What a configuration means, checked: keys, paths, parameters, tables, what is not built yet."""
+"""Checks what types cannot check: keys, paths, parameters, tables, settings that do not fit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OWN_PARAMETERS = {
 }
 
 _SHARED = (("append", "append"), ("merge", "merge"))
-"""Modes of two endpoints by which neither wipes the rows of the other."""
+"""The pairs of storage modes with which two endpoints may share a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Part:
     """One endpoint as far as it could be read.
 
     Attributes:
-        index: its place in the list of the file.
-        endpoint: with the default in the place of what was wrong.
-        wrong: the fields that were wrong and are told already.
+        index: the index in the list of the file.
+        endpoint: the endpoint, with defaults in place of wrong fields.
+        wrong: the wrong fields; their mistakes are added already.
     """
 
     index: int
@@ -45,17 +45,18 @@ class Part:
     wrong: frozenset[str]
 
     def place(self, *more: str | int) -> Place:
+        """The place of the endpoint, or of a setting inside it."""
         return ("endpoints", self.index, *more)
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
-    """Where references to secrets and files lead from.
+class Environment:
+    """The surroundings of a configuration, to check references to secrets and files.
 
     Attributes:
-        environ: where `env:` reads.
-        folder: that paths are taken from.
-        processors: whether processors that endpoints name are imported, to see whether they can be.
+        environ: the environment that `env:` reads.
+        folder: the folder at which relative paths start.
+        processors: whether the named processors are imported, to check them.
     """
 
     environ: Mapping[str, str]
@@ -63,60 +64,72 @@ class Around:
     processors: bool = False
 
 
-_NOWHERE = Around({}, Path())
+_EMPTY = Environment({}, Path())
 
 
-def review(
+def validate(
     settings: Settings,
     parts: Sequence[Part],
     problems: ConfigErrors,
     known: catalog.Catalog,
-    around: Around = _NOWHERE,
+    environment: Environment = _EMPTY,
 ) -> None:
-    """Note every mistake that types alone do not show; paths are those of the catalogue `known`."""
-    _keys(settings.keys, problems, around)
+    """Add all mistakes that types do not show.
+
+    Args:
+        settings: the settings as far as they could be read.
+        parts: the endpoints of the settings.
+        problems: where mistakes are added.
+        known: the catalogue in use.
+        environment: the surroundings; by default an empty environment.
+    """
+    _keys(settings.keys, problems, environment)
     if settings.alerts.webhook is not None:
-        _webhook(settings.alerts.webhook, problems, around)
+        _webhook(settings.alerts.webhook, problems, environment)
     if (key := settings.warehouse.encryption_key) is not None:
         place = ("warehouse", "encryption_key")
-        _reference(place, key, "TCD_WAREHOUSE_KEY", problems, around)
+        _reference(place, key, "TCD_WAREHOUSE_KEY", problems, environment)
     _places_to_store(settings, problems)
     _names(parts, problems)
     for part in parts:
         _api_key(part, settings.keys, problems)
         _not_built(part, problems)
-        if around.processors:
-            _processor(part, problems, around.folder)
+        if environment.processors:
+            _processor(part, problems, environment.folder)
         if "path" not in part.wrong:
             _path(part, problems, known)
     _tables(parts, problems, known)
 
 
-def _webhook(reference: str, problems: ConfigErrors, around: Around) -> None:
-    """Its address is a secret: it is no more shown than a key is."""
+def _webhook(reference: str, problems: ConfigErrors, environment: Environment) -> None:
+    """Check the reference to the webhook; its address is a secret and is never shown."""
     scheme, _, rest = reference.partition(":")
-    if scheme not in SCHEMES or not rest or misplaced(reference, around.environ, around.folder):
+    if (
+        scheme not in SCHEMES
+        or not rest
+        or misplaced(reference, environment.environ, environment.folder)
+    ):
         remedy = "Write where the address is, as env:DISCORD_WEBHOOK or file:PATH."
         problems.add(("alerts", "webhook"), "is no reference to an address", remedy)
 
 
-def _keys(keys: Mapping[str, str], problems: ConfigErrors, around: Around) -> None:
+def _keys(keys: Mapping[str, str], problems: ConfigErrors, environment: Environment) -> None:
     for name, reference in keys.items():
         if like_a_key(name) and not name.islower():
             register(name)
             remedy = 'Give it a name of yours, as default = "env:TORN_API_KEY".'
             problems.add(("keys", name), "its name looks like a key itself", remedy)
-        _reference(("keys", name), reference, "TORN_API_KEY", problems, around)
+        _reference(("keys", name), reference, "TORN_API_KEY", problems, environment)
 
 
 def _reference(
-    place: Place, reference: str, variable: str, problems: ConfigErrors, around: Around
+    place: Place, reference: str, variable: str, problems: ConfigErrors, environment: Environment
 ) -> None:
-    """The value is never shown: it may be a key."""
+    """Check a reference to a key; the value is never shown, because it may be a key itself."""
     scheme, colon, rest = reference.partition(":")
     example = f"as env:{variable}, file:PATH or keyring:SERVICE/USER"
     if colon and scheme in SCHEMES and rest:
-        if misplaced(reference, around.environ, around.folder):
+        if misplaced(reference, environment.environ, environment.folder):
             what = "holds what looks like a key itself: there is no such variable or file"
             problems.add(place, what, f"Write where the key is instead, {example}.")
         return
@@ -244,7 +257,7 @@ def _path(part: Part, problems: ConfigErrors, known: catalog.Catalog) -> None:
 
 
 def _key(part: Part, entry: catalog.Endpoint, problems: ConfigErrors) -> None:
-    """What `merge` and `history` need of the tables; what another processor makes is not known."""
+    """Check that `merge` and `history` have a key; the tables of other processors are unknown."""
     endpoint, mode = part.endpoint, part.endpoint.storage_mode
     if mode not in ("merge", "history") or endpoint.processor or part.wrong & {"key"}:
         return
@@ -357,7 +370,7 @@ def _placeholders(
 
 
 def _tables(parts: Sequence[Part], problems: ConfigErrors, known: catalog.Catalog) -> None:
-    """Two endpoints may share a table only where they ask for the same thing and add to it."""
+    """Check that endpoints which share a table have one path, the same names and fitting modes."""
     first: dict[str, Part] = {}
     for part in parts:
         if part.wrong & {"name", "table", "path"}:
@@ -367,23 +380,24 @@ def _tables(parts: Sequence[Part], problems: ConfigErrors, known: catalog.Catalo
         if other is part or other.endpoint.name == endpoint.name:
             continue
         place = part.place("table" if endpoint.table else "name")
-        table, its = endpoint.root_table, other.endpoint.name
+        table, owner = endpoint.root_table, other.endpoint.name
         if _template(known, endpoint.path) != _template(known, other.endpoint.path):
             problems.add(
                 place,
-                f"writes the table {table!r}, which {its!r} fills from another path",
+                f"writes the table {table!r}, which {owner!r} fills from another path",
                 "Give one of them a table of its own.",
             )
         elif endpoint.columns != other.endpoint.columns:
             problems.add(
                 part.place("columns"),
-                f"names columns of the table {table!r} otherwise than {its!r}, which fills it too",
+                f"names columns of the table {table!r} otherwise than {owner!r}, "
+                "which fills it too",
                 "Give both the same names, or one of them a table of its own.",
             )
         elif (endpoint.storage_mode, other.endpoint.storage_mode) not in _SHARED:
             problems.add(
                 place,
-                f"shares the table {table!r} with {its!r}, so one would wipe the other's rows",
+                f"shares the table {table!r} with {owner!r}, so one would wipe the other's rows",
                 "Let both append or both merge, or give one of them a table of its own.",
             )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -344,6 +345,33 @@ def workplace(
     place = Workplace(tmp_path, city, capsys, monkeypatch, city.keys["limited"])
     place.write()
     return place
+
+
+FILLED: dict[str, tuple[Path, float, Any]] = {}
+"""By what fills them: copies of folders, the time, and what the tests are given."""
+
+
+@pytest.fixture
+def once(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+    """Fill the workplace by a function that is called once in a process: the others get a copy.
+
+    The function is given the workplace; what it gives is given to every test.
+    """
+
+    def once(fill: Callable[[Workplace], Any]) -> Any:
+        name = f"{fill.__module__}.{fill.__qualname__}"
+        if name in FILLED:
+            folder, now, given = FILLED[name]
+            shutil.copytree(folder, workplace.folder, dirs_exist_ok=True)
+            workplace.clock = ManualClock(now)
+            return given
+        given = fill(workplace)
+        folder = tmp_path_factory.mktemp("filled") / "place"
+        shutil.copytree(workplace.folder, folder)
+        FILLED[name] = folder, workplace.clock.now(), given
+        return given
+
+    return once
 
 
 @pytest.fixture

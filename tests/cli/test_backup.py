@@ -22,10 +22,14 @@ path = "/faction/members"
 DAILY = '[backup]\nfrequency = "P1D"\nkeep = 2\n'
 
 
+def fill(place):
+    place.write(ONE, extra=DAILY)
+    assert place.run("run", "--all").code == 0
+
+
 @pytest.fixture
-def logged(workplace):
-    workplace.write(ONE, extra=DAILY)
-    assert workplace.run("run", "--all").code == 0
+def logged(workplace, once):
+    once(fill)
     return workplace
 
 

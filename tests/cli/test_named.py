@@ -7,15 +7,18 @@ import pytest
 CRIMES, MEMBERS = "faction_crimes", "faction_members"
 
 
-@pytest.fixture
-def logged(workplace):
-    """Members stored twice, then crimes, then members once more without being stored."""
+def fill(place):
     ids = []
     for name, until in ((MEMBERS, "store"), (MEMBERS, "store"), (CRIMES, "store")):
-        ids.append(workplace.log(name, until=until).record.run_id)
-        workplace.clock.sleep(1)
-    ids.append(workplace.log(MEMBERS, until="fetch").record.run_id)
-    return workplace, ids
+        ids.append(place.log(name, until=until).record.run_id)
+        place.clock.sleep(1)
+    return [*ids, place.log(MEMBERS, until="fetch").record.run_id]
+
+
+@pytest.fixture
+def logged(workplace, once):
+    """Members stored twice, then crimes, then members once more without being stored."""
+    return workplace, once(fill)
 
 
 @pytest.mark.parametrize(("words", "which"), [("last", 2), (MEMBERS, 1), (CRIMES, 2)])

@@ -10,9 +10,13 @@ import pyarrow.parquet as pq
 import pytest
 
 
+def fill(place):
+    assert place.run("run", "faction_crimes", "faction_members", "--set", "since=P1Y").code == 0
+
+
 @pytest.fixture
-def logged(workplace):
-    workplace.run("run", "faction_crimes", "faction_members", "--set", "since=P1Y")
+def logged(workplace, once):
+    once(fill)
     return workplace
 
 

@@ -7,16 +7,20 @@ import pytest
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 
 
-@pytest.fixture
-def runs(workplace):
-    """Three runs of the members, a minute after each other."""
-    workplace.write(MEMBERS)
+def fill(place):
+    place.write(MEMBERS)
     found = []
     for _ in range(3):
-        workplace.clock.sleep(60)
-        found.append(workplace.run("run", "faction_members", "--json").json[0]["run_id"])
-    workplace.clock.sleep(60)
+        place.clock.sleep(60)
+        found.append(place.run("run", "faction_members", "--json").json[0]["run_id"])
+    place.clock.sleep(60)
     return found
+
+
+@pytest.fixture
+def runs(once):
+    """Three runs of the members, a minute after each other."""
+    return once(fill)
 
 
 def test_a_run_is_replayed_and_its_rows_are_counted(workplace, runs):

@@ -9,34 +9,38 @@ SHIPPED = files("tcdatalogger.services.torncity.catalog").joinpath("catalog.json
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 
 
+def fill(place):
+    place.write(MEMBERS)
+    older = json.loads(SHIPPED)
+    older["version"] = "6.0.0"
+    del older["shapes"]["FactionMember"]["object"]["position"]
+    (place.folder / "older.json").write_text(json.dumps(older))
+    runs = []
+
+    def run(*words):
+        place.clock.sleep(60)
+        done = place.run("run", "faction_members", "--json", *words)
+        assert done.code == 0
+        runs.append(done.json[0]["run_id"])
+
+    place.run("catalog", "use", "older.json")
+    run("--set", "contract=quarantine")
+    place.city.fault("map", path="/faction/members", times=1)
+    run()
+    place.run("catalog", "use", "--shipped")
+    run()
+    place.run("catalog", "use", "older.json")
+    run()
+    return runs
+
+
 @pytest.fixture
-def versions(workplace, city):
+def versions(once):
     """Members after a first load, a drift, a newer catalogue, and the older one again.
 
     Returns the runs.
     """
-    workplace.write(MEMBERS)
-    older = json.loads(SHIPPED)
-    older["version"] = "6.0.0"
-    del older["shapes"]["FactionMember"]["object"]["position"]
-    (workplace.folder / "older.json").write_text(json.dumps(older))
-    runs = []
-
-    def run(*words):
-        workplace.clock.sleep(60)
-        done = workplace.run("run", "faction_members", "--json", *words)
-        assert done.code == 0
-        runs.append(done.json[0]["run_id"])
-
-    workplace.run("catalog", "use", "older.json")
-    run("--set", "contract=quarantine")
-    city.fault("map", path="/faction/members", times=1)
-    run()
-    workplace.run("catalog", "use", "--shipped")
-    run()
-    workplace.run("catalog", "use", "older.json")
-    run()
-    return runs
+    return once(fill)
 
 
 def test_each_version_has_its_cause_its_run_and_its_catalogue(workplace, versions):

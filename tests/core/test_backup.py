@@ -40,11 +40,15 @@ path = "/faction/members"
 """
 
 
+def fill(place):
+    place.write(ONE, extra='[backup]\nfrequency = "P1D"\nkeep = 3\n')
+    place.log("faction_members")
+
+
 @pytest.fixture
-def logged(workplace):
+def logged(workplace, once):
     """A workplace in which something was logged."""
-    workplace.write(ONE, extra='[backup]\nfrequency = "P1D"\nkeep = 3\n')
-    workplace.log("faction_members")
+    once(fill)
     return workplace
 
 

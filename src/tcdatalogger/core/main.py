@@ -100,11 +100,13 @@ class Application:
 
     @cached_property
     def catalog(self) -> catalog.Catalog:
+        """The catalogue of the configuration, or the one that is shipped."""
         file = self.settings.torn.catalog
         return catalog.load(file if file.exists() else None)
 
     @cached_property
     def state(self) -> State:
+        """The state of the configuration: runs, claims and calls."""
         return State(self.settings.state.url or "", self._clock)
 
     @cached_property
@@ -114,6 +116,11 @@ class Application:
 
     @cached_property
     def archive(self) -> Archive:
+        """Where the raw answers are.
+
+        Raises:
+            ConfigError: its address is of a kind that does not work yet.
+        """
         path = self.settings.archive.path
         if "://" in path:
             raise ConfigError(f"The archive {path} is of a kind that does not work yet.")
@@ -121,14 +128,17 @@ class Application:
 
     @cached_property
     def artifacts(self) -> StepTables:
+        """Where the tables of single steps are, to look at."""
         return StepTables(self.archive.root.parent / "artifacts", self.clock)
 
     @cached_property
     def budget(self) -> Budget:
+        """The calls that all processes share."""
         return Budget(self.state.call_slots, self.clock, share=self.settings.limits.share)
 
     @cached_property
     def client(self) -> Client:
+        """Torn's API, with the budget and the health of keys."""
         torn = self.settings.torn
         connect, read = torn.connect_timeout.seconds, torn.read_timeout.seconds
         transport = Transport(

@@ -77,7 +77,7 @@ def make(
             _log.error("backup_failed", error=type(failure).__name__, message=failure.message)
             _close(application, record, failure)
             raise
-        except BaseException as error:  # told to end, or a bug: the books have its kind alone
+        except BaseException as error:  # told to end, or a bug: the state has its kind alone
             _close(application, record, error)
             raise
         _close(application, replace(record, status="done"), None)

@@ -31,7 +31,7 @@ from tcdatalogger.services.warehouse.load import Clear, Load, Receipt
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 ROLLED_BACK: Final = "rolled back"
-"""The status of a run in the state's books whose rows were taken back."""
+"""The status in the state of a run whose rows were taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +301,8 @@ def _passed_over(
 ) -> dict[str, str]:
     """The archived runs of which no rows are made, and why.
 
-    The ledger says what is stored, and what was taken back; the books of the runs are asked only of
-    those that it does not know, as after a warehouse that is gone.
+    The ledger says what is stored and what was taken back. The state is asked about the runs that
+    the ledger does not know, as when a warehouse is gone.
     """
     lines = warehouse.loads(endpoint=endpoint.name)
     newest = {line.run_id: line for line in reversed(lines)}
@@ -329,7 +329,7 @@ def _passed_over(
 def _refusal(application: Application, file: str) -> str:
     """Why the rows of a run were refused, "" where they were not.
 
-    Its answers have a mark of it. The books say it of a run whose mark could not be written.
+    Its answers have a mark of it. The state says it of a run whose mark could not be written.
     """
     if why := application.archive.refusal(file):
         return why

@@ -86,7 +86,7 @@ def resume(
 
 
 def _record(application: Application, endpoint: EndpointSettings, run_id: str) -> RunRecord:
-    """The run as the books have it.
+    """The run as the state has it.
 
     Raises:
         UsageError: it is unknown, or another endpoint's.

@@ -20,18 +20,26 @@ BUSY: Final = "busy"
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class Books(Protocol):
-    """Where runs are written down."""
+class Parts(Protocol):
+    """What is asked whether a run is stored: the program (`main.Application`)."""
 
     @property
-    def settings(self) -> Settings: ...
+    def settings(self) -> Settings:
+        """The configuration."""
+        ...
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """The state, with the runs."""
+        ...
 
-    def warehouse(self, patience: float | None = None, *, read_only: bool = False) -> Warehouse: ...
+    def warehouse(self, patience: float | None = None, *, read_only: bool = False) -> Warehouse:
+        """The warehouse, waited for that long; None for the usual time."""
+        ...
 
-    def record(self, task: Task) -> RunRecord: ...
+    def record(self, task: Task) -> RunRecord:
+        """The record of a run that begins now."""
+        ...
 
 
 def run_id(text: str) -> str:
@@ -62,13 +70,13 @@ def busy_outcome(record: RunRecord, busy: Busy) -> RunResult:
     return RunResult(record, error=busy)
 
 
-def already(books: Books, endpoint: EndpointSettings, task: Task) -> RunResult | None:
+def already(parts: Parts, endpoint: EndpointSettings, task: Task) -> RunResult | None:
     """The end of a run that was stored before; None where it was not, or nobody can tell now.
 
     Raises:
         UsageError: a run of that id is another endpoint's.
     """
-    known = next(iter(books.state.runs(run_id=task.run_id, most=1)), None)
+    known = next(iter(parts.state.runs(run_id=task.run_id, most=1)), None)
     if known is not None and known.endpoint != endpoint.name:
         raise UsageError(
             f"The run {task.run_id} is one of {known.endpoint}.", remedy="Give it another id."
@@ -76,7 +84,7 @@ def already(books: Books, endpoint: EndpointSettings, task: Task) -> RunResult |
     if known is not None and known.status == "done":
         return _stored(known, known.load_id, known.rows)
     try:
-        with books.warehouse(read_only=True) as warehouse:
+        with parts.warehouse(read_only=True) as warehouse:
             if not warehouse.exists():
                 return None
             lines = warehouse.loads(endpoint=task.name, run_id=task.run_id, counting=True, most=1)
@@ -84,7 +92,7 @@ def already(books: Books, endpoint: EndpointSettings, task: Task) -> RunResult |
         return None  # a load that is there already is not stored twice
     if not lines:
         return None
-    record = replace(known or books.record(task), status="done", error="", exit_code=0)
+    record = replace(known or parts.record(task), status="done", error="", exit_code=0)
     return _stored(record, lines[0].load_id, known.rows if known else {})
 
 

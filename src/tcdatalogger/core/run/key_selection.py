@@ -52,13 +52,19 @@ class Parts(Protocol):
     """What the choice of a key works with."""
 
     @property
-    def client(self) -> Client: ...
+    def client(self) -> Client:
+        """Torn's API."""
+        ...
 
     @property
-    def budget(self) -> Budget: ...
+    def budget(self) -> Budget:
+        """The calls that all processes share."""
+        ...
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """The state, with the health of keys."""
+        ...
 
     def info(self, key: ApiKey) -> KeyInfo:
         """What Torn says of a key.

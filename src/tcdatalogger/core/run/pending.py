@@ -40,7 +40,7 @@ class Pending:
     """A run whose rows are to be made from the archive.
 
     Attributes:
-        record: as the books have it.
+        record: as the state has it.
         file: of its answers.
         header: what the file says of them.
     """
@@ -180,7 +180,7 @@ def settle(
     """Write down that a run is pending no more.
 
     Args:
-        state: with the books.
+        state: with the runs.
         record: of the run.
         now: seconds since 1970.
         status: what became of it, "" for what it was.

@@ -22,14 +22,16 @@ BROKEN_OFF: Final = "the fetch broke off after this page"
 _log = get_logger("calls")
 
 EVERY: Final = 1.0
-"""Seconds between two times that the books are told how far a run is."""
+"""Seconds between two times that the state is told how far a run is."""
 
 
 class CallCounter(Protocol):
     """What counts the calls that went over the wire."""
 
     @property
-    def calls(self) -> Sequence[float]: ...
+    def calls(self) -> Sequence[float]:
+        """The seconds of each call so far."""
+        ...
 
 
 @dataclass(slots=True)

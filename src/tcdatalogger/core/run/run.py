@@ -57,7 +57,7 @@ from tcdatalogger.services.warehouse.load import Load, Receipt, as_stored
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 WAITS: Final = "waiting for the warehouse"
-"""Told in place of a step to whoever looks on; the books have the step."""
+"""Shown in place of a step to whoever watches; the state has the step."""
 
 LATER_REMEDY: Final = "Its answers are in the archive: the next run of the endpoint stores them."
 
@@ -77,16 +77,24 @@ class Parts(Protocol):
     """What a run works with: the program (`main.Application`)."""
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """The one source of time."""
+        ...
 
     @property
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """The state, with the runs."""
+        ...
 
     @property
-    def archive(self) -> Archive: ...
+    def archive(self) -> Archive:
+        """Where the raw answers go."""
+        ...
 
     @property
-    def artifacts(self) -> StepTables: ...
+    def artifacts(self) -> StepTables:
+        """Where the tables of single steps go."""
+        ...
 
     @property
     def calls(self) -> Sequence[float]:
@@ -117,7 +125,7 @@ class RunResult:
     """What became of a run.
 
     Attributes:
-        record: as the books have it.
+        record: as the state has it.
         fetched, made, receipt: what each step left, None where it did not come to it.
         plan: how the tables would change, for a run that stores nothing.
         error: why it failed.
@@ -177,7 +185,7 @@ class Run:
         parts: what it works with.
         endpoint: whose run it is.
         task: what it is to do.
-        record: as the books have it.
+        record: as the state has it.
         guard: the claim under which it stores.
         until: the last of `steps.STEPS` to take.
         dry: stop before anything is stored and say what would be.
@@ -356,7 +364,7 @@ class Run:
         return kind(task, source=replace(source, cursor=remembered))
 
     def _page(self, calls: CallRecorder) -> None:
-        """Tell how far the fetch is; the books are told once a second, for who looks from afar."""
+        """Tell how far the fetch is; the state is written once a second, for other processes."""
         self.record = replace(self.record, **calls.so_far)
         self.parts.tell(self.record)
         if calls.due():

@@ -17,6 +17,7 @@ from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.staging import CHOSEN, LEFT, matches, named, same, staged
 from tcdatalogger.services.warehouse.load import Load
+from tcdatalogger.services.warehouse.schema_changes import FORMER
 from tcdatalogger.services.warehouse.transaction import Moved
 
 JOURNAL: Final = "_tcd_merged_"
@@ -141,10 +142,12 @@ def begin_journal(connection: duckdb.DuckDBPyConnection, endpoint: str, root: st
 
 
 def journal_of(endpoint: str, table: str) -> str:
+    """The name of the table that holds what the newest load of an endpoint replaced."""
     return f"{JOURNAL}{endpoint}__{table}"
 
 
 def forget_journal(connection: duckdb.DuckDBPyConnection, endpoint: str) -> None:
+    """Drop what is kept of the newest load of an endpoint."""
     for journal in journals(connection, endpoint).values():
         connection.execute(f"drop table {quoted(journal)}")
 
@@ -171,7 +174,7 @@ def forget_kept(connection: duckdb.DuckDBPyConnection, table: str) -> None:
     for journal in journals_on(connection, table):
         endpoint = journal.removeprefix(JOURNAL).partition("__")[0]
         forget_journal(connection, endpoint)
-    tables.forget_former(connection, table)
+    connection.execute(f"drop table if exists {quoted(f'{FORMER}{table}')}")
 
 
 def restorable(

@@ -49,16 +49,19 @@ def stored(
 
 
 def exists(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether a table is there."""
     found = connection.execute(f"select 1 {HERE} and table_name = ?", [name])
     return found.fetchone() is not None
 
 
 def create(name: str, table: TableSchema) -> str:
+    """The statement that makes a table."""
     columns = ", ".join(f"{quoted(c.name)} {TYPES[c.type]}" for c in table.columns)
     return f"create table {quoted(name)} ({columns})"
 
 
 def alter(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Step]) -> None:
+    """Add columns and widen others; other steps are not for this."""
     for step in steps:
         column = quoted(step.column)
         if step.change is Change.COLUMN:
@@ -70,6 +73,7 @@ def alter(connection: duckdb.DuckDBPyConnection, name: str, steps: Sequence[Step
 
 
 def insert(connection: duckdb.DuckDBPyConnection, target: str, rows: pa.Table) -> int:
+    """Add rows to a table; how many."""
     if not rows.num_rows:
         return 0
     # Not undone in a `finally`: in a transaction that failed it raises an error that hides the
@@ -106,11 +110,8 @@ def swap_back(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     connection.execute(f"alter table {quoted(f'{FORMER}{name}')} rename to {quoted(name)}")
 
 
-def forget_former(connection: duckdb.DuckDBPyConnection, name: str) -> None:
-    connection.execute(f"drop table if exists {quoted(f'{FORMER}{name}')}")
-
-
 def count(connection: duckdb.DuckDBPyConnection, name: str) -> int:
+    """How many rows a table has."""
     [(rows,)] = connection.execute(f"select count(*) from {quoted(name)}").fetchall()
     return int(rows)
 
@@ -125,7 +126,8 @@ def of_runs(
 ) -> dict[str, int]:
     """How many rows of runs can be read in tables; none where they are not there.
 
-    A `count(*)` alone is told from the books of the table, also where its rows cannot be read.
+    DuckDB answers a `count(*)` alone from what it keeps about a table, also where the rows
+    cannot be read.
     """
     found = {}
     for name in names:

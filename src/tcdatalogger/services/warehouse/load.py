@@ -42,7 +42,7 @@ class Load:
         digest: of what was fetched, None where nobody is to compare it with the next.
         once: whether a record that is stored already, all of its children too, and has not changed
             since is left out. A load that then has nothing new is not written at all.
-        drift, rejected: for the books.
+        drift, rejected: what was learned and what was set aside, for the ledger.
         again: whether what the same run stored before is taken out first: so when it is replayed.
         settles: records of the quarantine that are stored with it.
         whole: whether all that was asked for was read to its end. What was not says nothing of what
@@ -56,7 +56,7 @@ class Load:
             the ledger is refused.
         fence: asked as the last thing before the commit; raises where the run may store no more.
         cause: why tables change by it, "" where the load itself tells it.
-        checks: what came of the checks of its rows, for the books.
+        checks: what came of the checks of its rows, for the ledger.
         path: of the catalogue that the rows are from; "" where nobody knows.
     """
 

@@ -122,7 +122,7 @@ def diff(options: Options, name: str, old: int, new: int, as_json: bool) -> None
 )
 @click.argument("name")
 @click.option("--accept", is_flag=True, help="Take also the steps that no load takes by itself.")
-@click.option("--dry-run", is_flag=True, help="Tell the steps, and count the values that would change.")
+@click.option("--dry-run", is_flag=True, help="Tell the steps; count values that would change.")
 @json_option
 @click.pass_obj
 def apply(options: Options, name: str, accept: bool, dry_run: bool, as_json: bool) -> None:
@@ -155,7 +155,7 @@ def apply(options: Options, name: str, accept: bool, dry_run: bool, as_json: boo
 )
 @click.argument("name")
 @click.argument("version", type=click.IntRange(min=1))
-@click.option("--dry-run", is_flag=True, help="Tell the steps, and count the values that would change.")
+@click.option("--dry-run", is_flag=True, help="Tell the steps; count values that would change.")
 @json_option
 @click.pass_obj
 def rollback(options: Options, name: str, version: int, dry_run: bool, as_json: bool) -> None:

@@ -49,7 +49,7 @@ def remedied(text, said, name):
 
 
 @pytest.mark.parametrize("first", ["crew", "the other"])
-@pytest.mark.parametrize(("body", "other", "kept"), LEARNED)
+@pytest.mark.parametrize(("body", "other", "kept"), rest_slow(LEARNED, 2))
 def test_a_learned_list_never_lies_in_the_table_of_another_endpoint(
     place, says, body, other, kept, first
 ):

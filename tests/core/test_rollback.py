@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from conftest import rest_slow
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild, replay
 
@@ -44,7 +45,7 @@ def place(workplace):
     return workplace
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", rest_slow(MODES, 2))
 def test_a_run_is_taken_back_stays_out_of_a_rebuild_and_comes_back_by_name(place, mode):
     place.write(f'{MEMBERS}storage_mode = "{mode}"\n')
     place.next_run()
@@ -190,7 +191,7 @@ def test_what_the_ledger_has_is_made_again_whatever_the_books_say(place):
     assert place.tables("members") == before
 
 
-@pytest.mark.parametrize("lost", ["a run is left out", "the warehouse"])
+@pytest.mark.parametrize("lost", rest_slow(["a run is left out", "the warehouse"]))
 def test_a_replace_is_not_taken_back_to_the_tables_that_a_rebuild_began_with(place, lost):
     place.write(f'{MEMBERS}storage_mode = "replace"\n')
     place.next_run()

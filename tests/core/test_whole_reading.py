@@ -9,6 +9,7 @@ import json
 
 import pytest
 
+from conftest import rest_slow
 from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.core.operations.replay import rebuild, replay
@@ -45,7 +46,9 @@ def category(name, body):
 # --- a run of several walks ---------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("mode", "body"), [*(("merge", b) for b in NO_CRIMES), ("append", b"{}")])
+@pytest.mark.parametrize(
+    ("mode", "body"), rest_slow([("append", b"{}"), *(("merge", b) for b in NO_CRIMES)], 2)
+)
 def test_one_list_of_several_without_its_data_moves_no_cursor_and_loses_nothing(
     place, lie, mode, body
 ):
@@ -178,7 +181,7 @@ GOES_ON = {
 }
 
 
-@pytest.mark.parametrize("odd", [*STOPS, "max_pages"])
+@pytest.mark.parametrize("odd", rest_slow(["max_pages", *STOPS], 2))
 def test_a_list_that_stopped_early_replaces_nothing(place, lie, odd):
     words = 'max_drop = 1.0\nstorage_mode = "replace"\n'
     write(place, "/torn/territory", words)
@@ -322,7 +325,7 @@ def back(place):
         return list(backfill(application, "it", pages=2))
 
 
-@pytest.mark.parametrize("where", ["in the middle", "before the last row", "at once"])
+@pytest.mark.parametrize("where", rest_slow(["in the middle", "before the last row", "at once"]))
 def test_a_backfill_never_takes_an_answer_without_its_data_for_the_end(place, lie, where):
     write(place, "/faction/attacks")
     oldest = min(row["ended"] for row in place.city.expected("attacks", key="limited"))

@@ -140,20 +140,21 @@ def test_failures_in_a_row_are_told_with_the_remedy(place):
     assert place.look() == [("failing:faction_crimes", "over")]
 
 
-def test_data_that_was_refused_is_told_at_once(place):
-    place.ran("failed", exit_code=65, error_class="DataRefused", error="Half the rows are gone.")
-    assert place.look() == [("refused:faction_crimes", "begins")]
+@pytest.mark.parametrize(
+    ("event", "status", "error_class"),
+    [
+        *(("refused", "failed", name) for name in alerts.REFUSED),
+        ("unbalanced", "pending", "Unbalanced"),
+    ],
+)
+def test_rows_that_were_refused_or_lost_are_told_at_once_until_a_run_is_good(
+    place, event, status, error_class
+):
+    place.ran(status, error_class=error_class, error="400 should be 500.", exit_code=65)
+    assert place.look() == [(f"{event}:faction_crimes", "begins")]
     place.clock.sleep(1)
     place.ran()
-    assert place.look() == [("refused:faction_crimes", "over")]
-
-
-def test_rows_that_were_lost_on_their_way_are_told_at_once_though_the_run_is_pending(place):
-    place.ran("pending", exit_code=1, error_class="Unbalanced", error="400 should be 500.")
-    assert place.look() == [("unbalanced:faction_crimes", "begins")]
-    place.clock.sleep(1)
-    place.ran()
-    assert place.look() == [("unbalanced:faction_crimes", "over")]
+    assert place.look() == [(f"{event}:faction_crimes", "over")]
 
 
 def test_a_dead_key_is_told_and_is_over_when_another_one_works(place):
@@ -176,12 +177,6 @@ def test_records_that_are_set_aside_are_told_once_with_their_number(place):
     assert place.look() == []
     place.clock.sleep(3600)
     assert ("set_aside:faction_crimes", "over") in place.look()
-
-
-@pytest.mark.parametrize("error_class", alerts.REFUSED)
-def test_rows_that_are_refused_are_told_at_once_whatever_refused_them(place, error_class):
-    place.ran("failed", error_class=error_class, error="No.", exit_code=65)
-    assert place.look() == [("refused:faction_crimes", "begins")]
 
 
 def test_every_error_that_refuses_rows_is_known_to_the_alerts():

@@ -84,25 +84,42 @@ def test_nobody_waits_where_there_is_room(pauses, limit):
         assert (waited > 0) == (recent >= limit)
 
 
-def test_the_hundred_and_first_call_waits_a_minute_and_a_second():
-    clock = ManualClock()
-    budget = Budget(MemorySlots(), clock)
-    assert [budget.wait("ann") for _ in range(100)] == [0.0] * 100
-    assert budget.wait("ann") == 61.0
-    assert budget.wait("bob") == 0.0
+ANN, BOB, LOW = ("ann",), ("bob",), ("ann", "low")
+ONE, TWO, KEY = ("player:1",), ("player:2",), ("key:unknown",)
+WAITS = {
+    # the limits, who calls one after the other, and the seconds that each of them waits
+    "the hundred and first call": ({}, [*[ANN] * 101, BOB], [*[0.0] * 100, 61.0, 0.0]),
+    "the address over all owners": (
+        {}, [(f"owner {n % 20}",) for n in range(1_001)], [*[0.0] * 1_000, 61.0],
+    ),
+    "a share leaves the rest to others": ({"share": 0.25}, [ANN] * 26, [*[0.0] * 25, 61.0]),
+    "low priority leaves a part to the others": (
+        {"owner_calls": 10}, [*[LOW] * 7, *[ANN] * 3, LOW], [*[0.0] * 10, 61.0],
+    ),
+    "low priority counts the calls of everybody": (
+        {"owner_calls": 10}, [*[ANN] * 6, LOW, LOW], [*[0.0] * 7, 61.0],
+    ),
+    "an unknown owner may be anybody": (
+        {"owner_calls": 2}, [ONE, KEY, TWO, ONE], [0.0, 0.0, 0.0, 61.0],
+    ),
+    "anybody may be an unknown owner": (
+        {"owner_calls": 2}, [ONE, ONE, TWO, KEY], [0.0, 0.0, 0.0, 61.0],
+    ),
+}  # fmt: skip
 
 
-def test_an_address_has_its_own_limit_over_all_owners():
-    clock = ManualClock()
-    budget = Budget(MemorySlots(), clock)
-    waited = [budget.wait(f"owner {n % 20}") for n in range(1_001)]
-    assert waited == [0.0] * 1_000 + [61.0]
+@pytest.mark.parametrize("case", WAITS)
+def test_who_calls_waits_until_there_is_room(case):
+    limits, callers, seconds = WAITS[case]
+    budget = Budget(MemorySlots(), ManualClock(), **limits)
+    assert [budget.wait(*caller) for caller in callers] == seconds
 
 
-def test_a_share_leaves_the_rest_to_other_programs():
-    clock = ManualClock()
-    budget = Budget(MemorySlots(), clock, share=0.25)
-    assert [budget.wait("ann") for _ in range(26)] == [0.0] * 25 + [61.0]
+def test_what_is_left_is_what_low_priority_left():
+    budget = Budget(MemorySlots(), ManualClock(), owner_calls=10)
+    for _ in range(7):
+        budget.wait("ann", "low")
+    assert budget.left("ann") == 3
 
 
 @pytest.mark.parametrize("share", [0, -1, 1.5, float("nan")])
@@ -159,24 +176,6 @@ def test_threads_share_one_table_without_going_over():
     for thread in threads:
         thread.join()
     assert sorted(given_at) == sorted(61.0 * (n // 10) for n in range(400))
-
-
-def test_low_priority_leaves_a_part_of_the_window_to_the_others():
-    clock = ManualClock()
-    budget = Budget(MemorySlots(), clock, owner_calls=10)
-    assert [budget.wait("ann", "low") for _ in range(7)] == [0.0] * 7
-    assert budget.left("ann") == 3
-    assert [budget.wait("ann") for _ in range(3)] == [0.0] * 3
-    assert budget.wait("ann", "low") == 61.0
-
-
-def test_low_priority_counts_the_calls_of_everybody():
-    clock = ManualClock()
-    budget = Budget(MemorySlots(), clock, owner_calls=10)
-    for _ in range(6):
-        budget.wait("ann")
-    assert budget.wait("ann", "low") == 0.0
-    assert budget.wait("ann", "low") == 61.0
 
 
 class Sleeper:
@@ -276,21 +275,6 @@ def test_a_call_that_is_given_up_leaves_its_time_to_others():
     with pytest.raises(KeyboardInterrupt):
         budget.wait("ann")
     assert Budget(store, ManualClock(clock.now()), owner_calls=1).wait("ann") == 61.0
-
-
-def test_a_key_whose_owner_nobody_knows_may_be_anybodys():
-    clock = ManualClock()
-    budget = Budget(MemorySlots(), clock, owner_calls=2)
-    budget.wait("player:1")
-    budget.wait("key:unknown")
-    assert budget.wait("player:2") == 0.0
-    assert budget.wait("player:1") == 61.0  # it may have been player 1's
-    clock = ManualClock()
-    budget = Budget(MemorySlots(), clock, owner_calls=2)
-    for _ in range(2):
-        budget.wait("player:1")
-    assert budget.wait("player:2") == 0.0
-    assert budget.wait("key:unknown") == 61.0
 
 
 def test_a_hold_that_lasts_is_said_and_not_waited_out():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tcdatalogger.clock import ManualClock
+from tcdatalogger.errors import Failure
 from tcdatalogger.models.evolution import adopt
 from tcdatalogger.models.reading.decode import decode
 from tcdatalogger.models.rows.drift import drift
@@ -20,6 +22,7 @@ from tcdatalogger.models.shape import Field, Json, Kind, List, Object, Scalar
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.load import Load
 from tcdatalogger.services.warehouse.protocol import Warehouse
+from warehouses import holdings
 
 SERVED_AT = 1_767_225_600.0
 
@@ -38,11 +41,19 @@ def _field(name: str, kind: str) -> Field:
 
 @dataclass
 class Maker:
-    """Makes loads of the endpoint `wars`, each of a run of its own unless it is named."""
+    """Makes loads of the endpoint `wars`, each of a run of its own unless it is named.
+
+    Attributes:
+        warehouse: that knows what was learned before.
+        runs: how many there were.
+        clock: that goes on by a minute for each.
+        made: the endpoints and tables of all loads.
+    """
 
     warehouse: Callable[[], Warehouse]
     runs: int = 0
     clock: ManualClock = field(default_factory=lambda: ManualClock(SERVED_AT))
+    made: set[tuple[str, str]] = field(default_factory=set)
 
     def __call__(
         self,
@@ -75,6 +86,7 @@ class Maker:
         decoded = decode([body], family(grown, table, key=("id",)))
         made = family(decoded.shape, table, key=("id",))
         rows = normalize(decoded.batches, made, [Provenance(at, subject, run)])
+        self.made |= {(endpoint, each.name) for each in made.tables}
         return Load(
             id=f"load-of-{run}-{endpoint}",
             run_id=run,
@@ -92,7 +104,7 @@ class Maker:
 
 @dataclass
 class Store:
-    """One kind of warehouse under test.
+    """A warehouse under test.
 
     Attributes:
         open: opens it anew; what was committed is there.
@@ -101,11 +113,38 @@ class Store:
     open: Callable[[], Warehouse]
 
 
-@pytest.fixture(params=["duckdb"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """Every warehouse has to pass: a new one adds its name and a way to open it."""
-    assert request.param == "duckdb"
-    return Store(lambda: DuckDBWarehouse(tmp_path / "torn.duckdb", ManualClock()))
+def _duckdb(folder: Path) -> Store:
+    return Store(lambda: DuckDBWarehouse(folder / "torn.duckdb", ManualClock()))
+
+
+KINDS: Mapping[str, Callable[[Path], Store]] = {"duckdb": _duckdb}
+"""Every kind of warehouse has to pass: how an empty one of it is made in an empty folder."""
+
+
+@pytest.fixture(params=KINDS)
+def make_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
+    """Makes an empty warehouse of the kind under test in an empty folder."""
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def make_duckdb() -> Callable[[Path], Store]:
+    """For tests of that kind alone: in the place of `make_store`."""
+    return _duckdb
+
+
+@pytest.fixture
+def store(make_store: Callable[[Path], Store], tmp_path: Path) -> Store:
+    """The warehouse that is under test."""
+    return make_store(tmp_path)
+
+
+@pytest.fixture
+def new_store(
+    make_store: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], Store]:
+    """Makes another one of the same kind that is empty."""
+    return lambda: make_store(tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
@@ -143,14 +182,44 @@ def beside(warehouse: Warehouse) -> Callable[..., Load]:
 
 
 @pytest.fixture
-def rows(warehouse: Warehouse) -> Callable[[str], list[Any]]:
-    """The rows of a query: of one column as values, of several as tuples."""
+def rows(warehouse: Warehouse) -> Callable[..., list[Any]]:
+    """The rows of a table, as `holdings.rows`."""
+    return partial(holdings.rows, warehouse)
 
-    def rows(sql: str) -> list[Any]:
-        found = [tuple(row.values()) for row in warehouse.query(sql).to_pylist()]
-        return [row[0] if len(row) == 1 else row for row in found]
 
-    return rows
+@pytest.fixture
+def everything(warehouse: Warehouse, load: Maker) -> Callable[[], holdings.Holdings]:
+    """All tables of the warehouse, with their columns and rows, as `holdings.everything`."""
+    return lambda: holdings.everything(warehouse, load.made)
+
+
+@pytest.fixture
+def picture(warehouse: Warehouse, load: Maker) -> Callable[[], holdings.Holdings]:
+    """All values of the warehouse, as `holdings.picture`."""
+    return lambda: holdings.picture(warehouse, load.made)
+
+
+@pytest.fixture
+def dry_first(everything: Callable[[], holdings.Holdings]) -> Callable[..., Any]:
+    """Acts on a warehouse, but first dry: this changes nothing, and tells or refuses the same."""
+
+    def outcome(act: Callable[[], Any]) -> tuple[Any, Failure | None]:
+        try:
+            return act(), None
+        except Failure as error:
+            return None, error
+
+    def dry_first(act: Callable[..., Any], *facts: Any, **options: Any) -> Any:
+        before = everything()
+        told, expected = outcome(partial(act, *facts, **options, dry=True))
+        assert everything() == before
+        done, error = outcome(partial(act, *facts, **options))
+        assert (told, repr(expected)) == (done, repr(error))
+        if error is not None:
+            raise error
+        return done
+
+    return dry_first
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.warehouse.ledger_tables import LEDGER
 
 HOLDER = """
 import sys, duckdb
@@ -21,6 +23,12 @@ connection = duckdb.connect(sys.argv[1])
 print("held", flush=True)
 sys.stdin.readline()
 """
+
+
+@pytest.fixture
+def make_store(make_duckdb):
+    """Nothing of this file is about another kind of warehouse."""
+    return make_duckdb
 
 
 @pytest.fixture
@@ -278,3 +286,167 @@ def test_columns_have_the_types_of_the_schema(file, load):
     assert types["server_timestamp"] == "TIMESTAMP WITH TIME ZONE"
     assert types["_subject_id"] == "BIGINT"
     assert types["_run_id"] == "VARCHAR"
+
+
+# What every warehouse promises, and this one in its own words
+
+
+MODES = ("append", "replace", "merge", "history")
+HIT, OTHER = {"id": 7, "user": 158}, {"id": 8, "user": 159}
+SERVED_AT = 1_767_225_600.0
+RANKED = {"score": "int", "rank": "int"}
+
+
+@pytest.fixture
+def sql(warehouse):
+    """The rows of a query: of one column as values, of several as tuples."""
+
+    def sql(query):
+        found = [tuple(row.values()) for row in warehouse.query(query).to_pylist()]
+        return [row[0] if len(row) == 1 else row for row in found]
+
+    return sql
+
+
+@pytest.fixture
+def whole(warehouse):
+    """Everything that is in the file: tables, columns, rows, books."""
+
+    def whole():
+        columns = warehouse.query(
+            "select table_name, column_name, data_type from duckdb_columns() "
+            "where not internal order by all"
+        ).to_pylist()
+        tables = dict.fromkeys(column["table_name"] for column in columns)
+        rows = {name: warehouse.query(f'from "{name}" order by all').to_pylist() for name in tables}
+        return columns, rows
+
+    return whole
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_load_that_fails_in_its_last_table_leaves_not_even_a_table_or_a_column(
+    warehouse, load, spoil, whole, mode
+):
+    warehouse.commit(load({"id": 1, "hits": [HIT]}, mode=mode))
+    before = whole()
+    more = {"medals": 5, "aids": [{"x": 1}]}
+    bad = spoil(load({"id": 2, "hits": [HIT], **more}, mode=mode, at=SERVED_AT + 60))
+
+    with pytest.raises(DataRefused, match="no number"):
+        warehouse.commit(bad)
+
+    assert whole() == before
+
+
+def test_a_first_load_that_fails_leaves_not_even_an_empty_table(warehouse, load, spoil, whole):
+    with pytest.raises(DataRefused):
+        warehouse.commit(spoil(load({"id": 2, "hits": [HIT]})))
+
+    assert whole() == ([], {})
+
+
+def test_a_replace_leaves_no_other_table_than_its_own_and_the_former(warehouse, load, sql):
+    for number in (1, 2, 3):
+        warehouse.commit(load({"id": number, "hits": [HIT]}, mode="replace"))
+
+    names = sql("select table_name from duckdb_tables() order by 1")
+    assert names == sorted(
+        [*LEDGER, "wars", "wars_hits", "_tcd_former_wars", "_tcd_former_wars_hits"]
+    )
+
+
+def test_free_json_is_asked_by_path(warehouse, load, sql):
+    free = {"strength": "7566.34", "n": 12345678901234567890, "list": [1, None, {"a": "🦊"}]}
+    warehouse.commit(load({"id": 1, "data": free}, of={"data": "json"}))
+
+    assert json.loads(sql("select data::varchar from wars")[0]) == free
+    assert sql("select data->>'strength' from wars") == ["7566.34"]
+
+
+def test_a_query_that_makes_no_sense_is_refused_with_the_engines_own_words(warehouse, load):
+    warehouse.commit(load({"id": 1}))
+
+    with pytest.raises(UsageError, match="wrs"):
+        warehouse.query("select * from wrs")
+
+
+def test_what_a_change_touched_is_kept_with_its_type(warehouse, load, sql):
+    warehouse.commit(load({"id": 1, "score": 5}, of={"score": "int"}))
+    warehouse.commit(load({"id": 2, "score": 6.0}, of={"score": "float"}))
+    assert sql("select distinct typeof(score) from wars") == ["DOUBLE"]
+    assert sql("select distinct typeof(score) from _tcd_before_wars") == ["BIGINT"]
+
+    warehouse.reshape_back("wars", 1, at=1.0)
+
+    assert sql("select id, score, typeof(score) from wars order by id") == [
+        (1, 5, "BIGINT"), (2, 6, "BIGINT"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("dry", [False, True])
+def test_a_change_that_is_refused_or_only_looked_at_leaves_no_copy(warehouse, load, sql, dry):
+    warehouse.commit(load({"id": 1, "score": 2**53 + 1, "rank": 5}, of=RANKED))
+
+    if dry:
+        warehouse.reshape(load({"id": 2}, of={**RANKED, "rank": "text"}), accept=True, dry=True)
+    else:
+        with pytest.raises(DataRefused, match="1 of its values"):
+            warehouse.commit(load({"id": 3, "score": 1.5}, of={**RANKED, "score": "float"}))
+
+    assert sql("select table_name from duckdb_tables() where starts_with(table_name, '_tcd_')"
+               " order by 1") == sorted(LEDGER)  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_users_own_copies_in_another_schema_are_not_taken_for_ours(load, sql, warehouse, mode):
+    def at(number, tag):
+        made = load({"id": 1, "tag": tag}, of={"tag": "text"}, mode=mode, run=f"r{number}",
+                    at=SERVED_AT + 60 * number)  # fmt: skip
+        warehouse.commit(replace(made, listed={40832: SERVED_AT + 60 * number}))
+
+    at(1, "a")
+    at(2, "b")
+    before = sql("select id, tag from wars order by tag")
+    warehouse.query("create schema mine")
+    for name in sql("select table_name from duckdb_tables() where schema_name = 'main'"):
+        warehouse.query(f'create table mine."{name}" as from main."{name}"')
+    at(3, "c")
+    warehouse.rollback("wars", "r3", at=SERVED_AT, by="me")
+
+    assert sql("select id, tag from wars order by tag") == before
+
+
+# Files of older versions
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_of_a_file_from_before_there_were_owners_no_table_of_another_is_touched(
+    load, warehouse, sql, mode
+):
+    warehouse.commit(load({"id": 1, "hits": [{"id": 7}]}, mode=mode))
+    warehouse.query("drop table _tcd_owners")
+    before = sql("from wars_hits"), sql("from _tcd_loads")
+
+    with pytest.raises(DataRefused, match="wars_hits belongs to the endpoint wars") as refused:
+        warehouse.commit(load({"id": 2}, mode=mode, endpoint="wars_hits"))
+
+    assert 'table = "wars_hits_2"' in refused.value.remedy
+    assert (sql("from wars_hits"), sql("from _tcd_loads")) == before
+    owners = [(owner.table, owner.family, owner.endpoint) for owner in warehouse.owners()]
+    assert sorted(owners) == [("wars", "wars", "wars"), ("wars_hits", "wars", "wars")]
+
+
+def test_a_replace_leaves_a_table_alone_that_it_once_filled_and_is_anothers(load, warehouse, sql):
+    warehouse.commit(load({"id": 2}, mode="replace", endpoint="wars_hits"))
+    own = load({"id": 1, "hits": [{"id": 7}]}, mode="replace")
+    alone = replace(own.family, tables=own.family.tables[:1])
+    warehouse.commit(replace(own, family=alone, tables={"wars": own.tables["wars"]}))
+    # As it was before there were owners: the ledger says that both have filled it.
+    warehouse.query("update _tcd_loads set rows = '{\"wars\": 1, \"wars_hits\": 1}' "
+                    "where endpoint = 'wars'")  # fmt: skip
+    again = load({"id": 1}, mode="replace")
+
+    warehouse.commit(replace(again, family=alone, tables={"wars": again.tables["wars"]}))
+
+    assert sql("select id from wars_hits") == [2]

@@ -38,6 +38,12 @@ sys.stdin.readline()
 
 
 @pytest.fixture
+def make_store(make_duckdb):
+    """Nothing of this file is about another kind of warehouse."""
+    return make_duckdb
+
+
+@pytest.fixture
 def cipher(monkeypatch):
     def unsafe(connection, *, required):
         connection.execute(UNSAFE)

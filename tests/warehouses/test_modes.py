@@ -12,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import Busy, DataRefused, WarehouseUnavailable
-from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from warehouses import holdings
 
 SERVED_AT = 1_767_225_600.0
 ME = 40832
@@ -52,8 +51,8 @@ def wars(rows):
 
     def wars():
         return (
-            rows("select id, tag, _run_id from wars order by all"),
-            rows("select war_id, hit_id, _run_id from wars_hits order by all"),
+            rows("wars", "id", "tag", "_run_id"),
+            rows("wars_hits", "war_id", "hit_id", "_run_id"),
         )
 
     return wars
@@ -89,8 +88,8 @@ def test_merge_tells_the_records_of_two_subjects_apart(at, rows):
     at(1, war(1, "theirs", HIT), mode="merge", of=TAG, subject=9)
     at(2, war(1, "new", OTHER), mode="merge", of=TAG)
 
-    assert rows("select _subject_id, tag from wars order by all") == [(9, "theirs"), (ME, "new")]
-    assert rows("select _subject_id, hit_id from wars_hits order by all") == [(9, 7), (ME, 8)]
+    assert rows("wars", "_subject_id", "tag") == [(9, "theirs"), (ME, "new")]
+    assert rows("wars_hits", "_subject_id", "hit_id") == [(9, 7), (ME, 8)]
 
 
 @pytest.mark.parametrize("mode", KEPT)
@@ -114,8 +113,7 @@ def test_a_child_that_left_the_family_goes_with_its_record(load, warehouse, rows
 
     warehouse.commit(replace(made, family=family, tables={"wars": made.tables["wars"]}))
 
-    current = "where valid_to is null" if mode == "history" else ""
-    assert rows(f"select war_id from wars_hits {current}") == [1]
+    assert rows("wars_hits", "war_id", current=mode == "history") == [1]
 
 
 @pytest.mark.parametrize("mode", KEPT)
@@ -155,21 +153,16 @@ def test_what_was_learned_beside_the_payload_is_kept_once_for_a_subject(
     for number, note in enumerate(("a", "a", "b")):
         warehouse.commit(beside(note, mode=mode, run=f"r{number}", at=minute(number)))
 
-    current = "where valid_to is null" if mode == "history" else ""
-    assert rows(f"select note from wars_page {current}") == ["b"]
+    assert rows("wars_page", "note", current=mode == "history") == ["b"]
     if mode == "history":
-        assert rows("select note from wars_page order by valid_from") == ["a", "b"]
+        assert rows("wars_page", "note", order=["valid_from"]) == ["a", "b"]
 
 
 # History
 
 
-def versions(rows, table="wars", own="id, tag"):
-    return rows(
-        f"select {own}, valid_from, valid_to, _run_id from {table} order by id, valid_from"
-        if table == "wars"
-        else f"select {own}, valid_from, valid_to, _run_id from {table} order by all"
-    )
+def versions(rows, table="wars", own=("id", "tag")):
+    return rows(table, *own, "valid_from", "valid_to", "_run_id", order=[own[0], "valid_from"])
 
 
 def test_history_writes_a_version_only_when_the_content_changed(at, rows):
@@ -184,7 +177,7 @@ def test_history_writes_a_version_only_when_the_content_changed(at, rows):
         (1, "c", moment(2), None, "run-3"),
         (2, "b", moment(0), None, "run-1"),
     ]
-    assert versions(rows, "wars_hits", "war_id, hit_id") == [
+    assert versions(rows, "wars_hits", ("war_id", "hit_id")) == [
         (1, 7, moment(0), moment(2), "run-1"),
         (1, 7, moment(2), None, "run-3"),
     ]
@@ -195,7 +188,7 @@ def test_a_change_in_a_child_alone_is_a_new_version_of_the_whole_record(at, rows
     at(1, war(1, "a", OTHER), mode="history", of=TAG)
 
     assert [row[2:4] for row in versions(rows)] == [(moment(0), moment(1)), (moment(1), None)]
-    assert rows("select hit_id from wars_hits where valid_to is null") == [8]
+    assert rows("wars_hits", "hit_id", current=True) == [8]
 
 
 def test_history_closes_what_a_whole_list_no_longer_has_and_opens_it_again(at, rows):
@@ -209,7 +202,8 @@ def test_history_closes_what_a_whole_list_no_longer_has_and_opens_it_again(at, r
         (1, "a", moment(2), None, "run-3"),
         (2, "b", moment(0), None, "run-1"),
     ]
-    assert rows("select valid_to from wars_hits where war_id = 1 order by all") == [moment(1), None]
+    ends = rows("wars_hits", "valid_to", where=lambda row: row["war_id"] == 1)
+    assert ends == [None, moment(1)]
 
 
 def test_an_empty_list_closes_all_by_the_time_of_the_list(at, rows):
@@ -217,7 +211,7 @@ def test_an_empty_list_closes_all_by_the_time_of_the_list(at, rows):
     at(4, mode="history", of=TAG)
 
     assert versions(rows) == [(1, "a", moment(0), moment(4), "run-1")]
-    assert rows("select valid_to, _closed_by from wars_hits") == [(moment(4), "run-2")]
+    assert rows("wars_hits", "valid_to", "_closed_by") == [(moment(4), "run-2")]
 
 
 def test_what_is_a_part_of_a_list_closes_nothing(at, rows):
@@ -225,7 +219,7 @@ def test_what_is_a_part_of_a_list_closes_nothing(at, rows):
     at(1, war(1, "a"), mode="history", of=TAG, whole=False)
     at(2, war(1, "a"), mode="history", of=TAG, subject=9)
 
-    assert rows("select count(*) from wars where valid_to is not null") == [0]
+    assert rows("wars", "valid_to") == [None] * 3
 
 
 def test_a_part_of_a_list_replaces_nothing(at, wars):
@@ -242,16 +236,16 @@ def test_a_list_that_is_older_than_a_version_does_not_close_it(at, rows):
     at(5, war(1, "a"), mode="history", of=TAG)
     at(3, war(2, "b"), mode="history", of=TAG)
 
-    assert rows("select id from wars where valid_to is null order by id") == [1, 2]
+    assert rows("wars", "id", current=True) == [1, 2]
 
 
 def test_two_versions_of_one_second_are_still_told_apart(at, rows):
     for tag in "abc":
         at(0, war(1, tag, HIT), mode="history", of=TAG)
 
-    assert rows("select count(*), count(distinct valid_from) from wars") == [(3, 3)]
-    assert rows("select tag from wars where valid_to is null") == ["c"]
-    assert rows("select count(*) from wars_hits where valid_to is null") == [1]
+    assert len(rows("wars", "valid_from")) == len(set(rows("wars", "valid_from"))) == 3
+    assert rows("wars", "tag", current=True) == ["c"]
+    assert len(rows("wars_hits", current=True)) == 1
 
 
 def test_history_refuses_a_column_of_its_own_name(load, warehouse):
@@ -318,16 +312,15 @@ def test_a_load_that_is_tried_again_does_nothing(load, warehouse, wars, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_load_that_fails_leaves_all_as_it_was_and_can_be_tried_again(
-    load, warehouse, wars, rows, spoil, mode
+    load, warehouse, wars, picture, spoil, mode
 ):
     warehouse.commit(load(war(1, "a", HIT), mode=mode, of=TAG))
-    before = wars(), rows("from _tcd_loads"), rows("select table_name from duckdb_tables()")
+    before = picture()
     good = load(war(1, "b", OTHER), mode=mode, of=TAG, at=minute(1))
 
     with pytest.raises(DataRefused):
         warehouse.commit(spoil(good))
-    after = wars(), rows("from _tcd_loads"), rows("select table_name from duckdb_tables()")
-    assert after == before
+    assert picture() == before
     assert not warehouse.commit(good).repeated
     assert (1, "b", "run-2") in wars()[0]
 
@@ -338,12 +331,12 @@ def test_a_run_that_is_made_again_takes_the_place_of_what_it_stored(load, wareho
     made = load(war(1, "x", OTHER), war(2, "b", HIT), mode=mode, of=TAG, at=minute(1), run="r")
     warehouse.commit(made)
     names = "wars", "wars_hits"
-    before = [Counter(rows(f"from {name}")) for name in names]
+    before = [rows(name) for name in names]
 
     for number in range(2):
         again = replace(made, id=f"again-{number}", again=True)
         assert not warehouse.commit(again).repeated
-        assert [Counter(rows(f"from {name}")) for name in names] == before
+        assert [rows(name) for name in names] == before
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -392,13 +385,11 @@ def test_loads_that_are_committed_at_once_are_each_whole_and_none_is_lost(
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(commit, made))
 
-    per_run = dict(rows("select _run_id, count(*) from wars group by all"))
+    per_run = Counter(rows("wars", "_run_id"))
     assert set(per_run.values()) == {30}
-    assert rows("select _run_id, count(*) from wars_hits group by all order by 1") == sorted(
-        per_run.items()
-    )
-    stored = rows("select count(*) from _tcd_loads")
-    assert stored == [2] or mode in KEPT  # an older one that came later has nothing to say
+    assert Counter(rows("wars_hits", "_run_id")) == per_run
+    # An older one that came later has nothing to say.
+    assert len(warehouse.loads()) == 2 or mode in KEPT
 
 
 # Against a slow model
@@ -466,12 +457,9 @@ WARS = st.lists(
                    unique_by=lambda one: one[0]),
     again=st.integers(0, 5),
 )  # fmt: skip
-def test_any_sequence_of_loads_comes_out_as_in_a_slow_model(
-    tmp_path_factory, maker, mode, loads, again
-):
+def test_any_sequence_of_loads_comes_out_as_in_a_slow_model(new_store, maker, mode, loads, again):
     model = Model(mode)
-    file = tmp_path_factory.mktemp("model") / "torn.duckdb"
-    with DuckDBWarehouse(file, ManualClock()) as warehouse:
+    with new_store().open() as warehouse:
         load = maker(lambda: warehouse)
         for number, wars, whole in loads:
             model.load(number, wars, whole=whole)
@@ -487,17 +475,19 @@ def test_any_sequence_of_loads_comes_out_as_in_a_slow_model(
 
 def held(warehouse, mode):
     """What the tables hold, as the model says it."""
-    since = (
-        f", cast((epoch(w.valid_from) - {SERVED_AT}) / 60 as bigint)"
-        f", cast((epoch(w.valid_to) - {SERVED_AT}) / 60 as bigint)"
-        if mode == "history"
-        else ""
-    )
-    same = "and h.valid_from = w.valid_from" if mode == "history" else ""
-    found = warehouse.query(
-        f"""select w.id, w.tag, coalesce((select list(h.hit_id order by h._index) from wars_hits h
-                where h.war_id = w.id and h._run_id = w._run_id {same}), []) as hits {since}
-            from wars w"""
-    ).to_pylist()
-    rows = [tuple(row.values()) for row in found]
-    return Counter((row[0], (row[1], *row[2], *row[3:])) for row in rows)
+    same = ("_run_id", "valid_from") if mode == "history" else ("_run_id",)
+    hits = {}
+    for hit in holdings.rows(warehouse, "wars_hits", order=["_index"]):
+        hits.setdefault((hit["war_id"], *(hit[name] for name in same)), []).append(hit["hit_id"])
+    found = Counter()
+    for row in holdings.rows(warehouse, "wars"):
+        own = hits.get((row["id"], *(row[name] for name in same)), [])
+        times = (
+            [minutes(row[name]) for name in ("valid_from", "valid_to")] if mode == "history" else []
+        )
+        found[row["id"], (row["tag"], *own, *times)] += 1
+    return found
+
+
+def minutes(moment):
+    return None if moment is None else round((moment.timestamp() - SERVED_AT) / 60)

@@ -33,14 +33,14 @@ def answered(call: Callable[[], int], words: Sequence[str]) -> int:
         code = call()
         sys.stdout.flush()
     except Failure as failure:
-        return _told(failure, words)
+        return _report(failure, words)
     except click.exceptions.NoArgsIsHelpError as error:
         _say(error.format_message())
         return UsageError.exit_code
     except click.UsageError as error:
-        return _told(_as_failure(error), words)
+        return _report(_as_failure(error), words)
     except click.ClickException as error:
-        return _told(UsageError(error.format_message()), words)
+        return _report(UsageError(error.format_message()), words)
     except (KeyboardInterrupt, click.Abort):
         _say("interrupted")
         return INTERRUPTED
@@ -60,7 +60,7 @@ def _of_the_system(error: OSError, words: Sequence[str]) -> int:
     if error.errno == errno.EPIPE:
         return _hushed()
     full = disk.failure(error, str(error.filename or "the output"), Failure(""))
-    return _told(full, words) if isinstance(full, DiskFull) else _bug(error, words)
+    return _report(full, words) if isinstance(full, DiskFull) else _bug(error, words)
 
 
 def _as_failure(error: click.UsageError) -> UsageError:
@@ -74,7 +74,7 @@ def _as_failure(error: click.UsageError) -> UsageError:
     return UsageError(message, remedy=f"`{path} --help` shows how it is used.")
 
 
-def _told(failure: Failure, words: Sequence[str]) -> int:
+def _report(failure: Failure, words: Sequence[str]) -> int:
     message, remedy = redact(failure.message), redact(failure.remedy)
     problems = failure.problems if isinstance(failure, ConfigError) else ()
     _say(f"error: {message}")

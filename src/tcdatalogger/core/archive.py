@@ -186,7 +186,7 @@ class Archive:
             if file:
                 try:
                     self._mark(file).write_text(f"{refused.message}\n", encoding="utf-8")
-                except OSError as error:  # the books of the runs have it too
+                except OSError as error:  # the record of the run has it too
                     _log.warning("refusal_not_archived", message=error.strerror)
             raise
 

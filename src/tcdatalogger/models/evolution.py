@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from tcdatalogger.models.schema import Column, TableFamily, TableSchema, Type
 from tcdatalogger.models.shape import Kind, List, Object, Scalar, Shape, walk
 
-Stored = Mapping[str, Mapping[str, Type | None]]
+StoredTypes = Mapping[str, Mapping[str, Type | None]]
 """The types of the columns of each stored table; None for a type that is none of `Type`."""
 
 Origin = tuple[int, tuple[str, ...], bool]
@@ -91,7 +91,7 @@ def origin(column: Column) -> Origin:
     return column.level, column.path, column.ours
 
 
-def plan(stored: Stored, family: TableFamily, names: Names | None = None) -> tuple[Step, ...]:
+def plan(stored: StoredTypes, family: TableFamily, names: Names | None = None) -> tuple[Step, ...]:
     """The steps from the stored tables to the tables of `family`.
 
     Callers must not store rows while one of the steps is not free.
@@ -105,7 +105,7 @@ def plan(stored: Stored, family: TableFamily, names: Names | None = None) -> tup
     return tuple(step for table in family.tables for step in _table_steps(stored, table, known))
 
 
-def _table_steps(stored: Stored, table: TableSchema, names: Names) -> Iterator[Step]:
+def _table_steps(stored: StoredTypes, table: TableSchema, names: Names) -> Iterator[Step]:
     columns = stored.get(table.name)
     if columns is None:
         yield Step(Change.TABLE, table.name)

@@ -367,7 +367,7 @@ class Daemon:
                 if busy.facts["holder"]:
                     run.end_for("claim")
                     run.process.kill()
-        self._queue.hold(list(self._running), now + leases.SECONDS)
+        self._queue.defer(list(self._running), now + leases.SECONDS)
         if orphaned := self._state.leases.orphaned():
             self._queue.wake(orphaned, now)
             self._state.leases.give_back(orphaned)

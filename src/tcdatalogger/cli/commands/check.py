@@ -65,7 +65,7 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
             ("", "part", "found"),
             [(_word(f), f.part, str(f.failure or f.says)) for f in findings if not f.plain],
         )
-        say(_verdict(settings, len(wrong), sum(f.warning for f in findings)))
+        say(_summary(settings, len(wrong), sum(f.warning for f in findings)))
     raise SystemExit(wrong[0].exit_code if wrong else 0)
 
 
@@ -75,7 +75,7 @@ def _word(finding: Finding) -> str:
     return "look" if finding.warning else "ok"
 
 
-def _verdict(settings: Settings, wrong: int, warnings: int) -> str:
+def _summary(settings: Settings, wrong: int, warnings: int) -> str:
     if wrong:
         return f"{wrong} to correct."
     if warnings:

@@ -123,7 +123,7 @@ def back_up(
     whole = settings.backup.archive if archive is None else archive
     try:
         private.folder(place)
-        with _alone(place):
+        with _exclusive(place):
             _clear(place)
             made = _made(application, place, whole=whole, progress=progress)
             deleted = _retire(place, settings, keep=made.folder)
@@ -293,7 +293,7 @@ def _free(place: Path, name: str) -> Path:
 
 
 @contextmanager
-def _alone(place: Path) -> Iterator[None]:
+def _exclusive(place: Path) -> Iterator[None]:
     """Let one backup at a time be made in a place; the system ends the lock with its process.
 
     The claim of the state is not enough: several configurations may share a place, and a backup

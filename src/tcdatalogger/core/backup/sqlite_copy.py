@@ -50,9 +50,9 @@ def sums(path: Path) -> dict[str, TableSum]:
     """
     try:
         with closing(reader(path)) as opened:
-            (verdict,) = opened.execute("pragma integrity_check(1)").fetchone()
-            if verdict != "ok":
-                raise DataRefused(f"The state {path} is damaged: {verdict}.", remedy=_LOST)
+            (result,) = opened.execute("pragma integrity_check(1)").fetchone()
+            if result != "ok":
+                raise DataRefused(f"The state {path} is damaged: {result}.", remedy=_LOST)
             return _sums(opened)
     except sqlite3.Error as error:
         raise _failure(path, error) from None

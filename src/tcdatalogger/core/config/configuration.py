@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tcdatalogger.core.config.config_errors import ConfigErrors, masked, near, shown
 from tcdatalogger.core.config.overrides import DEEPEST, apply, too_deep
 from tcdatalogger.core.config.paths import resolve_path
-from tcdatalogger.core.config.problems import ConfigErrors, masked, near, shown
 from tcdatalogger.core.config.settings import (
     AlertsSettings,
     ArchiveSettings,

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tcdatalogger.core.config.problems import ConfigErrors, masked, near
+from tcdatalogger.core.config.config_errors import ConfigErrors, masked, near
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.config.toml_lines import Place
 from tcdatalogger.errors import UsageError

@@ -28,7 +28,7 @@ _PLAIN = re.compile(r"[^,\]}\n#]*")
 
 def places(text: str) -> dict[Place, int]:
     """The line of each table, key and list item of a valid TOML text, counted from 1."""
-    return _Walk(text).all()
+    return _Scanner(text).all()
 
 
 def line_of(found: dict[Place, int], place: Place) -> int | None:
@@ -39,7 +39,7 @@ def line_of(found: dict[Place, int], place: Place) -> int | None:
     return None
 
 
-class _Walk:
+class _Scanner:
     """One pass over a text; `at` is the present position."""
 
     def __init__(self, text: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tcdatalogger.core.config.config_errors import ConfigErrors, like_a_key, masked, near, shown
 from tcdatalogger.core.config.paths import resolve_processor
-from tcdatalogger.core.config.problems import ConfigErrors, like_a_key, masked, near, shown
 from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
 from tcdatalogger.core.config.secrets import SCHEMES, misplaced
 from tcdatalogger.core.config.settings import POSTGRES, QUERY, SQLITE, EndpointSettings, Settings

@@ -135,8 +135,8 @@ def _listings(
     worker = processor(task.endpoint.path, endpoint.processor)(task, source=source)
     ids = worker.ids or ("",)
     for value, (request, subject) in zip(ids, worker.requests(), strict=True):
-        alone = replace(task, ids=(value,) if value else ())
-        yield _Listing(time_ranges.place(request, subject), alone)
+        exclusive = replace(task, ids=(value,) if value else ())
+        yield _Listing(time_ranges.place(request, subject), exclusive)
 
 
 def _back(

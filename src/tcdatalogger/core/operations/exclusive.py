@@ -10,7 +10,7 @@ from tcdatalogger.core.run.load import Guard
 
 
 @contextmanager
-def alone(
+def exclusive(
     application: Application, endpoint: str, by: str, *, dry: bool = False
 ) -> Iterator[Guard]:
     """Have an endpoint alone until the end of the block; the guard of what is stored in it.

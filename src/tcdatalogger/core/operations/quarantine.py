@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.operations.exclusive import exclusive
 from tcdatalogger.core.operations.from_archive import ORDERED, load_id, newest_run
 from tcdatalogger.core.run.load import Guard
 from tcdatalogger.core.run.run import Run
@@ -48,7 +48,7 @@ def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[s
         endpoint = application.settings.endpoint(name)
         if endpoint is None or not lines[0]["archive_file"]:
             continue
-        claimed = alone(application, name, token)
+        claimed = exclusive(application, name, token)
         with claimed as guard, application.warehouse() as warehouse:
             stored += _retry(application, endpoint, run_id, lines, warehouse, token, guard)
     return stored

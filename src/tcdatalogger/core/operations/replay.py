@@ -12,7 +12,7 @@ from typing import Final
 
 from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.operations.exclusive import exclusive
 from tcdatalogger.core.operations.from_archive import (
     ORDERED,
     load_id,
@@ -74,7 +74,7 @@ def replay(
     """
     endpoint, file = _find(application, run_id)
     _refuse_unknown(application, endpoint, taken)
-    with alone(application, endpoint.name, new_run_id(application.clock), dry=dry) as guard:
+    with exclusive(application, endpoint.name, new_run_id(application.clock), dry=dry) as guard:
         return _replay(application, endpoint, file, guard, taken=taken, dry=dry)
 
 
@@ -161,7 +161,7 @@ def rebuild(
             f"The run {min(both)} cannot be left out and taken in.",
             remedy="Give it to --with or to --without.",
         )
-    with alone(application, name, new_run_id(application.clock), dry=dry) as guard:
+    with exclusive(application, name, new_run_id(application.clock), dry=dry) as guard:
         made = _rebuild(
             application, endpoint, guard, without=without, taken=taken, dry=dry, cause="rebuild"
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.operations.exclusive import exclusive
 from tcdatalogger.core.operations.replay import ROLLED_BACK
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import UsageError
@@ -43,7 +43,7 @@ def roll_back(
     endpoint = line.endpoint
     by = new_run_id(clock)
     with (
-        alone(application, endpoint, by, dry=dry) as guard,
+        exclusive(application, endpoint, by, dry=dry) as guard,
         application.warehouse() as warehouse,
     ):
         at = clock.now()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.operations.exclusive import alone
+from tcdatalogger.core.operations.exclusive import exclusive
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import UsageError
 from tcdatalogger.models.evolution import Step
@@ -65,7 +65,7 @@ def apply(
     """
     [endpoint] = application.chosen([name])
     by = new_run_id(application.clock)
-    with alone(application, name, by, dry=dry) as guard, application.warehouse() as warehouse:
+    with exclusive(application, name, by, dry=dry) as guard, application.warehouse() as warehouse:
         family = _family(application, endpoint, warehouse)
         load = Load(
             id="",
@@ -103,7 +103,7 @@ def roll_back(application: Application, name: str, version: int, *, dry: bool = 
     endpoint = application.settings.endpoint(owner)
     by = new_run_id(application.clock)
     with (
-        alone(application, owner, by, dry=dry) as guard,
+        exclusive(application, owner, by, dry=dry) as guard,
         application.warehouse() as warehouse,
     ):
         at = application.clock.now()

@@ -52,7 +52,7 @@ class CallRecorder:
     task: Task
     clock: Clock
     told: Callable[[CallRecorder], None] = lambda _calls: None
-    wire: CallCounter | None = None
+    counter: CallCounter | None = None
     cursor: str | None = None
     kept: list[ArchivedCall] = field(default_factory=list)
     so_far: dict[str, Any] = field(
@@ -87,7 +87,7 @@ class CallRecorder:
 
     @property
     def _made(self) -> Sequence[float]:
-        return () if self.wire is None else self.wire.calls
+        return () if self.counter is None else self.counter.calls
 
     def _add(self, one: ArchivedCall, began: float) -> None:
         answer, sums = one.answer, self.so_far

@@ -210,7 +210,7 @@ class DueQueue:
             (until, due.attempt, due.endpoint),
         )
 
-    def hold(self, names: Sequence[str], until: float) -> None:
+    def defer(self, names: Sequence[str], until: float) -> None:
         """Set the rows of running endpoints later: their daemon is alive.
 
         Args:

@@ -94,7 +94,7 @@ class ClaimOwner:
 
     @property
     def text(self) -> str:
-        """As it stands in the books."""
+        """The claim as the state has it."""
         return f"{self.host}/{self.space}/{self.pid}/{self.begun}/{self.mark}"
 
     @property

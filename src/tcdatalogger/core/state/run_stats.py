@@ -81,7 +81,7 @@ def add(db: Statements, run: Mapping[str, Any], before: str | None) -> None:
     Args:
         db: the open transaction.
         run: the fields of its record, as it is written.
-        before: the status that the books had of it, None where they did not know it. Where it is
+        before: the status that the state had of it, None where it was unknown. Where it is
             the same nothing is added: the run is counted already.
     """
     if run["status"] in {"running", before}:

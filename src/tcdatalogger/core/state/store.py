@@ -45,7 +45,7 @@ CRASHED: Final = "crashed"
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """One run as the books have it. Times are seconds since 1970.
+    """One run as the state has it. Times are seconds since 1970.
 
     Attributes:
         status: `running`, `done`, `failed`, `stopped` (it was told to end: SIGTERM, Ctrl-C),
@@ -360,7 +360,7 @@ class State:
 def cut_off(run: RunRecord, error: BaseException) -> RunRecord:
     """A run that was told to end, by SIGTERM or Ctrl-C, or that ended by a bug.
 
-    The text of a bug may quote what Torn sent, so the books have its kind alone.
+    The text of a bug may quote what Torn sent, so the state keeps its class only.
     """
     status, says, kind, code = "failed", f"It ended by {type(error).__name__}.", type(error), 1
     if isinstance(error, Stopped | KeyboardInterrupt):

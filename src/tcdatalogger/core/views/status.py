@@ -211,7 +211,7 @@ def status(
         endpoints=_endpoints(settings, state, now, due),
         owners=_owners(settings, state, now),
         keys=_keys(settings, state, now, environ),
-        held=_held(state, now),
+        held=_paused(state, now),
         scheduler=_scheduler(state, now, due),
         backup=_backup(settings, state, due),
     )
@@ -333,7 +333,7 @@ def _keys(
     return tuple(found)
 
 
-def _held(state: State | None, now: float) -> tuple[PauseStatus, ...]:
+def _paused(state: State | None, now: float) -> tuple[PauseStatus, ...]:
     """What stops calls now: pauses of a player or of this address, and Torn being down."""
     if state is None:
         return ()

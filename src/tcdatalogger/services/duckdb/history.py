@@ -181,7 +181,7 @@ def _states(group: Group, *, stored: bool) -> str:
             )
         parts.append(
             f"select {number} as part, {named(group, table.name, 't')}, "
-            f"{staging.told(table, 't')} as told from {source}"
+            f"{staging.row_digest(table, 't')} as told from {source}"
         )
     return (
         f"select {names(group)}, string_agg(part || told, '' order by part, told) as state, "

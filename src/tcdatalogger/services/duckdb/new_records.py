@@ -158,7 +158,7 @@ def _states(records: Sequence[TableSchema], key: Sequence[Column], which: str) -
             source = _nearest(table, key)
         parts.append(
             f"select {number} as part, {_key(table, key, 't')}, {later} as later, "
-            f"{staging.told(table, 't')} as told from {source}"
+            f"{staging.row_digest(table, 't')} as told from {source}"
         )
     return (
         f"select s, {names}, string_agg(part || told, '' order by part, told) as state, "

@@ -81,7 +81,7 @@ def forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:
         connection.execute(f"drop table if exists {staged(table.name)}")
 
 
-def told(table: TableSchema, alias: str) -> str:
+def row_digest(table: TableSchema, alias: str) -> str:
     """A text that is the same for rows that are, but for when and by which run they were seen."""
     facts = ", ".join(
         f"{quoted(c.name)} := {alias}.{quoted(c.name)}"

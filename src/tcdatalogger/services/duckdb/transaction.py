@@ -7,7 +7,7 @@ from typing import Final
 
 import duckdb
 
-from tcdatalogger.models.evolution import Change, Step, Stored
+from tcdatalogger.models.evolution import Change, Step, StoredTypes
 from tcdatalogger.models.records import RUN, SUBJECT, VERSION, Group
 from tcdatalogger.models.schema import TableSchema, Type
 from tcdatalogger.services.duckdb import changes, history, merge, new_records, retype, tables
@@ -45,7 +45,7 @@ class DuckDBTransaction:
 
     # --- to ask ----------------------------------------------------------------------------------
 
-    def stored(self, names: Sequence[str]) -> Stored:
+    def stored(self, names: Sequence[str]) -> StoredTypes:
         """The columns of those tables that are there, and their types."""
         return tables.stored(self._connection, names)
 

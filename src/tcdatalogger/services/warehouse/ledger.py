@@ -315,7 +315,7 @@ class Ledger:
             "root_table": load.family.tables[0].name,
         }
         self._tables.add(LOADS, [line])
-        known = self._told(load.endpoint) if load.drift else set()
+        known = self._known_drift(load.endpoint) if load.drift else set()
         drift = [
             {
                 "endpoint": load.endpoint,
@@ -364,7 +364,7 @@ class Ledger:
 
     # --- drift, quarantine, checks ---------------------------------------------------------------
 
-    def _told(self, endpoint: str) -> set[tuple[str, str, str]]:
+    def _known_drift(self, endpoint: str) -> set[tuple[str, str, str]]:
         """The columns whose newest line says that they were learned, and their types."""
         names = ("table_name", "column_name", "type", "cause")
         newest: dict[tuple[str, str, str], str] = {}

@@ -15,7 +15,7 @@ import pyarrow as pa
 from tcdatalogger.errors import UsageError
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.models.checks.promised import Checked
-from tcdatalogger.models.evolution import Step, Stored, plan
+from tcdatalogger.models.evolution import Step, StoredTypes, plan
 from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
@@ -198,7 +198,7 @@ class Warehouse(ABC):
             whole = set(newest.rows) <= set(there.stored(list(newest.rows)))
             return newest.digest if whole else None
 
-    def stored(self, tables: Sequence[str]) -> Stored:
+    def stored(self, tables: Sequence[str]) -> StoredTypes:
         """The columns of those tables that are there, and their types."""
         with self._reading() as there:
             return {} if there is None else there.stored(tables)

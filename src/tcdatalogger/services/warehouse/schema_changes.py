@@ -17,7 +17,7 @@ from tcdatalogger.models.evolution import (
     Change,
     Origin,
     Step,
-    Stored,
+    StoredTypes,
     adopt,
     plan,
     taken_back,
@@ -54,7 +54,7 @@ def steps_to(transaction: Transaction, family: TableFamily) -> tuple[Step, ...]:
     return plan(_stored(transaction, family), family, transaction.ledger.names(family))
 
 
-def _stored(transaction: Transaction, family: TableFamily) -> Stored:
+def _stored(transaction: Transaction, family: TableFamily) -> StoredTypes:
     return transaction.stored([table.name for table in family.tables])
 
 
@@ -77,7 +77,7 @@ def plan_of(transaction: Transaction, load: Load) -> tuple[Step, ...]:
     return steps
 
 
-def _compare_whole(stored: Stored, load: Load) -> None:
+def _compare_whole(stored: StoredTypes, load: Load) -> None:
     """Refuse integers that a column of floats would change.
 
     Raises:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from tcdatalogger.models.evolution import Step, Stored
+from tcdatalogger.models.evolution import Step, StoredTypes
 from tcdatalogger.models.records import Group
 from tcdatalogger.models.schema import TableSchema, Type
 from tcdatalogger.services.warehouse.ledger import Ledger
@@ -53,7 +53,7 @@ class Transaction(Protocol):
 
     # --- to ask ----------------------------------------------------------------------------------
 
-    def stored(self, names: Sequence[str]) -> Stored:
+    def stored(self, names: Sequence[str]) -> StoredTypes:
         """The columns of those tables that are there, and their types."""
         ...
 

@@ -152,7 +152,7 @@ class Client:
                 return outcome
             asked = asked_of(outcome.answer, http_date)
             wait = self._retries.wait(outcome, tried + 1, asked)
-            self._learn(outcome, request, caller, wait)
+            self._note_fault(outcome, request, caller, wait)
             return outcome, wait
         finally:
             if not proven:
@@ -275,7 +275,7 @@ class Client:
         if self._key_health.circuit().faults:
             self._key_health.change_circuit(lambda _: CircuitBreaker())
 
-    def _learn(self, fault: TornFault, request: Request, caller: _Caller, wait: float) -> None:
+    def _note_fault(self, fault: TornFault, request: Request, caller: _Caller, wait: float) -> None:
         now, kind = self._clock.now(), fault.kind
         if kind.health is not None:
             self._key_health.set_state(

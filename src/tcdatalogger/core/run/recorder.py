@@ -26,7 +26,7 @@ EVERY: Final = 1.0
 
 
 class CallCounter(Protocol):
-    """What counts the calls that went over the wire."""
+    """What counts the calls that were sent to Torn."""
 
     @property
     def calls(self) -> Sequence[float]:
@@ -42,7 +42,7 @@ class CallRecorder:
         task: of the run.
         clock: by which it is told how long calls were held back.
         told: called after each page.
-        wire: has the seconds of each call that went over it for the run: those that failed and were
+        counter: has the seconds of each call that was sent for the run: those that failed and were
             tried again, and those about its keys, are among them. None where nobody counts.
         cursor: what was asked by.
         kept: the answers, in the order in which they came.

@@ -23,6 +23,7 @@ from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.load import Load
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from warehouses import holdings
+from warehouses.memory import Memory, MemoryWarehouse
 
 SERVED_AT = 1_767_225_600.0
 
@@ -117,7 +118,12 @@ def _duckdb(folder: Path) -> Store:
     return Store(lambda: DuckDBWarehouse(folder / "torn.duckdb", ManualClock()))
 
 
-KINDS: Mapping[str, Callable[[Path], Store]] = {"duckdb": _duckdb}
+def _memory(_: Path) -> Store:
+    memory = Memory()
+    return Store(lambda: MemoryWarehouse(memory))
+
+
+KINDS: Mapping[str, Callable[[Path], Store]] = {"duckdb": _duckdb, "memory": _memory}
 """Every kind of warehouse has to pass: how an empty one of it is made in an empty folder."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.warehouse.ledger_tables import LEDGER, TABLES
+from tcdatalogger.services.warehouse.ledger_tables import TABLES
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.services.warehouse.schema_changes import BEFORE, FORMER
 
@@ -87,10 +87,10 @@ def everything(warehouse: Warehouse, more: Iterable[tuple[str, str]] = ()) -> Ho
     owned = {*more, *((owner.endpoint, owner.table) for owner in ledger.owners())}
     endpoints = {*(endpoint for endpoint, _ in owned), *(line.endpoint for line in ledger.loads())}
     tables = {table for _, table in owned}
-    names = {*LEDGER, *tables, *(prefix + name for prefix in (FORMER, BEFORE) for name in tables)}
+    names = {*tables, *(prefix + name for prefix in (FORMER, BEFORE) for name in tables)}
     names |= {f"{MERGED}{endpoint}__{table}" for endpoint in endpoints for table in tables}
-    stored = warehouse.stored(sorted(names))
-    return {name: (dict(types), rows(warehouse, name)) for name, types in stored.items()}
+    found = {**_OF_THE_LEDGER, **warehouse.stored(sorted(names))}
+    return {name: (dict(types), rows(warehouse, name)) for name, types in found.items()}
 
 
 def picture(warehouse: Warehouse, more: Iterable[tuple[str, str]] = ()) -> Holdings:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from threading import RLock
 
 import pyarrow as pa
 
@@ -44,11 +45,13 @@ class Memory:
         tables: the rows of each table.
         types: the types of its columns.
         ledger: the lines of each table of the ledger, the oldest first.
+        lock: held by whoever changes something.
     """
 
     tables: dict[str, pa.Table] = field(default_factory=dict)
     types: dict[str, dict[str, Type]] = field(default_factory=dict)
     ledger: dict[str, list[dict]] = field(default_factory=lambda: {t.name: [] for t in TABLES})
+    lock: RLock = field(default_factory=RLock)
 
     def copy(self):
         """The same, to go back to: tables of Arrow and lines never change."""
@@ -77,14 +80,17 @@ class MemoryWarehouse(Warehouse):
 
     @contextmanager
     def _transaction(self):
-        memory, before = self._memory, self._memory.copy()
-        try:
-            yield MemoryTransaction(memory)
-        except BaseException:
-            made, types = memory.tables, memory.types
-            memory.tables, memory.types, memory.ledger = before.tables, before.types, before.ledger
-            self._leave(made, types)
-            raise
+        memory = self._memory
+        with memory.lock:
+            before = memory.copy()
+            try:
+                yield MemoryTransaction(memory)
+            except BaseException:
+                made, types = memory.tables, memory.types
+                memory.tables, memory.types = before.tables, before.types
+                memory.ledger = before.ledger
+                self._leave(made, types)
+                raise
 
     def _leave(self, made, types):
         """Tables and columns that a transaction which failed has made stay, and are empty."""
@@ -258,10 +264,11 @@ class MemoryTransaction:
 
     def why_not(self, table, column, to):
         was = self._memory.types[table][column]
-        for value in self._column(table, column):
-            if value is not None and _back(_cast(value, was, to), to, was) != value:
-                return f"from {was} to {to}: a value would change by it, as {value}"
-        return ""
+        there = [value for value in self._column(table, column) if value is not None]
+        lost = [value for value in there if _back(_cast(value, was, to), to, was) != value]
+        if not lost:
+            return ""
+        return f"from {was} to {to}: {len(lost)} of its values would change by it, as {lost[0]}"
 
     def _table(self, name):
         return self._memory.tables[name]
@@ -345,16 +352,17 @@ class MemoryTransaction:
         there = self._table(name)
         columns = []
         for column in there.schema:
-            given = column.name in rows.column_names
-            nulls = pa.nulls(rows.num_rows, column.type)
-            columns.append(rows.column(column.name).cast(column.type) if given else nulls)
+            if column.name not in rows.column_names:
+                columns.append(pa.nulls(rows.num_rows, column.type))
+                continue
+            try:  # that no integer changes as a float was looked at before
+                columns.append(rows.column(column.name).cast(column.type, safe=False))
+            except pa.ArrowInvalid as error:
+                raise DataRefused(f"The warehouse refuses the rows of {name}: {error}.") from None
         return pa.table(columns, names=there.column_names)
 
     def _insert(self, name, rows):
-        try:
-            new = self._fitting(name, rows)
-        except pa.ArrowInvalid as error:
-            raise DataRefused(f"The warehouse refuses the rows of {name}: {error}.") from None
+        new = self._fitting(name, rows)
         self._memory.tables[name] = pa.concat_tables([self._table(name), new])
 
     def append_new(self, load):

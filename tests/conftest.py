@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.run import RunResult
 from tcdatalogger.core.state.store import RunRecord
+from tcdatalogger.sandbox.api import city as city_module
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 
@@ -347,6 +349,7 @@ def workplace(
     return place
 
 
+WORLDS = functools.cache(city_module.World)
 FILLED: dict[str, tuple[Path, float, Any]] = {}
 """By what fills them: copies of folders, the time, and what the tests are given."""
 
@@ -375,8 +378,14 @@ def once(workplace: Workplace, tmp_path_factory: pytest.TempPathFactory) -> Call
 
 
 @pytest.fixture
-def settle(workplace: Workplace) -> Iterator[Callable[..., Workplace]]:
-    """Let the workplace log a city of its own, which `later` moves, by rules that limit nothing."""
+def settle(
+    workplace: Workplace, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Workplace]]:
+    """Let the workplace log a city of its own, which `later` moves, by rules that limit nothing.
+
+    Cities of one seed and one history share a world: what is asked of it never changes it.
+    """
+    monkeypatch.setattr(city_module, "World", WORLDS)
     with ExitStack() as cities:
 
         def settle(endpoints: str = "", *, seed: int = 5, **rules: Any) -> Workplace:

@@ -1,4 +1,4 @@
-"""How long to wait before something that failed is tried again."""
+"""The pauses between tries of something that fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _DOUBLINGS: Final = 1_000
-"""A float holds no more of them; the pause is the longest one long before."""
+"""The most doublings that a float can hold; the longest pause is reached much earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,9 +15,9 @@ class Backoff:
 
     Attributes:
         first: the pause after the first try, in seconds.
-        longest: no pause is longer before it is spread, in seconds.
-        jitter: the part of a pause by which it may be spread, from 0 to 1. It keeps those that
-            failed together from coming back together.
+        longest: the longest pause without jitter, in seconds.
+        jitter: the share of a pause by which it may be longer or shorter, from 0 to 1; so processes
+            that failed together do not try again together.
     """
 
     first: float
@@ -25,15 +25,15 @@ class Backoff:
     jitter: float = 0.0
 
     def pause(self, tries: int, chance: float = 0.0) -> float:
-        """The pause after so many tries that failed, in seconds.
+        """The pause after a number of failed tries, in seconds.
 
         Args:
-            tries: 1 or more.
-            chance: from -1 to 1: where in its spread the pause lies.
+            tries: the failed tries, 1 or more.
+            chance: a number from -1 to 1 that is multiplied with the jitter.
         """
         seconds = self.first * 2.0 ** min(tries - 1, _DOUBLINGS)
         return min(self.longest, seconds) * (1 + self.jitter * chance)
 
     def after(self, pause: float) -> float:
-        """The pause after one of so many seconds, not spread; after 0 it is the first."""
+        """The pause without jitter that follows a pause, in seconds; after 0 the first pause."""
         return min(self.longest, max(self.first, 2 * pause))

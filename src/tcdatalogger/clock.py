@@ -54,5 +54,5 @@ def utc(seconds: float) -> datetime:
 
 
 def instant(seconds: float | None) -> datetime | None:
-    """The aware UTC datetime of `seconds` since 1970; None for None and for what is not finite."""
+    """The aware UTC datetime of `seconds` since 1970; None for None, infinity and NaN."""
     return None if seconds is None or not math.isfinite(seconds) else utc(seconds)

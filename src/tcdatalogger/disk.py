@@ -11,7 +11,7 @@ from tcdatalogger.errors import DiskFull, Failure
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _PIECE: Final = 1 << 16
-"""Bytes that have to fit: what SQLite needs beside its file to open it, and some pages."""
+"""Bytes that must fit: SQLite needs some to open its file, and some more for pages."""
 
 SPACE: Final = "Make space, and run it again."
 

@@ -64,8 +64,8 @@ def narrow(path: Path) -> None:
 def umask() -> Iterator[None]:
     """Until the end of the block, only the owner can read new files, also those of an engine.
 
-    All threads of a process share one mask. Where blocks of several threads overlap, the mask is
-    again what it was when the last of them ends.
+    All threads of a process share one mask. Where blocks of several threads overlap, the former
+    mask comes back at the end of the last block.
     """
     with _alone:
         _masks.append(os.umask(_OTHERS))

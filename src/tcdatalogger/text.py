@@ -52,21 +52,27 @@ def for_spreadsheet(text: str) -> str:
 
 
 def near(word: str, known: Iterable[str], *, most: int = 1, cutoff: float = 0.6) -> list[str]:
-    """The known words that are like one that is none of them, the nearest first.
+    """The known words that are similar to an unknown word, the most similar first.
 
     Args:
-        word: that nobody knows.
-        known: the words that there are.
-        most: how many are wanted.
-        cutoff: how like they must be, from 0 to 1.
+        word: the unknown word.
+        known: the known words.
+        most: the most words to return.
+        cutoff: the least similarity, from 0 to 1.
     """
     return difflib.get_close_matches(word, list(known), n=most, cutoff=cutoff)
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", *, most: int = 1) -> str:
-    """`Did you mean 'this' or 'that'?`, or `otherwise` where no known word is like it.
+    """`Did you mean 'this' or 'that'?`, or `otherwise` where no known word is similar.
 
-    A word that differs by its capitals alone is like it, too.
+    A word that differs only by its capital letters is similar, too.
+
+    Args:
+        word: the unknown word.
+        known: the known words.
+        otherwise: the text where no known word is similar.
+        most: the most words to name.
     """
     words = list(known)
     found = near(word, words, most=most)
@@ -75,7 +81,7 @@ def did_you_mean(word: str, known: Iterable[str], otherwise: str = "", *, most: 
 
 
 def either(words: Sequence[object]) -> str:
-    """`'a'`, `'a' or 'b'`, `'a', 'b' or 'c'`; numbers stand without quotes."""
+    """The words as `'a'`, `'a' or 'b'`, `'a', 'b' or 'c'`; numbers have no quotes."""
     quoted = [repr(word) if isinstance(word, str) else str(word) for word in words]
     return " or ".join(part for part in (", ".join(quoted[:-1]), quoted[-1]) if part)
 

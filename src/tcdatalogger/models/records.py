@@ -12,17 +12,17 @@ VERSION = ("valid_from", "valid_to", "_closed_by")
 ended it."""
 
 SEEN, SUBJECT, RUN = SYSTEM
-"""The columns that say when a row was seen, whom it is about, and by which run it was stored."""
+"""The system columns: the time of the answer, the subject, and the run that stored the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Tables that hold records together.
+    """Tables whose rows belong to the same records.
 
     Attributes:
-        tables: of the load's family, that of the records first.
-        keys: the columns of each table that tell whose record a row is of, the subject first; also
-            of children that are no longer in the family.
+        tables: the tables of the family of a load; the table of the records is first.
+        keys: for each table the columns with the subject (first) and the key of the record; also
+            for child tables that are no longer in the family.
         single: whether a record has one row in the first table.
     """
 

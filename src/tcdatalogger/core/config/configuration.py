@@ -101,8 +101,8 @@ def load(
         overrides: `warehouse.url=…`, `endpoints.NAME.storage_mode=…`, or the bare key of an
             endpoint (`storage_mode=replace`).
         names: the endpoints to which bare keys apply; None for all endpoints.
-        processors: whether processors that endpoints name are imported, which runs their code: one
-            that cannot be is a mistake then. Else it is the mistake of each of its runs.
+        processors: whether named processors are imported, which runs their code. Then a processor
+            that cannot be imported is a mistake; otherwise each of its runs fails.
 
     Raises:
         ConfigError: the configuration has mistakes; all of them are in `problems`.

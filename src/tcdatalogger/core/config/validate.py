@@ -212,7 +212,7 @@ def _not_built(part: Part, problems: ConfigErrors) -> None:
 
 
 def _processor(part: Part, problems: ConfigErrors, folder: Path) -> None:
-    # pyarrow, and whatever a user's own file imports: most who read a configuration need neither
+    # Slow: it imports pyarrow and all that the file of the user imports.
     from tcdatalogger.services.torncity.endpoints.registry import processor  # noqa: PLC0415
 
     name = part.endpoint.processor

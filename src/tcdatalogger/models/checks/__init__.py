@@ -1,1 +1,1 @@
-"""What is promised of rows, and what a user asks for."""
+"""Checks of rows: those of every load, and those that a user configures."""

@@ -39,6 +39,7 @@ def test_a_person_sees_polls_tables_answers_and_where_things_are(demo, workplace
         assert text in done.out
 
 
+@pytest.mark.slow
 def test_a_second_call_goes_on_where_the_first_was(demo, workplace):
     demo("--polls", "1", "--json")
     done = demo("--polls", "1", "--json")

@@ -9,6 +9,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
+from conftest import rest_slow
 from tcdatalogger.errors import WarehouseUnavailable
 from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
@@ -200,7 +201,7 @@ def raising(error):
 # What is refused
 
 
-@pytest.mark.parametrize("reached", ["fetch", "transform", "validate"])
+@pytest.mark.parametrize("reached", rest_slow(["fetch", "transform", "validate"]))
 @pytest.mark.parametrize("step", ["transform", "validate", "store"])
 def test_any_step_is_taken_from_the_answers_in_the_archive(workplace, reached, step):
     run_id = stop(workplace, CRIMES, reached)
@@ -327,7 +328,7 @@ def test_the_cursor_moves_when_it_is_stored_and_as_in_an_ordinary_run(living):
     assert len(ids(living)) == len(set(ids(living)))
 
 
-@pytest.mark.parametrize("step", STEPS[:3])
+@pytest.mark.parametrize("step", rest_slow(STEPS[:3]))
 def test_a_run_in_between_loses_and_doubles_no_row_and_the_cursor_never_goes_back(living, step):
     run(living, "attacks")
     living.later(5 * 3_600)

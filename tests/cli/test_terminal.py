@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from bodies import member
-from conftest import PROGRAM
+from conftest import PROGRAM, rest_slow
 
 NAMES = [
     "\x1b]0;pwned\x07Duke",
@@ -137,7 +137,7 @@ def test_raw_goes_with_csv_alone(hostile):
     assert hostile.run("query", "select 1", "--raw").code == 2
 
 
-@pytest.mark.parametrize("columns", [30, 200])
+@pytest.mark.parametrize("columns", rest_slow([30, 200]))
 def test_a_real_terminal_gets_no_order_in_a_drawn_table(hostile, columns):
     hostile.run("run", "faction_members")
 
@@ -159,7 +159,7 @@ def test_the_id_of_a_run_can_be_copied_from_a_terminal_of_80_columns(workplace):
     assert max(map(len, plain(shown).splitlines())) <= 80
 
 
-@pytest.mark.parametrize("line", ["run --all", "runs list", "schema history", "status"])
+@pytest.mark.parametrize("line", rest_slow(["runs list", "run --all", "schema history", "status"]))
 def test_no_name_or_time_is_broken_on_a_terminal_of_80_columns(workplace, line):
     workplace.run("run", "--all")
 

@@ -7,6 +7,7 @@ from importlib.resources import files
 
 import pytest
 
+from conftest import rest_slow
 from tcdatalogger.core.state.leases import Leases
 from tcdatalogger.errors import Busy
 
@@ -55,7 +56,7 @@ def words(place, way):
     return [word.format(run=place.run_id) for word in WAYS[way]]
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", rest_slow(WAYS, 2))
 def test_it_waits_for_a_run_that_has_the_endpoint_and_says_who_has_it(place, way):
     command, before = words(place, way), told(place)
     with place.application() as application, application.claimed(NAME, "another-run"):

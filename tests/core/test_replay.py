@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from conftest import rest_slow
 from tcdatalogger.core.operations.quarantine import retry
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import DataRefused, UsageError
@@ -116,7 +117,7 @@ def test_a_run_without_whole_answers_is_not_replayed(place, city, kind):
     assert place.tables() == before
 
 
-@pytest.mark.parametrize("kind", ["error", "reset", "cut", "http"])
+@pytest.mark.parametrize("kind", rest_slow(["error", "cut", "reset", "http"], 2))
 def test_a_fetch_that_broke_off_after_some_pages_is_nothing_to_replay_or_rebuild(place, city, kind):
     place.log("faction_crimes", REPLACE)
     before = place.tables()
@@ -291,7 +292,7 @@ def test_an_older_run_is_not_replayed_over_a_newer_one_that_replaced_it(place):
     assert place.sql("select distinct _run_id from faction_members") == [{"_run_id": runs[1]}]
 
 
-@pytest.mark.parametrize("damage", ["half of it", "empty", "something else"])
+@pytest.mark.parametrize("damage", rest_slow(["half of it", "empty", "something else"]))
 def test_a_damaged_archive_file_is_named_and_the_old_rows_stay(place, damage):
     place.log("faction_crimes")
     last = place.log("faction_crimes").record

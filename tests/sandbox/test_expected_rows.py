@@ -49,7 +49,7 @@ def once(pages: list[list[Any]]) -> dict[str, Any]:
     return {str(row["id"]): row for page in pages for row in page}
 
 
-LONGEST = ("attacks", "log", "news:attack")
+LONGEST = ("attacks", "attacksfull", "log", "news:attack")
 
 
 @pytest.mark.parametrize(

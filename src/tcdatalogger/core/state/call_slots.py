@@ -43,7 +43,7 @@ class CallSlots:
             yield _Pages(db)
 
     def pause(self, pause: Pause) -> None:
-        """Write a pause down; a longer one of the same name stays."""
+        """Store a pause; a longer pause of the same name stays."""
         with self._database.writing() as db:
             db.execute(
                 """insert into holds (name, until, code) values (?, ?, ?) on conflict (name)
@@ -72,14 +72,14 @@ class CallSlots:
         return int(found)
 
     def calls_since(self, since: float) -> dict[str, int]:
-        """How many calls of each owner were made after `since`; one that waits was not made."""
+        """How many calls of each owner were made after `since`; waiting calls do not count."""
         rows = self._database.reading(
             "select owner, count(*) from calls where at > ? and taken = 1 group by owner", (since,)
         )
         return {str(owner): int(count) for owner, count in rows}
 
     def count_under(self, former: str, owner: str) -> None:
-        """Count the calls of `former` as `owner`'s: so when we learn whose a key is."""
+        """Count the calls of `former` for `owner`, when the owner of a key becomes known."""
         with self._database.writing() as db:
             db.execute(
                 "update calls set owner = ?, unknown = ? where owner = ?",

@@ -52,7 +52,7 @@ class Tables(Protocol):
         ...
 
     def reading(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query; nobody is waited for."""
+        """The rows of a query; it does not wait for writers."""
         ...
 
 

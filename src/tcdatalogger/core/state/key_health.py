@@ -22,7 +22,7 @@ _CIRCUIT: Final = "select faults, pause, until, probe_until from circuit"
 
 
 def put_right(db: Statements, now: float) -> None:
-    """Let what lies in the future be of now: marks keep their length, pauses begin now."""
+    """Move times in the future to now: states keep their length, pauses begin now."""
     db.execute(
         "update key_health set until = until - (since - ?), since = ? where since > ?",
         (now, now, now),
@@ -54,7 +54,7 @@ class KeyHealthStore:
         return [KeyState(*row) for row in rows]
 
     def set_state(self, state: KeyState) -> None:
-        """Write down what is known of a key or of a key for a path."""
+        """Store a state, in place of the earlier one of the same key and path."""
         with self._database.writing() as db:
             db.execute(
                 f"""insert into key_health ({_COLUMNS}) values (?, ?, ?, ?, ?, ?, ?)

@@ -1,9 +1,9 @@
-"""Who runs an endpoint: one claim at a time, by whatever daemon, command or cron line.
+"""Claims: one process at a time may run an endpoint, also over several daemons and commands.
 
-A claim holds for some seconds and is renewed while its run lasts. One whose holder is gone, or that
-ran out, is taken over by whoever asks next. Its token grows from claim to claim, so that a holder
-that was paused for too long and wakes finds that it may store no more: the fence asks here, and the
-warehouse's ledger compares the tokens.
+A claim lasts for some seconds and is renewed while its run lasts. A claim that ran out, or whose
+process is gone, goes to the next process that asks. The token of a name grows with each claim. So a
+process that slept too long may not store its rows: the fence asks here, and the ledger of the
+warehouse compares the tokens.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.errors import Busy, TryAgain
 
 SECONDS: Final = 30.0
-"""For how long a claim holds without being renewed."""
+"""How long a claim lasts without a renewal."""
 
 BACKFILL: Final = "/backfill"
 """After the name of an endpoint: the claim of its backfill."""
 
 BACKUP: Final = "/backup"
-"""The claim of the backup, and the name under which it stands with the runs; no endpoint's."""
+"""The name of the claim of backups and of their runs; no endpoint has this name."""
 
 Holders = Mapping[tuple[str, int | None], tuple[str, float]]
-"""The owner of each claim that was not given back, and until when it holds, by name and token."""
+"""The owner of each claim that was not given back, and its end, by name and token."""
 
 _HOLDERS: Final = "select endpoint, token, owner, until from leases where owner <> ''"
 _LEASE: Final = "select run_id, token, owner, since, until from leases where endpoint = ?"
@@ -43,14 +43,14 @@ _LEASE: Final = "select run_id, token, owner, since, until from leases where end
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to run an endpoint, until somebody else has it.
+    """The right of one process to run an endpoint.
 
     Attributes:
-        endpoint: the name that is claimed; `NAME/backfill` for its backfill.
-        run_id: for which run.
-        token: grows from claim to claim of a name, also over a state that was lost.
-        owner: the process that has it, as `ClaimOwner.text`.
-        until: when it runs out if it is not renewed; seconds since 1970.
+        endpoint: the claimed name; `NAME/backfill` for a backfill.
+        run_id: the run for which it was claimed.
+        token: a number that grows with each claim of a name, also when the state is lost.
+        owner: the process that has the claim, as `ClaimOwner.text`.
+        until: when the claim runs out without a renewal; seconds since 1970.
     """
 
     endpoint: str
@@ -65,13 +65,13 @@ class ClaimOwner:
     """A process that may hold claims.
 
     Attributes:
-        host: the machine's name.
-        space: tells machines, their boots and their containers apart: only within one can a process
-            be looked up by its number.
-        pid: the process's number.
-        begun: when the process began, by its machine's own count: a number that was given to
-            another process is no disguise.
-        mark: random.
+        host: the name of the machine.
+        space: identifies the machine, its boot and its container; a process can be looked up only
+            inside the same space.
+        pid: the number of the process.
+        begun: when the process began, by a count of the machine; another process may get the same
+            number later.
+        mark: a random text.
     """
 
     host: str
@@ -88,18 +88,18 @@ class ClaimOwner:
 
     @classmethod
     def read(cls, text: str) -> Self:
-        """From `text`."""
+        """The owner of a text that `text` returned."""
         host, space, pid, begun, mark = text.rsplit("/", 4)
         return cls(host, space, int(pid), begun, mark)
 
     @property
     def text(self) -> str:
-        """The claim as the state has it."""
+        """The owner as the state has it."""
         return f"{self.host}/{self.space}/{self.pid}/{self.begun}/{self.mark}"
 
     @property
     def gone(self) -> bool:
-        """Whether it is known to have ended; False for a process that cannot be seen from here."""
+        """Whether the process has surely ended; False for a process of another space."""
         return self.space == _space() and _begun(self.pid) != self.begun
 
 
@@ -107,8 +107,8 @@ class Leases:
     """The claims of all processes that share a state.
 
     Args:
-        database: where they stand.
-        clock: by which they run out.
+        database: the database of the state.
+        clock: the clock by which claims run out.
     """
 
     def __init__(self, database: Tables, clock: Clock) -> None:
@@ -121,19 +121,19 @@ class Leases:
         """Claim an endpoint for a run.
 
         Args:
-            endpoint: its name, or another name of which one holder at a time is wanted.
-            run_id: of the run.
-            owner: `ClaimOwner.text` of the process that will run it; None for this one.
-            seconds: for how long, if it is not renewed.
+            endpoint: the name to claim.
+            run_id: the run for which it is claimed.
+            owner: `ClaimOwner.text` of the process that will run it; None for this process.
+            seconds: how long the claim lasts without a renewal.
 
         Raises:
-            Busy: somebody else has it; the message says who.
+            Busy: another process has the claim; the message names it.
             StateUnavailable: the state cannot be reached.
         """
         with self._database.writing() as db:
             try:
                 return self.take(db, endpoint, run_id, owner=owner, seconds=seconds)
-            except Busy as busy:  # no reason to undo what was written
+            except Busy as busy:  # the transaction stays valid
                 found = busy
         raise found
 
@@ -146,10 +146,10 @@ class Leases:
         owner: str | None = None,
         seconds: float = SECONDS,
     ) -> Claim:
-        """As `claim`, within a transaction of the same state that is open already.
+        """As `claim`, within an open transaction of the same state.
 
         Raises:
-            Busy: somebody else has it. The transaction may go on.
+            Busy: another process has the claim. The transaction stays valid.
         """
         now = self._clock.now()
         token = int(now * 1e6)
@@ -158,7 +158,7 @@ class Leases:
             held_for, last, holder, since, until = row
             if holder and until > now and not ClaimOwner.read(holder).gone:
                 if until > now + max(seconds, SECONDS):
-                    # Of a clock that was ahead. Who lives renews it; of the dead it is to run out.
+                    # Set while the clock was ahead: a living process renews it, others run out.
                     soon = now + SECONDS
                     db.execute("update leases set until = ? where endpoint = ?", (soon, endpoint))
                 raise _busy(endpoint, held_for, holder, since)
@@ -174,10 +174,10 @@ class Leases:
         return claim
 
     def renew(self, claim: Claim, seconds: float = SECONDS) -> Claim:
-        """Hold a claim for longer; also one that ran out, if nobody took it meanwhile.
+        """Make a claim last longer, also one that ran out and was not taken by another process.
 
         Raises:
-            Busy: somebody else took it.
+            Busy: another process took it.
         """
         with self._database.writing() as db:
             self._still(db, claim)
@@ -186,37 +186,37 @@ class Leases:
         return replace(claim, until=until)
 
     def check(self, claim: Claim, seconds: float = SECONDS) -> None:
-        """The fence: return if the claim is ours, and will be for some seconds more.
+        """The fence: return if this process has the claim, and make it last for `seconds`.
 
         Raises:
-            Busy: it is not.
-            StateUnavailable: nobody can tell, so nothing may be stored.
+            Busy: another process has the claim.
+            StateUnavailable: the state cannot be asked, so nothing may be stored.
         """
         self.renew(claim, seconds)
 
     def release(self, claim: Claim) -> None:
-        """Let others have it; nothing is done where it is no longer ours."""
+        """Give a claim back; does nothing where another process has it."""
         with self._database.writing() as db:
             self.let_go(db, claim.endpoint, claim.token)
 
     def let_go(self, db: Statements, endpoint: str, token: int | None) -> None:
-        """As `release`, within a transaction of the same state that is open already."""
+        """As `release`, within an open transaction of the same state."""
         db.execute(
             "update leases set owner = '', until = 0 where endpoint = ? and token = ?",
             (endpoint, token),
         )
 
     def holders(self, db: Statements | None = None) -> Holders:
-        """Who has which claim, also of those who are gone.
+        """The owners of all claims that were not given back, also owners that are gone.
 
         Args:
-            db: a transaction of the same state that is open already, where there is one.
+            db: an open transaction of the same state, None for none.
         """
         rows = self._database.reading(_HOLDERS) if db is None else db.execute(_HOLDERS).fetchall()
         return {(name, token): (owner, until) for name, token, owner, until in rows}
 
     def held(self) -> list[Claim]:
-        """The claims that hold now, by name."""
+        """The claims that have not run out, ordered by name."""
         now = self._clock.now()
         rows = self._database.reading(
             """select endpoint, run_id, token, owner, until from leases
@@ -227,12 +227,12 @@ class Leases:
         return [claim for claim in found if not ClaimOwner.read(claim.owner).gone]
 
     def orphaned(self) -> list[str]:
-        """Names whose holder ended, or was not heard of for too long, without giving them back."""
+        """The names of claims that ran out or whose process is gone, and were not given back."""
         now, holders = self._clock.now(), self.holders()
         return [name for (name, _), holder in holders.items() if _is_over(*holder, now)]
 
     def give_back(self, names: Iterable[str]) -> None:
-        """Give back claims whose holder ended, or was not heard of for too long."""
+        """Give back claims that ran out or whose process is gone."""
         wanted = set(names)
         with self._database.writing() as db:
             now = self._clock.now()
@@ -244,9 +244,9 @@ class Leases:
     def kept(
         self, claim: Claim, seconds: float = SECONDS, *, release: bool = True
     ) -> Iterator[Claim]:
-        """Renew a claim until the end of the block, and then release it, the last thing of all.
+        """Renew a claim until the end of the block, and then release it.
 
-        A renewal that fails is tried again at the next; what matters in the end is the fence.
+        A renewal that fails is tried again later; the fence decides before anything is stored.
         """
         over = Event()
         keeper = Thread(target=self._keep, args=(claim, seconds, over), daemon=True)
@@ -254,22 +254,22 @@ class Leases:
             keeper.start()
             yield claim
         finally:
-            # No signal comes in between: a notebook lives on, and would renew the claim for ever.
+            # Without a signal in between: a notebook would go on to renew the claim for ever.
             with ending.held():
                 over.set()
                 if keeper.is_alive():
                     keeper.join()
                 if release:
-                    with suppress(TryAgain):  # then it runs out by itself; the run's end counts
+                    with suppress(TryAgain):  # then it runs out; the end of the run is stored
                         self.release(claim)
 
     def _keep(self, claim: Claim, seconds: float, over: Event) -> None:
-        # By real time, whatever clock is in use: the run that it is kept for goes on in it.
+        # By real time, also where `clock` is a clock of tests: the run needs real time, too.
         while not over.wait(seconds / 3):
             try:
                 self.renew(claim, seconds)
             except TryAgain as trouble:
-                if "holder" in trouble.facts:  # it is another's by now
+                if "holder" in trouble.facts:  # another process has it now
                     return
 
     def _still(self, db: Statements, claim: Claim) -> None:
@@ -286,7 +286,7 @@ class Leases:
 
 
 def _is_over(owner: str, until: float, now: float) -> bool:
-    """Whether a claim ran out, or its holder is gone."""
+    """Whether a claim ran out, or its process is gone."""
     return until <= now or ClaimOwner.read(owner).gone
 
 
@@ -317,10 +317,10 @@ def _whose(holder: str) -> str:
 
 @cache
 def _space() -> str:
-    """What tells this machine, its boot and its container from others."""
+    """A text that identifies this machine, its boot and its container."""
     try:
         parts = [Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()]
-        # Containers of one machine may share its name, but do not see each other's processes.
+        # Containers of a machine may share its name, but cannot see each other's processes.
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
         import psutil  # noqa: PLC0415  # only where there is no /proc
@@ -330,7 +330,7 @@ def _space() -> str:
 
 
 def _begun(pid: int) -> str | None:
-    """When a process began, by the machine's own count; None where there is no such process."""
+    """When a process began, by a count of the machine; None where there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -339,7 +339,7 @@ def _begun(pid: int) -> str | None:
         return _begun_elsewhere(pid)
     except OSError:
         return None
-    # The name, in brackets, may hold anything; a zombie has ended, though its number is taken.
+    # The name in brackets may have any character. A zombie has ended, but its number is not free.
     state, *rest = text.rpartition(")")[2].split()
     return None if state in {"Z", "X"} else rest[18]
 

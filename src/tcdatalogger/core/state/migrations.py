@@ -1,7 +1,6 @@
-"""The tables of a state, as one list of releases: each is what it adds to the one before.
+"""The tables of the state as a list of releases; each release adds to the one before.
 
-All tables stand here, whichever module reads and writes them, so that a state of any former release
-can be brought up to date in one place and in one transaction.
+All tables are here, so a state of any former release is updated in one transaction.
 """
 
 from __future__ import annotations
@@ -106,17 +105,17 @@ create table if not exists daemons (
     workers bigint not null, running bigint not null
 );
 """
-"""Until then whoever wanted these two made them for itself, so they may be there."""
+"""Before this release other modules made these two tables, so they may exist."""
 
 RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
-"""The statements of each release. One that was given out never changes."""
+"""The statements of each release. A published release never changes."""
 
 
 def migrate(database: Database) -> None:
-    """Make the tables, or bring them up to this release; one process at a time does it.
+    """Create the tables, or update them to this release; one process at a time does it.
 
     Raises:
-        ConfigError: they are of a newer release.
+        ConfigError: the tables are of a newer release.
         StateUnavailable: the database cannot be reached now.
     """
     if version(database) == len(RELEASES):
@@ -139,7 +138,7 @@ def migrate(database: Database) -> None:
 
 
 def version(database: Database) -> int:
-    """The release that the tables of a database are of; 0 where there are none."""
+    """The release of the tables of a database; 0 where there are no tables."""
     if not database.has("state_version"):
         return 0
     ((found,),) = database.reading("select max(version) from state_version")

@@ -1,7 +1,7 @@
-"""A Postgres database that the processes of several machines write, one transaction at a time.
+"""The state in a Postgres database, for the processes of several machines.
 
 Several configurations may share a database, each in a schema of its own:
-`postgresql://user@host/database?options=-csearch_path%3Dname`. A schema that is not there is made.
+`postgresql://user@host/database?options=-csearch_path%3Dname`. A missing schema is created.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 PACKAGE: Final = "psycopg[binary]>=3.3,<4"
-"""What pip installs for it: the extra `postgres`."""
+"""The package of the extra `postgres`."""
 
 _DEFAULTS: Final = {
     "connect_timeout": 10,
     "application_name": "tcdatalogger",
-    # A machine that vanishes without a word is noticed within half a minute.
+    # A machine that disappears is noticed within half a minute.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
@@ -42,33 +42,33 @@ set lock_timeout = '{PATIENCE:.0f}s';
 set idle_in_transaction_session_timeout = '10s';
 set client_min_messages = 'warning'
 """
-"""A process that is paused within a transaction must not keep all others out of it."""
+"""A process that sleeps within a transaction must not block the others for ever."""
 
 _BEGIN: Final = """
 begin isolation level read committed;
 select pg_advisory_xact_lock(1952670822, hashtext(current_schema()))
 """
-"""Alone, as `begin immediate` of SQLite: what follows sees all that was committed before."""
+"""As `begin immediate` of SQLite: one writer at a time, which sees all earlier commits."""
 
 _TIME: Final = "select extract(epoch from clock_timestamp())::double precision"
 
 _MEASURED: Final = 60.0
-"""Seconds for which the difference of two clocks is believed."""
+"""Seconds after which the difference of the two clocks is measured again."""
 _AGAIN: Final = 5.0
-"""Seconds until it is measured again where that failed."""
+"""Seconds until it is measured again after a failure."""
 _JUMP: Final = 0.25
-"""Seconds that a clock may be off its own pace before it is thought to have been set."""
+"""Seconds that the clock may differ from the monotonic clock before it counts as set."""
 
 
 class Postgres:
-    """A connection that is made again when it was lost (`database.Database`).
+    """A connection that is opened again when it is lost (`database.Database`).
 
     Args:
-        url: its address; the password may also come by PGPASSWORD, .pgpass or a service file.
+        url: the address; the password may also come from PGPASSWORD, .pgpass or a service file.
 
     Raises:
-        ConfigError: psycopg is not installed, the address is none, or this user may not do that.
-        StateUnavailable: it cannot be reached now.
+        ConfigError: psycopg is not installed, the address is none, or this user has no rights.
+        StateUnavailable: the server cannot be reached now.
     """
 
     def __init__(self, url: str) -> None:
@@ -91,7 +91,7 @@ class Postgres:
 
     @contextmanager
     def writing(self) -> Iterator[_Transaction]:
-        """One transaction, alone; see `Tables.writing`."""
+        """One transaction without other writers; see `Tables.writing`."""
         with self._alone:
             try:
                 db = self._begun()
@@ -101,7 +101,7 @@ class Postgres:
             except self._psycopg.Error as error:
                 self._undo()
                 raise self._failure(error) from None
-            except BaseException:  # Ctrl-C and an alarm too: nothing half-written may stay
+            except BaseException:  # also at Ctrl-C and an alarm: undo what is half-written
                 self._undo()
                 raise
             finally:
@@ -124,11 +124,11 @@ class Postgres:
         return self.reading("select to_regclass(?) is not null", (table,)) == [(True,)]
 
     def shared_clock(self, clock: Clock) -> Clock:
-        """This machine's clock, corrected to the database's; any other is left alone."""
+        """The clock of this machine, corrected to the database's time; other clocks unchanged."""
         return SharedClock(self.time) if isinstance(clock, SystemClock) else clock
 
     def time(self) -> float:
-        """The database's own time, seconds since 1970."""
+        """The time of the database, seconds since 1970."""
         ((now,),) = self.reading(_TIME)
         return float(now)
 
@@ -139,9 +139,9 @@ class Postgres:
 
         try:
             found = {**_DEFAULTS, **conninfo.conninfo_to_dict(url)}
-        except self._psycopg.Error:  # its text holds the address, and with it a password
+        except self._psycopg.Error:  # its text has the address with the password
             found = {"host": "@"}
-        # A part of a password that was not written as %XX would stand in the other parts.
+        # Where a password is not written with %XX, a part of it may be in the other parts.
         if any("@" in str(found.get(part) or "") for part in ("host", "dbname", "user", "port")):
             raise ConfigError(
                 "The address of the state cannot be read.",
@@ -157,7 +157,7 @@ class Postgres:
             try:
                 db.execute(_SESSION, prepare=False)
                 self._make_schema(db)
-            except BaseException:  # half made is of no use
+            except BaseException:  # the connection is of no use
                 self._drop()
                 raise
         return self._db
@@ -176,7 +176,7 @@ class Postgres:
         return cast("Connection[Any]", self._db)
 
     def _again(self, call: Callable[[Connection[Any]], _T]) -> _T:
-        """What `call` gives; once more where it finds that the connection was lost meanwhile."""
+        """The result of `call`; it is called once more where the connection was lost."""
         known = self._db
         db = self._connected()
         try:
@@ -188,7 +188,7 @@ class Postgres:
         return call(self._connected())
 
     def _undo(self) -> None:
-        """Roll back; where that is not possible the server does it, as the connection ends."""
+        """Roll back; where this fails, the server does it at the end of the connection."""
         db = self._db
         if db is None:
             return
@@ -230,13 +230,13 @@ class Postgres:
         return ConfigError(f"The state {self.place} cannot be used: {why}.")
 
     def _clean(self, error: psycopg.Error) -> str:
-        """The first line of what the server says, never with the password."""
+        """The first line of the server's message, without the password."""
         text = (error.diag.message_primary or str(error)).strip().partition("\n")[0].rstrip(".")
         return text.replace(self._password, "***") if self._password else text
 
 
 class _Transaction:
-    """A transaction that is open (`database.Statements`)."""
+    """An open transaction (`database.Statements`)."""
 
     def __init__(self, db: Connection[Any]) -> None:
         self._db = db
@@ -246,15 +246,15 @@ class _Transaction:
 
 
 class SharedClock:
-    """This machine's clock, corrected by how far it is off the database's.
+    """The clock of this machine, corrected by its difference to the database's clock.
 
-    So machines whose clocks differ agree on when a claim runs out and a call may go. While the
-    database cannot be asked, what was measured last counts.
+    So machines with different clocks agree when a claim runs out and when a call may go. While the
+    database cannot be asked, the last difference counts.
 
     Args:
-        ask: the database's time.
-        wall: this machine's.
-        pace: of a clock that is never set.
+        ask: returns the time of the database.
+        wall: returns the time of this machine.
+        pace: returns the time of a clock that is never set.
     """
 
     def __init__(

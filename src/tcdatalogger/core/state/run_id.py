@@ -1,4 +1,4 @@
-"""Names for runs."""
+"""Ids of runs."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ from tcdatalogger.clock import Clock, utc
 
 
 def new_run_id(clock: Clock) -> str:
-    """A name for a run that sorts by time: `20261123T081500Z-5f3a9c1e`."""
+    """A new id that sorts by time: `20261123T081500Z-5f3a9c1e`."""
     return f"{utc(clock.now()):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"

@@ -1,8 +1,7 @@
-"""Sums over all runs that ever ended, and what is known of each endpoint's last ones.
+"""Sums over all runs that ever ended, and facts about the last runs of each endpoint.
 
-A run is added in the same transaction that writes its end down, so the sums are right over any
-number of processes and restarts, and stay so when old runs are forgotten. Whoever looks at them
-reads a few rows, never the history.
+A run is added in the transaction that stores its end. So the sums are right over many processes and
+restarts, and stay right when old runs are deleted. Readers read a few rows and not the history.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.errors import Unbalanced
 
 BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
-"""Upper bounds in seconds of the histograms; there is one more without a bound."""
+"""The upper bounds of the histograms in seconds; one more bucket has no bound."""
 SUM: Final = "sum"
 BOUNDLESS: Final = "+Inf"
 
@@ -25,26 +24,25 @@ BAD: Final = frozenset({"failed", "crashed"})
 _TIMES: Final = ("success_at", "ended_at", "failing_since", "drift_at")
 _UNDER_WAY: Final = frozenset({None, "running"})
 _PASSING: Final = frozenset({"Busy", "Stopped"})
-"""Errors that say nothing of the endpoint: another one was at it, it has to wait its turn, or it
-was told to end."""
+"""Errors that say nothing about the endpoint: another run had its claim, or a signal ended it."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastRuns:
-    """What the last runs of an endpoint came to. Times are seconds since 1970.
+    """Facts about the last runs of an endpoint. Times are seconds since 1970.
 
     Attributes:
-        known_since: when the endpoint was first heard of.
-        success_at: when the last good run ended, None where none did.
+        known_since: when the endpoint was first seen.
+        success_at: when the last good run ended, None for none.
         ended_at: when the last run ended.
         status: of the last run.
-        failures: how many runs in a row failed, up to now.
-        failing_since: when the first of them ended.
-        error, error_class, remedy, exit_code, run_id: of the last run that failed.
-        news: when a run last found something of the kind, how much, and which run: `drift` are
-            fields that the catalogue lacks, `set_aside` records that did not fit, `no_data` answers
-            without their data.
-        memory: bytes that the last run took at most, 0 where nobody knows.
+        failures: how many runs in a row failed, until now.
+        failing_since: when the first of these runs ended.
+        error, error_class, remedy, exit_code, run_id: the last failed run.
+        news: for each kind of finding the time, the count and the run of the last one: `drift`
+            (fields that the catalogue lacks), `set_aside` (records that did not fit), `no_data`
+            (answers without their data).
+        memory: the most bytes of memory of the last run, 0 where unknown.
     """
 
     known_since: float = 0.0
@@ -63,7 +61,7 @@ class LastRuns:
 
 
 def histogram(seconds: Iterable[float]) -> dict[str, float]:
-    """How many lengths of time fall under each bound of `BUCKETS` and no lower one, and `SUM`."""
+    """A histogram of times: how many are in each bucket of `BUCKETS`, and their sum as `SUM`."""
     found: dict[str, float] = {}
     for each in seconds:
         bound = next((str(bound) for bound in BUCKETS if each <= bound), BOUNDLESS)
@@ -73,16 +71,16 @@ def histogram(seconds: Iterable[float]) -> dict[str, float]:
 
 
 def add(db: Statements, run: Mapping[str, Any], before: str | None) -> None:
-    """Add what a run came to, within the transaction that writes it down.
+    """Add a run to the sums, within the transaction that stores it.
 
-    A run that is stored later counts as `pending` when it ends and as `done` when it is stored; its
+    A run that is stored later counts as `pending` at its end and as `done` when it is stored; its
     calls count once.
 
     Args:
         db: the open transaction.
-        run: the fields of its record, as it is written.
-        before: the status that the state had of it, None where it was unknown. Where it is
-            the same nothing is added: the run is counted already.
+        run: the fields of the new record.
+        before: the former status in the state, None where the run is new. With the same status
+            nothing is added, because the run is counted already.
     """
     if run["status"] in {"running", before}:
         return
@@ -122,7 +120,7 @@ def _increments(
     yield ("cpu", name, ""), run["cpu_seconds"]
     if run["finished_at"] is not None:
         yield ("seconds", name, ""), max(0.0, run["finished_at"] - run["started_at"])
-    # Without the endpoint: a series for each bound of each step of each one would be too many.
+    # Without the endpoint: a series for each endpoint, step and bound would be too many.
     for step, seconds in run["seconds"].items():
         for bound, value in histogram([seconds]).items():
             yield ("step", "", f"{step} {bound}"), value
@@ -138,7 +136,7 @@ def _after(last: LastRuns, run: Mapping[str, Any]) -> LastRuns:
     news = {kind: (ended, count, run["run_id"]) for kind, count in found.items() if count}
     last = replace(last, news={**last.news, **news})
     if run.get("backfill"):
-        return last  # what is long past says nothing of how fresh the tables are
+        return last  # rows of long ago do not make the tables fresher
     if last.ended_at is None or ended >= last.ended_at:  # what was pending may be of long ago
         last = replace(
             last, ended_at=ended, status=run["status"], memory=run["memory"] or last.memory
@@ -164,7 +162,7 @@ def _after(last: LastRuns, run: Mapping[str, Any]) -> LastRuns:
 
 
 def ahead(database: Tables, latest: float) -> set[str]:
-    """Endpoints of which something is known of a time after `latest`."""
+    """The endpoints with a time after `latest`."""
     found = lasts(database).items()
     return {
         name
@@ -174,7 +172,7 @@ def ahead(database: Tables, latest: float) -> set[str]:
 
 
 def put_right(db: Statements, now: float) -> None:
-    """Let what lies in the future be of now."""
+    """Move times in the future to now."""
     rows = db.execute("select endpoint, known_since, facts from run_marks").fetchall()
     for name, since, text in rows:
         facts = json.loads(text)
@@ -187,13 +185,13 @@ def put_right(db: Statements, now: float) -> None:
 
 
 def not_after(facts: Mapping[str, Any], names: Iterable[str], latest: float) -> dict[str, Any]:
-    """Facts of which no time of these names is after `latest`."""
+    """The facts, with every time of these names moved to `latest` where it is later."""
     late = {name: latest for name in names if (facts.get(name) or 0.0) > latest}
     return {**facts, **late}
 
 
 def know(database: Tables, endpoints: Iterable[str], now: float) -> None:
-    """Write down that endpoints are there: one that never ran is late from then on."""
+    """Store that endpoints exist: an endpoint that never ran counts as late from now on."""
     missing = sorted(set(endpoints) - set(lasts(database)))
     if not missing:
         return
@@ -207,13 +205,13 @@ def know(database: Tables, endpoints: Iterable[str], now: float) -> None:
 
 
 def lasts(database: Tables) -> dict[str, LastRuns]:
-    """What is known of each endpoint, also of those that are no longer configured."""
+    """The facts about each endpoint, also of endpoints that are not configured any more."""
     rows = database.reading("select endpoint, known_since, facts from run_marks")
     return {str(name): _last(since, facts) for name, since, facts in rows}
 
 
 def sums(database: Tables) -> dict[str, dict[tuple[str, str], float]]:
-    """The sums by name; in each, by endpoint and label."""
+    """The sums by name, and inside by endpoint and label."""
     found: dict[str, dict[tuple[str, str], float]] = {}
     for name, endpoint, label, value in database.reading(
         "select name, endpoint, label, value from run_totals"
@@ -223,7 +221,7 @@ def sums(database: Tables) -> dict[str, dict[tuple[str, str], float]]:
 
 
 def histograms(found: Mapping[tuple[str, str], float]) -> dict[str, dict[str, float]]:
-    """The sums of a histogram, by what they measure and then by bound."""
+    """The sums of a histogram, by what is measured and then by bound."""
     made: dict[str, dict[str, float]] = {}
     for (_, label), value in found.items():
         what, _, bound = label.rpartition(" ")

@@ -1,4 +1,4 @@
-"""A SQLite file that the processes and threads of one machine write, one transaction at a time."""
+"""The state in a SQLite file, for the processes and threads of one machine."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ SHARES: Final = frozenset(
     "nfs nfs4 cifs smb smb2 smb3 smbfs ncpfs afs ceph glusterfs lustre gpfs beegfs davfs "
     "fuse.sshfs fuse.s3fs fuse.gcsfuse fuse.glusterfs fuse.ceph fuse.rclone fuse.davfs2".split()
 )
-"""Kinds of file systems that other machines have too. Not 9p and virtiofs: so a virtual machine or
-a sandbox sees the disk of its own host."""
+"""File systems that several machines share. Not 9p and virtiofs: by these a virtual machine or a
+sandbox sees a disk of its own host."""
 
 _PASSING: Final = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN})
 _DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _ANY: Final = "select count(*) from sqlite_master"
-"""Fails where it is no database."""
+"""A query that fails where the file is no database."""
 
 _SPACE: Final = "Make space; it goes on by itself when there is some."
 IN_MEMORY: Final = Path(":memory:")
-"""In place of a file: what is gone with its connection."""
+"""A database in memory, which is gone with its connection."""
 
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
@@ -41,13 +41,13 @@ class SQLite:
     """An open file (`database.Database`).
 
     Args:
-        path: of the file; made where it is not there.
-        mounts: the kernel's list of what is mounted where.
-        read_only: to look at one where nothing can be written: nothing is made, not even beside it.
+        path: the file; it is created where it does not exist.
+        mounts: the kernel's list of mounts.
+        read_only: whether no file is created or changed, not even beside the database.
 
     Raises:
-        ConfigError: it cannot be opened, is damaged, or is on a network share.
-        DiskFull: it could not be opened for want of space.
+        ConfigError: the file cannot be opened, is damaged, or is on a network share.
+        DiskFull: the file could not be opened because the disk is full.
     """
 
     def __init__(self, path: Path, mounts: Path = MOUNTS, *, read_only: bool = False) -> None:
@@ -77,14 +77,14 @@ class SQLite:
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """One transaction, alone; see `Tables.writing`."""
+        """One transaction without other writers; see `Tables.writing`."""
         try:
             with self._alone:
                 self._look()
                 self._db.execute("begin immediate")
                 try:
                     yield self._db
-                except BaseException:  # Ctrl-C and an alarm too: nothing half-written may stay
+                except BaseException:  # also at Ctrl-C and an alarm: undo what is half-written
                     self._undo()
                     raise
                 try:
@@ -97,8 +97,8 @@ class SQLite:
 
     def reading(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """The rows of a query; within `writing` those of its transaction."""
-        # To the end and at once: a statement that is left half read would keep the connection at
-        # an old state of the file, from which no thread could write.
+        # All rows at once: a statement that is half read keeps the connection at an old snapshot,
+        # from which no thread can write.
         try:
             with self._alone:
                 self._look()
@@ -115,10 +115,10 @@ class SQLite:
         return clock
 
     def _look(self) -> None:
-        """Refuse to go on with a file that nobody else finds any more: claims in it mean nothing.
+        """Refuse a file that was moved or deleted: other processes do not see claims in it.
 
         Raises:
-            StateGone: it was moved away or deleted; there may be another in its place.
+            StateGone: the file was moved or deleted; another file may be in its place.
         """
         if _identity(self.path) != self._file:
             raise StateGone(
@@ -145,8 +145,8 @@ class SQLite:
                 remedy="Look at its disk; it goes on by itself when that is well.",
             )
         if code in _DAMAGED:
-            # Not set aside by ourselves: what was called in the last minute is known there alone,
-            # and so is what is pending; and another process may have it open.
+            # The file is not moved away: only it knows the calls of the last minute and what is
+            # pending, and another process may have it open.
             return ConfigError(
                 f"The state database {self.path} is damaged: {error}.",
                 remedy=f"Stop what runs and move it away (mv {self.path} {self.path}.damaged): a "
@@ -172,8 +172,10 @@ def _made(path: Path) -> sqlite3.Connection:
 
 
 def reader(path: Path) -> sqlite3.Connection:
-    """A connection that writes nothing. Without what a writer has put beside the file SQLite would
-    have to make it, save where it is told that nobody writes.
+    """A connection that writes nothing.
+
+    Without the files of a writer beside the database SQLite would create them; so it is told that
+    the file does not change.
     """
     address = f"{path.resolve().as_uri()}?mode=ro"
     db = _connected(address)
@@ -197,7 +199,7 @@ def _connected(place: str) -> sqlite3.Connection:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another of the same name, None where there is none."""
+    """The identity of a file, to notice another file of the same name; None where there is none."""
     try:
         found = os.stat(path)  # noqa: PTH116  # thousands of times in a run
     except OSError:
@@ -206,10 +208,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def refuse_share(path: Path, mounts: Path = MOUNTS) -> None:
-    """Refuse a file that other machines could write too: SQLite's locks do not hold there.
+    """Refuse a file that other machines could write: locks of SQLite do not work there.
 
     Raises:
-        ConfigError: it is on a network share.
+        ConfigError: the file is on a network share.
     """
     kind = mounted_as(path, mounts)
     if kind in SHARES:
@@ -222,7 +224,7 @@ def refuse_share(path: Path, mounts: Path = MOUNTS) -> None:
 
 
 def mounted_as(path: Path, mounts: Path = MOUNTS) -> str:
-    """The kind of file system that a path is on, "" where the kernel does not tell."""
+    """The file system of a path, "" where the kernel does not say it."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -235,7 +237,7 @@ def mounted_as(path: Path, mounts: Path = MOUNTS) -> str:
         if len(fields) < 5 or not kinds:  # noqa: PLR2004 - the fifth is the place
             continue
         place = Path(_unescaped(fields[4]))
-        # Of several at one place the last covers the others.
+        # Of several mounts at one place the last one counts.
         if target.is_relative_to(place) and len(place.parts) >= found[0]:
             found = (len(place.parts), kinds[0])
     return found[1]

@@ -1,7 +1,7 @@
-"""What is known while things happen: runs, what a key may do, calls and the health of keys.
+"""The state: runs, claims, calls, answers about keys and the health of keys.
 
-A SQLite file that all processes on a machine share, or a Postgres for several machines. Nothing in
-it is needed to keep data right: cursors and loads are in the warehouse's ledger, so it can be lost.
+It is a SQLite file that all processes of a machine share, or a Postgres for several machines. The
+data stay right without it: cursors and loads are in the ledger of the warehouse.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ _RUNNING: Final = "select facts from runs where status = 'running'"
 _DAY: Final = 86_400.0
 
 AHEAD: Final = 60.0
-"""Seconds by which a time may lie ahead: clocks differ by a little."""
+"""Seconds that a time may be in the future: clocks differ a little."""
 
 _LOOKS_BACK: Final = 1_000
-"""Runs of an endpoint that are looked through for times of the future."""
+"""How many runs of an endpoint are searched for times in the future."""
 
 INTERRUPTED: Final = 130
-"""The exit code of what was ended by Ctrl-C."""
+"""The exit code of a process that was ended by Ctrl-C."""
 
 RUNNING: Final = "running"
 PAUSED: Final = "paused"
@@ -48,37 +48,35 @@ class RunRecord:
     """One run as the state has it. Times are seconds since 1970.
 
     Attributes:
-        status: `running`, `done`, `failed`, `stopped` (it was told to end: SIGTERM, Ctrl-C),
-            `paused` (after the step that was asked for), `pending` (its answers are in the archive
-            and the next run stores them), `superseded` (a pending one without a place) or
-            `crashed` (its process is gone).
+        status: `running`, `done`, `failed`, `stopped` (by SIGTERM or Ctrl-C), `paused` (after the
+            step that was asked for), `pending` (its answers are in the archive and the next run
+            stores them), `superseded` (a pending one that cannot be stored any more) or `crashed`
+            (its process is gone).
         step: the last step that was begun.
         seconds: how long each step took.
-        calls, bytes: of Torn's API.
-        records: that its pages held, each counted where it stood; those of a list of pages overlap.
-        absent: answers that had no data, also when they were asked for again: what they belong to
-            was not read whole.
-        waited: seconds for which its calls were held back: by the budget, or before another try.
-        rows: stored, by table.
+        calls, bytes: calls of Torn's API, and bytes of their answers.
+        records: the records of its pages; a record that is on two pages counts twice.
+        absent: answers without data, also after another try; their lists are not complete.
+        waited: seconds that its calls waited for the budget or for another try.
+        rows: how many rows were stored, by table.
         quarantined, drift, repeated: counts.
-        failed_checks: of its rows, each as a sentence; also those that let the rows be stored.
-        unchanged: whether Torn had nothing new, so that nothing was stored.
-        load_id, schema_version, archive_file: where it went.
-        artifact: the folder of what it left, where it stopped after a step; "" for none.
-        cursor: where its endpoint goes on, as the run left it in the ledger; "" where it has none.
-        steps: how the tables changed.
+        failed_checks: the failed checks as sentences, also those that do not refuse the rows.
+        unchanged: whether Torn had nothing new, so nothing was stored.
+        load_id, schema_version, archive_file: the load, the schema and the answers of the run.
+        artifact: the folder of its tables, where it stopped after a step; "" for none.
+        cursor: the cursor that the run left in the ledger, "" for none.
+        steps: the changes of tables, in words.
         error, error_class, remedy, exit_code: why it failed.
-        pid, host: of its process.
-        token, owner: of the claim under which it ran (`leases.Claim`); None and "" without one.
-        call_seconds: how long its calls took (`totals.histogram`).
-        cpu_seconds: of the processor.
-        memory: bytes that its process held at most, 0 where nobody knows.
-        resumed: whether it went on after it had ended; its calls were counted then.
-        backfill: whether it read a stretch of history, which says nothing of how fresh its
-            endpoint is.
+        pid, host: the process of the run.
+        token, owner: the claim of the run (`leases.Claim`); None and "" for none.
+        call_seconds: how long its calls took (`run_stats.histogram`).
+        cpu_seconds: seconds of CPU time.
+        memory: the most bytes of memory of its process, 0 where unknown.
+        resumed: whether it went on after it had ended; its calls are counted already.
+        backfill: whether it read a stretch of history; such a run does not make tables fresher.
         settled: whether nothing is left to store of a run that was `pending` or `crashed`.
-        tries: how often it was tried in vain to store it while it was pending.
-        note: what became of it later.
+        tries: how often storing failed without an end while it was pending.
+        note: what happened with it later.
     """
 
     run_id: str
@@ -132,13 +130,12 @@ class State:
 
     Args:
         place: an address (`sqlite:///FILE`, `postgresql://user@host/database`), or a SQLite file.
-        clock: this machine's; on Postgres it is corrected to the database's.
-        read_only: to look at a file on a full disk; its tables stay as they are, and whatever
-            would write to it fails.
+        clock: the clock of this machine; with Postgres it is corrected to the database's time.
+        read_only: for a file on a full disk; its tables are not changed, and every write fails.
 
     Raises:
-        ConfigError: it cannot be opened or written, or is of a newer release.
-        StateUnavailable: it cannot be reached now.
+        ConfigError: the database cannot be opened or written, or is of a newer release.
+        StateUnavailable: the database cannot be reached now.
     """
 
     def __init__(
@@ -150,13 +147,13 @@ class State:
         if not read_only:
             try:
                 migrate(self.database)
-            except BaseException:  # whatever stops it: nobody else could close what is open
+            except BaseException:  # no other code can close the open database
                 self.database.close()
                 raise
         self.clock = self.database.shared_clock(clock or SystemClock())
-        """By which claims run out."""
+        """The clock by which claims run out."""
         self.leases = Leases(self, self.clock)
-        """Who runs which endpoint."""
+        """The claims."""
         self.call_slots = CallSlots(self)
         """Slots and pauses of the call budget."""
         self.key_health = KeyHealthStore(self)
@@ -180,7 +177,7 @@ class State:
     # --- runs ------------------------------------------------------------------------------
 
     def write_run(self, run: RunRecord) -> None:
-        """Write a run down, over what was known of it."""
+        """Store the record of a run, in place of its earlier record."""
         with self.writing() as db:
             _write(db, run)
 
@@ -195,16 +192,16 @@ class State:
         regular: bool = False,
         most: int = 20,
     ) -> list[RunRecord]:
-        """The newest runs first.
+        """Runs, the newest first.
 
         Args:
-            endpoint: only those of it.
-            run_id: only this one.
-            begins: only those whose id begins so.
-            status: only those that have it now.
-            since: only those that began then or later; seconds since 1970.
-            regular: only those that are no part of a backfill.
-            most: how many.
+            endpoint: only runs of this endpoint.
+            run_id: only the run with this id.
+            begins: only runs whose id begins with this text.
+            status: only runs with this status.
+            since: only runs that began at this time or later; seconds since 1970.
+            regular: whether runs of backfills are left out.
+            most: the most runs to return.
         """
         wanted: dict[str, object] = {
             "endpoint = ?": endpoint,
@@ -224,7 +221,7 @@ class State:
         return [run for run in found if begins is None or run.run_id.startswith(begins)]
 
     def perhaps_stored(self) -> list[RunRecord]:
-        """Runs that came to their store, and whose end was never written down."""
+        """Runs that reached the step `store`, and whose end is not in the state."""
         rows = self.reading("select facts from runs where status in (?, ?)", (PENDING, CRASHED))
         found = [_run(json.loads(facts)) for (facts,) in rows]
         return [run for run in found if not run.settled and (run.step == "store" or run.tries)]
@@ -238,9 +235,9 @@ class State:
         return [run for (facts,) in rows if not (run := _run(json.loads(facts))).settled]
 
     def put_right(self) -> None:
-        """Let no time lie in the future, after a clock that was ahead: what is of then is of now.
+        """Move all times in the future to now, after a clock that was ahead.
 
-        Nothing else would be asked, told or believed again before the wrong time has come.
+        Otherwise pauses, claims and alerts would wait until the wrong time.
         """
         now = self.clock.now()
         begun = self.reading("select 1 from runs where started_at > ? limit 1", (now + AHEAD,))
@@ -262,7 +259,7 @@ class State:
                             "update runs set started_at = ?, facts = ? where run_id = ?",
                             (right["started_at"], json.dumps(right), run_id),
                         )
-            # Whatever is left of the same clock: they keep their order by their place.
+            # Runs with the same time keep their order by `place`.
             db.execute("update runs set started_at = ? where started_at > ?", (now, now))
             db.execute("update keys set checked_at = ? where checked_at > ?", (now, now))
             run_stats.put_right(db, now)
@@ -275,10 +272,10 @@ class State:
         return {str(name) for (name,) in rows}
 
     def mark_crashed(self) -> list[RunRecord]:
-        """Runs that go on under no claim any more become `crashed`; which they were.
+        """Mark running runs whose claim or process is gone as `crashed`; returns these runs.
 
-        So are those whose process is gone, on this machine at once, on others when their claim has
-        run out; one that was only paused finds that it may store no more.
+        A process of this machine is noticed at once, one of another machine when its claim runs
+        out. A process that only slept cannot store its rows any more.
         """
         self.put_right()
         now = self.clock.now()
@@ -299,15 +296,15 @@ class State:
         return found
 
     def busy(self, status: str) -> int:
-        """How many endpoints have a run of this status."""
+        """How many endpoints have a run with this status."""
         query = "select count(distinct endpoint) from runs where status = ?"
         ((found,),) = self.reading(query, (status,))
         return int(found)
 
     def forget(self, before: float) -> int:
-        """Forget runs that began before a moment, at most once a day; how many they were.
+        """Delete runs that began before a moment, at most once a day; returns how many.
 
-        Those that may be pending stay until they are settled.
+        Runs that may be pending stay until they are settled.
         """
         now = self.clock.now()
         rows = self.reading("select at from chores where name = 'forget'")
@@ -331,7 +328,7 @@ class State:
     # --- keys ------------------------------------------------------------------------------
 
     def write_key(self, fingerprint: str, info: KeyInfo, checked_at: float) -> None:
-        """Write down what Torn says of a key, and when it was asked (seconds since 1970)."""
+        """Store Torn's answer about a key, and its time (seconds since 1970)."""
         with self.writing() as db:
             db.execute(
                 """insert into keys (fingerprint, owner_id, checked_at, info) values (?, ?, ?, ?)
@@ -341,11 +338,11 @@ class State:
             )
 
     def key_owners(self) -> set[int]:
-        """The players whose keys Torn was asked about."""
+        """The ids of players for whose keys there is an answer of Torn's."""
         return {int(owner) for (owner,) in self.reading("select owner_id from keys")}
 
     def key(self, fingerprint: str) -> tuple[KeyInfo, float] | None:
-        """What Torn said of a key, and when; None where it was never asked."""
+        """Torn's answer about a key, and its time; None where there is none."""
         rows = self.reading(
             "select info, checked_at from keys where fingerprint = ?", (fingerprint,)
         )
@@ -358,9 +355,9 @@ class State:
 
 
 def cut_off(run: RunRecord, error: BaseException) -> RunRecord:
-    """A run that was told to end, by SIGTERM or Ctrl-C, or that ended by a bug.
+    """The record of a run that ended by SIGTERM, by Ctrl-C or by a bug.
 
-    The text of a bug may quote what Torn sent, so the state keeps its class only.
+    The text of a bug may quote data of Torn's, so the state keeps only its class.
     """
     status, says, kind, code = "failed", f"It ended by {type(error).__name__}.", type(error), 1
     if isinstance(error, Stopped | KeyboardInterrupt):
@@ -370,9 +367,13 @@ def cut_off(run: RunRecord, error: BaseException) -> RunRecord:
 
 
 def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
-    """The record of a run that goes on after it had ended, from the one of `now` as it would begin.
+    """The record of a run that goes on after it had ended.
 
-    It keeps when it began and what it has done so far; how it ended then is no longer so.
+    It keeps the begin and the work so far, and not the former end.
+
+    Args:
+        before: the record at the former end.
+        now: the record of a run that begins now.
     """
     kept = (
         *(
@@ -392,7 +393,7 @@ def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
 
 
 def _run(facts: dict[str, Any]) -> RunRecord:
-    """A run from its facts; what an older or newer version wrote besides is passed over."""
+    """A run from its facts; unknown facts of an older or newer version are ignored."""
     known = {f.name for f in fields(RunRecord)}
     found: dict[str, Any] = {name: value for name, value in facts.items() if name in known}
     for name, value in found.items():
@@ -416,12 +417,12 @@ def _write(db: Statements, run: RunRecord) -> None:
 
 
 def _claimed(run: RunRecord) -> tuple[str, str]:
-    """The names of which a run may hold one."""
+    """The names of the claims under which a run may run."""
     return run.endpoint, run.endpoint + leases.BACKFILL
 
 
 def _why_crashed(run: RunRecord, holders: leases.Holders, now: float) -> str:
-    """Why a run that should be running cannot be, "" where it can."""
+    """Why a run with the status `running` cannot run any more, "" where it can."""
     held = [holders[name, run.token] for name in _claimed(run) if (name, run.token) in holders]
     if not held:
         return "Its claim was given up or taken over."

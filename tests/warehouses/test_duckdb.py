@@ -6,23 +6,17 @@ import json
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import replace
 
 import duckdb
 import pytest
 
+from conftest import held
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.ledger_tables import LEDGER
-
-HOLDER = """
-import sys, duckdb
-connection = duckdb.connect(sys.argv[1])
-print("held", flush=True)
-sys.stdin.readline()
-"""
 
 
 @pytest.fixture
@@ -34,20 +28,6 @@ def make_store(make_duckdb):
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "torn.duckdb"
-
-
-@contextmanager
-def held(file):
-    """Another process that has the file open until it is told to let go."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(file)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stdout.readline() == "held\n"
-    try:
-        yield process
-    finally:
-        process.communicate()
 
 
 class Releasing(ManualClock):

@@ -289,9 +289,11 @@ def test_a_load_by_which_too_much_would_vanish_is_refused_and_the_old_rows_stay(
 
 
 @pytest.mark.parametrize("mode", ["replace", "history"])
-def test_half_may_vanish(at, mode):
+def test_half_may_vanish(at, rows, mode):
     at(0, *(war(n, "a") for n in range(4)), mode=mode, of=TAG)
     at(1, *(war(n, "a") for n in range(2)), mode=mode, of=TAG, max_drop=0.5)
+    open_ends = rows("wars", "valid_to").count(None) if mode == "history" else len(rows("wars"))
+    assert open_ends == 2
 
 
 # Retries

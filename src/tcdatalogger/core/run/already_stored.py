@@ -1,4 +1,4 @@
-"""How a call to run ends that ran nothing: the endpoint is busy, or the run is stored already."""
+"""Runs that do nothing: the endpoint is busy, or the run is stored already."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RUN_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Parts(Protocol):
-    """What is asked whether a run is stored: the program (`main.Application`)."""
+    """The parts of the program that are needed here (`main.Application`)."""
 
     @property
     def settings(self) -> Settings:
@@ -34,7 +34,7 @@ class Parts(Protocol):
         ...
 
     def warehouse(self, patience: float | None = None, *, read_only: bool = False) -> Warehouse:
-        """The warehouse, waited for that long; None for the usual time."""
+        """The warehouse, after at most `patience` seconds; None for the usual time."""
         ...
 
     def record(self, task: Task) -> RunRecord:
@@ -43,10 +43,10 @@ class Parts(Protocol):
 
 
 def run_id(text: str) -> str:
-    """A run's id as somebody gives it.
+    """Check the id of a run that a user gives, and return it.
 
     Raises:
-        UsageError: it is none that could stand in a file's name.
+        UsageError: the id cannot be a part of a file name.
     """
     if _RUN_ID.fullmatch(text) is None:
         raise UsageError(
@@ -57,7 +57,7 @@ def run_id(text: str) -> str:
 
 
 def busy_outcome(record: RunRecord, busy: Busy) -> RunResult:
-    """Of a run that did not begin, as somebody else has its endpoint."""
+    """The result of a run that did not begin, because another process has its endpoint."""
     record = replace(
         record,
         status=BUSY,
@@ -71,10 +71,10 @@ def busy_outcome(record: RunRecord, busy: Busy) -> RunResult:
 
 
 def already(parts: Parts, endpoint: EndpointSettings, task: Task) -> RunResult | None:
-    """The end of a run that was stored before; None where it was not, or nobody can tell now.
+    """The result of a run that is stored already; None where it is not, or cannot be known now.
 
     Raises:
-        UsageError: a run of that id is another endpoint's.
+        UsageError: the run with this id is of another endpoint.
     """
     known = next(iter(parts.state.runs(run_id=task.run_id, most=1)), None)
     if known is not None and known.endpoint != endpoint.name:
@@ -89,7 +89,7 @@ def already(parts: Parts, endpoint: EndpointSettings, task: Task) -> RunResult |
                 return None
             lines = warehouse.loads(endpoint=task.name, run_id=task.run_id, counting=True, most=1)
     except (WarehouseUnavailable, DiskFull):
-        return None  # a load that is there already is not stored twice
+        return None  # the ledger refuses a load that is stored already
     if not lines:
         return None
     record = replace(known or parts.record(task), status="done", error="", exit_code=0)

@@ -1,4 +1,4 @@
-"""What was fetched, written to the archive and read back from it: the way from a file to rows."""
+"""Writes fetched answers to the archive and reads them back."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from tcdatalogger.services.torncity.processing.task import Fetched, Task
 
 @dataclass(frozen=True, slots=True)
 class FetchHeader:
-    """What the fetch of a run was for and how far it came, as its archive file says it.
+    """The facts of a fetch in its archive file.
 
     Attributes:
-        whole: whether its fetch came to its end.
-        stores: whether it was to store its rows, and not to stop before.
-        asked: what it asked for (`Task.asked`).
-        at: the time of its last answer by the server's clock, seconds since 1970.
+        whole: whether the fetch came to its end.
+        stores: whether the run has to store its rows, and does not stop before.
+        asked: identifies the list (`Task.asked`).
+        at: the time of the last answer by the server's clock, seconds since 1970.
         readings, stretch: how far its walks went (`Fetched`).
-        accept_subject: whether it may be about another than the last run.
-        cursor: after it, as its load would have it: to ask by while the ledger cannot be read, and
-            never to be stored.
+        accept_subject: whether the run may be about another subject than the last run.
+        cursor: the cursor after the run. It is used to ask Torn while the ledger cannot be read,
+            and it is never stored in the ledger.
     """
 
     whole: bool = False
@@ -38,7 +38,14 @@ class FetchHeader:
 
     @classmethod
     def of(cls, task: Task, fetched: Fetched | None, cursor: str | None, *, stores: bool) -> Self:
-        """Of a run whose fetch has ended; `cursor` is the one that it began with."""
+        """The header of a run whose fetch has ended.
+
+        Args:
+            task: the task of the run.
+            fetched: the answers, None where the fetch failed.
+            cursor: the cursor at the begin of the run.
+            stores: whether the run has to store its rows.
+        """
         if fetched is None:
             return cls(asked=task.asked)
         return cls(
@@ -54,15 +61,15 @@ class FetchHeader:
 
     @property
     def complete(self) -> bool:
-        """Whether all that was asked for was read to its end."""
+        """Whether all lists were read to their end."""
         return all(one.complete for one in self.readings)
 
     @classmethod
     def read(cls, archive: Archive, file: str) -> Self:
-        """Of an archive file.
+        """The header of an archive file.
 
         Raises:
-            DataRefused: it is gone or damaged.
+            DataRefused: the file is missing or damaged.
         """
         facts = archive.about(file)
         readings = tuple(WalkSummary(**one) for one in facts.pop("readings", ()))
@@ -70,18 +77,18 @@ class FetchHeader:
         return cls(**facts, readings=readings, stretch=TimeRange(**stretch) if stretch else None)
 
     def facts(self) -> dict[str, Any]:
-        """As JSON for the archive file."""
+        """The header as JSON values for the archive file."""
         return asdict(self)
 
 
 def fetched_from(archive: Archive, file: str) -> Fetched | None:
-    """What a file of the archive holds; None where its fetch ended in an error.
+    """The answers in an archive file; None where its fetch ended with an error.
 
-    An id that Torn did not know stands among the answers as an error too and is passed over, and so
-    does an answer without its data. A file of an older version does not say whether it is whole.
+    Answers about an unknown id and answers without data are left out. A file of an older version
+    does not say whether its fetch came to its end.
 
     Raises:
-        DataRefused: it is gone or damaged.
+        DataRefused: the file is missing or damaged.
     """
     header = FetchHeader.read(archive, file)
     kept = list(archive.read(file))
@@ -94,7 +101,7 @@ def fetched_from(archive: Archive, file: str) -> Fetched | None:
 
 
 def fetched_at(archive: Archive, file: str) -> float:
-    """When a file was fetched, by the server's clock; 0 where it does not say it, or is gone."""
+    """The time of a fetch by the server's clock; 0 where the file has no time or is missing."""
     try:
         return FetchHeader.read(archive, file).at if file else 0.0
     except DataRefused:

@@ -1,4 +1,4 @@
-"""Which of an endpoint's keys makes a call: a healthy one that may do it, with most calls left."""
+"""Chooses the key for a call: a healthy key with the needed rights and the most calls left."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tcdatalogger.services.torncity.keys import KeyInfo, needs
 
 @dataclass(frozen=True, slots=True)
 class KnownHealth:
-    """What is known of a key without asking: `untried`, `ok`, `parked` or `dead`.
+    """The health of a key as the state has it: `untried`, `ok`, `parked` or `dead`.
 
     Attributes:
-        until: when it is asked again; None for never, or where nothing stops it.
-        refused: the paths that it may not read.
+        until: when the key is tried again; None for never, or for a key that may be used.
+        refused: the paths that the key may not read.
     """
 
     name: str
@@ -36,7 +36,7 @@ class KnownHealth:
 
 
 def health(state: State, key: ApiKey, now: float) -> KnownHealth:
-    """The health of a key; what was refused for a time that is over counts no more."""
+    """The health of a key; refusals whose time is over do not count."""
     states = state.key_health.states(fingerprint(key))
     paths = tuple(known.path for known in states if known.path and known.refuses(known.path, now))
     whole = next((known for known in states if not known.path), None)
@@ -49,7 +49,7 @@ def health(state: State, key: ApiKey, now: float) -> KnownHealth:
 
 
 class Parts(Protocol):
-    """What the choice of a key works with."""
+    """The parts of the program that are needed here (`main.Application`)."""
 
     @property
     def client(self) -> Client:
@@ -67,7 +67,7 @@ class Parts(Protocol):
         ...
 
     def info(self, key: ApiKey) -> KeyInfo:
-        """What Torn says of a key.
+        """Torn's answer about a key.
 
         Raises:
             Failure: Torn refuses the key, or cannot be asked.
@@ -75,22 +75,22 @@ class Parts(Protocol):
         ...
 
     def owner(self, key: ApiKey) -> str:
-        """Under which name a key's calls are counted."""
+        """The name under which the calls of a key are counted."""
         ...
 
 
 class KeySelector:
-    """The keys of one endpoint, while it runs.
+    """The keys of one endpoint during a run.
 
-    The first call chooses; later ones go on with the same key until it has no call left or is
-    refused. Keys are exchanged only for keys that speak of the same faction, player or company:
-    the first key whose owner is known says of which.
+    The first call chooses a key; later calls use the same key until it has no call left or is
+    refused. Another key is used only where it is about the same faction, player or company as the
+    first key whose owner is known.
 
     Args:
-        keys: in the order of the configuration.
-        parts: what it works with.
-        priority: of its calls.
-        meant: whose data is meant, where the configuration names them.
+        keys: the keys in the order of the configuration.
+        parts: the program.
+        priority: the priority of the calls.
+        meant: the configured subject, None for none.
     """
 
     def __init__(
@@ -111,16 +111,16 @@ class KeySelector:
         self._chosen: tuple[ApiKey, KeyInfo] | None = None
 
     def choose(self) -> KeyInfo:
-        """Choose the key for the next call; what Torn says of it.
+        """Choose the key for the next call; returns Torn's answer about it.
 
         Raises:
-            KeyRefused: none of them may do it.
-            TryAgain: none of them can do it now.
+            KeyRefused: no key has the needed rights.
+            TryAgain: no key can be used now.
         """
         return self._best()[1]
 
     def _best(self) -> tuple[ApiKey, KeyInfo]:
-        """The chosen key, or another where its calls are used up; it stays chosen."""
+        """The chosen key, or another one where its calls are used up; that one is chosen then."""
         chosen = self._chosen
         if chosen is not None and (len(self._keys) == 1 or self._calls_left(chosen[0])):
             return chosen
@@ -136,10 +136,10 @@ class KeySelector:
         raise self._none_left()
 
     def get(self, request: Request) -> Answer:
-        """One call with the best key, or with the next one where that is refused.
+        """Make one call with the best key, or with the next one where that key is refused.
 
         Raises:
-            Failure: as `Client.get`; of a key, when no other can take its place.
+            Failure: as `Client.get`; an error of a key only where no other key is left.
         """
         while True:
             key, _ = self._best()
@@ -158,7 +158,7 @@ class KeySelector:
         return any(other is not key and other.name not in self._out for other in self._keys)
 
     def _usable(self, key: ApiKey) -> KeyInfo | None:
-        """What Torn says of the key; None where it may not do this, and why is noted."""
+        """Torn's answer about the key; None where the key cannot be used, with a noted reason."""
         try:
             info = self._parts.info(key)
         except (KeyRefused, TornFault) as failure:
@@ -174,7 +174,7 @@ class KeySelector:
         return None
 
     def _other_subject(self, key: ApiKey, info: KeyInfo) -> str | None:
-        """Why a key speaks of somebody else than the keys before it, None where it does not."""
+        """Why a key is about another subject than the keys before it, None where it is not."""
         if not self._endpoint.of_key_owner:
             return None
         section, path = self._endpoint.section, self._endpoint.path
@@ -200,13 +200,13 @@ class KeySelector:
         return None
 
     def _none_left(self) -> Failure:
-        """The error of the first key that may work later, or else of the first of all."""
+        """The error of the first key that may work later, else of the first key."""
         failures = [self._out[key.name] for key in self._keys]
         return next((f for f in failures if isinstance(f, TryAgain)), failures[0])
 
 
 def subject(section: str, info: KeyInfo) -> int | None:
-    """Whom a path without an id is about: the owner's player, faction or company."""
+    """The subject of a path without an id: the owner's player, faction or company."""
     return {
         "user": info.owner_id,
         "key": info.owner_id,
@@ -216,5 +216,5 @@ def subject(section: str, info: KeyInfo) -> int | None:
 
 
 def _of_the_key(fault: TornFault) -> bool:
-    """Whether another key may do what this one may not."""
+    """Whether another key may succeed where this one failed."""
     return fault.health is not None or fault.kind.waits is error_codes.Scope.CATEGORY

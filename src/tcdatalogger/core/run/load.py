@@ -1,4 +1,4 @@
-"""From the rows of a run to a load: the one way to make one."""
+"""Makes the load of a run from its rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tcdatalogger.services.warehouse.load import Fence, Load
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The claim under which something is stored, so that it is refused where that was lost.
+    """The claim under which rows are stored; a commit is refused where the claim is lost.
 
     Attributes:
         token, fence: as those of a load; None where nothing is claimed.
@@ -28,7 +28,13 @@ class Guard:
     def of(cls, leases: Leases, claim: Claim, endpoint: str, seconds: float = SECONDS) -> Guard:
         """The guard of a claim.
 
-        Tokens are compared among claims of one name: a backfill goes on beside regular runs.
+        Tokens are compared for claims of one name only: a backfill runs beside regular runs.
+
+        Args:
+            leases: the claims of the state.
+            claim: the claim.
+            endpoint: the name of the endpoint.
+            seconds: how long the claim lasts without a renewal.
         """
         token = claim.token if claim.endpoint == endpoint else None
         return cls(token, partial(leases.check, claim, seconds))
@@ -44,16 +50,16 @@ def load_of(
     digest: str | None = None,
     at: float,
 ) -> Load:
-    """What a commit stores of a run.
+    """The load of a run.
 
     Args:
-        task: of the run.
-        fetched: what its rows were made from.
-        made: its rows, validated.
-        guard: the claim under which it runs.
-        cursor: that the ledger has of the endpoint, None for none.
-        digest: of what was fetched, where it may be compared with the next run's.
-        at: when, seconds since 1970.
+        task: the task of the run.
+        fetched: the answers from which the rows were made.
+        made: the validated rows.
+        guard: the claim of the run.
+        cursor: the cursor of the endpoint in the ledger, None for none.
+        digest: the digest of the answers, where it may be compared with that of the next run.
+        at: the time of the commit, seconds since 1970.
     """
     readings = made.readings(fetched)
     stretch = fetched.stretch
@@ -84,9 +90,9 @@ def load_of(
 
 
 def _listed(made: Transformed, readings: Sequence[WalkSummary]) -> Mapping[int | None, float]:
-    """The subjects whose whole list was read, and when: nothing of it cut, lost or set aside.
+    """The subjects whose whole list was read, each with the time of the answer.
 
-    A record that was set aside must not be taken for one that vanished.
+    A subject with a record that was set aside is left out: the record has not vanished.
     """
     found: dict[int | None, float] = {}
     parts = set(made.rejected_subjects)

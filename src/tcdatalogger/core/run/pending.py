@@ -1,9 +1,9 @@
 """Pending runs: their answers are in the archive, and their rows are not in the tables yet.
 
-A run ends so where the warehouse cannot be had when it has fetched, and where its process is killed
-between the archive and the commit. The next run of its endpoint stores what is pending, the oldest
-first, from the archive: Torn is not asked again (`run.store_pending`). A load is a pure function of
-its run, so one that was committed before the end came is found in the ledger and not doubled.
+A run is pending where the warehouse cannot be reached after the fetch, and where its process is
+killed between the archive and the commit. The next run of its endpoint stores the pending runs from
+the archive, the oldest first, without a call of Torn (`run.store_pending`). The load of a run is
+always the same, so a load that was committed before the kill is found in the ledger.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _IN_ORDER: Final = {
     "replace": "",
     "history": " `tcdatalogger replay` puts it in its place, and those after it again.",
 }
-"""The storage modes that take no older run after a later one, and what to do then."""
+"""The storage modes that refuse an older run after a later one, and what to do then."""
 
 _LOOKS_BACK: Final = 50
-"""Runs that are looked through for where to go on while the ledger cannot be read."""
+"""How many runs are searched for a cursor while the ledger cannot be read."""
 
 _log = get_logger("pending")
 
@@ -40,9 +40,9 @@ class Pending:
     """A run whose rows are to be made from the archive.
 
     Attributes:
-        record: as the state has it.
-        file: of its answers.
-        header: what the file says of them.
+        record: the run as the state has it.
+        file: the archive file with its answers.
+        header: the header of the file.
     """
 
     record: RunRecord
@@ -51,10 +51,15 @@ class Pending:
 
 
 def acknowledge(state: State, warehouse: Callable[[], Warehouse], now: float) -> None:
-    """Write down as done what the ledger has of runs that ended with their process.
+    """Mark runs as done whose load is in the ledger, although their process ended before.
 
-    Whoever asks what became of runs calls this first. Where the warehouse cannot be had now they
-    stay as they are: the next one who asks, or the next run of their endpoint, sees to it.
+    Code that shows runs calls this first. Where the warehouse cannot be reached now, the runs stay
+    as they are until the next call or the next run of their endpoint.
+
+    Args:
+        state: the state with the runs.
+        warehouse: opens the warehouse.
+        now: seconds since 1970.
     """
     runs = state.perhaps_stored()
     if not runs:
@@ -71,7 +76,7 @@ def acknowledge(state: State, warehouse: Callable[[], Warehouse], now: float) ->
 
 
 def stored(run: RunRecord, line: LedgerLine, now: float) -> RunRecord:
-    """The record of a run whose rows the ledger has, though it could not write down its end."""
+    """The record of a run that is stored by the ledger, and that could not store its own end."""
     return replace(
         run,
         status="done",
@@ -91,20 +96,20 @@ def stored(run: RunRecord, line: LedgerLine, now: float) -> RunRecord:
 
 
 def has_pending(state: State, endpoint: str) -> bool:
-    """Whether any run of an endpoint may be pending: one question to the state database."""
+    """Whether a run of an endpoint may be pending; one query of the state."""
     return bool(state.unsettled(endpoint))
 
 
 def waiting(state: State, archive: Archive, endpoint: str, now: float) -> list[Pending]:
     """The pending runs of an endpoint, the oldest first.
 
-    A run that may be pending and is not is written down as such, and not looked at again.
+    A run that is not pending after all is marked so in the state.
     """
     found = []
     for record in state.unsettled(endpoint):
         file = record.archive_file or archive.find(endpoint, record.run_id)
         if not file:
-            # Killed before its answers were in the archive: to the tables it did not happen.
+            # Killed before its answers were in the archive: there is nothing to store.
             note = "" if record.status == CRASHED else "Its answers are gone."
             settle(state, record, now, note=note)
             continue
@@ -122,9 +127,9 @@ def waiting(state: State, archive: Archive, endpoint: str, now: float) -> list[P
 
 
 def cursor(state: State, archive: Archive, task: Task) -> str | None:
-    """Where to go on asking while the ledger cannot be read: where the last run left off.
+    """The cursor of the last run by the archive, for a time when the ledger cannot be read.
 
-    A pending run counts too. None where no run of this question is known.
+    Pending runs count too. None where there is no run of this list.
     """
     for record in state.runs(endpoint=task.name, most=_LOOKS_BACK):
         if record.status not in {"done", PENDING} or not record.archive_file:
@@ -139,7 +144,7 @@ def cursor(state: State, archive: Archive, task: Task) -> str | None:
 
 
 def no_place(archive: Archive, one: Pending, task: Task, warehouse: Warehouse) -> str:
-    """Why a pending run has no place in the tables any more, "" where it has one."""
+    """Why a pending run cannot be stored any more, "" where it can."""
     if one.record.tries >= TRIES:
         return (
             f"Storing it came to no end {TRIES} times: `tcdatalogger replay` takes the time "
@@ -151,13 +156,13 @@ def no_place(archive: Archive, one: Pending, task: Task, warehouse: Warehouse) -
 
 
 def overtaken(archive: Archive, task: Task, at: float, warehouse: Warehouse) -> str:
-    """Why a run has no place beside the one whose rows the tables hold, "" where it has one.
+    """Why a run cannot be stored after the run whose rows the tables have, "" where it can.
 
     Args:
-        archive: with the answers of both.
-        task: of the run.
-        at: of its answers, by the server's clock: ours may have jumped.
-        warehouse: with the tables.
+        archive: the archive with the answers of both runs.
+        task: the task of the run.
+        at: the time of its answers by the server's clock, as this machine's clock may be wrong.
+        warehouse: the warehouse.
     """
     if task.mode not in _IN_ORDER:
         return ""
@@ -177,14 +182,14 @@ def overtaken(archive: Archive, task: Task, at: float, warehouse: Warehouse) -> 
 def settle(
     state: State, record: RunRecord, now: float, *, status: str = "", note: str = ""
 ) -> RunRecord:
-    """Write down that a run is pending no more.
+    """Mark a run in the state as not pending any more; returns its new record.
 
     Args:
-        state: with the runs.
-        record: of the run.
+        state: the state with the runs.
+        record: the record of the run.
         now: seconds since 1970.
-        status: what became of it, "" for what it was.
-        note: why.
+        status: the new status, "" for the former one.
+        note: the reason.
     """
     settled = replace(
         record,
@@ -199,7 +204,7 @@ def settle(
 
 
 def fail(state: State, record: RunRecord, failure: Failure, now: float) -> RunRecord:
-    """Write down that a pending run cannot be stored."""
+    """Mark a pending run as failed in the state; returns its new record."""
     failed = replace(
         record,
         error=failure.message,

@@ -1,4 +1,4 @@
-"""For how long and how often it is tried to store a pending run; the scheduler asks that too."""
+"""How long and how often a pending run is tried; the scheduler uses these limits, too."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from typing import Final
 from tcdatalogger.core.state.store import RunRecord
 
 TRIES: Final = 5
-"""After so many tries without an end a run is left to `tcdatalogger replay`: answers that kill
-whoever reads them, or take for ever, would else keep their endpoint from running for ever."""
+"""After this many tries without an end a run is left to `tcdatalogger replay`: otherwise answers
+that kill their process, or take for ever, would block their endpoint."""
 
 
 def longest(timeout: float | None, pending: Iterable[RunRecord]) -> float | None:
-    """Seconds that a run may take to store pending runs, beside its own time; None for no limit.
+    """Seconds that a run may take to store pending runs, in addition to its own timeout.
 
-    As many as it may take itself, and with each try in vain as many again.
+    It is the timeout once, and once more for each failed try of a pending run.
+
+    Args:
+        timeout: the timeout of a run in seconds, None for no limit.
+        pending: the pending runs.
     """
     if timeout is None:
         return None

@@ -1,4 +1,4 @@
-"""The calls of one run: every answer is kept for the archive, and how far it is can be told."""
+"""Records the calls of one run: keeps every answer for the archive, and counts the progress."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class CallCounter(Protocol):
 
 @dataclass(slots=True)
 class CallRecorder:
-    """Every answer that came, data or not.
+    """All answers of a run, with and without data.
 
     Attributes:
-        task: of the run.
-        clock: by which it is told how long calls were held back.
+        task: the task of the run.
+        clock: the clock by which waits are measured.
         told: called after each page.
-        counter: has the seconds of each call that was sent for the run: those that failed and were
-            tried again, and those about its keys, are among them. None where nobody counts.
-        cursor: what was asked by.
-        kept: the answers, in the order in which they came.
-        so_far: how far the run is, as its record says it.
+        counter: has the seconds of each call of the run, also of failed calls and of calls about
+            its keys. None where calls are not counted.
+        cursor: the cursor at the begin of the run.
+        kept: the answers in the order in which they came.
+        so_far: the progress, by the names of fields of `RunRecord`.
     """
 
     task: Task
@@ -64,7 +64,7 @@ class CallRecorder:
     _written: float = field(default_factory=time.monotonic)
 
     def wrap(self, get: Callable[[Request], Answer] | None) -> Callable[[Request], Answer] | None:
-        """The way to call Torn, each answer of which is kept."""
+        """A function that calls `get` and keeps each answer; None for None."""
         if get is None:
             return None
 
@@ -96,12 +96,12 @@ class CallRecorder:
         sums["pages"] += not one.error
         sums["bytes"] += len(answer.body)
         sums["records"] += 0 if one.error else count_rows(answer.body, answer.request.payload)
-        # What a call took beyond its own way there and back: its slot, a hold, another try.
+        # The time that a call waited: for its slot, for a pause, or for another try.
         held = self.clock.now() - began - answer.seconds
         sums["waited"] = round(sums["waited"] + max(0.0, held), 3)
 
     def due(self) -> bool:
-        """Whether it is time to write down how far the run is."""
+        """Whether it is time to write the progress to the state."""
         now = time.monotonic()
         if now - self._written < EVERY:
             return False
@@ -109,7 +109,7 @@ class CallRecorder:
         return True
 
     def facts(self) -> dict[str, Any]:
-        """What the record of the run says of its calls."""
+        """The fields of `RunRecord` about the calls."""
         made = self._made
         return {
             **self.so_far,
@@ -119,12 +119,15 @@ class CallRecorder:
         }
 
     def write(self, archive: Archive, fetched: Fetched | None, *, stores: bool) -> str:
-        """Write the answers down, those of a failed fetch too; their file, "" for none.
+        """Write the answers to the archive, also those of a failed fetch.
 
         Args:
-            archive: to write to.
-            fetched: what the fetch brought, None where it failed.
-            stores: whether the run is to store its rows.
+            archive: the archive.
+            fetched: the result of the fetch, None where it failed.
+            stores: whether the run has to store its rows.
+
+        Returns:
+            The archive file, "" where there are no answers.
 
         Raises:
             ConfigError, DiskFull: as `Archive.write`.
@@ -134,13 +137,13 @@ class CallRecorder:
         subjects = {id(page.answer): page.subject_id for page in (fetched.pages if fetched else ())}
         kept = [replace(one, subject_id=subjects.get(id(one.answer))) for one in self.kept]
         if fetched is not None and fetched.cut is not None:
-            # What came in the very moment of the end has no place among the pages.
+            # An answer that came after the cut is not one of the pages.
             kept = [
                 one if one.error or id(one.answer) in subjects else replace(one, error=BROKEN_OFF)
                 for one in kept
             ]
         if fetched is None and not kept[-1].error:
-            # A fetch that broke off without an answer leaves a mark: its pages are not the whole.
+            # A fetch that failed without an answer leaves a mark: its pages are incomplete.
             kept[-1] = replace(kept[-1], error=BROKEN_OFF)
         header = FetchHeader.of(self.task, fetched, self.cursor, stores=stores)
         return archive.write(self.task.run_id, self.task.name, kept, header.facts())

@@ -1,12 +1,12 @@
 """One run of one endpoint: fetch -> archive -> transform -> validate -> store.
 
-`Run.store` is the only way from what was fetched to rows. Whoever makes rows calls it: a run, one
-that goes on, one that is stored later, replay, rebuild, and the quarantine.
+`Run.store` is the only way from fetched answers to rows. All code that makes rows calls it: a run,
+a run that goes on, a pending run, replay, rebuild, and the quarantine.
 
-A run ends in an `RunResult`, also when it fails: what went wrong is in its record, the answers that
-came are in the archive, and the warehouse is as it was. Only what nobody foresaw is raised. Where
-the warehouse cannot be had after the fetch, or its rows do not add up, the run ends as `pending`,
-and the next one of its endpoint stores its rows first (`pending.py`).
+A run ends in a `RunResult`, also when it fails: the error is in its record, the answers that came
+are in the archive, and the warehouse is unchanged. Only unexpected errors are raised. Where the
+warehouse cannot be reached after the fetch, or the counts of rows do not agree, the run is
+`pending`, and the next run of its endpoint stores its rows first (`pending.py`).
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ from tcdatalogger.services.warehouse.load import Load, Receipt, as_stored
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 WAITS: Final = "waiting for the warehouse"
-"""Shown in place of a step to whoever watches; the state has the step."""
+"""Shown in place of a step to those who watch; the state has the step."""
 
 LATER_REMEDY: Final = "Its answers are in the archive: the next run of the endpoint stores them."
 
 SHORTLY: Final = 2.0
-"""Seconds to wait for a warehouse before the fetch, where the run can do without it until then."""
+"""Seconds to wait for a warehouse before the fetch, where the run can fetch without it."""
 
 _PLACES: Final = (WarehouseUnavailable, StateUnavailable, Busy, DiskFull, ConfigError)
-"""What keeps any run from being stored now, so that it is no try of a pending one."""
+"""Failures that stop every run now, so they do not count as a try of a pending run."""
 
 _TOO_LONG: Final = "It stays in the archive, and the next run tries again, for longer."
 
@@ -74,7 +74,7 @@ _checks_log = get_logger("checks")
 
 
 class Parts(Protocol):
-    """What a run works with: the program (`main.Application`)."""
+    """The parts of the program that a run needs (`main.Application`)."""
 
     @property
     def clock(self) -> Clock:
@@ -88,21 +88,21 @@ class Parts(Protocol):
 
     @property
     def archive(self) -> Archive:
-        """Where the raw answers go."""
+        """The archive of raw answers."""
         ...
 
     @property
     def artifacts(self) -> StepTables:
-        """Where the tables of single steps go."""
+        """The folder for the tables of single steps."""
         ...
 
     @property
     def calls(self) -> Sequence[float]:
-        """The seconds of each call that went over the wire for the run so far."""
+        """The seconds of each call of the run so far."""
         ...
 
     def warehouse(self, patience: float | None = None) -> Warehouse:
-        """The warehouse, waited for that long; None for the usual time."""
+        """The warehouse, after at most `patience` seconds; None for the usual time."""
         ...
 
     def source(
@@ -112,24 +112,24 @@ class Parts(Protocol):
         ...
 
     def task(self, endpoint: EndpointSettings, run_id: str = "") -> Task:
-        """What one run of the endpoint is to do."""
+        """The task of a run of the endpoint."""
         ...
 
     def tell(self, record: RunRecord) -> None:
-        """Told of the run as it begins, at each step and page, and when it has ended."""
+        """Called at the begin of the run, at each step and page, and at its end."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class RunResult:
-    """What became of a run.
+    """The result of a run.
 
     Attributes:
-        record: as the state has it.
-        fetched, made, receipt: what each step left, None where it did not come to it.
+        record: the run as the state has it.
+        fetched, made, receipt: the result of each step, None for steps that were not taken.
         plan: how the tables would change, for a run that stores nothing.
-        error: why it failed.
-        settled: runs before it that were pending and are no longer.
+        error: why the run failed, None where it did not.
+        settled: earlier runs that were pending and are not any more.
     """
 
     record: RunRecord
@@ -163,7 +163,7 @@ class RunResult:
 
     @property
     def tables(self) -> Mapping[str, pa.Table]:
-        """The rows that the run made, by table; empty where it did not come to that."""
+        """The rows that the run made, by table; empty where it made none."""
         return {} if self.made is None else self.made.tables
 
     def raise_for_error(self) -> Self:
@@ -182,18 +182,18 @@ class Run:
     """A run, from its beginning to its end.
 
     Attributes:
-        parts: what it works with.
-        endpoint: whose run it is.
-        task: what it is to do.
-        record: as the state has it.
-        guard: the claim under which it stores.
+        parts: the program.
+        endpoint: the endpoint.
+        task: what the run has to do.
+        record: the run as the state has it.
+        guard: the claim under which it stores its rows.
         until: the last of `steps.STEPS` to take.
-        dry: stop before anything is stored and say what would be.
-        waits: whether its rows may be stored by the next run, where they cannot be now; not those
-            of a run that somebody takes step by step.
-        marks: whether a refusal is marked in the archive, so that no rebuild stores its rows.
-        known: what its tables are known by, None to ask the warehouse.
-        fetched, made, receipt, plan, error, settled: as those of its outcome.
+        dry: whether nothing is stored, and only shown what would be.
+        waits: whether the next run may store the rows where they cannot be stored now; False for a
+            run that a user takes step by step.
+        marks: whether a refusal is marked in the archive, so that no rebuild stores the rows.
+        known: what is known of the tables, None to ask the warehouse.
+        fetched, made, receipt, plan, error, settled: as those of `RunResult`.
     """
 
     parts: Parts
@@ -217,12 +217,12 @@ class Run:
 
     @property
     def stores(self) -> bool:
-        """Whether it is to store its rows."""
+        """Whether the run has to store its rows."""
         return self.until == "store" and not self.dry
 
     @property
     def outcome(self) -> RunResult:
-        """What became of it."""
+        """The result of the run so far."""
         return RunResult(
             self.record,
             self.fetched,
@@ -235,7 +235,7 @@ class Run:
 
     @property
     def _can_wait(self) -> bool:
-        """Whether its rows can be made from the archive, and are to be."""
+        """Whether the next run can make the rows from the archive, and may."""
         fetched = self.fetched is not None and bool(self.record.archive_file)
         return self.waits and self.stores and fetched
 
@@ -252,12 +252,12 @@ class Run:
         priority: Priority | None = None,
         fetched: Fetched | None = None,
     ) -> RunResult:
-        """Take the steps, and write down how it ended.
+        """Take the steps, and store the end of the run in the state.
 
         Args:
-            timeout: seconds until the store must have begun, None for no limit.
-            priority: of its calls, None for the endpoint's.
-            fetched: what an earlier part of the run has fetched, to go on from.
+            timeout: seconds until the commit must have begun, None for no limit.
+            priority: the priority of its calls, None for that of the endpoint.
+            fetched: answers that the run has fetched before; then Torn is not asked.
         """
         task = self.task
         names = {"run_id": task.run_id, "endpoint": task.name}
@@ -273,11 +273,11 @@ class Run:
                 self._fail(failure)
             except BaseException as error:
                 if self.receipt is not None:
-                    raise  # told to end while it stored: it has, and ends well
+                    raise  # a signal came during the commit: the rows are stored
                 at = in_file.where(error) if isinstance(error, Exception) else ""
                 remedy = f"{at} ended in it: correct the file." if at else ""
                 self.record = replace(cut_off(self.record, error), rows={}, remedy=remedy)
-                # Ctrl-C, told to end, or out of memory: no word of what was fetched is wrong.
+                # Ctrl-C, SIGTERM, or out of memory: the answers are right.
                 if self._can_wait and (
                     not isinstance(error, Exception) or type(error) is MemoryError
                 ):
@@ -299,7 +299,7 @@ class Run:
         self.fetched = fetched = fetched or self._fetch(priority)
         if self.until == "fetch":
             return
-        self.parts.state.write_run(self.record)  # what the calls cost is known, whatever comes
+        self.parts.state.write_run(self.record)  # so the calls are counted in any case
         self._wait()
         with self.parts.warehouse(None) as warehouse:
             self._store_pending(warehouse)
@@ -308,10 +308,10 @@ class Run:
             self.store(fetched, warehouse)
 
     def _refuse_overtaken(self, fetched: Fetched, warehouse: Warehouse) -> None:
-        """Refuse to go on with what has no place in the tables any more.
+        """Refuse to go on with a run that cannot be stored any more.
 
         Raises:
-            DataRefused: a later run has taken its place.
+            DataRefused: the rows of a later run are stored.
         """
         if why := pending.overtaken(self.parts.archive, self.task, fetched.at, warehouse):
             raise DataRefused(why, remedy="Nothing was stored; its answers are in the archive.")
@@ -319,7 +319,7 @@ class Run:
     # --- fetch -----------------------------------------------------------------------------
 
     def _fetch(self, priority: Priority | None) -> Fetched:
-        """Ask Torn, and put every answer into the archive."""
+        """Call Torn, and put every answer into the archive."""
         calls = CallRecorder(self.task, self.parts.clock, self._page, self.parts)
         with self._timed("fetch"):
             try:
@@ -332,20 +332,19 @@ class Run:
                 calls.cursor = asker.source.cursor
                 self.fetched = fetched = asker.fetch_data()
                 if isinstance(fetched.cut, TimedOut):
-                    no_longer(fetched.cut)  # nothing breaks into the storing of what came
+                    no_longer(fetched.cut)  # storing the pages is not interrupted
             finally:
-                with held():  # what was fetched whole is in the archive, and the run knows it
+                with held():  # so the archive and the record of the run agree
                     self._keep(calls)
         self.record = replace(self.record, warnings=fetched.warnings)
         return replace(fetched, archive=self.record.archive_file)
 
     def _asker(self, kind: type[EndpointProcessor], source: Source) -> EndpointProcessor:
-        """The processor that fetches; an incremental one knows where the last run left off.
+        """The processor that fetches; for an incremental run it has the cursor.
 
-        The warehouse is let go before Torn is asked: others may want it meanwhile. Where it cannot
-        be had now, the run goes on from where the last one left off by the archive: what Torn shows
-        today may be gone tomorrow. The ledger's own cursor moves only over what was read without a
-        gap.
+        The warehouse is closed before Torn is asked, because other processes may need it. Where it
+        cannot be opened now, the cursor of the archive is used: rows that Torn shows today may be
+        gone tomorrow. The cursor of the ledger moves only over time that was read without a gap.
         """
         task, parts = self.task, self.parts
         if not task.once or (task.stretch is not None and not task.stretch.newest):
@@ -358,29 +357,29 @@ class Run:
             if not regular:
                 raise
         remembered = pending.cursor(parts.state, parts.archive, task)
-        if remembered is None:  # nothing is known of it: then it is worth the whole wait
+        if remembered is None:  # the archive has no cursor, so wait for the warehouse
             with parts.warehouse(None) as warehouse:
                 return _looked_back(kind, task, source, warehouse)
         return kind(task, source=replace(source, cursor=remembered))
 
     def _page(self, calls: CallRecorder) -> None:
-        """Tell how far the fetch is; the state is written once a second, for other processes."""
+        """Show the progress; it is written to the state once a second, for other processes."""
         self.record = replace(self.record, **calls.so_far)
         self.parts.tell(self.record)
         if calls.due():
-            with suppress(Failure):  # to tell of a run must not end it
+            with suppress(Failure):  # a failure to show the progress must not end the run
                 self.parts.state.write_run(self.record)
 
     def _keep(self, calls: CallRecorder) -> None:
-        """Write the answers down, those of a failed fetch too."""
+        """Write the answers to the archive, also those of a failed fetch."""
         self.record = replace(self.record, **calls.facts())
         file = calls.write(self.parts.archive, self.fetched, stores=self.stores)
         self.record = replace(self.record, archive_file=file)
 
-    # --- what earlier runs owe -------------------------------------------------------------
+    # --- pending runs ----------------------------------------------------------------------
 
     def _store_pending_first(self) -> None:
-        """Store what earlier runs owe, if the warehouse is free: else it is tried again later."""
+        """Store pending runs, if the warehouse is free; else this is tried again later."""
         self._has_pending = self.stores and pending.has_pending(self.parts.state, self.task.name)
         if not self._has_pending:
             return
@@ -394,18 +393,18 @@ class Run:
         if self._has_pending:
             found = store_pending(self.parts, self.endpoint, self.guard, warehouse)
             self.settled += tuple(found)
-            self._has_pending = False  # what had not the time for it is for the next run
+            self._has_pending = False  # those that are left wait for the next run
 
     # --- from what was fetched to rows -----------------------------------------------------
 
     def store(self, fetched: Fetched, warehouse: Warehouse) -> None:
-        """Transform, validate and commit what was fetched, as far as the run goes.
+        """Transform, validate and commit answers, as far as the run goes.
 
-        What comes of it stands in `made`, `receipt`, `plan` and the record.
+        The results are in `made`, `receipt`, `plan` and the record.
 
         Args:
-            fetched: by this run, from the archive or from Torn.
-            warehouse: where the rows go.
+            fetched: the answers, from Torn or from the archive.
+            warehouse: the warehouse for the rows.
 
         Raises:
             DataRefused: the rows are refused; nothing was stored.
@@ -438,12 +437,17 @@ class Run:
             self.record = replace(self.record, cursor=load.cursor or "")
 
     def maker(self, warehouse: Warehouse) -> EndpointProcessor:
-        """The processor that makes the rows, with what the warehouse knows by now."""
+        """The processor that makes the rows, with what the warehouse knows of the tables."""
         known = self.known or Known.of(warehouse, self.task.name)
         return self._kind(self.task, known=known)
 
     def load(self, fetched: Fetched, warehouse: Warehouse, digest: str | None = None) -> Load:
-        """What is committed of the rows that were made.
+        """The load of the rows that were made.
+
+        Args:
+            fetched: the answers from which they were made.
+            warehouse: the warehouse with the cursor.
+            digest: the digest of the answers, None for none.
 
         Raises:
             ValueError: no rows were made yet.
@@ -461,16 +465,16 @@ class Run:
         )
 
     def _digest(self, fetched: Fetched) -> str | None:
-        """Of what a run that replaces has fetched: the same makes the same rows."""
+        """The digest of the answers of a run of `replace`, None for other runs."""
         if self.task.mode != "replace" or not fetched.whole or not self.stores:
             return None
         return fetched.digest(self.task, self._kind)
 
     def _look_whose(self, fetched: Fetched, warehouse: Warehouse) -> None:
-        """Tell, or refuse, rows about somebody else than those that are stored.
+        """Warn of, or refuse, rows about another subject than the stored rows.
 
         Raises:
-            DataRefused: the storage mode holds the rows of one.
+            DataRefused: the storage mode is for one subject.
         """
         with self._marking(fetched, DataRefused):
             says = subjects.changed(self.task, fetched, warehouse)
@@ -478,7 +482,7 @@ class Run:
             self.record = replace(self.record, warnings=(*self.record.warnings, says))
 
     def _show(self, made: Transformed, warehouse: Warehouse) -> None:
-        """Leave what there is to look at: the plan of a dry run, or the tables after a step."""
+        """Keep the plan of a dry run, or the tables after a step."""
         if self.dry:
             self.plan = warehouse.plan(as_stored(made.family, self.task.mode, self.task.name))
         elif self.record.status == RUNNING:
@@ -493,7 +497,7 @@ class Run:
 
     @contextmanager
     def _failed_checks(self, warehouse: Warehouse) -> Iterator[None]:
-        """Write failed checks down as they come, and never hide that they refuse the rows."""
+        """Store failed checks in the ledger; the error that refuses the rows is still raised."""
         try:
             yield
         except CheckFailed as failed:
@@ -530,7 +534,7 @@ class Run:
         self.parts.tell(self.record)
 
     def _wait(self) -> None:
-        """Tell that the warehouse may have to be waited for; the next step tells it is there."""
+        """Show that the run may wait for the warehouse; the next step ends that."""
         self.parts.tell(replace(self.record, step=WAITS))
 
     @contextmanager
@@ -549,7 +553,7 @@ class Run:
         _log.debug("step_finished", step=step, seconds=seconds)
 
     def _end_as_told(self) -> None:
-        """End now, where the fetch was told to and what it had was to be stored first."""
+        """Raise the cause that ended the fetch, after its pages are stored."""
         cut = None if self.fetched is None else self.fetched.cut
         if cut is not None and not isinstance(cut, Failure):
             raise cut
@@ -579,7 +583,7 @@ class Run:
             _log.error("run_failed", **{**failure.facts, **facts})
 
     def _close(self) -> None:
-        """Write the end down; a run that ends by what nobody foresaw is `failed` too."""
+        """Store the end of the run in the state; a run that ends by a bug is `failed`, too."""
         record = replace(self.record, finished_at=self.parts.clock.now())
         if self.receipt is not None:
             record = replace(_with(record, self.receipt), status="done")
@@ -607,11 +611,11 @@ class Run:
 def store_pending(
     parts: Parts, endpoint: EndpointSettings, guard: Guard, warehouse: Warehouse
 ) -> list[RunRecord]:
-    """Store the pending runs of an endpoint, the oldest first, for as long as there is time.
+    """Store the pending runs of an endpoint, the oldest first, as long as there is time.
 
-    Each run is a piece: what is stored by then stays, and the rest is for the next time.
+    Each run is stored for itself; runs that are left wait for the next time.
 
-    Returns the runs that are pending no more.
+    Returns the runs that are not pending any more.
 
     Raises:
         WarehouseUnavailable, StateUnavailable, Busy, DiskFull, ConfigError: it cannot be stored now
@@ -641,7 +645,7 @@ def _store_pending(
     warehouse: Warehouse,
     seconds: float | None,
 ) -> RunRecord | None:
-    """Store one, within some time; None where it stays pending, as that did not suffice."""
+    """Store one pending run; None where it stays pending, because the time was too short."""
     record, state, now = one.record, parts.state, parts.clock.now()
     task = replace(
         parts.task(endpoint, record.run_id),
@@ -662,7 +666,7 @@ def _store_pending(
     state.write_run(tried)
     run = Run(parts, endpoint, task, record, guard)
     try:
-        # A load is in one transaction and known to the ledger: it may be cut off anywhere.
+        # A load is one transaction, and the ledger knows it: it may be interrupted anywhere.
         with deadline(seconds, f"Storing the run {record.run_id}", _TOO_LONG):
             fetched = fetched_from(parts.archive, one.file)
             if fetched is not None:
@@ -671,7 +675,7 @@ def _store_pending(
         state.write_run(record)
         raise
     except Unbalanced as fault:
-        # A fault of the engine or of this program: the run is pending until it is mended.
+        # A fault of the engine or of this program: the run is pending until that is fixed.
         _log.error("pending_run_kept", pending_run_id=record.run_id, message=fault.message)
         state.write_run(replace(record, note=f"Not stored yet: {fault.message}"))
         return None
@@ -697,14 +701,14 @@ def _store_pending(
 def note_checks(
     task: Task, failed: Sequence[CheckResult], warehouse: Warehouse, at: float, load_id: str = ""
 ) -> None:
-    """Write down in the ledger which checks the rows of a run failed that are not stored.
+    """Store in the ledger which checks refused the rows of a run.
 
     Args:
-        task: of the run.
-        failed: the checks, none for nothing.
-        warehouse: with the ledger; where it cannot be told, that is logged.
-        at: when, seconds since 1970.
-        load_id: of the load that the rows would have been, "" for the run's own.
+        task: the task of the run.
+        failed: the failed checks; empty for nothing to do.
+        warehouse: the warehouse; where it cannot be written, that is logged.
+        at: the time, seconds since 1970.
+        load_id: the id of the load that was refused, "" for that of the run.
     """
     if not failed:
         return
@@ -716,7 +720,7 @@ def note_checks(
 
 
 def _with(record: RunRecord, receipt: Receipt | None) -> RunRecord:
-    """The record of a run with what its commit came to; None where there was nothing new."""
+    """The record of a run with the facts of its receipt; None means that nothing was new."""
     if receipt is None:
         return replace(record, rows={}, unchanged=True)
     return replace(
@@ -738,7 +742,7 @@ def _looked_back(
 
 
 def _measure(record: RunRecord, measured: TraceSpan) -> None:
-    """What a run came to, for its trace."""
+    """Add the facts of a run to its trace."""
     measured.note(
         status=record.status,
         rows=sum(record.rows.values()),

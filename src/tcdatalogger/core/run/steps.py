@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import Final
 
 STEPS: Final = ("fetch", "transform", "validate", "store")
-"""In the order in which a run takes them."""
+"""The steps in their order."""

@@ -1,7 +1,7 @@
-"""Whose data a run brings, held against whose data its endpoint has brought so far.
+"""Compares the subject of a run with the subject of the stored rows.
 
-A path without an id is about the owner of the key. So another key, or an owner who has changed
-faction, swaps whose data it is, and no answer says so.
+A path without an id is about the owner of the key. So another key, or an owner who changed faction,
+changes the subject, and no answer of Torn's says so.
 """
 
 from __future__ import annotations
@@ -11,14 +11,19 @@ from tcdatalogger.services.torncity.processing.task import Fetched, Task
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 _HOLDS = ("replace", "history")
-"""Modes that say what is so now: the data of two cannot both be it."""
+"""The storage modes whose tables have the present data of one subject."""
 
 
 def changed(task: Task, fetched: Fetched, warehouse: Warehouse) -> str:
-    """What is to be said where a run is about somebody else than the last one, "" where it is not.
+    """A warning where a run is about another subject than the last run, "" where it is not.
+
+    Args:
+        task: the task of the run.
+        fetched: the answers.
+        warehouse: the warehouse with the stored rows.
 
     Raises:
-        DataRefused: its mode holds the data of one, and nobody said that it may be another's.
+        DataRefused: the storage mode is for one subject, and the change was not accepted.
     """
     if not task.endpoint.of_key_owner:
         return ""

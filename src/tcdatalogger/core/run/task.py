@@ -1,4 +1,4 @@
-"""What one run of an endpoint of the configuration is to do."""
+"""Makes the task of a run from the configuration."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 
 
 def queried(warehouse: Warehouse, ids: str) -> tuple[str, ...]:
-    """The values that a query of the warehouse gives, each once, in its order.
+    """The values that a query of the warehouse returns, each once, in the order of the query.
+
+    Args:
+        warehouse: the warehouse.
+        ids: the query, with `query:` before it.
 
     Raises:
-        DataRefused: it gives none, or no numbers and texts.
+        DataRefused: the query returns nothing, or values that are neither numbers nor texts.
     """
     table = warehouse.query(ids.removeprefix(QUERY))
     column = table.column(0).to_pylist() if table.num_columns else []
@@ -36,7 +40,7 @@ def task(
     now: float,
     roots: tuple[str, ...] = (),
 ) -> Task:
-    """What one run of an endpoint is to do, by the catalogue `known`, now (seconds since 1970).
+    """The task of a run of an endpoint, by the catalogue `known`, now (seconds since 1970).
 
     `roots` are the root tables of all endpoints.
     """

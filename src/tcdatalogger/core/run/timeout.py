@@ -1,4 +1,4 @@
-"""A limit of time for a piece of work in this process, by the alarm of the operating system."""
+"""The timeout of a run, by the alarm of the operating system."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def deadline(
 ) -> Iterator[Callable[[], None]]:
     """Raise `TimedOut` inside of the block when it has run for `seconds`, None for no limit.
 
-    Yields a function that is called when a commit begins: from then to the end of the block
-    neither the limit nor a signal to end cuts in, or nobody would know whether the commit was
-    done. A signal that came meanwhile does at the end of the block what it would have done; a
-    commit that takes too long for that is broken off and rolled back (`ending.held`).
+    It yields a function that the caller calls when a commit begins. From then to the end of the
+    block neither the timeout nor a signal interrupts, so it is known whether the commit was done.
+    A signal takes effect at the end of the block. A commit that takes too long is interrupted and
+    rolled back (`ending.held`).
 
-    One limit within another has its own time: that of the outer one stands still meanwhile.
+    Inside of another timeout it has a time of its own; the time of the outer one does not run on.
 
-    In another thread than the first, or on a system without alarms nothing is limited here: there
-    the calls' own limits hold.
+    In other threads than the main thread, and on a system without alarms, there is no timeout; the
+    calls have timeouts of their own.
     """
     can = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
     if not can:
@@ -40,9 +40,9 @@ def deadline(
     over: list[bool] = []
 
     def ring(_number: int, _frame: FrameType | None) -> None:
-        if rang or over:  # it rings on for engines that did not hear the first one
+        if rang or over:  # it rings again for engines that were not interrupted at first
             if rang and not over and not ending.stands(rang[0]):
-                signal.setitimer(signal.ITIMER_REAL, 0)  # whoever had to has heard it
+                signal.setitimer(signal.ITIMER_REAL, 0)  # the work was interrupted
             return
         rang.append(
             TimedOut(f"{what} took longer than its timeout of {seconds:g} s.", remedy=remedy)

@@ -225,6 +225,9 @@ class MemoryTransaction:
                 known |= {column["name"] for column in json.loads(line["columns"])}
         return {column: kind for column, kind in types.items() if column in known}
 
+    def there(self, names):
+        return list(self.stored(names))
+
     def counts(self, names):
         return {
             name: self._table(name).num_rows if name in self._memory.tables else 0 for name in names

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import duckdb
-
 from tcdatalogger.clock import utc
 from tcdatalogger.models.records import SEEN, SUBJECT, VERSION, Group
-from tcdatalogger.services.duckdb import staging, tables
+from tcdatalogger.services.duckdb import staging
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.staging import CHOSEN, LEFT, matches, named, names, same, staged
 from tcdatalogger.services.warehouse.load import Load
 from tcdatalogger.services.warehouse.transaction import Moved
@@ -30,7 +29,7 @@ _NEXT: Final = "interval 1 microsecond"
 """Two versions of one second are told apart by it: together with the key it is the key."""
 
 
-def history(connection: duckdb.DuckDBPyConnection, load: Load, groups: Sequence[Group]) -> Moved:
+def history(session: Session, load: Load, groups: Sequence[Group]) -> Moved:
     """Store the records that changed as new versions, and close those that are no longer listed.
 
     Raises:
@@ -39,32 +38,32 @@ def history(connection: duckdb.DuckDBPyConnection, load: Load, groups: Sequence[
     left: dict[str, int] = {}
     left_out = closed = 0
     for number, group in enumerate(groups):
-        staging.stage_all(connection, group, load)
-        known = _choose(connection, load, group)
+        staging.stage_all(session, group, load)
+        known = _choose(session, load, group)
         left_out += known if number == 0 else 0
-        left |= staging.left_rows(connection, group)
-        closed += _vanished(connection, load, group) if number == 0 else 0
+        left |= staging.left_rows(session, group)
+        closed += _vanished(session, load, group) if number == 0 else 0
         for name in group.keys:
-            _close(connection, load, group, name)
+            _close(session, load, group, name)
         rows = {}
         for table in group.tables:
             extra = f"replace (c.begun as {_FROM})"
-            rows[table.name] = staging.insert(connection, group, table.name, extra)
+            rows[table.name] = staging.insert(session, group, table.name, extra)
         for name in group.keys:
-            if _TO in tables.stored(connection, [name])[name]:
+            if _TO in session.stored([name])[name]:
                 current = f"o.{_TO} is null"
-                staging.must_hold(connection, group, name, rows.get(name, 0), current)
-        _must_be_current(connection, load if number == 0 else None, group)
-        connection.execute(f"drop table temp.{CHOSEN}")
-        connection.execute(f"drop table temp.{_JUDGED}")
-    staging.forget(connection, load.family)
+                staging.must_hold(session, group, name, rows.get(name, 0), current)
+        _must_be_current(session, load if number == 0 else None, group)
+        session.execute(f"drop table temp.{CHOSEN}")
+        session.execute(f"drop table temp.{_JUDGED}")
+    staging.forget(session, load.family)
     return Moved(left_out=left_out, left=left, closed=closed)
 
 
-def _choose(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> int:
+def _choose(session: Session, load: Load, group: Group) -> int:
     """Choose the records that are new or have changed; how many are left out."""
     root = group.root
-    connection.execute(
+    session.execute(
         f"""create or replace temp table {_JUDGED} as
             with new as (
                 select {named(group, root, "t")}, coalesce(max(t.{SEEN}), $at) as seen
@@ -87,21 +86,19 @@ def _choose(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> 
             left join stale s on {same(group, "n", "s")}""",
         {"at": utc(load.committed_at)},
     )
-    _must_be_judged(connection, load, group)
-    connection.execute(
+    _must_be_judged(session, load, group)
+    session.execute(
         f"""create or replace temp table {CHOSEN} as
             select {names(group)}, seen, case when begun is null then seen
                 else greatest(seen, coalesce(ended, begun + {_NEXT})) end as begun
             from temp.{_JUDGED} where chosen"""
     )
-    connection.execute(
-        f"create or replace temp table {LEFT} as from temp.{_JUDGED} where not chosen"
-    )
-    [(left_out,)] = connection.execute(f"select count(*) from temp.{LEFT}").fetchall()
+    session.execute(f"create or replace temp table {LEFT} as from temp.{_JUDGED} where not chosen")
+    [(left_out,)] = session.execute(f"select count(*) from temp.{LEFT}").fetchall()
     return int(left_out)
 
 
-def _must_be_judged(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> None:
+def _must_be_judged(session: Session, load: Load, group: Group) -> None:
     """Refuse a choice for which a state was not wholly read, of the load or of the tables.
 
     Raises:
@@ -109,16 +106,16 @@ def _must_be_judged(connection: duckdb.DuckDBPyConnection, load: Load, group: Gr
     """
     root = group.root
     handed = f"(select distinct {named(group, root, 't')} from {staged(root)} t) n"
-    [(known, fresh, stale)] = connection.execute(
+    [(known, fresh, stale)] = session.execute(
         f"select count(begun), coalesce(sum(fresh), 0), coalesce(sum(stale), 0) from temp.{_JUDGED}"
     ).fetchall()
-    [(stored,)] = connection.execute(
+    [(stored,)] = session.execute(
         f"select count(*) from {handed} "
         f"semi join {quoted(root)} o on {matches(group, root, 'o', 'n')}"
     ).fetchall()
     current = 0
     for table in group.tables:
-        [(rows,)] = connection.execute(
+        [(rows,)] = session.execute(
             f"select count(*) from {quoted(table.name)} t "
             f"semi join {handed} on {matches(group, table.name, 't', 'n')} where t.{_TO} is null"
         ).fetchall()
@@ -129,9 +126,7 @@ def _must_be_judged(connection: duckdb.DuckDBPyConnection, load: Load, group: Gr
     agree(root, "the records that are known", int(stored), int(known))
 
 
-def _must_be_current(
-    connection: duckdb.DuckDBPyConnection, load: Load | None, group: Group
-) -> None:
+def _must_be_current(session: Session, load: Load | None, group: Group) -> None:
     """Refuse a table in which a record of the load is not current, or one that it does not list.
 
     Raises:
@@ -139,10 +134,10 @@ def _must_be_current(
     """
     root = group.root
     handed = f"(select {names(group)} from temp.{_JUDGED}) n"
-    [(wanted,)] = connection.execute(
+    [(wanted,)] = session.execute(
         f"select count(*) from temp.{_JUDGED} where chosen or ended is null"
     ).fetchall()
-    [(found,)] = connection.execute(
+    [(found,)] = session.execute(
         f"select count(*) from {handed} semi join (from {quoted(root)} where {_TO} is null) o "
         f"on {matches(group, root, 'o', 'n')}"
     ).fetchall()
@@ -160,8 +155,8 @@ def _must_be_current(
         f"and list_contains($subjects, coalesce(o.{SUBJECT}, {_NOBODY}))"
     )
     values = {"subjects": list(listed), "times": [utc(at) for at in listed.values()]}
-    [(there,)] = connection.execute(f"select count(*) {old}", values).fetchall()
-    [(of_list,)] = connection.execute(
+    [(there,)] = session.execute(f"select count(*) {old}", values).fetchall()
+    [(of_list,)] = session.execute(
         f"select count(*) from (select o.* {old}) o "
         f"semi join {handed} on {matches(group, root, 'o', 'n')}",
         values,
@@ -190,7 +185,7 @@ def _states(group: Group, *, stored: bool) -> str:
     )
 
 
-def _vanished(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -> int:
+def _vanished(session: Session, load: Load, group: Group) -> int:
     """Close the records that a whole list no longer has; how many.
 
     They are put beside the chosen ones, of which no row is there to be stored.
@@ -199,12 +194,12 @@ def _vanished(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -
         return 0
     root = group.root
     listed = [(subject, utc(at)) for subject, at in load.listed.items()]
-    connection.execute(
+    session.execute(
         f"create or replace temp table {_LISTED} (subject bigint, listed_at timestamptz)"
     )
-    connection.executemany(f"insert into temp.{_LISTED} values (?, ?)", listed)
-    before = _count(connection)
-    connection.execute(
+    session.executemany(f"insert into temp.{_LISTED} values (?, ?)", listed)
+    before = _count(session)
+    session.execute(
         f"""insert into temp.{CHOSEN}
             select {named(group, root, "o")}, l.listed_at,
                 greatest(l.listed_at, o.{_FROM} + {_NEXT})
@@ -214,58 +209,58 @@ def _vanished(connection: duckdb.DuckDBPyConnection, load: Load, group: Group) -
                 on {matches(group, root, "o", "n")}
             where o.{_TO} is null and (o.{SEEN} is null or o.{SEEN} <= l.listed_at)"""
     )
-    connection.execute(f"drop table temp.{_LISTED}")
-    return _count(connection) - before
+    session.execute(f"drop table temp.{_LISTED}")
+    return _count(session) - before
 
 
-def _count(connection: duckdb.DuckDBPyConnection) -> int:
-    [(count,)] = connection.execute(f"select count(*) from temp.{CHOSEN}").fetchall()
+def _count(session: Session) -> int:
+    [(count,)] = session.execute(f"select count(*) from temp.{CHOSEN}").fetchall()
     return int(count)
 
 
-def _close(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, table: str) -> None:
+def _close(session: Session, load: Load, group: Group, table: str) -> None:
     """End the current versions of the chosen records."""
-    if _TO not in tables.stored(connection, [table])[table]:
+    if _TO not in session.stored([table])[table]:
         return  # a child of the time before the endpoint kept versions
-    connection.execute(
+    session.execute(
         f"update {quoted(table)} as o set {_TO} = c.begun, {CLOSED_BY} = $run "
         f"from temp.{CHOSEN} c where o.{_TO} is null and {matches(group, table, 'o', 'c')}",
         {"run": load.run_id},
     )
 
 
-def closed_by(connection: duckdb.DuckDBPyConnection, table: str, runs: Sequence[str]) -> int:
+def closed_by(session: Session, table: str, runs: Sequence[str]) -> int:
     """How many versions of a table runs have ended; none where it has no versions."""
-    if CLOSED_BY not in tables.stored(connection, [table]).get(table, {}):
+    if CLOSED_BY not in session.stored([table]).get(table, {}):
         return 0
-    [(found,)] = connection.execute(
+    [(found,)] = session.execute(
         f"select count(*) from {quoted(table)} where list_contains(?, {CLOSED_BY})", [list(runs)]
     ).fetchall()
     return int(found)
 
 
-def current(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+def current(session: Session, table: str) -> int:
     """How many rows of a table with versions are current."""
-    [(found,)] = connection.execute(
+    [(found,)] = session.execute(
         f"select count(*) from {quoted(table)} where {_TO} is null"
     ).fetchall()
     return int(found)
 
 
-def reopen(connection: duckdb.DuckDBPyConnection, table: str, runs: Sequence[str]) -> None:
+def reopen(session: Session, table: str, runs: Sequence[str]) -> None:
     """Make those versions current again that runs closed.
 
     Raises:
         Unbalanced: some of them are not, or others are.
     """
-    if CLOSED_BY not in tables.stored(connection, [table]).get(table, {}):
+    if CLOSED_BY not in session.stored([table]).get(table, {}):
         return
-    wanted = closed_by(connection, table, runs)
-    before = current(connection, table)
-    connection.execute(
+    wanted = closed_by(session, table, runs)
+    before = current(session, table)
+    session.execute(
         f"update {quoted(table)} set {_TO} = null, {CLOSED_BY} = null "
         f"where list_contains(?, {CLOSED_BY})",
         [list(runs)],
     )
-    again = current(connection, table) - before
+    again = current(session, table) - before
     agree(table, "those that are current again", wanted, again)

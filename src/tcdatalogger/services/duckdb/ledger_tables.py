@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import duckdb
 
-from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.ledger_tables import (
     LEDGER,
     LOADS,
@@ -47,17 +47,17 @@ class DuckDBLedgerTables:
     """The ledger tables of one file.
 
     Args:
-        connection: to it.
+        session: to it.
     """
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._older: dict[str, str] | None = None
 
     def complete(self) -> bool:
         """Whether every table is there with every column; ask it before a transaction."""
         try:
-            self._connection.execute(_ALL_THERE)
+            self._session.execute(_ALL_THERE)
         except (duckdb.CatalogException, duckdb.BinderException):
             return False
         return True
@@ -67,20 +67,19 @@ class DuckDBLedgerTables:
         there = self._there()
         for table in TABLES:
             if table.name not in there:
-                self._connection.execute(_create(table))
+                self._session.execute(_create(table))
                 if table is OWNERS and LOADS.name in there:
                     names = ", ".join(column.name for column in OWNERS.columns)
-                    self._connection.execute(
+                    self._session.execute(
                         f"insert into {OWNERS.name} ({names}) select {names} from ({_FIRST_OWNERS})"
                     )
                 continue
             for column in table.columns:
                 if column.name not in there[table.name]:
-                    self._connection.execute(
-                        f"alter table {table.name} "
-                        f"add column {column.name} {tables.TYPES[column.type]}"
+                    self._session.execute(
+                        f"alter table {table.name} add column {column.name} {TYPES[column.type]}"
                     )
-                    self._connection.execute(
+                    self._session.execute(
                         f"update {table.name} set {column.name} = {_instead(table, column.name)}"
                     )
         self._older = None
@@ -105,7 +104,7 @@ class DuckDBLedgerTables:
         """Write lines, numbered in this order."""
         if not lines:
             return
-        [(last,)] = self._connection.execute(
+        [(last,)] = self._session.execute(
             f"select coalesce(max({SEQ}), 0) from {table.name}"
         ).fetchall()
         names = [column.name for column in table.columns]
@@ -114,7 +113,7 @@ class DuckDBLedgerTables:
             [*(line.get(name) for name in names[:-1]), last + number]
             for number, line in enumerate(lines, 1)
         ]
-        self._connection.executemany(
+        self._session.executemany(
             f"insert into {table.name} ({', '.join(names)}) values ({marks})", values
         )
 
@@ -122,26 +121,24 @@ class DuckDBLedgerTables:
         """Give columns of some lines other values."""
         test, wanted = _where(where)
         new = ", ".join(f"{name} = ?" for name in values)
-        self._connection.execute(
-            f"update {table.name} set {new}{test}", [*values.values(), *wanted]
-        )
+        self._session.execute(f"update {table.name} set {new}{test}", [*values.values(), *wanted])
 
     def remove(self, table: LedgerTable, where: Where) -> None:
         """Delete some lines."""
         test, values = _where(where)
-        self._connection.execute(f"delete from {table.name}{test}", values)
+        self._session.execute(f"delete from {table.name}{test}", values)
 
     def _asked(self, table: LedgerTable, sql: str, values: list[object]) -> list[tuple[Any, ...]]:
         """The lines of a query, also where the table is of an older version or not there yet."""
         if self._older is None:
             try:
-                return self._connection.execute(sql.format(table.name), values).fetchall()
+                return self._session.execute(sql.format(table.name), values).fetchall()
             except (duckdb.CatalogException, duckdb.BinderException):
                 self._older = self._sources()
         source = self._older.get(table.name)
         if source is None:
             return []
-        return self._connection.execute(sql.format(source), values).fetchall()
+        return self._session.execute(sql.format(source), values).fetchall()
 
     def _sources(self) -> dict[str, str]:
         """What stands for each table that is there, with all columns of today."""
@@ -161,7 +158,7 @@ class DuckDBLedgerTables:
         return found
 
     def _there(self) -> Mapping[str, Mapping[str, object]]:
-        return tables.stored(self._connection, LEDGER)
+        return self._session.stored(LEDGER)
 
 
 def _instead(table: LedgerTable, column: str) -> str:
@@ -170,7 +167,7 @@ def _instead(table: LedgerTable, column: str) -> str:
 
 def _create(table: LedgerTable) -> str:
     columns = [
-        f"{column.name} {tables.TYPES[column.type]}{' not null' if column.required else ''}"
+        f"{column.name} {TYPES[column.type]}{' not null' if column.required else ''}"
         for column in table.columns
     ]
     key = [f"primary key ({', '.join(table.key)})"] if table.key else []

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-import duckdb
-
 from tcdatalogger.models.records import RUN, SEEN, Group
 from tcdatalogger.services.duckdb import staging, tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.staging import CHOSEN, LEFT, matches, named, same, staged
 from tcdatalogger.services.warehouse.load import Load
 from tcdatalogger.services.warehouse.schema_changes import FORMER
@@ -25,9 +24,7 @@ JOURNAL: Final = "_tcd_merged_"
 name, which never has two underscores together, two of them, and the table's name."""
 
 
-def merge(
-    connection: duckdb.DuckDBPyConnection, load: Load, groups: Sequence[Group], *, first: bool
-) -> Moved:
+def merge(session: Session, load: Load, groups: Sequence[Group], *, first: bool) -> Moved:
     """Insert what is new and put the rest in the place of what is stored (`Transaction.merge`).
 
     Raises:
@@ -38,31 +35,31 @@ def merge(
     left_out = 0
     chosen = False
     for number, group in enumerate(groups):
-        staging.stage_all(connection, group, load)
-        late = _choose(connection, group)
+        staging.stage_all(session, group, load)
+        late = _choose(session, group)
         left_out += late if number == 0 else 0
-        left |= staging.left_rows(connection, group)
-        if not _any(connection):
+        left |= staging.left_rows(session, group)
+        if not _any(session):
             continue
         if first and not chosen:
-            forget_journal(connection, load.endpoint)
+            forget_journal(session, load.endpoint)
         chosen = True
         rows = {}
         for name in group.keys:
-            taken[name] = _replace(connection, load, group, name)
+            taken[name] = _replace(session, load, group, name)
         for table in group.tables:
-            rows[table.name] = staging.insert(connection, group, table.name)
+            rows[table.name] = staging.insert(session, group, table.name)
         for name in group.keys:
-            staging.must_hold(connection, group, name, rows.get(name, 0))
-        connection.execute(f"drop table temp.{CHOSEN}")
-    staging.forget(connection, load.family)
+            staging.must_hold(session, group, name, rows.get(name, 0))
+        session.execute(f"drop table temp.{CHOSEN}")
+    staging.forget(session, load.family)
     return Moved(taken, left_out, left, chosen=chosen)
 
 
-def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
+def _choose(session: Session, group: Group) -> int:
     """Choose the records of which no later state is stored; how many are left out."""
     root = group.root
-    connection.execute(
+    session.execute(
         f"""create or replace temp table {CHOSEN} as
             with new as (
                 select {named(group, root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
@@ -75,7 +72,7 @@ def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
             from new n left join old o on {same(group, "n", "o")}
             where o.seen is null or n.seen is null or o.seen <= n.seen"""
     )
-    connection.execute(
+    session.execute(
         f"""create or replace temp table {LEFT} as
             with new as (
                 select {named(group, root, "t")}, max(t.{SEEN}) as seen from {staged(root)} t
@@ -83,18 +80,18 @@ def _choose(connection: duckdb.DuckDBPyConnection, group: Group) -> int:
             select distinct n.* from new n join {quoted(root)} o on {matches(group, root, "o", "n")}
             where o.{SEEN} > n.seen"""
     )
-    [(whole, chosen)] = connection.execute(
+    [(whole, chosen)] = session.execute(
         f"select (select count(*) from (select distinct {named(group, root, 't')} "
         f"from {staged(root)} t)), (select count(*) from temp.{CHOSEN})"
     ).fetchall()
     return int(whole) - int(chosen)
 
 
-def _any(connection: duckdb.DuckDBPyConnection) -> bool:
-    return bool(connection.execute(f"select 1 from temp.{CHOSEN} limit 1").fetchall())
+def _any(session: Session) -> bool:
+    return bool(session.execute(f"select 1 from temp.{CHOSEN} limit 1").fetchall())
 
 
-def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, table: str) -> int:
+def _replace(session: Session, load: Load, group: Group, table: str) -> int:
     """Take the stored rows of the chosen records out, and keep them for a rollback.
 
     Returns how many of them were of the run itself, which are not kept.
@@ -104,41 +101,41 @@ def _replace(connection: duckdb.DuckDBPyConnection, load: Load, group: Group, ta
     """
     ours = matches(group, table, "o", "c")
     own = load.run_id.replace("'", "''")
-    [(count, others)] = connection.execute(
+    [(count, others)] = session.execute(
         f"select count(*), count(*) filter (o.{RUN} is distinct from '{own}') "
         f"from {quoted(table)} o semi join temp.{CHOSEN} c on {ours}"
     ).fetchall()
     if table == group.root:
-        [(known,)] = connection.execute(f"select sum(stored) from temp.{CHOSEN}").fetchall()
+        [(known,)] = session.execute(f"select sum(stored) from temp.{CHOSEN}").fetchall()
         agree(table, "those to be replaced", int(known), int(count))
     if not count:
         return 0
     journal = journal_of(load.endpoint, table)
-    before = tables.counts(connection, [table, journal])
+    before = tables.counts(session, [table, journal])
     kept = (
         f"select o.* from {quoted(table)} o semi join temp.{CHOSEN} c on {ours} "
         f"where o.{RUN} is distinct from '{own}'"
     )
-    if tables.exists(connection, journal):
+    if session.exists(journal):
         beside = f"{tables.BESIDE}{journal}"
-        connection.execute(
+        session.execute(
             f"create table {quoted(beside)} as from {quoted(journal)} union all by name ({kept})"
         )
-        connection.execute(f"drop table {quoted(journal)}")
-        connection.execute(f"alter table {quoted(beside)} rename to {quoted(journal)}")
+        session.execute(f"drop table {quoted(journal)}")
+        session.execute(f"alter table {quoted(beside)} rename to {quoted(journal)}")
     else:
-        connection.execute(f"create table {quoted(journal)} as {kept}")
-    connection.execute(f"delete from {quoted(table)} o using temp.{CHOSEN} c where {ours}")
-    after = tables.counts(connection, [table, journal])
+        session.execute(f"create table {quoted(journal)} as {kept}")
+    session.execute(f"delete from {quoted(table)} o using temp.{CHOSEN} c where {ours}")
+    after = tables.counts(session, [table, journal])
     agree(table, "those that were replaced", int(count), before[table] - after[table])
     agree(table, "those kept for a rollback", int(others), after[journal] - before[journal])
     return int(count) - int(others)
 
 
-def begin_journal(connection: duckdb.DuckDBPyConnection, endpoint: str, root: str) -> None:
+def begin_journal(session: Session, endpoint: str, root: str) -> None:
     """Make the journal of a load that replaced nothing: without one a load is not rolled back."""
     journal = quoted(journal_of(endpoint, root))
-    connection.execute(f"create table if not exists {journal} as from {quoted(root)} limit 0")
+    session.execute(f"create table if not exists {journal} as from {quoted(root)} limit 0")
 
 
 def journal_of(endpoint: str, table: str) -> str:
@@ -146,77 +143,71 @@ def journal_of(endpoint: str, table: str) -> str:
     return f"{JOURNAL}{endpoint}__{table}"
 
 
-def forget_journal(connection: duckdb.DuckDBPyConnection, endpoint: str) -> None:
+def forget_journal(session: Session, endpoint: str) -> None:
     """Drop what is kept of the newest load of an endpoint."""
-    for journal in journals(connection, endpoint).values():
-        connection.execute(f"drop table {quoted(journal)}")
+    for journal in journals(session, endpoint).values():
+        session.execute(f"drop table {quoted(journal)}")
 
 
-def journals(connection: duckdb.DuckDBPyConnection, endpoint: str) -> dict[str, str]:
+def journals(session: Session, endpoint: str) -> dict[str, str]:
     """The tables of which the newest load of an endpoint replaced rows, and where these are."""
     prefix = journal_of(endpoint, "")
-    found = connection.execute(
-        f"select table_name {tables.HERE} and starts_with(table_name, ?)", [prefix]
-    ).fetchall()
-    return {name.removeprefix(prefix): name for (name,) in found}
+    found = sorted(name for name in session.names() if name.startswith(prefix))
+    return {name.removeprefix(prefix): name for name in found}
 
 
-def journals_on(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+def journals_on(session: Session, table: str) -> list[str]:
     """The tables that hold what the newest loads of any endpoints replaced in a table."""
-    found = connection.execute(
-        f"select table_name {tables.HERE} and starts_with(table_name, ?)", [JOURNAL]
-    ).fetchall()
-    return [name for (name,) in found if name.removeprefix(JOURNAL).partition("__")[2] == table]
+    found = sorted(name for name in session.names() if name.startswith(JOURNAL))
+    return [name for name in found if name.removeprefix(JOURNAL).partition("__")[2] == table]
 
 
-def forget_kept(connection: duckdb.DuckDBPyConnection, table: str) -> None:
+def forget_kept(session: Session, table: str) -> None:
     """Forget all that is kept of a table for a rollback: it no longer fits."""
-    for journal in journals_on(connection, table):
+    for journal in journals_on(session, table):
         endpoint = journal.removeprefix(JOURNAL).partition("__")[0]
-        forget_journal(connection, endpoint)
-    connection.execute(f"drop table if exists {quoted(f'{FORMER}{table}')}")
+        forget_journal(session, endpoint)
+    session.execute(f"drop table if exists {quoted(f'{FORMER}{table}')}")
 
 
 def restorable(
-    connection: duckdb.DuckDBPyConnection,
+    session: Session,
     endpoint: str,
     keys: Mapping[str, Sequence[str]],
     without: Sequence[str] = (),
 ) -> dict[str, int] | None:
     """How many rows of a journal can be put back, by table (`Transaction.kept_by_merge`)."""
-    found = journals(connection, endpoint)
+    found = journals(session, endpoint)
     if not found:
         return None
     rows = {}
     for table, kept, since in _kept(found, keys, without):
-        [(whole, again)] = connection.execute(
+        [(whole, again)] = session.execute(
             f"select (select count(*) {kept}), (select count(*) {kept} semi join {since})"
         ).fetchall()
         rows[table] = int(whole) - int(again)
     return rows
 
 
-def restore(
-    connection: duckdb.DuckDBPyConnection, endpoint: str, keys: Mapping[str, Sequence[str]]
-) -> None:
+def restore(session: Session, endpoint: str, keys: Mapping[str, Sequence[str]]) -> None:
     """Put back what the newest load replaced, but for records that somebody else stored since.
 
     Args:
-        connection: in a transaction.
+        session: in a transaction.
         endpoint: whose load it was; its own rows are taken out already.
         keys: the columns of each table that tell whose record a row is of; the first is the root.
 
     Raises:
         Unbalanced: other rows are there again than those that were counted.
     """
-    found = journals(connection, endpoint)
-    wanted = restorable(connection, endpoint, keys) or {}
+    found = journals(session, endpoint)
+    wanted = restorable(session, endpoint, keys) or {}
     for table, kept, since in _kept(found, keys, ()):
-        before = tables.count(connection, table)
-        tables.copy(connection, table, f"(select j.* {kept} anti join {since})")
-        again = tables.count(connection, table) - before
+        before = tables.count(session, table)
+        tables.copy(session, table, f"(select j.* {kept} anti join {since})")
+        again = tables.count(session, table) - before
         agree(table, "those that are there again", wanted[table], again)
-    forget_journal(connection, endpoint)
+    forget_journal(session, endpoint)
 
 
 def _kept(

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from tcdatalogger.models.records import RUN, SEEN, SUBJECT, own
@@ -20,6 +19,7 @@ from tcdatalogger.models.schema import INDEX, Column, TableFamily, TableSchema
 from tcdatalogger.services.duckdb import staging, tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.staging import staged
 from tcdatalogger.services.warehouse.load import Load
 from tcdatalogger.services.warehouse.transaction import Moved
@@ -29,9 +29,9 @@ _JUDGED: Final = "_tcd_judged"
 _NEAREST: Final = "_tcd_nearest"
 
 
-def append(connection: duckdb.DuckDBPyConnection, load: Load) -> Moved:
+def append(session: Session, load: Load) -> Moved:
     """Add those records of a load that are new (`Transaction.append_new`)."""
-    found = _find(connection, load.family, load.tables)
+    found = _find(session, load.family, load.tables)
     rows: dict[str, int] = {}
     left = dict(found.left) if found else {}
     for table in load.family.tables:
@@ -39,10 +39,10 @@ def append(connection: duckdb.DuckDBPyConnection, load: Load) -> Moved:
         if found and source is None and not any(rows.values()):
             left[table.name] = load.tables[table.name].num_rows  # is no news of its own
         elif source is None:
-            rows[table.name] = tables.insert(connection, table.name, load.tables[table.name])
+            rows[table.name] = tables.insert(session, table.name, load.tables[table.name])
         else:
-            rows[table.name] = tables.copy(connection, table.name, source)
-    _forget(connection, load.family)
+            rows[table.name] = tables.copy(session, table.name, source)
+    _forget(session, load.family)
     return Moved(left_out=found.left_out if found else 0, left=left, chosen=any(rows.values()))
 
 
@@ -62,14 +62,14 @@ class _NewRecords:
 
 
 def _find(
-    connection: duckdb.DuckDBPyConnection, family: TableFamily, given: Mapping[str, pa.Table]
+    session: Session, family: TableFamily, given: Mapping[str, pa.Table]
 ) -> _NewRecords | None:
     """The records of a load that are new; None where it has no key to tell records by.
 
     The tables must be there with all the columns that the load has. Call `_forget` afterwards.
 
     Args:
-        connection: in the transaction of the load.
+        session: in the transaction of the load.
         family: of the load.
         given: its rows.
 
@@ -82,11 +82,11 @@ def _find(
     if not key or INDEX in root.key or any(own(table, key) is None for table in records):
         return None
     for table in records:
-        staging.stage(connection, table.name, given[table.name])
+        staging.stage(session, table.name, given[table.name])
     names = ", ".join(f"k{number}" for number in range(len(key)))
     states = {which: _states(records, key, which) for which in ("new", "old")}
     same = " and ".join(f"n.k{n} is not distinct from o.k{n}" for n in range(len(key)))
-    connection.execute(
+    session.execute(
         f"""create temp table {_NEAREST} as
             select {_key(root, key, "o")}, o.{RUN} as run, o.{SEEN} > n.{SEEN} as later
             from {quoted(root.name)} o join {staged(root.name)} n on {_matches(root, key)}
@@ -95,7 +95,7 @@ def _find(
                 order by greatest(o.{SEEN} - n.{SEEN}, n.{SEEN} - o.{SEEN}), o.rowid desc
             ) = 1"""
     )
-    connection.execute(
+    session.execute(
         f"""create temp table {_JUDGED} as
             with new as ({states["new"]}), old as ({states["old"]})
             select n.s, {", ".join(f"n.k{n}" for n in range(len(key)))}, n.rows as fresh,
@@ -104,15 +104,15 @@ def _find(
             from new n left join old o on n.s is not distinct from o.s and {same}
             group by all"""
     )
-    _must_be_judged(connection, records, key, given)
-    [(left_out,)] = connection.execute(f"select count(*) from {_JUDGED} where same").fetchall()
+    _must_be_judged(session, records, key, given)
+    [(left_out,)] = session.execute(f"select count(*) from {_JUDGED} where same").fetchall()
     rows = {t.name: f"(select t.* from {_chosen(t, key, names, 'not same')})" for t in records}
-    left = {t.name: _count(connection, f"from {_chosen(t, key, names, 'same')}") for t in records}
+    left = {t.name: _count(session, f"from {_chosen(t, key, names, 'same')}") for t in records}
     return _NewRecords(rows, int(left_out), left)
 
 
 def _must_be_judged(
-    connection: duckdb.DuckDBPyConnection,
+    session: Session,
     records: Sequence[TableSchema],
     key: Sequence[Column],
     given: Mapping[str, pa.Table],
@@ -120,31 +120,31 @@ def _must_be_judged(
     """Refuse a choice for which a state was not wholly read, of the load or of the tables."""
     root = records[0]
     whole = sum(given[table.name].num_rows for table in records)
-    fresh = _count(connection, f"from {_JUDGED}", "sum(fresh)")
+    fresh = _count(session, f"from {_JUDGED}", "sum(fresh)")
     agree(root.name, "those of the records that were compared", whole, fresh)
-    stored = sum(_count(connection, f"from {_nearest(t, key)}") for t in records)
-    stale = _count(connection, f"from {_JUDGED}", "sum(stale)")
+    stored = sum(_count(session, f"from {_nearest(t, key)}") for t in records)
+    stale = _count(session, f"from {_JUDGED}", "sum(stale)")
     agree(root.name, "those that they were compared with", stored, stale)
     there = _count(
-        connection,
+        session,
         f"from (select distinct {_key(root, key, 'n')} from {staged(root.name)} n "
         f"semi join {quoted(root.name)} o on {_matches(root, key)})",
     )
-    known = _count(connection, f"from {_JUDGED} where known")
+    known = _count(session, f"from {_JUDGED} where known")
     agree(root.name, "the records that are known", there, known)
 
 
-def _count(connection: duckdb.DuckDBPyConnection, what: str, how: str = "count(*)") -> int:
-    [(count,)] = connection.execute(f"select coalesce({how}, 0) {what}").fetchall()
+def _count(session: Session, what: str, how: str = "count(*)") -> int:
+    [(count,)] = session.execute(f"select coalesce({how}, 0) {what}").fetchall()
     return int(count)
 
 
-def _forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:
+def _forget(session: Session, family: TableFamily) -> None:
     """Drop what `_find` has set beside."""
-    connection.execute(f"drop table if exists temp.{_JUDGED}")
-    connection.execute(f"drop table if exists temp.{_NEAREST}")
+    session.execute(f"drop table if exists temp.{_JUDGED}")
+    session.execute(f"drop table if exists temp.{_NEAREST}")
     for table in family.tables:
-        connection.execute(f"drop table if exists {staged(table.name)}")
+        session.execute(f"drop table if exists {staged(table.name)}")
 
 
 def _states(records: Sequence[TableSchema], key: Sequence[Column], which: str) -> str:

@@ -11,8 +11,8 @@ import duckdb
 
 from tcdatalogger.errors import Unbalanced
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.schema_changes import refused
 
 _EXAMPLE: Final = 60
@@ -25,13 +25,13 @@ _WAYS: Final = {
 """Ways there and back that are no cast: a Unix time, and a text, which in JSON has quotes."""
 
 
-def why_not(connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Type) -> str:
+def why_not(session: Session, table: str, name: str, to: Type) -> str:
     """Why a column cannot get another type, "" where every value comes back as it was."""
-    was, there, back = _ways(connection, table, name, to)
+    was, there, back = _ways(session, table, name, to)
     own = quoted(name)
     there_and_back = f"({back.format(f'({there.format(own)})')})"
     try:
-        [(changed, example)] = connection.execute(
+        [(changed, example)] = session.execute(
             f"""select count(*), any_value(cast({own} as varchar))
                 from {quoted(table)} where {there_and_back} is distinct from {own}"""
         ).fetchall()
@@ -43,35 +43,33 @@ def why_not(connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Ty
     return _why(was, to, f"{changed} of its values would change by it, as {shown}")
 
 
-def column(connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Type) -> None:
+def column(session: Session, table: str, name: str, to: Type) -> None:
     """Give a column another type; `why_not` has said that no value of it changes.
 
     Raises:
         DataRefused: the engine cannot.
         Unbalanced: a value changed, though it should not.
     """
-    was, there, _ = _ways(connection, table, name, to)
+    was, there, _ = _ways(session, table, name, to)
     own = quoted(name)
     new = there.format(own)
     try:
-        before = _sum(connection, table, f"({new})")
-        connection.execute(
-            f"alter table {quoted(table)} alter {own} set data type {tables.TYPES[to]} using {new}"
+        before = _sum(session, table, f"({new})")
+        session.execute(
+            f"alter table {quoted(table)} alter {own} set data type {TYPES[to]} using {new}"
         )
-        after = _sum(connection, table, own)
+        after = _sum(session, table, own)
     except (duckdb.BinderException, duckdb.ConversionException) as error:
         raise refused(table, name, _why(was, to, str(error).partition("\n")[0])) from None
     if before != after:
         raise unlike(table, name)
 
 
-def _ways(
-    connection: duckdb.DuckDBPyConnection, table: str, name: str, to: Type
-) -> tuple[str, str, str]:
+def _ways(session: Session, table: str, name: str, to: Type) -> tuple[str, str, str]:
     """The type of a column, and how a value of it becomes one of another type and back."""
-    was = _kind(connection, table, name)
+    was = session.kinds(table)[name]
     there, back = _WAYS.get(
-        (was, to), (f"try_cast({{}} as {tables.TYPES[to]})", f"try_cast({{}} as {was})")
+        (was, to), (f"try_cast({{}} as {TYPES[to]})", f"try_cast({{}} as {was})")
     )
     return was, there, back
 
@@ -89,21 +87,12 @@ def unlike(table: str, name: str) -> Unbalanced:
     )
 
 
-def checksum(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> object:
+def checksum(session: Session, table: str, name: str) -> object:
     """Tells whether the values of a column are still the same."""
-    return _sum(connection, table, quoted(name))
+    return _sum(session, table, quoted(name))
 
 
-def _sum(connection: duckdb.DuckDBPyConnection, table: str, value: str) -> object:
-    return connection.execute(
+def _sum(session: Session, table: str, value: str) -> object:
+    return session.execute(
         f"select count(*), count({value}), sum(hash({value})) from {quoted(table)}"
     ).fetchall()
-
-
-def _kind(connection: duckdb.DuckDBPyConnection, table: str, name: str) -> str:
-    [(kind,)] = connection.execute(
-        """select data_type from duckdb_columns() where table_name = ? and column_name = ?
-           and schema_name = current_schema() and database_name = current_database()""",
-        [table, name],
-    ).fetchall()
-    return str(kind)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import duckdb
 import pyarrow as pa
 
 from tcdatalogger.models.records import VERSION, Group
@@ -15,6 +14,7 @@ from tcdatalogger.models.schema import SYSTEM, TableFamily, TableSchema
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.warehouse.load import Load
 
 CHOSEN: Final = "_tcd_chosen"
@@ -51,15 +51,15 @@ def same(group: Group, left: str, right: str) -> str:
     return " and ".join(f"{left}.k{n} is not distinct from {right}.k{n}" for n in range(count))
 
 
-def stage(connection: duckdb.DuckDBPyConnection, name: str, rows: pa.Table) -> None:
+def stage(session: Session, name: str, rows: pa.Table) -> None:
     """Set rows beside a table, with its types and columns."""
-    connection.execute(
+    session.execute(
         f"create temp table {quoted(f'{_STAGED}{name}')} as from {quoted(name)} limit 0"
     )
     if rows.num_rows:
-        connection.register(tables.BATCH, rows)
-        connection.execute(f"insert into {staged(name)} by name from {tables.BATCH}")
-        connection.unregister(tables.BATCH)
+        session.register(tables.BATCH, rows)
+        session.execute(f"insert into {staged(name)} by name from {tables.BATCH}")
+        session.unregister(tables.BATCH)
 
 
 def staged(name: str) -> str:
@@ -67,18 +67,18 @@ def staged(name: str) -> str:
     return f"temp.{quoted(f'{_STAGED}{name}')}"
 
 
-def stage_all(connection: duckdb.DuckDBPyConnection, group: Group, load: Load) -> None:
+def stage_all(session: Session, group: Group, load: Load) -> None:
     """Set the rows of a group beside its tables."""
     for table in group.tables:
-        stage(connection, table.name, load.tables[table.name])
+        stage(session, table.name, load.tables[table.name])
 
 
-def forget(connection: duckdb.DuckDBPyConnection, family: TableFamily) -> None:
+def forget(session: Session, family: TableFamily) -> None:
     """Drop what was set beside."""
-    connection.execute(f"drop table if exists temp.{CHOSEN}")
-    connection.execute(f"drop table if exists temp.{LEFT}")
+    session.execute(f"drop table if exists temp.{CHOSEN}")
+    session.execute(f"drop table if exists temp.{LEFT}")
     for table in family.tables:
-        connection.execute(f"drop table if exists {staged(table.name)}")
+        session.execute(f"drop table if exists {staged(table.name)}")
 
 
 def row_digest(table: TableSchema, alias: str) -> str:
@@ -91,11 +91,11 @@ def row_digest(table: TableSchema, alias: str) -> str:
     return f"md5(cast(to_json(struct_pack({facts})) as varchar))" if facts else "''"
 
 
-def left_rows(connection: duckdb.DuckDBPyConnection, group: Group) -> dict[str, int]:
+def left_rows(session: Session, group: Group) -> dict[str, int]:
     """How many rows of a load the records in `LEFT` have, by table."""
     found = {}
     for table in group.tables:
-        [(count,)] = connection.execute(
+        [(count,)] = session.execute(
             f"select count(*) from {staged(table.name)} t semi join temp.{LEFT} l "
             f"on {matches(group, table.name, 't', 'l')}"
         ).fetchall()
@@ -103,25 +103,23 @@ def left_rows(connection: duckdb.DuckDBPyConnection, group: Group) -> dict[str, 
     return found
 
 
-def must_hold(
-    connection: duckdb.DuckDBPyConnection, group: Group, table: str, rows: int, where: str = "true"
-) -> None:
+def must_hold(session: Session, group: Group, table: str, rows: int, where: str = "true") -> None:
     """Refuse a table in which the chosen records have not just the rows that it was given.
 
     Raises:
         Unbalanced: so it is.
     """
-    [(found,)] = connection.execute(
+    [(found,)] = session.execute(
         f"select count(*) from {quoted(table)} o semi join temp.{CHOSEN} c "
         f"on {matches(group, table, 'o', 'c')} where {where}"
     ).fetchall()
     agree(table, "those that its new records have in it", rows, int(found))
 
 
-def insert(connection: duckdb.DuckDBPyConnection, group: Group, table: str, extra: str = "") -> int:
+def insert(session: Session, group: Group, table: str, extra: str = "") -> int:
     """Store the rows of the chosen records; `extra` replaces columns, `c` being `CHOSEN`."""
     return tables.copy(
-        connection,
+        session,
         table,
         f"(select t.* {extra} from {staged(table)} t join temp.{CHOSEN} c "
         f"on {matches(group, table, 't', 'c')})",

@@ -20,6 +20,7 @@ from tcdatalogger.services.duckdb.connection import connect, quoted
 from tcdatalogger.services.duckdb.conservation import ENGINE
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
 from tcdatalogger.services.duckdb.read_only import refuse_writing
+from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.transaction import DuckDBTransaction
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.open import PATIENCE, EncryptionKey
@@ -121,7 +122,7 @@ class DuckDBWarehouse(Warehouse):
             WarehouseUnavailable: the file is held by another program.
         """
         try:
-            yield DuckDBTransaction(self._connection) if self.path.exists() else None
+            yield DuckDBTransaction(Session(self._connection)) if self.path.exists() else None
         except duckdb.Error as error:
             ending.check()
             raise _failure(self.path, error) from None
@@ -135,15 +136,15 @@ class DuckDBWarehouse(Warehouse):
             WarehouseUnavailable: the file is held by another program.
             DiskFull: nothing was changed.
         """
-        connection = self._connection
+        session = Session(self._connection)
         try:
-            ledger = DuckDBLedgerTables(connection)
+            ledger = DuckDBLedgerTables(session)
             complete = ledger.complete()
-            connection.execute("begin")
+            session.execute("begin")
             if not complete:
                 ledger.make()
-            yield DuckDBTransaction(connection)
-            connection.execute("commit")
+            yield DuckDBTransaction(session)
+            session.execute("commit")
         except duckdb.Error as error:
             self._give_up()
             ending.check()
@@ -201,7 +202,7 @@ class DuckDBWarehouse(Warehouse):
         """Some columns of a table; those that it lacks are null. No rows where it is not there."""
         there = set()
         if self.path.exists():
-            there = set(tables.stored(self._connection, [table]).get(table, {}))
+            there = set(Session(self._connection).stored([table]).get(table, {}))
         asked = {*(where or {}), *([since[0]] if since else [])}
         if not there or not asked <= there:
             return pa.table({name: pa.nulls(0) for name in columns})

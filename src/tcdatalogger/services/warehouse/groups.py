@@ -58,7 +58,7 @@ def gone(transaction: Transaction, load: Load) -> list[str]:
     """The tables of a load's family that are there and that the load no longer has."""
     now = {table.name for table in load.family.tables}
     names = [n for n in transaction.ledger.family(load.family.tables[0].name) if n not in now]
-    return list(transaction.stored(names)) if names else []
+    return transaction.there(names)
 
 
 def _gone(

@@ -11,7 +11,7 @@ from tcdatalogger.services.warehouse.transaction import Transaction
 def read(transaction: Transaction) -> tuple[TableOwner, ...]:
     """The owners of all tables that are there."""
     owners = transaction.ledger.owners()
-    there = transaction.stored([owner.table for owner in owners])
+    there = set(transaction.there([owner.table for owner in owners]))
     return tuple(owner for owner in owners if owner.table in there)
 
 

@@ -195,7 +195,7 @@ class Warehouse(ABC):
             newest = None if there is None else there.ledger.newest(endpoint)
             if there is None or newest is None:
                 return None
-            whole = set(newest.rows) <= set(there.stored(list(newest.rows)))
+            whole = len(there.there(list(newest.rows))) == len(newest.rows)
             return newest.digest if whole else None
 
     def stored(self, tables: Sequence[str]) -> StoredTypes:
@@ -224,7 +224,7 @@ class Warehouse(ABC):
             None where there are no rows of it, or they are about nobody.
         """
         with self._reading() as there:
-            if there is None or table not in there.stored([table]):
+            if there is None or not there.there([table]):
                 return None
             return there.subject(table, there.ledger.recent_runs(endpoint))
 

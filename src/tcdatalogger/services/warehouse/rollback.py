@@ -60,7 +60,7 @@ def rollback(
     mode = _mode(transaction, endpoint, run_id)
     _refuse_older(transaction, endpoint, run_id, mode)
     family = ledger.tables_of_run(endpoint, run_id)
-    names = [name for name in family if name in transaction.stored(family)]
+    names = transaction.there(family)
     removed, back, reopened = _counts(transaction, endpoint, run_id, mode, names)
     before = transaction.counts(names)
     after = {n: before[n] - removed.get(n, 0) + back.get(n, 0) for n in names}
@@ -98,7 +98,7 @@ def take_out(transaction: Transaction, load: Load) -> None:
     ledger.supersede(load.endpoint, [load.run_id], load.id)
     if load.mode == "replace":
         return  # the swap takes it out
-    there = [name for name in names if name in transaction.stored(names)]
+    there = transaction.there(names)
     transaction.take_out(there, [load.run_id])
     transaction.reopen(there, [load.run_id])
     if newest and load.mode == "merge":
@@ -116,7 +116,7 @@ def clear(transaction: Transaction, wanted: Clear) -> bool:
     tables = ledger.tables_of(wanted.endpoint)
     if wanted.out:
         transaction.forget(replaced=tables)
-    there = [name for name in tables if name in transaction.stored(tables)]
+    there = transaction.there(tables)
     transaction.take_out(there, wanted.runs, kept=True)
     transaction.reopen(there, wanted.runs)
     transaction.forget(endpoint=wanted.endpoint)

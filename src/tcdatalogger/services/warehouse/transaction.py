@@ -57,6 +57,10 @@ class Transaction(Protocol):
         """The columns of those tables that are there, and their types."""
         ...
 
+    def there(self, names: Sequence[str]) -> list[str]:
+        """Those tables that are there, in the same order."""
+        ...
+
     def counts(self, names: Sequence[str]) -> dict[str, int]:
         """How many rows tables have; none where they are not there."""
         ...

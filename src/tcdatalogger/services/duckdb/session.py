@@ -1,0 +1,113 @@
+"""A connection that remembers which tables it has, until a statement changes them.
+
+DuckDB tells of its tables by functions that walk through all of them: with hundreds of tables that
+takes longer than to store a small load.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from tcdatalogger.models.schema import Type
+from tcdatalogger.services.duckdb.connection import quoted
+
+TYPES: Final = {
+    Type.INT: "BIGINT",
+    Type.FLOAT: "DOUBLE",
+    Type.TEXT: "VARCHAR",
+    Type.BOOL: "BOOLEAN",
+    Type.TIME: "TIMESTAMP WITH TIME ZONE",
+    Type.JSON: "JSON",
+}
+"""The types of columns, as DuckDB calls them."""
+
+_OURS: Final = {name: kind for kind, name in TYPES.items()}
+
+_CHANGES: Final = re.compile(
+    r"\s*(?:alter\s|create\s+(?:or\s+replace\s+)?(?!temp\b)|drop\s+table\s+(?:if\s+exists\s+)?(?!temp\.))",
+    re.IGNORECASE,
+)
+"""A statement that changes which tables or columns there are; temporary ones do not count."""
+
+_NAMES: Final = """select table_name from duckdb_tables() where not temporary
+    and schema_name = current_schema() and database_name = current_database()"""
+"""The tables that are ours: a user may have others of the same names in a schema of their own."""
+
+
+class Session:
+    """One connection, for as long as nothing else changes its tables.
+
+    Args:
+        connection: within a transaction, or to ask alone.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._names: frozenset[str] | None = None
+        self._columns: dict[str, dict[str, str]] = {}
+
+    def execute(self, sql: str, values: object = None) -> duckdb.DuckDBPyConnection:
+        """Do what a statement says.
+
+        Raises:
+            duckdb.Error: it cannot be done.
+        """
+        if values is None:
+            done = self._connection.execute(sql)
+        else:
+            done = self._connection.execute(sql, values)
+        if _CHANGES.match(sql):
+            self._names, self._columns = None, {}
+        return done
+
+    def number(self, sql: str, values: object = None) -> int:
+        """The one number that a query gives."""
+        [(found,)] = self.execute(sql, values).fetchall()
+        return int(found)
+
+    def any(self, sql: str, values: object = None) -> bool:
+        """Whether a query gives any row."""
+        return bool(self.execute(f"{sql} limit 1", values).fetchall())
+
+    def executemany(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
+        """Do the same for several lists of values."""
+        self._connection.executemany(sql, values)
+
+    def register(self, name: str, rows: pa.Table) -> None:
+        """Let statements read rows under a name."""
+        self._connection.register(name, rows)
+
+    def unregister(self, name: str) -> None:
+        """Let go of rows."""
+        self._connection.unregister(name)
+
+    def names(self) -> frozenset[str]:
+        """The names of all tables."""
+        if self._names is None:
+            rows = self.execute(_NAMES).fetchall()
+            self._names = frozenset(str(name) for (name,) in rows)
+        return self._names
+
+    def exists(self, name: str) -> bool:
+        """Whether a table is there."""
+        return name in self.names()
+
+    def kinds(self, name: str) -> dict[str, str]:
+        """The columns of a table and what DuckDB calls their types."""
+        if name not in self._columns:
+            rows = self.execute(f"select * from {quoted(name)} limit 0").description or []
+            self._columns[name] = {str(column[0]): str(column[1]) for column in rows}
+        return self._columns[name]
+
+    def stored(self, names: Iterable[str]) -> dict[str, dict[str, Type | None]]:
+        """The columns of those tables that are there, and their types; None for a stranger's."""
+        return {
+            name: {column: _OURS.get(kind) for column, kind in self.kinds(name).items()}
+            for name in dict.fromkeys(names)
+            if self.exists(name)
+        }

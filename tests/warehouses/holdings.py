@@ -89,8 +89,11 @@ def everything(warehouse: Warehouse, more: Iterable[tuple[str, str]] = ()) -> Ho
     tables = {table for _, table in owned}
     names = {*tables, *(prefix + name for prefix in (FORMER, BEFORE) for name in tables)}
     names |= {f"{MERGED}{endpoint}__{table}" for endpoint in endpoints for table in tables}
-    found = {**_OF_THE_LEDGER, **warehouse.stored(sorted(names))}
-    return {name: (dict(types), rows(warehouse, name)) for name, types in found.items()}
+    types = {**_OF_THE_LEDGER, **warehouse.stored(sorted(names))}
+    found = {name: (dict(own), rows(warehouse, name)) for name, own in types.items()}
+    held = {name: len(found[name][1]) if name in found else 0 for name in tables}
+    assert warehouse.counts(sorted(tables)) == held  # also of a table that is not told
+    return found
 
 
 def picture(warehouse: Warehouse, more: Iterable[tuple[str, str]] = ()) -> Holdings:

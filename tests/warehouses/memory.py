@@ -18,7 +18,7 @@ from threading import RLock
 import pyarrow as pa
 
 from tcdatalogger.clock import utc
-from tcdatalogger.errors import DataRefused, UsageError
+from tcdatalogger.errors import DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.models.evolution import Change
 from tcdatalogger.models.records import RUN, SEEN, SUBJECT, VERSION, own
 from tcdatalogger.models.rows.normalize import ARROW
@@ -124,7 +124,8 @@ class MemoryWarehouse(Warehouse):
         else:
             found = []
         if since is not None:
-            found = [row for row in found if row[since[0]] >= utc(since[1])]
+            column, begin = since[0], utc(since[1])
+            found = [row for row in found if row.get(column) and row[column] >= begin]
         for name, value in (where or {}).items():
             found = [row for row in found if row.get(name) == value]
         if lines is None and table in self._memory.tables:
@@ -136,6 +137,8 @@ class MemoryWarehouse(Warehouse):
         return pa.table({name: pa.array([row.get(name) for row in found]) for name in columns})
 
     def sums(self):
+        if not self.exists():
+            raise WarehouseUnavailable("There is no warehouse in memory yet.")
         found = {}
         for name, table in self._memory.tables.items():
             rows = sorted(repr(sorted(row.items())) for row in table.to_pylist())

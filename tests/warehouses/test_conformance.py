@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tcdatalogger.errors import DataRefused, UsageError
+from tcdatalogger.errors import DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.warehouse.ledger_tables import LEDGER
 from warehouses import holdings
 
 HIT = {"id": 7, "user": 158}
+SERVED_AT = 1_767_225_600.0
 MODES = ("append", "replace", "merge", "history")
 
 
@@ -127,18 +128,22 @@ def test_replace_empties_a_child_that_the_family_no_longer_has(warehouse, load, 
 
 @pytest.mark.parametrize("mode", ["append", "replace"])
 def test_a_load_that_fails_in_its_last_table_leaves_everything_as_it_was(
-    warehouse, load, spoil, picture, mode
+    warehouse, load, rows, spoil, picture, mode
 ):
     warehouse.commit(load({"id": 1, "hits": [HIT]}, mode=mode))
     before = picture()
-    bad = spoil(load({"id": 2, "hits": [HIT], "medals": 5, "aids": [{"x": 1}]}, mode=mode))
-    assert bad.drift
+    good = load({"id": 2, "hits": [HIT], "medals": 5, "aids": [{"x": 1}]}, mode=mode)
+    assert good.drift
 
     with pytest.raises(DataRefused, match="no number"):
-        warehouse.commit(bad)
+        warehouse.commit(spoil(good))
 
     assert picture() == before
     assert warehouse.known("wars").field("wars").shape.element.field("medals") is None
+    warehouse.commit(good)
+    old = [(1, None)] if mode == "append" else []
+    assert rows("wars", "id", "medals") == [*old, (2, 5)]
+    assert rows("wars_aids", "war_id", "x") == [(2, 1)]
 
 
 def test_a_first_load_that_fails_leaves_nothing(warehouse, load, spoil, picture):
@@ -507,3 +512,201 @@ def test_endpoints_of_one_path_own_a_table_together_and_one_of_another_path_does
     with pytest.raises(DataRefused, match="wars belongs to the endpoint one"):
         warehouse.commit(replace(made, path="/peace"))
     assert len(rows("wars")) == 2
+
+
+# What a warehouse tells of itself
+
+
+def test_a_warehouse_is_not_there_before_something_is_stored_and_asking_makes_none(
+    store, load, warehouse
+):
+    assert not warehouse.exists()
+    assert warehouse.stored(["wars"]) == {}
+    assert warehouse.counts(["wars"]) == {"wars": 0}
+    assert warehouse.rows("wars", ["id"]).to_pylist() == []
+    assert (warehouse.owners(), warehouse.loads(), warehouse.known("wars")) == ((), [], None)
+    assert warehouse.reshape(load({"id": 1}), dry=True)
+    with pytest.raises(UsageError, match="Nothing has been stored"):
+        warehouse.rollback("wars", "run-1", at=0.0, by="me", dry=True)
+    with pytest.raises(UsageError, match="Nothing has been stored"):
+        warehouse.reshape_back("wars", 1, at=0.0, dry=True)
+    assert not warehouse.exists()
+
+    warehouse.commit(load({"id": 1}))
+
+    assert warehouse.exists()
+    warehouse.close()
+    with store.open() as opened:
+        assert opened.exists()
+
+
+def test_an_engine_is_named_alike_by_every_warehouse_of_its_kind(warehouse, new_store):
+    with new_store().open() as other:
+        assert other.engine == warehouse.engine
+    assert warehouse.engine.strip() == warehouse.engine != ""
+
+
+def test_the_columns_that_are_stored_are_told_with_their_types(warehouse, load):
+    kinds = {"a": "int", "b": "float", "c": "text", "d": "bool", "e": "time", "f": "json"}
+    warehouse.commit(load({"id": 1}, of=kinds))
+
+    stored = warehouse.stored(["wars_hits", "wars", "peace"])
+
+    own = {name: Type(kind) for name, kind in kinds.items()}
+    system = {"server_timestamp": Type.TIME, "_subject_id": Type.INT, "_run_id": Type.TEXT}
+    assert stored["wars"] == {"id": Type.INT, **own, **system}
+    ids = {"war_id": Type.INT, "hit_id": Type.INT, "user": Type.INT, "_index": Type.INT}
+    del own["f"]  # a child has no JSON of its parent
+    assert stored["wars_hits"] == {**ids, **own, **system}
+    assert set(stored) == {"wars", "wars_hits"}
+
+
+def test_the_rows_of_tables_are_counted(warehouse, load):
+    warehouse.commit(load({"id": 1, "hits": [HIT, HIT]}, {"id": 2, "hits": [HIT]}, {"id": 3}))
+
+    counts = warehouse.counts(["wars", "peace", "wars_hits"])
+
+    assert counts == {"wars": 3, "peace": 0, "wars_hits": 3}
+
+
+def test_rows_are_asked_by_columns_by_texts_and_by_time(warehouse, load):
+    for number in range(3):
+        made = load({"id": number, "tag": "it's" if number else "", "who": "a"},
+                    of={"tag": "text", "who": "text"}, at=60.0 * number)  # fmt: skip
+        warehouse.commit(made)
+
+    def asked(*columns, table="wars", **options):
+        found = warehouse.rows(table, columns, **options)
+        assert found.column_names == list(columns)
+        return sorted(tuple(row.values()) for row in found.to_pylist())
+
+    assert asked("tag", "id") == [("", 0), ("it's", 1), ("it's", 2)]
+    assert asked("id", "nobody") == [(0, None), (1, None), (2, None)]
+    assert asked("id", table="peace") == []
+    assert asked("id", where={"tag": "it's", "who": "a"}) == [(1,), (2,)]
+    assert asked("id", where={"tag": "it's", "who": "b"}) == []
+    assert asked("id", since=("server_timestamp", 60.0)) == [(1,), (2,)]
+    assert asked("id", since=("server_timestamp", 60.5), where={"tag": "it's"}) == [(2,)]
+    assert asked("id", where={"nobody": "a"}) == []
+    assert asked("id", since=("nobody", 0.0)) == []
+
+
+@pytest.fixture
+def sums(new_store, maker):
+    """The sums of a new warehouse with these loads, each of some wars."""
+
+    def sums(*loads):
+        with new_store().open() as opened:
+            load = maker(lambda: opened)
+            for wars in loads:
+                opened.commit(load(*wars, of={"tag": "text", "x": "float"}))
+            return opened.sums()
+
+    return sums
+
+
+def test_warehouses_of_the_same_content_have_the_same_sums_whatever_the_order_of_rows(sums):
+    wars = [{"id": n, "tag": "a", "hits": [HIT]} for n in range(3)]
+
+    one, same, turned = sums(wars, wars), sums(wars, wars), sums(wars[::-1], wars)
+
+    assert one == same
+    assert (one["wars"], one["wars_hits"]) == (turned["wars"], turned["wars_hits"])
+    assert one["wars"].rows == one["wars_hits"].rows == 6
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [{"id": 1, "tag": "a"}, {"id": 2, "tag": "c"}],
+        [{"id": 1, "tag": "b"}, {"id": 2, "tag": "a"}],
+        [{"id": 1, "tag": "a"}, {"id": 2, "tag": None}],
+        [{"id": 1, "tag": "a"}, {"id": 2, "tag": ""}],
+        [{"id": 1, "tag": "a"}, {"id": 2, "tag": "b", "x": 0.5}],
+    ],
+    ids=["another text", "changed places", "a null", "an empty text", "another column"],
+)
+def test_another_value_gives_another_sum_of_its_table_alone(sums, other):
+    one, another = sums([{"id": 1, "tag": "a"}, {"id": 2, "tag": "b"}]), sums(other)
+
+    assert one["wars"].rows == another["wars"].rows
+    assert {name for name in one.keys() | another.keys() if one[name] != another[name]} == {"wars"}
+
+
+def test_sums_that_are_taken_change_nothing(warehouse, load, everything):
+    warehouse.commit(load({"id": 1, "hits": [HIT]}, mode="merge"))
+    before = everything()
+
+    first = warehouse.sums()
+
+    assert everything() == before
+    assert warehouse.sums() == first
+    warehouse.commit(load({"id": 2}, mode="merge"))
+    assert warehouse.sums()["wars"].rows == 2
+
+
+def test_a_warehouse_that_is_not_there_has_no_sums(warehouse):
+    with pytest.raises(WarehouseUnavailable):
+        warehouse.sums()
+    assert not warehouse.exists()
+
+
+# Several loads in one step
+
+
+def wars_of(load, mode):
+    """Three loads of one endpoint, each with news beside what the one before it had."""
+    return [
+        load(
+            {"id": 1, "tag": str(number), "hits": [HIT] * number},
+            {"id": number + 5, "tag": "new"},
+            of={"tag": "text"}, mode=mode, at=SERVED_AT + 60 * number,
+        )
+        for number in range(3)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_loads_of_a_generator_are_stored_as_if_one_came_after_the_other(
+    warehouse, load, everything, new_store, mode
+):
+    made = wars_of(load, mode)
+
+    receipts = warehouse.commit_all(one for one in made)
+
+    assert [receipt.load_id for receipt in receipts] == [one.id for one in made]
+    with new_store().open() as other:
+        assert [other.commit(one) for one in made] == receipts
+        assert holdings.everything(other, load.made) == everything()
+    assert all(receipt.repeated for receipt in warehouse.commit_all(iter(made)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_of_loads_that_are_stored_together_none_stays_when_one_fails(
+    warehouse, load, picture, spoil, mode
+):
+    warehouse.commit(load({"id": 9, "hits": [HIT]}, mode=mode, at=SERVED_AT - 60))
+    before = picture()
+    first, second, third = wars_of(load, mode)
+
+    with pytest.raises(DataRefused, match="no number"):
+        warehouse.commit_all(iter([first, second, spoil(replace(third, id="spoilt"))]))
+
+    assert picture() == before
+    assert [r.repeated for r in warehouse.commit_all(iter([first, second, third]))] == [False] * 3
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_generator_that_breaks_off_leaves_nothing_of_its_loads(warehouse, load, picture, mode):
+    warehouse.commit(load({"id": 9, "hits": [HIT]}, mode=mode, at=SERVED_AT - 60))
+    before = picture()
+    made = wars_of(load, mode)
+
+    def broken():
+        yield from made[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        warehouse.commit_all(broken())
+
+    assert picture() == before

@@ -1,1 +1,1 @@
-"""Backups and their way back."""
+"""Backups: making, checking and restoring."""

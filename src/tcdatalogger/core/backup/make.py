@@ -1,8 +1,8 @@
-"""Backups: a verified copy of warehouse, state and archive index, made while the logger runs.
+"""Makes backups: checked copies of warehouse, state and archive index, while the logger runs.
 
-The state is copied first and the archive listed last: so the copied state never knows of rows that
-the copied warehouse lacks, and the index has every file that its ledger names. All is written under
-another name, synced and checked; a folder that is called as a backup is one.
+The state is copied first and the archive is listed last. So the copied state knows no rows that the
+copied warehouse lacks, and the index has every file that the ledger names. A backup is written
+under another name, synced and checked; then it gets its name.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _log = get_logger("backup")
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A backup that was made.
+    """A new backup.
 
     Attributes:
-        folder: of it.
-        manifest: what it says of itself.
-        deleted: the older backups that went, as there are more than are to be kept.
+        folder: the folder of the backup.
+        manifest: its manifest.
+        deleted: the older backups that were deleted.
     """
 
     folder: Path
@@ -51,10 +51,10 @@ class Made:
 
 
 def place_of(settings: Settings) -> Path:
-    """Where the backups go.
+    """The folder of the backups.
 
     Raises:
-        ConfigError: no place is configured, and the warehouse is no file to put them beside.
+        ConfigError: no folder is configured, and the warehouse is no file.
     """
     if settings.backup.path is None:
         raise ConfigError("There is no place for backups.", remedy="Set backup.path.")
@@ -62,12 +62,12 @@ def place_of(settings: Settings) -> Path:
 
 
 def due(settings: Settings, now: float, place: Path | None = None) -> bool:
-    """Whether it is time for a backup; never where no frequency is configured.
+    """Whether a backup is due; False where no frequency is configured.
 
     Args:
-        settings: with the frequency.
+        settings: the settings.
         now: seconds since 1970.
-        place: where backups are, where not as the settings say.
+        place: the folder of the backups, None for that of the settings.
     """
     frequency = settings.backup.frequency
     if frequency is None:
@@ -76,18 +76,18 @@ def due(settings: Settings, now: float, place: Path | None = None) -> bool:
     if not found:
         return True
     made = found[0].manifest.made_at
-    # One of the future was made by a clock that was wrong, and may not put all others off.
+    # A backup of the future comes from a wrong clock; it must not delay other backups.
     return not made <= now < frequency.after(made)
 
 
 def wanted(settings: Settings, now: float) -> bool:
-    """Whether the scheduler, whose moments stand on a grid, is to make one at such a moment.
+    """Whether the scheduler has to make a backup at a moment of its schedule.
 
-    One that is younger than half of the period (made by hand, or a little late) counts for it. Nor
-    is one wanted where nothing was stored yet.
+    A backup that is younger than half of the period counts for this moment. Where nothing is stored
+    yet, no backup is needed.
 
     Args:
-        settings: with the frequency.
+        settings: the settings.
         now: seconds since 1970.
     """
     frequency, file = settings.backup.frequency, settings.warehouse.file
@@ -103,20 +103,20 @@ def back_up(
     archive: bool | None = None,
     progress: Progress = silent,
 ) -> Made:
-    """Make a backup and check it; then delete the oldest, where there are more than are kept.
+    """Make a backup and check it; then delete the oldest backups that are not kept.
 
     Args:
-        application: whose warehouse, state and archive.
-        place: the folder for it, where not as the settings say.
-        archive: whether the files of the archive are copied too, where not as the settings say.
-        progress: told of each piece of work.
+        application: the application.
+        place: the folder of the backups, None for that of the settings.
+        archive: whether the files of the archive are copied too, None for the settings.
+        progress: called after each piece of work.
 
     Raises:
-        Busy: another backup is being made in that place.
-        DataRefused: something is damaged, or the copy is not what was read.
+        Busy: another backup is being made in this folder.
+        DataRefused: something is damaged, or the copy differs from what was read.
         WarehouseUnavailable: the warehouse cannot be reached now.
         DiskFull: no backup was made.
-        ConfigError: the place cannot be written to.
+        ConfigError: the folder cannot be written to.
     """
     settings = application.settings
     place = place or place_of(settings)
@@ -146,7 +146,7 @@ def _made(application: Application, place: Path, *, whole: bool, progress: Progr
         _check(beside, found)
         beside.rename(folder)
         files.sync_folder(place)
-    except BaseException:  # Ctrl-C and an alarm too: no half of a backup may stay
+    except BaseException:  # also at Ctrl-C and an alarm: delete the incomplete backup
         shutil.rmtree(beside, ignore_errors=True)
         raise
     return Made(folder, found)
@@ -207,7 +207,7 @@ def _state(settings: Settings, folder: Path) -> StateCopy:
 def _archive(
     application: Application, folder: Path, place: Path, *, whole: bool, progress: Progress
 ) -> list[Indexed]:
-    """Write the index of the archive, and copy its files where they are wanted."""
+    """Write the index of the archive, and copy its files where this is asked for."""
     settings = application.settings
     before = _last_index(place, settings)
     root = application.archive.root
@@ -215,7 +215,7 @@ def _archive(
     found = []
     for number, name in enumerate(names, 1):
         progress("reading the archive", number, len(names))
-        with suppress(FileNotFoundError):  # its time was over, and it went while we looked
+        with suppress(FileNotFoundError):  # the file was deleted meanwhile, as it was too old
             found.append(_index(root, name, before, folder if whole else None))
     with open(folder / manifest.INDEX, "wb", opener=private.opener) as lines:
         lines.writelines(msgspec.json.encode(one) + b"\n" for one in found)
@@ -232,7 +232,7 @@ def _index(root: Path, name: str, before: Mapping[str, Indexed], folder: Path | 
             seen = files.copy(source, target)
         files.expect(target, seen, name)
     elif known and (known.bytes, known.changed) == (facts.st_size, facts.st_mtime_ns):
-        return known  # an archived file never changes: to read years of them again is of no use
+        return known  # an archived file never changes, so it is not read again
     else:
         seen = files.digest(path)
     if known and known.changed == facts.st_mtime_ns and known.sha256 != seen.sha256:
@@ -247,30 +247,30 @@ def _last_index(place: Path, settings: Settings) -> dict[str, Indexed]:
     try:
         return {one.file: one for one in manifest.read_index(found[0].folder)}
     except DataRefused:
-        return {}  # then all is read again
+        return {}  # then all files are read again
 
 
 def _check(folder: Path, found: Manifest) -> None:
-    """Every file that the manifest names is there as it says: what a restore will look at."""
+    """Check that every file of the manifest is there and unchanged, as a restore does."""
     for name, wanted in manifest.read(folder).files.items():
-        if not name.startswith(f"{manifest.WAREHOUSE}/"):  # these were read again when copied
+        if not name.startswith(f"{manifest.WAREHOUSE}/"):  # those were checked when copied
             files.expect(folder / name, wanted, name)
     if found.archive.files != sum(1 for _ in manifest.read_index(folder)):
         raise DataRefused("The index of the archive is not what was written.")
 
 
 def _retire(place: Path, settings: Settings, *, keep: Path) -> tuple[Path, ...]:
-    """Delete the oldest backups; never the one that was just made and checked."""
+    """Delete the oldest backups, but never the new one; returns the deleted folders."""
     others: Sequence[KeptBackup] = [
         one for one in manifest.kept(place, settings.warehouse.url) if one.folder != keep
     ]
     gone = []
     for one in others[settings.backup.keep - 1 :]:
-        # Under another name first: what is half deleted is no backup.
+        # It loses its name first: a half deleted folder must not look like a backup.
         doomed = place / f".{one.folder.name}{_PART}"
         try:
             one.folder.rename(doomed)
-        except OSError as error:  # the new one is good all the same
+        except OSError as error:  # the new backup is good in any case
             _log.warning("old_backup_kept", folder=str(one.folder), message=error.strerror)
             continue
         shutil.rmtree(doomed, ignore_errors=True)
@@ -279,13 +279,13 @@ def _retire(place: Path, settings: Settings, *, keep: Path) -> tuple[Path, ...]:
 
 
 def _clear(place: Path) -> None:
-    """Delete what a backup that was killed had begun; nobody else works here now."""
+    """Delete incomplete backups of killed processes; no other process works here now."""
     for folder in place.glob(f".*Z*{_PART}"):
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _free(place: Path, name: str) -> Path:
-    """A folder of that name, with a number where it is taken."""
+    """A free folder with this name, and a number after it where the name is taken."""
     folder, number = place / name, 2
     while folder.exists():
         folder, number = place / f"{name}-{number}", number + 1
@@ -294,14 +294,14 @@ def _free(place: Path, name: str) -> Path:
 
 @contextmanager
 def _exclusive(place: Path) -> Iterator[None]:
-    """Let one backup at a time be made in a place; the system ends the lock with its process.
+    """Lock a folder of backups until the end of the block; the system frees it with its process.
 
-    The claim of the state is not enough: several configurations may share a place, and a backup
-    that is made by hand takes no claim, as the state may be what is broken.
+    The claim in the state is not enough: several configurations may share a folder, and a backup
+    by hand takes no claim, because the state may be broken.
 
     Raises:
-        Busy: another backup is being made there.
-        OSError: the place cannot be written to.
+        Busy: another backup is being made in this folder.
+        OSError: the folder cannot be written to.
     """
     with open(place / ".lock", "ab", opener=private.opener) as lock:
         try:

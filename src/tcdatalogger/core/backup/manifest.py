@@ -1,7 +1,7 @@
-"""What a backup says of itself: when and of what it was made, and what its files are known by.
+"""The manifest of a backup: when and of what it was made, and the checksums of its files.
 
-A folder is a backup where it has our name for one and a manifest that can be read. It gets both at
-the very end, in one step.
+A folder is a backup where it has the name of a backup and a readable manifest. It gets both at the
+end, in one step.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ STATE: Final = "state"
 WAREHOUSE: Final = "warehouse"
 FORMAT: Final = 1
 LARGEST: Final = 64_000_000
-"""Bytes of a manifest; it names tables and a few files. What is longer is none."""
+"""The most bytes of a manifest; it names tables and a few files."""
 
 _FOLDER: Final = re.compile(r"\d{8}T\d{6}Z(-\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class StateCopy:
-    """What a backup has of the state.
+    """The state in a backup.
 
     Attributes:
-        kind: as its address begins.
-        file: in the folder `STATE`, None where it is not copied.
-        tables: that are in it.
+        kind: the begin of its address, as `sqlite`.
+        file: the file in the folder `STATE`, None where the state is not copied.
+        tables: the sums of its tables.
         note: why it is not copied, "" where it is.
     """
 
@@ -53,11 +53,11 @@ class StateCopy:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveCopy:
-    """What a backup has of the archive; each file stands in its index.
+    """The archive in a backup; the index lists its files.
 
     Attributes:
-        files: how many there are.
-        bytes: of all of them.
+        files: the number of files.
+        bytes: their size in all.
         copied: whether the files themselves are in the backup.
     """
 
@@ -68,18 +68,18 @@ class ArchiveCopy:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a backup says of itself.
+    """The manifest of a backup.
 
     Attributes:
         backup_of: the name of this program.
-        format: of this file.
-        version: of this program.
-        made: when, for readers.
+        format: the version of the format of this file.
+        version: the version of this program.
+        made: the time of the backup, for people.
         made_at: the same in seconds since 1970.
-        origin: where warehouse, state and archive were.
-        warehouse, state, archive: what there is of each.
-        files: every file of the backup but this one and the copied ones of the archive, which
-            stand in the index.
+        origin: the addresses of warehouse, state and archive.
+        warehouse, state, archive: what the backup has of each.
+        files: the checksums of all files, except this file and the files of the archive (the index
+            has those).
     """
 
     backup_of: str
@@ -99,9 +99,9 @@ class Indexed:
     """A file of the archive.
 
     Attributes:
-        file: relative to the archive.
-        bytes, sha256: what it is known by.
-        changed: when it was, in nanoseconds since 1970.
+        file: the path relative to the archive.
+        bytes, sha256: its size and checksum.
+        changed: the time of its last change, in nanoseconds since 1970.
     """
 
     file: str
@@ -112,7 +112,7 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class KeptBackup:
-    """A backup that is there."""
+    """A backup in the folder of backups."""
 
     folder: Path
     manifest: Manifest
@@ -122,7 +122,7 @@ def read(folder: Path) -> Manifest:
     """The manifest of a backup.
 
     Raises:
-        DataRefused: there is none, or it is damaged.
+        DataRefused: the manifest is missing or damaged.
     """
     path = plain(folder, FILE)
     try:
@@ -149,17 +149,17 @@ def read(folder: Path) -> Manifest:
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Put a manifest into a folder."""
+    """Write a manifest into the folder of a backup."""
     text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False)
     with open(folder / FILE, "w", encoding="utf-8", opener=private.opener) as file:
         file.write(f"{text}\n")
 
 
 def within(name: str) -> str:
-    """A file's name in a backup, refused where it leads out of it.
+    """Check the name of a file in a backup, and return it.
 
     Raises:
-        DataRefused: it does.
+        DataRefused: the name leads out of the backup.
     """
     path = PurePosixPath(name)
     odd = not name or any(letter in name for letter in "\\:\0")
@@ -169,24 +169,23 @@ def within(name: str) -> str:
 
 
 def plain(folder: Path, name: str) -> Path:
-    """A file of a backup, refused where it is a link, lies behind one, or is no plain file.
+    """Check that a file of a backup is a plain file and not behind a link; returns its path.
 
-    A backup of somebody else could else have us read, and put beside the tables, what is not in it;
-    or read for ever.
+    Otherwise a backup of another person could make this program read other files, or read for ever.
 
     Args:
-        folder: of the backup, without a link in its own name.
-        name: of the file within.
+        folder: the folder of the backup, without a link in its path.
+        name: the name of the file inside.
 
     Raises:
-        DataRefused: it is none.
+        DataRefused: the file is no plain file, or behind a link.
     """
     path = folder / within(name)
     steps = [path, *list(path.parents)[: len(PurePosixPath(name).parts) - 1]]
     try:
         kinds = [step.lstat().st_mode for step in steps]
     except OSError:
-        return path  # it is missing, and whoever reads it says so
+        return path  # it is missing; reading it raises an error
     if not stat.S_ISREG(kinds[0]) or not all(map(stat.S_ISDIR, kinds[1:])):
         raise DataRefused(
             f"The backup has a link or something else in place of its file {name}.",
@@ -196,7 +195,7 @@ def plain(folder: Path, name: str) -> Path:
 
 
 def read_index(folder: Path) -> Iterator[Indexed]:
-    """The files of the archive as a backup knows them.
+    """The files of the archive, by the index of a backup.
 
     Raises:
         DataRefused: the index is damaged.
@@ -218,8 +217,8 @@ def kept(place: Path, warehouse: str) -> list[KeptBackup]:
     """The backups of a warehouse in a folder, the newest first.
 
     Args:
-        place: where backups are.
-        warehouse: its address: backups of others may lie beside.
+        place: the folder of the backups.
+        warehouse: the address of the warehouse; backups of other warehouses are left out.
     """
     found = []
     for folder in place.iterdir() if place.is_dir() else ():
@@ -228,12 +227,12 @@ def kept(place: Path, warehouse: str) -> list[KeptBackup]:
         try:
             manifest = read(folder)
         except DataRefused:
-            continue  # not ours to judge, and not ours to delete
+            continue  # a folder without a manifest is not touched
         if manifest.origin.get(WAREHOUSE) == warehouse:
             found.append(KeptBackup(folder, manifest))
     return sorted(found, key=lambda one: (one.manifest.made_at, one.folder.name), reverse=True)
 
 
 def folder_name(now: float) -> str:
-    """How a backup of that moment is called: `20261123T081500Z`."""
+    """The name of a backup of this moment, as `20261123T081500Z`."""
     return f"{utc(now):%Y%m%dT%H%M%SZ}"

@@ -1,4 +1,4 @@
-"""A backup brought back: checked file by file, copied into a new place, compared row for row."""
+"""Restores a backup: checks its files, copies them to a new place, and compares the tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _PART: Final = ".part"
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was brought back, or would be.
+    """The result of a restore, done or planned.
 
     Attributes:
-        manifest: of the backup.
-        tables: of the warehouse, with the sums that backup and copy have.
-        bytes: of all files.
-        files: how many they are.
-        warehouse, state, archive: where each is now; None for what the backup does not hold.
+        manifest: the manifest of the backup.
+        tables: the sums of the tables; they are equal in backup and copy.
+        bytes: the size of all files.
+        files: the number of files.
+        warehouse, state, archive: the new place of each; None for what the backup does not have.
     """
 
     manifest: Manifest
@@ -42,7 +42,7 @@ class Restored:
     archive: Path | None
 
     def settings(self, encryption_key: str | None = None) -> str:
-        """The lines of the configuration that use it.
+        """The lines of a configuration for the new place.
 
         Args:
             encryption_key: the reference to the key of an encrypted warehouse.
@@ -66,21 +66,21 @@ def restore(
     dry: bool = False,
     progress: Progress = silent,
 ) -> Restored:
-    """Bring a backup back into a new place: all of it, or nothing.
+    """Restore a backup to a new place, completely or not at all.
 
     Args:
-        folder: of the backup; nothing in it is changed.
-        place: a folder that does not exist, or is empty.
-        clock: waited on where another program has the backup open.
-        key: gives the key of an encrypted warehouse.
+        folder: the folder of the backup; it is not changed.
+        place: a folder that does not exist or is empty.
+        clock: the clock for waiting where another program has the backup open.
+        key: returns the key of an encrypted warehouse.
         dry: whether the backup is only checked.
-        progress: told of each piece of work.
+        progress: called after each piece of work.
 
     Raises:
         DataRefused: the backup is damaged; the message names the file.
-        UsageError: the place holds something.
-        ConfigError: the warehouse is encrypted and the key is not there or another one, or the
-            place cannot be written to.
+        UsageError: the place is not empty.
+        ConfigError: the warehouse is encrypted and its key is missing or wrong, or the place cannot
+            be written to.
     """
     folder, place = folder.resolve(), place.resolve()
     _refuse_taken(place)
@@ -116,12 +116,12 @@ def restore(
 
 
 def _url(file: Path, found: Manifest) -> str:
-    """The address of a warehouse that was copied as a file."""
+    """The address of a copied warehouse file."""
     return f"{found.warehouse.kind}:///{file}"
 
 
 def _opened(file: Path, found: Manifest, clock: Clock, key: Secret | None) -> Warehouse:
-    """A copied warehouse, to read alone."""
+    """A copied warehouse, opened for reading only."""
     return open_warehouse(_url(file, found), clock, read_only=True, key=key)
 
 
@@ -134,7 +134,7 @@ def _refuse_taken(place: Path) -> None:
 
 
 def _files(folder: Path, found: Manifest) -> Iterator[tuple[str, FileSum]]:
-    """Every file of a backup and what it is known by."""
+    """All files of a backup with their checksums."""
     yield from found.files.items()
     if found.archive.copied:
         for one in manifest.read_index(folder):
@@ -156,13 +156,13 @@ def _key(found: Manifest, folder: Path, key: Callable[[], Secret] | None) -> Sec
 def _tables(
     folder: Path, found: Manifest, clock: Clock, key: Secret | None
 ) -> Mapping[str, TableSum]:
-    """What the tables of the backup are known by now, as the manifest says."""
+    """The sums of the tables of the backup, after a comparison with the manifest."""
     path = folder / manifest.WAREHOUSE / found.warehouse.file
     with _opened(path, found, clock, key) as warehouse:
         tables = warehouse.sums()
         engine = warehouse.engine.rpartition(" ")[2]
     known = found.warehouse.tables
-    if found.warehouse.engine != engine:  # then sums of one row may differ
+    if found.warehouse.engine != engine:  # another version may compute other sums
         wrong = {name: each.rows for name, each in tables.items()} != {
             name: each.rows for name, each in known.items()
         }
@@ -176,7 +176,7 @@ def _tables(
 def _copy(
     folder: Path, place: Path, wanted: Mapping[str, FileSum], compare: Callable[[Path], None]
 ) -> None:
-    """Copy the files beside the place, compare them, and give them its name in one step."""
+    """Copy the files under another name, compare them, and give them the name in one step."""
     beside = place.parent / f".{place.name}{_PART}"
     shutil.rmtree(beside, ignore_errors=True)
     try:
@@ -192,7 +192,7 @@ def _copy(
             place.rmdir()
         beside.rename(place)
         files.sync_folder(place.parent)
-    except BaseException:  # Ctrl-C and an alarm too: no half of a warehouse may stay
+    except BaseException:  # also at Ctrl-C and an alarm: delete the incomplete copy
         shutil.rmtree(beside, ignore_errors=True)
         raise
 
@@ -204,7 +204,7 @@ def _compare(
     clock: Clock,
     key: Secret | None,
 ) -> None:
-    """Refuse a copy whose tables are not those of the backup."""
+    """Refuse a copy whose tables differ from those of the backup."""
     path = place / manifest.WAREHOUSE / found.warehouse.file
     with _opened(path, found, clock, key) as warehouse:
         copied = warehouse.sums()

@@ -1,7 +1,6 @@
-"""A backup that is made when it is time: as a run, claimed and written down, so that one makes it.
+"""Makes a backup when it is due, as a run with a claim, so only one process makes it.
 
-Of many daemons and cron lines one has the claim; how it went stands with the runs, under the name
-`BACKUP`, for `status` and the alerts.
+The state has the result as a run with the name `BACKUP`, for `status` and for alerts.
 """
 
 from __future__ import annotations
@@ -38,21 +37,21 @@ def make(
     archive: bool | None = None,
     progress: Progress = silent,
 ) -> Made | None:
-    """Make a backup if it is wanted, as nobody else does; None where it is not.
+    """Make a backup if it is wanted, under a claim; None where it is not wanted.
 
     Args:
-        application: whose warehouse, state and archive.
-        wanted: asked when it is claimed: whoever had it before may have made one.
-        claim: of the run, where it was begun already.
-        timeout: seconds that it may take, None for no limit.
-        place: the folder for it, where not as the settings say.
-        archive: whether the files of the archive are copied too, where not as the settings say.
-        progress: told of each piece of work.
+        application: the application.
+        wanted: called after the claim, because another process may have made a backup before.
+        claim: the claim, where it exists already.
+        timeout: seconds that the backup may take, None for no limit.
+        place: the folder of the backups, None for that of the settings.
+        archive: whether the files of the archive are copied too, None for the settings.
+        progress: called after each piece of work.
 
     Raises:
-        Busy: somebody else makes one.
+        Busy: another process makes a backup.
         StateUnavailable: the state cannot be reached.
-        Failure: as `back_up`; it is written down.
+        Failure: as `back_up`; the state has it.
     """
     run_id = new_run_id(application.clock) if claim is None else claim.run_id
     with application.claimed(BACKUP, run_id, claim) as held, bound(run_id=run_id, endpoint=BACKUP):
@@ -77,7 +76,7 @@ def make(
             _log.error("backup_failed", error=type(failure).__name__, message=failure.message)
             _close(application, record, failure)
             raise
-        except BaseException as error:  # told to end, or a bug: the state has its kind alone
+        except BaseException as error:  # a signal, or a bug: the state keeps its class only
             _close(application, record, error)
             raise
         _close(application, replace(record, status="done"), None)

@@ -1,4 +1,4 @@
-"""A copy of the state: a SQLite file, as it was at one moment, while others write to it."""
+"""Copies a SQLite file as of one moment, while other processes write to it."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from tcdatalogger.services.warehouse.protocol import TableSum
 
 
 def copy(source: Path, target: Path) -> dict[str, TableSum]:
-    """Copy a file, and what its tables are known by.
+    """Copy a file; returns the sums of its tables.
 
-    The sums are of the same moment as the copy, and are compared with those of the copy.
+    The sums are of the same moment as the copy, and they are compared with those of the copy.
 
     Raises:
         DataRefused: the file is damaged.
-        WarehouseUnavailable: it cannot be read now.
-        DiskFull: the copy cannot be written for want of space.
+        WarehouseUnavailable: the file cannot be read now.
+        DiskFull: the disk is too full for the copy.
         OSError: the copy cannot be written.
     """
     private.folder(target.parent)
     private.file(target)
     try:
         with closing(reader(source)) as there, closing(sqlite3.connect(target)) as here:
-            there.execute("begin")  # so that sums and copy see the same
+            there.execute("begin")  # so sums and copy are of the same moment
             wanted = _sums(there)
             there.backup(here)
-            # One file, which needs no other beside it.
+            # The copy is one file, without other files beside it.
             here.execute("pragma journal_mode = delete")
     except sqlite3.Error as error:
         if disk.is_full(target.parent):
@@ -43,10 +43,10 @@ def copy(source: Path, target: Path) -> dict[str, TableSum]:
 
 
 def sums(path: Path) -> dict[str, TableSum]:
-    """What every table of a file is known by.
+    """The sums of every table of a file.
 
     Raises:
-        DataRefused: it is damaged.
+        DataRefused: the file is damaged.
     """
     try:
         with closing(reader(path)) as opened:

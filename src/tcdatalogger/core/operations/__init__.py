@@ -1,1 +1,1 @@
-"""What is done with rows that are stored: replay, rebuild, rollback, and the like."""
+"""Operations on stored rows: backfill, replay, rebuild, rollback, schema changes, quarantine."""

@@ -1,7 +1,7 @@
-"""The whole history of an endpoint, read back in time a stretch at a time.
+"""Reads the history of an endpoint back in time, one stretch after another.
 
-Each stretch is a run and one load, and what has been read stands in the ledger with its rows: it
-can be stopped or killed anywhere, and goes on where it was.
+Each stretch is a run with one load, and the ledger has the stretch with its rows. So a backfill can
+be stopped or killed at any time and goes on where it was.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from tcdatalogger.services.torncity.processing import time_ranges
 from tcdatalogger.services.torncity.processing.task import Task
 
 PAGES = 20
-"""Of one stretch: some thousand rows in memory, and not much to do again after a kill."""
+"""The pages of one stretch: some thousand rows in memory, and little work is lost by a kill."""
 
 
 @dataclass(frozen=True, slots=True)
 class BackfillProgress:
-    """Where a backfill is after a stretch. Times are seconds since 1970.
+    """The progress of a backfill after a stretch. Times are seconds since 1970.
 
     Attributes:
-        place: whose list is read: the subject's id, or a path.
-        high: where its reading began.
-        back_to: how far back it has come; None at the beginning of all history.
-        until: how far back it is to go, None for the beginning.
-        calls, rows, left_out: of all stretches of this process so far; rows in all tables.
-        warnings: what was odd about this stretch.
-        run_id: of this stretch.
+        place: the place of the list: the id of a subject, or a path.
+        high: where the backfill began.
+        back_to: how far back it has read; None for the beginning of all history.
+        until: how far back it has to read, None for the beginning of all history.
+        calls, rows, left_out: sums over all stretches of this process, rows over all tables.
+        warnings: the warnings of this stretch.
+        run_id: the run of this stretch.
     """
 
     place: str
@@ -50,7 +50,7 @@ class BackfillProgress:
 
     @property
     def part(self) -> float | None:
-        """How much of the way is done, from 0 to 1; None where nobody knows how long it is."""
+        """The share that is done, from 0 to 1; None where the length of the history is unknown."""
         if self.until is None or self.back_to is None:
             return None
         whole = self.high - self.until
@@ -62,8 +62,8 @@ class _Listing:
     """One list of an endpoint.
 
     Attributes:
-        place: what tells the list from the others, as in the ledger.
-        task: reads the list alone.
+        place: the place of the list, as in the ledger.
+        task: a task for this list only.
     """
 
     place: str
@@ -85,36 +85,36 @@ def backfill(
     until: float | None = None,
     pages: int = PAGES,
 ) -> Iterator[BackfillProgress]:
-    """Read the history of an endpoint back in time; yields after each stretch, which is stored.
+    """Read the history of an endpoint back in time; yields the progress after each stored stretch.
 
     Args:
-        application: with the settings.
-        name: of the endpoint.
-        since: how far back, seconds since 1970; None for the beginning of all history.
-        until: where to begin; None for where the regular runs began, or now.
-        pages: of one stretch.
+        application: the application.
+        name: the name of the endpoint.
+        since: how far back to read, seconds since 1970; None for the beginning of all history.
+        until: where to begin; None for the begin of the regular runs, or now.
+        pages: the pages of one stretch.
 
     Raises:
         UsageError: there is no such endpoint, or its list cannot be read back in time.
-        Busy: another backfill of it goes on.
-        Failure: as a run; what was stored before stays.
+        Busy: another backfill of the endpoint runs.
+        Failure: a run failed; earlier stretches stay stored.
     """
     [endpoint] = application.chosen([name])
     task = application.task(endpoint)
     _refuse(endpoint, task)
     low = None if since is None else int(since)
     sums = _Sums()
-    # A name of its own: regular runs go on beside it, another backfill does not.
+    # The claim has its own name: regular runs may run at the same time, another backfill may not.
     with application.claimed(endpoint.name + BACKFILL, task.run_id) as claim:
         for each in _listings(application, endpoint, replace(task, stretch_pages=pages)):
             yield from _back(application, endpoint, each, claim, low, until, sums)
 
 
 def _refuse(endpoint: EndpointSettings, task: Task) -> None:
-    """Refuse what has no history that could be added to the tables.
+    """Refuse an endpoint without a history that can be added to its tables.
 
     Raises:
-        UsageError: the endpoint is no list by time, or neither appends nor merges.
+        UsageError: the endpoint is no list by time, or its mode is neither append nor merge.
     """
     why = why_not_incremental(endpoint, task.endpoint)
     if not why and task.mode not in ("append", "merge"):
@@ -130,7 +130,7 @@ def _refuse(endpoint: EndpointSettings, task: Task) -> None:
 def _listings(
     application: Application, endpoint: EndpointSettings, task: Task
 ) -> Iterator[_Listing]:
-    """Each list that the endpoint asks for."""
+    """The lists of the endpoint, one for each subject."""
     source = application.source(endpoint, task, "low")
     worker = processor(task.endpoint.path, endpoint.processor)(task, source=source)
     ids = worker.ids or ("",)
@@ -148,7 +148,7 @@ def _back(
     until: float | None,
     sums: _Sums,
 ) -> Iterator[BackfillProgress]:
-    """The stretches of one list, until all that is wanted was read."""
+    """Read one list, stretch after stretch, until everything that is wanted is read."""
     place, task = listing.place, listing.task
     top: int | None = None
     before: TimeRange | None = None
@@ -176,7 +176,7 @@ def _back(
             raise outcome.error
         reached = outcome.fetched.stretch if outcome.fetched else None
         if reached is not None and wanted.high == top:
-            top = reached.high  # no later than the server's own time
+            top = reached.high  # not later than the time of the server
         sums.calls += outcome.record.calls
         sums.rows += sum(outcome.record.rows.values())
         sums.left_out += outcome.receipt.left_out if outcome.receipt else 0
@@ -196,7 +196,7 @@ def _back(
 def _next(
     place: str, read: Coverage, top: int, since: int | None, *, newest: bool
 ) -> TimeRange | None:
-    """The newest stretch that is wanted and not read yet; None where all of it is."""
+    """The newest stretch that is wanted and not read yet; None where all are read."""
     high = read.below(top)
     if high is None or high < (since or 0):
         return None

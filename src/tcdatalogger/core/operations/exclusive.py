@@ -1,4 +1,4 @@
-"""An endpoint claimed for what changes its tables without a run: no run interleaves with it."""
+"""Claims an endpoint for an operation that changes its tables, so no run goes on meanwhile."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from tcdatalogger.core.run.load import Guard
 def exclusive(
     application: Application, endpoint: str, by: str, *, dry: bool = False
 ) -> Iterator[Guard]:
-    """Have an endpoint alone until the end of the block; the guard of what is stored in it.
+    """Claim an endpoint until the end of the block; yields the guard for commits.
 
-    Claim before the warehouse is opened, as a run does: else each would wait for the other.
+    The claim comes before the warehouse is opened, as in a run: otherwise both could wait for each
+    other.
 
     Args:
-        application: with the state.
-        endpoint: its name.
-        by: an id of the run's kind, under which it is claimed.
+        application: the application.
+        endpoint: the name of the endpoint.
+        by: the id of the operation, in the form of a run id.
         dry: whether nothing will be changed; then nothing is claimed.
 
     Raises:
-        Busy: a run has it, or another of these; the message says who.
+        Busy: a run or another operation has the endpoint; the message names it.
         StateUnavailable: the state cannot be reached.
     """
     if dry:

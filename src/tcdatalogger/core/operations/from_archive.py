@@ -1,4 +1,4 @@
-"""Runs of the past, as the archive and the ledger have them."""
+"""Past runs, by the archive and the ledger."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Final
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 ORDERED: Final = ("merge", "history")
-"""Storage modes by which what a run stores hangs on the runs before it."""
+"""The storage modes with which the rows of a run depend on the runs before it."""
 
 
 def newest_run(warehouse: Warehouse, endpoint: str) -> str | None:
-    """The run whose rows an endpoint stored last, None before its first load."""
+    """The run of the newest load of an endpoint, None before its first load."""
     newest = warehouse.loads(endpoint=endpoint, counting=True, most=1)
     return newest[0].run_id if newest else None
 
 
 def run_of(file: str) -> str:
-    """The run whose answers a file of the archive has."""
+    """The id of the run of an archive file."""
     return Path(file).stem
 
 
 def load_id(run_id: str, endpoint: str, token: str) -> str:
-    """Of a load that is made again: another than the run's own, which is in the ledger."""
+    """The id of a load that is made again; it differs from the id of the run's first load."""
     return sha256(f"{run_id}\n{endpoint}\n{token}".encode()).hexdigest()[:16]

@@ -1,6 +1,6 @@
-"""Records of the quarantine tried again: what the catalogue knows by now may make them fit.
+"""Tries records of the quarantine again, because a newer catalogue may know their fields.
 
-Nothing is asked of Torn.
+Torn is not asked.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 
 
 def retry(application: Application, records: Sequence[dict[str, Any]]) -> list[str]:
-    """Try records of the quarantine again; the ids of those that are stored now.
+    """Try records of the quarantine again; returns the ids of those that are stored now.
 
     Args:
-        application: with the settings.
-        records: lines of `_tcd_quarantine`. Those that fit no better than before stay there.
+        application: the application.
+        records: rows of `_tcd_quarantine`. Records that still do not fit stay there.
 
     Raises:
-        Busy: somebody else has an endpoint of them; those of endpoints before it are stored.
+        Busy: another process has one of the endpoints; the endpoints before it are done.
     """
     stored: list[str] = []
     token = new_run_id(application.clock)
@@ -63,13 +63,13 @@ def _retry(
     token: str,
     guard: Guard,
 ) -> list[str]:
-    """Try the records of one run, each by itself, and store those that fit in one load."""
+    """Try each record of one run, and store those that fit in one load; returns their ids."""
     if endpoint.storage_mode == "replace" and newest_run(warehouse, endpoint.name) != run_id:
         return []
     file = lines[0]["archive_file"]
     pages = [page for error, page in application.archive.read(file) if not error]
     task = application.task(endpoint, run_id)
-    rules = tuple(rule for rule in task.checks if not rule.rows)  # it is no whole load
+    rules = tuple(rule for rule in task.checks if not rule.rows)  # a few records of a load
     task = replace(task, checks=rules)
     record = RunRecord(run_id, endpoint.name, application.clock.now(), status="")
     run = Run(application, endpoint, task, record, guard, until="validate", marks=False)
@@ -103,14 +103,14 @@ def _retry(
 
 
 def _there(warehouse: Warehouse, family: TableFamily, run_id: str) -> set[tuple[object, ...]]:
-    """The keys of the records that a run has stored: none of them is stored twice."""
+    """The keys of the records that a run has stored, so no record is stored twice."""
     root = family.tables[0]
     columns = [*root.key, "_subject_id"]
     return _keys(warehouse.rows(root.name, columns, where={"_run_id": run_id}), family)
 
 
 def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:
-    """The keys of root rows, where Torn sends one; a place in a list tells nothing across loads."""
+    """The keys of root rows, where Torn sends a key; a place in a list identifies no record."""
     root = family.tables[0]
     own = {column.name for column in root.data_columns if not column.ours}
     if not own.issuperset(root.key):
@@ -120,7 +120,7 @@ def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:
 
 
 def _body(line: dict[str, Any], family: TableFamily, content: str) -> bytes:
-    """A body that holds the one record, as Torn would have sent it."""
+    """A body with one record, as Torn would send it."""
     record, path = str(line["record"]), str(line["path"])
     if content == "csv":
         return _csv(json.loads(record))

@@ -1,7 +1,7 @@
-"""Rows once more from the archive: a run replayed, an endpoint rebuilt.
+"""Makes rows again from the archive: replays a run, or rebuilds an endpoint.
 
-Nothing is asked of Torn. What the catalogue knows by now, and what was learned since, counts: a
-record that was set aside may fit today.
+Torn is not asked. The present catalogue and all learned fields count, so a record that was set
+aside may fit now.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ ROLLED_BACK: Final = "rolled back"
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What became of one archived run.
+    """The result for one archived run.
 
     Attributes:
-        run_id: of the run whose answers these are.
-        made: its rows as they are now, None where it has none.
-        receipt: of the commit, None where nothing was stored.
-        why: why it was passed over, "" where it was not.
-        failed: the checks that its rows failed and that refuse them.
+        run_id: the id of the run.
+        made: its new rows, None where it has none.
+        receipt: the receipt of the commit, None where nothing was stored.
+        why: why the run was left out, "" where it was not.
+        failed: the failed checks that refuse its rows.
     """
 
     run_id: str
@@ -56,21 +56,21 @@ class Replayed:
 def replay(
     application: Application, run_id: str, *, taken: Sequence[str] = (), dry: bool = False
 ) -> Replayed:
-    """Make the rows of one run again, in place of what it stored before.
+    """Make the rows of one run again, in place of the rows that it stored before.
 
-    Where later runs stand on it, as by `merge` and `history`, they are made again too, in order.
+    With `merge` and `history` later runs depend on the run, so they are made again too, in order.
 
     Args:
-        application: with the settings.
-        run_id: of the run.
-        taken: runs whose rows are taken in though they were refused.
-        dry: make the rows and store nothing.
+        application: the application.
+        run_id: the id of the run.
+        taken: runs whose rows are stored although they were refused.
+        dry: whether the rows are made and not stored.
 
     Raises:
-        UsageError: no archive file is of that run, or no endpoint is.
-        Busy: somebody else has the endpoint.
+        UsageError: the archive has no file of this run, or its endpoint is unknown.
+        Busy: another process has the endpoint.
         DataRefused: its answers make no rows, its rows were refused, the warehouse refuses them,
-            or the storage mode is replace and the tables hold a later run.
+            or the storage mode is replace and the tables have a later run.
     """
     endpoint, file = _find(application, run_id)
     _refuse_unknown(application, endpoint, taken)
@@ -138,21 +138,21 @@ def rebuild(
 ) -> list[Replayed]:
     """Make all rows of an endpoint again from the archive, in one step.
 
-    Runs that were not to store anything (`--dry-run`, `--step`) are passed over, those that were
-    rolled back, and those whose rows were refused. What is pending is stored first, as the next run
-    would: so a list that lost its records is refused here too.
+    Three kinds of runs are left out: runs that had to store nothing (`--dry-run`, `--step`), runs
+    that were rolled back, and runs whose rows were refused. Pending runs are stored first, as the
+    next run would do it, so they are checked here too.
 
     Args:
-        application: with the settings.
-        name: of the endpoint.
+        application: the application.
+        name: the name of the endpoint.
         without: runs whose rows are left out.
-        taken: runs whose rows are taken in though they would be passed over.
-        dry: make the rows and store nothing.
+        taken: runs whose rows are stored although they would be left out.
+        dry: whether the rows are made and not stored.
 
     Raises:
-        UsageError: there is no such endpoint or run, or the archive has none of it.
-        Busy: somebody else has the endpoint.
-        DataRefused, WarehouseUnavailable: as a commit; then the tables are as they were.
+        UsageError: there is no such endpoint or run, or the archive has no run of it.
+        Busy: another process has the endpoint.
+        DataRefused, WarehouseUnavailable: as for a commit; the tables are unchanged then.
     """
     [endpoint] = application.chosen([name])
     _refuse_unknown(application, endpoint, (*without, *taken))
@@ -195,8 +195,8 @@ def _rebuild(
         counting = {line.run_id for line in lines}
 
         def loads() -> Iterator[Load]:
-            # What one load learned the next one knows: the warehouse may take them all before it
-            # begins, and is not asked meanwhile.
+            # A load knows the fields that loads before it learned; the warehouse is not asked,
+            # because it may take all loads before it begins.
             known = Known.of(warehouse, endpoint.name)
             for file in files:
                 run_id = run_of(file)
@@ -224,7 +224,7 @@ def _rebuild(
         clear = Clear(endpoint.name, runs, tuple(without), token)
         try:
             receipts = {one.load_id: one for one in warehouse.commit_all(loads(), clear)}
-        finally:  # whatever became of it: the failed checks tell why
+        finally:  # failed checks are stored in any case: they say why
             for one in found:
                 _note(application, endpoint, one, token, warehouse)
     return [
@@ -234,7 +234,7 @@ def _rebuild(
 
 
 def _refuse_older(endpoint: EndpointSettings, files: Sequence[str], taken: Collection[str]) -> None:
-    """Refuse to take in the rows of a run in whose place the tables hold a later one.
+    """Refuse to store the rows of a run of `replace` where a later run exists.
 
     Raises:
         DataRefused: the storage mode is replace, and there is a later run.
@@ -250,10 +250,10 @@ def _refuse_older(endpoint: EndpointSettings, files: Sequence[str], taken: Colle
 def _refuse_pruned(
     application: Application, warehouse: Warehouse, endpoint: EndpointSettings
 ) -> None:
-    """Refuse to give up the rows of an append whose answers are gone.
+    """Refuse to delete appended rows whose answers are gone.
 
     Raises:
-        DataRefused: the endpoint appended before, and the archive lacks some of those runs.
+        DataRefused: the endpoint appended rows before, and the archive lacks some of those runs.
     """
     if endpoint.storage_mode not in {"merge", "replace"}:
         return
@@ -273,10 +273,10 @@ def _refuse_pruned(
 def _refuse_unknown(
     application: Application, endpoint: EndpointSettings, runs: Sequence[str]
 ) -> None:
-    """Refuse runs of which the archive has no answers.
+    """Refuse runs without answers in the archive.
 
     Raises:
-        UsageError: it has none of one of them, or none at all.
+        UsageError: the archive lacks one of the runs, or has no run at all.
     """
     known = set(map(run_of, application.archive.files(endpoint.name)))
     for run_id in runs:
@@ -299,10 +299,10 @@ def _passed_over(
     without: Sequence[str],
     taken: Collection[str],
 ) -> dict[str, str]:
-    """The archived runs of which no rows are made, and why.
+    """The archived runs that are left out, each with the reason.
 
-    The ledger says what is stored and what was taken back. The state is asked about the runs that
-    the ledger does not know, as when a warehouse is gone.
+    The ledger says which runs are stored and which were rolled back. The state is asked about runs
+    that the ledger does not know, for example of a new warehouse.
     """
     lines = warehouse.loads(endpoint=endpoint.name)
     newest = {line.run_id: line for line in reversed(lines)}
@@ -329,7 +329,7 @@ def _passed_over(
 def _refusal(application: Application, file: str) -> str:
     """Why the rows of a run were refused, "" where they were not.
 
-    Its answers have a mark of it. The state says it of a run whose mark could not be written.
+    A mark beside its answers says it; the state says it where the mark could not be written.
     """
     if why := application.archive.refusal(file):
         return why
@@ -347,9 +347,9 @@ def _is_refusal(run: RunRecord) -> bool:
 def _files(
     application: Application, endpoint: EndpointSettings, passed: Mapping[str, str]
 ) -> list[str]:
-    """The archive files of the runs that a rebuild has to do with, the oldest first.
+    """The archive files that a rebuild reads, the oldest first.
 
-    For `replace` these are those to leave out and then the newest that is left.
+    For `replace` these are the runs to leave out, and the newest of the others.
     """
     files = sorted(application.archive.files(endpoint.name), key=lambda f: _when(application, f))
     if endpoint.storage_mode != "replace":
@@ -360,30 +360,30 @@ def _files(
 
 
 def _when(application: Application, file: str) -> tuple[float, str]:
-    """When a run was, by the server's clock: ours may have jumped."""
+    """The time of a run by the server's clock (this machine's may be wrong), and its id."""
     return fetched_at(application.archive, file), run_of(file)
 
 
 def _stands_before(
     application: Application, endpoint: EndpointSettings, file: str, newest: str
 ) -> bool:
-    """Whether a run was before that whose rows were stored last."""
+    """Whether a run is older than the run whose rows were stored last."""
     others = [one for one in application.archive.files(endpoint.name) if run_of(one) == newest]
     mine = _when(application, file)
     its = _when(application, others[0]) if others else (0.0, newest)
     if mine[0] and its[0]:
         return mine < its
-    return run_of(file) < newest  # a fetch that failed says no time
+    return run_of(file) < newest  # a failed fetch has no time of the server
 
 
 def _status(application: Application, run_id: str) -> str:
-    """What became of a run; not known once the state is gone."""
+    """The status of a run in the state, "" where the state does not know it."""
     runs = application.state.runs(run_id=run_id, most=1)
     return runs[0].status if runs else ""
 
 
 def _mark_done(application: Application, file: str, receipt: Receipt) -> None:
-    """A run that was pending, refused or rolled back, and has its rows now, is done."""
+    """Mark a run as done that was pending, refused or rolled back, and is stored now."""
     application.archive.accept(file)
     for run in application.state.runs(run_id=run_of(file), most=1):
         if run.status != "done":
@@ -395,7 +395,7 @@ def _mark_done(application: Application, file: str, receipt: Receipt) -> None:
 
 
 def _newest(application: Application, endpoint: EndpointSettings, files: list[str]) -> list[str]:
-    """For `replace`, the newest run whose answers are whole: only its rows have a place."""
+    """For `replace`, the newest run with complete answers: only its rows are stored."""
     for file in reversed(files):
         fetched = fetched_from(application.archive, file)
         if fetched is not None and fetched.whole:
@@ -412,7 +412,7 @@ def _again(
     token: str,
     known: Known | None = None,
 ) -> tuple[Replayed, Load | None]:
-    """The rows of an archived run, and the load that puts them in place of the former ones."""
+    """The rows of an archived run, and the load that replaces its former rows."""
     run_id = run_of(file)
     fetched = fetched_from(application.archive, file)
     if fetched is None:
@@ -441,7 +441,7 @@ def _note(
     token: str,
     warehouse: Warehouse,
 ) -> None:
-    """Write down which checks the rows of a run failed that are not stored, as a run does."""
+    """Store in the ledger which checks refused the rows of a run, as a run does."""
     task, name = application.task(endpoint, one.run_id), load_id(one.run_id, endpoint.name, token)
     note_checks(task, one.failed, warehouse, application.clock.now(), name)
 

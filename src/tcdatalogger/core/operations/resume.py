@@ -1,8 +1,8 @@
-"""A run goes on from its answers in the archive: its rows are made anew each time.
+"""Goes on with a run from its answers in the archive; its rows are made again each time.
 
-Torn is not asked again. The run keeps its id and so its load, so it is stored once however often it
-goes on; its cursor goes into the ledger with its rows, and moves that of the endpoint only over
-what was read without a gap.
+Torn is not asked. The run keeps its id and its load id, so its rows are stored once, however often
+it goes on. Its cursor goes into the ledger with its rows, and moves only over time that was read
+without a gap.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
 from tcdatalogger.services.torncity.processing.task import Fetched, Task
 
 GOES_ON: Final = frozenset({PAUSED, STOPPED, "failed", PENDING, CRASHED})
-"""Of a run that may go on; one that is stored is done, and others have lost their place."""
+"""The statuses of runs that may go on; other runs are stored, or cannot be stored any more."""
 
 
 def resume(
@@ -41,17 +41,17 @@ def resume(
     step: str | None = None,
     dry: bool = False,
 ) -> RunResult:
-    """Go on with a run, without a call to Torn.
+    """Go on with a run, without a call of Torn.
 
     Args:
-        application: with the settings.
-        endpoint: whose run it is.
-        run_id: of the run.
-        step: the one step to take; None for all that are left.
-        dry: stop before anything is stored and say what would be.
+        application: the application.
+        endpoint: the endpoint of the run.
+        run_id: the id of the run.
+        step: the one step to take; None for all steps that are left.
+        dry: whether nothing is stored, and only shown what would be.
 
     Raises:
-        UsageError: there is no such run, it is another endpoint's, or it has no whole answers.
+        UsageError: there is no such run, it is of another endpoint, or its answers are incomplete.
         DataRefused: its answers are damaged.
     """
     task = application.task(endpoint, run_id)
@@ -89,7 +89,7 @@ def _record(application: Application, endpoint: EndpointSettings, run_id: str) -
     """The run as the state has it.
 
     Raises:
-        UsageError: it is unknown, or another endpoint's.
+        UsageError: the run is unknown, or of another endpoint.
     """
     found = application.state.runs(run_id=run_id, most=1)
     if not found:
@@ -109,10 +109,10 @@ def _record(application: Application, endpoint: EndpointSettings, run_id: str) -
 def _fetched(
     application: Application, task: Task, record: RunRecord, step: str | None
 ) -> tuple[Fetched, bool]:
-    """What the run goes on from, and whether it was to store its rows from the beginning.
+    """The answers of the run, and whether it had to store its rows from the beginning.
 
     Raises:
-        UsageError: it has no answers, asked for something else, or has no such step left.
+        UsageError: the run has no answers, asked for another list, or has no such step left.
     """
     if record.status not in {*GOES_ON, RUNNING}:
         raise UsageError(
@@ -144,10 +144,10 @@ def _fetched(
 
 
 def _joined(application: Application, task: Task, header: FetchHeader) -> tuple[WalkSummary, ...]:
-    """The readings that may move the cursor.
+    """The walks that may move the cursor.
 
-    One that went on from a cursor may not where the endpoint has none any more, as all before it
-    was rolled back: nobody would read again what lies between.
+    A walk that went on from a cursor may not move it where the endpoint has no cursor any more
+    (all earlier runs were rolled back): the time before it would never be read again.
     """
     then = Cursor.read(header.cursor, task.asked).spans
     on = {

@@ -1,4 +1,4 @@
-"""A run taken back: its rows, and the tables and columns that came with it."""
+"""Rolls a run back: its rows, and the tables and columns that it added."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def roll_back(
     dry: bool = False,
     tell: Callable[[LedgerLine], None] = lambda _line: None,
 ) -> Undo:
-    """Take back what a run stored: of `append` any, of other modes the endpoint's newest.
+    """Roll a run back: any run of `append`, and the newest run of an endpoint of other modes.
 
     Args:
-        application: with the settings.
-        run_id: of the run.
-        dry: tell what would go, and change nothing.
-        tell: told of what the ledger has of the run, before anything is changed.
+        application: the application.
+        run_id: the id of the run.
+        dry: whether nothing is changed, and only shown what would be removed.
+        tell: called with the line of the ledger before anything is changed.
 
     Raises:
-        UsageError: no run of that name has stored anything, or it was rolled back already.
-        DataRefused: a later run of the endpoint stands on it; the remedy names the way.
-        Busy: somebody else has the endpoint.
-        WarehouseUnavailable: it cannot be reached now; nothing was changed.
+        UsageError: no run with this id has stored rows, or it was rolled back already.
+        DataRefused: a later run of the endpoint depends on it; the remedy says what to do.
+        Busy: another process has the endpoint.
+        WarehouseUnavailable: the warehouse cannot be reached now; nothing was changed.
     """
     clock = application.clock
     with application.warehouse() as warehouse:
@@ -54,10 +54,10 @@ def roll_back(
 
 
 def _newest_of(warehouse: Warehouse, run_id: str) -> LedgerLine:
-    """The run by the ledger: its endpoint may be gone from the configuration.
+    """The newest line of a run in the ledger; its endpoint may be missing in the configuration.
 
     Raises:
-        UsageError: the ledger has none of that name.
+        UsageError: the ledger does not know the run.
     """
     for line in warehouse.loads(run_id=run_id, most=1):
         return line

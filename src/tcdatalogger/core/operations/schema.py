@@ -1,4 +1,4 @@
-"""Tables changed on purpose: made to fit the configuration and the catalogue, or taken back."""
+"""Changes tables on request: to fit the configuration and the catalogue, or to an older version."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from tcdatalogger.text import did_you_mean
 
 @dataclass(frozen=True, slots=True)
 class Evolved:
-    """What became of tables, or would.
+    """The changes of tables, done or planned.
 
     Attributes:
-        name: of the endpoint or the table.
-        steps: in the order in which they are taken.
-        next: what the next load of the endpoint changes by itself or asks for afterwards.
+        name: the name of the endpoint or the table.
+        steps: the changes in their order.
+        next: the changes that the next load of the endpoint needs after these.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Evolved:
 
 
 def planned(application: Application, name: str) -> Evolved:
-    """How the tables of an endpoint would have to change for what its next load brings.
+    """The changes of tables that the next load of an endpoint needs.
 
     Raises:
-        UsageError: there is no such endpoint, or its processor alone knows its tables.
-        ConfigError: the user's own names for columns give a table two of one name.
+        UsageError: there is no such endpoint, or its processor does not declare its tables.
+        ConfigError: the user's names give a table two columns of one name.
     """
     [endpoint] = application.chosen([name])
     with application.warehouse() as warehouse:
@@ -49,18 +49,18 @@ def planned(application: Application, name: str) -> Evolved:
 def apply(
     application: Application, name: str, *, accept: bool = False, dry: bool = False
 ) -> Evolved:
-    """Make the tables of an endpoint fit, in one step and as new versions.
+    """Change the tables of an endpoint in one step; they get new versions.
 
     Args:
-        application: with the settings.
-        name: of the endpoint.
-        accept: whether steps are taken that no load takes by itself.
-        dry: take them all, compare every value, and undo it.
+        application: the application.
+        name: the name of the endpoint.
+        accept: whether changes are made that a load does not make by itself.
+        dry: whether the changes are only checked.
 
     Raises:
-        UsageError, ConfigError: as `planned`.
-        DataRefused: a step needs consent, or a value would change; nothing was changed.
-        Busy: somebody else has the endpoint.
+        UsageError, ConfigError: as for `planned`.
+        DataRefused: a change needs `accept`, or a value would change; nothing was changed.
+        Busy: another process has the endpoint.
         WarehouseUnavailable: the warehouse cannot be reached now.
     """
     [endpoint] = application.chosen([name])
@@ -87,15 +87,15 @@ def roll_back(application: Application, name: str, version: int, *, dry: bool = 
     """Give a table the columns of an older version, as a new version.
 
     Args:
-        application: with the settings.
-        name: of the table, or of an endpoint for its root table.
-        version: to go back to.
-        dry: take all steps, compare every value, and undo it.
+        application: the application.
+        name: the name of the table, or of an endpoint for its root table.
+        version: the older version.
+        dry: whether the changes are only checked.
 
     Raises:
         UsageError: there is no such table or version.
         DataRefused: a value does not fit the older type; nothing was changed.
-        Busy: somebody else has the endpoint.
+        Busy: another process has the endpoint.
         WarehouseUnavailable: the warehouse cannot be reached now.
     """
     with application.warehouse(read_only=True) as warehouse:
@@ -115,7 +115,7 @@ def roll_back(application: Application, name: str, version: int, *, dry: bool = 
 
 
 def _table(warehouse: Warehouse, name: str) -> tuple[str, str]:
-    """The table that is meant, and the endpoint that made it."""
+    """The name of the table, and the endpoint that made it."""
     found = warehouse.ledger.first_versions()
     for table, endpoint in found:
         if table == name:
@@ -133,7 +133,7 @@ def _table(warehouse: Warehouse, name: str) -> tuple[str, str]:
 def _family(
     application: Application, endpoint: EndpointSettings, warehouse: Warehouse
 ) -> TableFamily:
-    """The tables of an endpoint as its next load has them, as far as anybody can know."""
+    """The tables of the next load of an endpoint, as far as they are known."""
     task = application.task(endpoint)
     kind = processor(task.endpoint.path, endpoint.processor)
     if kind.transform_data is not EndpointProcessor.transform_data:

@@ -243,6 +243,13 @@ def test_a_dry_run_tells_in_every_mode_what_the_real_one_does(warehouse, load, r
     assert reshape(other) == ()
 
 
+def test_a_change_of_a_table_that_is_anothers_is_refused_dry_too(warehouse, load, reshape):
+    warehouse.commit(load({"id": 1, "hits": [HIT]}))
+
+    with pytest.raises(DataRefused, match="wars_hits belongs to the endpoint wars"):
+        reshape(load({"id": 2}, endpoint="wars_hits"), accept=True)
+
+
 # Names
 
 

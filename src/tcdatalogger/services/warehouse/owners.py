@@ -15,11 +15,11 @@ def read(transaction: Transaction) -> tuple[TableOwner, ...]:
     return tuple(owner for owner in owners if owner.table in there)
 
 
-def take(transaction: Transaction, load: Load) -> None:
-    """Write down that the tables of a load are its family's.
+def refuse_others(transaction: Transaction, load: Load) -> tuple[TableOwner, ...]:
+    """The owners of all tables that are there, unless a table of a load is somebody else's.
 
     Raises:
-        DataRefused: one of them is somebody else's.
+        DataRefused: one is.
     """
     known = read(transaction)
     root = load.family.tables[0].name
@@ -32,6 +32,16 @@ def take(transaction: Transaction, load: Load) -> None:
             remedy="Nothing was changed; the answers are in the archive. Give the endpoint "
             f'{load.endpoint} a table of its own: table = "{name}"',
         )
+    return known
+
+
+def take(transaction: Transaction, load: Load) -> None:
+    """Write down that the tables of a load are its family's.
+
+    Raises:
+        DataRefused: one of them is somebody else's.
+    """
+    known, root = refuse_others(transaction, load), load.family.tables[0].name
     before = {owner.table: owner for owner in known}
     new = []
     for table in load.family.tables:

@@ -198,7 +198,9 @@ def apply(
     Raises:
         DataRefused: a step needs consent, or would change a value.
     """
-    if not dry:
+    if dry:
+        owners.refuse_others(transaction, load)
+    else:
         owners.take(transaction, load)
     steps = steps_to(transaction, load.family)
     refused = [str(step) for step in steps if step.change is Change.REFUSED]

@@ -313,11 +313,11 @@ def test_an_empty_list_is_no_rows_and_no_failure(place, says):
 # Misfits
 
 MISFITS = [
-    ("a number that is a text", {"level": "high"}, "level", "a text stands where an integer"),
-    ("a number that is a float", {"level": 7.5}, "level", "a decimal stands where an integer"),
-    ("past 64 bits", {"level": 2**63}, "level", "9223372036854775808 is past 64 bits"),
-    ("an object where a number is due", {"level": {}}, "level", "an object stands where"),
-    ("a text where an object is due", {"status": "Okay"}, "status", "a text stands where"),
+    ("a number that is a text", {"level": "high"}, "level", "a text in place of an integer"),
+    ("a number that is a float", {"level": 7.5}, "level", "a decimal in place of an integer"),
+    ("past 64 bits", {"level": 2**63}, "level", "9223372036854775808 does not fit into 64 bits"),
+    ("an object where a number is due", {"level": {}}, "level", "an object in place of"),
+    ("a text where an object is due", {"status": "Okay"}, "status", "a text in place of"),
 ]  # fmt: skip
 
 

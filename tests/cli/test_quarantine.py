@@ -157,7 +157,7 @@ def test_a_record_that_came_twice_and_had_changed_is_not_tried_again(workplace, 
     assert done.json == {"tried": 1, "stored": []}
     assert workplace.value("select level from faction_members") == 5
     (line,) = listed(workplace)
-    assert line["reason"] == "it came again and had changed: id 1"
+    assert line["reason"] == "it came again with other values: id 1"
     assert json.loads(line["record"])["level"] == 99
 
 

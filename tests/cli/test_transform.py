@@ -76,7 +76,7 @@ def test_quarantine_has_the_record_as_it_was_its_place_and_why(transform):
     (line,) = lines(out / "quarantine.jsonl")
     assert set(line) == {"path", "reason", "record"}
     assert line["path"] == "members[3].level"
-    assert line["reason"] == "a text stands where an integer is due"
+    assert line["reason"] == "a text in place of an integer"
     assert json.loads(line["record"]) == ODD[3]
 
 

@@ -114,7 +114,7 @@ def test_a_run_that_has_had_its_time_stores_the_pages_that_it_has(place, mode):
     record = outcome.record
     assert (record.status, record.exit_code) == ("done", 0)
     assert "took longer than its timeout" in record.warnings[-1]
-    assert "the 2 pages that had come are stored" in record.warnings[-1]
+    assert "the 2 pages that came are stored" in record.warnings[-1]
     stored = place.ids("attacks")
     assert 0 < len(stored) < len(place.expected("attacks", int(START) - 20 * DAY))
     # The third page had come to the archive alone: nobody makes rows of it twice, or of nothing.

@@ -108,7 +108,7 @@ def test_a_record_with_a_null_in_its_key_is_set_aside_in_every_mode(place, mode)
     if mode == "history":  # that it was set aside is no sign that it is gone
         assert place.value("select count(*) from members where valid_to is not null") == 0
     aside = place.sql("from _tcd_quarantine order by run_id, path")
-    assert {line["reason"] for line in aside} == {"null stands in the key of the record"}
+    assert {line["reason"] for line in aside} == {"the key of the record is null"}
     assert {line["path"] for line in aside} == {"members[1].id", "members[2].id"}
     assert "n3" in aside[1]["record"]
     before = place.tables()

@@ -61,7 +61,7 @@ def test_one_list_of_several_without_its_data_moves_no_cursor_and_loses_nothing(
     [run] = done.json
 
     assert (done.code, run["status"], run["absent"]) == (0, "done", 1)
-    assert any("Page 1 is no answer" in warning for warning in run["warnings"])
+    assert any("Page 1 has no data" in warning for warning in run["warnings"])
     assert cursor(place) == before
     lie()
     place.later(DAY)

@@ -72,13 +72,13 @@ def test_cells_are_typed_by_the_shape_and_by_nothing_else(body, rows):
 @pytest.mark.parametrize(
     ("row", "path", "reason"),
     [
-        ("x,Ann,0", "id", "a text stands where an integer is due"),
-        ("1.0,Ann,0", "id", "a text stands where an integer is due"),
-        ("1e3,Ann,0", "id", "a text stands where an integer is due"),
-        (" 1,Ann,0", "id", "a text stands where an integer is due"),
-        ("9223372036854775808,Ann,0", "id", "9223372036854775808 is past 64 bits"),
-        ("--1,Ann,0", "id", "a text stands where an integer is due"),
-        ("1,Ann,soon", "signed_up", "a text stands where a Unix time is due"),
+        ("x,Ann,0", "id", "a text in place of an integer"),
+        ("1.0,Ann,0", "id", "a text in place of an integer"),
+        ("1e3,Ann,0", "id", "a text in place of an integer"),
+        (" 1,Ann,0", "id", "a text in place of an integer"),
+        ("9223372036854775808,Ann,0", "id", "9223372036854775808 does not fit into 64 bits"),
+        ("--1,Ann,0", "id", "a text in place of an integer"),
+        ("1,Ann,soon", "signed_up", "a text in place of a Unix time"),
         ("1,Ann,1767225600000", "signed_up", "1767225600000 is no time of the years 1 to 9999"),
     ],
 )

@@ -708,7 +708,7 @@ def test_the_rows_of_a_day_are_not_read_twice_over(torn, make_client, shared, cl
     began = clock.now()
     for _ in range(500):
         client.get(EVENTS, key)
-    with pytest.raises(Busy, match="events in 24 hours are spent") as caught:
+    with pytest.raises(Busy, match="events in 24 hours are used up") as caught:
         make_client(**shared).get(EVENTS, key)
     assert len(torn.calls) == 500
     assert caught.value.exit_code == 75

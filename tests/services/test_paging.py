@@ -211,7 +211,10 @@ ODD_LINKS = ["x", 5, {"links": "x"}, {"links": {"prev": 5}}, [1]]
 FULL, ONWARD = [{"id": n} for n in range(100)], "https://api.torn.com/v2/user/basic?offset=1"
 ONE_PAGE = [
     # what the page holds beside its links, whether the walk is complete, what is told
-    *(("/user/attacks", [], {"links": {"prev": x}}, False, "leads elsewhere") for x in ELSEWHERE),
+    *(
+        ("/user/attacks", [], {"links": {"prev": x}}, False, "leads to another list")
+        for x in ELSEWHERE
+    ),
     *(("/user/attacks", [], metadata, True, None) for metadata in NO_LINKS),
     *(("/user/attacks", [], metadata, False, "cannot be read") for metadata in ODD_LINKS),
     ("/user/attacks", FULL, {"links": {"prev": None}}, True, "is full (100 rows)"),

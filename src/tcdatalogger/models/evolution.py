@@ -82,7 +82,7 @@ class Step:
             case Change.REFUSED:
                 return (
                     f"! {self.table}.{self.was} cannot be called {self.column}: "
-                    f"another column of the table is"
+                    f"the table has another column of this name"
                 )
 
 

@@ -202,8 +202,8 @@ def _family(application: Application, endpoint: EndpointSettings) -> TableFamily
     ]
     if nested:
         raise ConfigError(
-            f"The key of {endpoint.name} names {nested[0]}, which stands inside of an object.",
-            remedy="Choose columns that stand in the record itself: its children carry these.",
+            f"The key of {endpoint.name} names {nested[0]}, which is inside of an object.",
+            remedy="Choose columns of the record itself: its child tables get copies of them.",
         )
     if endpoint.storage_mode in ("merge", "history") and key_columns(family) is None:
         raise ConfigError(
@@ -407,7 +407,7 @@ def _refused(name: str, steps: tuple[Step, ...]) -> Failure | None:
     if not asking:
         return None
     return ConfigError(
-        f"The tables of {name} would have to change so: {'; '.join(asking)}.",
+        f"The tables of {name} need these changes: {'; '.join(asking)}.",
         remedy=f"`tcdatalogger schema apply {name}` shows what comes of it; "
         "or give the endpoint another `table`.",
     )

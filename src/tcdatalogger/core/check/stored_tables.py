@@ -102,6 +102,6 @@ def _rule(
     if rule_result.result.passed:
         return part, f"{rule}: {rows.num_rows} rows", None
     wrong = DataRefused(
-        f"{rule_result.result}.", remedy="They were stored before it was configured."
+        f"{rule_result.result}.", remedy="The rows were stored before the check was configured."
     )
     return part, "", wrong

@@ -89,7 +89,7 @@ def missing(
             if absent and not column.nullable and column.level == len(table.lists):
                 place = f"{table.name}.{column.name}"
                 yield (
-                    f"{place} is promised, and {absent} of {rows.num_rows} rows lack it",
+                    f"{place} is missing in {absent} of {rows.num_rows} rows, and promised",
                     CheckResult(
                         table.name, f"{column.name} is there, as promised", absent, "", "warn"
                     ),

@@ -141,7 +141,7 @@ def _typed(
         given = name in table.column_names
         empty = pc.indices_nonzero(pc.is_null(table.column(name))).to_pylist() if given else ()
         for at in empty if given or row.field(name) is None else range(length):
-            wrong.setdefault(at, (name, "null stands in the key of the record"))
+            wrong.setdefault(at, (name, "the key of the record is null"))
     rejected = [
         RejectedRecord(page, f"{root}[{at}].{name}", reason, _record(table, at))
         for at, (name, reason) in sorted(wrong.items())
@@ -173,11 +173,11 @@ def _reason(cell: str, kind: Kind) -> str:
     """Why a cell does not fit, "" where it fits."""
     if not cell.removeprefix("-").isdecimal() or not cell.isascii():
         due = "a Unix time" if kind is Kind.TIME else "an integer"
-        return f"a text stands where {due} is due"
+        return f"a text in place of {due}"
     low, high = (TIME_MIN, TIME_MAX) if kind is Kind.TIME else (INT_MIN, INT_MAX)
     if _WHOLE.fullmatch(cell) and low <= int(cell) <= high:
         return ""
-    what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "is past 64 bits"
+    what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "does not fit into 64 bits"
     return f"{cell} {what}"
 
 

@@ -231,7 +231,7 @@ def _read(
         _refuse_nulls(body, key)
     elif root in columns:
         if _has_null_records(columns[root]):
-            raise _Refused("null stands in place of a record")
+            raise _Refused("null in place of a record")
         _refuse_nulls(columns[root].flatten(), key)
     return body
 

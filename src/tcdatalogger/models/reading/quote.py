@@ -74,7 +74,7 @@ def _quote(raw: bytes, plan: Quoting) -> bytes:
     if plan.fields is None:
         text = raw.decode()
         if has_half(text):
-            raise ValueError("half of a surrogate pair stands in it, which cannot be stored")
+            raise ValueError("it has half of a surrogate pair, which cannot be stored")
         return _encode(text)
     if raw[:1] != b"{":
         return raw
@@ -91,5 +91,5 @@ def _quote_object(raw: bytes, plans: Mapping[str, Quoting]) -> bytes:
         plan = plans.get(name)
         parts.append(key + b":" + (inner if plan is None else _quote(inner, plan)))
     if parts and size - 1 != len(raw):
-        raise ValueError("a key stands twice in an object, or is written with escapes")
+        raise ValueError("a key is repeated in an object, or is written with escapes")
     return b"{" + b",".join(parts) + b"}"

@@ -131,7 +131,7 @@ def read_rows(
         found = Findings(unknown, converted=findings.converted)
         fitted = _fit(record, element, f"{name}[{at}]", (name, "[]"), found)
         if record is None and isinstance(element, Object):
-            found.problems.append((f"{name}[{at}]", "null stands in place of a record"))
+            found.problems.append((f"{name}[{at}]", "null in place of a record"))
         found.problems += _nulls(record, f"{name}[{at}].", key)
         if found.problems:
             path, reason = found.problems[0]
@@ -183,7 +183,7 @@ def _nulls(
         for name in path[:-1]:
             inner = inner.get(name) if isinstance(inner, dict) else None
         if isinstance(inner, dict) and inner.get(path[-1]) is None:
-            yield f"{place}{'.'.join(path)}", "null stands in the key of the record"
+            yield f"{place}{'.'.join(path)}", "the key of the record is null"
 
 
 def _whole(
@@ -210,7 +210,7 @@ def _fit(value: Value, shape: Shape, path: str, place: tuple[str, ...], found: F
         case Json():
             text = lossless_json.dump(value)
             if lossless_json.has_half(text):
-                found.problems.append((path, "half of a surrogate pair stands in the text"))
+                found.problems.append((path, "the text has half of a surrogate pair"))
             return text
         case Object():
             return _fit_object(value, shape, path, place, found)
@@ -235,7 +235,7 @@ def _fit_object(
     if not isinstance(value, dict):
         return _wrong(value, "an object", path, found)
     if isinstance(value, lossless_json.Repeated):
-        found.problems.append((path, "a key stands in it twice"))
+        found.problems.append((path, "a key is repeated in it"))
         return None
     fitted = {}
     for name, inner in value.items():
@@ -243,7 +243,7 @@ def _fit_object(
         where = f"{path}.{name}" if path else name
         if not lossless_json.is_text(name):
             where = where.encode(errors="backslashreplace").decode()
-            found.problems.append((where, "half of a surrogate pair stands in the name"))
+            found.problems.append((where, "the name has half of a surrogate pair"))
             continue
         if field_ is None:
             found.problems.append((where, found.unknown))
@@ -300,7 +300,7 @@ def _as_integer(value: Number, kind: Kind, path: str, found: Findings) -> Value:
         return Number(whole)
     if whole is None and not value.whole:
         return _wrong(value, _DUE[kind], path, found)
-    what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "is past 64 bits"
+    what = "is no time of the years 1 to 9999" if kind is Kind.TIME else "does not fit into 64 bits"
     found.problems.append((path, f"{value} {what}"))
     return None
 
@@ -308,9 +308,9 @@ def _as_integer(value: Number, kind: Kind, path: str, found: Findings) -> Value:
 def _sound(text: str, path: str, found: Findings) -> str:
     """A text; half of a surrogate pair in it is a problem, because it cannot be stored."""
     if not lossless_json.is_text(text):
-        found.problems.append((path, "half of a surrogate pair stands in the text"))
+        found.problems.append((path, "the text has half of a surrogate pair"))
     return text
 
 
 def _wrong(value: Value, due: str, path: str, found: Findings) -> None:
-    found.problems.append((path, f"{lossless_json.kind(value)} stands where {due} is due"))
+    found.problems.append((path, f"{lossless_json.kind(value)} in place of {due}"))

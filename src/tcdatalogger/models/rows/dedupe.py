@@ -75,7 +75,7 @@ def _choose(
         keep[at] = False
         record = records[at].as_py()
         if record != records[final].as_py():
-            reason = f"it came again and had changed: {_named(names, key)}"
+            reason = f"it came again with other values: {_named(names, key)}"
             changed.append(
                 RejectedRecord(numbers[at].as_py(), "", reason, _json(record), again=False)
             )

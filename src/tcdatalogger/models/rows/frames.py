@@ -78,7 +78,7 @@ def _schema(name: str, table: pa.Table, key: Sequence[str]) -> TableSchema:
     if len({short(n).lower() for n in names}) != len(names):
         raise DataRefused(
             f"The table {name} has a column twice.",
-            remedy="Name each once; capital letters alone tell no two columns apart.",
+            remedy="Name each column once; names that differ only by capital letters are the same.",
         )
     columns = [
         Column(

@@ -95,7 +95,7 @@ def read_info(body: bytes) -> KeyInfo:
         info = msgspec.json.decode(body, type=_Body).info
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise DataRefused(
-            f"Torn's answer to /key/info has another shape than announced: {error}.",
+            f"Torn's answer to /key/info has another shape than Torn documents: {error}.",
             remedy="Look whether a newer version of tcdatalogger knows it.",
         ) from None
     return KeyInfo(

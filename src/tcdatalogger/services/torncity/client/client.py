@@ -209,7 +209,7 @@ class Client:
             kind = error_codes.BY_NUMBER[14]
             raise kind.fault(
                 f"The {most} rows that {caller.owner} may read of {category} in 24 hours are "
-                f"spent. There is room again at {utc(frees):%Y-%m-%d %H:%M} UTC.",
+                f"used up. Rows are free again at {utc(frees):%Y-%m-%d %H:%M} UTC.",
                 kind=kind,
                 pause=frees - now,
             )

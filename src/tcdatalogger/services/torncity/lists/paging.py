@@ -174,11 +174,11 @@ class PageIterator(Iterator[Answer]):
             )
         except NoPayload as fault:
             self.lacks = fault.said
-            self._warn(f"Page {self.pages + 1} is no answer, for {fault.said}")
+            self._warn(f"Page {self.pages + 1} has no data: {fault.said}")
             return None
         digest = hashlib.blake2b(answer.body, digest_size=16, salt=way.encode()).digest()
         if digest in self._seen:
-            self._warn(f"Page {self.pages + 1} was an earlier page again")
+            self._warn(f"Page {self.pages + 1} is an earlier page again")
             return None
         self._seen.add(digest)
         self._empty = 0 if self._count(answer) else self._empty + 1
@@ -205,7 +205,7 @@ class PageIterator(Iterator[Answer]):
         here = self.reached is not None and self._bound(request) == self.reached
         if here and not self._count(answer):
             # Bounds are inclusive: the last row of the page before has to come again.
-            self._warn(f"Page {self.pages} is empty, and the one before it ended there")
+            self._warn(f"Page {self.pages} is empty, although the page before it ended there")
             return None
         top, bottom = ends(self._rows(answer), self._way)
         self.reached = self.reached if bottom is None else bottom
@@ -216,7 +216,9 @@ class PageIterator(Iterator[Answer]):
             return None
         onward = rebuild(link, self._first, self._endpoint, self._hosts)
         if onward is None:
-            self._warn(f"The link after page {self.pages} leads elsewhere and was not followed")
+            self._warn(
+                f"The link after page {self.pages} leads to another list and was not followed"
+            )
             return None
         second = None if by_place(link) else self._bound(onward)
         if second is not None and (
@@ -225,7 +227,7 @@ class PageIterator(Iterator[Answer]):
         ):
             return _Crowd(second, request, answer, self._full(request, answer))
         if place(onward) in self._asked or self._turns(request, second):
-            self._warn(f"The link after page {self.pages} leads back to a page that was read")
+            self._warn(f"The link after page {self.pages} leads back to an earlier page")
             return None
         return onward
 

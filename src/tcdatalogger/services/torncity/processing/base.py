@@ -174,7 +174,7 @@ class EndpointProcessor:
         """
         get = self.source.get
         if get is None:
-            raise UsageError(f"{self.task.name} was given no way to call Torn.")
+            raise UsageError(f"{self.task.name} has no way to call Torn.")
         if self.task.stretch is not None:
             [(request, subject)] = self.requests()
             return time_ranges.fetch(self.task, self.source, request, subject)
@@ -364,7 +364,7 @@ class EndpointProcessor:
         if made.drift and self.task.contract == "freeze":
             news = ", ".join(f"{d.table}.{d.column} ({d.type})" for d in made.drift)
             raise DataRefused(
-                f"{self.task.name} is frozen and Torn sent what the catalogue lacks: {news}.",
+                f"{self.task.name} is frozen, and Torn sent unknown fields: {news}.",
                 remedy="Set its contract to evolve to keep it, or to quarantine.",
             )
         self._refuse_nothing(made, fetched)

@@ -120,7 +120,7 @@ def cut_short(end: BaseException, pages: int) -> str:
         why = end.message.removesuffix(".")
         if end.reason is not None:
             why = f"{why} while it waited ({end.reason.message.removesuffix('.')})"
-    return f"{why}: the {pages} pages that had come are stored, the rest is not read."
+    return f"{why}: the {pages} pages that came are stored, the others are not read."
 
 
 def _end(
@@ -177,6 +177,6 @@ def _before(task: Task, source: Source, asked: Request, second: int) -> list[Ans
 def without_data(path: str, lacks: str) -> DataRefused:
     """The error of a run without an answer with data, which is not the same as an empty list."""
     return DataRefused(
-        f"Torn's answer to {path} is none, for {lacks}: which is not the same as an empty list.",
+        f"Torn's answer to {path} has no data, which is not the same as an empty list: {lacks}.",
         remedy="Nothing was stored, and the next run asks again; the answers are in the archive.",
     )

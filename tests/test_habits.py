@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tcdatalogger import __version__
+
 ROOT = Path(__file__).parents[1]
 LOG = """# Changelog
 
@@ -136,3 +138,8 @@ def test_every_python_that_ci_runs_is_promised_and_locked():
     workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
     assert workflow["jobs"]["all"]["strategy"]["matrix"]["python"] == promised
     assert f'requires-python = ">={promised[0]}"' in project
+
+
+def test_the_changelog_tells_of_this_version():
+    log = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"(?m)^## {re.escape(__version__)} - \d{{4}}-\d\d-\d\d$", log)

@@ -430,3 +430,35 @@ def test_a_replace_leaves_a_table_alone_that_it_once_filled_and_is_anothers(load
     warehouse.commit(replace(again, family=alone, tables={"wars": again.tables["wars"]}))
 
     assert sql("select id from wars_hits") == [2]
+
+
+NUMBERED_SINCE = ("_tcd_loads", "_tcd_schemas", "_tcd_drift", "_tcd_quarantine", "_tcd_checks")
+"""Ledger tables of the time when their lines had no numbers of their own."""
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
+def test_a_ledger_whose_lines_have_no_numbers_is_read_and_gets_them_at_the_next_load(
+    file, load, warehouse, mode
+):
+    for number in (1, 2):
+        hits = [{"id": 7, "user": number}]
+        made = load({"id": 1, "hits": hits, "medals": number}, mode=mode, at=1_767_225_600 + number)
+        warehouse.commit(replace(made, cursor=str(number)))
+    for table in NUMBERED_SINCE:
+        warehouse.query(f"alter table {table} drop column seq")
+    warehouse.query("alter table _tcd_loads drop column root_table")
+    warehouse.query("drop table _tcd_owners")
+    warehouse.close()
+
+    with DuckDBWarehouse(file, ManualClock(), read_only=True) as old:
+        assert [line.run_id for line in old.loads(endpoint="wars")] == ["run-2", "run-1"]
+        assert [line.root for line in old.loads()] == ["wars", "wars"]
+        assert old.cursor("wars") == "2"
+        assert old.known("wars").field("wars").shape.element.field("medals") is not None
+        assert {owner.table for owner in old.owners()} == {"wars", "wars_hits"}
+
+    third = load({"id": 1, "hits": []}, mode=mode, at=1_767_225_603)
+    assert warehouse.commit(third).schema_version == 1
+    assert [line.seq for line in warehouse.loads()] == [3, 2, 1]
+    undo = warehouse.rollback("wars", third.run_id, at=4.0, by="me")
+    assert (undo.cursor, warehouse.counts(["wars_hits"])["wars_hits"] > 0) == ("2", True)

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tcdatalogger import private
@@ -316,10 +317,12 @@ def test_a_state_that_cannot_be_made_is_refused_with_a_remedy(tmp_path):
 def test_a_file_of_another_kind_is_refused_and_left_alone(file):
     file.write_text("no database " * 100)
 
-    with pytest.raises(ConfigError, match="not a database"):
+    with pytest.raises(ConfigError, match="not a database") as refused:
         State(file)
 
     assert file.read_text().startswith("no database")
+    assert refused.tb is not None  # whoever looks at the error keeps its frames alive
+    assert str(file) not in [each.path for each in psutil.Process().open_files()]
 
 
 def test_a_state_that_another_process_writes_for_too_long_is_busy(file):

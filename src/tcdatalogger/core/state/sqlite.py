@@ -165,10 +165,7 @@ def _made(path: Path) -> sqlite3.Connection:
     private.folder(path.parent)
     # What SQLite puts beside a file gets the rights of that file.
     db = _connected(str(private.file(path)))
-    db.execute("pragma journal_mode = wal")
-    db.execute("pragma synchronous = normal")
-    db.execute(_ANY).fetchall()
-    return db
+    return _ready(db, "pragma journal_mode = wal", "pragma synchronous = normal", _ANY)
 
 
 def reader(path: Path) -> sqlite3.Connection:
@@ -178,13 +175,20 @@ def reader(path: Path) -> sqlite3.Connection:
     the file does not change.
     """
     address = f"{path.resolve().as_uri()}?mode=ro"
-    db = _connected(address)
     try:
-        db.execute(_ANY).fetchall()
+        return _ready(_connected(address), _ANY)
     except sqlite3.OperationalError:
+        return _ready(_connected(f"{address}&immutable=1"), _ANY)
+
+
+def _ready(db: sqlite3.Connection, *statements: str) -> sqlite3.Connection:
+    """The connection after these statements; it is closed where one of them fails."""
+    try:
+        for statement in statements:
+            db.execute(statement).fetchall()
+    except BaseException:
         db.close()
-        db = _connected(f"{address}&immutable=1")
-        db.execute(_ANY).fetchall()
+        raise
     return db
 
 

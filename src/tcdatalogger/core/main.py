@@ -38,8 +38,8 @@ from tcdatalogger.services.torncity.client.messages import ApiKey
 from tcdatalogger.services.torncity.client.transport import Identity, Timeouts, Transport
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info
 from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
-from tcdatalogger.services.warehouse.open import PATIENCE, look_for_cipher, open_warehouse
-from tcdatalogger.services.warehouse.protocol import Warehouse
+from tcdatalogger.services.warehouse.open import look_for_cipher, open_warehouse
+from tcdatalogger.services.warehouse.protocol import PATIENCE, Warehouse
 
 KEY_INFO_SECONDS: Final = 60.0
 """How long an answer about a key is believed: a player may change faction, and whom rows are about

@@ -21,8 +21,7 @@ from tcdatalogger.errors import DataRefused
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.duckdb.connection import connect, quoted
-from tcdatalogger.services.warehouse.open import EncryptionKey
-from tcdatalogger.services.warehouse.protocol import Backup, TableSum
+from tcdatalogger.services.warehouse.protocol import Backup, EncryptionKey, TableSum
 
 _log = get_logger("warehouse")
 

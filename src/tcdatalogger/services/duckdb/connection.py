@@ -20,7 +20,7 @@ from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.warehouse.open import EncryptionKey
+from tcdatalogger.services.warehouse.protocol import EncryptionKey
 
 BACKOFF: Final = Backoff(0.02, 0.5)
 """Between two looks whether another process still holds the file."""

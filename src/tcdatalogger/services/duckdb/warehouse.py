@@ -23,8 +23,13 @@ from tcdatalogger.services.duckdb.read_only import refuse_writing
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.transaction import DuckDBTransaction
 from tcdatalogger.services.warehouse.dialect import Dialect
-from tcdatalogger.services.warehouse.open import PATIENCE, EncryptionKey
-from tcdatalogger.services.warehouse.protocol import Backup, TableSum, Warehouse
+from tcdatalogger.services.warehouse.protocol import (
+    PATIENCE,
+    Backup,
+    EncryptionKey,
+    TableSum,
+    Warehouse,
+)
 from tcdatalogger.services.warehouse.transaction import Transaction
 
 DIALECT: Final = Dialect(quote='"', json_text="cast({} as varchar)")

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.services.warehouse.protocol import Warehouse
-
-PATIENCE: Final = 20.0
-"""Seconds to wait for a warehouse that another program has open."""
+from tcdatalogger.services.warehouse.protocol import PATIENCE, EncryptionKey, Warehouse
 
 _DUCKDB: Final = "duckdb:///"
-
-
-class EncryptionKey(Protocol):
-    """What a warehouse is encrypted with; it prints nowhere."""
-
-    def reveal(self) -> str:
-        """The key itself."""
-        ...
 
 
 def open_warehouse(

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -25,6 +25,17 @@ from tcdatalogger.services.warehouse.ledger import Ledger, LedgerLine
 from tcdatalogger.services.warehouse.ledger_tables import NoLedgerTables
 from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
 from tcdatalogger.services.warehouse.transaction import Transaction
+
+PATIENCE: Final = 20.0
+"""Seconds to wait for a warehouse that another program has open."""
+
+
+class EncryptionKey(Protocol):
+    """What a warehouse is encrypted with; it prints nowhere."""
+
+    def reveal(self) -> str:
+        """The key itself."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class UsageError(FixIt):
 
 
 class ConfigError(FixIt):
-    """The configuration is wrong.
+    """The configuration is wrong, or the code of a processor that it names.
 
     Attributes:
         problems: every mistake found, each a whole sentence with its place and its remedy.

@@ -72,6 +72,11 @@ class Whole(EndpointProcessor):
         """Look at the rows as well."""
         return super().validate(result, fetched)
 
+    def transform_data(self, fetched: Fetched) -> Transformed:
+        """Add a column."""
+        made = self.as_tables(super().transform_data(fetched))
+        return made.with_column("one", [1] * made.rows["members"], type="int")
+
 
 # What is wrong.
 

@@ -113,6 +113,12 @@ def ours(names: Mapping[str, str], yours: Iterable[str], table: str) -> tuple[st
     return tuple(name if name in names else back.get(name, name) for name in yours)
 
 
+def new(old: str, name: str) -> str:
+    """The user's name for a column, with the table before it where the old name has one."""
+    table, dot, _ = old.rpartition(".")
+    return f"{table}{dot}{name}"
+
+
 def unknown(family: TableFamily, names: Iterable[str]) -> list[str]:
     """The names that mean no column of `family`, in quotes, each with a similar name if there is.
 

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.naming import prefixed, short, singular, snake
 from tcdatalogger.models.shape import Field, Json, List, Object, Scalar, Shape
+from tcdatalogger.text import did_you_mean
 
 METADATA = "_metadata"
 """The field of a body that holds links and not data."""
@@ -50,7 +52,8 @@ class Column:
             its list; empty for a list of scalars.
         deprecated, ends: as in the shape.
         learned: whether the catalogue does not know the field.
-        ours: whether this program makes the values: a place in a list, or a system column.
+        ours: whether this program makes the values: a place in a list, a system column, or a
+            column that a processor adds.
     """
 
     name: str
@@ -89,6 +92,11 @@ class TableSchema:
     plain: str = ""
 
     @property
+    def added(self) -> tuple[Column, ...]:
+        """The columns that a processor adds (`TableFamily.with_column`)."""
+        return tuple(c for c in self.data_columns if c.ours and c.path != (INDEX,))
+
+    @property
     def moved(self) -> bool:
         """Whether the table has another name than its shape gives it, because that was taken."""
         return self.plain not in ("", self.name)
@@ -123,6 +131,40 @@ class TableFamily:
     def table(self, name: str) -> TableSchema | None:
         """The table with this name, None where there is none."""
         return next((table for table in self.tables if table.name == name), None)
+
+    def with_column(self, name: str, type: str, *, table: str = "") -> TableFamily:  # noqa: A002
+        """The family with a column of a processor, whose values Torn does not send.
+
+        Args:
+            name: the name of the column.
+            type: one of `Type`, as "int".
+            table: the name of the table, "" for the root.
+
+        Raises:
+            ConfigError: there is no such type or table, or the table has a column of this name.
+        """
+        if type not in tuple(Type):
+            raise ConfigError(
+                f"The column {name} cannot have the type {type!r}.",
+                remedy=f"The types are {', '.join(Type)}.",
+            )
+        found = self.table(table) if table else self.tables[0]
+        if found is None:
+            raise ConfigError(
+                f"The processor adds the column {name} to the table {table}, which does not exist.",
+                remedy=did_you_mean(table, [each.name for each in self.tables]),
+            )
+        if name.lower() in {column.name.lower() for column in found.columns}:
+            raise ConfigError(
+                f"The processor adds the column {name} to {found.name}, which has one already.",
+                remedy="Give the column of the processor another name.",
+            )
+        own = Column(
+            name, Type(type), nullable=True, level=len(found.lists), path=(name,), ours=True
+        )
+        columns = (*found.data_columns, own, *found.columns[-len(SYSTEM) :])
+        made = replace(found, columns=columns)
+        return replace(self, tables=tuple(made if each is found else each for each in self.tables))
 
 
 @dataclass(frozen=True, slots=True)

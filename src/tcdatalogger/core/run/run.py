@@ -424,7 +424,7 @@ class Run:
                 self.made = made = maker.as_tables(result, fetched)
             if self.dry or self.until != "transform":
                 with self._timed("validate"), self._marking(fetched, DataRefused):
-                    self.made = made = maker.validate(made, fetched)
+                    self.made = made = maker.as_tables(maker.validate(made, fetched), fetched)
             self._count(made)
             if not self.stores:
                 self._show(made, warehouse)

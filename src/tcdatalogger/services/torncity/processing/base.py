@@ -29,8 +29,8 @@ from tcdatalogger.models.reading.infer import Path
 from tcdatalogger.models.reading.row_reader import once_each
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.rows.drift import drift, moved, place
-from tcdatalogger.models.rows.frames import family_of, with_system
-from tcdatalogger.models.rows.normalize import UTC_TIME, Provenance, normalize
+from tcdatalogger.models.rows.frames import refuse_unfit
+from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.services.torncity.client.messages import Request
@@ -38,6 +38,7 @@ from tcdatalogger.services.torncity.lists import paging
 from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
 from tcdatalogger.services.torncity.lists.links import changed
 from tcdatalogger.services.torncity.processing import quarantine, time_ranges
+from tcdatalogger.services.torncity.processing.from_frames import from_frames
 from tcdatalogger.services.torncity.processing.task import (
     Fetched,
     Known,
@@ -80,6 +81,7 @@ class EndpointProcessor:
         self.task = task
         self.source = source or Source()
         self.known = known or Known()
+        self._made: dict[tuple[int, ...], tuple[Fetched, Transformed]] = {}
 
     # --- fetch -----------------------------------------------------------------------------
 
@@ -286,7 +288,7 @@ class EndpointProcessor:
         subjects = [page.subject_id for page in fetched.pages]
         rejected = once_each(aside, subjects)
         found = drift(grown, decoded.examples)
-        return Transformed(
+        result = Transformed(
             grown,
             made.tables,
             found,
@@ -297,6 +299,8 @@ class EndpointProcessor:
             rejected_subjects=frozenset(subjects[reject.page] for reject in rejected),
             lacking=frozenset(p.subject_id for p in compress(fetched.pages, empty)),
         )
+        self._made[tuple(map(id, fetched.pages))] = fetched, replace(result, tables={})
+        return result
 
     def _decode(self, pages: Sequence[Page]) -> Decoded:
         """Decode the bodies by the shape of the tables.
@@ -413,7 +417,7 @@ class EndpointProcessor:
                 f"{self.task.name} failed: {'; '.join(map(str, refusing))}.",
                 results,
                 remedy="Nothing was stored; the answers are in the archive. Correct `checks`, or "
-                'let it be on_failure = "warn" or "quarantine".',
+                'set on_failure = "warn" or "quarantine".',
             )
         warnings = [f"{result}." for result in failed if result.on_failure == "warn"]
         made = replace(made, checks=results, warnings=(*made.warnings, *warnings))
@@ -431,8 +435,12 @@ class EndpointProcessor:
             ConfigError: a similar column exists, so it is probably a mistake.
         """
         task = self.task
-        plain = self.plain_family(made.family.shape) if made.family.shape.fields else made.family
         names = [old for old, _ in task.columns]
+        plain = self.plain_family(made.family.shape) if made.family.shape.fields else made.family
+        if plain is made.family:  # the names of frames are the user's already
+            names = [
+                old for old, new in task.columns if renames.unknown(plain, [renames.new(old, new)])
+            ]
         found = [f"`columns` names {each}" for each in renames.unknown(plain, names)]
         found += [f"`checks` names {each}" for each in unknown(task.checks, made.family)]
         near = [each for each in found if "did you mean" in each]
@@ -475,31 +483,53 @@ class EndpointProcessor:
     def as_tables(self, result: Result, fetched: Fetched | None = None) -> Transformed:
         """The result of `transform_data` as tables; frames get the system columns.
 
+        Where `transform_data` of a processor made its frames of the base's tables, everything else
+        that the base found stays: rejected records, drift, warnings and pages without data.
+
         Args:
             result: the result of `transform_data`.
             fetched: the answers from which it was made.
 
         Raises:
             DataRefused: a frame has a column that no warehouse can hold.
+            ConfigError: the tables are not those of their family.
         """
         if isinstance(result, Transformed):
+            refuse_unfit(result.family, result.tables)
             return result
         streams = result if isinstance(result, Mapping) else {self.task.root_table: result}
-        made, tables = family_of(streams, self.task.key)
-        if self.task.mode == "history":
-            made = renames.around(made, VERSION)
-            tables = {
-                table.name: tables[table.name].rename_columns([c.name for c in table.data_columns])
-                for table in made.tables
-            }
         pages: Sequence[Page] = fetched.pages if fetched else ()
-        times = [page.server_time for page in pages if page.server_time is not None]
-        stamp = pa.scalar(round(max(times) * 1e6) if times else None, pa.int64()).cast(UTC_TIME)
-        subjects = {page.subject_id for page in pages}
-        subject = subjects.pop() if len(subjects) == 1 else None
-        run_id = self.task.run_id
-        rows = {n: with_system(t, stamp, subject, run_id) for n, t in tables.items()}
-        return Transformed(made, rows)
+        by_base = list(self._found(fetched))
+        made = from_frames(self.task, streams, pages, of_base=bool(by_base))
+        if not any(made.rows.values()):
+            lacking = (page.subject_id for page in pages if self._lacks_data(page))
+            made = replace(made, lacking=frozenset(lacking))
+        for found in by_base:
+            made = replace(
+                made,
+                drift=tuple(dict.fromkeys((*made.drift, *found.drift))),
+                rejected=(*made.rejected, *found.rejected),
+                unread=made.unread + found.unread,
+                repeated=made.repeated + found.repeated,
+                warnings=tuple(dict.fromkeys((*made.warnings, *found.warnings))),
+                rejected_subjects=made.rejected_subjects | found.rejected_subjects,
+                lacking=made.lacking | found.lacking,
+            )
+        return made
+
+    def _found(self, fetched: Fetched | None) -> Iterator[Transformed]:
+        """What the base's `transform_data` found in these answers, without its rows.
+
+        A processor may call it for each page. Page numbers are those of `fetched`.
+        """
+        if fetched is None:
+            yield from (found for _, found in list(self._made.values())[-1:])
+            return
+        numbers = {id(page): number for number, page in enumerate(fetched.pages)}
+        for pages, (_, found) in self._made.items():
+            if numbers.keys() >= set(pages):
+                rejected = [replace(r, page=numbers[pages[r.page]]) for r in found.rejected]
+                yield replace(found, rejected=tuple(rejected))
 
 
 def _is_long(values: pa.ChunkedArray) -> bool:

@@ -17,7 +17,7 @@ from tcdatalogger.models.checks.rules import Rule
 from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.rows.drift import Drift
-from tcdatalogger.models.rows.frames import ArrowStream
+from tcdatalogger.models.rows.frames import ArrowStream, with_values
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.torncity.catalog import time_fields
@@ -223,6 +223,30 @@ class Transformed:
             return reading.complete and reading.place not in places and None not in self.lacking
 
         return tuple(replace(each, complete=whole(each)) for each in fetched.readings)
+
+    def with_column(
+        self,
+        name: str,
+        values: object,
+        *,
+        type: str = "",  # noqa: A002
+        table: str = "",
+    ) -> Transformed:
+        """The same rows with one more column; everything else stays as it is.
+
+        Args:
+            name: the name of the column.
+            values: one value for each row, in the order of the rows: an Arrow array, a list or a
+                pandas series.
+            type: `int`, `float`, `text`, `bool`, `time` or `json`; "" for the type of the
+                values. A column of nulls only is left out where nothing says its type.
+            table: the name of the table, "" for the root.
+
+        Raises:
+            ConfigError: the column or the table does not fit, or there are too few or many values.
+        """
+        family, tables = with_values(self.family, self.tables, name, values, type=type, table=table)
+        return replace(self, family=family, tables=tables)
 
     @property
     def rows(self) -> dict[str, int]:

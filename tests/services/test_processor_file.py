@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tcdatalogger.services.torncity.processing.base import EndpointProcessor
+from tcdatalogger import EndpointProcessor
 
 
 @dataclass
@@ -202,3 +202,89 @@ def test_it_is_read_as_python_reads_any_file(place):
     file(place).write_text(f"{LEVELS}\nassert Level.__annotations__ == {{'id': int, 'level': int}}")
 
     assert place.log("levels").record.status == "done"
+
+
+# A column of its own
+
+HALF = """
+import pyarrow.compute as pc
+from tcdatalogger import EndpointProcessor
+
+
+class Levels(EndpointProcessor):
+    def transform_data(self, fetched):
+        made = super().transform_data(fetched)
+        return made.with_column("half", pc.divide(made.tables["levels"]["level"], 2))
+"""
+DECLARED = """
+    def plain_family(self, shape=None):
+        return super().plain_family(shape).with_column("half", "int")
+"""
+PLAIN = ENDPOINT.replace('processor = "own/levels.py:Levels"\n', "")
+
+
+def checked(place, *, code=0):
+    done = place.run("check", "--json")
+    assert done.code == code
+    return {found["part"]: found["problem"] or found["says"] for found in done.json["findings"]}
+
+
+@pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
+def test_a_column_that_it_adds_is_stored_in_every_mode_and_is_the_processors_doing(place, mode):
+    place.write(PLAIN + f'storage_mode = "{mode}"\n')
+    place.log("levels").raise_for_error()
+    file(place).write_text(HALF + DECLARED)
+    place.write(ENDPOINT + f'storage_mode = "{mode}"\n')
+    place.clock.sleep(60)
+
+    planned = place.run("schema", "apply", "levels", "--dry-run")
+    place.log("levels").raise_for_error()
+
+    assert planned.code == 0, planned.err
+    assert "half" in planned.out
+    assert place.value("select count(*) from levels where half = level // 2") == 30
+    causes = [line["cause"] for line in place.run("schema", "history", "--json").json]
+    assert causes == ["first load", "processor"]
+
+
+def test_a_new_column_of_a_frame_is_the_processors_doing_too(place):
+    place.log("levels").raise_for_error()
+    file(place).write_text(
+        LEVELS.replace("    level: int\n", "    level: int\n    more: int = 1\n")
+    )
+    place.log("levels").raise_for_error()
+
+    causes = [line["cause"] for line in place.run("schema", "history", "--json").json]
+    assert causes == ["first load", "processor"]
+
+
+def test_check_says_what_it_cannot_look_at_where_tables_are_not_declared(place):
+    file(place).write_text(HALF)
+    undeclared = checked(place)
+    file(place).write_text(HALF + DECLARED)
+    place.log("levels").raise_for_error()
+    declared = checked(place)
+    place.write(ENDPOINT + 'checks = [{ column = "hlf", max = 5 }]\n')
+    wrong = checked(place, code=78)
+
+    assert "key of levels" not in undeclared
+    assert "does not declare its tables (`plain_family`)" in undeclared["processor of levels"]
+    assert "processor of levels" not in declared
+    assert declared["key of levels"].endswith("30 keys")
+    assert "did you mean 'half'?" in wrong["levels"]
+
+
+def test_rows_wait_for_a_processor_that_makes_other_tables_than_it_says(place):
+    broken = HALF.replace('return made.with_column("half", ', 'half = ("half", ') + (
+        "        from dataclasses import replace\n"
+        '        table = made.tables["levels"].append_column(*half)\n'
+        '        return replace(made, tables={"levels": table})\n'
+    )
+    file(place).write_text(broken)
+    run = place.log("levels")
+
+    assert run.status == "pending"
+    assert "column levels.half is not in the family" in str(run.error)
+    file(place).write_text(HALF)
+    place.log("levels").raise_for_error()
+    assert place.value("select count(half) from levels") == 60

@@ -315,7 +315,7 @@ def _tables(
                 if endpoint is not None:
                     yield from _ids(endpoint, warehouse)
                     if family is None:
-                        yield _by_its_rows(endpoint, warehouse)
+                        yield from _by_its_rows(endpoint, warehouse)
                     else:
                         yield from _stored(application, endpoint, warehouse)
                     if state_ok:
@@ -324,12 +324,17 @@ def _tables(
         yield Finding("warehouse", "", failure)
 
 
-def _by_its_rows(endpoint: EndpointSettings, warehouse: Warehouse) -> Finding:
+def _by_its_rows(endpoint: EndpointSettings, warehouse: Warehouse) -> Iterator[Finding]:
     """The tables of the last load of a processor that does not declare its tables."""
-    part = f"tables of {endpoint.name}"
+    says = "known when its processor has made rows"
     for line in warehouse.loads(endpoint=endpoint.name, counting=True, most=1):
-        return Finding(part, f"{', '.join(line.rows)}, as its processor made them last")
-    return Finding(part, "known when its processor has made rows")
+        says = f"{', '.join(line.rows)}, as its processor made them last"
+    yield Finding(f"tables of {endpoint.name}", says)
+    yield Finding(
+        f"processor of {endpoint.name}",
+        "not checked here: its key, `columns`, `checks` and stored rows, because it does not "
+        "declare its tables (`plain_family`). A run checks its own rows",
+    )
 
 
 def _ids(endpoint: EndpointSettings, warehouse: Warehouse) -> Iterator[Finding]:
@@ -366,7 +371,7 @@ def _stored(
         *(f"`columns` names {n}" for n in renames.unknown(worker.plain_family(), endpoint.columns)),
         *(f"`checks` names {n}" for n in unknown(task.checks, family)),
     ]
-    if strangers and not endpoint.processor:
+    if strangers:
         yield Finding(endpoint.name, endpoint.path, _no_such(endpoint, strangers))
     steps = warehouse.plan(as_stored(family, task.mode, task.name))
     part = f"tables of {endpoint.name}"
@@ -378,7 +383,9 @@ def _stored(
 def _no_such(endpoint: EndpointSettings, strangers: list[str]) -> Failure:
     return ConfigError(
         f"{endpoint.name} has no such column: {'; '.join(strangers)}.",
-        remedy=f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
+        remedy="The tables that its processor declares (`plain_family`) have the columns."
+        if endpoint.processor
+        else f"`tcdatalogger catalog show {endpoint.path}` lists its columns.",
     )
 
 

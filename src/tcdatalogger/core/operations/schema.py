@@ -13,7 +13,7 @@ from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.rows.normalize import arrow_schema
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.torncity.endpoints.registry import processor
-from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Known
+from tcdatalogger.services.torncity.processing.task import Known
 from tcdatalogger.services.warehouse.load import Load, as_stored
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import did_you_mean
@@ -136,10 +136,10 @@ def _family(
     """The tables of the next load of an endpoint, as far as they are known."""
     task = application.task(endpoint)
     kind = processor(task.endpoint.path, endpoint.processor)
-    if kind.transform_data is not EndpointProcessor.transform_data:
+    if not kind.declares():
         raise UsageError(
             f"The processor of {endpoint.name} makes tables of its own.",
-            remedy="What they look like is known when it runs.",
+            remedy="They are known when it runs, or when it overrides `plain_family`.",
         )
     known = Known.of(warehouse, endpoint.name)
     return as_stored(kind(task, known=known).family(), task.mode, task.name)

@@ -26,7 +26,7 @@ class TableVersion:
         columns: of the table: `name`, `type`, `nullable`, and what else the ledger keeps of each.
         key: the columns that identify a row.
         diff: the changes against the version before, in words.
-        cause: why it came to be, as `first load`, `drift`, `catalogue change`.
+        cause: why it came to be, as `first load`, `drift`, `catalogue change`, `processor`.
         run_id: the run that made it; "" where a person asked for it.
         catalog_version: of the catalogue that it was made from.
         created_at: in UTC.

@@ -23,6 +23,7 @@ from tcdatalogger.models.evolution import (
     taken_back,
     too_long,
 )
+from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 from tcdatalogger.models.versions import ROLLBACK, StoredColumn, kept
 from tcdatalogger.services.warehouse import owners
@@ -143,7 +144,7 @@ def write_versions(ledger: Ledger, load: Load, steps: Sequence[Step], cause: str
                 kept(load.family, table),
                 tuple(table.key),
                 tuple(changes),
-                cause or _cause(load, before, learned=learned),
+                cause or _cause(load, table, before, {s.column for s in of_table}, learned=learned),
                 load.catalog_version,
                 load.family.shape,
                 load.committed_at,
@@ -172,13 +173,30 @@ def _learned(load: Load, table: TableSchema, added: set[str]) -> bool:
     return any(column.learned for column in table.columns if column.name in told | added)
 
 
-def _cause(load: Load, before: str | None, *, learned: bool) -> str:
-    """Why a table changes: the version of the catalogue before tells it from the configuration."""
+def _cause(
+    load: Load, table: TableSchema, before: str | None, changed: set[str], *, learned: bool
+) -> str:
+    """Why a table changes.
+
+    Args:
+        load: the load that changes the table.
+        table: the table as the load has it.
+        before: the version of the catalogue of the load before, None for the first load.
+        changed: the changed columns, "" for the whole table.
+        learned: whether the load brings a column that the catalogue lacks.
+    """
     if learned:
         return "drift"
     if before is None:
         return "first load"
-    return "catalogue change" if before != load.catalog_version else "configuration"
+    added = {column.name for column in table.added} - set(VERSION)
+    if changed and changed <= added:
+        return "processor"
+    if before != load.catalog_version:
+        return "catalogue change"
+    frames = not load.family.shape.fields
+    of_frame = {"", *(column.name for column in table.data_columns)} - set(VERSION)
+    return "processor" if frames and changed and changed <= of_frame else "configuration"
 
 
 # --- on purpose ------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -40,6 +41,42 @@ def run(place, code=0):
 
 
 # Refused, warned of, set aside
+
+
+def test_a_failed_check_names_a_row_by_its_key(checked):
+    place = checked('{ column = "level", max = 5 }')
+
+    [says] = run(place, 65)["failed_checks"]
+
+    level, number = re.search(r": (\d+), for example where id is (\d+)$", says).groups()
+    checked()
+    run(place)
+    assert place.value(f"select level from m where id = {number}") == int(level)
+
+
+@pytest.mark.parametrize(
+    ("check", "remedy"),
+    [
+        ('column = "name", min = 1', "`values` lists what a column may have"),
+        ('column = "level", values = ["a"]', "Write `values` of the type int"),
+        ('column = "level", max = 2020-01-01T00:00:00Z', "Write `min` and `max` of the type int"),
+        ('column = "last_action_timestamp", min = 1', "Write a time as 2020-01-01T00:00:00Z"),
+    ],
+)
+def test_a_check_that_does_not_fit_its_column_says_what_does(checked, check, remedy):
+    place = checked(f"{{ {check} }}")
+
+    assert remedy in run(place, 78)["error"]["message"] + run(place, 78)["error"]["remedy"]
+
+
+def test_an_unknown_setting_of_a_check_is_told_with_those_of_a_check(checked):
+    place = checked()
+
+    done = place.run("run", "m", "--set", 'checks=[{ column = "level", mx = 5, evn = true }]')
+
+    assert done.code == 78
+    assert "checks.0.mx: is not a setting. Did you mean 'max'" in done.err
+    assert "checks.0.evn: is not a setting. Known: column, columns, max, min, " in done.err
 
 
 @pytest.mark.parametrize("mode", ["append", "replace"])

@@ -9,7 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -397,11 +397,26 @@ def _holds(here: Any, step: str | int) -> bool:
     return isinstance(here, list) and isinstance(step, int) and step < len(here)
 
 
+def _around(model: type[BaseModel], place: tuple[str | int, ...]) -> type[BaseModel]:
+    """The model that the last step of a place is a field of, from the outermost model down."""
+    for step in place[:-1]:
+        field = model.model_fields.get(str(step))
+        model = (_inner(field.annotation) if field else None) or model
+    return model
+
+
+def _inner(annotation: Any) -> type[BaseModel] | None:
+    """The model inside of an annotation, as of `tuple[CheckSettings, ...]`; None for none."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_inner, get_args(annotation))), None)
+
+
 def _sentence(model: type[BaseModel], error: ErrorDetails, value: Any) -> tuple[str, str]:
     """The mistake and its remedy, in plain words."""
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        return "is not a setting", near(error["loc"][-1], model.model_fields)
+        return "is not a setting", near(error["loc"][-1], _around(model, error["loc"]).model_fields)
     if kind == "missing":
         return "is missing", f"Write {error['loc'][-1]} = …"
     if kind == "wrong":

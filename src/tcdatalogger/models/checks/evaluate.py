@@ -18,7 +18,7 @@ from tcdatalogger.models.checks.promised import CheckResult
 from tcdatalogger.models.checks.rules import Bound, Rule
 from tcdatalogger.models.reading.lossless_json import INT_MAX, INT_MIN
 from tcdatalogger.models.renames import near
-from tcdatalogger.models.schema import TableFamily, TableSchema
+from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 
 SUBJECT = "_subject_id"
 
@@ -95,8 +95,8 @@ def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
 
 
 def _evaluate(rule: Rule, table: TableSchema, rows: pa.Table) -> RuleResult:
-    def result(failed: int, example: str = "") -> CheckResult:
-        return CheckResult(table.name, str(rule), failed, example, rule.on_failure)
+    def result(failed: int, example: str = "", row: str = "") -> CheckResult:
+        return CheckResult(table.name, str(rule), failed, example, rule.on_failure, row)
 
     if rule.rows:
         number = rows.num_rows
@@ -107,11 +107,15 @@ def _evaluate(rule: Rule, table: TableSchema, rows: pa.Table) -> RuleResult:
     count = int(pc.sum(failing).as_py() or 0)
     if not count:
         return RuleResult(result(0))
-    example = rows.select(rule.columns).filter(failing).slice(0, 1).to_pylist()[0]
-    shown = ", ".join(str(value) for value in example.values())
-    return RuleResult(
-        result(count, shown if len(shown) <= _EXAMPLE else f"{shown[: _EXAMPLE - 1]}…"), failing
-    )
+    example = rows.slice(pc.indices_nonzero(failing)[0].as_py(), 1).to_pylist()[0]
+    key = [name for name in table.key if name in example and name not in rule.columns]
+    shown = _short(", ".join(str(example[name]) for name in rule.columns))
+    row = _short(", ".join(f"{name} is {example[name]}" for name in key))
+    return RuleResult(result(count, shown, row), failing)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _EXAMPLE else f"{text[: _EXAMPLE - 1]}…"
 
 
 def _number(bound: Bound) -> float:
@@ -141,12 +145,22 @@ def _breaks(rule: Rule, table: TableSchema, rows: pa.Table) -> pa.ChunkedArray:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError, TypeError):
         raise ConfigError(
             f"The check that {rule} cannot be made: {table.name}.{name} is {kind}.",
-            remedy="Write numbers for numbers, texts for texts, and times for times.",
+            remedy=_fitting(rule, kind),
         ) from None
     found = wrong[0]
     for each in wrong[1:]:
         found = pc.or_(found, pc.fill_null(each, fill_value=False))
     return found
+
+
+def _fitting(rule: Rule, kind: str) -> str:
+    """What a check of a column of this type may have."""
+    bounded = rule.least is not None or rule.most is not None
+    if bounded and kind not in (Type.INT, Type.FLOAT, Type.TIME):
+        return "`min` and `max` are for numbers and times; `values` lists what a column may have."
+    if kind == Type.TIME:
+        return "Write a time as 2020-01-01T00:00:00Z for `min` and `max`; `values` takes no times."
+    return f"Write `{'min` and `max' if bounded else 'values'}` of the type {kind}."
 
 
 def _never(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -25,6 +25,7 @@ class CheckResult:
         failed: how many rows fail.
         example: a value that fails, "" for none.
         on_failure: what happens with a failure: `refuse`, `warn` or `quarantine`.
+        row: the key of the row of the example, as `id 12`, "" for none.
     """
 
     table: str
@@ -32,6 +33,7 @@ class CheckResult:
     failed: int = 0
     example: str = ""
     on_failure: str = "refuse"
+    row: str = ""
 
     @property
     def passed(self) -> bool:
@@ -43,6 +45,7 @@ class CheckResult:
             return f"{self.table}: {self.check}"
         rows = "1 row fails" if self.failed == 1 else f"{self.failed} rows fail"
         example = f": {self.example}, for example" if self.example else ""
+        example += f" where {self.row}" if example and self.row else ""
         return f"{self.table}: {rows} the check that {self.check}{example}"
 
 

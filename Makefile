@@ -13,7 +13,7 @@ help:            ## this text
 demo: $(RUN_STAMP)  ## log a living Torn City into DuckDB: no key, no network
 	@$(BIN)/tcdatalogger demo
 
-test: $(DEV_STAMP)  ## the tests but for those marked slow
+test: $(DEV_STAMP)  ## all tests except the slow ones
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow" $(ARGS)
 
 test-all: $(DEV_STAMP) ## every test; CI does the same with `make cover`

@@ -9,9 +9,8 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ import duckdb
 import hypothesis
 import pytest
 
+from shared import PROGRAM
 from tcdatalogger.cli import main
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import main as core_main
@@ -39,15 +39,7 @@ LONG = ("test_long_history.py", "test_all_paths.py", "test_budget_load.py", "tes
 """Modules that take longest; they begin first, so that no process works alone in the end."""
 
 FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
-PROGRAM = [sys.executable, "-W", "error", "-m", "tcdatalogger"]
 VARIABLE = "TORN_API_KEY"
-
-HOLDER = """
-import sys, duckdb
-connection = duckdb.connect(sys.argv[1])
-print("held", flush=True)
-sys.stdin.readline()
-"""
 
 FIVE = """
 [[endpoints]]
@@ -151,16 +143,6 @@ def living_city() -> Iterator[Sandbox]:
     """A city of a test's own, whose world `advance` moves."""
     with Sandbox(seed=7, rules=FREE) as sandbox:
         yield sandbox
-
-
-def rest_slow(cases: Iterable[Any], quick: int = 1) -> list[Any]:
-    """Cases for `parametrize` of which all but the first few are marked slow: CI runs them all."""
-    return [
-        case
-        if number < quick
-        else pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
-        for number, case in enumerate(cases)
-    ]
 
 
 @dataclass
@@ -309,21 +291,6 @@ class Workplace:
         """The files in the folder that hold a text anywhere, also inside compressed ones."""
         needle = text.encode()
         return [f for f in self.folder.rglob("*") if f.is_file() and needle in unpacked(f)]
-
-
-@contextmanager
-def held(file: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has a warehouse open until the end of the block."""
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(file)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-    ) as holder:  # fmt: skip
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        try:
-            yield holder
-        finally:
-            holder.communicate()
 
 
 def unpacked(file: Path) -> bytes:

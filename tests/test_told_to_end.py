@@ -46,7 +46,7 @@ whole = getattr(owner, name)
 
 def slow(whose, *args, **options):
     if sys.argv[1] != "open":
-        work(getattr(whose, "_tables", whose)._connection)
+        work(getattr(whose, "_tables", whose)._session)
     done = whole(whose, *args, **options)
     if sys.argv[1] == "open":
         work(whose)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PROGRAM, rest_slow
+from shared import PROGRAM, rest_slow
 
 INSTALLED = Path(sys.executable).with_name("tcdatalogger")
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from conftest import held
+from shared import held
 
 BAD = '[[endpoints]]\nname = "gone"\npath = "/faction/nothing"\n'
 LOG = '[[endpoints]]\nname = "user_log"\npath = "/user/log"\n'

@@ -9,7 +9,7 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.errors import WarehouseUnavailable
 from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse

@@ -13,7 +13,7 @@ import subprocess
 import pytest
 
 from bodies import member
-from conftest import PROGRAM, rest_slow
+from shared import PROGRAM, rest_slow
 
 NAMES = [
     "\x1b]0;pwned\x07Duke",

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.core.state.leases import Leases
 from tcdatalogger.errors import Busy
 

@@ -14,7 +14,7 @@ from collections import Counter
 
 import pytest
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.sandbox.api.server import START
 

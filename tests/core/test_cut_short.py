@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger import ending
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.operations.backfill import backfill
@@ -135,7 +135,7 @@ def test_a_time_that_is_over_is_over_once(place, monkeypatch):
 
     def slow(ledger, endpoint):
         signal.raise_signal(signal.SIGALRM)
-        worked.append(ledger._tables._connection.execute(HALF_A_SECOND).fetchall())
+        worked.append(ledger._tables._session.execute(HALF_A_SECOND).fetchall())
         return known_shape(ledger, endpoint)
 
     place.log("attacks")  # there are books to be asked

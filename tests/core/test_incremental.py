@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.sandbox.api.server import START

@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from bodies import member
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable

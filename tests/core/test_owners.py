@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from bodies import member
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.core.operations.replay import replay
 
 CREW = '[[endpoints]]\nname = "crew"\npath = "/faction/members"\n'

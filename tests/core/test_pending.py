@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import held, rest_slow
+from shared import held, rest_slow
 from tcdatalogger import ending
 from tcdatalogger.core.operations.replay import rebuild
 from tcdatalogger.core.run import pending

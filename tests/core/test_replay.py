@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.core.operations.quarantine import retry
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import DataRefused, UsageError

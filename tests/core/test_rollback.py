@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.replay import rebuild, replay
 

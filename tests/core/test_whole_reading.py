@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.core.operations.replay import rebuild, replay

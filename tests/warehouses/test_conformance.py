@@ -333,7 +333,7 @@ def test_a_misfit_is_in_the_books_with_its_record_reason_and_place(warehouse, lo
         "page": 0,
         "path": "wars[1].id",
         "archive_file": "wars/run-1.parquet",
-        "reason": "a text stands where an integer is due",
+        "reason": "a text in place of an integer",
     }
     assert {name: line[name] for name in wanted} == wanted
     assert json.loads(line["record"]) == {"hits": [HIT], "id": "seven"}

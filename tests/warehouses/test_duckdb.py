@@ -12,7 +12,7 @@ from dataclasses import replace
 import duckdb
 import pytest
 
-from conftest import held
+from shared import held
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse

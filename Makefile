@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test test-all setup lint cover lock release prometheus clean
+.PHONY: help demo test test-all setup setup-bigquery lint cover lock release prometheus clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -20,6 +20,11 @@ test-all: $(DEV_STAMP) ## every test; CI does the same with `make cover`
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 setup: $(DEV_STAMP) ## make .venv with everything in it
+
+setup-bigquery: .bigquery/.installed ## build the BigQuery emulator of the tests, on Python 3.13 (PYTHON313=…)
+
+.bigquery/.installed: requirements/bigquery-emulator.txt scripts/setup_bigquery.sh
+	scripts/setup_bigquery.sh
 
 lint: $(DEV_STAMP)  ## ruff, mypy, and the arrows between the rooms
 	$(BIN)/ruff check
@@ -44,12 +49,13 @@ prometheus: .tools/usr/bin/promtool ## fetch Debian's Prometheus for the tests o
 lock:            ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --override requirements/bigquery-emulator.in requirements/bigquery-emulator.in -o requirements/bigquery-emulator.txt
 
 release: $(DEV_STAMP) ## check, build and tag the version of the changelog (ARGS=--dry-run: no tag)
 	$(BIN)/python scripts/release.py $(ARGS)
 
 clean:           ## remove what the targets above made
-	rm -rf $(VENV) .tools demo
+	rm -rf $(VENV) .tools .bigquery demo
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "TCdatalogger needs Python 3.11 or newer; say which one with PYTHON=python3.x")'

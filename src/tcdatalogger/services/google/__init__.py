@@ -1,1 +1,1 @@
-"""The cloud warehouse: BigQuery."""
+"""The cloud warehouse: BigQuery. No other room knows Google's libraries."""

@@ -1,0 +1,49 @@
+"""Makes the client of an address. Google's library is imported here first, when it is wanted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from tcdatalogger.clock import Clock
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.services.google.address import parse
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.google.access import Revealed
+    from tcdatalogger.services.google.client import Client
+
+PACKAGE: Final = "google-cloud-bigquery>=3.47,<4"
+"""What pip installs for it: the extra `bigquery`."""
+
+
+def connect(
+    url: str,
+    environ: Mapping[str, str],
+    *,
+    credentials: Revealed | None = None,
+    clock: Clock | None = None,
+) -> Client:
+    """The client of a dataset; nothing is asked yet.
+
+    Args:
+        url: bigquery://PROJECT/DATASET?location=EU.
+        environ: the environment, for the address of an emulator.
+        credentials: the text of a file with credentials, None for what Google's library finds.
+        clock: to wait by, None for the machine's.
+
+    Raises:
+        ConfigError: the address names no dataset, there are no credentials, or the library is not
+            installed.
+    """
+    address = parse(url)
+    try:
+        from tcdatalogger.services.google import access, client  # noqa: PLC0415  # with the extra
+    except ImportError:
+        raise ConfigError(
+            "A warehouse on BigQuery needs the package google-cloud-bigquery, which is not "
+            "installed.",
+            remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
+        ) from None
+    return client.Client(address, access.find(environ, credentials), clock)

@@ -1,0 +1,383 @@
+"""Google's own parser and analyser of GoogleSQL, for every text that this program sends.
+
+`Analyzer` knows tables by their schemas, and analyses a statement or a whole script: names, types,
+signatures. It is ZetaSQL, which BigQuery is made of, in WebAssembly. It knows no quota, no
+permission and no data. What BigQuery does not document is off: no text may pass that it refuses.
+
+To compile it takes half a minute of a processor, so the code is kept in `.tools`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import wasmtime
+import zetasql.types as z
+from google.cloud.bigquery import SchemaField
+from zetasql.api import Analyzer as Statements
+from zetasql.api import Parser, TypeFactory
+from zetasql.core import wasm_client
+from zetasql.core.exceptions import ZetaSQLError
+
+KEPT: Final = Path(__file__).parents[2] / ".tools/zetasql"
+"""Where the compiled code is kept."""
+
+FEATURES: Final = """
+ADDITIONAL_STRING_FUNCTIONS ALLOW_DASHES_IN_TABLE_NAME ALTER_COLUMN_SET_DATA_TYPE
+ALTER_TABLE_RENAME_COLUMN ANALYTIC_FUNCTIONS BIGNUMERIC_TYPE CASE_STMT CIVIL_TIME CLONE_DATA
+COLUMN_DEFAULT_VALUE CREATE_MATERIALIZED_VIEW_CLUSTER_BY CREATE_MATERIALIZED_VIEW_PARTITION_BY
+CREATE_SNAPSHOT_TABLE CREATE_TABLE_AS_SELECT_COLUMN_LIST CREATE_TABLE_CLONE CREATE_TABLE_CLUSTER_BY
+CREATE_TABLE_COPY CREATE_TABLE_FIELD_ANNOTATIONS CREATE_TABLE_FUNCTION CREATE_TABLE_LIKE
+CREATE_TABLE_NOT_NULL CREATE_TABLE_PARTITION_BY CREATE_VIEWS_WITH_COLUMN_OPTIONS
+CREATE_VIEW_WITH_COLUMN_LIST DATE_ARITHMETICS DATE_TIME_CONSTRUCTORS DECIMAL_ALIAS DISABLE_FLOAT32
+DISALLOW_GROUP_BY_FLOAT DML_UPDATE_WITH_JOIN FOREIGN_KEYS FORMAT_IN_CAST FOR_IN
+FOR_SYSTEM_TIME_AS_OF FUNCTION_ARGUMENTS_WITH_DEFAULTS GROUP_BY_ROLLUP GROUP_BY_STRUCT GROUPING_SETS
+GROUPING_BUILTIN HAVING_IN_AGGREGATE INTERVAL_TYPE IS_DISTINCT JSON_ARRAY_FUNCTIONS
+JSON_ARRAY_VALUE_EXTRACTION_FUNCTIONS JSON_CONSTRUCTOR_FUNCTIONS JSON_KEYS_FUNCTION
+JSON_LAX_VALUE_EXTRACTION_FUNCTIONS JSON_MUTATOR_FUNCTIONS JSON_STRICT_NUMBER_PARSING JSON_TYPE
+JSON_VALUE_EXTRACTION_FUNCTIONS LIKE_ANY_SOME_ALL LIMIT_IN_AGGREGATE NAMED_ARGUMENTS
+NULLS_FIRST_LAST_IN_ORDER_BY NULL_HANDLING_MODIFIER_IN_AGGREGATE NULL_HANDLING_MODIFIER_IN_ANALYTIC
+NUMERIC_TYPE OMIT_INSERT_COLUMN_LIST ORDER_BY_IN_AGGREGATE PARAMETERIZED_TYPES
+PARAMETERS_IN_GRANTEE_LIST PIVOT QUALIFY REPEAT SAFE_FUNCTION_CALL SCRIPT_LABEL
+SELECT_STAR_EXCEPT_REPLACE TABLESAMPLE TABLE_VALUED_FUNCTIONS TEMPLATE_FUNCTIONS
+UNENFORCED_PRIMARY_KEYS UNPIVOT WEEK_WITH_WEEKDAY WITH_ON_SUBQUERY WITH_RECURSIVE
+""".split()
+"""What BigQuery documents. `EXTENDED_DATE_TIME_SIGNATURES` is not among it: with it DATE_DIFF takes
+a TIMESTAMP, which BigQuery refuses."""
+
+KINDS: Final = {
+    "INT64": "INT64", "INTEGER": "INT64", "FLOAT64": "DOUBLE", "FLOAT": "DOUBLE", "BOOL": "BOOL",
+    "BOOLEAN": "BOOL", "STRING": "STRING", "BYTES": "BYTES", "TIMESTAMP": "TIMESTAMP",
+    "DATE": "DATE", "DATETIME": "DATETIME", "TIME": "TIME", "NUMERIC": "NUMERIC",
+    "BIGNUMERIC": "BIGNUMERIC", "JSON": "JSON",
+}  # fmt: skip
+_OF_PYTHON: Final = {
+    bool: "BOOL", int: "INT64", float: "FLOAT64", str: "STRING", datetime: "TIMESTAMP",
+    type(None): "STRING",
+}  # fmt: skip
+_SYSTEM: Final = {
+    "error.message": "STRING", "error.statement_text": "STRING", "row_count": "INT64",
+    "error.formatted_stack_trace": "STRING", "script.job_id": "STRING",
+}  # fmt: skip
+"""The variables of BigQuery that a script may read, as `@@row_count`."""
+_EMPTY: Final = {
+    "INT64": {"int64_value": 1}, "DOUBLE": {"double_value": 1.0}, "BOOL": {"bool_value": True},
+    "STRING": {"string_value": "x"},
+}  # fmt: skip
+
+Columns = list[tuple[str, str]]
+"""Names and types, in BigQuery's words."""
+
+
+class _Kept(wasmtime.Config):
+    """Compiles once for all processes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        settings = KEPT / "cache.toml"
+        settings.write_text(f'[cache]\ndirectory = "{KEPT / "code"}"\n', encoding="utf-8")
+        self.cache = str(settings)
+
+
+@cache
+def _compiled() -> None:
+    """Compile the code if nobody did before; one process does it, and the others wait."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        wasm_client.Config = _Kept
+        Parser.parse_statement_static("select 1")
+
+
+class Refused(Exception):
+    """BigQuery would not understand a text; it says why, and shows the text."""
+
+
+@cache
+def _language() -> z.LanguageOptions:
+    # An empty list of kinds stands for every kind of statement.
+    features = [z.LanguageFeature[f"FEATURE_{name}"] for name in FEATURES]
+    return z.LanguageOptions(
+        product_mode=z.ProductMode.PRODUCT_EXTERNAL, enabled_language_features=features
+    )
+
+
+def parse(sql: str) -> None:
+    """Parse a statement or a script.
+
+    Raises:
+        Refused: it is none.
+    """
+    _script(sql)
+
+
+def _script(sql: str) -> Any:
+    _compiled()
+    try:
+        return Parser.parse_script_static(sql, _language())
+    except ZetaSQLError as error:
+        raise Refused(f"{error}\n{sql}") from None
+
+
+class Analyzer:
+    """Analyses statements that name tables of a dataset.
+
+    A statement that makes or drops a table changes what the next ones find.
+
+    Args:
+        tables: their schemas by name; a name with dots is one of several parts.
+        dataset: PROJECT.DATASET, which may stand before the name of a table.
+    """
+
+    def __init__(
+        self, tables: Mapping[str, Sequence[SchemaField]], dataset: str = "project.dataset"
+    ) -> None:
+        self._dataset = dataset
+        self._tables: dict[str, list[z.SimpleColumn]] = {
+            name: [
+                _column(each.name, _type(each.field_type, repeated=each.mode == "REPEATED"))
+                for each in schema
+            ]
+            for name, schema in tables.items()
+        }
+
+    def check(self, sql: str, parameters: Mapping[str, object] | None = None) -> Columns:
+        """Analyse a statement, or each one of a script.
+
+        Args:
+            sql: the text, as it is sent.
+            parameters: the values of `@name` in it.
+
+        Returns:
+            The columns of the last query, none where there is none.
+
+        Raises:
+            Refused: BigQuery would not understand it.
+        """
+        return _Script(self, sql, parameters or {}).check()
+
+    def columns(self, table: str) -> Columns:
+        """The columns of a table as the statements so far left it.
+
+        Raises:
+            KeyError: there is no such table.
+        """
+        return [(str(column.name), _name(column.type)) for column in self._tables[table]]
+
+    def catalog(self, variables: Mapping[str, z.Type]) -> z.SimpleCatalog:
+        """All tables under every name that a statement may call them by, and a script's variables.
+
+        A path in one pair of backticks is one name here; BigQuery takes it apart.
+        """
+        root = z.SimpleCatalog(
+            name="root",
+            builtin_function_options=z.ZetaSQLBuiltinFunctionOptions(language_options=_language()),
+            constant=[
+                z.SimpleConstant(name_path=[name], type=kind, value=_value(kind))
+                for name, kind in variables.items()
+            ],
+        )
+        project, _, dataset = self._dataset.rpartition(".")
+        for name, columns in self._tables.items():
+            for path in (name, f"{dataset}.{name}", f"{project}.{dataset}.{name}"):
+                parts = path.split(".")
+                _place(root, parts).table.append(_table(parts[-1], columns))
+                if len(parts) > 1:
+                    root.table.append(_table(path, columns))
+                if path.count(".") == 2:  # `project`.dataset.table, `project.dataset`.table
+                    _place(root, [f"{project}.{dataset}", name]).table.append(_table(name, columns))
+        return root
+
+    def learn(self, statement: Any) -> None:
+        """Take over what a statement does to tables."""
+        kind = type(statement).__name__
+        if kind in ("ResolvedCreateTableStmt", "ResolvedCreateTableAsSelectStmt"):
+            self._tables[self._plain(statement.name_path)] = [
+                _column(column.name, column.type) for column in statement.column_definition_list
+            ] or self._source(statement)
+        elif kind in ("ResolvedDropStmt", "ResolvedDropSnapshotTableStmt"):
+            self._tables.pop(self._plain(statement.name_path), None)
+        elif kind == "ResolvedAlterTableStmt":
+            self._alter(self._plain(statement.name_path), statement.alter_action_list)
+
+    def _plain(self, path: Sequence[str]) -> str:
+        name = ".".join(path)
+        dataset = self._dataset.rpartition(".")[2]
+        return name.removeprefix(f"{self._dataset}.").removeprefix(f"{dataset}.")
+
+    def _source(self, statement: Any) -> list[z.SimpleColumn]:
+        """Of a table that is made like another one, or as its copy."""
+        scan = statement.copy_from or statement.clone_from
+        name = statement.like_table.name if scan is None else scan.table.name
+        return list(self._tables[self._plain([name])])
+
+    def _alter(self, table: str, actions: Sequence[Any]) -> None:
+        for action in actions:
+            columns = self._tables[table]
+            match type(action).__name__:
+                case "ResolvedAddColumnAction":
+                    made = action.column_definition
+                    if made.name.lower() not in [str(c.name).lower() for c in columns]:
+                        columns.append(_column(made.name, made.type))
+                case "ResolvedDropColumnAction":
+                    self._tables[table] = [c for c in columns if c.name != action.name]
+                case "ResolvedRenameColumnAction":
+                    self._tables[table] = [
+                        _column(action.new_name, c.type) if c.name == action.name else c
+                        for c in columns
+                    ]
+                case "ResolvedAlterColumnSetDataTypeAction":
+                    self._tables[table] = [
+                        _column(c.name, action.updated_type) if c.name == action.column else c
+                        for c in columns
+                    ]
+                case "ResolvedRenameToAction":
+                    self._tables[self._plain(action.new_path)] = self._tables.pop(table)
+
+
+class _Script:
+    """One text that is analysed statement by statement, with its variables."""
+
+    def __init__(self, tables: Analyzer, sql: str, parameters: Mapping[str, object]) -> None:
+        self._known, self._sql, self._raw = tables, sql, sql.encode()
+        self._variables: dict[str, z.Type] = {}
+        self._last: Columns = []
+        self._parameters = [
+            z.AnalyzerOptions.QueryParameter(name=name, type=_of_value(value))
+            for name, value in parameters.items()
+        ]
+
+    def check(self) -> Columns:
+        for statement in _statements(_script(self._sql).statement_list_node):
+            self._one(statement)
+        return self._last
+
+    def _one(self, node: Any) -> None:
+        match type(node).__name__:
+            case "ASTVariableDeclaration":
+                self._declare(node)
+            case "ASTSingleAssignment":
+                self._assign(node.variable.id_string, node.expression)
+            case "ASTIfStatement":
+                self._choose(node)
+            case "ASTWhileStatement":
+                self._condition(node.condition)
+                self._all(node.body)
+            case "ASTBeginEndBlock":
+                self._all(node.statement_list_node)
+                for handler in getattr(node.handler_list, "exception_handler_list", None) or []:
+                    self._all(handler.statement_list)
+            case "ASTRaiseStatement":
+                if node.message is not None:
+                    self._analyze(f"select concat({self._text(node.message)}, '')")
+            case _:
+                self._run(node)
+
+    def _run(self, node: Any) -> None:
+        found = self._analyze(self._text(node))
+        self._known.learn(found)
+        if type(found).__name__ == "ResolvedQueryStmt":
+            self._last = [(each.name, _name(each.column.type)) for each in found.output_column_list]
+
+    def _assign(self, name: str, expression: Any) -> None:
+        variable = self._variables.get(name.lower())
+        if variable is None:
+            raise Refused(f"{name} is not declared\n{self._sql}")
+        self._analyze(f"select cast(({self._text(expression)}) as {_name(variable)})")
+
+    def _choose(self, node: Any) -> None:
+        self._condition(node.condition)
+        self._all(node.then_list)
+        for clause in getattr(node.elseif_clauses, "elseif_clauses", None) or []:
+            self._condition(clause.condition)
+            self._all(clause.body)
+        self._all(node.else_list)
+
+    def _all(self, statements: Any) -> None:
+        for statement in _statements(statements):
+            self._one(statement)
+
+    def _declare(self, node: Any) -> None:
+        default = None
+        if node.default_value is not None:
+            text = self._text(node.default_value)
+            if node.type is not None:
+                text = f"cast({text} as {self._text(node.type)})"
+            default = self._analyze(f"select {text}")
+        else:
+            default = self._analyze(f"select cast(null as {self._text(node.type)})")
+        for name in node.variable_list.identifier_list:
+            self._variables[name.id_string.lower()] = default.output_column_list[0].column.type
+
+    def _condition(self, node: Any) -> None:
+        self._analyze(f"select if({self._text(node)}, 1, 0)")
+
+    def _text(self, node: Any) -> str:
+        place = node.parse_location_range
+        return self._raw[place.start : place.end].decode()
+
+    def _analyze(self, text: str) -> Any:
+        options = z.AnalyzerOptions(
+            language_options=_language(),
+            default_timezone="UTC",  # it is Los Angeles else
+            query_parameters=self._parameters,
+            system_variables=[
+                z.AnalyzerOptions.SystemVariable(name_path=path.split("."), type=_type(kind))
+                for path, kind in _SYSTEM.items()
+            ],
+        )
+        try:
+            return Statements(options, self._known.catalog(self._variables)).analyze_statement(text)
+        except ZetaSQLError as error:
+            raise Refused(f"{error}\n{text}") from None
+
+
+def _statements(node: Any) -> Iterator[Any]:
+    yield from getattr(node, "statement_list", None) or []
+
+
+def _place(catalog: z.SimpleCatalog, path: Sequence[str]) -> z.SimpleCatalog:
+    for part in path[:-1]:
+        inner = next((each for each in catalog.catalog if each.name == part), None)
+        if inner is None:
+            inner = z.SimpleCatalog(name=part)
+            catalog.catalog.append(inner)
+        catalog = inner
+    return catalog
+
+
+def _column(name: str, kind: z.Type) -> z.SimpleColumn:
+    return z.SimpleColumn(name=name, type=kind, is_writable_column=True)
+
+
+def _table(name: str, columns: Sequence[z.SimpleColumn]) -> z.SimpleTable:
+    return z.SimpleTable(name=name, column=list(columns), full_name=name)
+
+
+def _type(field_type: str, *, repeated: bool = False) -> z.Type:
+    made = TypeFactory.create_simple_type(z.TypeKind[f"TYPE_{KINDS[field_type]}"])
+    return TypeFactory.create_array_type(made) if repeated else made
+
+
+def _of_value(value: object) -> z.Type:
+    if isinstance(value, (list, tuple)):
+        return _type(_OF_PYTHON[type(value[0])] if value else "STRING", repeated=True)
+    return _type(_OF_PYTHON[type(value)])
+
+
+def _name(kind: Any) -> str:
+    """A type in BigQuery's words."""
+    name = z.TypeKind(kind.type_kind).name.removeprefix("TYPE_")
+    if name == "ARRAY":
+        return f"ARRAY<{_name(kind.array_type.element_type)}>"
+    return "FLOAT64" if name == "DOUBLE" else name
+
+
+def _value(kind: Any) -> z.Value:
+    name = z.TypeKind(kind.type_kind).name.removeprefix("TYPE_")
+    return z.Value(**_EMPTY.get(name, {}))

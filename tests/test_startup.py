@@ -8,7 +8,7 @@ import sys
 import pytest
 
 HEAVY = {
-    "duckdb", "httpx2", "msgspec", "pandas", "pyarrow", "pydantic", "rich", "starlette",
+    "duckdb", "google", "httpx2", "msgspec", "pandas", "pyarrow", "pydantic", "rich", "starlette",
     "uvicorn",
 }  # fmt: skip
 PROBE = """
@@ -40,7 +40,7 @@ def test_help_imports_nothing_heavy(workplace, words):
 def test_a_run_imports_no_server_and_nothing_that_only_a_terminal_needs(workplace):
     found = imported(workplace, "run", "faction_basic", "--json")
 
-    assert found & {"rich", "starlette", "uvicorn"} == set()
+    assert found & {"google", "rich", "starlette", "uvicorn"} == set()
 
 
 def test_looking_at_runs_imports_neither_the_warehouse_nor_the_client(workplace):

@@ -28,6 +28,22 @@ def test_a_key_comes_from_a_file_without_the_newline_at_its_end(tmp_path, ending
     assert resolve("default", f"file:{file}", {}).reveal() == KEY
 
 
+def test_a_document_may_have_several_lines_and_is_as_secret_as_a_key(tmp_path):
+    file = tmp_path / "google.json"
+    text = '{\n  "type": "service_account", "private_key": "-----BEGIN …"\n}'
+    file.write_text(text, encoding="utf-8")
+    place = "warehouse.credentials"
+
+    found = resolve(place, f"file:{file}", {}, document=True)
+
+    assert found.reveal() == text
+    assert "BEGIN" not in repr(found)
+    with pytest.raises(ConfigError, match=place):
+        resolve(place, f"file:{file}", {})
+    with pytest.raises(ConfigError, match=place):
+        resolve(place, "env:NOTHING", {}, document=True)
+
+
 def test_a_key_comes_from_a_keyring_where_one_is_installed(monkeypatch):
     ring = types.ModuleType("keyring")
     ring.get_password = lambda service, user: KEY if (service, user) == ("torn", "me") else None

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.observability.redact import redact
 from tcdatalogger.services.google import access, names
 from tcdatalogger.services.google.address import Address, parse
 from tcdatalogger.services.google.connect import connect
@@ -115,6 +116,12 @@ def test_a_document_that_is_none_is_refused_without_a_word_of_it(told):
         access.find({}, Document(**told))
     assert "sesame" not in repr(caught.getrepr(style="short", showlocals=False))
     assert "sesame" not in str(caught.value)
+
+
+def test_the_key_in_a_document_is_hidden_in_the_log(key):
+    access.find({}, Document(type="service_account", client_email=ACCOUNT, private_key=key,
+                             token_uri="https://oauth2.googleapis.com/token"))  # fmt: skip
+    assert redact(f"it is {key}!") == "it is ***!"
 
 
 def test_a_document_that_is_no_json_is_refused():

@@ -13,9 +13,9 @@ from proxy import JOBS
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
 from tcdatalogger.services.google.access import find
 from tcdatalogger.services.google.address import parse
-from tcdatalogger.services.google.calls import Patience
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.connect import connect
+from tcdatalogger.services.google.retrying import Patience
 
 ROWS = pa.table({"i": pa.array([1, 2, 3], pa.int64())})
 SCHEMA = [SchemaField("i", "INT64")]

@@ -104,7 +104,9 @@ def _there(folder: Path, path: str) -> bool:
         return False
 
 
-def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
+def resolve(
+    name: str, reference: str, environ: Mapping[str, str], *, document: bool = False
+) -> Secret:
     """The secret of a reference.
 
     Args:
@@ -112,6 +114,7 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
         reference: `env:VARIABLE`, `file:PATH` (one newline at its end is not part of the secret)
             or `keyring:SERVICE/USER` (needs the package `keyring`).
         environ: the environment that `env:` reads.
+        document: whether the secret is a whole text of several lines, and no key.
 
     Raises:
         ConfigError: there is no value, the value cannot be a key, or the reference is a key itself.
@@ -137,7 +140,8 @@ def resolve(name: str, reference: str, environ: Mapping[str, str]) -> Secret:
         )
     if not value:
         raise ConfigError(f"{_of(name, reference)} is empty.", remedy="Put the key there.")
-    if not value.isascii() or not value.isprintable() or " " in value:
+    one_word = value.isascii() and value.isprintable() and " " not in value
+    if not document and not one_word:
         # The key goes into a header of the request, where a line break would start another header.
         raise ConfigError(
             f"{_of(name, reference)} holds something that cannot be a key: a blank, a line break "

@@ -73,6 +73,11 @@ class WarehouseSettings(Model):
     """Where the key is that encrypts a DuckDB file, as env:TCD_WAREHOUSE_KEY; never the key itself.
     A new file is encrypted with it; without it, files are not encrypted."""
 
+    credentials: str | None = None
+    """Where the credentials for BigQuery are, as file:key.json or env:TCD_GOOGLE: the JSON of a
+    service account, of a login or of workload identity. Without it, what Google's library finds:
+    GOOGLE_APPLICATION_CREDENTIALS, the login of gcloud, or the account of the machine."""
+
     @property
     def file(self) -> Path | None:
         """The DuckDB file, None for a warehouse that is no file."""
@@ -371,11 +376,14 @@ class Settings(Model):
         key = self.warehouse.encryption_key and resolve_reference(
             self.warehouse.encryption_key, folder
         )
+        credentials = self.warehouse.credentials and resolve_reference(
+            self.warehouse.credentials, folder
+        )
         log_file = None if self.log.file is None else resolve_path(str(self.log.file), folder)
         return self.model_copy(
             update={
                 "warehouse": self.warehouse.model_copy(
-                    update={"url": warehouse, "encryption_key": key}
+                    update={"url": warehouse, "encryption_key": key, "credentials": credentials}
                 ),
                 "archive": self.archive.model_copy(update={"path": archive}),
                 "state": self.state.model_copy(update={"url": state}),

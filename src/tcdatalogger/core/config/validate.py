@@ -89,6 +89,9 @@ def validate(
     if (key := settings.warehouse.encryption_key) is not None:
         place = ("warehouse", "encryption_key")
         _reference(place, key, "TCD_WAREHOUSE_KEY", problems, environment)
+    if (credentials := settings.warehouse.credentials) is not None:
+        place = ("warehouse", "credentials")
+        _reference(place, credentials, "TCD_GOOGLE", problems, environment)
     _places_to_store(settings, problems)
     _names(parts, problems)
     for part in parts:

@@ -15,6 +15,7 @@ from google.oauth2 import credentials as user
 from google.oauth2 import service_account
 
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.observability.redact import register
 
 EMULATOR: Final = "BIGQUERY_EMULATOR_HOST"
 """The variable with the address of an emulator; Google's libraries know it too."""
@@ -23,6 +24,8 @@ STORAGE_EMULATOR: Final = "BIGQUERY_STORAGE_EMULATOR_HOST"
 
 SCOPES: Final = ("https://www.googleapis.com/auth/bigquery",)
 
+_SECRETS: Final = ("private_key", "client_secret", "refresh_token")
+"""What is secret in a file with credentials."""
 _MAKERS: Final[Mapping[str, Callable[[Any], Credentials]]] = {
     "service_account": partial(
         service_account.Credentials.from_service_account_info, scopes=SCOPES
@@ -101,17 +104,20 @@ def _default() -> Credentials:
 def _of(text: str) -> Credentials:
     remedy = "Give the JSON file of a service account, of a login, or of workload identity."
     try:
-        told = json.loads(text)
+        found = json.loads(text)
     except ValueError:
         raise ConfigError("The credentials for Google are no JSON.", remedy=remedy) from None
-    kind = told.get("type") if isinstance(told, dict) else None
-    make = _MAKERS.get(kind) if isinstance(kind, str) else None
+    found = found if isinstance(found, dict) else {}
+    for name in _SECRETS:
+        register(str(found.get(name) or ""))
+    kind = str(found.get("type"))
+    make = _MAKERS.get(kind)
     if make is None:
         raise ConfigError(
             "The credentials for Google are of a type that does not work here.", remedy=remedy
         )
     try:
-        return make(told)
+        return make(found)
     except (ValueError, KeyError, TypeError, exceptions.GoogleAuthError):
         raise ConfigError(
             f"The credentials for Google are not whole: they are no {kind}.", remedy=remedy

@@ -1,7 +1,7 @@
 """The one way to BigQuery: each method is one thing that Google's API does, and no more.
 
 What a call means for a warehouse is not known here. Three things hold for every call. It is tried
-again by this module alone, never by Google's library, which would wait for ten minutes. Its errors
+again by `retrying` only, never by Google's library, which would wait for ten minutes. Its errors
 are ours (`refusals`). And it may be sent twice without harm: a job has a name that its caller
 gives, so BigQuery refuses a second one of that name, and the first one is looked at instead.
 """
@@ -28,8 +28,8 @@ from tcdatalogger.errors import WarehouseUnavailable
 from tcdatalogger.services.google import names, parquet, refusals
 from tcdatalogger.services.google.access import Access
 from tcdatalogger.services.google.address import Address
-from tcdatalogger.services.google.calls import ONCE, Calls, Patience
 from tcdatalogger.services.google.parameters import Parameters, parameter
+from tcdatalogger.services.google.retrying import ONCE, Patience, Retrying
 
 _Job = TypeVar("_Job", bigquery.LoadJob, bigquery.QueryJob, bigquery.CopyJob)
 
@@ -77,7 +77,7 @@ class Client:
     """Asks BigQuery about one dataset.
 
     Args:
-        address: of the dataset. A statement that names a table alone means one of this dataset.
+        address: of the dataset. A statement that names only a table means one of this dataset.
         access: where BigQuery answers, and as whom it is asked.
         clock: to wait by.
         patience: how long.
@@ -98,7 +98,7 @@ class Client:
     ) -> None:
         self.address = address
         self._clock = clock or SystemClock()
-        self._calls = Calls(address, access.member, self._clock, patience or Patience())
+        self._retrying = Retrying(address, access.member, self._clock, patience or Patience())
         self._google = bigquery.Client(
             project=address.project,
             credentials=access.credentials,
@@ -108,7 +108,7 @@ class Client:
         self._dataset = bigquery.DatasetReference(address.project, address.dataset)
 
     def job_name(self, kind: str, *parts: str) -> str:
-        """The name of a job of this dataset: a project knows its jobs by their names alone.
+        """The name of a job of this dataset: a project knows its jobs only by their names.
 
         Args:
             kind: what the job does, as `load`; people see it in the list of jobs.
@@ -129,7 +129,7 @@ class Client:
 
     def dataset(self) -> bigquery.Dataset:
         """The dataset as it is."""
-        return self._calls.ask(self._google.get_dataset, self._dataset)
+        return self._retrying.ask(self._google.get_dataset, self._dataset)
 
     def reference(self, table: str) -> bigquery.TableReference:
         """How Google's library names a table of the dataset."""
@@ -137,14 +137,14 @@ class Client:
 
     def table(self, name: str) -> bigquery.Table | None:
         """A table as it is, with its etag; None where it is not there."""
-        return self._calls.look_for(self._google.get_table, self.reference(name))
+        return self._retrying.look_for(self._google.get_table, self.reference(name))
 
     def tables(self) -> list[TableListItem]:
         """The tables, views and snapshots of the dataset: names, kinds, labels."""
-        return self._calls.ask(self._tables)
+        return self._retrying.ask(self._tables)
 
-    def _tables(self, **alone: Any) -> list[TableListItem]:
-        return list(self._google.list_tables(self._dataset, **alone))
+    def _tables(self, **one_try: Any) -> list[TableListItem]:
+        return list(self._google.list_tables(self._dataset, **one_try))
 
     def create(self, table: bigquery.Table) -> bigquery.Table:
         """Make a table; one that is there already is given as it is.
@@ -152,7 +152,7 @@ class Client:
         Args:
             table: its reference comes from `reference`.
         """
-        return self._calls.ask(self._google.create_table, table, exists_ok=True)
+        return self._retrying.ask(self._google.create_table, table, exists_ok=True)
 
     def patch(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
         """Change fields of a table, if nobody has changed the table since it was read.
@@ -164,11 +164,11 @@ class Client:
             table: as `table` gave it, with the new values.
             fields: the names of the attributes that are new.
         """
-        return self._calls.ask(self._google.update_table, table, fields)
+        return self._retrying.ask(self._google.update_table, table, fields)
 
     def delete(self, name: str) -> None:
         """Delete a table, a view or a snapshot; one that is not there is no error."""
-        self._calls.ask(self._google.delete_table, self.reference(name), not_found_ok=True)
+        self._retrying.ask(self._google.delete_table, self.reference(name), not_found_ok=True)
 
     # --- jobs ------------------------------------------------------------------------------------
 
@@ -249,7 +249,7 @@ class Client:
             job_id=name,
             location=self.location,
             job_config=config,
-            timeout=self._calls.patience.call,
+            timeout=self._retrying.patience.call,
         )
 
     def run(
@@ -289,11 +289,11 @@ class Client:
     ) -> pa.Table:
         """The rows of a query, or of the last statement of a script; arguments as of `run`."""
         job = self._query(sql, name, parameters, labels, most_billed)
-        return self._calls.make(partial(self._rows, job))
+        return self._retrying.make(partial(self._rows, job))
 
     def _rows(self, job: bigquery.QueryJob) -> pa.Table:
         found = job.result(
-            page_size=_PAGE_ROWS, retry=ONCE, job_retry=ONCE, timeout=self._calls.patience.call
+            page_size=_PAGE_ROWS, retry=ONCE, job_retry=ONCE, timeout=self._retrying.patience.call
         )
         return found.to_arrow(create_bqstorage_client=False)
 
@@ -302,7 +302,7 @@ class Client:
         config = self._query_config(parameters, None, None)
         config.dry_run = True
         config.use_query_cache = False
-        job = self._calls.make(
+        job = self._retrying.make(
             partial(self._begin_query, sql, config, f"tcd-dry-{uuid.uuid4().hex}")
         )
         self._raise_for(job)
@@ -347,7 +347,7 @@ class Client:
             location=self.location,
             retry=ONCE,
             job_retry=ONCE,
-            timeout=self._calls.patience.call,
+            timeout=self._retrying.patience.call,
         )
 
     def copy(
@@ -400,7 +400,7 @@ class Client:
             location=self.location,
             job_config=config,
             retry=ONCE,
-            timeout=self._calls.patience.call,
+            timeout=self._retrying.patience.call,
         )
 
     def _finished(
@@ -415,7 +415,7 @@ class Client:
         """
         for attempt in itertools.count(1):
             of = name if attempt == 1 else f"{name}-{attempt}"
-            begun = self._calls.unless(Conflict, partial(begin, of))
+            begun = self._retrying.unless(Conflict, partial(begin, of))
             job = self._met(of) if begun is None else begun
             self._wait(job)
             if begun is not None:
@@ -427,13 +427,13 @@ class Client:
 
     def _met(self, name: str) -> Any:
         """The job of a name that BigQuery has already, whatever its kind."""
-        return self._calls.ask(self._google.get_job, name, location=self.location)
+        return self._retrying.ask(self._google.get_job, name, location=self.location)
 
     def _wait(self, job: Any) -> None:
         """Return when a job has ended, well or not."""
         waited, polls = 0.0, 0
         while job.state != "DONE":
-            if waited > self._calls.patience.job:
+            if waited > self._retrying.patience.job:
                 raise WarehouseUnavailable(
                     f"The job {job.job_id} of BigQuery is not done after {waited:.0f} s.",
                     remedy="It goes on; the next run looks at it again.",
@@ -443,11 +443,11 @@ class Client:
             pause = _POLLS.pause(polls)
             self._clock.sleep(pause)
             waited += pause
-            self._calls.ask(job.reload)
+            self._retrying.ask(job.reload)
 
     def _raise_for(self, job: Any) -> None:
         if job.error_result is not None:
-            raise self._calls.failure(refusals.of_job(job.error_result))
+            raise self._retrying.failure(refusals.of_job(job.error_result))
 
 
 def _caller() -> ClientInfo:

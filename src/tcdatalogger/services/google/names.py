@@ -14,9 +14,9 @@ def job(kind: str, *parts: str) -> str:
         kind: what the job does, as `load`.
         parts: whatever makes the job another one. The first three can be read in the name.
     """
-    told = "\0".join((kind, *parts)).encode(errors="surrogatepass")
+    found = "\0".join((kind, *parts)).encode(errors="surrogatepass")
     readable = "-".join(re.sub(r"[^A-Za-z0-9_]+", "_", part)[:100] for part in parts[:3])
-    return f"tcd-{kind}-{readable}-{hashlib.sha256(told).hexdigest()[:24]}"
+    return f"tcd-{kind}-{readable}-{hashlib.sha256(found).hexdigest()[:24]}"
 
 
 def labels(given: Mapping[str, str]) -> dict[str, str]:

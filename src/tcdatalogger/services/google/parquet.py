@@ -32,8 +32,8 @@ def written(rows: pa.Table) -> bytes:
     """Rows as a Parquet file."""
     sink = pa.BufferOutputStream()
     pq.write_table(rows, sink, compression="zstd")
-    told: bytes = sink.getvalue().to_pybytes()
-    return told
+    made: bytes = sink.getvalue().to_pybytes()
+    return made
 
 
 def check(rows: pa.Table, schema: Sequence[SchemaField]) -> None:

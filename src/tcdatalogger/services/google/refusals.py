@@ -89,11 +89,11 @@ def of_error(error: Exception) -> Refusal:
     if isinstance(error, api.RetryError) and isinstance(error.cause, Exception):
         return of_error(error.cause)
     if isinstance(error, api.GoogleAPICallError):
-        told: Any = error.errors[0] if error.errors else {}
-        told = told if isinstance(told, Mapping) else {}
+        first: Any = error.errors[0] if error.errors else {}
+        first = first if isinstance(first, Mapping) else {}
         status = None if error.code is None else int(error.code)
         return Refusal(
-            str(told.get("reason") or f"HTTP {status}"), _clean(told.get("message")), status
+            str(first.get("reason") or f"HTTP {status}"), _clean(first.get("message")), status
         )
     if isinstance(error, upload.InvalidResponse):
         made = api.from_http_response(error.response)  # type: ignore[no-untyped-call]  # google's

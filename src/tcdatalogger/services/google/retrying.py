@@ -40,7 +40,7 @@ class Patience:
     pauses: Backoff = _PAUSES
 
 
-class Calls:
+class Retrying:
     """Makes the calls about one dataset.
 
     Args:
@@ -57,14 +57,14 @@ class Calls:
 
     def ask(self, method: Callable[..., _T], *given: object, **named: object) -> _T:
         """What a method of Google's library gives, which by itself would try for ten minutes."""
-        return self.make(partial(method, *given, **named, **self._alone))
+        return self.make(partial(method, *given, **named, **self._one_try))
 
     def look_for(self, method: Callable[..., _T], *given: object) -> _T | None:
         """As `ask`; None where BigQuery answers that it is not there."""
-        return self.unless(NotFound, partial(method, *given, **self._alone))
+        return self.unless(NotFound, partial(method, *given, **self._one_try))
 
     @property
-    def _alone(self) -> dict[str, Any]:
+    def _one_try(self) -> dict[str, Any]:
         return {"retry": ONCE, "timeout": self.patience.call}
 
     def make(self, ask: Callable[[], _T]) -> _T:

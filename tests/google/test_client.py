@@ -187,6 +187,16 @@ def test_rows_that_expired_after_their_job_was_done_are_loaded_again(client):
     assert count(client) == 3
 
 
+def test_a_table_that_stays_is_not_loaded_twice_though_others_have_changed_it_since(client):
+    client.create(table(client, "here"))
+    staged(client, "here", expires=None, disposition="WRITE_TRUNCATE")
+    client.run("insert into here (i) values (9)")
+
+    staged(client, "here", expires=None, disposition="WRITE_TRUNCATE")
+
+    assert count(client, "here") == 4
+
+
 def test_a_load_into_rows_is_refused_unless_it_says_what_happens_to_them(client):
     staged(client)
     with pytest.raises(DataRefused, match="Already Exists"):

@@ -152,7 +152,11 @@ class Client:
         Args:
             table: its reference comes from `reference`.
         """
-        return self._retrying.ask(self._google.create_table, table, exists_ok=True)
+        make = partial(
+            self._google.create_table, table, retry=ONCE, timeout=self._retrying.patience.call
+        )
+        made = self._retrying.unless(Conflict, make)
+        return made or self._retrying.ask(self._google.get_table, table.reference)
 
     def patch(self, table: bigquery.Table, fields: Sequence[str]) -> bigquery.Table:
         """Change fields of a table, if nobody has changed the table since it was read.
@@ -213,10 +217,9 @@ class Client:
         self._finished(
             name,
             partial(self._begin_load, body, table, config),
-            # A table whose rows were deleted since has to be loaded again, though the job is done.
-            stands=partial(self._holds, table, rows.num_rows)
-            if disposition != "WRITE_APPEND"
-            else None,
+            # Staging may have expired since its job was done. A table that stays is never loaded
+            # twice: others may have changed it since.
+            stands=None if expires is None else partial(self._holds, table, rows.num_rows),
         )
 
     def _make_staging(

@@ -348,7 +348,7 @@ def test_a_snapshot_keeps_what_was_there_and_says_when_it_ends(client, through, 
     (call,) = [call for call in proxy.calls if call.method == "POST"]
     assert call.json["configuration"]["copy"] | {"sourceTables": 0, "destinationTable": 0} == {
         "sourceTables": 0, "destinationTable": 0, "operationType": "SNAPSHOT",
-        "destinationExpirationTime": "2030-01-01T00:00:00+00:00",
+        "destinationExpirationTime": "2030-01-01T00:00:00Z",
     }  # fmt: skip
 
 

@@ -390,7 +390,7 @@ class Client:
         config = bigquery.CopyJobConfig(labels=names.labels(labels))
         config.operation_type = bigquery.OperationType.SNAPSHOT
         if expires is not None:
-            config.destination_expiration_time = utc(expires).isoformat()
+            config.destination_expiration_time = f"{utc(expires):%Y-%m-%dT%H:%M:%SZ}"
         self._finished(name, partial(self._begin_copy, [source], to, config))
 
     def _begin_copy(

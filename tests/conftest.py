@@ -32,7 +32,7 @@ from tcdatalogger.sandbox.api import city as city_module
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 
-pytest_plugins = ["postgres", "bigquery"]
+pytest_plugins = ["postgres", "buckets", "bigquery"]
 
 
 LONG = ("test_long_history.py", "test_all_paths.py", "test_budget_load.py", "test_crash.py")

@@ -30,11 +30,11 @@ KEYS = {
 CHILD = """
 import os, signal, sys
 from tcdatalogger.cli import main
-from tcdatalogger.core import archive
+from tcdatalogger.services.storage import folder
 from tcdatalogger.services.warehouse.ledger import Ledger
 
 owner, name, after = {
-    "archive": (archive.os, "fsync", False), "commit": (Ledger, "write_load", True),
+    "archive": (folder.os, "fsync", False), "commit": (Ledger, "write_load", True),
 }[sys.argv[1]]
 left, whole = [int(sys.argv[2])], getattr(owner, name)
 

@@ -124,7 +124,7 @@ class TornUnavailable(TryAgain):
 
 
 class WarehouseUnavailable(TryAgain):
-    """The warehouse cannot be opened, read or written now."""
+    """The warehouse, or the bucket of the archive, cannot be opened, read or written now."""
 
     exit_code = 69
 

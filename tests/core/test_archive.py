@@ -11,9 +11,14 @@ import pytest
 
 from tcdatalogger.core.archive import Archive, ArchivedCall, remove
 from tcdatalogger.errors import ConfigError, DataRefused, DiskFull
+from tcdatalogger.services.storage.folder import Folder
 from tcdatalogger.services.torncity.client.client import Answer, Request
 
 HTML = b"<html><h1>502</h1>\xff\xfe</html>"
+
+
+def archive_in(folder):
+    return Archive(Folder(folder))
 
 
 def answer(body, status=200, at=1_767_225_600.25):
@@ -22,7 +27,7 @@ def answer(body, status=200, at=1_767_225_600.25):
 
 
 def test_answers_come_back_byte_for_byte_with_their_request_and_times(tmp_path):
-    archive = Archive(tmp_path)
+    archive = archive_in(tmp_path)
     first, second = answer(b' {"crimes": [ ]}\n'), answer(HTML, 502)
 
     file = archive.write(
@@ -38,13 +43,13 @@ def test_answers_come_back_byte_for_byte_with_their_request_and_times(tmp_path):
 
 
 def test_a_file_lies_under_its_endpoint_and_day_and_is_named_by_its_run(tmp_path):
-    assert Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))]) == (
+    assert archive_in(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))]) == (
         "faction_crimes/2025-12-31/r1.parquet"
     )
 
 
 def test_a_file_is_compressed_and_anybody_can_read_it(tmp_path):
-    file = Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}" * 9999))])
+    file = archive_in(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}" * 9999))])
 
     metadata = pq.read_metadata(tmp_path / file)
     assert metadata.row_group(0).column(12).compression == "ZSTD"
@@ -63,7 +68,7 @@ def test_nothing_has_the_name_of_an_archive_before_it_is_whole_and_on_the_disk(
         seen.append(sorted(f.suffix for f in tmp_path.rglob("*") if f.is_file()))
 
     monkeypatch.setattr("os.fsync", fsync)
-    Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
+    archive_in(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
 
     assert seen == [[".part"], [".parquet"]]  # the file, then the folder with its new name
 
@@ -76,7 +81,7 @@ def test_a_write_that_fails_leaves_no_half_file(tmp_path, monkeypatch, number):
     monkeypatch.setattr("os.fsync", fail)
 
     with pytest.raises(DiskFull, match="full"):
-        Archive(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
+        archive_in(tmp_path).write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
 
     assert [f for f in tmp_path.rglob("*") if f.is_file()] == []
 
@@ -85,7 +90,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "taken").write_text("a file")
 
     with pytest.raises(ConfigError, match="taken") as refused:
-        Archive(tmp_path / "taken").write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
+        archive_in(tmp_path / "taken").write("r1", "faction_crimes", [ArchivedCall(answer(b"{}"))])
 
     assert "archive.path" in refused.value.remedy
 
@@ -95,13 +100,13 @@ def test_a_file_that_is_gone_or_damaged_is_refused_by_name(tmp_path, make):
     make(tmp_path / "x.parquet")
 
     with pytest.raises(DataRefused, match=r"x\.parquet"):
-        list(Archive(tmp_path).read("x.parquet"))
+        list(archive_in(tmp_path).read("x.parquet"))
 
 
 def test_a_run_keeps_what_torn_sent_and_not_what_we_made_of_it(workplace):
     outcome = workplace.log("faction_members")
 
-    archive = Archive(workplace.folder / "archive")
+    archive = archive_in(workplace.folder / "archive")
     ((error, page),) = archive.read(outcome.record.archive_file)
     assert error == ""
     assert page.body == outcome.fetched.pages[0].body
@@ -116,7 +121,7 @@ def test_the_answers_of_a_failed_run_are_kept_too(workplace, city):
     city.fault("error", code=21, path="/faction/members")
     error = workplace.log("faction_members")
 
-    archive = Archive(workplace.folder / "archive")
+    archive = archive_in(workplace.folder / "archive")
     for outcome, status, part in ((page, 503, b"503"), (error, 200, b'{"error":{"code":21')):
         assert outcome.record.status == "failed"
         kept = list(archive.read(outcome.record.archive_file))
@@ -131,13 +136,13 @@ def test_the_pages_before_a_failure_are_kept(workplace, city):
 
     outcome = workplace.log("faction_crimes")
 
-    kept = list(Archive(workplace.folder / "archive").read(outcome.record.archive_file))
+    kept = list(archive_in(workplace.folder / "archive").read(outcome.record.archive_file))
     assert [error == "" for error, _ in kept] == [True, False]
     assert not workplace.warehouse.exists()
 
 
 def test_answers_older_than_the_retention_are_deleted_and_no_others(tmp_path):
-    archive = Archive(tmp_path)
+    archive = archive_in(tmp_path)
     old, new = 1_700_000_000.0, 1_700_000_000.0 + 5 * 86_400
     for at, run in ((old, "old"), (new, "new")):
         answer = Answer(Request("/faction/basic"), 200, b"{}", at, at, 0.1)
@@ -148,7 +153,7 @@ def test_answers_older_than_the_retention_are_deleted_and_no_others(tmp_path):
 
 
 def test_what_is_half_is_in_one_place_and_can_be_deleted(tmp_path):
-    archive = Archive(tmp_path)
+    archive = archive_in(tmp_path)
     assert archive.halves() == []
     (tmp_path / ".half").mkdir()
     half = tmp_path / ".half" / "mine.part"

@@ -15,6 +15,7 @@ from tcdatalogger.core.operations.backfill import backfill
 from tcdatalogger.core.run.recorder import BROKEN_OFF
 from tcdatalogger.errors import Stopped, TornUnavailable
 from tcdatalogger.sandbox.api.server import START
+from tcdatalogger.services.storage.folder import Folder
 from tcdatalogger.services.torncity.lists import paging
 from tcdatalogger.services.warehouse.ledger import Ledger
 
@@ -118,7 +119,7 @@ def test_a_run_that_has_had_its_time_stores_the_pages_that_it_has(place, mode):
     stored = place.ids("attacks")
     assert 0 < len(stored) < len(place.expected("attacks", int(START) - 20 * DAY))
     # The third page had come to the archive alone: nobody makes rows of it twice, or of nothing.
-    archive = Archive(place.folder / "archive")
+    archive = Archive(Folder(place.folder / "archive"))
     assert [error for error, _ in archive.read(record.archive_file)] == ["", "", BROKEN_OFF]
 
     later = place.log("attacks", f"endpoints.attacks.storage_mode={mode}").record

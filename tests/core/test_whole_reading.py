@@ -18,6 +18,7 @@ from tcdatalogger.errors import DataRefused, TornUnavailable, WarehouseUnavailab
 from tcdatalogger.sandbox.api.server import START
 from tcdatalogger.sandbox.world.people import FACTIONS
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.storage.folder import Folder
 
 HOUR, DAY = 3_600, 86_400
 MODES = ("append", "replace", "merge", "history")
@@ -124,7 +125,7 @@ def test_a_list_whose_second_page_has_no_data_is_not_the_whole(place, lie, mode)
     assert done.code == 65
     assert "which is not the same as an empty list" in done.json[0]["error"]["message"]
     assert place.sql("from it order by all") == before
-    kept = list(Archive(place.folder / "archive").read(done.json[0]["archive_file"]))
+    kept = list(Archive(Folder(place.folder / "archive")).read(done.json[0]["archive_file"]))
     assert [bool(error) for error, _ in kept] == [False, True]
     assert kept[1][1].body == b'{"notice": "busy"}'
 
@@ -258,7 +259,7 @@ def test_a_history_closes_nothing_of_a_list_without_its_data(place, lie, old):
 
 def as_an_older_version_wrote_it(place, record):
     """Write the archive file of a run as if nobody had judged its answers."""
-    archive = Archive(place.folder / "archive")
+    archive = Archive(Folder(place.folder / "archive"))
     about = archive.about(record.archive_file)
     kept = [
         ArchivedCall(page.answer, subject_id=page.subject_id or OTHER)

@@ -1,27 +1,27 @@
 """The raw archive: every answer of Torn's, byte for byte, before anything is made of it.
 
-A zstd Parquet file for each run, which any tool can query. It is written under another name,
-synced and renamed, so that there is a whole file or none. The key is not in it: it never was in the
-request.
+A zstd Parquet file for each run, which any tool can query. Its place (`services/storage`) has a
+whole file or none. The key is not in it: it never was in the request.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import date, timedelta
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import pyarrow as pa
 
-from tcdatalogger import disk, files, private
 from tcdatalogger.clock import utc
-from tcdatalogger.errors import ConfigError, DataRefused, Failure
+from tcdatalogger.errors import DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
+from tcdatalogger.services.storage.protocol import Storage, StoredFile
 from tcdatalogger.services.torncity.client.messages import Answer, Request
 from tcdatalogger.services.torncity.processing.base import Page
 
@@ -51,11 +51,15 @@ _ABOUT: Final = b"tcdatalogger"
 REFUSED: Final = ".refused"
 """The ending of a mark beside the answers of a run whose rows were refused; it holds why."""
 
-PART: Final = ".part"
-"""How the name of what is not whole yet ends; before it stands its run."""
+_ANSWERS: Final = ".parquet"
+
+_END: Final = 1 << 16
+"""Bytes at the end of a file that hold what it says of itself, but for one with very much of it."""
+
+_RUN: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T\d{6}Z-")
+"""How the name of a run begins that tells its day (`new_run_id`)."""
 
 _log = get_logger("archive")
-"""No space on the disk, in the user's quota, or under the limit of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +77,14 @@ class ArchivedCall:
 
 
 class Archive:
-    """A folder of answers.
+    """The answers of all runs.
 
     Args:
-        root: of the folder; made with the first file.
+        storage: the place of their files.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
 
     def write(
         self,
@@ -89,7 +93,7 @@ class Archive:
         kept: Sequence[ArchivedCall],
         about: Mapping[str, object] | None = None,
     ) -> str:
-        """Write the answers of a run and return their file, relative to the root.
+        """Write the answers of a run and return the name of their file.
 
         Args:
             run_id: of the run.
@@ -98,31 +102,30 @@ class Archive:
             about: what the run was to do (`pending.About`), for whoever stores them later.
 
         Raises:
-            ConfigError: the folder cannot be written to.
+            ConfigError: the place cannot be written to.
             DiskFull: nothing was stored.
         """
         import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
         day = utc(kept[0].answer.requested_at).date().isoformat()
-        name = Path(endpoint) / day / f"{run_id}.parquet"
-        path = self.root / name
-        part = self._halves / f"{run_id}{PART}"
-        try:
-            private.folder(part.parent)
-            private.folder(path.parent)
-            with open(part, "wb", opener=private.opener) as file:
-                table = _table(run_id, endpoint, kept)
-                table = table.replace_schema_metadata({_ABOUT: json.dumps(about or {}).encode()})
-                pq.write_table(table, file, compression="zstd")
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-            files.sync_folder(path.parent)
-        except OSError as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-            raise _refused(self.root, error) from None
-        return str(name)
+        name = f"{endpoint}/{day}/{run_id}{_ANSWERS}"
+        table = _table(run_id, endpoint, kept)
+        table = table.replace_schema_metadata({_ABOUT: json.dumps(about or {}).encode()})
+        content = pa.BufferOutputStream()
+        pq.write_table(table, content, compression="zstd")
+        self.storage.write(name, content.getvalue().to_pybytes())
+        return name
+
+    def deliver(self, file: str = "") -> None:
+        """Bring what waits for a bucket into it (`Storage.deliver`).
+
+        Args:
+            file: the one that has to be durable there on return; "" for all that wait.
+
+        Raises:
+            WarehouseUnavailable, ConfigError: it waits on; nothing is lost.
+        """
+        self.storage.deliver(file)
 
     def prune(self, endpoint: str, before: float, pending: Collection[str] = ()) -> int:
         """Delete the answers of an endpoint from days that ended before a moment; how many files.
@@ -132,42 +135,57 @@ class Archive:
             before: seconds since 1970.
             pending: runs whose answers stay, as their rows are not in the tables yet.
         """
-        last = utc(before).date().isoformat()
-        gone = 0
-        for day in (self.root / endpoint).glob("????-??-??"):
-            if day.name < last:
-                for file in day.glob("*.parquet"):
-                    if file.stem not in pending:
-                        file.unlink(missing_ok=True)
-                        gone += 1
-                for mark in day.glob(f"*{REFUSED}"):
-                    mark.unlink(missing_ok=True)
-                with suppress(OSError):  # another process may still write into it
-                    day.rmdir()
-        return gone
-
-    @property
-    def _halves(self) -> Path:
-        return self.root / ".half"
+        last = f"{endpoint}/{utc(before).date().isoformat()}"
+        gone = []
+        for one in self.storage.files(f"{endpoint}/"):
+            if one.name >= last:  # they come in the order of their days
+                break
+            answers = one.name.endswith(_ANSWERS) and PurePosixPath(one.name).stem not in pending
+            if answers or one.name.endswith(REFUSED):
+                gone.append(one.name)
+        self.storage.delete(gone)
+        return sum(name.endswith(_ANSWERS) for name in gone)
 
     def halves(self) -> list[Path]:
         """What runs have begun to write: those that live, and those that were killed at it."""
-        return list(self._halves.glob(f"*{PART}"))
+        return self.storage.halves()
 
-    def files(self, endpoint: str) -> list[str]:
-        """The files of an endpoint, relative to the root, in no order."""
-        found = (self.root / endpoint).glob("*/*.parquet")
-        return [str(file.relative_to(self.root)) for file in found]
+    def files(self, endpoint: str, after: str = "") -> list[str]:
+        """The files of an endpoint, in the order of their days.
 
-    def everything(self) -> list[str]:
-        """The files of all endpoints and the marks beside them, relative to the root, by name."""
-        found = [*self.root.glob("*/*/*.parquet"), *self.root.glob(f"*/*/*{REFUSED}")]
-        return sorted(file.relative_to(self.root).as_posix() for file in found)
+        Args:
+            endpoint: whose answers.
+            after: only those whose names come after it.
+        """
+        found = self.storage.files(f"{endpoint}/", after)
+        return [one.name for one in found if one.name.endswith(_ANSWERS)]
+
+    def everything(self) -> list[StoredFile]:
+        """The files of all endpoints and the marks beside them, by name."""
+        return [
+            one
+            for one in self.storage.files()
+            if one.name.endswith((_ANSWERS, REFUSED)) and one.name.count("/") == 2  # noqa: PLR2004
+        ]
+
+    def exists(self, file: str) -> bool:
+        """Whether there is such a file."""
+        return self.storage.exists(file)
 
     def find(self, endpoint: str, run_id: str) -> str | None:
-        """The file of a run, relative to the root; None where there is none."""
-        for file in (self.root / endpoint).glob(f"????-??-??/{run_id}.parquet"):
-            return str(file.relative_to(self.root))
+        """The file of a run; None where there is none.
+
+        The days are looked at from the one before the run's on, and all of them where that fails.
+        """
+        since = ""
+        if told := _RUN.match(run_id):
+            with suppress(ValueError, OverflowError):  # it only looks like a day
+                day = date(*map(int, told.groups())) - timedelta(days=1)
+                since = f"{endpoint}/{day.isoformat()}"
+        for after in dict.fromkeys((since, "")):
+            for file in self.files(endpoint, after):
+                if PurePosixPath(file).stem == run_id:
+                    return file
         return None
 
     @contextmanager
@@ -184,25 +202,24 @@ class Archive:
             yield
         except refusals as refused:
             if file:
+                mark = _mark(file)
                 try:
-                    self._mark(file).write_text(f"{refused.message}\n", encoding="utf-8")
-                except OSError as error:  # the record of the run has it too
-                    _log.warning("refusal_not_archived", message=error.strerror)
+                    self.storage.write(mark, f"{refused.message}\n".encode())
+                    self.storage.deliver(mark)
+                except Failure as failure:  # the record of the run has it too
+                    _log.warning("refusal_not_archived", message=failure.message)
             raise
 
     def refusal(self, file: str) -> str:
         """Why the rows of an archived run were refused, "" where they were not."""
         try:
-            return self._mark(file).read_text(encoding="utf-8").strip() or "the mark does not say"
+            return self.storage.read(_mark(file)).decode().strip() or "the mark does not say"
         except OSError:
             return ""
 
     def accept(self, file: str) -> None:
         """Rows that were refused are stored: somebody has named their run."""
-        self._mark(file).unlink(missing_ok=True)
-
-    def _mark(self, file: str) -> Path:
-        return (self.root / file).with_suffix(REFUSED)
+        self.storage.delete([_mark(file)])
 
     def about(self, file: str) -> dict[str, Any]:
         """What the run of a file was to do; empty where an older version wrote it.
@@ -213,9 +230,13 @@ class Archive:
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         try:
-            facts = pq.read_schema(self.root / file).metadata or {}
+            try:
+                schema = pq.read_schema(pa.BufferReader(self.storage.read(file, _END)))
+            except pa.ArrowException:  # it says more of itself than its end holds, or is damaged
+                schema = pq.read_schema(pa.BufferReader(self.storage.read(file)))
         except (OSError, pa.ArrowException) as error:
             raise _damaged(file, error) from None
+        facts = schema.metadata or {}
         found = json.loads(facts.get(_ABOUT, b"{}"))
         return found if isinstance(found, dict) else {}
 
@@ -228,7 +249,8 @@ class Archive:
         import pyarrow.parquet as pq  # noqa: PLC0415
 
         try:
-            rows = pq.read_table(self.root / file, schema=SCHEMA).to_pylist()
+            content = pa.BufferReader(self.storage.read(file))
+            rows = pq.read_table(content, schema=SCHEMA).to_pylist()
         except (OSError, pa.ArrowException) as error:
             raise _damaged(file, error) from None
         for row in rows:
@@ -243,6 +265,10 @@ def remove(halves: Iterable[Path]) -> None:
         else:
             with suppress(OSError):
                 half.unlink()
+
+
+def _mark(file: str) -> str:
+    return str(PurePosixPath(file).with_suffix(REFUSED))
 
 
 def _table(run_id: str, endpoint: str, kept: Sequence[ArchivedCall]) -> pa.Table:
@@ -298,16 +324,4 @@ def _damaged(file: str, error: Exception) -> DataRefused:
         f"The archive file {file} cannot be read: {why}.",
         remedy="Bring it back from a backup, or leave its run out: `tcdatalogger rebuild NAME "
         "--without RUN`.",
-    )
-
-
-def _refused(root: Path, error: OSError) -> Failure:
-    return disk.failure(
-        error,
-        f"the archive {root}",
-        ConfigError(
-            f"The archive {root} cannot be written to: {error.strerror or error}.",
-            remedy="Give it a folder that this user may write to, in `archive.path`.",
-        ),
-        remedy="Nothing was stored. Make space, or shorten `archive.keep`, and run it again.",
     )

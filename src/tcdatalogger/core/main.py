@@ -31,6 +31,10 @@ from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.sqlite import IN_MEMORY
 from tcdatalogger.core.state.store import RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
+from tcdatalogger.observability.log import get_logger
+from tcdatalogger.services.storage.bucket import PATIENCE as PATIENCE_OF_BUCKET
+from tcdatalogger.services.storage.bucket import Bucket
+from tcdatalogger.services.storage.open import open_bucket, open_storage
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
@@ -45,8 +49,13 @@ KEY_INFO_SECONDS: Final = 60.0
 """How long an answer about a key is believed: a player may change faction, and whom rows are about
 goes by it. Long enough that several endpoints of one call to `run` share it."""
 
+BUCKET_CREDENTIALS: Final = "archive.credentials"
+"""Under which name messages speak of the credentials of a bucket."""
+
 _ALL: Final = 100_000
 """Runs at once: more than there can be."""
+
+_log = get_logger("archive")
 
 ENCRYPTION_KEY: Final = "warehouse.encryption_key"
 """Under which name messages speak of the key of an encrypted warehouse."""
@@ -116,20 +125,51 @@ class Application:
 
     @cached_property
     def archive(self) -> Archive:
-        """Where the raw answers are.
+        """The raw answers.
 
         Raises:
-            ConfigError: its address is of a kind that does not work yet.
+            ConfigError: the credentials of its bucket are not where the configuration says.
         """
-        path = self.settings.archive.path
-        if "://" in path:
-            raise ConfigError(f"The archive {path} is of a kind that does not work yet.")
-        return Archive(Path(path))
+        return Archive(
+            open_storage(
+                self.settings.archive.path,
+                self.settings.spool,
+                patience=self._bucket_patience,
+                credentials=self._bucket_credentials(),
+            )
+        )
 
     @cached_property
     def artifacts(self) -> StepTables:
         """Where the tables of single steps are, to look at."""
-        return StepTables(self.archive.root.parent / "artifacts", self.clock)
+        return StepTables(self.settings.artifacts, self.clock)
+
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket of the archive without the spool, to check whether it can be used.
+
+        Raises:
+            ConfigError: its credentials are not where the configuration says.
+        """
+        return open_bucket(
+            self.settings.archive.path,
+            patience=self._bucket_patience,
+            credentials=self._bucket_credentials(),
+        )
+
+    @property
+    def _bucket_patience(self) -> float:
+        """The limit of a request to a bucket, in seconds: no longer than the shortest timeout."""
+        limits = [endpoint.timeout.seconds for endpoint in self.settings.endpoints]
+        return min([PATIENCE_OF_BUCKET, *filter(None, limits)])
+
+    def _bucket_credentials(self) -> Secret | Path | None:
+        reference = self.settings.archive.credentials
+        if reference is None or self.settings.archive.folder is not None:
+            return None
+        if self.settings.archive.path.startswith("gs://"):
+            return Path(reference.removeprefix("file:"))  # obstore reads it
+        return resolve(BUCKET_CREDENTIALS, reference, self._environ)
 
     @cached_property
     def budget(self) -> Budget:
@@ -347,7 +387,10 @@ class Application:
             # By Torn's clock where ours is ahead: answers that are deleted do not come back.
             today = min(now, record.server_time or now)
             pending = {run.run_id for run in self.state.unsettled(record.endpoint)}
-            self.archive.prune(record.endpoint, keep.before(today), pending)
+            try:
+                self.archive.prune(record.endpoint, keep.before(today), pending)
+            except (TryAgain, ConfigError) as failure:  # of a bucket; the next run tries again
+                _log.warning("archive_not_pruned", message=failure.message)
 
     def record(self, task: Task, claim: Claim | None = None) -> RunRecord:
         """Of a run, as it begins."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExample:\n  tcdatalogger check\n  tcdatalogger check --offline --json",
 )
-@click.option("--offline", is_flag=True, help="Do not ask Torn about the keys.")
+@click.option("--offline", is_flag=True, help="Do not ask Torn about the keys, nor a bucket.")
 @click.option("--alerts", is_flag=True, help="Send a message to the webhook of the alerts.")
 @json_option
 @click.pass_obj

@@ -8,9 +8,10 @@ under another name, synced and checked; then it gets its name.
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,9 @@ from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.errors import Busy, ConfigError, DataRefused, Failure
-from tcdatalogger.files import Progress, silent
+from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.observability.log import get_logger
+from tcdatalogger.services.storage.protocol import Storage, StoredFile
 
 _PART: Final = ".part"
 
@@ -210,34 +212,52 @@ def _archive(
     """Write the index of the archive, and copy its files where this is asked for."""
     settings = application.settings
     before = _last_index(place, settings)
-    root = application.archive.root
-    names = application.archive.everything()
+    storage = application.archive.storage
+    there = application.archive.everything()
     found = []
-    for number, name in enumerate(names, 1):
-        progress("reading the archive", number, len(names))
+    for number, one in enumerate(there, 1):
+        progress("reading the archive", number, len(there))
         with suppress(FileNotFoundError):  # the file was deleted meanwhile, as it was too old
-            found.append(_index(root, name, before, folder if whole else None))
+            found.append(_index(storage, one, before.get(one.name), folder if whole else None))
     with open(folder / manifest.INDEX, "wb", opener=private.opener) as lines:
         lines.writelines(msgspec.json.encode(one) + b"\n" for one in found)
     return found
 
 
-def _index(root: Path, name: str, before: Mapping[str, Indexed], folder: Path | None) -> Indexed:
-    path = root / name
-    facts = path.stat()
-    known = before.get(name)
-    if folder is not None:
-        target = folder / manifest.ARCHIVE / name
-        with path.open("rb") as source:
-            seen = files.copy(source, target)
-        files.expect(target, seen, name)
-    elif known and (known.bytes, known.changed) == (facts.st_size, facts.st_mtime_ns):
-        return known  # an archived file never changes, so it is not read again
+def _index(
+    storage: Storage, one: StoredFile, known: Indexed | None, folder: Path | None
+) -> Indexed:
+    """A file of the archive as the index has it, copied where there is a folder for it."""
+    same = known is not None and (known.bytes, known.changed) == (one.bytes, one.changed)
+    target = None if folder is None else folder / manifest.ARCHIVE / one.name
+    path = storage.local(one.name)
+    if target is not None:
+        seen = _copied(storage, one, path, target)
+        files.expect(target, seen, one.name)
+    elif known is not None and same:
+        return known  # an archived file never changes: to read years of them again is of no use
+    elif path is None:
+        return Indexed(one.name, one.bytes, "", one.changed)  # to read a bucket costs money
     else:
         seen = files.digest(path)
-    if known and known.changed == facts.st_mtime_ns and known.sha256 != seen.sha256:
-        _log.warning("archive_file_changed", file=str(path))
-    return Indexed(name, seen.bytes, seen.sha256, facts.st_mtime_ns)
+    if known and known.changed == one.changed and known.sha256 not in {"", seen.sha256}:
+        _log.warning("archive_file_changed", file=f"{storage.place}/{one.name}")
+    return Indexed(one.name, seen.bytes, seen.sha256, one.changed)
+
+
+def _copied(storage: Storage, one: StoredFile, path: Path | None, target: Path) -> FileSum:
+    """Copy a file of the archive, with the time at which it was written."""
+    if path is not None:
+        with path.open("rb") as source:
+            return files.copy(source, target)
+    content = storage.read(one.name)
+    private.folder(target.parent)
+    with open(target, "xb", opener=private.opener) as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.utime(target, ns=(one.changed, one.changed))
+    return FileSum(len(content), hashlib.sha256(content).hexdigest())
 
 
 def _last_index(place: Path, settings: Settings) -> dict[str, Indexed]:

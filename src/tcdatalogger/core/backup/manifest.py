@@ -99,8 +99,9 @@ class Indexed:
     """A file of the archive.
 
     Attributes:
-        file: the path relative to the archive.
-        bytes, sha256: its size and checksum.
+        file: the name of the file in the archive.
+        bytes, sha256: its size and checksum; the checksum is "" for a file in a bucket that was
+            not copied, as it was not read.
         changed: the time of its last change, in nanoseconds since 1970.
     """
 

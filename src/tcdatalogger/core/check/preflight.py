@@ -27,6 +27,8 @@ from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.owners import free, of_another
 from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.services.storage.address import BucketAddress
+from tcdatalogger.services.storage.folder import Folder
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
 from tcdatalogger.services.torncity.processing.task import Known
@@ -58,13 +60,16 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
 
     Args:
         application: the application.
-        online: whether Torn is asked about the keys: one call for each key.
+        online: whether Torn is asked about the keys, with one call for each key, and whether a
+            bucket is asked.
     """
     settings = application.settings
     yield Finding("torn", settings.torn.url)
     state = _state(settings)
     yield state
     yield from _places(settings)
+    if settings.archive.folder is None:
+        yield _bucket(application, online=online)
     yield from _rights(settings)
     if settings.alerts.webhook is not None:
         yield _webhook(application, settings.alerts.webhook)
@@ -108,7 +113,8 @@ def _state(settings: Settings) -> Finding:
 
 def _places(settings: Settings) -> Iterator[Finding]:
     places = [
-        ("archive", Path(settings.archive.path) / "x"),
+        ("archive", settings.archive.folder and settings.archive.folder / "x"),
+        ("archive.spool", None if settings.archive.folder else settings.spool / "x"),
         ("warehouse", settings.warehouse.file),
         ("log", settings.log.file),
         ("backup", _backups(settings)),
@@ -116,6 +122,20 @@ def _places(settings: Settings) -> Iterator[Finding]:
     for name, file in places:
         if file is not None:
             yield _writable(name, file)
+
+
+def _bucket(application: Application, *, online: bool) -> Finding:
+    """Whether the bucket can be listed, written, read and deleted in; how much waits for it."""
+    place = str(BucketAddress.parse(application.settings.archive.path))
+    if not online:
+        return Finding("archive", f"{place}, which was not asked")
+    try:
+        application.bucket.prove()
+    except Failure as failure:
+        return Finding("archive", place, failure)
+    waiting = sum(1 for _ in Folder(application.settings.spool).files())
+    says = f", {waiting} files wait for it: the next run brings them there" if waiting else ""
+    return Finding("archive", place + says, warning=bool(waiting))
 
 
 def _backups(settings: Settings) -> Path | None:
@@ -128,14 +148,13 @@ def _rights(settings: Settings) -> Iterator[Finding]:
     """Files and folders that other users may read or write."""
     if os.name == "nt":
         return
-    archive = Path(settings.archive.path)
     references = [*settings.keys.items(), (ENCRYPTION_KEY, settings.warehouse.encryption_key)]
     references.append(("alerts.webhook", settings.alerts.webhook))
     places = [
         ("state", settings.state.file),
         ("warehouse", settings.warehouse.file),
-        ("archive", archive),
-        ("artifacts", archive.parent / "artifacts"),
+        ("archive", settings.archive.folder or settings.spool),
+        ("artifacts", settings.artifacts),
         ("backup", settings.backup.path),
         ("log", settings.log.file),
         *((f"key {name}", Path(ref.removeprefix("file:")))
@@ -163,7 +182,7 @@ def _writable(name: str, file: Path) -> Finding:
     if disk.is_full(folder):
         return Finding(name, str(file), disk.full(f"the {name} {file}"))
     if os.access(target, os.W_OK) and folder.is_dir():
-        shown = file if name != "archive" else file.parent
+        shown = file.parent if name.startswith("archive") else file
         return Finding(name, str(shown) if shown.exists() else f"{shown}, to be made")
     return Finding(
         name,

@@ -40,6 +40,11 @@ def backups_beside(warehouse: str) -> Path:
     return (file_of(warehouse, "duckdb") or Path("data/torn")).with_name("backups")
 
 
+def spool_beside(state: str) -> Path:
+    """The folder beside a state in which answers wait for a bucket."""
+    return (file_of(state, "sqlite") or Path("data/torn")).with_name("spool")
+
+
 def resolve_reference(reference: str, folder: Path) -> str:
     """A reference to a secret with the absolute path of a `file:`; other references unchanged."""
     scheme, _, rest = reference.partition(":")

@@ -46,6 +46,7 @@ from tcdatalogger.core.config.paths import (
     resolve_processor,
     resolve_reference,
     resolve_url,
+    spool_beside,
     state_beside,
     without_password,
 )
@@ -88,9 +89,32 @@ class ArchiveSettings(Model):
     """The archive: where all raw answers of Torn are kept."""
 
     path: str = ARCHIVE_PATH
-    """A folder, relative to this file's folder."""
+    """A folder, relative to this file's folder; or gs://BUCKET/PREFIX or s3://BUCKET/PREFIX.
+    ?region=eu-central-1 and ?endpoint=https://minio.example may follow."""
+    credentials: str | None = None
+    """Where the credentials of a bucket are: file:PATH of a service account for gs://;
+    env:VARIABLE or file:PATH of KEY_ID:SECRET for s3://. Without it, the environment has them."""
+    spool: Path | None = Field(default=None, strict=False)
+    """The folder in which answers wait until a bucket has them; beside the state by default."""
     keep: AnyDuration | None = None
     """How long raw answers are kept, as P1Y; for ever where it is not given."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder, None for a bucket."""
+        return None if "://" in self.path else Path(self.path)
+
+    def resolved(self, folder: Path, state: str) -> Self:
+        """The same settings with every relative path taken from `folder`.
+
+        Args:
+            folder: of the configuration.
+            state: the address of the state, beside which the spool of a bucket is.
+        """
+        path = self.path if self.folder is None else str(resolve_path(self.path, folder))
+        spool = resolve_path(str(self.spool or spool_beside(state)), folder)
+        credentials = self.credentials and resolve_reference(self.credentials, folder)
+        return self.model_copy(update={"path": path, "spool": spool, "credentials": credentials})
 
 
 class EndpointSettings(Model):
@@ -361,12 +385,19 @@ class Settings(Model):
         """The endpoint with this name, None where there is none."""
         return next((endpoint for endpoint in self.endpoints if endpoint.name == name), None)
 
+    @property
+    def spool(self) -> Path:
+        """The folder in which answers wait until a bucket has them."""
+        return self.archive.spool or spool_beside(self.state.url or "")
+
+    @property
+    def artifacts(self) -> Path:
+        """The folder of what runs that stop after a step leave to look at."""
+        return (self.archive.folder or self.spool).parent / "artifacts"
+
     def resolved(self, folder: Path) -> Self:
         """The same settings with absolute paths; relative paths start at `folder`."""
         warehouse = resolve_url(self.warehouse.url, "duckdb", folder)
-        archive = self.archive.path
-        if "://" not in archive:
-            archive = str(resolve_path(archive, folder))
         state = resolve_url(self.state.url or state_beside(warehouse), "sqlite", folder)
         torn = self.torn.model_copy(
             update={"catalog": resolve_path(str(self.torn.catalog), folder)}
@@ -385,7 +416,7 @@ class Settings(Model):
                 "warehouse": self.warehouse.model_copy(
                     update={"url": warehouse, "encryption_key": key, "credentials": credentials}
                 ),
-                "archive": self.archive.model_copy(update={"path": archive}),
+                "archive": self.archive.resolved(folder, state),
                 "state": self.state.model_copy(update={"url": state}),
                 "backup": self.backup.model_copy(
                     update={"path": resolve_path(str(backups), folder)}

@@ -10,13 +10,21 @@ from tcdatalogger.core.config.config_errors import ConfigErrors, like_a_key, mas
 from tcdatalogger.core.config.paths import resolve_processor
 from tcdatalogger.core.config.requests import path_values, text, why_not_incremental
 from tcdatalogger.core.config.secrets import SCHEMES, misplaced
-from tcdatalogger.core.config.settings import POSTGRES, QUERY, SQLITE, EndpointSettings, Settings
+from tcdatalogger.core.config.settings import (
+    POSTGRES,
+    QUERY,
+    SQLITE,
+    ArchiveSettings,
+    EndpointSettings,
+    Settings,
+)
 from tcdatalogger.core.config.toml_lines import Place
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.renames import ours
 from tcdatalogger.models.schema import Type, family
 from tcdatalogger.observability.redact import register
+from tcdatalogger.services.storage.address import BucketAddress, secrets_of
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.text import either
 
@@ -93,6 +101,7 @@ def validate(
         place = ("warehouse", "credentials")
         _reference(place, credentials, "TCD_GOOGLE", problems, environment)
     _places_to_store(settings, problems)
+    _archive(settings.archive, problems, environment)
     _names(parts, problems)
     for part in parts:
         _api_key(part, settings.keys, problems)
@@ -163,10 +172,29 @@ def _places_to_store(settings: Settings, problems: ConfigErrors) -> None:
             "is no address of a state",
             f"Write {SQLITE}FILE or {POSTGRES[0]}USER@HOST/DATABASE.",
         )
-    if settings.archive.path.startswith("gs://"):
-        problems.add(("archive", "path"), "a bucket is not built yet", "Use a folder for now.")
-    elif not settings.archive.path or "://" in settings.archive.path:
+
+
+def _archive(archive: ArchiveSettings, problems: ConfigErrors, environment: Environment) -> None:
+    if not archive.path:
         problems.add(("archive", "path"), "is no folder", "Write it as data/archive.")
+    if archive.folder is None:
+        try:
+            BucketAddress.parse(archive.path)
+        except ValueError as error:
+            # Not shown: whatever stands there may be a secret.
+            for secret in secrets_of(archive.path):
+                register(secret)
+            remedy = "Write a folder, or gs://BUCKET/PREFIX or s3://BUCKET/PREFIX; credentials "
+            remedy += "come from the environment or from `archive.credentials`."
+            problems.add(("archive", "path"), str(error), remedy)
+    if archive.credentials is None:
+        return
+    place = ("archive", "credentials")
+    if not archive.path.startswith("gs://"):
+        _reference(place, archive.credentials, "TCD_BUCKET_KEY", problems, environment)
+    elif not archive.credentials.startswith("file:"):
+        remedy = "Write file:PATH of the service account's JSON."
+        problems.add(place, "are a file for gs://", remedy)
 
 
 def _names(parts: Sequence[Part], problems: ConfigErrors) -> None:

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 from tcdatalogger import disk, private
 from tcdatalogger.clock import Clock
-from tcdatalogger.core.archive import PART
 from tcdatalogger.errors import ConfigError, Failure
+from tcdatalogger.services.storage.folder import PART
 from tcdatalogger.services.torncity.processing.task import Task, Transformed
 
 KEEP: Final = 7 * 86_400.0

@@ -8,6 +8,7 @@ always the same, so a load that was committed before the kill is found in the le
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -16,7 +17,13 @@ from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.run.fetched import FetchHeader, fetched_at
 from tcdatalogger.core.run.pending_limits import TRIES
 from tcdatalogger.core.state.store import CRASHED, PENDING, RunRecord, State
-from tcdatalogger.errors import ConfigError, DataRefused, Failure, TryAgain
+from tcdatalogger.errors import (
+    ConfigError,
+    DataRefused,
+    Failure,
+    TryAgain,
+    WarehouseUnavailable,
+)
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.torncity.lists.cursor import Cursor
 from tcdatalogger.services.torncity.processing.task import Task
@@ -31,6 +38,9 @@ _IN_ORDER: Final = {
 
 _LOOKS_BACK: Final = 50
 """How many runs are searched for a cursor while the ledger cannot be read."""
+
+ELSEWHERE: Final = 7 * 86_400.0
+"""Seconds for which a pending run of another machine waits for its answers in the bucket."""
 
 _log = get_logger("pending")
 
@@ -116,6 +126,11 @@ def waiting(state: State, archive: Archive, endpoint: str, now: float) -> list[P
         try:
             header = FetchHeader.read(archive, file)
         except DataRefused as damaged:
+            if _elsewhere(record, now) and not archive.exists(file):
+                _log.warning(
+                    "pending_run_elsewhere", pending_run_id=record.run_id, host=record.host
+                )
+                continue
             fail(state, record, damaged, now)
             continue
         record = replace(record, archive_file=file)  # noqa: PLW2901 - the same run, with its file
@@ -124,6 +139,12 @@ def waiting(state: State, archive: Archive, endpoint: str, now: float) -> list[P
             continue
         found.append(Pending(record, file, header))
     return sorted(found, key=lambda one: (one.header.at, one.record.started_at, one.record.run_id))
+
+
+def _elsewhere(record: RunRecord, now: float) -> bool:
+    """Whether the answers of a run may wait for a bucket on the disk of another machine."""
+    ended = record.finished_at or record.started_at
+    return record.host != socket.gethostname() and now - ended < ELSEWHERE
 
 
 def cursor(state: State, archive: Archive, task: Task) -> str | None:
@@ -136,7 +157,7 @@ def cursor(state: State, archive: Archive, task: Task) -> str | None:
             continue
         try:
             header = FetchHeader.read(archive, record.archive_file)
-        except DataRefused:
+        except (DataRefused, WarehouseUnavailable):
             continue
         if header.stores and Cursor.read(header.cursor, task.asked).spans:
             return header.cursor

@@ -271,6 +271,8 @@ class Run:
                 self._end_as_told()
             except Failure as failure:
                 self._fail(failure)
+                if self.fetched is None:
+                    self._deliver()
             except BaseException as error:
                 if self.receipt is not None:
                     raise  # a signal came during the commit: the rows are stored
@@ -294,12 +296,14 @@ class Run:
         return self.outcome
 
     def _steps(self, priority: Priority | None, fetched: Fetched | None) -> None:
+        self._deliver_first()
         self._store_pending_first()
         goes_on = fetched is not None
         self.fetched = fetched = fetched or self._fetch(priority)
+        self.parts.state.write_run(self.record)  # so the calls are counted in any case
+        self._deliver()
         if self.until == "fetch":
             return
-        self.parts.state.write_run(self.record)  # so the calls are counted in any case
         self._wait()
         with self.parts.warehouse(None) as warehouse:
             self._store_pending(warehouse)
@@ -376,7 +380,28 @@ class Run:
         file = calls.write(self.parts.archive, self.fetched, stores=self.stores)
         self.record = replace(self.record, archive_file=file)
 
+    def _deliver(self) -> None:
+        """Bring the answers to the bucket, before the warehouse is opened: it may take long.
+
+        Raises:
+            WarehouseUnavailable, ConfigError: the answers wait on; their rows cannot be stored yet.
+        """
+        if self.record.archive_file:
+            try:
+                self.parts.archive.deliver(self.record.archive_file)
+            except (WarehouseUnavailable, ConfigError) as failure:
+                if self.stores and self.fetched is not None:
+                    raise
+                _log.warning("archive_files_wait", message=failure.message)
+
     # --- pending runs ----------------------------------------------------------------------
+
+    def _deliver_first(self) -> None:
+        """Bring to the bucket what waits in the spool; if the bucket is away, all waits on."""
+        try:
+            self.parts.archive.deliver()
+        except (WarehouseUnavailable, ConfigError) as failure:
+            _log.warning("archive_files_wait", message=failure.message)
 
     def _store_pending_first(self) -> None:
         """Store pending runs, if the warehouse is free; else this is tried again later."""
@@ -409,6 +434,7 @@ class Run:
         Raises:
             DataRefused: the rows are refused; nothing was stored.
             WarehouseUnavailable, Busy, Unbalanced: as `Warehouse.commit`.
+            WarehouseUnavailable, ConfigError: as `load`.
         """
         task = self.task
         with self._failed_checks(warehouse):
@@ -442,7 +468,7 @@ class Run:
         return self._kind(self.task, known=known)
 
     def load(self, fetched: Fetched, warehouse: Warehouse, digest: str | None = None) -> Load:
-        """The load of the rows that were made.
+        """The load of the rows that were made; the answers are durable in the archive by then.
 
         Args:
             fetched: the answers from which they were made.
@@ -451,9 +477,12 @@ class Run:
 
         Raises:
             ValueError: no rows were made yet.
+            WarehouseUnavailable, ConfigError: the answers are not in their bucket yet.
         """
         if self.made is None:
             raise ValueError("a load is made of rows")
+        if fetched.archive:
+            self.parts.archive.deliver(fetched.archive)
         return load_of(
             self.task,
             fetched,

@@ -39,9 +39,11 @@ class Disk:
 
 def parts(settings: Settings) -> dict[str, Path]:
     """The parts that are stored on disks of this machine, with their paths."""
-    found = {"warehouse": settings.warehouse.file, "state": settings.state.file}
-    if "://" not in settings.archive.path:
-        found["archive"] = Path(settings.archive.path)
+    found = {
+        "warehouse": settings.warehouse.file,
+        "state": settings.state.file,
+        "archive": settings.archive.folder,
+    }
     return {part: path for part, path in found.items() if path is not None}
 
 

@@ -7,10 +7,11 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 
 import pytest
 
-from conftest import PROGRAM, Workplace
+from conftest import PROGRAM, Workplace, rest_slow
 from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.backup import manifest
 from tcdatalogger.core.check.preflight import inspect
@@ -97,7 +98,7 @@ def test_the_file_is_in_the_bucket_before_the_load_begins(place, there, monkeypa
     assert seen == [[record.archive_file]]
 
 
-@pytest.mark.parametrize("fate", ["drop", 503, 403])
+@pytest.mark.parametrize("fate", rest_slow([403, "drop", 503]))
 def test_a_bucket_that_is_away_leaves_the_run_pending_and_the_next_brings_both(
     place, proxy, there, fate
 ):
@@ -123,10 +124,10 @@ def test_a_bucket_that_is_away_leaves_the_run_pending_and_the_next_brings_both(
 
 
 def test_nothing_is_stored_of_a_file_that_is_not_in_the_bucket_whoever_wants_it(place, proxy):
-    proxy.plan = lambda asked: "drop" if asked.method == "PUT" else None
+    proxy.plan = lambda asked: 403 if asked.method == "PUT" else None
     first = place.log("members")
 
-    with place.application() as application, pytest.raises(WarehouseUnavailable):
+    with place.application() as application, pytest.raises(ConfigError, match="s3:PutObject"):
         replay(application, first.run_id)
 
     assert not place.warehouse.exists() or not runs(place)
@@ -134,7 +135,7 @@ def test_nothing_is_stored_of_a_file_that_is_not_in_the_bucket_whoever_wants_it(
 
 def test_what_waits_for_the_bucket_goes_there_before_anything_else_of_any_run(place, proxy, there):
     configure(place, place_url(place), MEMBERS + BASIC)
-    proxy.plan = lambda asked: "drop" if asked.method == "PUT" else None
+    proxy.plan = lambda asked: 403 if asked.method == "PUT" else None
     first = place.log("members").record
     proxy.plan = lambda _asked: None
     proxy.asked.clear()
@@ -184,6 +185,7 @@ def test_the_secrets_of_a_bucket_are_in_no_line(place, proxy, capsys):
 # --- killed ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["hold", "late"])
 def test_a_run_that_is_killed_while_it_uploads_is_stored_once_by_the_next(
     place, proxy, there, when
@@ -210,13 +212,45 @@ def test_a_run_that_is_killed_while_it_uploads_is_stored_once_by_the_next(
     assert spooled(place) == []
 
 
+DIES = """
+import os, signal, sys
+from tcdatalogger.cli import main
+from tcdatalogger.services.storage.spool import Spooled
+
+write = Spooled.write
+
+def dying(*args):
+    write(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+Spooled.write = dying
+sys.exit(main(["run", "members"]))
+"""
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_before_it_knows_its_file_is_stored_by_the_next(place, there):
+    environ = {**os.environ, **place.outside()}
+    words = [sys.executable, "-W", "error", "-c", DIES]
+    child = subprocess.run(words, cwd=place.folder, env=environ, check=False)
+    assert child.returncode == -signal.SIGKILL
+    [waiting] = spooled(place)
+    assert there() == []
+
+    second = place.process("run", "members", "--json")
+
+    assert second.code == 0, second.err
+    assert len(runs(place)) == 2
+    assert waiting in there()
+
+
 # --- a run of another machine ----------------------------------------------------------------
 
 
 def test_a_run_whose_file_waits_on_another_machine_waits_for_it_and_not_for_ever(
     place, proxy, monkeypatch
 ):
-    proxy.plan = lambda asked: "drop" if asked.method == "PUT" else None
+    proxy.plan = lambda asked: 403 if asked.method == "PUT" else None
     first = place.log("members").record
     away = place.folder / "spool"
     proxy.plan = lambda _asked: None
@@ -239,7 +273,7 @@ def test_a_run_whose_file_waits_on_another_machine_waits_for_it_and_not_for_ever
 
 
 def test_a_file_that_never_comes_fails_its_run_in_the_end(place, proxy, monkeypatch):
-    proxy.plan = lambda asked: "drop" if asked.method == "PUT" else None
+    proxy.plan = lambda asked: 403 if asked.method == "PUT" else None
     first = place.log("members").record
     proxy.plan = lambda _asked: None
     (place.folder / "spool").rename(place.folder / "gone")
@@ -427,8 +461,20 @@ def test_check_without_the_network_asks_no_bucket(place, proxy):
     assert proxy.asked == []
 
 
+def test_check_warns_of_a_spool_that_cannot_be_written(place):
+    (place.folder / "taken").write_text("a file")
+    assert [one.warning for one in found(place, "spool")] == [False]
+    configure(place, place_url(place), extra='spool = "taken/spool"\n')
+
+    [finding] = found(place, "spool")
+
+    assert finding.warning
+    assert "archive.spool" in finding.says
+    assert place.log("members").record.status == "done"
+
+
 def test_check_tells_what_waits_for_the_bucket(place, proxy):
-    proxy.plan = lambda asked: "drop" if asked.method == "PUT" else None
+    proxy.plan = lambda asked: 403 if asked.method == "PUT" else None
     place.log("members")
     proxy.plan = lambda _asked: None
 

@@ -54,10 +54,10 @@ REFUSED: Final = ".refused"
 _ANSWERS: Final = ".parquet"
 
 _END: Final = 1 << 16
-"""Bytes at the end of a file that hold what it says of itself, but for one with very much of it."""
+"""Bytes at the end of a file that contain its header, except for a very long header."""
 
 _RUN: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T\d{6}Z-")
-"""How the name of a run begins that tells its day (`new_run_id`)."""
+"""How a run id begins that contains the day of the run (`new_run_id`)."""
 
 _log = get_logger("archive")
 
@@ -117,13 +117,13 @@ class Archive:
         return name
 
     def deliver(self, file: str = "") -> None:
-        """Bring what waits for a bucket into it (`Storage.deliver`).
+        """Upload files that wait for a bucket (`Storage.deliver`).
 
         Args:
-            file: the one that has to be durable there on return; "" for all that wait.
+            file: the file that has to be in the bucket on return; "" for all files that wait.
 
         Raises:
-            WarehouseUnavailable, ConfigError: it waits on; nothing is lost.
+            WarehouseUnavailable, ConfigError: the bucket does not take them; nothing is lost.
         """
         self.storage.deliver(file)
 
@@ -173,9 +173,9 @@ class Archive:
         return self.storage.exists(file)
 
     def find(self, endpoint: str, run_id: str) -> str | None:
-        """The file of a run; None where there is none.
+        """The file of a run, None where there is none.
 
-        The days are looked at from the one before the run's on, and all of them where that fails.
+        The search begins at the day before the run; if it finds nothing, it looks at all days.
         """
         since = ""
         if told := _RUN.match(run_id):

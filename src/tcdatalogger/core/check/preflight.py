@@ -70,6 +70,7 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
     yield from _places(settings)
     if settings.archive.folder is None:
         yield _bucket(application, online=online)
+        yield _spool(settings)
     yield from _rights(settings)
     if settings.alerts.webhook is not None:
         yield _webhook(application, settings.alerts.webhook)
@@ -114,7 +115,6 @@ def _state(settings: Settings) -> Finding:
 def _places(settings: Settings) -> Iterator[Finding]:
     places = [
         ("archive", settings.archive.folder and settings.archive.folder / "x"),
-        ("archive.spool", None if settings.archive.folder else settings.spool / "x"),
         ("warehouse", settings.warehouse.file),
         ("log", settings.log.file),
         ("backup", _backups(settings)),
@@ -136,6 +136,17 @@ def _bucket(application: Application, *, online: bool) -> Finding:
     waiting = sum(1 for _ in Folder(application.settings.spool).files())
     says = f", {waiting} files wait for it: the next run brings them there" if waiting else ""
     return Finding("archive", place + says, warning=bool(waiting))
+
+
+def _spool(settings: Settings) -> Finding:
+    """Whether answers can wait for the bucket on this machine."""
+    found = _writable("spool", settings.spool / "x")
+    if found.failure is None:
+        return Finding("spool", str(settings.spool))
+    says = (
+        f"{found.failure.message} Answers go into the bucket at once, and are lost if it is away."
+    )
+    return Finding("spool", f"{says} Name a folder in `archive.spool`.", warning=True)
 
 
 def _backups(settings: Settings) -> Path | None:
@@ -182,7 +193,7 @@ def _writable(name: str, file: Path) -> Finding:
     if disk.is_full(folder):
         return Finding(name, str(file), disk.full(f"the {name} {file}"))
     if os.access(target, os.W_OK) and folder.is_dir():
-        shown = file.parent if name.startswith("archive") else file
+        shown = file if name != "archive" else file.parent
         return Finding(name, str(shown) if shown.exists() else f"{shown}, to be made")
     return Finding(
         name,

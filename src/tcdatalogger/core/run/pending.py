@@ -142,7 +142,7 @@ def waiting(state: State, archive: Archive, endpoint: str, now: float) -> list[P
 
 
 def _elsewhere(record: RunRecord, now: float) -> bool:
-    """Whether the answers of a run may wait for a bucket on the disk of another machine."""
+    """Whether the answers of a run may wait for a bucket on another machine's disk."""
     ended = record.finished_at or record.started_at
     return record.host != socket.gethostname() and now - ended < ELSEWHERE
 

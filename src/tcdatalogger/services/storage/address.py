@@ -75,7 +75,7 @@ class BucketAddress:
 
 
 def secrets_of(url: str) -> tuple[str, ...]:
-    """What may be a secret in an address that is refused: all of it but the words that it needs."""
+    """The long words of an address that is refused: each of them may be a secret."""
     words = re.split(r"[:/@?&=#]+", url)
     return tuple(word for word in words if len(word) >= _SECRET)
 

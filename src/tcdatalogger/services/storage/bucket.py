@@ -1,7 +1,8 @@
-"""Files in a bucket of Google's or Amazon's, or of what speaks S3, through the library obstore.
+"""Files in a bucket: Google Cloud Storage, Amazon S3, and other services with the protocol of S3.
 
-An object is written by one request, or in parts that become an object with the last request: so
-there is a whole one or none. Every call of the library has a limit of time that it keeps by itself.
+The library is obstore. One request writes an object; a large object is sent in parts, and the last
+request makes an object of them. So an object is whole or not there. The library itself keeps the
+limit of time of a request.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
+from tcdatalogger.observability.redact import register
 from tcdatalogger.services.storage.address import BucketAddress
 from tcdatalogger.services.storage.protocol import StoredFile
 
@@ -186,7 +188,7 @@ class Bucket:
         """Do nothing: all is in its place."""
 
     def halves(self) -> list[Path]:
-        """None: what is not whole is no object."""
+        """An empty list: an upload that has not ended is no object."""
         return []
 
     def local(self, name: str) -> Path | None:  # noqa: ARG002
@@ -194,11 +196,10 @@ class Bucket:
         return None
 
     def prove(self) -> None:
-        """List, write, read and delete an object, as a run, a rebuild and the retention will.
+        """List, write, read and delete an object, to see whether all of this is allowed.
 
         Raises:
-            ConfigError: something of it is not allowed; the message names every permission that
-                is missing.
+            ConfigError: something is not allowed; the message names each missing permission.
             WarehouseUnavailable: the bucket cannot be reached now.
         """
         name, missing = f".check/{secrets.token_hex(8)}", []
@@ -269,6 +270,8 @@ class Bucket:
         if self._credentials is not None and not isinstance(self._credentials, Path):
             key, _, rest = self._credentials.reveal().partition(":")
             secret, _, token = rest.partition(":")
+            register(secret)
+            register(token)
             amazon["access_key_id"], amazon["secret_access_key"] = key, secret
             if token:
                 amazon["session_token"] = token
@@ -278,9 +281,9 @@ class Bucket:
 
     @contextmanager
     def _asked(self, step: str) -> Iterator[None]:
-        """Turn what the library raises into failures of ours.
+        """Turn errors of the library into failures.
 
-        The library's texts are not told on: the answer of a service may hold an access key.
+        Messages never contain the texts of the library: a service's answer may hold an access key.
         """
         try:
             from obstore import exceptions  # noqa: PLC0415
@@ -368,7 +371,7 @@ def _no_bucket(address: BucketAddress) -> ConfigError:
 
 
 def _no_credentials(address: BucketAddress) -> WarehouseUnavailable:
-    """The machine's own are asked for over the network, so they may come later."""
+    """The failure for missing credentials. It may pass: a machine's own come over the network."""
     return WarehouseUnavailable(
         f"No credentials for the archive {address} were found.",
         remedy=f"Set {_VARIABLES[address.scheme]}, or `archive.credentials`.",

@@ -105,7 +105,7 @@ class Folder:
 
 
 def _ordered(entry: os.DirEntry[str]) -> str:
-    """What sorts as the whole names do: a folder's goes on with a slash."""
+    """The sort key of an entry: the key of a folder ends with a slash, as the names in it go on."""
     return f"{entry.name}/" if entry.is_dir() else entry.name
 
 

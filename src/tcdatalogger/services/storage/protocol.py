@@ -1,8 +1,7 @@
 """What the archive asks of the place where its files live.
 
-A name is relative to the place and has slashes, as `faction_crimes/2026-11-23/RUN.parquet`. Whoever
-calls these functions knows nothing of file systems; whoever stands behind them knows nothing of
-runs and Parquet.
+A name is relative to the place and has slashes, as `faction_crimes/2026-11-23/RUN.parquet`. The
+archive knows nothing of file systems, and a place knows nothing of runs and Parquet.
 """
 
 from __future__ import annotations
@@ -80,18 +79,18 @@ class Storage(Protocol):
         ...
 
     def deliver(self, name: str = "") -> None:
-        """Bring what waits on the disk of this machine to its place.
+        """Upload files that wait on the disk of this machine; nothing to do for a folder.
 
         Args:
-            name: of the one file that has to be in its place on return; "" for all that wait.
+            name: the file that has to be in the bucket on return; "" for all files that wait.
 
         Raises:
-            WarehouseUnavailable, ConfigError: it waits on.
+            WarehouseUnavailable, ConfigError: the bucket does not take them; they wait on.
         """
         ...
 
     def halves(self) -> list[Path]:
-        """The files on this machine that a write began and has not ended; their stems name runs."""
+        """Files on this machine whose write has begun and not ended; their stems name runs."""
         ...
 
     def local(self, name: str) -> Path | None:

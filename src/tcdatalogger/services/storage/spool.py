@@ -1,8 +1,8 @@
 """A bucket behind a folder of this machine, in which files wait until the bucket has them.
 
-A write goes to the folder and needs no network. So what was fetched is never lost, whether the
-bucket cannot be reached, or the process is killed while it uploads. `deliver` brings the files to
-the bucket; nothing is stored in a warehouse before its file is there.
+A write goes to the folder and needs no network. So answers are not lost if the bucket cannot be
+reached, or if the process is killed during the upload. `deliver` uploads the files. No rows are
+stored in a warehouse before their file is in the bucket.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _log = get_logger("archive")
 
 
 class Spooled:
-    """A bucket and its spool. What waits in the spool counts as what is in the bucket.
+    """A bucket and its spool. A file in the spool counts as a file of the bucket.
 
     Args:
         bucket: where the files go.

@@ -88,7 +88,10 @@ def test_a_service_account_comes_from_the_document_and_is_named_in_commands(key)
 @pytest.mark.parametrize(
     "told",
     [
-        {"type": "authorized_user", "client_id": "an-id", "client_secret": "a-client-secret", "refresh_token": "a-refresh-token"},
+        {
+            "type": "authorized_user", "client_id": "an-id", "client_secret": "a-client-secret",
+            "refresh_token": "a-refresh-token",
+        },
         {
             "type": "external_account", "audience": "//iam.googleapis.com/x",
             "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from conftest import PROGRAM, Workplace, rest_slow
+from shared import PROGRAM, rest_slow
 from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.backup import manifest
 from tcdatalogger.core.check.preflight import inspect
@@ -216,6 +216,9 @@ DIES = """
 import os, signal, sys
 from tcdatalogger.cli import main
 from tcdatalogger.services.storage.spool import Spooled
+
+if TYPE_CHECKING:
+    from conftest import Workplace
 
 write = Spooled.write
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from buckets import PAGE, VARIABLES
-from conftest import rest_slow
+from shared import rest_slow
 from tcdatalogger.errors import ConfigError, DiskFull, WarehouseUnavailable
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.services.storage.address import BucketAddress

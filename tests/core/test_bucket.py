@@ -55,7 +55,7 @@ def there(buckets, bucket):
 
 
 def spooled(place):
-    return [one.name for one in Folder(place.folder / "spool").files()]
+    return [one.name.partition("/")[2] for one in Folder(place.folder / "spool").files()]
 
 
 def runs(place):
@@ -485,3 +485,23 @@ def test_check_tells_what_waits_for_the_bucket(place, proxy):
 
     assert finding.warning
     assert "1 files wait" in finding.says
+
+
+def test_two_configurations_beside_each_other_bring_each_file_to_its_own_bucket(
+    place, proxy, buckets, there
+):
+    mine, other = place_url(place), proxy.url(buckets.make())
+    proxy.plan = lambda asked: 403 if asked.method == "PUT" else None
+    waits = place.log("members").record
+    proxy.plan = lambda _asked: None
+
+    configure(place, other, MEMBERS.replace("members", "others", 1))
+    assert place.log("others").record.status == "done"
+    [finding] = found(place, "archive")
+    assert finding.warning
+    assert "1 files in" in finding.says
+    assert there() == []
+
+    configure(place, mine)
+    place.log("members")
+    assert waits.archive_file in there()

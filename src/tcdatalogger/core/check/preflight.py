@@ -29,6 +29,7 @@ from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.services.storage.address import BucketAddress
 from tcdatalogger.services.storage.folder import Folder
+from tcdatalogger.services.storage.open import open_spool
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
 from tcdatalogger.services.torncity.processing.task import Known
@@ -126,16 +127,19 @@ def _places(settings: Settings) -> Iterator[Finding]:
 
 def _bucket(application: Application, *, online: bool) -> Finding:
     """Whether the bucket can be listed, written, read and deleted in; how much waits for it."""
-    place = str(BucketAddress.parse(application.settings.archive.path))
+    settings = application.settings
+    place = str(BucketAddress.parse(settings.archive.path))
     if not online:
         return Finding("archive", f"{place}, which was not asked")
     try:
         application.bucket.prove()
     except Failure as failure:
         return Finding("archive", place, failure)
-    waiting = sum(1 for _ in Folder(application.settings.spool).files())
+    waiting = sum(1 for _ in open_spool(settings.archive.path, settings.spool).files())
     says = f", {waiting} files wait for it: the next run brings them there" if waiting else ""
-    return Finding("archive", place + says, warning=bool(waiting))
+    if others := sum(1 for _ in Folder(settings.spool).files()) - waiting:
+        says += f", {others} files in {settings.spool} wait for another address than this one"
+    return Finding("archive", place + says, warning=bool(says))
 
 
 def _spool(settings: Settings) -> Finding:

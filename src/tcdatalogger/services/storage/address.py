@@ -38,6 +38,13 @@ class BucketAddress:
     def __str__(self) -> str:
         return f"{self.scheme}://{self.bucket}{self.prefix and '/'}{self.prefix}"
 
+    @property
+    def folder(self) -> str:
+        """A name for a folder of this bucket's own; a `+` is in no part of an address."""
+        host = urlsplit(self.endpoint).netloc.replace(":", "_")
+        parts = (self.scheme, host, self.bucket, self.prefix.replace("/", "+"))
+        return "+".join(filter(None, parts))
+
     @classmethod
     def parse(cls, url: str) -> BucketAddress:
         """Read an address.

@@ -22,7 +22,7 @@ def open_storage(
 
     Args:
         path: a folder, or the address of a bucket.
-        spool: the folder in which files wait for a bucket.
+        spool: the folder with a folder for each bucket, in which files wait for it.
         patience: seconds after which a call of a bucket ends at the latest.
         credentials: of a bucket (`Bucket`).
 
@@ -31,7 +31,17 @@ def open_storage(
     """
     if "://" not in path:
         return Folder(Path(path))
-    return Spooled(open_bucket(path, patience=patience, credentials=credentials), Folder(spool))
+    bucket = open_bucket(path, patience=patience, credentials=credentials)
+    return Spooled(bucket, open_spool(path, spool))
+
+
+def open_spool(path: str, spool: Path) -> Folder:
+    """The folder in which files wait for the bucket of an address; other buckets have their own.
+
+    Raises:
+        ValueError: the address is none.
+    """
+    return Folder(spool / BucketAddress.parse(path).folder)
 
 
 def open_bucket(

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from urllib.parse import unquote
 
 import pytest
 
@@ -354,6 +355,18 @@ def test_what_a_file_says_of_itself_is_read_from_its_end(both, proxy, bucket, tm
 
     [asked] = proxy.asked
     assert "bytes=-65536" in asked.headers
+
+
+def test_the_file_of_a_run_is_looked_for_from_the_day_before_the_run_on(proxy, bucket, tmp_path):
+    archive = Archive(open_storage(proxy.url(bucket), tmp_path / "spool", patience=15))
+    file = archive.write("20260102T030405Z-1", "members", kept(1_767_323_045.0, "x"))
+    archive.deliver()
+    proxy.asked.clear()
+
+    assert archive.find("members", "20260102T030405Z-1") == file
+
+    [asked] = proxy.asked
+    assert "2026-01-01" in unquote(asked.path)
 
 
 def test_a_table_is_made_again_from_the_bucket(place, there):

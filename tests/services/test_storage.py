@@ -417,9 +417,10 @@ def test_what_may_not_be_written_waits_too(spooled, proxy):
     spooled.write(ONE, b"x")
     proxy.plan = lambda _asked: 403
 
-    with pytest.raises(ConfigError, match="s3:PutObject"):
+    with pytest.raises(ConfigError, match="s3:PutObject") as refused:
         spooled.deliver()
 
+    assert "AKIASECRET" not in str(refused.value)  # which the answer of the service has
     assert [one.name for one in spooled.waiting()] == [ONE]
 
 

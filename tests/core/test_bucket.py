@@ -31,7 +31,7 @@ PREFIX = "torn/raw/"
 WEEK = 7 * 86_400
 
 
-def configure(place: Workplace, url: str, endpoints: str = MEMBERS, extra: str = "") -> Workplace:
+def configure(place, url, endpoints=MEMBERS, extra=""):
     file = place.write(endpoints)
     text = file.read_text().replace('path = "archive"', f'path = "{url}"\n{extra}')
     file.write_text(text)

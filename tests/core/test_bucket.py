@@ -218,9 +218,6 @@ import os, signal, sys
 from tcdatalogger.cli import main
 from tcdatalogger.services.storage.spool import Spooled
 
-if TYPE_CHECKING:
-    from conftest import Workplace
-
 write = Spooled.write
 
 def dying(*args):

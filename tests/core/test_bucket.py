@@ -99,6 +99,16 @@ def test_the_file_is_in_the_bucket_before_the_load_begins(place, there, monkeypa
     assert seen == [[record.archive_file]]
 
 
+def test_a_run_asks_the_bucket_once_and_once_more_where_old_answers_go(place, proxy):
+    place.log("members")
+    assert [asked.method for asked in proxy.asked] == ["PUT"]
+    proxy.asked.clear()
+
+    place.log("members", "archive.keep=P1Y")
+
+    assert [asked.method for asked in proxy.asked] == ["PUT", "GET"]
+
+
 @pytest.mark.parametrize("fate", rest_slow([403, "drop", 503]))
 def test_a_bucket_that_is_away_leaves_the_run_pending_and_the_next_brings_both(
     place, proxy, there, fate

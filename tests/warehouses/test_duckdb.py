@@ -15,6 +15,8 @@ import pytest
 from shared import held
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
+from tcdatalogger.models.schema import Type
+from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.ledger_tables import LEDGER
 
@@ -462,3 +464,56 @@ def test_a_ledger_whose_lines_have_no_numbers_is_read_and_gets_them_at_the_next_
     assert [line.seq for line in warehouse.loads()] == [3, 2, 1]
     undo = warehouse.rollback("wars", third.run_id, at=4.0, by="me")
     assert (undo.cursor, warehouse.counts(["wars_hits"])["wars_hits"] > 0) == ("2", True)
+
+
+# What is remembered of tables
+
+
+@pytest.fixture
+def session():
+    """A session of an empty database, and how often it walked through all tables."""
+    with closing(duckdb.connect()) as connection:
+        asked = []
+
+        class Counted:
+            def execute(self, sql, *values):
+                asked.append("duckdb_tables()" in sql)
+                return connection.execute(sql, *values)
+
+        yield Session(Counted()), lambda: sum(asked)
+
+
+@pytest.mark.parametrize("sql", [
+    "create table b (x bigint)", "create or replace table a (x bigint)", "drop table a",
+    "drop table if exists a", "alter table a rename to c", "alter table a add column y bigint",
+])  # fmt: skip
+def test_a_statement_that_changes_tables_lets_a_session_look_again(session, sql):
+    own, _ = session
+    own.execute("create table a (x varchar)")
+    assert own.stored(["a"]) == {"a": {"x": Type.TEXT}}
+
+    own.execute(sql)
+
+    names = own.execute("select table_name from duckdb_tables()").fetchall()
+    assert own.names() == {name for (name,) in names}
+    assert own.stored(["a"]).get("a", {}).keys() == {
+        column for (column,) in own.execute(
+            "select column_name from duckdb_columns() where table_name = 'a'"
+        ).fetchall()
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", [
+    "create temp table b (x bigint)", "create or replace temp table b (x bigint)",
+    "drop table if exists temp.b", "insert into a values ('x')", "select 1",
+])  # fmt: skip
+def test_a_statement_that_changes_no_table_lets_a_session_remember(session, sql):
+    own, looked = session
+    own.execute("create table a (x varchar)")
+    own.names()
+    before = looked()
+
+    own.execute(sql)
+    own.names()
+
+    assert looked() == before

@@ -346,7 +346,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _call(words: list[str]) -> int:
     try:
         result: Any = cli.main(args=words, prog_name="tcdatalogger", standalone_mode=False)
-    except BaseException:
+    except BaseException:  # also at Ctrl-C: an engine may have made an error of its own of it
         ending.check()  # what was told to end ended by that, whatever became of it inside
         raise
     ending.check()

@@ -114,7 +114,7 @@ class Postgres:
                 return self._again(lambda db: db.execute(_translated(query), values).fetchall())
             except self._psycopg.Error as error:
                 raise self._failure(error) from None
-            except BaseException:
+            except BaseException:  # also at Ctrl-C and an alarm: no transaction stays open
                 if not self._open:
                     self._undo()
                 raise

@@ -186,7 +186,7 @@ def _ready(db: sqlite3.Connection, *statements: str) -> sqlite3.Connection:
     try:
         for statement in statements:
             db.execute(statement).fetchall()
-    except BaseException:
+    except BaseException:  # also at Ctrl-C: no other code can close it
         db.close()
         raise
     return db

@@ -50,7 +50,7 @@ def _opened(settings: Settings) -> State:
 
                 with Application(settings) as application:
                     application.look()
-        except BaseException:
+        except BaseException:  # also at Ctrl-C: no other code can close it
             state.close()
             raise
     except DiskFull:

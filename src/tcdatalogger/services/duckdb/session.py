@@ -29,7 +29,7 @@ TYPES: Final = {
 _OURS: Final = {name: kind for kind, name in TYPES.items()}
 
 _CHANGES: Final = re.compile(
-    r"\s*(?:alter\s|create\s+(?:or\s+replace\s+)?(?!temp\b)|drop\s+table\s+(?:if\s+exists\s+)?(?!temp\.))",
+    r"\s*(?:alter\s|create\s+(?:or\s+replace\s+)?+(?!temp\b)|drop\s+table\s+(?:if\s+exists\s+)?+(?!temp\.))",
     re.IGNORECASE,
 )
 """A statement that changes which tables or columns there are; temporary ones do not count."""

@@ -233,7 +233,7 @@ def _dropped(
         columns: tuple[str, ...] = ()
         told: tuple[str, ...] = ()
         if there is not None and f"+ table {name}" in changes:
-            told = () if rows.get(name, 0) else (f"- table {name}",)
+            told = (f"- table {name}",) if rows.get(name) == 0 else ()
         elif there is not None:
             added = [c.removeprefix(f"+ {name}.") for c in changes if c.startswith(f"+ {name}.")]
             gone = [

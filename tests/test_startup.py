@@ -54,3 +54,11 @@ def test_the_catalogue_imports_neither_the_warehouse_nor_the_client(workplace):
     found = imported(workplace, "catalog", "show", "/faction/crimes", "--json")
 
     assert found & {"duckdb", "httpx2", "pandas", "rich", "uvicorn"} == set()
+
+
+def test_the_address_of_bigquery_is_checked_without_googles_library(workplace):
+    told = workplace.file.read_text(encoding="utf-8")
+    address = "bigquery://torn-1/faction?location=EU"
+    workplace.file.write_text(told.replace("duckdb:///torn.duckdb", address), encoding="utf-8")
+
+    assert imported(workplace, "config", "show", "--json") & {"duckdb", "google"} == set()

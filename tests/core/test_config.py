@@ -130,6 +130,25 @@ def test_four_slashes_begin_at_the_root(write, tmp_path):
     assert configuration.load(file, {}).warehouse.file == tmp_path.resolve() / "x.duckdb"
 
 
+def test_a_dataset_of_bigquery_is_a_warehouse_and_the_rest_lies_in_data(write):
+    file = write(
+        """\
+        [warehouse]
+        url = "bigquery://torn-1/faction?location=EU"
+        credentials = "file:google.json"
+        partition = "day"
+        require_partition_filter = true
+        kms_key = "projects/torn-1/locations/europe/keyRings/torn/cryptoKeys/faction"
+        """
+    )
+    settings = configuration.load(file, {})
+    folder = file.parent.resolve()
+    assert settings.warehouse.url == "bigquery://torn-1/faction?location=EU"
+    assert settings.warehouse.file is None
+    assert settings.warehouse.credentials == f"file:{folder}/google.json"
+    assert settings.state.file == folder / "data/torn.state.sqlite"
+
+
 def test_a_whole_address_is_a_path_and_its_parameters(write):
     file = write(
         """\
@@ -443,7 +462,18 @@ def test_a_wrong_endpoint_is_told_where_and_why(write, lines, line, said):
     [
         ('[warehouse]\nurl = "mysql://x"', "2: warehouse.url: 'mysql://x' is no address of one"),
         ('[warehouse]\nurl = "duckdb:///"', "2: warehouse.url:"),
-        ('[warehouse]\nurl = "bigquery://p/d"', "2: warehouse.url: bigquery:// is not built yet"),
+        (
+            '[warehouse]\nurl = "bigquery://me:word@torn-1/d"',
+            "2: warehouse.url: names no dataset of BigQuery. Write bigquery://PROJECT/DATASET",
+        ),
+        (
+            '[warehouse]\npartition = "week"',
+            "2: warehouse.partition: 'week' is not one of hour, day, month, year",
+        ),
+        (
+            '[warehouse]\nkms_key = "projects/p/locations/eu/keyRings/r"',
+            "2: warehouse.kms_key: must be written projects/P/locations/L/keyRings/R/cryptoKeys/K",
+        ),
         ('[state]\nurl = "mysql://h/d"', "2: state.url: is no address of a state"),
         ('[archive]\npath = ""', "2: archive.path: is no folder"),
         ('[archive]\npath = "ftp://bkt/p"', "2: archive.path: is no folder, and no address that"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from tcdatalogger.core.config.durations import Duration, parse
 _SNAKE = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LAST_PORT = 65_535
+_KMS = r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+"
 
 Plain = str | int | float | bool
 
@@ -112,6 +114,16 @@ def listening(value: str) -> None:
     host, colon, port = value.rpartition(":")
     if value and not (colon and host and port.isdecimal() and int(port) <= _LAST_PORT):
         raise ValueError("must be an address such as 127.0.0.1:9464, or empty for none")
+
+
+def cloud_kms(value: str) -> None:
+    """Check the full name of a key of Google's Cloud KMS.
+
+    Raises:
+        ValueError: the text is no such name.
+    """
+    if not re.fullmatch(_KMS, value):
+        raise ValueError("must be written projects/P/locations/L/keyRings/R/cryptoKeys/K")
 
 
 def lowered(value: Any) -> Any:

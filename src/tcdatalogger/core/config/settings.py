@@ -33,6 +33,7 @@ from tcdatalogger.core.config.field_types import (
     Param,
     Texts,
     checked,
+    cloud_kms,
     listening,
     lowered,
     safe_url,
@@ -69,7 +70,7 @@ class WarehouseSettings(Model):
 
     url: str = WAREHOUSE_URL
     """duckdb:///FILE for a DuckDB file relative to this file's folder, duckdb:////FILE for an
-    absolute path."""
+    absolute path; bigquery://PROJECT/DATASET?location=EU for a dataset of BigQuery."""
     encryption_key: str | None = None
     """Where the key is that encrypts a DuckDB file, as env:TCD_WAREHOUSE_KEY; never the key itself.
     A new file is encrypted with it; without it, files are not encrypted."""
@@ -78,6 +79,15 @@ class WarehouseSettings(Model):
     """Where the credentials for BigQuery are, as file:key.json or env:TCD_GOOGLE: the JSON of a
     service account, of a login or of workload identity. Without it, what Google's library finds:
     GOOGLE_APPLICATION_CREDENTIALS, the login of gcloud, or the account of the machine."""
+    partition: Literal["hour", "day", "month", "year"] = "month"
+    """The partitions of a new table of BigQuery, by server_timestamp. A table has 10,000 at most,
+    and one statement changes 4,000 at most."""
+    require_partition_filter: bool = False
+    """Whether BigQuery refuses queries of a new table that do not say which server_timestamp they
+    are about."""
+    kms_key: Annotated[str, checked(cloud_kms)] | None = None
+    """The key of Cloud KMS that encrypts new tables of BigQuery, as
+    projects/P/locations/L/keyRings/R/cryptoKeys/K. Without it, Google's own keys do."""
 
     @property
     def file(self) -> Path | None:

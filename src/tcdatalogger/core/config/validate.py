@@ -24,6 +24,7 @@ from tcdatalogger.models.records import key_columns
 from tcdatalogger.models.renames import ours
 from tcdatalogger.models.schema import Type, family
 from tcdatalogger.observability.redact import register
+from tcdatalogger.services.google import address as google
 from tcdatalogger.services.storage.address import BucketAddress, secrets_of
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.text import either
@@ -156,13 +157,16 @@ def _reference(
 
 def _places_to_store(settings: Settings, problems: ConfigErrors) -> None:
     url, ours = settings.warehouse.url, "duckdb:///"
-    if url.startswith("bigquery://"):
-        problems.add(
-            ("warehouse", "url"), "bigquery:// is not built yet", f"Use {ours}FILE for now."
-        )
+    if url.startswith(google.SCHEME):
+        try:
+            google.parse(url)
+        except ConfigError as error:  # not shown: whatever stands there may be a secret
+            problems.add(("warehouse", "url"), "names no dataset of BigQuery", error.remedy)
     elif not url.startswith(ours) or url == ours:
         problems.add(
-            ("warehouse", "url"), f"{shown(url)} is no address of one", f"Write {ours}FILE."
+            ("warehouse", "url"),
+            f"{shown(url)} is no address of one",
+            f"Write {ours}FILE or {google.SCHEME}PROJECT/DATASET.",
         )
     state = settings.state.url or SQLITE + "x"
     if not state.startswith((SQLITE, *POSTGRES)) or state in (SQLITE, *POSTGRES):

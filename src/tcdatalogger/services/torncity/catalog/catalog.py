@@ -23,7 +23,7 @@ from tcdatalogger.models.shape import Shape
 from tcdatalogger.services.torncity.client.envelope import Payload
 from tcdatalogger.text import did_you_mean
 
-_SUCCESSORS = {
+SUCCESSORS = {
     "/faction/currency": "/faction/balance",
     "/faction/donations": "/faction/balance",
 } | {
@@ -206,10 +206,10 @@ class Catalog:
                 _takes(endpoint, name, value) for name, value in values.items()
             ):
                 return endpoint, values
-        if wanted in _SUCCESSORS:
+        if wanted in SUCCESSORS:
             raise ConfigError(
                 f"Version 2 of Torn's API has no {wanted}; version 1 had it.",
-                remedy=f"Use {_SUCCESSORS[wanted]}.",
+                remedy=f"Use {SUCCESSORS[wanted]}.",
             )
         otherwise = "`tcdatalogger catalog` lists them all."
         raise ConfigError(

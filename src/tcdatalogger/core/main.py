@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from tcdatalogger import ending
 from tcdatalogger.clock import Clock, SystemClock
@@ -32,6 +32,7 @@ from tcdatalogger.core.state.sqlite import IN_MEMORY
 from tcdatalogger.core.state.store import RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
 from tcdatalogger.observability.log import get_logger
+from tcdatalogger.services.google.connect import connect
 from tcdatalogger.services.storage.bucket import PATIENCE as PATIENCE_OF_BUCKET
 from tcdatalogger.services.storage.bucket import Bucket
 from tcdatalogger.services.storage.open import open_bucket, open_storage
@@ -44,6 +45,12 @@ from tcdatalogger.services.torncity.keys import KeyInfo, key_info
 from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
 from tcdatalogger.services.warehouse.open import look_for_cipher, open_warehouse
 from tcdatalogger.services.warehouse.protocol import PATIENCE, Warehouse
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.google.client import Client as BigQuery
+
+GOOGLE_CREDENTIALS: Final = "warehouse.credentials"
+"""Under which name messages speak of the credentials for BigQuery."""
 
 KEY_INFO_SECONDS: Final = 60.0
 """How long an answer about a key is believed: a player may change faction, and whom rows are about
@@ -224,6 +231,20 @@ class Application:
             read_only=read_only,
             key=self._encryption_key(),
             unsafe=unsafe,
+        )
+
+    def bigquery(self) -> BigQuery:
+        """The way to the dataset of the warehouse, to check what may be done there.
+
+        Raises:
+            ConfigError: there are no credentials, or Google's library is not installed.
+        """
+        reference = self.settings.warehouse.credentials
+        credentials = None
+        if reference is not None:
+            credentials = resolve(GOOGLE_CREDENTIALS, reference, self._environ, document=True)
+        return connect(
+            self.settings.warehouse.url, self._environ, credentials=credentials, clock=self.clock
         )
 
     def look_for_cipher(self) -> None:

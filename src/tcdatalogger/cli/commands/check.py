@@ -18,14 +18,16 @@ from tcdatalogger.cli.output import (
 from tcdatalogger.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.check.preflight import Finding
+    from tcdatalogger.core.check.finding import Finding
     from tcdatalogger.core.config.settings import Settings
 
 
 @click.command(
     epilog="\b\nExample:\n  tcdatalogger check\n  tcdatalogger check --offline --json",
 )
-@click.option("--offline", is_flag=True, help="Do not ask Torn about the keys, nor a bucket.")
+@click.option(
+    "--offline", is_flag=True, help="Ask neither Torn about the keys, nor a bucket, nor BigQuery."
+)
 @click.option("--alerts", is_flag=True, help="Send a message to the webhook of the alerts.")
 @json_option
 @click.pass_obj
@@ -90,7 +92,7 @@ def _summary(settings: Settings, wrong: int, warnings: int) -> str:
 
 def _tried(settings: Settings) -> Finding:
     """Whether a message to the webhook of the alerts is taken."""
-    from tcdatalogger.core.check.preflight import Finding
+    from tcdatalogger.core.check.finding import Finding
     from tcdatalogger.scheduler.monitoring.notify import try_out
 
     try:

@@ -7,13 +7,13 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from tcdatalogger import disk, private
-from tcdatalogger.core.check import stored_tables
+from tcdatalogger.core.check import bigquery, stored_tables
+from tcdatalogger.core.check.finding import Finding
 from tcdatalogger.core.config.paths import without_password
-from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
+from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings, WarehouseSettings
 from tcdatalogger.core.main import ENCRYPTION_KEY, Application
 from tcdatalogger.core.run.key_selection import subject
 from tcdatalogger.core.run.task import queried
@@ -36,24 +36,9 @@ from tcdatalogger.services.torncity.processing.task import Known
 from tcdatalogger.services.warehouse.load import as_stored
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check.
-
-    Attributes:
-        part: the endpoint, key or place that was checked.
-        says: the result, one line.
-        failure: what is wrong, None where the part is right.
-        plain: whether the part is right and of no interest for people.
-        warning: whether people should look at the part, although a run works with it.
-    """
-
-    part: str
-    says: str
-    failure: Failure | None = None
-    plain: bool = False
-    warning: bool = False
+_OF_DUCKDB = ("encryption_key",)
+_OF_BIGQUERY = ("credentials", "partition", "require_partition_filter", "kms_key")
+"""Settings of `[warehouse]` for one kind alone."""
 
 
 def inspect(application: Application, *, online: bool = True) -> Iterator[Finding]:
@@ -62,7 +47,7 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
     Args:
         application: the application.
         online: whether Torn is asked about the keys, with one call for each key, and whether a
-            bucket is asked.
+            bucket and BigQuery are asked.
     """
     settings = application.settings
     yield Finding("torn", settings.torn.url)
@@ -72,6 +57,12 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
     if settings.archive.folder is None:
         yield _bucket(application, online=online)
         yield _spool(settings)
+    warehouse_ok = True
+    if settings.warehouse.file is None:
+        found = list(bigquery.access(application)) if online else [bigquery.not_asked(settings)]
+        yield from found
+        warehouse_ok = online and all(finding.failure is None for finding in found)
+    yield from _unused(settings.warehouse)
     yield from _rights(settings)
     if settings.alerts.webhook is not None:
         yield _webhook(application, settings.alerts.webhook)
@@ -79,10 +70,17 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
         if state.failure is None and not settings.state.begun:
             application = beside.enter_context(application.aside())
         state_ok = state.failure is None
-        yield from _endpoints(application, online=online and state_ok, state_ok=state_ok)
+        yield from _endpoints(
+            application,
+            online=online and state_ok,
+            state_ok=state_ok,
+            warehouse_ok=warehouse_ok,
+        )
 
 
-def _endpoints(application: Application, *, online: bool, state_ok: bool) -> Iterator[Finding]:
+def _endpoints(
+    application: Application, *, online: bool, state_ok: bool, warehouse_ok: bool
+) -> Iterator[Finding]:
     families: dict[str, TableFamily | None] = {}
     for endpoint in application.settings.endpoints:
         try:
@@ -92,7 +90,10 @@ def _endpoints(application: Application, *, online: bool, state_ok: bool) -> Ite
     told = {name: family for name, family in families.items() if family is not None}
     yield from _clashes(application, told)
     yield from _keys(application) if online else _missing_keys(application)
-    yield from _tables(application, families, state_ok=state_ok)
+    if warehouse_ok:
+        yield from _tables(application, families, state_ok=state_ok)
+        if application.settings.warehouse.file is None:
+            yield from bigquery.schedule(application, families)
 
 
 def _state(settings: Settings) -> Finding:
@@ -151,6 +152,21 @@ def _spool(settings: Settings) -> Finding:
         f"{found.failure.message} Answers go into the bucket at once, and are lost if it is away."
     )
     return Finding("spool", f"{says} Name a folder in `archive.spool`.", warning=True)
+
+
+def _unused(warehouse: WarehouseSettings) -> Iterator[Finding]:
+    """Settings that are set for another kind of warehouse than the configured one."""
+    kinds = {True: _OF_DUCKDB, False: _OF_BIGQUERY}
+    fields = type(warehouse).model_fields
+    unused = [
+        f"`{name}`"
+        for name in kinds[warehouse.file is None]
+        if getattr(warehouse, name) != fields[name].default
+    ]
+    if unused:
+        other, this = ("DuckDB", "BigQuery") if warehouse.file is None else ("BigQuery", "DuckDB")
+        says = f"{', '.join(unused)}: for {other}; {this} makes no use of it"
+        yield Finding("warehouse", says, warning=True)
 
 
 def _backups(settings: Settings) -> Path | None:
@@ -341,7 +357,8 @@ def _tables(
 ) -> Iterator[Finding]:
     """How the tables would change; a missing warehouse is not created."""
     try:
-        if application.settings.warehouse.encryption_key is not None:
+        warehouse_settings = application.settings.warehouse
+        if warehouse_settings.encryption_key is not None and warehouse_settings.file is not None:
             application.look_for_cipher()
         with application.warehouse(read_only=True) as warehouse:
             for name, family in families.items():

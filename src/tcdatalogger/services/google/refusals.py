@@ -45,9 +45,18 @@ _LOST: Final = "Not found: Job"
 _FORBIDDEN: Final = {"accessDenied", "forbidden", "insufficientPermissions"}
 _UNPAID: Final = {"accountDisabled", "billingNotEnabled"}
 _SWITCHED_OFF: Final = {"accessNotConfigured", "SERVICE_DISABLED"}
+_NOT_ENABLED: Final = "has not enabled BigQuery"
+"""What BigQuery says of a project whose API is switched off, or that is not there: `invalid`."""
+_KMS: Final = "Cloud KMS"
+"""What it says where it may not use a key of Cloud KMS; the reason differs."""
+_ELSEWHERE: Final = "was not found in location"
 
 _PERMISSION: Final = re.compile(r"bigquery\.\w+\.\w+")
 _URL: Final = re.compile(r"(https?://[^\s?#]+)[?#]\S*")
+_KMS_KEY: Final = re.compile(
+    r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[\w-]+"
+)
+_KMS_ACCOUNT: Final = re.compile(r"bq-\d+@bigquery-encryption\.iam\.gserviceaccount\.com")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,7 @@ def failure(refusal: Refusal, address: Address, member: str) -> Failure:
     if (
         refusal.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
         or refusal.reason in _FORBIDDEN | _UNPAID | _SWITCHED_OFF
+        or any(says in refusal.message for says in (_NOT_ENABLED, _KMS))
         or missing
     ):
         return _to_fix(refusal, address, member)
@@ -150,20 +160,30 @@ def _said(refusal: Refusal) -> str:
 def _to_fix(refusal: Refusal, address: Address, member: str) -> ConfigError:
     said = _said(refusal)
     if refusal.reason == "notFound":
+        elsewhere = _ELSEWHERE in refusal.message
         return ConfigError(
             f"The dataset {address} is not there{said}",
-            remedy=f"Make it: `{make_dataset(address)}`.",
+            remedy=f"Make it: `{make_dataset(address)}`."
+            + (" Or correct `location` in the address, if it lies elsewhere." if elsewhere else ""),
         )
     if refusal.reason in _UNPAID:
+        line = f"gcloud billing projects link {address.project} --billing-account=ACCOUNT"
         return ConfigError(
             f"The project {address.project} has no billing{said}",
-            remedy="Link a billing account to it: gcloud billing projects link.",
+            remedy=f"Link an account: `{line}`; `gcloud billing accounts list` names yours.",
         )
-    if refusal.reason in _SWITCHED_OFF:
+    if refusal.reason in _SWITCHED_OFF or _NOT_ENABLED in refusal.message:
         line = f"gcloud services enable bigquery.googleapis.com --project={address.project}"
         return ConfigError(
-            f"BigQuery is switched off in the project {address.project}.",
+            f"BigQuery is switched off in the project {address.project}, or there is no such "
+            "project.",
             remedy=f"Switch it on: `{line}`.",
+        )
+    if _KMS in refusal.message:
+        return ConfigError(
+            f"BigQuery may not use the key of Cloud KMS{said}",
+            remedy=f"Grant the role: `{_grant_key(refusal.message)}`; `bq show "
+            f"--encryption_service_account --project_id={address.project}` names the account.",
         )
     if refusal.status == HTTPStatus.UNAUTHORIZED:
         return ConfigError(
@@ -196,6 +216,16 @@ def grant(permission: str, address: Address, member: str) -> str:
         f"bq query --project_id={address.project} --use_legacy_sql=false "
         f"'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{address.project}`.{address.dataset} "
         f'TO "{member}"\''
+    )
+
+
+def _grant_key(message: str) -> str:
+    """The command that lets BigQuery use a key of Cloud KMS."""
+    key, account = _KMS_KEY.search(message), _KMS_ACCOUNT.search(message)
+    return (
+        f"gcloud kms keys add-iam-policy-binding {key[0] if key else 'KMS_KEY'} "
+        f"--member=serviceAccount:{account[0] if account else 'ACCOUNT'} "
+        "--role=roles/cloudkms.cryptoKeyEncrypterDecrypter"
     )
 
 

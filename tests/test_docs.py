@@ -1,12 +1,8 @@
 """What the documents promise is there, and what they show runs."""
 
 import re
-import subprocess
 import sys
 from pathlib import Path
-
-import duckdb
-import pytest
 
 import tcdatalogger
 from tcdatalogger.cli import COMMANDS
@@ -14,12 +10,6 @@ from tcdatalogger.core.views.runs import STATUSES
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = f"{Path(tcdatalogger.__file__).parent}/"
-RECIPES = [
-    sql
-    for block in re.findall(r"```sql\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
-    for sql in block.split(";")
-    if sql.strip() and "…" not in sql
-]
 
 
 def test_the_readme_names_every_command():
@@ -55,24 +45,6 @@ def test_a_version_of_the_changelog_has_each_heading_once():
     for version in (ROOT / "CHANGELOG.md").read_text().split("\n## ")[1:]:
         headings = re.findall(r"(?m)^### (.*)$", version)
         assert len(headings) == len(set(headings)), headings
-
-
-@pytest.fixture(scope="module")
-def logged(tmp_path_factory):
-    """The demo's warehouse, as a reader of the recipes has it."""
-    folder = tmp_path_factory.mktemp("demo") / "demo"
-    words = ["-m", "tcdatalogger", "demo", "--to", str(folder), "--polls", "4"]
-    subprocess.run([sys.executable, *words], check=True, capture_output=True, timeout=120)
-    return folder
-
-
-@pytest.mark.parametrize("sql", RECIPES)
-def test_a_recipe_runs_on_what_the_demo_logged(logged, sql):
-    with duckdb.connect(str(logged / "torn.duckdb"), read_only=True) as connection:
-        table = connection.sql(sql).to_arrow_table()
-    assert table.num_columns > 2
-    if "_tcd_" not in sql:
-        assert table.num_rows
 
 
 ARCHITECTURE = (ROOT / "docs/architecture.md").read_text()

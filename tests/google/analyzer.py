@@ -99,7 +99,9 @@ class Refused(Exception):
 
 
 @cache
-def _language() -> z.LanguageOptions:
+def language() -> z.LanguageOptions:
+    """What BigQuery's SQL is: every kind of statement, and the features that it documents."""
+    _compiled()
     # An empty list of kinds stands for every kind of statement.
     features = [z.LanguageFeature[f"FEATURE_{name}"] for name in FEATURES]
     return z.LanguageOptions(
@@ -117,9 +119,8 @@ def parse(sql: str) -> None:
 
 
 def _script(sql: str) -> Any:
-    _compiled()
     try:
-        return Parser.parse_script_static(sql, _language())
+        return Parser.parse_script_static(sql, language())
     except ZetaSQLError as error:
         raise Refused(f"{error}\n{sql}") from None
 
@@ -176,7 +177,7 @@ class Analyzer:
         """
         root = z.SimpleCatalog(
             name="root",
-            builtin_function_options=z.ZetaSQLBuiltinFunctionOptions(language_options=_language()),
+            builtin_function_options=z.ZetaSQLBuiltinFunctionOptions(language_options=language()),
             constant=[
                 z.SimpleConstant(name_path=[name], type=kind, value=_value(kind))
                 for name, kind in variables.items()
@@ -323,7 +324,7 @@ class _Script:
 
     def _analyze(self, text: str) -> Any:
         options = z.AnalyzerOptions(
-            language_options=_language(),
+            language_options=language(),
             default_timezone="UTC",  # it is Los Angeles else
             query_parameters=self._parameters,
             system_variables=[

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger import disk
+from tcdatalogger import disk, questions
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.commands.questions import QUESTIONS
 from tcdatalogger.cli.output import (
     json_option,
     moment,
@@ -33,6 +32,10 @@ if TYPE_CHECKING:
     from tcdatalogger.services.warehouse.protocol import Warehouse
 
 HOUR = 3_600
+ASKED = ("crews", "inactive_members", "status_changes")
+"""The questions that are answered in the end."""
+SHOWN = 5
+"""Rows of each answer, at most."""
 SPEED = 1_800
 """The demo's world runs half an hour in a second, and is moved on between the polls."""
 
@@ -87,7 +90,7 @@ storage_mode = "replace"
 @click.command(
     epilog="\b\nExample:\n"
     "  tcdatalogger demo\n"
-    '  tcdatalogger --config demo/tcdatalogger.toml query "from faction_members limit 3"',
+    '  tcdatalogger --config demo/tcdatalogger.toml query "select * from faction_members limit 3"',
 )
 @click.option(
     "--to",
@@ -133,7 +136,7 @@ def command(
             outcomes = list(_poll(application, city, polls, quiet=as_json))
             with application.warehouse(read_only=True) as warehouse:
                 tables = _tables(warehouse)
-                answers = [(q.asks, warehouse.query(q.sql).to_pylist()) for q in QUESTIONS]
+                answers = _answers(warehouse)
         stats = city.stats()
     facts = _Facts(folder, outcomes, tables, answers, time.monotonic() - began, stats)
     if as_json:
@@ -224,6 +227,13 @@ def _tables(warehouse: Warehouse) -> list[tuple[str, int, int]]:
     return [(name, len(stored[name]), counts[name]) for name in names]
 
 
+def _answers(warehouse: Warehouse) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Each question that is asked, with the first rows of its answer."""
+    known = questions.read()
+    asked = [known[name] for name in ASKED]
+    return [(q.asks, warehouse.query(q.sql).slice(0, SHOWN).to_pylist()) for q in asked]
+
+
 def _print(facts: _Facts) -> None:
     failed = [outcome for outcome in facts.outcomes if outcome.error is not None]
     for outcome in failed:
@@ -249,7 +259,7 @@ def _print(facts: _Facts) -> None:
         f"Every answer:    {facts.folder / 'archive'}\n"
         f"The settings:    {config}\n"
         f"Ask it yourself: {program(config=False)} --config {config} "
-        f'query "from faction_crimes limit 3"\n'
+        f'query "select * from faction_crimes limit 3"\n'
         f"Your own faction: {program()} init"
     )
 

@@ -27,8 +27,8 @@ MOST_ROWS = 200
 @click.command(
     epilog="\b\nExample:\n"
     '  tcdatalogger query "select status, count(*) from faction_crimes group by 1"\n'
-    '  tcdatalogger query "from faction_members" --csv > members.csv\n'
-    '  tcdatalogger query "from torn_items" --parquet items.parquet',
+    '  tcdatalogger query "select * from faction_members" --csv > members.csv\n'
+    '  tcdatalogger query "select * from torn_items" --parquet items.parquet',
 )
 @click.argument("sql")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")

@@ -1,0 +1,180 @@
+"""A warehouse that is small enough to know the answer to every question by hand.
+
+Two factions were read. The first one was read twice, an hour apart: meanwhile a crime ended, Bob
+got another name, Cyd left and Dee came. The second one was read once, between the two.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bodies import member
+from tcdatalogger.core.run.load import Guard, load_of
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.endpoints.registry import processor
+from tcdatalogger.services.torncity.processing.task import Fetched, Page, Task
+
+START = 1_767_225_600
+"""2026-01-01 in UTC."""
+HOUR = 3_600
+DAY = 24 * HOUR
+OURS, THEIRS = 40832, 99
+
+PATHS = {
+    "faction_balance": "/faction/balance",
+    "faction_basic": "/faction/basic",
+    "faction_crimes": "/faction/crimes",
+    "faction_members": "/faction/members",
+    "torn_items": "/torn/items",
+}
+"""The endpoints by name, as the demo has them."""
+
+
+class Poll(NamedTuple):
+    """One answer: of which endpoint, about whom, and when."""
+
+    name: str
+    subject: int | None
+    at: int
+    body: dict[str, Any]
+
+
+def person(number: int, name: str, seen: float, state: str = "Okay", **changes: Any) -> Any:
+    """A member who was seen last at a time."""
+    told = member(number, name=name, **changes)
+    told["last_action"]["timestamp"] = int(seen)
+    told["status"] |= {"state": state, "description": f"{name} is {state}"}
+    return told
+
+
+def crime(number: int, name: str, difficulty: int, status: str, *slots: Any, **changes: Any) -> Any:
+    """A crime, without rewards unless they are given; its times are days before `START`."""
+    days = {"planning_at": None, "ready_at": None, "executed_at": None, **changes.pop("days", {})}
+    times = {key: value and int(START - value * DAY) for key, value in days.items()}
+    return {
+        "id": number, "previous_crime_id": None, "name": name, "difficulty": difficulty,
+        "status": status, "created_at": START - 50 * DAY, "expired_at": START + 9 * DAY,
+        "slots": slots, "rewards": None, **times, **changes,
+    }  # fmt: skip
+
+
+def slot(position: str, user: int | None, rate: int, item: tuple[int, bool, bool] | None = None):
+    """A slot, which may be empty and may need an item: its id, is it reusable, is it there."""
+    needs = item and dict(zip(("id", "is_reusable", "is_available"), item, strict=True))
+    there = user and {
+        "id": user, "outcome": None, "joined_at": START - 5 * DAY, "progress": 100.0,
+        "item_outcome": None,
+    }  # fmt: skip
+    return {
+        "position": position, "position_info": {"id": "P1", "label": position, "number": 1},
+        "item_requirement": needs, "user": there, "checkpoint_pass_rate": rate,
+    }  # fmt: skip
+
+
+def rewards(money: int, respect: int, items: Any = (), payout: Any = None) -> Any:
+    """What a crime brought: pairs of item and quantity; type, percentage and day of the payout."""
+    kind = payout and {
+        "type": payout[0], "percentage": payout[1], "paid_by": 1,
+        "paid_at": int(START - payout[2] * DAY),
+    }  # fmt: skip
+    return {
+        "money": money, "respect": respect, "scope": 1, "payout": kind,
+        "items": [{"id": number, "quantity": quantity} for number, quantity in items],
+    }  # fmt: skip
+
+
+HAMMER, XANAX = (1, True, True), (206, False, False)
+PLANNED = crime(
+    10, "Pet Project", 1, "Planning", slot("Cat", 1, 70, HAMMER), slot("Dog", 2, 50),
+    days={"planning_at": 4},
+)  # fmt: skip
+CRIMES = [
+    # Two slots and three reward items: six rows in one flat table, and the money six times.
+    {
+        **crime(10, "Pet Project", 1, "Successful", *PLANNED["slots"],
+                days={"planning_at": 4, "ready_at": 2, "executed_at": 2}),
+        "rewards": rewards(90_000_000, 10, [(206, 2), (1, 1), (777, 5)], ("balance", 92.25, 1)),
+    },
+    # A member who has left since, and an empty slot; not paid out.
+    {
+        **crime(11, "Mob Mentality", 2, "Successful", slot("Robber", 1, 85),
+                slot("Lookout", 3, 60), slot("Robber", None, 77),
+                days={"planning_at": 6, "ready_at": 3, "executed_at": 3}),
+        "rewards": rewards(1_000_001, 4),
+    },
+    # No slots, but rewards; half of an odd sum is paid out, more than 30 days ago.
+    {
+        **crime(12, "Mob Mentality", 2, "Successful",
+                days={"planning_at": 44, "ready_at": 40, "executed_at": 40}),
+        "rewards": rewards(7, 1, [(206, 5)], ("wallet", 50.0, 39)),
+    },
+    crime(13, "Pet Project", 1, "Recruiting", slot("Cat", 2, 51, HAMMER),
+          slot("Dog", None, 40, XANAX)),
+    crime(14, "Mob Mentality", 2, "Failure", slot("Robber", 2, 90),
+          days={"planning_at": 12, "ready_at": 10, "executed_at": 10}),
+]  # fmt: skip
+ELSEWHERE = [
+    {
+        **crime(20, "Mob Mentality", 2, "Successful", slot("Robber", 5, 79),
+                days={"planning_at": 3.5, "ready_at": 1, "executed_at": 1}),
+        "rewards": rewards(2_000_000, 5, (), ("balance", 100.0, 0)),
+    },
+]  # fmt: skip
+
+
+def _items(*named: tuple[int, str]) -> dict[str, Any]:
+    return {"items": [{"id": number, "name": name} for number, name in named]}
+
+
+def _balance(*held: tuple[int, str, int]) -> dict[str, Any]:
+    members = [
+        {"id": number, "username": name, "money": money, "points": 0}
+        for number, name, money in held
+    ]
+    return {"balance": {"faction": {"money": 9, "points": 0, "scope": 1}, "members": members}}
+
+
+LATER = START + HOUR
+POLLS = (
+    Poll("torn_items", None, START, _items((206, "Xanax"), (1, "Mallet"))),
+    Poll("faction_members", OURS, START, {"members": [
+        person(1, "Ada", START - 60, level=10, position="Leader", is_in_oc=True),
+        person(2, "Bob", START - 3 * DAY),
+        person(3, "Cyd", START - 20 * DAY, "Hospital"),
+    ]}),
+    Poll("faction_crimes", OURS, START, {"crimes": [PLANNED]}),
+    Poll("faction_balance", OURS, START, _balance((1, "Ada", 100), (2, "Bob", 50))),
+    Poll("faction_members", THEIRS, START + HOUR // 2, {"members": [
+        person(5, "Eve", START + HOUR // 2 - 100 * DAY - 23 * HOUR, level=3),
+        {**member(6), "level": "high"},
+    ]}),
+    Poll("faction_crimes", THEIRS, START + HOUR // 2, {"crimes": ELSEWHERE}),
+    Poll("faction_balance", THEIRS, START + HOUR // 2, _balance((1, "Ada", 1), (5, "Eve", 8))),
+    Poll("torn_items", None, LATER, _items((206, "Xanax"), (1, "Hammer"))),
+    Poll("faction_members", OURS, LATER, {"members": [
+        person(1, "Ada", LATER - 60, "Traveling", level=11, position="Leader", is_in_oc=True),
+        person(2, "Bobby", START - 3 * DAY),
+        person(4, "Dee", LATER - 2 * DAY, level=4),
+    ]}),
+    Poll("faction_crimes", OURS, LATER, {"crimes": CRIMES}),
+    Poll("faction_balance", OURS, LATER,
+         _balance((1, "Ada", 70), (2, "Bobby", 50), (4, "Dee", 5))),
+    Poll("faction_basic", OURS, LATER, {"basic": {"id": OURS, "mood": "well"}}),
+)  # fmt: skip
+
+
+def fill(file: Path) -> None:
+    """Make a DuckDB file of it, by the road of every answer."""
+    known = catalog.load()
+    with DuckDBWarehouse(file) as warehouse:
+        for number, poll in enumerate(POLLS):
+            endpoint, _ = known.find(PATHS[poll.name])
+            task = Task(poll.name, endpoint, known.version, run_id=f"run-{number:02}")
+            body = json.dumps(poll.body).encode()
+            fetched = Fetched((Page(body, poll.subject, float(poll.at)),))
+            worker = processor(endpoint.path)(task)
+            made = worker.validate(worker.transform_data(fetched), fetched)
+            warehouse.commit(load_of(task, fetched, made, Guard(), cursor=None, at=float(poll.at)))

@@ -15,6 +15,7 @@ MEMBER = "serviceAccount:YOUR_ACCOUNT"
 DATASET = "GET .*/datasets/[^/]+$"
 TABLES = "POST .*/datasets/[^/]+/tables"
 TABLE = ".*/tables/_tcd_check_"
+QUERIES = "POST /bigquery/v2/projects/tcd-tests/jobs"
 
 
 def refusal(client, what, on, permission):
@@ -82,9 +83,8 @@ def test_every_permission_on_the_dataset_that_is_missing_is_named_with_the_line_
 
 def test_reading_and_changing_rows_are_tried_apart(client, through, proxy):
     denied = refusal(client, "Table", "table", "bigquery.tables.{}")
-    query = "POST .*/v2/projects/[^/]+/jobs"
-    proxy.refuse(query, 403, "accessDenied", denied.format("updateData"), after=1)
-    proxy.refuse(query, 403, "accessDenied", denied.format("getData"), after=1)
+    proxy.refuse(QUERIES, 403, "accessDenied", denied.format("updateData"), after=1)
+    proxy.refuse(QUERIES, 403, "accessDenied", denied.format("getData"), after=1)
 
     lacking = [failure.message for failure in failures(through)]
 
@@ -124,11 +124,13 @@ def test_a_project_without_billing_is_found_by_its_first_statement_that_changes_
         "https://console.cloud.google.com/billing. DML queries are not allowed in the free tier. "
         "Set up a billing account to remove this restriction."
     )
-    proxy.refuse("POST .*/v2/projects/[^/]+/jobs", 403, "billingNotEnabled", says, after=1)
+    proxy.refuse(QUERIES, 403, "billingNotEnabled", says, after=1)
 
     (failure,) = failures(through)
 
     assert "gcloud billing projects link tcd-tests --billing-account=ACCOUNT" in failure.remedy
+    asked = [call.json["configuration"]["query"] for call in proxy.calls if QUERIES in call.line]
+    assert [query["query"].split()[0] for query in asked] == ["select", "insert", "select"]
     assert client.tables() == []
 
 

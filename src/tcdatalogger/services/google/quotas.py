@@ -35,15 +35,18 @@ PRICE: Final = 6.25
 """US dollars for each TiB beyond, on demand, in the EU and the US."""
 _DAYS: Final = 365.25 / 12
 
-_STATEMENTS: Final = 12
-"""Reads of ledger tables by the statements of one commit."""
-_STATEMENTS_OF_A_TABLE: Final = 4
-"""Reads of small tables by the statements of one commit, for each table of a family."""
-_WHOLE: Final[Mapping[str, int]] = {"append": 0, "replace": 1, "merge": 2, "history": 2}
-"""How often a commit reads the whole of its tables at most, by its storage mode.
+_APPEND: Final = (30, 4)
+_COMPARE: Final = (50, 12)
+"""How many tables the statements of one run read: of the ledger, and for each table of the family.
 
-`merge` and `history` compare with what is stored, and a statement that changes rows is billed for
-the partitions that it changes. Partitions make both less."""
+They were counted in the calls of runs, with and without a comparison with what is stored."""
+_WHOLE: Final[Mapping[str, float]] = {"append": 0.5, "replace": 1.0, "merge": 3.0, "history": 3.0}
+"""How often a run reads all bytes of its tables, at most, by its storage mode.
+
+Each counts the rows of the run, which reads `_run_id`. `merge` and `history` read the keys, keep
+what they change, and are billed for all of the partitions that a statement changes."""
+_ONCE: Final = 1.5
+"""The same for append, where it looks for what is stored already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,10 @@ class Scheduled:
     @property
     def scanned(self) -> float:
         """The bytes that its commits read in a month, at most."""
-        whole = max(_WHOLE[self.mode], 1 if self.once else 0) * self.stored
-        least = LEAST * (_STATEMENTS + _STATEMENTS_OF_A_TABLE * len(self.tables))
+        whole = max(_WHOLE[self.mode], _ONCE if self.once else 0.0) * self.stored
+        plain = self.mode == "append" and not self.once
+        of_ledger, of_a_table = _APPEND if plain else _COMPARE
+        least = LEAST * (of_ledger + of_a_table * len(self.tables))
         return self.runs * _DAYS * (whole + least)
 
 

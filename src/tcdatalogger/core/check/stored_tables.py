@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from tcdatalogger.errors import DataRefused, Failure
 from tcdatalogger.models.checks.evaluate import evaluate
 from tcdatalogger.models.checks.rules import Rule
-from tcdatalogger.models.records import VERSION
+from tcdatalogger.models.records import SEEN, VERSION
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 from tcdatalogger.services.torncity.processing.task import Task
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 CLOSED = VERSION[1]
 """The column with the end of a version; null for a current version."""
+
+
+_EVER = f"({SEEN} is null or {SEEN} >= timestamp '0001-01-01 00:00:00+00')"
+"""Holds for every row: BigQuery may refuse a query that does not say which times it means."""
 
 
 def findings(
@@ -37,7 +41,7 @@ def findings(
         owner = next((t for t in there if t.name == (rule.table or family.tables[0].name)), None)
         lasting = not rule.rows and not rule.unique
         if owner is not None and lasting and stored[owner.name].issuperset(rule.columns):
-            yield *_rule(warehouse, rule, family, owner), False
+            yield *_rule(warehouse, rule, family, owner, stored[owner.name]), False
     for table in there:
         says, well = warehouse.layout(table.name)
         yield f"layout of {table.name}", says, None, well
@@ -60,6 +64,7 @@ def _key(
         [
             *(f"{quoted(name)} is not null" for name in own),
             f"{quoted(CLOSED)} is null" if open_only else "true",
+            _ever(stored),
         ]
     )
     [row] = warehouse.query(
@@ -84,7 +89,7 @@ def _key(
 
 
 def _rule(
-    warehouse: Warehouse, rule: Rule, family: TableFamily, table: TableSchema
+    warehouse: Warehouse, rule: Rule, family: TableFamily, table: TableSchema, stored: set[str]
 ) -> tuple[str, str, Failure | None]:
     """Evaluate a check on the stored rows."""
     part = f"check of {table.name}"
@@ -94,7 +99,9 @@ def _rule(
         for c in table.columns
         if c.name in rule.columns
     )
-    rows = warehouse.query(f"select {columns} from {dialect.name(table.name)}")
+    rows = warehouse.query(
+        f"select {columns} from {dialect.name(table.name)} where {_ever(stored)}"
+    )
     try:
         [rule_result] = evaluate([rule], family, {table.name: rows})
     except Failure as failure:
@@ -105,3 +112,7 @@ def _rule(
         f"{rule_result.result}.", remedy="The rows were stored before the check was configured."
     )
     return part, "", wrong
+
+
+def _ever(stored: set[str]) -> str:
+    return _EVER if SEEN in stored else "true"

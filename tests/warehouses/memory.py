@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from threading import RLock
@@ -24,6 +24,7 @@ from tcdatalogger.models.records import RUN, SEEN, SUBJECT, VERSION, own
 from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.models.schema import INDEX, SYSTEM, Type
 from tcdatalogger.models.versions import ROLLBACK, UNDONE
+from tcdatalogger.services.warehouse.copying import Copying, unfinished
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger import Ledger
 from tcdatalogger.services.warehouse.ledger_tables import PRESENT, SCHEMAS, SEQ, TABLES
@@ -45,12 +46,16 @@ class Memory:
         tables: the rows of each table.
         types: the types of its columns.
         ledger: the lines of each table of the ledger, the oldest first.
+        copying: the copy that is not finished, of which this is the target.
+        brought: the tables of the ledger that it has brought.
         lock: held by whoever changes something.
     """
 
     tables: dict[str, pa.Table] = field(default_factory=dict)
     types: dict[str, dict[str, Type]] = field(default_factory=dict)
     ledger: dict[str, list[dict]] = field(default_factory=lambda: {t.name: [] for t in TABLES})
+    copying: Copying | None = None
+    brought: dict[str, list[dict]] = field(default_factory=dict)
     lock: RLock = field(default_factory=RLock)
 
     def copy(self):
@@ -82,6 +87,8 @@ class MemoryWarehouse(Warehouse):
     def _transaction(self):
         memory = self._memory
         with memory.lock:
+            if memory.copying is not None:
+                raise unfinished()
             before = memory.copy()
             try:
                 yield MemoryTransaction(memory)
@@ -144,6 +151,41 @@ class MemoryWarehouse(Warehouse):
             rows = sorted(repr(sorted(row.items())) for row in table.to_pylist())
             found[name] = TableSum(len(rows), sha256("\n".join(rows).encode()).hexdigest())
         return found
+
+    def batches(self, table):
+        memory = self._memory
+        if table.name in memory.ledger:
+            lines = (memory.brought if memory.copying else memory.ledger).get(table.name, [])
+            rows = pa.Table.from_pylist(lines, table.schema)
+        elif table.name in memory.tables:
+            rows = memory.tables[table.name].select(list(table.columns)).cast(table.schema)
+        else:
+            return
+        yield from rows.to_batches(3)
+
+    def copying(self):
+        return self._memory.copying
+
+    def begin_copy(self, wanted):
+        memory = self._memory
+        for name in memory.copying.whole if memory.copying else ():
+            memory.tables.pop(name, None)
+        memory.copying, memory.brought = wanted, {}
+
+    def take_in(self, table, rows):
+        memory = self._memory
+        taken = pa.Table.from_batches(rows, table.schema)
+        if table.name in memory.ledger:
+            memory.brought[table.name] = sorted(taken.to_pylist(), key=lambda line: line[SEQ])
+        else:
+            memory.tables[table.name], memory.types[table.name] = taken, dict(table.columns)
+        whole = memory.copying.whole | {table.name}
+        memory.copying = replace(memory.copying, whole=whole)
+
+    def end_copy(self):
+        memory = self._memory
+        memory.ledger = memory.ledger | memory.brought
+        memory.copying, memory.brought = None, {}
 
     def back_up(self, *_):
         raise UsageError("What is in memory alone is not backed up.")

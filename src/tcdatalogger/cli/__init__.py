@@ -86,6 +86,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.restore:command",
             "Bring a backup back in a new folder.",
         ),
+        "copy": (
+            "tcdatalogger.cli.commands.copy:command",
+            "Copy the whole warehouse into another one.",
+        ),
     },
     "Tools": {
         "config": (

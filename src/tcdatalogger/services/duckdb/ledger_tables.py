@@ -9,7 +9,9 @@ import duckdb
 
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.session import TYPES, Session
+from tcdatalogger.services.warehouse.copying import unfinished
 from tcdatalogger.services.warehouse.ledger_tables import (
+    COPY,
     LEDGER,
     LOADS,
     OWNERS,
@@ -63,11 +65,17 @@ class DuckDBLedgerTables:
         return True
 
     def make(self) -> None:
-        """Make the tables that are not there, and give those of an older version what they lack."""
+        """Make the tables that are not there, and give those of an older version what they lack.
+
+        Raises:
+            Busy: a copy into this file is not finished.
+        """
+        if self._session.exists(COPY.name):
+            raise unfinished()
         there = self._there()
         for table in TABLES:
             if table.name not in there:
-                self._session.execute(_create(table))
+                self.create(table)
                 if table is OWNERS and LOADS.name in there:
                     names = ", ".join(column.name for column in OWNERS.columns)
                     self._session.execute(
@@ -83,6 +91,22 @@ class DuckDBLedgerTables:
                         f"update {table.name} set {column.name} = {_instead(table, column.name)}"
                     )
         self._older = None
+
+    def create(self, table: LedgerTable) -> None:
+        """Make one table."""
+        columns = [
+            f"{column.name} {TYPES[column.type]}{' not null' if column.required else ''}"
+            for column in table.columns
+        ]
+        key = [f"primary key ({', '.join(table.key)})"] if table.key else []
+        self._session.execute(f"create table {quoted(table.name)} ({', '.join([*columns, *key])})")
+
+    def source(self, table: str) -> str | None:
+        """What a query reads a table of the ledger from; None where it is not there yet.
+
+        That of an older version gets the columns of today.
+        """
+        return self._sources().get(table)
 
     def read(
         self, table: LedgerTable, columns: Sequence[str], where: Where, *, newest: int = 0
@@ -163,15 +187,6 @@ class DuckDBLedgerTables:
 
 def _instead(table: LedgerTable, column: str) -> str:
     return _INSTEAD.get((column, table.name)) or _INSTEAD.get((column, "")) or "null"
-
-
-def _create(table: LedgerTable) -> str:
-    columns = [
-        f"{column.name} {TYPES[column.type]}{' not null' if column.required else ''}"
-        for column in table.columns
-    ]
-    key = [f"primary key ({', '.join(table.key)})"] if table.key else []
-    return f"create table {quoted(table.name)} ({', '.join([*columns, *key])})"
 
 
 def _where(where: Where) -> tuple[str, list[object]]:

@@ -7,7 +7,6 @@ endpoint replaced is kept for one rollback.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
 
 from tcdatalogger.models.records import RUN, SEEN, Group
 from tcdatalogger.services.duckdb import staging, tables
@@ -16,12 +15,8 @@ from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.staging import CHOSEN, LEFT, matches, named, same, staged
 from tcdatalogger.services.warehouse.load import Load
-from tcdatalogger.services.warehouse.schema_changes import FORMER
+from tcdatalogger.services.warehouse.schema_changes import FORMER, MERGED
 from tcdatalogger.services.warehouse.transaction import Moved
-
-JOURNAL: Final = "_tcd_merged_"
-"""Prefix of the tables that hold what the newest load of an endpoint replaced: then the endpoint's
-name, which never has two underscores together, two of them, and the table's name."""
 
 
 def merge(session: Session, load: Load, groups: Sequence[Group], *, first: bool) -> Moved:
@@ -140,7 +135,7 @@ def begin_journal(session: Session, endpoint: str, root: str) -> None:
 
 def journal_of(endpoint: str, table: str) -> str:
     """The name of the table that holds what the newest load of an endpoint replaced."""
-    return f"{JOURNAL}{endpoint}__{table}"
+    return f"{MERGED}{endpoint}__{table}"
 
 
 def forget_journal(session: Session, endpoint: str) -> None:
@@ -158,14 +153,14 @@ def journals(session: Session, endpoint: str) -> dict[str, str]:
 
 def journals_on(session: Session, table: str) -> list[str]:
     """The tables that hold what the newest loads of any endpoints replaced in a table."""
-    found = sorted(name for name in session.names() if name.startswith(JOURNAL))
-    return [name for name in found if name.removeprefix(JOURNAL).partition("__")[2] == table]
+    found = sorted(name for name in session.names() if name.startswith(MERGED))
+    return [name for name in found if name.removeprefix(MERGED).partition("__")[2] == table]
 
 
 def forget_kept(session: Session, table: str) -> None:
     """Forget all that is kept of a table for a rollback: it no longer fits."""
     for journal in journals_on(session, table):
-        endpoint = journal.removeprefix(JOURNAL).partition("__")[0]
+        endpoint = journal.removeprefix(MERGED).partition("__")[0]
         forget_journal(session, endpoint)
     session.execute(f"drop table if exists {quoted(f'{FORMER}{table}')}")
 

@@ -7,7 +7,7 @@ takes longer than to store a small load.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import duckdb
@@ -73,6 +73,17 @@ class Session:
     def any(self, sql: str, values: object = None) -> bool:
         """Whether a query gives any row."""
         return bool(self.execute(f"{sql} limit 1", values).fetchall())
+
+    def stream(self, sql: str, rows: int) -> Iterator[pa.RecordBatch]:
+        """The rows of a query in batches, each read when it is taken.
+
+        Nothing else may be done with the connection until all are taken.
+
+        Args:
+            sql: the query.
+            rows: how many a batch has at most.
+        """
+        yield from self._connection.sql(sql).to_arrow_reader(rows)
 
     def executemany(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
         """Do the same for several lists of values."""

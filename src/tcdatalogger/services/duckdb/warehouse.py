@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -15,13 +15,14 @@ from tcdatalogger import disk, ending
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.files import Progress, silent
-from tcdatalogger.services.duckdb import backup, layout, tables
+from tcdatalogger.services.duckdb import backup, copying, layout, tables
 from tcdatalogger.services.duckdb.connection import connect, quoted
 from tcdatalogger.services.duckdb.conservation import ENGINE
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
 from tcdatalogger.services.duckdb.read_only import refuse_writing
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.transaction import DuckDBTransaction
+from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.protocol import (
     PATIENCE,
@@ -140,15 +141,26 @@ class DuckDBWarehouse(Warehouse):
             DataRefused: a column cannot become what a load needs.
             WarehouseUnavailable: the file is held by another program.
             DiskFull: nothing was changed.
+            Busy: a copy into the file is not finished.
+        """
+        with self._changing(made=True) as session:
+            yield DuckDBTransaction(session)
+
+    @contextmanager
+    def _changing(self, *, made: bool = False) -> Iterator[Session]:
+        """A transaction of DuckDB's, and its connection; errors as of `_transaction`.
+
+        Args:
+            made: whether the ledger is made first, where it is not there.
         """
         session = Session(self._connection)
         try:
             ledger = DuckDBLedgerTables(session)
-            complete = ledger.complete()
+            complete = not made or ledger.complete()
             session.execute("begin")
             if not complete:
                 ledger.make()
-            yield DuckDBTransaction(session)
+            yield session
             session.execute("commit")
         except duckdb.Error as error:
             self._give_up()
@@ -241,6 +253,35 @@ class DuckDBWarehouse(Warehouse):
         return backup.back_up(
             self.path, folder, self._clock, self._patience, key=self._key, progress=progress
         )
+
+    def batches(self, table: CopiedTable) -> Iterator[pa.RecordBatch]:
+        """All rows of a table, in batches of its schema; nothing else may be asked meanwhile."""
+        if not self.path.exists():
+            return
+        try:
+            yield from copying.batches(Session(self._connection), table)
+        except duckdb.Error as error:
+            ending.check()
+            raise _failure(self.path, error) from None
+
+    def copying(self) -> Copying | None:
+        """The copy into the file that is not finished; None where there is none."""
+        return copying.begun(Session(self._connection)) if self.path.exists() else None
+
+    def begin_copy(self, wanted: Copying) -> None:
+        """Become the target of a copy: until `end_copy` no run stores here."""
+        with self._changing() as session:
+            copying.begin(session, wanted)
+
+    def take_in(self, table: CopiedTable, rows: Iterable[pa.RecordBatch]) -> None:
+        """Make a table with these columns and rows, and note that it is whole, in one step."""
+        with self._changing() as session:
+            copying.take_in(session, table, rows)
+
+    def end_copy(self) -> None:
+        """Finish the copy in one step: the ledger counts, and runs may store."""
+        with self._changing() as session:
+            copying.end(session)
 
     def _give_up(self) -> None:
         """Undo what was begun. A connection whose rollback fails is closed, which undoes it too."""

@@ -362,6 +362,16 @@ class Ledger:
             )
         ]  # fmt: skip
 
+    def endpoints(self) -> list[str]:
+        """The endpoints that have ever stored something or own a table, in order."""
+        found = {name for (name,) in self._tables.distinct(LOADS, ["endpoint"], {})}
+        return sorted(map(str, found | {owner.endpoint for owner in self.owners()}))
+
+    def tables(self) -> list[str]:
+        """The tables that were ever stored, in order; some may be gone."""
+        stored = {table for table, _ in self.first_versions()}
+        return sorted(stored | {owner.table for owner in self.owners()})
+
     # --- drift, quarantine, checks ---------------------------------------------------------------
 
     def _known_drift(self, endpoint: str) -> set[tuple[str, str, str]]:

@@ -183,6 +183,10 @@ OWNERS: Final = _table(
 )
 """One line for each table: whose it is."""
 
+COPY: Final = _table("_tcd_copy", "source text, state text, table_name text")
+"""In the target of a copy until it is finished: a line for each table that is whole. It is no part
+of a ledger."""
+
 TABLES: Final = (LOADS, SCHEMAS, DRIFT, QUARANTINE, CHECKS, OWNERS)
 """All tables of a ledger."""
 

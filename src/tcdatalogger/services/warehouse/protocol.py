@@ -20,6 +20,7 @@ from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.services.warehouse import modes, owners, rollback, schema_changes
+from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger import Ledger, LedgerLine
 from tcdatalogger.services.warehouse.ledger_tables import NoLedgerTables
@@ -173,6 +174,68 @@ class Warehouse(ABC):
             WarehouseUnavailable: it cannot be reached now, or is not there yet.
             OSError: the copy cannot be written.
         """
+
+    # --- to be copied ----------------------------------------------------------------------------
+
+    def batches(self, table: CopiedTable) -> Iterator[pa.RecordBatch]:
+        """All rows of a table of data, of the ledger, or of what is kept for a rollback.
+
+        The ledger of a copy that is not finished can be read too.
+
+        Args:
+            table: its name and the columns that are read.
+
+        Returns:
+            The rows in no order, in batches of the schema of `table`; none where it is not there.
+
+        Raises:
+            WarehouseUnavailable: it cannot be reached now.
+        """
+        raise _uncopied(self, table.name)
+
+    def copying(self) -> Copying | None:
+        """The copy into this warehouse that is not finished; None where there is none."""
+        raise _uncopied(self)
+
+    def begin_copy(self, wanted: Copying) -> None:
+        """Become the target of a copy: until `end_copy` no run stores here.
+
+        The warehouse is empty, or the target of a copy that is not finished: then no table of it
+        counts as whole any more.
+
+        Args:
+            wanted: the copy; none of its tables is whole.
+
+        Raises:
+            WarehouseUnavailable: it cannot be reached now; nothing was changed.
+        """
+        raise _uncopied(self, wanted.source)
+
+    def take_in(self, table: CopiedTable, rows: Iterable[pa.RecordBatch]) -> None:
+        """Make a table with these columns and rows, and note that it is whole.
+
+        What was there of it is replaced. Where this ends before its end, the table is not noted.
+
+        Args:
+            table: its name, columns and key.
+            rows: in batches of its schema.
+
+        Raises:
+            DataRefused: the warehouse cannot hold a value.
+            WarehouseUnavailable: it cannot be reached now.
+            DiskFull: there is no space.
+        """
+        raise _uncopied(self, table.name, rows)
+
+    def end_copy(self) -> None:
+        """Finish the copy: the ledger that was taken in counts from now on, and runs may store.
+
+        Where this ends before its end, the copy is not finished.
+
+        Raises:
+            WarehouseUnavailable: it cannot be reached now.
+        """
+        raise _uncopied(self)
 
     # --- the ledger ------------------------------------------------------------------------------
 
@@ -374,6 +437,11 @@ class Warehouse(ABC):
             undo = rollback.rollback(transaction, endpoint, run_id, at=at, by=by, dry=dry)
             _ask(fence)
         return undo
+
+
+def _uncopied(warehouse: Warehouse, *_: object) -> UsageError:
+    """The error of a kind of warehouse that cannot be copied yet."""
+    return UsageError(f"A warehouse in {warehouse.engine} cannot be copied yet.")
 
 
 def _ask(fence: Fence) -> None:

@@ -40,6 +40,10 @@ BEFORE: Final = "_tcd_before_"
 FORMER: Final = "_tcd_former_"
 """Prefix of the tables that hold what a `replace` replaced, for one rollback."""
 
+MERGED: Final = "_tcd_merged_"
+"""Prefix of the tables that hold what the newest `merge` of an endpoint replaced: then the
+endpoint's name, which never has two underscores together, two of them, and the table's name."""
+
 TOUCHES: Final = frozenset({Change.WIDER, Change.RETYPED, Change.DROPPED})
 """The changes by which a value could be lost: what they touch is kept."""
 

@@ -1,0 +1,103 @@
+"""`tcdatalogger copy`: the whole warehouse into another one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.commands.backup import BackupLines
+from tcdatalogger.cli.output import counted, json_option, print_json, print_table, say
+from tcdatalogger.errors import UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import Settings
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger copy --to 'bigquery://my-project/torn?location=EU'\n"
+    "  tcdatalogger copy --to duckdb:///data/copy.duckdb --json\n"
+    "  tcdatalogger copy --to duckdb:///data/safe.duckdb --encryption-key env:TCD_WAREHOUSE_KEY",
+)
+@click.option(
+    "--to",
+    "url",
+    metavar="URL",
+    help="The warehouse that is filled, written as `warehouse.url`. It is empty, or does not "
+    "exist yet, or holds such a copy that is not finished.",
+)
+@click.option(
+    "--encryption-key",
+    metavar="REFERENCE",
+    help="Where the key of the new DuckDB file is. [warehouse.encryption_key]",
+)
+@click.option(
+    "--credentials",
+    metavar="REFERENCE",
+    help="Where the credentials for BigQuery are: env: or file:. [warehouse.credentials]",
+)
+@json_option
+@click.pass_obj
+def command(
+    options: Options,
+    url: str | None,
+    encryption_key: str | None,
+    credentials: str | None,
+    as_json: bool,
+) -> None:
+    """Copy the whole warehouse with its ledger into another one, and compare every column.
+
+    No endpoint runs meanwhile. What ends before its end is called again: it goes on with the tables
+    that are not there yet. Until then no run stores in the target. The configuration stays as it
+    is; the command prints the line to change. Tables that you made yourself are not copied.
+    """
+    if url is None:
+        raise UsageError(
+            "Say where to copy to.", remedy="As: --to 'bigquery://my-project/torn?location=EU'"
+        )
+    settings = options.load()
+    given = {"url": url, "encryption_key": encryption_key, "credentials": credentials}
+    changed = [f"warehouse.{name}={value}" for name, value in given.items() if value]
+    other = replace(options, overrides=(*options.overrides, *changed)).settings()
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.core.operations.copy import copy
+
+    with Application(settings) as application, Application(other) as to:
+        found = copy(application, to, progress=BackupLines())
+    lines = _settings(settings, other)
+    if as_json:
+        tables = {
+            name: {"rows": table.rows, "columns": len(table.columns), "before": table.before}
+            for name, table in found.items()
+        }
+        print_json({"to": other.warehouse.url, "tables": tables, "settings": lines})
+        return
+    print_table(
+        ("table", "rows", "columns"),
+        [(name, table.rows, len(table.columns)) for name, table in found.items()],
+    )
+    rows = counted(sum(table.rows for table in found.values()), "row")
+    say(f"{counted(len(found), 'table')} with {rows} copied; every column is the same in both.")
+    say(f"To use the copy, change the configuration before the next run:\n\n{lines}")
+
+
+def _settings(before: Settings, after: Settings) -> str:
+    """The lines of a configuration that use the copy, and the same state as before."""
+    new = after.warehouse
+    lines = ["[warehouse]", f'url = "{new.url}"']
+    lines += [
+        f'{name} = "{value}"'
+        for name, value in (
+            ("encryption_key", new.encryption_key),
+            ("credentials", new.credentials),
+        )
+        if value and value != getattr(before.warehouse, name)
+    ]
+    if after.state.url != before.state.url:  # by default it lies beside the warehouse
+        lines += ["", "[state]", f'url = "{before.state.url}"']
+    if after.backup.path != before.backup.path:
+        lines += ["", "[backup]", f'path = "{before.backup.path}"']
+    return "\n".join(lines)

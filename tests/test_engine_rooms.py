@@ -47,7 +47,14 @@ def texts(path):
             yield node.lineno, node.value
 
 
-MODULES = sorted(path for path in SRC.rglob("*.py") if not path.is_relative_to(ROOM))
+OTHER_SQL = SRC / "services" / "google"
+"""Google's SQL has some words in common with DuckDB's."""
+
+MODULES = sorted(
+    path
+    for path in SRC.rglob("*.py")
+    if not path.is_relative_to(ROOM) and not path.is_relative_to(OTHER_SQL)
+)
 
 
 def test_the_sql_and_the_errors_of_duckdb_stand_in_its_room_alone():

@@ -112,20 +112,34 @@ def bigquery(request):
 
 
 @pytest.fixture
-def bigquery_url(bigquery):
-    """The address of an empty dataset of a test's own."""
+def new_dataset(bigquery):
+    """Makes empty datasets of a test's own, and gives their addresses."""
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - takes a second
     from google.cloud import bigquery as google  # noqa: PLC0415
 
-    name = f"t{uuid.uuid4().hex[:12]}"
     asks = google.Client(PROJECT, AnonymousCredentials(),
                          client_options={"api_endpoint": bigquery.endpoint})  # fmt: skip
-    made = google.Dataset(f"{PROJECT}.{name}")
-    made.location = "EU"
-    asks.create_dataset(made, retry=None, timeout=60)
-    yield f"bigquery://{PROJECT}/{name}?location=EU"
-    asks.delete_dataset(made, delete_contents=True, not_found_ok=True, retry=None, timeout=60)
+    made = []
+
+    def make():
+        dataset = google.Dataset(f"{PROJECT}.t{uuid.uuid4().hex[:12]}")
+        dataset.location = "EU"
+        asks.create_dataset(dataset, retry=None, timeout=60)
+        made.append(dataset)
+        return f"bigquery://{PROJECT}/{dataset.dataset_id}?location=EU"
+
+    yield make
+    for dataset in made:
+        asks.delete_dataset(
+            dataset, delete_contents=True, not_found_ok=True, retry=None, timeout=60
+        )
     asks.close()
+
+
+@pytest.fixture
+def bigquery_url(new_dataset):
+    """The address of an empty dataset of a test's own."""
+    return new_dataset()
 
 
 def pytest_terminal_summary(terminalreporter):

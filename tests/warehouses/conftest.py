@@ -126,11 +126,28 @@ def _memory(_: Path) -> Store:
 KINDS: Mapping[str, Callable[[Path], Store]] = {"duckdb": _duckdb, "memory": _memory}
 """Every kind of warehouse has to pass: how an empty one of it is made in an empty folder."""
 
+BIGQUERY = pytest.param("bigquery", marks=pytest.mark.slow)
 
-@pytest.fixture(params=KINDS)
+
+@pytest.fixture(params=[*KINDS, BIGQUERY])
 def make_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
     """Makes an empty warehouse of the kind under test in an empty folder."""
+    if request.param == "bigquery":
+        return request.getfixturevalue("make_bigquery")
     return KINDS[request.param]
+
+
+@pytest.fixture
+def make_bigquery(bigquery: Any, new_dataset: Callable[[], str]) -> Callable[[Path], Store]:
+    """Makes an empty dataset of the emulator."""
+    from tcdatalogger.services.google.connect import connect  # noqa: PLC0415 - takes a second
+    from tcdatalogger.services.google.warehouse import BigQueryWarehouse  # noqa: PLC0415
+
+    def make(_: Path) -> Store:
+        url = new_dataset()
+        return Store(lambda: BigQueryWarehouse(connect(url, bigquery.environ)))
+
+    return make
 
 
 @pytest.fixture

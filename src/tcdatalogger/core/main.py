@@ -32,7 +32,8 @@ from tcdatalogger.core.state.sqlite import IN_MEMORY
 from tcdatalogger.core.state.store import RUNNING, RunRecord, State
 from tcdatalogger.errors import Busy, ConfigError, TryAgain
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.google.connect import connect
+from tcdatalogger.services.google.address import SCHEME
+from tcdatalogger.services.google.connect import connect, open_dataset
 from tcdatalogger.services.storage.bucket import PATIENCE as PATIENCE_OF_BUCKET
 from tcdatalogger.services.storage.bucket import Bucket
 from tcdatalogger.services.storage.open import open_bucket, open_storage
@@ -223,9 +224,18 @@ class Application:
             ConfigError: it is of a kind that does not work yet, or its key is not where the
                 configuration says.
         """
+        wanted = self.settings.warehouse
+        if wanted.url.startswith(SCHEME):
+            return open_dataset(
+                self.bigquery(),
+                self.clock,
+                partition=wanted.partition,
+                require_partition_filter=wanted.require_partition_filter,
+                kms_key=wanted.kms_key or "",
+            )
         longest = self._patience if patience is None else min(patience, self._patience)
         return open_warehouse(
-            self.settings.warehouse.url,
+            wanted.url,
             self.clock,
             patience=longest,
             read_only=read_only,

@@ -13,6 +13,8 @@ from tcdatalogger.services.google.address import parse
 if TYPE_CHECKING:
     from tcdatalogger.services.google.access import Revealed
     from tcdatalogger.services.google.client import Client
+    from tcdatalogger.services.google.tables import Unit
+    from tcdatalogger.services.warehouse.protocol import Warehouse
 
 PACKAGE: Final = "google-cloud-bigquery>=3.47,<4"
 """What pip installs for it: the extra `bigquery`."""
@@ -47,3 +49,26 @@ def connect(
             remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
         ) from None
     return client.Client(address, access.find(environ, credentials), clock)
+
+
+def open_dataset(
+    client: Client,
+    clock: Clock | None = None,
+    *,
+    partition: Unit = "month",
+    require_partition_filter: bool = False,
+    kms_key: str = "",
+) -> Warehouse:
+    """The warehouse in a dataset; it is reached at its first use.
+
+    Args:
+        client: of the dataset, as `connect` makes one; it is closed with the warehouse.
+        clock: to wait by, None for the machine's.
+        partition: the unit of the partitions of new tables, by `server_timestamp`.
+        require_partition_filter: whether a query of a new table has to say of which time.
+        kms_key: the full name of the key of Cloud KMS for new tables, "" for Google's own.
+    """
+    from tcdatalogger.services.google import tables, warehouse  # noqa: PLC0415  # with the extra
+
+    layout = tables.Layout(partition, require_partition_filter, kms_key)
+    return warehouse.BigQueryWarehouse(client, clock, layout)

@@ -266,21 +266,13 @@ def _compare(target: Warehouse, table: CopiedTable, wanted: ColumnSums, progress
     batches = found.through(target.batches(table))
     for _ in _with_progress(batches, f"comparing {table.name}", found, progress):
         pass
-    unlike = [name for name in table.columns if found.columns[name] != wanted.columns[name]]
-    if found.rows == wanted.rows and not unlike:
+    unlike = found.unlike(wanted)
+    if not unlike:
         return
     begun = target.copying()
     if begun is not None:
         target.begin_copy(replace(begun, whole=frozenset()))
-    if found.rows != wanted.rows:
-        what = f"it has {found.rows:,} rows, and the source {wanted.rows:,}"
-    else:
-        name = unlike[0]
-        was, now = wanted.columns[name], found.columns[name]
-        what = f"its column {name} has other values"
-        if was.values != now.values:
-            what = f"its column {name} has {now.values:,} values, and in the source {was.values:,}"
     raise DataRefused(
-        f"The table {table.name} of the target is not that of the source: {what}.",
+        f"The table {table.name} of the target is not that of the source: {unlike}.",
         remedy="The copy is not finished, and no table of it counts as copied. Copy it again.",
     )

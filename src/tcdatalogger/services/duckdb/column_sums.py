@@ -42,9 +42,15 @@ class ColumnSums:
 
     Args:
         table: whose rows they are.
+
+    Attributes:
+        table: as given.
+        rows: how many there were.
+        columns: what each column is known by.
     """
 
     def __init__(self, table: CopiedTable) -> None:
+        self.table = table
         self.rows = 0
         self.columns = dict.fromkeys(table.columns, ColumnSum())
         self._json = [name for name, kind in table.columns.items() if kind is Type.JSON]
@@ -59,6 +65,20 @@ class ColumnSums:
         for batch in batches:
             self._add(batch)
             yield batch
+
+    def unlike(self, wanted: ColumnSums) -> str:
+        """How these differ from others, in words with the first column; "" where they are alike."""
+        if self.rows != wanted.rows:
+            return f"it has {self.rows:,} rows, and the source {wanted.rows:,}"
+        for name, now in self.columns.items():
+            was = wanted.columns[name]
+            if now.values != was.values:
+                return (
+                    f"its column {name} has {now.values:,} values, and in the source {was.values:,}"
+                )
+            if now != was:
+                return f"its column {name} has other values"
+        return ""
 
     def _add(self, batch: pa.RecordBatch) -> None:
         for name in self._json:

@@ -16,6 +16,9 @@ from tcdatalogger.services.warehouse import conservation
 
 ENGINE: Final = "BigQuery"
 
+FOUND: Final = "tcd_found"
+"""The variable of a script; no column has its name, which BigQuery would take for it."""
+
 _MARK: Final = "tcd-counts-"
 _FOUND: Final = re.compile(rf"{_MARK}(\d+) (\[[\d,]*\])")
 
@@ -54,9 +57,13 @@ class Acts:
         parts = " union all ".join(
             f"select {number} as n, ({count.sql}) as found" for number, count in enumerate(counts)
         )
-        self.add(f"set told = (select to_json_string(array_agg(found order by n)) from ({parts}))")
+        self.add(
+            f"set {FOUND} = (select to_json_string(array_agg(found order by n)) from ({parts}))"
+        )
         mark = f"{_MARK}{len(self._counts)} "
-        self.add(f"if told != '{wanted}' then raise using message = concat('{mark}', told); end if")
+        self.add(
+            f"if {FOUND} != '{wanted}' then raise using message = concat('{mark}', {FOUND}); end if"
+        )
         self._counts.append(counts)
 
     def refuse(self, message: str) -> None:
@@ -82,7 +89,7 @@ class Acts:
         """
         begin = "begin transaction" if self.statements else ""
         ask = f"select to_json_string(t) as told from ({sql}) as t"
-        return script(["declare told string", begin, *self.statements, *prepare, ask])
+        return script([f"declare {FOUND} string", begin, *self.statements, *prepare, ask])
 
 
 def script(statements: Sequence[str]) -> str:

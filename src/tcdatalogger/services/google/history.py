@@ -96,7 +96,8 @@ def _compare(records: Records) -> list[str]:
             fresh as ({records.states(given, alias="t")}),
             stale as (select * from ({records.states(stored, alias="o", test=f"o.{_TO} is null")})
                 where k in (select k from new))
-            select new.k, new.seen, latest.begun, latest.ended, fresh.n as fresh, stale.n as stale,
+            select new.k, new.seen, latest.begun, latest.ended, fresh.n as fresh_rows,
+                stale.n as stale_rows,
                 coalesce(latest.begun is null
                     or (latest.ended is null and fresh.state is distinct from stale.state
                         and (latest.seen is null or new.seen >= latest.seen))
@@ -167,8 +168,8 @@ def _ask(records: Records, prepare: Sequence[str], versioned: Sequence[str]) -> 
         "vanished": f"select countif(vanished) from {chosen}",
         "left_out": f"select countif(not chosen) from {judged}",
         "known": f"select count(begun) from {judged}",
-        "fresh": f"select sum(fresh) from {judged}",
-        "stale": f"select sum(stale) from {judged}",
+        "fresh": f"select sum(fresh_rows) from {judged}",
+        "stale": f"select sum(stale_rows) from {judged}",
         "current": f"select {current}",
         "stays": f"select countif(chosen or ended is null) from {judged}",
         "stored": f"select count(distinct {mine}) from {records.stored(root)} o "

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+import pyarrow as pa
 from google.cloud.bigquery import SchemaField
 
 from tcdatalogger.clock import utc
+from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.sql import TYPES, literal, one_of, text
@@ -41,6 +44,9 @@ CLUSTERS: Final[Mapping[str, tuple[str, ...]]] = {
 
 Line = dict[str, Any]
 
+
+_LONG: Final = 1_000_000
+"""Characters of new lines of a table that go with the script; a request takes ten million bytes."""
 
 _MOST: Final = 1_000
 """The newest loads of an endpoint that are read together; older ones are read when asked for."""
@@ -180,13 +186,16 @@ class BigQueryLedgerTables:
 
     Args:
         client: of the dataset.
+
+    Attributes:
         seq: the greatest number of a line so far.
+        staged: tables that hold lines until the commit.
     """
 
-    def __init__(self, client: Client, seq: int = 0) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self.seq = seq
-        self._committed = seq
+        self.seq = self._committed = 0
+        self.staged: list[str] = []
         self._read: dict[Slice, list[Line]] = {}
         self._acts: dict[str, list[_Change | Line]] = {table.name: [] for table in TABLES}
 
@@ -255,36 +264,48 @@ class BigQueryLedgerTables:
                     return found
         raise AssertionError(asked)
 
-    def read_ahead(self, wanted: Sequence[Slice]) -> None:
-        """Read lines that will be asked for, all of them at once."""
+    def read_ahead(self, wanted: Sequence[Slice], also: str = "") -> list[dict[str, str]]:
+        """Read lines that will be asked for, all of them at once.
+
+        Args:
+            wanted: the lines.
+            also: another query to ask at the same moment; its values are texts.
+
+        Returns:
+            The rows of `also`.
+        """
         new = [slice_ for slice_ in dict.fromkeys(wanted) if slice_ not in self._read]
-        if not new:
-            return
+        queries = [slice_.sql for slice_ in new] + ([also] if also else [])
         parts = " union all ".join(
-            f"select {number} as part, to_json_string(t) as line from ({slice_.sql}) t"
-            for number, slice_ in enumerate(new)
+            f"select {number} as part, to_json_string(t) as line from ({query}) t"
+            for number, query in enumerate(queries)
         )
-        for slice_ in new:
-            self._read[slice_] = []
-        for row in self._client.ask(parts).to_pylist():
-            slice_ = new[row["part"]]
-            self._read[slice_].append(slice_.line(json.loads(row["line"])))
-        for slice_ in new:
-            self._read[slice_].sort(key=lambda line: -line.get(SEQ, 0))
+        found: list[list[Line]] = [[] for _ in queries]
+        for row in self._client.ask(parts).to_pylist() if queries else ():
+            found[row["part"]].append(json.loads(row["line"]))
+        for slice_, lines in zip(new, found, strict=False):
+            self._read[slice_] = sorted(map(slice_.line, lines), key=lambda line: -line.get(SEQ, 0))
+        return found[-1] if also else []
+
+    def begin(self, seq: int) -> None:
+        """Number new lines from here on."""
+        self.seq = self._committed = seq
 
     # --- to write --------------------------------------------------------------------------------
 
-    def statements(self) -> tuple[list[str], dict[str, str]]:
+    def statements(self, expires: float) -> tuple[list[str], dict[str, str]]:
         """The statements that write all of it, and the values in them.
 
         What is done to lines that were there comes first, then each table gets its new lines.
+
+        Args:
+            expires: when BigQuery deletes what a crash has left of it, seconds since 1970.
         """
         statements, values = [], {}
         for table in TABLES:
-            acts = self._acts[table.name]
             new: list[Line] = []
             seqs: set[int] = set()
-            for act in acts:
+            for act in self._acts[table.name]:
                 new = _done(new, act)
                 if isinstance(act, _Change):
                     if act.values is None and set(act.where) == {SEQ}:
@@ -294,12 +315,37 @@ class BigQueryLedgerTables:
             seqs = {seq for seq in seqs if seq <= self._committed}
             if seqs:
                 statements.append(f"delete from {table.name} where {one_of(SEQ, sorted(seqs))}")
-            if new:
-                statements += [_must_be_new(line) for line in new if table is LOADS]
-                name = f"lines_of{table.name}"
-                values[name] = json.dumps([_sent(line) for line in new], ensure_ascii=False)
-                statements.append(_insert(table, name))
+            if not new:
+                continue
+            statements += [_must_be_new(line) for line in new if table is LOADS]
+            sent = json.dumps([_sent(line) for line in new], ensure_ascii=False)
+            if len(sent) > _LONG:
+                statements.append(_insert(table, self._stage(table, new, expires)))
+                continue
+            name = f"lines_of{table.name}"
+            values[name] = sent
+            found = ", ".join(f"{_value(column)} as {column.name}" for column in table.columns)
+            source = f"(select {found} from unnest(json_query_array(@{name})) as line)"
+            statements.append(_insert(table, source))
         return statements, values
+
+    def _stage(self, table: LedgerTable, lines: Sequence[Line], expires: float) -> str:
+        """Put lines that are too long for a statement into a table of their own; its name."""
+        place = f"_tcd_stage_lines_{uuid.uuid4().hex}"
+        columns = {
+            column.name: pa.array([line[column.name] for line in lines], ARROW[column.type])
+            for column in table.columns
+        }
+        self._client.load(
+            place,
+            pa.table(columns),
+            schema(table),
+            name=self._client.job_name("load", place),
+            labels={},
+            expires=expires,
+        )
+        self.staged.append(place)
+        return place
 
 
 def _numbers(value: object) -> set[int]:
@@ -373,13 +419,9 @@ def _sent(line: Line) -> dict[str, object]:
     }
 
 
-def _insert(table: LedgerTable, values: str) -> str:
+def _insert(table: LedgerTable, source: str) -> str:
     columns = ", ".join(column.name for column in table.columns)
-    found = ", ".join(_value(column) for column in table.columns)
-    return (
-        f"insert into {table.name} ({columns}) "
-        f"select {found} from unnest(json_query_array(@{values})) as line"
-    )
+    return f"insert into {table.name} ({columns}) select {columns} from {source}"
 
 
 def _value(column: LedgerColumn) -> str:

@@ -14,7 +14,7 @@ from tcdatalogger.models.versions import ROLLBACK, UNDONE
 from tcdatalogger.services.google import acts, turns
 from tcdatalogger.services.google.acts import Acts
 from tcdatalogger.services.google.client import Client
-from tcdatalogger.services.google.ledger_tables import BigQueryLedgerTables
+from tcdatalogger.services.google.ledger_tables import BigQueryLedgerTables, Slice
 from tcdatalogger.services.google.tables import Layout, Tables
 from tcdatalogger.services.google.turns import KeptTable, Step, Turn
 from tcdatalogger.services.warehouse.ledger import Ledger
@@ -27,7 +27,6 @@ class Session:
     Args:
         client: of the dataset.
         layout: of new tables.
-        turn: as it was at the begin; None for a look, which reads it when it is asked for.
         now: seconds since 1970.
 
     Attributes:
@@ -38,12 +37,12 @@ class Session:
         labels: for the jobs.
     """
 
-    def __init__(self, client: Client, layout: Layout, turn: Turn | None, now: float) -> None:
+    def __init__(self, client: Client, layout: Layout, now: float) -> None:
         self.client, self.now = client, now
-        self._turn = turn
+        self._turn: Turn | None = None
         self._kept: dict[str, KeptTable] | None = None
         self.tables = Tables(client, layout)
-        self.lines = BigQueryLedgerTables(client, turn.seq if turn else 0)
+        self.lines = BigQueryLedgerTables(client)
         self.ledger = Ledger(self.lines)
         self.acts = Acts()
         self.steps: list[Step] = []
@@ -53,9 +52,19 @@ class Session:
         self.staged: dict[tuple[str, str], str] = {}
         self._numbers: dict[tuple[int, str], int] = {}
 
+    def begin(self, ahead: Sequence[Slice]) -> Turn:
+        """Begin a transaction: all that is asked from now on has to be true at its commit.
+
+        Args:
+            ahead: lines of the ledger that will be asked for.
+        """
+        self._turn = turns.read(self.lines.read_ahead(ahead, also=turns.READ))
+        self.lines.begin(self._turn.seq)
+        return self._turn
+
     @property
     def turn(self) -> Turn:
-        """The turn as it was at the begin."""
+        """The turn as it was at the begin, or as it is for who only looks."""
         if self._turn is None:
             self._turn = turns.current(self.client)
         return self._turn

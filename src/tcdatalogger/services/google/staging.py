@@ -17,7 +17,7 @@ from tcdatalogger.services.google.session import Session, fitting
 from tcdatalogger.services.warehouse.load import Load
 
 _PREFIX: Final = "_tcd_stage_"
-_EXPIRES: Final = 86_400.0
+EXPIRES: Final = 86_400.0
 """Seconds until BigQuery deletes rows that a crash has left; those of a commit are deleted then."""
 
 
@@ -79,7 +79,7 @@ def _stage(session: Session, load: Load, table: str) -> str:
         schema,
         name=session.client.job_name("load", load.id, table, tells),
         labels=session.labels,
-        expires=session.now + _EXPIRES,
+        expires=session.now + EXPIRES,
     )
     session.staged[load.id, table] = place
     return place

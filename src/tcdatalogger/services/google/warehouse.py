@@ -20,6 +20,7 @@ from tcdatalogger.models.evolution import Step
 from tcdatalogger.services.google import acts, ledger_tables, sql, turns
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.session import Session
+from tcdatalogger.services.google.staging import EXPIRES
 from tcdatalogger.services.google.tables import PLACE, Layout, Tables
 from tcdatalogger.services.google.transaction import BigQueryTransaction
 from tcdatalogger.services.google.turns import Turn
@@ -72,7 +73,7 @@ class BigQueryWarehouse(Warehouse):
         Raises:
             WarehouseUnavailable, ConfigError: BigQuery cannot be asked.
         """
-        yield BigQueryTransaction(self._session(None)) if self.exists() else None
+        yield BigQueryTransaction(self._session()) if self.exists() else None
 
     @contextmanager
     def _transaction(self) -> Iterator[Transaction]:
@@ -88,32 +89,39 @@ class BigQueryWarehouse(Warehouse):
         yield BigQueryTransaction(session)
         self._commit(session)
 
-    def _session(self, turn: Turn | None) -> Session:
-        return Session(self._client, self._layout, turn, self._clock.now())
+    def _session(self) -> Session:
+        return Session(self._client, self._layout, self._clock.now())
 
     def _turn(self) -> Turn:
         return turns.current(self._client)
 
     def _begin(self) -> Session:
         """Make what a dataset lacks, do what a crash has left undone, and begin."""
+        while True:
+            session = self._session()
+            try:
+                turn = session.begin(self._ahead)
+            except DataRefused as error:
+                if error.facts.get("reason") != "notFound":
+                    raise
+                turn = Turn()
+            if not turn.number:
+                self._make()
+            elif turn.to_do:
+                self._finish(turn)
+            else:
+                return session
+
+    def _make(self) -> None:
+        """Make the ledger of an empty dataset; the table of the turns is the last of it."""
         tables = Tables(self._client, self._layout)
-        lacks = [table for table in TABLES if table.name not in tables.names()]
-        if turns.TABLE not in tables.names():
-            tables.make(turns.TABLE, turns.SCHEMA)
-        for table in lacks:
+        for table in TABLES:
             clusters = ledger_tables.CLUSTERS[table.name]
             tables.make(table.name, ledger_tables.schema(table), clusters)
-        turn = self._turn()
-        if not turn.number:
-            turn = self._first_turn()
-        if turn.to_do:
-            self._finish(turn)
-            turn = self._turn()
-        session = self._session(turn)
-        session.lines.read_ahead(self._ahead)
-        return session
+        tables.make(turns.TABLE, turns.SCHEMA)
+        self._first_turn()
 
-    def _first_turn(self) -> Turn:
+    def _first_turn(self) -> None:
         """Write the first turn: of several who try, BigQuery lets one."""
         first = Turn().next(0)
         rows = pa.table(
@@ -129,7 +137,6 @@ class BigQueryWarehouse(Warehouse):
                 name=self._client.job_name("load", turns.TABLE, created),
                 labels={},
             )
-        return self._turn()
 
     # --- the commit ------------------------------------------------------------------------------
 
@@ -139,12 +146,12 @@ class BigQueryWarehouse(Warehouse):
         Raises:
             DataRefused, WarehouseUnavailable, Unbalanced: as `_transaction`.
         """
-        written, values = session.lines.statements()
+        written, values = session.lines.statements(session.now + EXPIRES)
         after = session.turn.next(session.lines.seq)
         kept = turns.write(session.turn, session.kept, session.steps, after.number)
         if session.acts.statements or written or kept or session.dropped:
             done = [
-                "declare told string",
+                f"declare {acts.FOUND} string",
                 "begin transaction",
                 *turns.take(session.turn, after),
                 *session.acts.statements,
@@ -210,7 +217,9 @@ class BigQueryWarehouse(Warehouse):
             for name in (session.tables.names() if session.dropped else ())
             if (found := PLACE.fullmatch(name)) and int(found[1]) < session.turn.number
         ]
-        for name in dict.fromkeys([*session.staged.values(), *session.dropped, *left]):
+        for name in dict.fromkeys(
+            [*session.staged.values(), *session.lines.staged, *session.dropped, *left]
+        ):
             if name not in kept:
                 with suppress(Failure):
                     self._client.delete(name)

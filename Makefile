@@ -10,8 +10,13 @@ DEV_STAMP := $(VENV)/.dev-installed
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
 
-demo: $(RUN_STAMP)  ## log a living Torn City into DuckDB: no key, no network
-	@$(BIN)/tcdatalogger demo
+demo: $(RUN_STAMP) $(if $(filter bigquery,$(WAREHOUSE)),$(DEV_STAMP) .bigquery/.installed) ## log a living Torn City: no key, no network (WAREHOUSE=bigquery: into an emulator)
+ifeq ($(WAREHOUSE),bigquery)
+	@$(BIN)/python scripts/bigquery_emulator.py demo/bigquery torn-demo.demo \
+		$(BIN)/tcdatalogger demo --to demo/bigquery --warehouse bigquery://torn-demo/demo
+else
+	@$(BIN)/tcdatalogger demo $(if $(WAREHOUSE),--warehouse "$(WAREHOUSE)")
+endif
 
 test: $(DEV_STAMP)  ## all tests except the slow ones
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow" $(ARGS)

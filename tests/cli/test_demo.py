@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import duckdb
 import pytest
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 @pytest.fixture
@@ -19,14 +24,16 @@ def count(workplace, table="faction_members", folder="demo"):
 
 
 def test_the_demo_logs_five_endpoints_and_answers_its_questions(demo, workplace):
-    done = demo("--polls", "3", "--json")
+    done = demo("--json")
 
     facts = done.json
     assert done.code == 0, done.err
-    assert len(facts["runs"]) == 15
+    assert len(facts["runs"]) == 20
     assert facts["failed"] == []
-    assert count(workplace) == (facts["tables"]["faction_members"], 3)
-    assert facts["tables"]["faction_crimes_slots"] > 500
+    assert count(workplace) == (facts["tables"]["faction_members"], 4)
+    shown = re.findall(r"(?m)^((?:faction|torn)_\w+) +\d+ +(\d+)$", README.read_text())
+    assert len(shown) == 8
+    assert {name: facts["tables"][name] for name, _ in shown} == {n: int(r) for n, r in shown}
     assert all(facts["answers"].values())
     assert len(facts["answers"]) == 3
 
@@ -63,6 +70,32 @@ def test_a_fresh_demo_begins_anew_and_touches_nothing_that_is_not_its_own(demo, 
     assert done.code == 0
     assert count(workplace)[1] == 1
     assert (workplace.folder / "demo" / "notes.txt").read_text() == "mine"
+
+
+def test_a_demo_goes_on_in_the_warehouse_that_was_named_and_in_no_other(demo, workplace):
+    first = demo("--polls", "1", "--warehouse", "duckdb:///other.duckdb", "--json")
+    again = demo("--polls", "1", "--json")
+    moved = demo("--warehouse", "duckdb:///third.duckdb")
+
+    file = str(workplace.folder / "demo" / "other.duckdb")
+    assert (first.code, again.code, moved.code) == (0, 0, 2), first.err + again.err
+    assert first.json["warehouse"] == again.json["warehouse"] == file
+    with duckdb.connect(file, read_only=True) as db:
+        assert db.execute("select count(distinct _run_id) from faction_basic").fetchone() == (2,)
+    assert "--fresh" in moved.err
+
+
+@pytest.mark.parametrize("words", [(), ("--fresh",)])
+def test_a_demo_puts_no_rows_beside_those_of_somebody_else(workplace, words):
+    workplace.log("faction_members")
+    before = workplace.warehouse.read_bytes()
+
+    done = workplace.run("demo", "--warehouse", f"duckdb:///{workplace.warehouse}", *words)
+
+    assert done.code == 2
+    assert "faction_members" in done.err
+    assert "--warehouse" in done.err
+    assert workplace.warehouse.read_bytes() == before
 
 
 @pytest.mark.parametrize("words", [(), ("--fresh",)])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import bigquery as plugin
+import bigquery_emulator
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +40,8 @@ def test_without_python_3_13_the_tests_are_left_out_and_ci_goes_on(
     assert (done.returncode, done.stderr) == (0, "")
     assert "!! There is no Python 3.13 on this machine" in done.stdout
 
-    monkeypatch.setattr(plugin, "PLACE", tmp_path / ".bigquery")
-    assert plugin.why_not() == "no Python 3.13"
+    monkeypatch.setattr(bigquery_emulator, "PLACE", tmp_path / ".bigquery")
+    assert bigquery_emulator.why_not() == "no Python 3.13"
 
 
 def test_a_python_that_is_named_and_is_none_is_an_error(without_313, tmp_path):
@@ -50,7 +52,7 @@ def test_a_python_that_is_named_and_is_none_is_an_error(without_313, tmp_path):
 
 
 def test_the_summary_counts_what_was_left_out_and_says_why(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugin, "PLACE", tmp_path)
+    monkeypatch.setattr(bigquery_emulator, "PLACE", tmp_path)
     with pytest.raises(pytest.skip.Exception) as skipped:
         plugin.bigquery.__wrapped__(None)
     report = SimpleNamespace(longrepr=("file", 1, f"Skipped: {skipped.value.msg}"))
@@ -78,3 +80,34 @@ def test_the_lock_files_name_no_registry_and_the_emulator_is_pinned():
     wanted = (ROOT / "requirements/bigquery-emulator.in").read_text().splitlines()
     for line in [line for line in wanted if not line.startswith("#")]:
         assert f"\n{line} \\\n    --hash=sha256:" in text, line
+
+
+@pytest.mark.slow
+def test_a_command_has_an_emulator_with_a_dataset_and_the_next_one_finds_what_it_left(
+    bigquery, tmp_path
+):
+    program = (
+        "import os\n"
+        "from tcdatalogger.services.google.connect import connect\n"
+        "client = connect('bigquery://torn-demo/demo', os.environ)\n"
+        "print([table.table_id for table in client.tables()])\n"
+        "client.run('create table left_there as select 1 as n')\n"
+        "raise SystemExit(7)\n"
+    )
+    words = [sys.executable, ROOT / "scripts/bigquery_emulator.py", tmp_path / "kept",
+             "torn-demo.demo", sys.executable, "-c", program]  # fmt: skip
+
+    first, second = (
+        subprocess.run(words, capture_output=True, text=True, check=False) for _ in range(2)
+    )
+
+    assert (first.returncode, first.stdout) == (7, "[]\n"), first.stderr
+    assert second.stdout == "['left_there']\n", second.stderr
+    assert str(tmp_path / "kept") in first.stderr
+
+
+def test_a_command_without_an_emulator_is_told_how_to_make_one(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bigquery_emulator, "PLACE", tmp_path)
+
+    assert bigquery_emulator.main(str(tmp_path), "torn-demo.demo", "true") == 69
+    assert "make setup-bigquery" in capsys.readouterr().err

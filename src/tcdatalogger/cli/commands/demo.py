@@ -1,9 +1,12 @@
-"""`tcdatalogger demo`: a living Torn City, logged into DuckDB, without key or network."""
+"""`tcdatalogger demo`: a living Torn City, logged into a warehouse, without key or network."""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import time
+import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,10 +39,10 @@ ASKED = ("crews", "inactive_members", "status_changes")
 """The questions that are answered in the end."""
 SHOWN = 5
 """Rows of each answer, at most."""
-SPEED = 1_800
-"""The demo's world runs half an hour in a second, and is moved on between the polls."""
 
 VARIABLE = "TCDATALOGGER_DEMO_KEY"
+WAREHOUSE = "duckdb:///torn.duckdb"
+"""Where the rows go, if nothing else is said: a file in the demo's folder."""
 
 CONFIGURATION = """\
 # What `tcdatalogger demo` ran with. The address is that of its sandbox, which has ended: to go on,
@@ -47,7 +50,13 @@ CONFIGURATION = """\
 # and put the address and one of the keys that it prints into this file and into {variable}.
 
 [warehouse]
-url = "duckdb:///torn.duckdb"
+url = {warehouse}
+
+[state]
+url = "sqlite:///torn.state.sqlite"
+
+[backup]
+path = "backups"
 
 [archive]
 path = "archive"
@@ -62,7 +71,7 @@ default = "env:{variable}"
 name = "faction_crimes"
 path = "/faction/crimes"
 frequency = "PT15M"
-since = "P1Y"
+since = "2025-12-01"
 
 [[endpoints]]
 name = "faction_members"
@@ -105,6 +114,11 @@ storage_mode = "replace"
     "--polls", default=4, show_default=True, type=click.IntRange(1, 12), metavar="N",
     help="How often each endpoint is read.",
 )  # fmt: skip
+@click.option(
+    "--warehouse", metavar="URL",
+    help="Where the rows go, as bigquery://PROJECT/DATASET: one that is empty, or that this demo "
+    "has filled. [duckdb:///torn.duckdb]",
+)  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Begin anew instead of going on where it was.")
 @json_option
 @click.pass_obj
@@ -112,10 +126,11 @@ def command(
     options: Options,
     folder: Path,
     polls: int,
+    warehouse: str | None,
     fresh: bool,
     as_json: bool,
 ) -> None:
-    """Log a living Torn City into DuckDB: no key, no network.
+    """Log a living Torn City, into DuckDB or another warehouse: no key, no network for Torn.
 
     Starts a sandbox on this machine, reads five endpoints several times while its world goes on,
     and answers three questions from the tables. A second call goes on where the first one was.
@@ -125,20 +140,22 @@ def command(
     from tcdatalogger.sandbox.api.server import Sandbox
 
     options.start_logs(level="error")
-    _claim(folder, fresh=fresh)
+    url = _claim(folder, warehouse, fresh=fresh)
     began = time.monotonic()
-    with Sandbox(seed=1, start=_start(folder), speed=SPEED) as city:
-        file = _write_configuration(folder, city.url)
+    with Sandbox(seed=1, start=_start(folder)) as city:
+        file = write_configuration(folder, url, city.url)
         settings = configuration.load(file, {})
-        environ = {VARIABLE: city.keys["limited"]}
+        environ = {**os.environ, VARIABLE: city.keys["limited"]}
         with Application(settings, environ=environ) as application:
+            if not settings.state.begun:
+                _must_be_empty(application)
             application.mark_crashed()
             outcomes = list(_poll(application, city, polls, quiet=as_json))
-            with application.warehouse(read_only=True) as warehouse:
-                tables = _tables(warehouse)
-                answers = _answers(warehouse)
-        stats = city.stats()
-    facts = _Facts(folder, outcomes, tables, answers, time.monotonic() - began, stats)
+            with application.warehouse(read_only=True) as filled:
+                tables = _tables(filled)
+                answers = _answers(filled)
+    place = str(settings.warehouse.file or url)
+    facts = _Facts(folder, place, outcomes, tables, answers, time.monotonic() - began)
     if as_json:
         print_json(_as_json(facts))
     else:
@@ -149,21 +166,31 @@ def command(
 @dataclass(frozen=True, slots=True)
 class _Facts:
     folder: Path
+    warehouse: str
     outcomes: Sequence[RunResult]
     tables: Sequence[tuple[str, int, int]]
     answers: Sequence[tuple[str, list[dict[str, Any]]]]
     seconds: float
-    stats: dict[str, Any]
 
 
-def _claim(folder: Path, *, fresh: bool) -> None:
+def _claim(folder: Path, warehouse: str | None, *, fresh: bool) -> str:
     """Make the folder, or see that it is a demo's; for a fresh one remove what a demo made there.
 
+    Args:
+        folder: of the demo.
+        warehouse: the address that is asked for, None for that of the demo that is there.
+        fresh: whether that one is forgotten.
+
+    Returns:
+        The address of the warehouse.
+
     Raises:
-        UsageError: somebody's own configuration is there, which is not the demo's to overwrite.
+        UsageError: somebody's own configuration is there, which is not the demo's to overwrite, or
+            a demo with another warehouse.
         ConfigError: the folder cannot be made or written to.
     """
     file = folder / "tcdatalogger.toml"
+    before = None
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if file.exists() and not file.read_text(encoding="utf-8").startswith(CONFIGURATION[:40]):
@@ -175,12 +202,36 @@ def _claim(folder: Path, *, fresh: bool) -> None:
             shutil.rmtree(folder / "archive", ignore_errors=True)
             for made in (file, *folder.glob("torn.duckdb*"), *folder.glob("torn.state.sqlite*")):
                 made.unlink(missing_ok=True)
+        if file.exists():
+            before = str(tomllib.loads(file.read_text(encoding="utf-8"))["warehouse"]["url"])
     except OSError as error:
         other = ConfigError(
             f"The folder {folder} cannot be used: {error.strerror}.",
             remedy="Name another one with --to.",
         )
         raise disk.failure(error, str(folder), other) from None
+    if before and warehouse and before != warehouse:
+        raise UsageError(
+            f"The demo in {folder} goes on in {before}.",
+            remedy="Name another folder with --to, or begin anew with --fresh.",
+        )
+    return warehouse or before or WAREHOUSE
+
+
+def _must_be_empty(application: Application) -> None:
+    """Refuse a warehouse with rows that are not this demo's.
+
+    Raises:
+        UsageError: it has tables.
+    """
+    with application.warehouse(read_only=True) as warehouse:
+        found = warehouse.owners() if warehouse.exists() else ()
+    if found:
+        raise UsageError(
+            f"{application.settings.warehouse.url} has tables that this demo has not made, as "
+            f"{found[0].table}.",
+            remedy="Name an empty warehouse with --warehouse.",
+        )
 
 
 def _start(folder: Path) -> float:
@@ -196,9 +247,17 @@ def _start(folder: Path) -> float:
     return max(times, default=START - 2 * HOUR) + 2 * HOUR
 
 
-def _write_configuration(folder: Path, url: str) -> Path:
+def write_configuration(folder: Path, warehouse: str, url: str) -> Path:
+    """Write the configuration of a demo.
+
+    Args:
+        folder: of the demo.
+        warehouse: the address of the warehouse.
+        url: the address of the city.
+    """
     file = folder / "tcdatalogger.toml"
-    file.write_text(CONFIGURATION.format(url=url, variable=VARIABLE), encoding="utf-8")
+    text = CONFIGURATION.format(warehouse=json.dumps(warehouse), url=url, variable=VARIABLE)
+    file.write_text(text, encoding="utf-8")
     return file
 
 
@@ -255,7 +314,7 @@ def _print(facts: _Facts) -> None:
     config = facts.folder / "tcdatalogger.toml"
     say(
         f"\n{len(facts.outcomes)} runs, {calls} calls, {span(facts.seconds)} in all ({spent}).\n"
-        f"The tables:      {facts.folder / 'torn.duckdb'}\n"
+        f"The tables:      {facts.warehouse}\n"
         f"Every answer:    {facts.folder / 'archive'}\n"
         f"The settings:    {config}\n"
         f"Ask it yourself: {program(config=False)} --config {config} "
@@ -266,7 +325,7 @@ def _print(facts: _Facts) -> None:
 
 def _as_json(facts: _Facts) -> dict[str, Any]:
     return {
-        "warehouse": str(facts.folder / "torn.duckdb"),
+        "warehouse": facts.warehouse,
         "runs": [outcome.record.run_id for outcome in facts.outcomes],
         "failed": [o.record.run_id for o in facts.outcomes if o.error is not None],
         "tables": {name: rows for name, _, rows in facts.tables},

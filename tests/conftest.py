@@ -85,6 +85,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     slow = [item for item in items if item.get_closest_marker("slow")]
+    slow = [item for item in slow if not item.get_closest_marker("bigquery_live")]
     if slow:
         slow[0].config.stash[LEFT_OUT] = len(slow)
 

@@ -10,7 +10,9 @@ To compile it takes half a minute of a processor, so the code is kept in `.tools
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -18,6 +20,7 @@ from typing import Any, Final
 
 import wasmtime
 import zetasql.types as z
+from alike import alike
 from google.cloud.bigquery import SchemaField
 from zetasql.api import Analyzer as Statements
 from zetasql.api import Parser, TypeFactory
@@ -73,6 +76,29 @@ _EMPTY: Final = {
 Columns = list[tuple[str, str]]
 """Names and types, in BigQuery's words."""
 
+_TRANSACTIONS: Final = {"ASTBeginStatement": True, "ASTCommitStatement": False,
+                        "ASTRollbackStatement": False}  # fmt: skip
+"""Whether a transaction is open after a statement."""
+_MAKING: Final = ("ASTCreate", "ASTDrop", "ASTAlter")
+_TEMPORARY: Final = 3
+_REMEMBERED: Final = frozenset({
+    "ResolvedQueryStmt", "ResolvedCreateTableAsSelectStmt", "ResolvedAssertStmt",
+    "ResolvedInsertStmt", "ResolvedUpdateStmt", "ResolvedDeleteStmt", "ResolvedMergeStmt",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a statement was found to be.
+
+    Attributes:
+        kind: ZetaSQL's word for it.
+        columns: that a query gives, or that a table gets by it.
+    """
+
+    kind: str
+    columns: tuple[tuple[str, z.Type], ...] = ()
+
 
 class _Kept(wasmtime.Config):
     """Compiles once for all processes."""
@@ -94,8 +120,25 @@ def _compiled() -> None:
         Parser.parse_statement_static("select 1")
 
 
+_PLACE: Final = re.compile(r"\[at (\d+):(\d+)\]")
+_SHOWN: Final = 160
+"""Characters of a line that are shown before and after what is wrong in it."""
+
+
 class Refused(Exception):
-    """BigQuery would not understand a text; it says why, and shows the text."""
+    """BigQuery would not understand a text; it says why, and shows the text or where it is wrong.
+
+    Args:
+        error: ZetaSQL's.
+        sql: the text.
+    """
+
+    def __init__(self, error: object, sql: str) -> None:
+        found = _PLACE.search(str(error))
+        if found is not None and len(sql) > 4 * _SHOWN:
+            line, column = sql.split("\n")[int(found[1]) - 1], int(found[2]) - 1
+            sql = line[max(column - _SHOWN, 0) : column] + "»" + line[column : column + _SHOWN]
+        super().__init__(f"{error}\n{sql}")
 
 
 @cache
@@ -122,7 +165,7 @@ def _script(sql: str) -> Any:
     try:
         return Parser.parse_script_static(sql, language())
     except ZetaSQLError as error:
-        raise Refused(f"{error}\n{sql}") from None
+        raise Refused(error, sql) from None
 
 
 class Analyzer:
@@ -133,19 +176,52 @@ class Analyzer:
     Args:
         tables: their schemas by name; a name with dots is one of several parts.
         dataset: PROJECT.DATASET, which may stand before the name of a table.
+        remembered: what statements were found to be, by `alike`; shared, none is analysed twice.
     """
 
     def __init__(
-        self, tables: Mapping[str, Sequence[SchemaField]], dataset: str = "project.dataset"
+        self,
+        tables: Mapping[str, Sequence[SchemaField]],
+        dataset: str = "project.dataset",
+        remembered: MutableMapping[object, Meaning] | None = None,
     ) -> None:
         self._dataset = dataset
-        self._tables: dict[str, list[z.SimpleColumn]] = {
-            name: [
-                _column(each.name, _type(each.field_type, repeated=each.mode == "REPEATED"))
-                for each in schema
-            ]
-            for name, schema in tables.items()
-        }
+        self._tables: dict[str, list[z.SimpleColumn]] = {}
+        self.remembered = {} if remembered is None else remembered
+        for name, schema in tables.items():
+            self.put(name, schema)
+
+    def put(self, name: str, schema: Sequence[SchemaField]) -> None:
+        """Know a table, in the place of one of its name; columns of unknown types are left out."""
+        self._tables[name] = [
+            _column(each.name, _type(each.field_type, repeated=each.mode == "REPEATED"))
+            for each in schema
+            if each.field_type in KINDS
+        ]
+
+    def forget(self, name: str) -> None:
+        """Know a table no longer."""
+        self._tables.pop(name, None)
+
+    def names(self) -> list[str]:
+        """All tables."""
+        return list(self._tables)
+
+    def copy(self) -> Analyzer:
+        """One that knows the same, and learns for itself."""
+        made = Analyzer({}, self._dataset, self.remembered)
+        made._tables = dict(self._tables)
+        return made
+
+    def take(self, other: Analyzer, before: Analyzer) -> list[str]:
+        """Take over what another one has learned since it was like `before`; of which tables."""
+        names = {*other._tables, *before._tables}
+        changed = [n for n in names if other._tables.get(n) is not before._tables.get(n)]
+        for name in changed:
+            self._tables.pop(name, None)
+            if name in other._tables:
+                self._tables[name] = other._tables[name]
+        return changed
 
     def check(self, sql: str, parameters: Mapping[str, object] | None = None) -> Columns:
         """Analyse a statement, or each one of a script.
@@ -170,11 +246,22 @@ class Analyzer:
         """
         return [(str(column.name), _name(column.type)) for column in self._tables[table]]
 
-    def catalog(self, variables: Mapping[str, z.Type]) -> z.SimpleCatalog:
-        """All tables under every name that a statement may call them by, and a script's variables.
+    def alike(self, sql: str, new: Sequence[str] = ()) -> tuple[object, Mapping[str, str]]:
+        """What is the same for statements that are understood alike, and what it calls tables."""
+        text, called = alike(sql, [*self._tables, *new])
+        tables = tuple(
+            (name, tuple((called.get(c.name, c.name), _name(c.type)) for c in self._tables[table]))
+            for table, name in called.items()
+            if table in self._tables
+        )
+        return (text, tables), called
+
+    def catalog(self, sql: str, variables: Mapping[str, z.Type]) -> z.SimpleCatalog:
+        """The tables of a statement under every name that it may call them by, and variables.
 
         A path in one pair of backticks is one name here; BigQuery takes it apart.
         """
+        said = sql.lower()
         root = z.SimpleCatalog(
             name="root",
             builtin_function_options=z.ZetaSQLBuiltinFunctionOptions(language_options=language()),
@@ -185,6 +272,8 @@ class Analyzer:
         )
         project, _, dataset = self._dataset.rpartition(".")
         for name, columns in self._tables.items():
+            if name.lower() not in said:
+                continue  # it costs as much as a statement to tell of them
             for path in (name, f"{dataset}.{name}", f"{project}.{dataset}.{name}"):
                 parts = path.split(".")
                 _place(root, parts).table.append(_table(parts[-1], columns))
@@ -194,10 +283,16 @@ class Analyzer:
                     _place(root, [f"{project}.{dataset}", name]).table.append(_table(name, columns))
         return root
 
+    def made(self, path: Sequence[str], columns: Sequence[tuple[str, z.Type]]) -> str:
+        """A table was made of a query; its name."""
+        name = self._plain(path)
+        self._tables[name] = [_column(*column) for column in columns]
+        return name
+
     def learn(self, statement: Any) -> None:
         """Take over what a statement does to tables."""
         kind = type(statement).__name__
-        if kind in ("ResolvedCreateTableStmt", "ResolvedCreateTableAsSelectStmt"):
+        if kind == "ResolvedCreateTableStmt":
             self._tables[self._plain(statement.name_path)] = [
                 _column(column.name, column.type) for column in statement.column_definition_list
             ] or self._source(statement)
@@ -224,7 +319,7 @@ class Analyzer:
                 case "ResolvedAddColumnAction":
                     made = action.column_definition
                     if made.name.lower() not in [str(c.name).lower() for c in columns]:
-                        columns.append(_column(made.name, made.type))
+                        self._tables[table] = [*columns, _column(made.name, made.type)]
                 case "ResolvedDropColumnAction":
                     self._tables[table] = [c for c in columns if c.name != action.name]
                 case "ResolvedRenameColumnAction":
@@ -245,17 +340,21 @@ class _Script:
     """One text that is analysed statement by statement, with its variables."""
 
     def __init__(self, tables: Analyzer, sql: str, parameters: Mapping[str, object]) -> None:
-        self._known, self._sql, self._raw = tables, sql, sql.encode()
+        self._known, self._sql = tables, sql
         self._variables: dict[str, z.Type] = {}
         self._last: Columns = []
+        self._temporary: set[str] = set()
+        self._open = False
         self._parameters = [
             z.AnalyzerOptions.QueryParameter(name=name, type=_of_value(value))
             for name, value in parameters.items()
         ]
 
     def check(self) -> Columns:
-        for statement in _statements(_script(self._sql).statement_list_node):
+        for statement in statements(self._sql):
             self._one(statement)
+        for name in self._temporary:
+            self._known.forget(name)
         return self._last
 
     def _one(self, node: Any) -> None:
@@ -275,21 +374,32 @@ class _Script:
                     self._all(handler.statement_list)
             case "ASTRaiseStatement":
                 if node.message is not None:
-                    self._analyze(f"select concat({self._text(node.message)}, '')")
+                    self._meaning(f"select concat({self._text(node.message)}, '')")
             case _:
                 self._run(node)
 
     def _run(self, node: Any) -> None:
-        found = self._analyze(self._text(node))
-        self._known.learn(found)
-        if type(found).__name__ == "ResolvedQueryStmt":
-            self._last = [(each.name, _name(each.column.type)) for each in found.output_column_list]
+        kind, text = type(node).__name__, self._text(node)
+        if kind in _TRANSACTIONS:
+            self._open = _TRANSACTIONS[kind]
+            return
+        path = names_of(node)
+        stays = getattr(node, "scope", None) != _TEMPORARY and not set(path) & self._temporary
+        if self._open and kind.startswith(_MAKING) and stays:
+            raise Refused("No table that stays is made or changed within a transaction", text)
+        found = self._meaning(text, path)
+        if found.kind == "ResolvedCreateTableAsSelectStmt":
+            self._known.made(path, found.columns)
+        if kind.startswith("ASTCreate") and not stays:
+            self._temporary.update(path)
+        if found.kind == "ResolvedQueryStmt":
+            self._last = [(name, _name(type_)) for name, type_ in found.columns]
 
     def _assign(self, name: str, expression: Any) -> None:
         variable = self._variables.get(name.lower())
         if variable is None:
-            raise Refused(f"{name} is not declared\n{self._sql}")
-        self._analyze(f"select cast(({self._text(expression)}) as {_name(variable)})")
+            raise Refused(f"{name} is not declared", self._sql)
+        self._meaning(f"select cast(({self._text(expression)}) as {_name(variable)})")
 
     def _choose(self, node: Any) -> None:
         self._condition(node.condition)
@@ -309,18 +419,44 @@ class _Script:
             text = self._text(node.default_value)
             if node.type is not None:
                 text = f"cast({text} as {self._text(node.type)})"
-            default = self._analyze(f"select {text}")
+            default = self._meaning(f"select {text}")
         else:
-            default = self._analyze(f"select cast(null as {self._text(node.type)})")
+            default = self._meaning(f"select cast(null as {self._text(node.type)})")
         for name in node.variable_list.identifier_list:
-            self._variables[name.id_string.lower()] = default.output_column_list[0].column.type
+            self._variables[name.id_string.lower()] = default.columns[0][1]
 
     def _condition(self, node: Any) -> None:
-        self._analyze(f"select if({self._text(node)}, 1, 0)")
+        self._meaning(f"select if({self._text(node)}, 1, 0)")
 
     def _text(self, node: Any) -> str:
-        place = node.parse_location_range
-        return self._raw[place.start : place.end].decode()
+        return text_of(node, self._sql)
+
+    def _meaning(self, text: str, new: Sequence[str] = ()) -> Meaning:
+        """What a statement is; it is analysed if none was that is alike."""
+        like, called = self._known.alike(text, new)
+        given = [(each.name, _name(each.type)) for each in self._parameters]
+        variables = [(name, _name(kind)) for name, kind in self._variables.items()]
+        key = (like, tuple(given), tuple(variables))
+        found = self._known.remembered.get(key)
+        if found is None:
+            found = self._found(self._analyze(text))
+            if found.kind in _REMEMBERED:
+                columns = tuple((called.get(name, name), kind) for name, kind in found.columns)
+                self._known.remembered[key] = Meaning(found.kind, columns)
+            return found
+        again = {other: name for name, other in called.items()}
+        return Meaning(found.kind, tuple((again.get(n, n), kind) for n, kind in found.columns))
+
+    def _found(self, statement: Any) -> Meaning:
+        kind = type(statement).__name__
+        if kind == "ResolvedQueryStmt":
+            listed = statement.output_column_list
+            return Meaning(kind, tuple((each.name, each.column.type) for each in listed))
+        if kind == "ResolvedCreateTableAsSelectStmt":
+            listed = statement.column_definition_list
+            return Meaning(kind, tuple((each.name, each.type) for each in listed))
+        self._known.learn(statement)
+        return Meaning(kind)
 
     def _analyze(self, text: str) -> Any:
         options = z.AnalyzerOptions(
@@ -332,14 +468,32 @@ class _Script:
                 for path, kind in _SYSTEM.items()
             ],
         )
+        catalog = self._known.catalog(text, self._variables)
         try:
-            return Statements(options, self._known.catalog(self._variables)).analyze_statement(text)
+            return Statements(options, catalog).analyze_statement(text)
         except ZetaSQLError as error:
-            raise Refused(f"{error}\n{text}") from None
+            raise Refused(error, text) from None
 
 
 def _statements(node: Any) -> Iterator[Any]:
     yield from getattr(node, "statement_list", None) or []
+
+
+def statements(sql: str) -> Iterator[Any]:
+    """The statements of a script, as the parser has them."""
+    return _statements(_script(sql).statement_list_node)
+
+
+def text_of(node: Any, sql: str) -> str:
+    """The text of a part of a script."""
+    place = node.parse_location_range
+    return sql.encode()[place.start : place.end].decode()
+
+
+def names_of(node: Any) -> list[str]:
+    """The parts of the name of what a statement makes or drops, none where it has no name."""
+    found = getattr(getattr(node, "name", None), "names", None) or ()
+    return [part.id_string for part in found]
 
 
 def _place(catalog: z.SimpleCatalog, path: Sequence[str]) -> z.SimpleCatalog:

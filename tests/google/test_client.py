@@ -295,7 +295,7 @@ def test_a_dry_run_tells_the_kind_and_runs_nothing(client):
     assert count(client) == 3
 
 
-def test_what_bigquery_does_not_understand_is_refused_with_its_words(client):
+def test_what_bigquery_does_not_understand_is_refused_with_its_words(client, wrong_sql):
     with pytest.raises(DataRefused, match="selec") as caught:
         client.ask("selec 1")
     assert caught.value.facts == {"reason": "invalidQuery"}

@@ -127,25 +127,39 @@ KINDS: Mapping[str, Callable[[Path], Store]] = {"duckdb": _duckdb, "memory": _me
 """Every kind of warehouse has to pass: how an empty one of it is made in an empty folder."""
 
 BIGQUERY = pytest.param("bigquery", marks=pytest.mark.slow)
+LIVE = pytest.param("bigquery_live", marks=[pytest.mark.slow, pytest.mark.bigquery_live])
 
 
-@pytest.fixture(params=[*KINDS, BIGQUERY])
+@pytest.fixture(params=[*KINDS, BIGQUERY, LIVE])
 def make_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
     """Makes an empty warehouse of the kind under test in an empty folder."""
-    if request.param == "bigquery":
-        return request.getfixturevalue("make_bigquery")
-    return KINDS[request.param]
+    return store_maker(request, request.param)
+
+
+def store_maker(request: pytest.FixtureRequest, kind: str) -> Callable[[Path], Store]:
+    """Makes an empty warehouse of a kind in an empty folder."""
+    return KINDS[kind] if kind in KINDS else request.getfixturevalue(f"make_{kind}")
 
 
 @pytest.fixture
 def make_bigquery(bigquery: Any, new_dataset: Callable[[], str]) -> Callable[[Path], Store]:
     """Makes an empty dataset of the emulator."""
+    return _in_datasets(new_dataset, bigquery.environ)
+
+
+@pytest.fixture
+def make_bigquery_live(new_live_dataset: Callable[[], str]) -> Callable[[Path], Store]:
+    """Makes an empty dataset of Google's."""
+    return _in_datasets(new_live_dataset, {})
+
+
+def _in_datasets(new: Callable[[], str], environ: Mapping[str, str]) -> Callable[[Path], Store]:
     from tcdatalogger.services.google.connect import connect  # noqa: PLC0415 - takes a second
     from tcdatalogger.services.google.warehouse import BigQueryWarehouse  # noqa: PLC0415
 
     def make(_: Path) -> Store:
-        url = new_dataset()
-        return Store(lambda: BigQueryWarehouse(connect(url, bigquery.environ)))
+        url = new()
+        return Store(lambda: BigQueryWarehouse(connect(url, environ)))
 
     return make
 

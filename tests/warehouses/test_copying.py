@@ -15,7 +15,7 @@ from tcdatalogger.models.renames import renamed
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from warehouses import holdings
-from warehouses.conftest import KINDS, SERVED_AT, Maker
+from warehouses.conftest import KINDS, SERVED_AT, Maker, store_maker
 
 HIT, OTHER = {"id": 7, "user": 158}, {"id": 8, "user": 159}
 FACTS = {"tag": "text", "rate": "float", "won": "bool", "seen": "time", "more": "json"}
@@ -30,7 +30,7 @@ ADDRESS = "duckdb:///from.duckdb"
 def target(request, tmp_path_factory):
     """Opens an empty warehouse anew; what was committed is there. It is of the kind under test."""
     kind = getattr(request, "param", request.node.callspec.params["make_store"])
-    return KINDS[kind](tmp_path_factory.mktemp("target"))
+    return store_maker(request, kind)(tmp_path_factory.mktemp("target"))
 
 
 into_each = pytest.mark.parametrize("target", KINDS, indirect=True)

@@ -78,11 +78,11 @@ def _compare(records: Records) -> list[str]:
     at = sql.time(records.load.committed_at)
     stored = {table.name: records.stored(table.name) for table in group.tables}
     given = {table.name: records.given(table.name) for table in group.tables}
-    mine = f"{records.key(root, 'o')} in (select k from new)"
+    mine = f"{records.key(root, 'o')} in (select k from given)"
     return [
         records.temporary(
             records.judged,
-            f"""with new as (
+            f"""with given as (
                 select {records.key(root, "t")} as k, coalesce(max(t.{SEEN}), {at}) as seen
                 from {records.given(root)} t group by k),
             latest as (
@@ -95,15 +95,15 @@ def _compare(records: Records) -> list[str]:
                 where place = 1),
             fresh as ({records.states(given, alias="t")}),
             stale as (select * from ({records.states(stored, alias="o", test=f"o.{_TO} is null")})
-                where k in (select k from new))
-            select new.k, new.seen, latest.begun, latest.ended, fresh.n as fresh_rows,
+                where k in (select k from given))
+            select given.k, given.seen, latest.begun, latest.ended, fresh.n as fresh_rows,
                 stale.n as stale_rows,
                 coalesce(latest.begun is null
                     or (latest.ended is null and fresh.state is distinct from stale.state
-                        and (latest.seen is null or new.seen >= latest.seen))
-                    or new.seen >= timestamp_trunc(latest.ended, millisecond), false) as chosen
-            from new left join fresh on new.k = fresh.k left join latest on new.k = latest.k
-            left join stale on new.k = stale.k""",
+                        and (latest.seen is null or given.seen >= latest.seen))
+                    or given.seen >= timestamp_trunc(latest.ended, millisecond), false) as chosen
+            from given left join fresh on given.k = fresh.k left join latest on given.k = latest.k
+            left join stale on given.k = stale.k""",
         )
     ]
 

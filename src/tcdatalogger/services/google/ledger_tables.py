@@ -16,7 +16,7 @@ from tcdatalogger.clock import utc
 from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.google.client import Client
-from tcdatalogger.services.google.sql import TYPES, literal, one_of, text
+from tcdatalogger.services.google.sql import TYPES, literal, names, one_of, quoted, text
 from tcdatalogger.services.google.turns import LOST
 from tcdatalogger.services.warehouse.ledger_tables import (
     CHECKS,
@@ -107,7 +107,7 @@ class Slice:
         """The query that reads them."""
         kinds = {column.name: column.type for column in self.table.columns}
         listed = ", ".join(
-            f"unix_micros({name}) as {name}" if kinds[name] is Type.TIME else name
+            f"unix_micros({name}) as {name}" if kinds[name] is Type.TIME else quoted(name)
             for name in self.columns
         )
         tests = " and ".join(_tests(dict(self.where))) or "true"
@@ -324,7 +324,7 @@ class BigQueryLedgerTables:
                 continue
             name = f"lines_of{table.name}"
             values[name] = sent
-            found = ", ".join(f"{_value(column)} as {column.name}" for column in table.columns)
+            found = ", ".join(f"{_value(c)} as {quoted(c.name)}" for c in table.columns)
             source = f"(select {found} from unnest(json_query_array(@{name})) as line)"
             statements.append(_insert(table, source))
         return statements, values
@@ -375,7 +375,8 @@ def _is(found: object, wanted: object) -> bool:
 
 
 def _tests(where: Where) -> Iterator[str]:
-    for column, value in where.items():
+    for name, value in where.items():
+        column = quoted(name)  # `rows` is a word of GoogleSQL
         if value is None:
             yield f"{column} is null"
         elif value is PRESENT:
@@ -390,7 +391,7 @@ def _statement(table: LedgerTable, change: _Change) -> str:
     tests = " and ".join(_tests(change.where)) or "true"
     if change.values is None:
         return f"delete from {table.name} where {tests}"
-    new = ", ".join(f"{name} = {literal(value)}" for name, value in change.values.items())
+    new = ", ".join(f"{quoted(name)} = {literal(value)}" for name, value in change.values.items())
     return f"update {table.name} set {new} where {tests}"
 
 
@@ -420,7 +421,7 @@ def _sent(line: Line) -> dict[str, object]:
 
 
 def _insert(table: LedgerTable, source: str) -> str:
-    columns = ", ".join(column.name for column in table.columns)
+    columns = names(column.name for column in table.columns)
     return f"insert into {table.name} ({columns}) select {columns} from {source}"
 
 

@@ -90,22 +90,22 @@ def _choose(records: Records) -> list[str]:
     return [
         records.temporary(
             records.chosen,
-            f"""with new as ({new}),
+            f"""with given as ({new}),
             old as (
                 select {records.key(root, "o")} as k, max(o.{SEEN}) as seen, count(*) as stored
                 from {records.stored(root)} o
-                where {records.key(root, "o")} in (select k from new) group by k)
-            select new.k, new.seen, coalesce(old.stored, 0) as stored
-            from new left join old on new.k = old.k
-            where old.seen is null or new.seen is null or old.seen <= new.seen""",
+                where {records.key(root, "o")} in (select k from given) group by k)
+            select given.k, given.seen, coalesce(old.stored, 0) as stored
+            from given left join old on given.k = old.k
+            where old.seen is null or given.seen is null or old.seen <= given.seen""",
         ),
         records.temporary(
             records.left,
-            f"""with new as ({new})
-            select distinct new.k from new
+            f"""with given as ({new})
+            select distinct given.k from given
             join (select {records.key(root, "o")} as k, o.{SEEN} as seen
-                from {records.stored(root)} o) old on old.k = new.k
-            where old.seen > new.seen""",
+                from {records.stored(root)} o) old on old.k = given.k
+            where old.seen > given.seen""",
         ),
     ]
 

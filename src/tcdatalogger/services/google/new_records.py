@@ -118,29 +118,30 @@ def _compare(records: Records) -> list[str]:
     return [
         records.temporary(
             _nearest(records),
-            f"""with new as (
+            f"""with given as (
                 select {records.key(root, "t")} as k, max(t.{SEEN}) as seen
                 from {records.given(root)} t group by k)
             select k, run, later from (
-                select new.k, o.run, o.seen > new.seen as later, row_number() over (
-                    partition by new.k, o.seen > new.seen
-                    order by abs(unix_micros(o.seen) - unix_micros(new.seen)), o.run desc) as place
+                select given.k, o.run, o.seen > given.seen as later, row_number() over (
+                    partition by given.k, o.seen > given.seen
+                    order by abs(unix_micros(o.seen) - unix_micros(given.seen)), o.run desc)
+                    as place
                 from (select {records.key(root, "o")} as k, o.{RUN} as run, o.{SEEN} as seen
                     from {records.stored(root)} o) o
-                join new on o.k = new.k)
+                join given on o.k = given.k)
             where place = 1""",
         ),
         records.temporary(
             records.judged,
-            f"""with new as ({records.states(given, alias="t")}),
+            f"""with given as ({records.states(given, alias="t")}),
             old as (
                 select k, string_agg(concat(part, told), '' order by part, told) as state,
                     count(*) as n
                 from ({parts}) group by k, later)
-            select new.k, any_value(new.n) as fresh, coalesce(sum(old.n), 0) as stale,
+            select given.k, any_value(given.n) as fresh, coalesce(sum(old.n), 0) as stale,
                 count(old.n) > 0 as known,
-                coalesce(logical_or(old.state = new.state), false) as same
-            from new left join old on new.k = old.k group by new.k""",
+                coalesce(logical_or(old.state = given.state), false) as same
+            from given left join old on given.k = old.k group by given.k""",
         ),
         records.temporary(
             records.chosen, f"select k from {sql.quoted(records.judged)} where not same"

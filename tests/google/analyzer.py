@@ -274,7 +274,10 @@ class Analyzer:
         for name, columns in self._tables.items():
             if name.lower() not in said:
                 continue  # it costs as much as a statement to tell of them
-            for path in (name, f"{dataset}.{name}", f"{project}.{dataset}.{name}"):
+            paths = [name]
+            if dataset.lower() in said:
+                paths += [f"{dataset}.{name}", f"{project}.{dataset}.{name}"]
+            for path in paths:
                 parts = path.split(".")
                 _place(root, parts).table.append(_table(parts[-1], columns))
                 if len(parts) > 1:

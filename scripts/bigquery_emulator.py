@@ -86,7 +86,8 @@ def emulator(folder: Path) -> Iterator[Emulator]:
     log = folder / "emulator.log"
     words = ["--host", "127.0.0.1", "--port", rest, "--grpc-port", grpc]
     with log.open("wb") as out, subprocess.Popen(
-        [PLACE / "venv/bin/local-bigquery", *map(str, words), "--data-dir", folder / "data"],
+        [PLACE / "venv/bin/python", Path(__file__).with_name("bigquery_serve.py"), *map(str, words),
+         "--data-dir", folder / "data"],
         env={"HOME": str(PLACE / "home"), "PATH": os.environ["PATH"]},
         cwd=folder, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT,
         process_group=0,  # Ctrl-C is for the command

@@ -48,18 +48,26 @@ def rows(
     """
     types = _OF_THE_LEDGER.get(table) or warehouse.stored([table])[table]
     assert {*columns, *order} <= set(types), (table, columns, order, list(types))
-    found = [
-        {name: _read(types[name], value) for name, value in row.items()}
-        for row in warehouse.rows(table, list(types)).to_pylist()
-    ]
+    found = _all_rows(warehouse, table, types)
     found = [row for row in found if where is None or where(row)]
     found = [row for row in found if not current or row["valid_to"] is None]
     keys = (*order, *(columns or sorted(types)))
-    found.sort(key=lambda row: [_sorted_by(row[name]) for name in keys])
+    _sort(found, keys)
     if not columns:
         return found
     picked = [tuple(row[name] for name in columns) for row in found]
     return picked if len(columns) > 1 else [value for (value,) in picked]
+
+
+def _all_rows(warehouse: Warehouse, table: str, types: Types) -> list[Row]:
+    return [
+        {name: _read(types[name], value) for name, value in row.items()}
+        for row in warehouse.rows(table, list(types)).to_pylist()
+    ]
+
+
+def _sort(found: list[Row], keys: Sequence[str]) -> None:
+    found.sort(key=lambda row: [_sorted_by(row[name]) for name in keys])
 
 
 def _read(kind: Type | None, value: Any) -> Any:
@@ -90,9 +98,11 @@ def everything(warehouse: Warehouse, more: Iterable[tuple[str, str]] = ()) -> Ho
     names = {*tables, *(prefix + name for prefix in (FORMER, BEFORE) for name in tables)}
     names |= {f"{MERGED}{endpoint}__{table}" for endpoint in endpoints for table in tables}
     types = {**_OF_THE_LEDGER, **warehouse.stored(sorted(names))}
-    found = {name: (dict(own), rows(warehouse, name)) for name, own in types.items()}
-    held = {name: len(found[name][1]) if name in found else 0 for name in tables}
-    assert warehouse.counts(sorted(tables)) == held  # also of a table that is not told
+    found = {name: (dict(own), _all_rows(warehouse, name, own)) for name, own in types.items()}
+    for own, held in found.values():
+        _sort(held, sorted(own))
+    counts = {name: len(found[name][1]) if name in found else 0 for name in tables}
+    assert warehouse.counts(sorted(tables)) == counts  # also of a table that is not told
     return found
 
 

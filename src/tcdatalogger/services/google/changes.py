@@ -61,7 +61,7 @@ def why_not(session: Session, table: str, name: str, to: Type) -> str:
     own = f"o.{sql.quoted(name)}"
     again = back.format(f"({there.format(own)})")
     changed = f"{_text(again)} is distinct from {_text(own)}"
-    relation = session.tables.relation(table)
+    relation = session.relation(table)
     try:
         row = session.row(
             f"select count(*) as n, any_value({_text(own)}) as example "
@@ -97,16 +97,17 @@ def change(session: Session, name: str, key: Sequence[str], steps: Sequence[Step
     retyped = {step.column: Type(step.type) for step in steps if step.change is Change.RETYPED}
     wider = {step.column: Type(step.type) for step in steps if step.change is Change.WIDER}
     added = {step.column: Type(step.type) for step in steps if step.change is Change.COLUMN}
-    passing = {column: f"{_PASSING}{session.turn.number}_{n}" for n, column in enumerate(retyped)}
+    mark = session.new_mark()
+    passing = {column: f"{_PASSING}{mark}_{n}" for n, column in enumerate(retyped)}
     leaving = {*now.values(), *dropped}
     late = {column: kind for column, kind in added.items() if column in leaving}
     free = {column: kind for column, kind in added.items() if column not in leaving}
     if free:
-        session.tables.add(name, free)
+        session.add(name, free)
     for column, kind in wider.items():
         widen(session, name, now.get(column, column), kind)
     if passing:
-        session.tables.add(name, {passing[column]: kind for column, kind in retyped.items()})
+        session.add(name, {passing[column]: kind for column, kind in retyped.items()})
     for column, kind in retyped.items():
         _retype(session, name, now.get(column, column), passing[column], kind, types)
     gone = [*dropped, *(now.get(column, column) for column in retyped)]
@@ -133,7 +134,8 @@ def _renames(session: Session, name: str, now: Mapping[str, str]) -> list[turns.
     """By way of names in passing where a column gets the name of another one that leaves it."""
     direct = {column: was for column, was in now.items() if column not in now.values()}
     swapped = {column: was for column, was in now.items() if column not in direct}
-    passing = {c: f"{_PASSING}{session.turn.number}_r{n}" for n, c in enumerate(swapped)}
+    mark = session.new_mark()
+    passing = {c: f"{_PASSING}{mark}_{n}" for n, c in enumerate(swapped)}
     steps = [_rename(name, was, passing[column]) for column, was in swapped.items()]
     steps += [_rename(name, was, column) for column, was in direct.items()]
     return steps + [_rename(name, passing[column], column) for column in swapped]
@@ -145,12 +147,13 @@ def _rename(table: str, column: str, to: str) -> turns.Step:
 
 def widen(session: Session, name: str, column: str, kind: Type) -> None:
     """Let a column hold more; every value stays, so it does not matter if nothing comes of it."""
-    session.client.run(
-        f"alter table {sql.quoted(name)} alter column {sql.quoted(column)} "
-        f"set data type {sql.TYPES[kind]}",
-        labels=session.labels,
-    )
-    session.tables.forget(name)
+    for place in dict.fromkeys((name, session.works.get(name, name))):
+        session.client.run(
+            f"alter table {sql.quoted(place)} alter column {sql.quoted(column)} "
+            f"set data type {sql.TYPES[kind]}",
+            labels=session.labels,
+        )
+        session.tables.forget(place)
 
 
 def _retype(
@@ -168,7 +171,7 @@ def _retype(
     there, back = _ways(was, kind)
     own, new = f"o.{sql.quoted(column)}", f"o.{sql.quoted(passing)}"
     [values] = session.numbers([session.count(name, f"{own} is not null")])
-    test = session.tables.where(name, f"{own} is not null")
+    test = session.where(name, f"{own} is not null")
     session.acts.add(
         f"update {sql.quoted(name)} o set {sql.quoted(passing)} = {there.format(own)} where {test}"
     )
@@ -196,7 +199,7 @@ def _back_up(
     place = session.new_place(f"{BEFORE}{name}")
     session.client.run(
         f"create table {sql.quoted(place)} as "
-        f"select {sql.names(kept)} from {session.tables.relation(name)}",
+        f"select {sql.names(kept)} from {session.relation(name)}",
         labels=session.labels,
     )
     whole, copied = session.numbers(

@@ -226,9 +226,9 @@ def _close(records: Records, table: str) -> None:
     session = records.session
     test = f"o.{_TO} is null and {records.key(table, 'o')} = c.k"
     session.acts.add(
-        f"update {sql.quoted(table)} o set {_TO} = c.begun, "
+        f"update {sql.quoted(session.at(table))} o set {_TO} = c.begun, "
         f"{CLOSED_BY} = {sql.text(records.load.run_id)} "
-        f"from {sql.quoted(records.chosen)} c where {session.tables.where(table, test)}"
+        f"from {sql.quoted(records.chosen)} c where {session.where(table, test)}"
     )
 
 
@@ -254,9 +254,10 @@ def reopen(session: Session, table: str, runs: Sequence[str]) -> None:
     ended, before = session.numbers([closed_by(session, table, runs), current(session, table)])
     if not ended:
         return
-    test = session.tables.where(table, sql.one_of(CLOSED_BY, runs))
+    test = session.where(table, sql.one_of(CLOSED_BY, runs))
     session.acts.add(
-        f"update {sql.quoted(table)} o set {_TO} = null, {CLOSED_BY} = null where {test}"
+        f"update {sql.quoted(session.at(table))} o "
+        f"set {_TO} = null, {CLOSED_BY} = null where {test}"
     )
     again = Count(table, "those that are current again", before + ended, current(session, table))
     session.acts.must_be(again)

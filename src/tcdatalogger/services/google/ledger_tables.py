@@ -45,6 +45,9 @@ CLUSTERS: Final[Mapping[str, tuple[str, ...]]] = {
 Line = dict[str, Any]
 
 
+_NEW: Final = 1 << 52
+"""New lines are numbered from here on until the commit, which gives them the next numbers."""
+
 _LONG: Final = 1_000_000
 """Characters of new lines of a table that go with the script; a request takes ten million bytes."""
 
@@ -188,13 +191,13 @@ class BigQueryLedgerTables:
         client: of the dataset.
 
     Attributes:
-        seq: the greatest number of a line so far.
+        seq: the greatest number of a new line so far; those that are there have lower ones.
         staged: tables that hold lines until the commit.
     """
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self.seq = self._committed = 0
+        self.seq = _NEW
         self.staged: list[str] = []
         self._read: dict[Slice, list[Line]] = {}
         self._acts: dict[str, list[_Change | Line]] = {table.name: [] for table in TABLES}
@@ -287,9 +290,9 @@ class BigQueryLedgerTables:
             self._read[slice_] = sorted(map(slice_.line, lines), key=lambda line: -line.get(SEQ, 0))
         return found[-1] if also else []
 
-    def begin(self, seq: int) -> None:
-        """Number new lines from here on."""
-        self.seq = self._committed = seq
+    def writes(self, table: LedgerTable) -> bool:
+        """Whether the transaction writes to a table."""
+        return bool(self._acts[table.name])
 
     # --- to write --------------------------------------------------------------------------------
 
@@ -312,7 +315,7 @@ class BigQueryLedgerTables:
                         seqs |= _numbers(act.where[SEQ])
                     else:
                         statements.append(_statement(table, act))
-            seqs = {seq for seq in seqs if seq <= self._committed}
+            seqs = {seq for seq in seqs if seq <= _NEW}
             if seqs:
                 statements.append(f"delete from {table.name} where {one_of(SEQ, sorted(seqs))}")
             if not new:
@@ -421,8 +424,12 @@ def _sent(line: Line) -> dict[str, object]:
 
 
 def _insert(table: LedgerTable, source: str) -> str:
-    columns = names(column.name for column in table.columns)
-    return f"insert into {table.name} ({columns}) select {columns} from {source}"
+    columns = names(column.name for column in table.columns if column.name != SEQ)
+    last = f"(select coalesce(max({SEQ}), 0) from {table.name})"
+    return (
+        f"insert into {table.name} ({columns}, {SEQ}) "
+        f"select {columns}, {SEQ} - {_NEW} + {last} from {source}"
+    )
 
 
 def _value(column: LedgerColumn) -> str:

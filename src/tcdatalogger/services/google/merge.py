@@ -182,7 +182,7 @@ def _replace(records: Records, table: str, found: _Found) -> list[Count]:
             )
         )
     session.acts.add(
-        f"delete from {sql.quoted(table)} o where {session.tables.where(table, theirs)}"
+        f"delete from {sql.quoted(session.at(table))} o where {session.where(table, theirs)}"
     )
     return counts
 
@@ -196,10 +196,11 @@ def _journal(session: Session, endpoint: str, table: str) -> tuple[str, list[str
         session.tables.like(place, there)
         session.keep(name, place, there)
         return place, list(there), 0
+    session.private(name)
     kept = session.kept[name]
     missing = {column: kind for column, kind in there.items() if column not in kept.columns}
     if missing:
-        session.tables.add(kept.place, missing)
+        session.add(kept.place, missing)
         session.kept[name] = type(kept)(kept.place, {**kept.columns, **missing})
     [rows] = session.numbers([f"select count(*) from {sql.quoted(kept.place)}"])
     return kept.place, list(there), rows
@@ -285,8 +286,7 @@ def _kept(
         other = root if len(mine) == len(keys[root]) and len(mine) > 1 else table
         theirs = f"not {sql.one_of(RUN, without)}" if without else "true"
         since = (
-            f"select {sql.key(keys[other], 'r')} from {session.tables.relation(other)} r "
-            f"where {theirs}"
+            f"select {sql.key(keys[other], 'r')} from {session.relation(other)} r where {theirs}"
         )
         kept = sql.quoted(session.place(found[table]))
         yield table, f"from {kept} j where {sql.key(mine, 'j')} not in ({since})"

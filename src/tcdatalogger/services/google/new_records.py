@@ -15,7 +15,7 @@ from tcdatalogger.models.records import RUN, SEEN, SUBJECT, Group, own
 from tcdatalogger.models.schema import INDEX
 from tcdatalogger.services.google import sql, staging
 from tcdatalogger.services.google.acts import ENGINE, Count
-from tcdatalogger.services.google.records import Records
+from tcdatalogger.services.google.records import Records, of_runs
 from tcdatalogger.services.google.session import Session
 from tcdatalogger.services.warehouse.conservation import agree
 from tcdatalogger.services.warehouse.load import Load
@@ -72,7 +72,7 @@ def append(
         tables: their names.
         after: tables that the load was given to before, whose rows are known.
     """
-    told = {name: f"{_of_run(session, name, load)}" for name in (*tables, *(after or {}))}
+    told = {name: of_runs(session, name, [load.run_id]) for name in (*tables, *(after or {}))}
     rows = dict(zip(told, session.numbers(list(told.values())), strict=True))
     for name in tables:
         count = load.tables[name].num_rows
@@ -87,10 +87,6 @@ def append(
         )
     for name, count in rows.items():
         session.expect(told[name], count)
-
-
-def _of_run(session: Session, table: str, load: Load) -> str:
-    return session.count(table, sql.one_of(RUN, [load.run_id]))
 
 
 def _records(load: Load) -> Group | None:

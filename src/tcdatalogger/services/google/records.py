@@ -41,7 +41,7 @@ class Records:
 
     def stored(self, table: str) -> str:
         """The rows of the table."""
-        return self.session.tables.relation(table)
+        return self.session.relation(table)
 
     def of(self, table: str, alias: str, which: str) -> str:
         """The test for rows of records that a temporary table has."""
@@ -109,8 +109,12 @@ class Records:
 
 
 def of_runs(session: Session, table: str, runs: Sequence[str]) -> str:
-    """A query for the number of rows of runs."""
-    return session.count(table, sql.one_of(RUN, runs))
+    """A query for the number of rows of runs.
+
+    Of a run that has stored nothing before, BigQuery reads only the times of its answers.
+    """
+    window = session.windows.get(runs[0], "") if len(runs) == 1 else ""
+    return session.count(table, sql.one_of(RUN, runs) + (f" and {window}" if window else ""))
 
 
 def between(lowest: int | None, highest: int | None) -> str:

@@ -9,12 +9,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from tcdatalogger.models.schema import Type
+from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.schema import Column, Type
 from tcdatalogger.models.versions import ROLLBACK, UNDONE
 from tcdatalogger.services.google import acts, turns
-from tcdatalogger.services.google.acts import Acts
+from tcdatalogger.services.google.acts import FOUND, Acts, Count, script
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.ledger_tables import BigQueryLedgerTables, Slice
+from tcdatalogger.services.google.sql import names as listing
+from tcdatalogger.services.google.sql import quoted
 from tcdatalogger.services.google.tables import Layout, Tables
 from tcdatalogger.services.google.turns import KeptTable, Step, Turn
 from tcdatalogger.services.warehouse.ledger import Ledger
@@ -30,16 +33,26 @@ class Session:
         now: seconds since 1970.
 
     Attributes:
+        mine: the turns that its commit takes.
+        working: whether acts are done at once, on clones of the tables; so where loads are stored
+            together, of which each hangs on those before.
+        works: these clones, by table.
+        made: tables that it has made and that nobody knows before the commit.
         acts: what will be done to tables.
         steps: what is to do after the commit, in order.
         dropped: tables that nobody needs after the commit.
         types: the columns of tables after what will be done to them, by table.
         labels: for the jobs.
+        windows: the test for the times of all rows of a run, for runs that stored nothing before.
     """
 
     def __init__(self, client: Client, layout: Layout, now: float) -> None:
         self.client, self.now = client, now
         self._turn: Turn | None = None
+        self.working = False
+        self.works: dict[str, str] = {}
+        self.made: list[str] = []
+        self.mine: set[str] = set()
         self._kept: dict[str, KeptTable] | None = None
         self.tables = Tables(client, layout)
         self.lines = BigQueryLedgerTables(client)
@@ -49,6 +62,7 @@ class Session:
         self.dropped: list[str] = []
         self.types: dict[str, dict[str, Type | None]] = {}
         self.labels: dict[str, str] = {}
+        self.windows: dict[str, str] = {}
         self.staged: dict[tuple[str, str], str] = {}
         self._numbers: dict[tuple[int, str], int] = {}
 
@@ -59,8 +73,12 @@ class Session:
             ahead: lines of the ledger that will be asked for.
         """
         self._turn = turns.read(self.lines.read_ahead(ahead, also=turns.READ))
-        self.lines.begin(self._turn.seq)
         return self._turn
+
+    def touch(self, names: Iterable[str]) -> None:
+        """Say that tables are read or changed: at the commit their families are as they were."""
+        families = {owner.table: owner.family for owner in self.ledger.owners()}
+        self.mine |= {turns.family(families.get(name, name)) for name in names}
 
     @property
     def turn(self) -> Turn:
@@ -153,7 +171,71 @@ class Session:
     def count(self, name: str, test: str = "") -> str:
         """A query for the number of rows of a table."""
         where = f" where {test}" if test else ""
-        return f"select count(*) from {self.tables.relation(name)} o{where}"
+        return f"select count(*) from {self.relation(name)} o{where}"
+
+    def at(self, name: str) -> str:
+        """Where the rows of a table are while the transaction works on it."""
+        if not self.working or name.startswith("_tcd_"):
+            return name
+        if name not in self.works:
+            self.works[name] = self.clone(name, self.new_place(f"_tcd_work_{name}"))
+        return self.works[name]
+
+    def relation(self, name: str) -> str:
+        """A table to read all rows from."""
+        return self.tables.relation(self.at(name))
+
+    def where(self, name: str, test: str) -> str:
+        """The test of a statement that changes rows of a table."""
+        return self.tables.where(self.at(name), test)
+
+    def clone(self, name: str, place: str) -> str:
+        """Make a table that begins as another one is; it costs nothing until the two differ."""
+        self.client.run(f"create table {quoted(place)} clone {quoted(name)}", labels=self.labels)
+        self.made.append(place)
+        return place
+
+    def add(self, name: str, columns: Sequence[Column] | Mapping[str, Type]) -> None:
+        """Give a table more columns."""
+        for place in dict.fromkeys((name, self.works.get(name, name))):
+            self.tables.add(place, columns)
+
+    def flush(self) -> None:
+        """Do what is to be done so far, where the transaction works on clones.
+
+        Raises:
+            Unbalanced: a count was another one than wanted.
+        """
+        if not self.working or not self.acts.statements:
+            return
+        done = [f"declare {FOUND} string", "begin transaction", *self.acts.statements,
+                "commit transaction"]  # fmt: skip
+        try:
+            self.client.run(script(done), labels=self.labels)
+        except DataRefused as error:
+            self.acts.refuse(error.message)
+            raise
+        self.acts = Acts()
+        self._numbers.clear()
+
+    def take_over(self) -> None:
+        """Put the rows of the clones into their tables."""
+        self.working = False
+        for name, work in self.works.items():
+            columns = list(self.stored([name])[name])
+            listed = listing(columns)
+            [rows] = self.numbers([f"select count(*) from {self.tables.relation(work)}"])
+            self.acts.add(f"truncate table {quoted(name)}")
+            self.insert(name, columns, f"select {listed} from {self.tables.relation(work)}")
+            told = f"bit_xor(farm_fingerprint(to_json_string(struct({listed}))))"
+            unlike = (
+                f"select if((select {told} from {self.tables.relation(name)}) is distinct from "
+                f"(select {told} from {self.tables.relation(work)}), 1, 0)"
+            )
+            self.acts.must_be(
+                Count(name, "those that were made again", rows, self.count(name)),
+                Count(name, "the tables with other values", 0, unlike),
+            )
 
     def place(self, name: str) -> str:
         """Where a table is: what is kept for a rollback has another name in the dataset."""
@@ -161,12 +243,24 @@ class Session:
 
     def new_place(self, name: str) -> str:
         """The name in the dataset of a table that will be kept: no other transaction has it."""
-        return f"{name}_{self.turn.number}_{uuid.uuid4().hex[:8]}"
+        return f"{name}_{int(self.now)}_{self.new_mark()}"
+
+    def new_mark(self) -> str:
+        """A text that nobody else has."""
+        return uuid.uuid4().hex[:8]
 
     def keep(self, name: str, place: str, columns: Mapping[str, Type]) -> None:
         """Keep a table for a rollback, in the place of what is kept under this name."""
         self.forget([name])
+        self.made.append(place)
         self.kept[name] = KeptTable(place, dict(columns))
+
+    def private(self, name: str) -> str:
+        """Where a kept table is that is changed: nobody else has it before the commit."""
+        kept = self.kept[name]
+        if self.working and kept.place not in self.made:
+            self.keep(name, self.clone(kept.place, self.new_place(name)), kept.columns)
+        return self.kept[name].place
 
     def forget(self, names: Iterable[str]) -> None:
         """Keep tables no longer."""
@@ -177,7 +271,7 @@ class Session:
     def insert(self, name: str, columns: Iterable[str], source: str) -> None:
         """Put rows into a table; `source` is a query that gives these columns in this order."""
         listed = ", ".join(f"`{column}`" for column in columns)
-        self.acts.add(f"insert into `{name}` ({listed}) {source}")
+        self.acts.add(f"insert into {quoted(self.at(name))} ({listed}) {source}")
 
 
 def fitting(

@@ -247,5 +247,5 @@ def _about(table: TableSchema) -> str:
     return f"The list {'[].'.join(lists)} of Torn's answer." if lists else "Torn's answer."
 
 
-PLACE: Final = re.compile(r"_tcd_(?:former|before|merged)_.*_(\d+)_[0-9a-f]{8}")
-"""The name of a table that is kept for a rollback, as BigQuery has it: the turn, and by chance."""
+PLACE: Final = re.compile(r"_tcd_(?:former|before|merged|work)_.*_(\d+)_[0-9a-f]{8}")
+"""The name in the dataset of a table that people do not see: since when, and a part by chance."""

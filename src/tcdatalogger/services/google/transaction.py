@@ -94,7 +94,7 @@ class BigQueryTransaction:
         row = self._session.row(
             f"select (select subject from ("
             f"select case o.{RUN} {places} end as place, max(o.{SUBJECT}) as subject "
-            f"from {self._session.tables.relation(table)} o "
+            f"from {self._session.relation(table)} o "
             f"where {sql.one_of(RUN, runs)} and o.{SUBJECT} is not null group by place) "
             f"order by place limit 1) as subject"
         )
@@ -106,7 +106,7 @@ class BigQueryTransaction:
 
     def _any(self, table: str, test: str) -> bool:
         where = f" where {test}" if test else ""
-        rows = f"select 1 from {self._session.tables.relation(table)} o{where} limit 1"
+        rows = f"select 1 from {self._session.relation(table)} o{where} limit 1"
         [found] = self._session.numbers([f"select count(*) from ({rows})"])
         return bool(found)
 
@@ -124,6 +124,7 @@ class BigQueryTransaction:
 
     def change(self, table: str, key: Sequence[str], steps: Sequence[Step]) -> None:
         """Change a table, and keep what is touched."""
+        self._session.touch([table])
         changes.change(self._session, table, key, steps)
 
     def drop(self, table: str, column: str = "") -> None:
@@ -144,12 +145,12 @@ class BigQueryTransaction:
         """Add the rows of a load."""
         self._labelled(load)
         new_records.append(self._session, load, [table.name for table in load.family.tables])
-        return Moved()
+        return self._done(Moved())
 
     def append_new(self, load: Load) -> Moved:
         """Add those records of a load that are not stored yet, or have changed since."""
         self._labelled(load)
-        return new_records.append_new(self._session, load)
+        return self._done(new_records.append_new(self._session, load))
 
     def replace(
         self, load: Load, steps: Sequence[Step], emptied: Sequence[str], *, keep: bool
@@ -167,7 +168,7 @@ class BigQueryTransaction:
             self._grow(table, [step for step in steps if step.table == table.name])
         after = {}
         for name in names:
-            session.acts.add(f"truncate table {sql.quoted(name)}")
+            session.acts.add(f"truncate table {sql.quoted(session.at(name))}")
             after[name] = 0 if name in emptied else load.tables[name].num_rows
             if after[name]:
                 columns = staging.columns(session, load, name)
@@ -181,7 +182,7 @@ class BigQueryTransaction:
         )
         for name, rows in after.items():
             session.expect(of_run[name], rows)
-        return Moved()
+        return self._done(Moved())
 
     def _grow(self, table: TableSchema, steps: Sequence[Step]) -> None:
         """Give a table the columns that rows need."""
@@ -189,7 +190,7 @@ class BigQueryTransaction:
         names = {step.column for step in steps if step.change is Change.COLUMN}
         new = [column for column in table.columns if column.name in names]
         if new:
-            session.tables.add(table.name, new)
+            session.add(table.name, new)
         if table.name in session.types:
             session.types[table.name] |= {column.name: column.type for column in new}
         for step in steps:
@@ -206,40 +207,45 @@ class BigQueryTransaction:
             session.tables.like(place, columns)
             [rows] = session.numbers([session.count(name)])
             listed = sql.names(columns)
-            session.insert(place, columns, f"select {listed} from {session.tables.relation(name)}")
+            session.insert(place, columns, f"select {listed} from {session.relation(name)}")
             kept = f"select count(*) from {sql.quoted(place)}"
             session.acts.must_be(Count(name, "those kept for a rollback", rows, kept))
         else:
-            session.client.run(
-                f"create table {sql.quoted(place)} clone {sql.quoted(name)}", labels=session.labels
-            )
+            session.clone(session.at(name), place)
         session.keep(former, place, columns)
 
     def merge(self, load: Load, groups: Sequence[Group], *, first: bool) -> Moved:
         """Put each record of a load in the place of the stored one with its key."""
         self._labelled(load)
-        return merge.merge(self._session, load, groups, first=first)
+        return self._done(merge.merge(self._session, load, groups, first=first))
 
     def version(self, load: Load, groups: Sequence[Group]) -> Moved:
         """Store the records of a load that changed as new versions."""
         self._labelled(load)
-        return history.history(self._session, load, groups)
+        return self._done(history.history(self._session, load, groups))
+
+    def _done(self, moved: Moved) -> Moved:
+        """Do what an act has to do, if it is done at once."""
+        self._session.flush()
+        return moved
 
     def _labelled(self, load: Load) -> None:
         self._session.labels = {"run": load.run_id, "endpoint": load.endpoint}
+        self._session.touch(table.name for table in load.family.tables)
 
     # --- to take back ----------------------------------------------------------------------------
 
     def take_out(self, names: Sequence[str], runs: Sequence[str], *, kept: bool = False) -> None:
         """Delete the rows of runs, also from what is kept for the rollback of others."""
         session = self._session
+        session.touch(names)
         places = {name: name for name in names}
         for name in names if kept else ():
             copies = [f"{FORMER}{name}", *merge.journals_on(session, name)]
-            places |= {session.kept[c].place: name for c in copies if c in session.kept}
+            places |= {session.private(c): name for c in copies if c in session.kept}
         test = sql.one_of(RUN, runs)
-        queries = [(f"select count(*) from {session.tables.relation(place)}",
-                    f"select count(*) from {session.tables.relation(place)} where {test}")
+        queries = [(f"select count(*) from {session.relation(place)}",
+                    f"select count(*) from {session.relation(place)} where {test}")
                    for place in places]  # fmt: skip
         numbers = session.numbers([query for pair in queries for query in pair])
         counts = []
@@ -247,17 +253,20 @@ class BigQueryTransaction:
             places, zip(numbers[::2], numbers[1::2], strict=True), queries, strict=True
         ):
             if theirs:
-                where = session.tables.where(place, test)
-                session.acts.add(f"delete from {sql.quoted(place)} where {where}")
+                where = session.where(place, test)
+                session.acts.add(f"delete from {sql.quoted(session.at(place))} where {where}")
                 left = "those that are left"
                 counts.append(Count(places[place], left, whole - theirs, count))
         if counts:
             session.acts.must_be(*counts)
+        session.flush()
 
     def reopen(self, names: Sequence[str], runs: Sequence[str]) -> None:
         """Make the versions current again that runs ended."""
+        self._session.touch(names)
         for name in names:
             history.reopen(self._session, name, runs)
+        self._session.flush()
 
     def kept_by_replace(self, names: Sequence[str]) -> dict[str, int]:
         """The tables of which the former state is kept, and how many rows that has."""
@@ -269,11 +278,12 @@ class BigQueryTransaction:
     def swap_back(self, names: Sequence[str]) -> None:
         """Give tables their former rows and columns again."""
         session = self._session
+        session.touch(names)
         rows = self.kept_by_replace(names)
         for name in names:
             former = session.kept[f"{FORMER}{name}"]
             columns = sql.names(former.columns)
-            session.acts.add(f"truncate table {sql.quoted(name)}")
+            session.acts.add(f"truncate table {sql.quoted(session.at(name))}")
             session.insert(
                 name, former.columns, f"select {columns} from {sql.quoted(former.place)}"
             )
@@ -301,7 +311,9 @@ class BigQueryTransaction:
 
     def put_back(self, endpoint: str, keys: Mapping[str, Sequence[str]]) -> None:
         """Put back what the newest load of an endpoint replaced, and keep it no longer."""
+        self._session.touch(keys)
         merge.restore(self._session, endpoint, keys)
+        self._session.flush()
 
     def keep(self, endpoint: str, root: str) -> None:
         """Note that what the newest load of an endpoint replaced is kept."""

@@ -1,16 +1,16 @@
 """The table that the engine keeps for itself: whose turn it is, what is kept, what is still to do.
 
-All that a transaction was told is true at its commit if nobody else has committed since its begin.
-So each commit takes the next turn: it changes one row, which it must find as it was. Two commits
-that change it at once are refused by BigQuery but for one; who comes later does not find the row.
+All that a transaction was told is true at its commit if nobody else has changed the same since its
+begin. So each endpoint and each family of tables has a row, its turn, and each commit changes the
+turns of what it has to do with, which it must find as they were. Every commit changes one more row,
+that of all: BigQuery refuses all but one of the scripts that change one table at once.
 """
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from google.cloud.bigquery import SchemaField
@@ -74,64 +74,105 @@ class Turn:
     """What the table says.
 
     Attributes:
-        number: of the commits so far.
-        seq: the greatest number of a line of the ledger.
-        by: tells two commits with the same numbers apart.
+        values: the turn of each endpoint and each family, by `endpoint` and `family`; that of all
+            by "".
         kept: what is kept for a rollback, by name.
         to_do: what the last commits have left to be done, in order; by the name of its row.
     """
 
-    number: int = 0
-    seq: int = 0
-    by: str = ""
+    values: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, KeptTable] = field(default_factory=dict)
     to_do: Mapping[str, Step] = field(default_factory=dict)
 
-    @property
-    def value(self) -> str:
-        """As it stands in the table."""
-        return json.dumps([self.number, self.seq, self.by])
 
-    def next(self, seq: int) -> Turn:
-        """The turn that a commit takes; `seq` is the greatest number of a line after it."""
-        return replace(self, number=self.number + 1, seq=seq, by=uuid.uuid4().hex)
+ALL: Final = ""
+OWNERS: Final = "owners"
+"""The turn of those who write whose tables are."""
+
+
+def endpoint(name: str) -> str:
+    """The turn of an endpoint."""
+    return f"endpoint {name}"
+
+
+def family(root: str) -> str:
+    """The turn of the tables of a family."""
+    return f"family {root}"
 
 
 def current(client: Client) -> Turn:
-    """The turn as it is now."""
-    return read(client.ask(READ).to_pylist())
+    """The turns as they are now."""
+    table = client.table(TABLE)
+    return (
+        Turn() if table is None else read(client.read(table, ["kind", "name", "value"]).to_pylist())
+    )
 
 
 def read(rows: Sequence[Mapping[str, str]]) -> Turn:
     """What the rows of the table say; without any nothing was committed yet."""
-    kept, to_do, found = {}, {}, Turn()
+    values, kept, to_do = {}, {}, {}
     for row in sorted(rows, key=lambda row: row["name"]):
-        value = json.loads(row["value"])
+        name, value = row["name"], row["value"]
         match row["kind"]:
             case "turn":
-                number, seq, by = value
-                found = replace(found, number=number, seq=seq, by=by)
+                values[name] = value
             case "kept":
-                place, columns = value
-                kept[row["name"]] = KeptTable(place, {n: Type(kind) for n, kind in columns.items()})
+                place, columns = json.loads(value)
+                kept[name] = KeptTable(place, {n: Type(kind) for n, kind in columns.items()})
             case _:
-                to_do[row["name"]] = Step(*value)
-    return replace(found, kept=kept, to_do=to_do)
+                to_do[name] = Step(*json.loads(value))
+    return Turn(values, kept, to_do)
 
 
-def take(before: Turn, after: Turn) -> list[str]:
-    """The first statements of a commit: nobody else has committed since `before` was read."""
-    mine = f"kind = '{TURN}' and value = {text(before.value)}"
-    return [
-        f"update {TABLE} set value = {text(after.value)} where {mine}",
+def take(before: Turn, mine: Collection[str] | None, by: str) -> list[str]:
+    """The first statements of a commit: nobody has changed the same since `before` was read.
+
+    Args:
+        before: the turns at the begin.
+        mine: those of the commit; None for all of them.
+        by: what they become; no two commits have the same.
+    """
+    turn = f"kind = '{TURN}'"
+    statements = [
+        f"update {TABLE} set value = {text(by)} where {turn} and name = '{ALL}'",
         f"assert @@row_count = 1 as '{LOST}'",
     ]
+    if mine is None:
+        count = f"(select count(*) from {TABLE} where {turn})"
+        statements.append(f"assert {count} = {len(before.values)} as '{LOST}'")
+    names = sorted(set(before.values if mine is None else mine) - {ALL})
+    known = [name for name in names if name in before.values]
+    new = [name for name in names if name not in before.values]
+    if known:
+        found = " or ".join(
+            f"(name = {text(name)} and value = {text(before.values[name])})" for name in known
+        )
+        statements += [
+            f"update {TABLE} set value = {text(by)} where {turn} and ({found})",
+            f"assert @@row_count = {len(known)} as '{LOST}'",
+        ]
+    if new:
+        some = ", ".join(map(text, new))
+        lines = ", ".join(f"('{TURN}', {text(name)}, {text(by)})" for name in new)
+        taken = f"select 1 from {TABLE} where {turn} and name in ({some})"
+        statements += [
+            f"assert not exists ({taken}) as '{LOST}'",
+            f"insert into {TABLE} (kind, name, value) values {lines}",
+        ]
+    return statements
 
 
 def write(
-    before: Turn, kept: Mapping[str, KeptTable], steps: Sequence[Step], number: int
+    before: Turn, kept: Mapping[str, KeptTable], steps: Sequence[Step], now: float
 ) -> list[str]:
-    """The last statements of a commit: what is kept now, and what is to do afterwards."""
+    """The last statements of a commit: what is kept now, and what is to do afterwards.
+
+    Args:
+        before: as the transaction found it.
+        kept: what is kept now.
+        steps: what is to do, in order.
+        now: seconds since 1970.
+    """
     changed = sorted(
         name for name in {*before.kept, *kept} if before.kept.get(name) != kept.get(name)
     )
@@ -144,7 +185,7 @@ def write(
     lines += [
         (
             TO_DO,
-            f"{number:012d}-{place:06d}",
+            f"{now:017.6f}-{place:06d}",
             json.dumps([step.what, step.table, step.column, step.to]),
         )
         for place, step in enumerate(steps)

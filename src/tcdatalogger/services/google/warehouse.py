@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock, SystemClock
@@ -17,6 +20,7 @@ from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnava
 from tcdatalogger.files import Progress, silent
 from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.records import SEEN
 from tcdatalogger.services.google import acts, ledger_tables, sql, turns
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.session import Session
@@ -25,7 +29,7 @@ from tcdatalogger.services.google.tables import PLACE, Layout, Tables
 from tcdatalogger.services.google.transaction import BigQueryTransaction
 from tcdatalogger.services.google.turns import Turn
 from tcdatalogger.services.warehouse.dialect import Dialect
-from tcdatalogger.services.warehouse.ledger_tables import TABLES
+from tcdatalogger.services.warehouse.ledger_tables import OWNERS, TABLES
 from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
 from tcdatalogger.services.warehouse.protocol import Backup, TableSum, Warehouse
 from tcdatalogger.services.warehouse.transaction import Transaction
@@ -37,8 +41,10 @@ DIALECT: Final = Dialect(quote="`", json_text="to_json_string({})")
 
 _PAUSES: Final = Backoff(first=0.5, longest=8.0, jitter=0.5)
 """Between tries of a commit that others have overtaken."""
-PATIENCE: Final = 120.0
-"""Seconds for which a commit is tried again."""
+_REFUSED: Final = 3
+"""How often where BigQuery refuses it while others commit, and does not say that this is why."""
+_TRIES: Final = 12
+"""How often a commit is tried in all: for more than a minute."""
 
 
 class _Overtaken(WarehouseUnavailable):
@@ -60,7 +66,11 @@ class BigQueryWarehouse(Warehouse):
         self._client = client
         self._clock = clock or SystemClock()
         self._layout = layout or Layout()
-        self._ahead: list[ledger_tables.Slice] = []
+        self._there = False
+        self._ahead: Sequence[ledger_tables.Slice] = ()
+        self._mine: set[str] | None = None
+        self._working = False
+        self._single: list[Load] = []
 
     def close(self) -> None:
         """Close all connections."""
@@ -105,11 +115,14 @@ class BigQueryWarehouse(Warehouse):
                 if error.facts.get("reason") != "notFound":
                     raise
                 turn = Turn()
-            if not turn.number:
+            if turns.ALL not in turn.values:
                 self._make()
             elif turn.to_do:
                 self._finish(turn)
             else:
+                session.working = self._working
+                for load in self._single:
+                    _look_no_further(session, load)
                 return session
 
     def _make(self) -> None:
@@ -123,10 +136,7 @@ class BigQueryWarehouse(Warehouse):
 
     def _first_turn(self) -> None:
         """Write the first turn: of several who try, BigQuery lets one."""
-        first = Turn().next(0)
-        rows = pa.table(
-            {"kind": [turns.TURN], "name": [""], "value": [first.value]},
-        )
+        rows = pa.table({"kind": [turns.TURN], "name": [turns.ALL], "value": ["begin"]})
         made = self._client.table(turns.TABLE)
         created = "" if made is None else str(made.created)
         with suppress(DataRefused):  # somebody else was first
@@ -146,49 +156,79 @@ class BigQueryWarehouse(Warehouse):
         Raises:
             DataRefused, WarehouseUnavailable, Unbalanced: as `_transaction`.
         """
+        if session.working:
+            session.take_over()
         written, values = session.lines.statements(session.now + EXPIRES)
-        after = session.turn.next(session.lines.seq)
-        kept = turns.write(session.turn, session.kept, session.steps, after.number)
+        kept = turns.write(session.turn, session.kept, session.steps, session.now)
         if session.acts.statements or written or kept or session.dropped:
+            if session.lines.writes(OWNERS):
+                session.mine.add(turns.OWNERS)
+            mine = None if self._mine is None else {*self._mine, *session.mine}
+            self._run(session, mine, [*session.acts.statements, *written, *kept], values)
+            if session.steps:
+                self._finish(self._turn())
+        self._clean(session)
+
+    def _run(
+        self,
+        session: Session,
+        mine: Collection[str] | None,
+        statements: Sequence[str],
+        values: Mapping[str, str],
+    ) -> None:
+        """Run the script of a commit, and again where BigQuery ran that of others at once.
+
+        Raises:
+            DataRefused, WarehouseUnavailable, Unbalanced: as `_transaction`.
+        """
+        for tries in itertools.count(1):
+            by = uuid.uuid4().hex
             done = [
                 f"declare {acts.FOUND} string",
                 "begin transaction",
-                *turns.take(session.turn, after),
-                *session.acts.statements,
-                *written,
-                *kept,
+                *turns.take(session.turn, mine, by),
+                *statements,
                 "commit transaction",
             ]
             try:
                 self._client.run(
                     acts.script(done),
-                    name=self._client.job_name("commit", str(after.number), after.by),
+                    name=self._client.job_name("commit", by),
                     parameters=values,
                     labels=session.labels,
                 )
             except Failure as error:
-                self._look(session, after, error)
-            self._finish(self._turn() if session.steps else after)
-        self._clean(session)
+                if self._has_committed(session, mine, by, error):
+                    return
+                if tries == (_TRIES if isinstance(error, WarehouseUnavailable) else _REFUSED):
+                    raise
+                self._clock.sleep(_PAUSES.pause(tries, random.uniform(-1, 1)))  # noqa: S311  # it spreads pauses
+            else:
+                return
 
-    def _look(self, session: Session, after: Turn, error: Failure) -> None:
-        """Find out whether a script has committed though its answer was an error.
+    def _has_committed(
+        self, session: Session, mine: Collection[str] | None, by: str, error: Failure
+    ) -> bool:
+        """Whether a script has committed though its answer was an error; if not, it may be again.
 
         Raises:
-            WarehouseUnavailable, DataRefused, Unbalanced: it has not.
+            WarehouseUnavailable, DataRefused, Unbalanced: it must not be run again as it is.
         """
         if isinstance(error, DataRefused):
             session.acts.refuse(error.message)
-        now = self._turn()
-        if now.value == after.value:
-            return
-        if now.value != session.turn.value or turns.LOST in str(error):
+        before, now = session.turn.values, self._turn().values
+        if by in now.values():
+            return True
+        names = {*before, *now} - {turns.ALL} if mine is None else mine
+        if turns.LOST in str(error) or any(before.get(n) != now.get(n) for n in names):
             raise _Overtaken(
-                "Others commit to this dataset all the time.",
+                "Others store in the same tables all the time.",
                 remedy="Nothing was changed; the next run tries again.",
                 reason="overtaken",
             ) from None
-        raise error
+        if before[turns.ALL] == now[turns.ALL]:
+            raise error
+        return False
 
     def _finish(self, turn: Turn) -> None:
         """Change tables as commits have said that it is to be done after them."""
@@ -209,60 +249,77 @@ class BigQueryWarehouse(Warehouse):
     def _clean(self, session: Session) -> None:
         """Delete what nobody needs any more, also what crashes have left; it matters little if not.
 
-        A place of an earlier turn that is not kept is of a transaction that cannot commit.
+        A place of yesterday that is not kept is of a transaction that ended long ago.
         """
         kept = {each.place for each in session.kept.values()}
         left = [
             name
             for name in (session.tables.names() if session.dropped else ())
-            if (found := PLACE.fullmatch(name)) and int(found[1]) < session.turn.number
+            if (found := PLACE.fullmatch(name)) and int(found[1]) < session.now - EXPIRES
         ]
-        for name in dict.fromkeys(
-            [*session.staged.values(), *session.lines.staged, *session.dropped, *left]
-        ):
+        gone = [
+            *session.staged.values(),
+            *session.lines.staged,
+            *session.dropped,
+            *session.works.values(),
+            *left,
+        ]
+        for name in dict.fromkeys(gone):
             if name not in kept:
                 with suppress(Failure):
                     self._client.delete(name)
 
-    def _again(self, act: Callable[[], _T]) -> _T:
-        """Do something that commits, and again where others have committed meanwhile.
+    def _again(
+        self,
+        act: Callable[[], _T],
+        endpoints: Collection[str] | None = None,
+        ahead: Sequence[ledger_tables.Slice] = (),
+    ) -> _T:
+        """Do something that commits, and again where others have changed the same meanwhile.
+
+        Args:
+            act: it asks anew each time.
+            endpoints: that it has to do with; None for all.
+            ahead: lines of the ledger that it will ask for.
 
         Raises:
             WarehouseUnavailable: they do so all the time.
         """
-        tries, waited = 0, 0.0
-        while True:
+        self._ahead = ahead
+        self._mine = None if endpoints is None else set(map(turns.endpoint, endpoints))
+        for tries in itertools.count(1):
             try:
                 return act()
             except _Overtaken:
-                tries += 1
-                pause = _PAUSES.pause(tries, random.uniform(-1, 1))  # noqa: S311  # it spreads pauses
-                if waited + pause > PATIENCE:
+                if tries == _TRIES:
                     raise
-                waited += pause
-                self._clock.sleep(pause)
+                self._clock.sleep(_PAUSES.pause(tries, random.uniform(-1, 1)))  # noqa: S311  # it spreads pauses
+        raise AssertionError
 
     def commit_all(self, wanted: Iterable[Load], clear: Clear | None = None) -> list[Receipt]:
-        """As `Warehouse.commit_all`, and again where others have committed meanwhile."""
+        """As `Warehouse.commit_all`, and again where others have stored in the tables meanwhile."""
         loads = list(wanted)
-        self._ahead = [slice_ for load in loads[:1] for slice_ in ledger_tables.ahead(load)]
+        ahead = [slice_ for load in loads[:1] for slice_ in ledger_tables.ahead(load)]
+        endpoints = {load.endpoint for load in loads} | ({clear.endpoint} if clear else set())
+        self._working = len(loads) > 1
+        self._single = loads if len(loads) == 1 and clear is None else []
         try:
-            return self._again(partial(super().commit_all, loads, clear))
+            return self._again(partial(super().commit_all, loads, clear), endpoints, ahead)
         finally:
-            self._ahead = []
+            self._working, self._single = False, []
 
     def note_checks(self, checked: Checked) -> None:
-        """As `Warehouse.note_checks`, and again where others have committed meanwhile."""
-        self._again(partial(super().note_checks, checked))
+        """As `Warehouse.note_checks`, and again where others have noted some meanwhile."""
+        self._again(partial(super().note_checks, checked), {checked.endpoint})
 
     def reshape(self, load: Load, *, accept: bool = False, dry: bool = False) -> tuple[Step, ...]:
-        """As `Warehouse.reshape`, and again where others have committed meanwhile."""
+        """As `Warehouse.reshape`, and again where others have stored meanwhile."""
         return self._again(partial(super().reshape, load, accept=accept, dry=dry))
 
     def reshape_back(
         self, table: str, version: int, *, at: float, dry: bool = False, fence: Fence = None
     ) -> tuple[Step, ...]:
-        """As `Warehouse.reshape_back`, and again where others have committed meanwhile."""
+        """As `Warehouse.reshape_back`, and again where others have stored meanwhile."""
         back = partial(super().reshape_back, table, version, at=at, dry=dry, fence=fence)
         return self._again(back)
 
@@ -276,7 +333,7 @@ class BigQueryWarehouse(Warehouse):
         dry: bool = False,
         fence: Fence = None,
     ) -> Undo:
-        """As `Warehouse.rollback`, and again where others have committed meanwhile."""
+        """As `Warehouse.rollback`, and again where others have stored meanwhile."""
         undo = partial(super().rollback, endpoint, run_id, at=at, by=by, dry=dry, fence=fence)
         return self._again(undo)
 
@@ -293,8 +350,9 @@ class BigQueryWarehouse(Warehouse):
         return DIALECT
 
     def exists(self) -> bool:
-        """Whether something was ever stored."""
-        return self._client.table(turns.TABLE) is not None
+        """Whether something was ever stored; what is there once stays."""
+        self._there = self._there or self._client.table(turns.TABLE) is not None
+        return self._there
 
     def layout(self, table: str) -> tuple[str, bool]:
         """By what a table is partitioned and clustered; whether by the time of the answers."""
@@ -339,10 +397,13 @@ class BigQueryWarehouse(Warehouse):
         """Some columns of a table; those that it lacks are null. No rows where it is not there."""
         place = self._place(table)
         tables = Tables(self._client, self._layout)
+        found = tables.get(place)
         there = tables.columns(place) or {}
         asked = {*(where or {}), *([since[0]] if since else [])}
-        if not there or not asked <= set(there):
+        if found is None or not asked <= set(there):
             return pa.table({name: pa.nulls(0) for name in columns})
+        if not asked and set(columns) <= set(there):
+            return self._client.read(found, columns)
         picked = ", ".join(
             sql.quoted(name) if name in there else f"null as {sql.quoted(name)}" for name in columns
         )
@@ -385,4 +446,23 @@ class BigQueryWarehouse(Warehouse):
             f"There is no backup of a dataset yet: {folder} stays as it is.",
             remedy="BigQuery keeps seven days of every table by itself (time travel).",
             progress=progress is not silent,
+        )
+
+
+def _look_no_further(session: Session, load: Load) -> None:
+    """Look for rows of a load's run only among answers of its time, if it has stored none before.
+
+    By the law of conservation a run that the ledger does not know has no rows.
+    """
+    if load.again or session.ledger.loads(endpoint=load.endpoint, run_id=load.run_id, most=1):
+        return
+    times = [table.column(SEEN) for table in load.tables.values() if table.num_rows]
+    if any(column.null_count for column in times):
+        return
+    bounds = [pc.min_max(column).as_py() for column in times]
+    if bounds:
+        lowest = min(each["min"] for each in bounds)
+        highest = max(each["max"] for each in bounds)
+        session.windows[load.run_id] = (
+            f"o.{SEEN} between {sql.time(lowest)} and {sql.time(highest)}"
         )

@@ -16,8 +16,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
-sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "google")]
+sys.path.insert(0, str(Path(__file__).parent.parent / "scripts"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "google"))
 
 import pyarrow as pa
 from bigquery_emulator import emulator, why_not
@@ -73,13 +73,16 @@ def main():
     given = arguments.parse_args()
     if reason := why_not():
         sys.exit(f"There is no emulator here: {reason}.")
-    with tempfile.TemporaryDirectory() as folder, emulator(Path(folder)) as started:
-        with Proxy(started.endpoint) as proxy:
-            url = "bigquery://tcd-benchmark/benchmark?location=EU"
-            made = connect(url, {"BIGQUERY_EMULATOR_HOST": proxy.endpoint})
-            started.make_dataset("tcd-benchmark", "benchmark")
-            with open_dataset(made) as warehouse:
-                measure(warehouse, proxy, given)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        emulator(Path(folder)) as started,
+        Proxy(started.endpoint) as proxy,
+    ):
+        started.make_dataset("tcd-benchmark", "benchmark")
+        url = "bigquery://tcd-benchmark/benchmark?location=EU"
+        made = connect(url, {"BIGQUERY_EMULATOR_HOST": proxy.endpoint})
+        with open_dataset(made) as warehouse:
+            measure(warehouse, proxy, given)
 
 
 def measure(warehouse, proxy, given):

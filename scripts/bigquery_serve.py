@@ -1,12 +1,14 @@
 """Starts the emulator; it runs on the emulator's Python and imports nothing of ours.
 
-While the emulator translates a statement it looks into its catalogue for each mention of a table, and a
-look takes milliseconds. Nothing changes meanwhile, so each table is looked up once.
+While the emulator translates a statement it looks into its catalogue for each mention of a table,
+and a look takes milliseconds. Nothing changes meanwhile, so each table is looked up once.
 """
 
 import functools
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from local_bigquery import cli
 from local_bigquery.catalog import metadata, tables
@@ -19,11 +21,11 @@ from local_bigquery.sql.rules import partitions
 _now = threading.local()
 
 
-def once(look):
+def once(look: Callable[..., Any]) -> Callable[..., Any]:
     """The same, but asked once for the same words while a statement is translated."""
 
     @functools.wraps(look)
-    def looked(*words):
+    def looked(*words: object) -> Any:
         seen = getattr(_now, "seen", None)
         if seen is None:
             return look(*words)
@@ -35,7 +37,7 @@ def once(look):
     return looked
 
 
-def translated(tree, context):
+def translated(tree: object, context: object) -> Any:
     """As the emulator translates it."""
     _now.seen = {}
     try:
@@ -50,7 +52,7 @@ for module in (translate, script, query, read):
 database.objects = once(database.objects)
 metadata.load = once(metadata.load)
 tables.columns = once(tables.columns)
-partitions._hidden = once(partitions._hidden)
+partitions._hidden = once(partitions._hidden)  # noqa: SLF001  # the emulator's
 
 if __name__ == "__main__":
     sys.exit(cli.main())

@@ -184,9 +184,7 @@ def _ask(records: Records, prepare: Sequence[str], versioned: Sequence[str]) -> 
     for place, table in enumerate(group.tables):
         queries[f"fresh{place}"] = records.fresh(table.name, records.chosen)
         queries[f"left{place}"] = records.fresh(table.name, records.left)
-    row = session.row(
-        "select " + ", ".join(f"({query}) as {name}" for name, query in queries.items()), prepare
-    )
+    row = session.answers(queries, prepare)
     given = sum(records.load.tables[table.name].num_rows for table in group.tables)
     agree(ENGINE, root, "those of the records that were compared", given, int(row["fresh"] or 0))
     stale = int(row["stale"] or 0)

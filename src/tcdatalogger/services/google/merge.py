@@ -135,9 +135,7 @@ def _ask(
     for number, name in enumerate(tables):
         queries[f"fresh{number}"] = records.fresh(name, records.chosen)
         queries[f"left{number}"] = records.fresh(name, records.left)
-    row = session.row(
-        "select " + ", ".join(f"({query}) as {name}" for name, query in queries.items()), prepare
-    )
+    row = session.answers(queries, prepare)
     found = {}
     for number, name in enumerate(keys):
         times = (row[f"lowest{number}"], row[f"highest{number}"])

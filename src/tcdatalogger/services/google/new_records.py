@@ -177,9 +177,7 @@ def _ask(records: Records, prepare: Sequence[str]) -> Mapping[str, Any]:
     for number, table in enumerate(group.tables):
         queries[f"fresh{number}"] = records.fresh(table.name, records.chosen)
         queries[f"left{number}"] = records.fresh(table.name, records.left)
-    row = records.session.row(
-        "select " + ", ".join(f"({query}) as {name}" for name, query in queries.items()), prepare
-    )
+    row = records.session.answers(queries, prepare)
     whole = sum(records.load.tables[table.name].num_rows for table in group.tables)
     agree(ENGINE, root, "those of the records that were compared", whole, int(row["judged"] or 0))
     stale = int(row["stale"] or 0)

@@ -109,6 +109,11 @@ class Session:
         asked = self.client.ask(self.acts.asking(sql, prepare), labels=self.labels)
         return acts.answer(asked.to_pylist()[0])
 
+    def answers(self, queries: Mapping[str, str], prepare: Sequence[str] = ()) -> Mapping[str, Any]:
+        """What queries give that have one value each, by name, after all that is to be done."""
+        parts = ", ".join(f"({query}) as {quoted(name)}" for name, query in queries.items())
+        return self.row(f"select {parts}", prepare)
+
     def numbers(self, queries: Sequence[str], prepare: Sequence[str] = ()) -> list[int]:
         """The numbers that queries give, 0 for null, after all that is to be done.
 

@@ -55,11 +55,15 @@ class BigQueryTransaction:
 
     def counts(self, names: Sequence[str]) -> dict[str, int]:
         """How many rows tables have."""
-        return self._of_those_there(names, {n: self._session.count(n) for n in names})
+        there = self.there(names)
+        rows = self._session.numbers([self._session.count(name) for name in there])
+        return dict.fromkeys(names, 0) | dict(zip(there, rows, strict=True))
 
     def rows_of(self, names: Sequence[str], runs: Sequence[str]) -> dict[str, int]:
         """How many rows of runs can be read in tables."""
-        return self._of_those_there(names, {n: of_runs(self._session, n, runs) for n in names})
+        there = self.there(names)
+        rows = self._session.numbers([of_runs(self._session, name, runs) for name in there])
+        return dict.fromkeys(names, 0) | dict(zip(there, rows, strict=True))
 
     def holds(self, table: str, *, versions: bool) -> bool:
         """Whether a table holds rows that are versions of a history, or rows that are none."""
@@ -109,11 +113,6 @@ class BigQueryTransaction:
         rows = f"select 1 from {self._session.relation(table)} o{where} limit 1"
         [found] = self._session.numbers([f"select count(*) from ({rows})"])
         return bool(found)
-
-    def _of_those_there(self, names: Sequence[str], queries: Mapping[str, str]) -> dict[str, int]:
-        there = self.there(names)
-        rows = self._session.numbers([queries[name] for name in there])
-        return dict.fromkeys(names, 0) | dict(zip(there, rows, strict=True))
 
     # --- to change tables ------------------------------------------------------------------------
 

@@ -26,6 +26,12 @@ ODD = {
 ADDRESS = "duckdb:///from.duckdb"
 
 
+@pytest.fixture(params=KINDS)
+def make_store(request):
+    """Makes an empty warehouse; those in BigQuery are copied in test_copying_bigquery.py."""
+    return KINDS[request.param]
+
+
 @pytest.fixture
 def target(request, tmp_path_factory):
     """Opens an empty warehouse anew; what was committed is there. It is of the kind under test."""

@@ -79,6 +79,8 @@ def command(
             "Say where to copy to, or from where.",
             remedy="As --to duckdb:///copy.duckdb or --from-legacy bigquery://PROJECT/DATASET.",
         )
+    if legacy is not None and encryption_key:
+        raise UsageError("--encryption-key goes with --to.", remedy="The warehouse has its own.")
     if legacy is None and names:
         raise UsageError("--table goes with --from-legacy.", remedy="--to copies all tables.")
     settings = options.load()

@@ -16,7 +16,8 @@ from tcdatalogger.core.state.leases import BACKFILL
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.errors import Busy, DataRefused, UsageError
 from tcdatalogger.files import Progress, silent
-from tcdatalogger.models.schema import Type
+from tcdatalogger.models.schema import Column, Type
+from tcdatalogger.models.versions import current_columns
 from tcdatalogger.services.duckdb.column_sums import VERSION, ColumnSum, ColumnSums
 from tcdatalogger.services.warehouse import copying
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
@@ -180,7 +181,21 @@ def _tables(source: Warehouse) -> list[CopiedTable]:
                 )
             types[column] = kind
         _, key = keys.get(name, (0, ()))
-        found.append(CopiedTable(name, types, key))
+        facts = {
+            column.name: Column(
+                column.name,
+                column.type,
+                column.nullable,
+                column.origin[0],
+                column.origin[1],
+                column.deprecated,
+                column.ends,
+                column.learned,
+                column.origin[2],
+            )
+            for column in current_columns(ledger.history(name)).values()
+        }
+        found.append(CopiedTable(name, types, key, facts))
     return [*found, *_LEDGER]
 
 

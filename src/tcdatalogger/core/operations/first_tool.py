@@ -181,7 +181,8 @@ def _family(target: str, columns: Mapping[str, Type]) -> TableFamily:
     data = [(name, kind) for name, kind in columns.items() if name != SEEN]
     made = [Column(name, kind, nullable=True, level=0, path=(name,)) for name, kind in data]
     made += [
-        Column(name, kind, nullable=True, level=0, path=(name,), ours=True)
+        # The time is that of the first tool, and may be missing.
+        Column(name, kind, nullable=True, level=0, path=(name,), ours=name != SEEN)
         for name, kind in zip(SYSTEM, SYSTEM_TYPES, strict=True)
     ]
     table = TableSchema(target, lists=(), columns=tuple(made), key=())

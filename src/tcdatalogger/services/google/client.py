@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import itertools
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, Final, Literal, TypeVar
@@ -317,6 +317,29 @@ class Client:
     def _rows(self, job: bigquery.QueryJob) -> pa.Table:
         found = job.result(
             page_size=_PAGE_ROWS, retry=ONCE, job_retry=ONCE, timeout=self._retrying.patience.call
+        )
+        return found.to_arrow(create_bqstorage_client=False)
+
+    def pages(self, sql: str, *, labels: Mapping[str, str] | None = None) -> Iterator[pa.Table]:
+        """The rows of a query, page by page: each is read when it is taken, and again if it fails.
+
+        BigQuery keeps the result for a day.
+        """
+        job = self._query(sql, "", None, labels, None)
+        found = self._retrying.ask(self._google.get_table, job.destination)
+        start = 0
+        while start < (found.num_rows or 0):
+            rows = self._retrying.make(partial(self._page, found, start))
+            start += rows.num_rows
+            yield rows
+
+    def _page(self, table: bigquery.Table, start: int) -> pa.Table:
+        found = self._google.list_rows(
+            table,
+            start_index=start,
+            max_results=_PAGE_ROWS,
+            retry=ONCE,
+            timeout=self._retrying.patience.call,
         )
         return found.to_arrow(create_bqstorage_client=False)
 

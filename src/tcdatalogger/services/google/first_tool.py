@@ -31,6 +31,7 @@ LARGE: Final = 1_000_000
 SEEN_TEXT: Final = f"{SEEN}_text"
 """The column with the text of a `server_timestamp` that the first tool stored as a text."""
 
+_JSON: Final = "if({0} is null, null, to_json_string({0}))"
 _PLAIN: Final[Mapping[str, tuple[Type, str]]] = {
     "INTEGER": (Type.INT, "{}"),
     "INT64": (Type.INT, "{}"),
@@ -42,12 +43,12 @@ _PLAIN: Final[Mapping[str, tuple[Type, str]]] = {
     "TIMESTAMP": (Type.TIME, "{}"),
     "DATETIME": (Type.TIME, "timestamp({})"),
     "BYTES": (Type.TEXT, "to_base64({})"),
-    "JSON": (Type.JSON, "to_json_string({})"),
+    "JSON": (Type.JSON, _JSON),
 }
 """The type that a type of BigQuery becomes, and how its values are read; others become texts."""
 
 _TEXT: Final = (Type.TEXT, "cast({} as string)")
-_NESTED: Final = (Type.JSON, "to_json_string({})")
+_NESTED: Final = (Type.JSON, _JSON)
 _SAME: Final = frozenset({"INTEGER", "INT64", "FLOAT", "FLOAT64", "BOOLEAN", "BOOL", "STRING",
                           "TIMESTAMP", "JSON"})  # fmt: skip
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -22,6 +22,10 @@ from tcdatalogger.services.google.tables import Layout, Tables
 from tcdatalogger.services.google.turns import KeptTable, Step, Turn
 from tcdatalogger.services.warehouse.ledger import Ledger
 from tcdatalogger.services.warehouse.ledger_tables import SCHEMAS
+from tcdatalogger.services.warehouse.schema_changes import BEFORE, FORMER, MERGED
+
+_OF_A_ROLLBACK: Final = (FORMER, BEFORE, MERGED)
+"""How names begin that are no names of a dataset: what is kept tells where such a table is."""
 
 
 class Session:
@@ -141,7 +145,11 @@ class Session:
         """
         wanted = list(dict.fromkeys(names))
         kept = self.kept if any(name.startswith("_tcd_") for name in wanted) else {}
-        asked = [n for n in wanted if n not in self.types and n not in kept]
+        asked = [
+            n
+            for n in wanted
+            if n not in self.types and n not in kept and not n.startswith(_OF_A_ROLLBACK)
+        ]
         there = {name: self.tables.columns(name) for name in asked}
         known = self._known([name for name in asked if there[name]])
         found: dict[str, dict[str, Type | None]] = {}
@@ -153,7 +161,7 @@ class Session:
             else:
                 columns = {
                     column: kind
-                    for column, kind in (there[name] or {}).items()
+                    for column, kind in (there.get(name) or {}).items()
                     if column in known.get(name, ())
                 }
             if columns:

@@ -204,7 +204,7 @@ class Tables:
 
 def _field(column: Column, *, added: bool = False) -> SchemaField:
     """A column as BigQuery takes it. A column that is added later cannot be required."""
-    required = column.name in (RUN, SEEN) and not added
+    required = column.name in (RUN, SEEN) and column.ours and not added
     return SchemaField(
         column.name,
         TYPES[column.type],

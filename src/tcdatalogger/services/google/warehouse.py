@@ -21,13 +21,14 @@ from tcdatalogger.files import Progress, silent
 from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.records import SEEN
-from tcdatalogger.services.google import acts, ledger_tables, sql, turns
+from tcdatalogger.services.google import acts, copying, ledger_tables, sql, turns
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.session import Session
 from tcdatalogger.services.google.staging import EXPIRES
 from tcdatalogger.services.google.tables import PLACE, Layout, Tables
 from tcdatalogger.services.google.transaction import BigQueryTransaction
 from tcdatalogger.services.google.turns import Turn
+from tcdatalogger.services.warehouse.copying import CopiedTable, Copying, unfinished
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger_tables import OWNERS, TABLES
 from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
@@ -67,6 +68,7 @@ class BigQueryWarehouse(Warehouse):
         self._clock = clock or SystemClock()
         self._layout = layout or Layout()
         self._there = False
+        self._copy: Copying | None = None
         self._ahead: Sequence[ledger_tables.Slice] = ()
         self._mine: set[str] | None = None
         self._working = False
@@ -126,7 +128,13 @@ class BigQueryWarehouse(Warehouse):
                 return session
 
     def _make(self) -> None:
-        """Make the ledger of an empty dataset; the table of the turns is the last of it."""
+        """Make the ledger of an empty dataset; the table of the turns is the last of it.
+
+        Raises:
+            Busy: a copy into it is not finished.
+        """
+        if copying.begun(self._client) is not None:
+            raise unfinished()
         tables = Tables(self._client, self._layout)
         for table in TABLES:
             clusters = ledger_tables.CLUSTERS[table.name]
@@ -419,6 +427,38 @@ class BigQueryWarehouse(Warehouse):
             return table
         kept = self._turn().kept if self.exists() else {}
         return kept[table].place if table in kept else table
+
+    # --- to be copied ----------------------------------------------------------------------------
+
+    def batches(self, table: CopiedTable) -> Iterator[pa.RecordBatch]:
+        """All rows of a table, in batches of its schema."""
+        begun = self._copy or self.copying()
+        place = self._place(table.name) if begun is None else copying.place(begun, table.name)
+        tables = Tables(self._client, self._layout)
+        yield from copying.batches(self._client, tables, place, table)
+
+    def copying(self) -> Copying | None:
+        """The copy into the dataset that is not finished; None where there is none."""
+        self._copy = copying.begun(self._client)
+        return self._copy
+
+    def begin_copy(self, wanted: Copying) -> None:
+        """Become the target of a copy: until `end_copy` no run stores here."""
+        copying.begin(self._client, Tables(self._client, self._layout), wanted)
+        self._copy = wanted
+
+    def take_in(self, table: CopiedTable, rows: Iterable[pa.RecordBatch]) -> None:
+        """Make a table with these columns and rows, and note that it is whole, in one step."""
+        wanted = self._copy or self.copying()
+        if wanted is None:
+            raise ValueError(table.name)  # whoever copies begins first
+        tables = Tables(self._client, self._layout)
+        copying.take_in(self._client, tables, wanted, table, rows, self._clock.now())
+
+    def end_copy(self) -> None:
+        """Finish the copy in one step: the ledger counts, and runs may store."""
+        copying.end(self._client, Tables(self._client, self._layout))
+        self._copy = None
 
     def sums(self) -> Mapping[str, TableSum]:
         """What every table of the dataset is known by.

@@ -7,14 +7,14 @@ finished the target has the table `_tcd_copy` and no ledger, so no run stores th
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
 
 from tcdatalogger.errors import Busy
 from tcdatalogger.models.rows.normalize import ARROW
-from tcdatalogger.models.schema import Type
+from tcdatalogger.models.schema import Column, Type
 from tcdatalogger.services.warehouse.ledger import Ledger
 from tcdatalogger.services.warehouse.ledger_tables import LEDGER
 from tcdatalogger.services.warehouse.schema_changes import BEFORE, FORMER, MERGED
@@ -47,11 +47,13 @@ class CopiedTable:
             every warehouse knows them by.
         columns: their types, in the order of the table.
         key: the columns that tell its rows apart; empty where that is not known.
+        facts: what the ledger knows of its columns, by name.
     """
 
     name: str
     columns: Mapping[str, Type]
     key: tuple[str, ...] = ()
+    facts: Mapping[str, Column] = field(default_factory=dict)
 
     @property
     def schema(self) -> pa.Schema:

@@ -177,6 +177,7 @@ class Warehouse(ABC):
 
     # --- to be copied ----------------------------------------------------------------------------
 
+    @abstractmethod
     def batches(self, table: CopiedTable) -> Iterator[pa.RecordBatch]:
         """All rows of a table of data, of the ledger, or of what is kept for a rollback.
 
@@ -191,12 +192,12 @@ class Warehouse(ABC):
         Raises:
             WarehouseUnavailable: it cannot be reached now.
         """
-        raise _uncopied(self, table.name)
 
+    @abstractmethod
     def copying(self) -> Copying | None:
         """The copy into this warehouse that is not finished; None where there is none."""
-        raise _uncopied(self)
 
+    @abstractmethod
     def begin_copy(self, wanted: Copying) -> None:
         """Become the target of a copy: until `end_copy` no run stores here.
 
@@ -209,8 +210,8 @@ class Warehouse(ABC):
         Raises:
             WarehouseUnavailable: it cannot be reached now; nothing was changed.
         """
-        raise _uncopied(self, wanted.source)
 
+    @abstractmethod
     def take_in(self, table: CopiedTable, rows: Iterable[pa.RecordBatch]) -> None:
         """Make a table with these columns and rows, and note that it is whole.
 
@@ -225,8 +226,8 @@ class Warehouse(ABC):
             WarehouseUnavailable: it cannot be reached now.
             DiskFull: there is no space.
         """
-        raise _uncopied(self, table.name, rows)
 
+    @abstractmethod
     def end_copy(self) -> None:
         """Finish the copy: the ledger that was taken in counts from now on, and runs may store.
 
@@ -235,7 +236,6 @@ class Warehouse(ABC):
         Raises:
             WarehouseUnavailable: it cannot be reached now.
         """
-        raise _uncopied(self)
 
     # --- the ledger ------------------------------------------------------------------------------
 
@@ -437,11 +437,6 @@ class Warehouse(ABC):
             undo = rollback.rollback(transaction, endpoint, run_id, at=at, by=by, dry=dry)
             _ask(fence)
         return undo
-
-
-def _uncopied(warehouse: Warehouse, *_: object) -> UsageError:
-    """The error of a kind of warehouse that cannot be copied yet."""
-    return UsageError(f"A warehouse in {warehouse.engine} cannot be copied yet.")
 
 
 def _ask(fence: Fence) -> None:

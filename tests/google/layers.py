@@ -67,12 +67,14 @@ class Layers:
         wrong: whether a test sends wrong texts on purpose: then BigQuery has to refuse them too.
         evaluating: whether Google's evaluator gives its answer to all that only reads, which has
             to be that of BigQuery. Nobody else may change tables meanwhile.
+        compared: how many answers were the same in this test.
     """
 
     def __init__(self) -> None:
         self.counts = Counts()
         self.wrong = False
         self.evaluating = False
+        self.compared = 0
         self._remembered: dict[object, Any] = {}
         self._known: dict[str, Any] = {}
         self._google: Any = None
@@ -88,7 +90,7 @@ class Layers:
         """
         from tcdatalogger.services.google.client import Client  # noqa: PLC0415 - takes a second
 
-        self._google, self.wrong, self.evaluating = google, False, False
+        self._google, self.wrong, self.evaluating, self.compared = google, False, False, 0
         with pytest.MonkeyPatch.context() as patch:
             for name, watched in _WATCHED.items():
                 patch.setattr(Client, name, watched(self, getattr(Client, name)))
@@ -195,6 +197,7 @@ class Layers:
             return
         self.counts.evaluated.add(digest(known, sql))
         assert told(found) == told(wanted), f"Google's evaluator answers otherwise to\n{sql}"
+        self.compared += 1
 
     def _rows(self, client: Any, name: str) -> pa.Table:
         table = self.look(client, name)

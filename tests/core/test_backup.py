@@ -445,7 +445,7 @@ def test_what_is_restored_is_what_was_backed_up_row_for_row(logged, back_up, res
 
     found = restore(made.folder)
 
-    with duckdb.connect(str(found.warehouse), read_only=True) as connection:
+    with duckdb.connect(found.url.removeprefix("duckdb:///"), read_only=True) as connection:
         connection.execute("set TimeZone = 'UTC'")
         rows = connection.sql("from faction_members order by rowid").to_arrow_table().to_pylist()
     assert rows == before
@@ -525,7 +525,8 @@ def test_nothing_that_is_there_is_written_over(logged, back_up, restore):
 
     assert (logged.folder / "restored" / "mine").read_text() == "mine"
     (logged.folder / "empty").mkdir()
-    assert restore(folder, "empty").warehouse.exists()
+    assert restore(folder, "empty").url.endswith("empty/warehouse/torn.duckdb")
+    assert (logged.folder / "empty/warehouse/torn.duckdb").exists()
 
 
 def test_a_backup_that_would_write_elsewhere_is_refused(logged, back_up, restore):

@@ -160,6 +160,12 @@ def table_without_its_dataset(bq: Asked) -> bool:
     return True
 
 
+def clone_of_a_table_that_wants_a_filter(bq: Asked) -> bool:
+    bq.make("t", ("seen", "TIMESTAMP", "NULLABLE"), require_partition_filter=True,
+            time_partitioning=google.TimePartitioning(type_="MONTH", field="seen"))  # fmt: skip
+    return refuses(lambda: bq.run("create table kept clone t"))
+
+
 WRONG = (
     Wrong("refuses JSON in Parquet: 'Unsupported field type: JSON'",
           "services/google/parquet.py sends no JSON column", json_from_parquet),
@@ -179,6 +185,8 @@ WRONG = (
           "none: what a query costs is not tested here", bytes_of_a_dry_run),
     Wrong("refuses TIMESTAMP_DIFF of a DATETIME and a TIMESTAMP",
           "analyzer.py refuses it", mixed_times),
+    Wrong("clones a table whose queries have to say which time they mean",
+          "none: `replace` of such a table is not tested", clone_of_a_table_that_wants_a_filter),
     Wrong("says of a table whose dataset is not there: 'Not found: Dataset'",
           "`Client.dataset` asks for the dataset itself", table_without_its_dataset),
 )  # fmt: skip

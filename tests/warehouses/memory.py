@@ -187,9 +187,6 @@ class MemoryWarehouse(Warehouse):
         memory.ledger = memory.ledger | memory.brought
         memory.copying, memory.brought = None, {}
 
-    def back_up(self, *_):
-        raise UsageError("What is in memory alone is not backed up.")
-
 
 class MemoryLedgerTables:
     """The ledger as lists of lines."""

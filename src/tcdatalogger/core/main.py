@@ -243,6 +243,14 @@ class Application:
             unsafe=unsafe,
         )
 
+    def file(self, path: Path) -> Warehouse:
+        """A DuckDB file beside the warehouse; a new one is encrypted where there is a key for it.
+
+        Raises:
+            ConfigError: the key is not where the configuration says.
+        """
+        return open_warehouse(f"duckdb:///{path}", self.clock, key=self._encryption_key())
+
     def bigquery(self) -> BigQuery:
         """The way to the dataset of the warehouse, to check what may be done there.
 

@@ -1,8 +1,9 @@
-"""`tcdatalogger restore`: bring a backup back, in a new folder."""
+"""`tcdatalogger restore`: bring a backup back, in a new folder or into another warehouse."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from tcdatalogger.cli.output import json_option, moment, print_json, print_table
 from tcdatalogger.core.config import sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tcdatalogger.core.backup.restore import Restored
     from tcdatalogger.core.config.secrets import Secret
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExample:\n"
     "  tcdatalogger restore backups/20261123T081500Z --to restored --dry-run\n"
-    "  tcdatalogger restore backups/20261123T081500Z --to restored",
+    "  tcdatalogger restore backups/20261123T081500Z --to restored\n"
+    "  tcdatalogger restore backups/20261123T081500Z --to restored \\\n"
+    "    --warehouse 'bigquery://my-project/torn?location=EU'",
 )
 @click.argument("folder", metavar="FROM", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
@@ -39,6 +42,18 @@ if TYPE_CHECKING:
     metavar="REFERENCE",
     help="Where the key of an encrypted warehouse is: env:, file: or keyring:.",
 )
+@click.option(
+    "--warehouse",
+    "url",
+    metavar="URL",
+    help="The warehouse that gets the tables instead of a file in DIR. It is empty, or does not "
+    "exist yet.",
+)
+@click.option(
+    "--credentials",
+    metavar="REFERENCE",
+    help="Where the credentials for BigQuery are: env: or file:. [warehouse.credentials]",
+)
 @click.option("--dry-run", "dry", is_flag=True, help="Only check the backup.")
 @json_option
 @click.pass_obj
@@ -47,28 +62,50 @@ def command(
     folder: Path,
     to: Path,
     encryption_key: str | None,
+    url: str | None,
+    credentials: str | None,
     dry: bool,
     as_json: bool,
 ) -> None:
     """Bring a backup back in a new folder, and compare it row for row.
 
     Nothing else changes: the command prints the settings that use the new folder. It needs no
-    configuration.
+    configuration. With --warehouse, the tables and the ledger go into that one, each column is
+    compared, and what ends before its end is called again.
     """
     settings = _settings_if_any(options)
     from tcdatalogger.clock import SystemClock
-    from tcdatalogger.core.backup.restore import restore
+    from tcdatalogger.core.backup.restore import Target, restore
+    from tcdatalogger.core.main import Application
 
+    given = {"url": url, "encryption_key": encryption_key, "credentials": credentials}
+    target = None if url is None else _target(options, settings, given)
+    into = None if target is None else Target(target.warehouse.url, Application(target).warehouse)
     reference = encryption_key or (settings.warehouse.encryption_key if settings else None)
     found = restore(
         folder,
         to,
         clock=SystemClock(),
         key=_key(reference),
+        into=into,
         dry=dry,
         progress=BackupLines(),
     )
-    _tell_restored(found, reference, dry=dry, as_json=as_json)
+    lines = found.settings(reference, None if target is None else target.warehouse.credentials)
+    _tell_restored(found, lines, dry=dry, as_json=as_json)
+
+
+def _target(
+    options: Options, settings: Settings | None, given: Mapping[str, str | None]
+) -> Settings:
+    """The settings with the warehouse that gets the tables."""
+    from tcdatalogger.core.config import configuration
+
+    said = {name: value for name, value in given.items() if value}
+    if settings is None:
+        return configuration.from_mapping({"warehouse": said}, os.environ, Path())
+    changed = [f"warehouse.{name}={value}" for name, value in said.items()]
+    return replace(options, overrides=(*options.overrides, *changed)).settings()
 
 
 def _settings_if_any(options: Options) -> Settings | None:
@@ -92,8 +129,7 @@ def _key(reference: str | None) -> Callable[[], Secret] | None:
     return lambda: resolve(ENCRYPTION_KEY, reference, os.environ)
 
 
-def _tell_restored(found: Restored, reference: str | None, *, dry: bool, as_json: bool) -> None:
-    lines = found.settings(reference)
+def _tell_restored(found: Restored, lines: str, *, dry: bool, as_json: bool) -> None:
     if as_json:
         print_json(
             {
@@ -102,7 +138,7 @@ def _tell_restored(found: Restored, reference: str | None, *, dry: bool, as_json
                 "tables": {name: table.rows for name, table in found.tables.items()},
                 "files": found.files,
                 "bytes": found.bytes,
-                "warehouse": str(found.warehouse),
+                "warehouse": found.url.removeprefix("duckdb:///"),
                 "state": found.state and str(found.state),
                 "archive": found.archive and str(found.archive),
                 "settings": lines,

@@ -23,6 +23,7 @@ import msgspec
 from tcdatalogger import __version__, disk, files, private
 from tcdatalogger.clock import utc
 from tcdatalogger.core.backup import manifest, sqlite_copy
+from tcdatalogger.core.backup.export import export
 from tcdatalogger.core.backup.manifest import ArchiveCopy, Indexed, KeptBackup, Manifest, StateCopy
 from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.config.settings import Settings
@@ -114,7 +115,8 @@ def back_up(
         progress: called after each piece of work.
 
     Raises:
-        Busy: another backup is being made in this folder.
+        Busy: another backup is being made in this folder, or a warehouse that is no file is changed
+            all the time.
         DataRefused: something is damaged, or the copy differs from what was read.
         WarehouseUnavailable: the warehouse cannot be reached now.
         DiskFull: no backup was made.
@@ -167,7 +169,10 @@ def _fill(
     state = _state(settings, folder)
     private.folder(folder / manifest.WAREHOUSE)
     with application.warehouse(read_only=True) as warehouse:
-        copied = warehouse.back_up(folder / manifest.WAREHOUSE, progress)
+        place_of_it = folder / manifest.WAREHOUSE
+        copied = warehouse.back_up(place_of_it, progress)
+        if copied is None:
+            copied = export(application, warehouse, place_of_it, progress)
     indexed = _archive(application, folder, place, whole=whole, progress=progress)
     known = {f"{manifest.WAREHOUSE}/{name}": found for name, found in copied.files.items()}
     others = [folder / manifest.INDEX]

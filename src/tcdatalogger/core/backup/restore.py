@@ -1,4 +1,7 @@
-"""Restores a backup: checks its files, copies them to a new place, and compares the tables."""
+"""Restores a backup: checks its files, copies them to a new place, and compares the tables.
+
+The tables may go into another warehouse than a file in that place: they are copied there then.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,26 @@ from tcdatalogger.clock import Clock
 from tcdatalogger.core.backup import manifest, sqlite_copy
 from tcdatalogger.core.backup.manifest import Manifest
 from tcdatalogger.core.config.secrets import Secret
+from tcdatalogger.core.operations.copy import transfer
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.services.warehouse.open import open_warehouse
 from tcdatalogger.services.warehouse.protocol import TableSum, Warehouse
 
 _PART: Final = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Another warehouse that gets the tables of a backup.
+
+    Attributes:
+        url: its address.
+        open: opens it.
+    """
+
+    url: str
+    open: Callable[[], Warehouse]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +47,29 @@ class Restored:
         tables: the sums of the tables; they are equal in backup and copy.
         bytes: the size of all files.
         files: the number of files.
-        warehouse, state, archive: the new place of each; None for what the backup does not have.
+        url: the address of the warehouse that has the tables now.
+        state, archive: the new place of each; None for what the backup does not have.
     """
 
     manifest: Manifest
     tables: Mapping[str, TableSum]
     bytes: int
     files: int
-    warehouse: Path
+    url: str
     state: Path | None
     archive: Path | None
 
-    def settings(self, encryption_key: str | None = None) -> str:
+    def settings(self, encryption_key: str | None = None, credentials: str | None = None) -> str:
         """The lines of a configuration for the new place.
 
         Args:
-            encryption_key: the reference to the key of an encrypted warehouse.
+            encryption_key: the reference to the key of an encrypted file.
+            credentials: the reference to the credentials for BigQuery.
         """
-        lines = ["[warehouse]", f'url = "{_url(self.warehouse, self.manifest)}"']
-        if self.manifest.warehouse.encrypted:
+        lines = ["[warehouse]", f'url = "{self.url}"']
+        if credentials is not None:
+            lines.append(f'credentials = "{credentials}"')
+        if self.manifest.warehouse.encrypted and self.url.startswith(self.manifest.warehouse.kind):
             lines.append(f'encryption_key = "{encryption_key or "env:TCD_WAREHOUSE_KEY"}"')
         if self.state is not None:
             lines += ["", "[state]", f'url = "sqlite:///{self.state}"']
@@ -63,6 +84,7 @@ def restore(
     *,
     clock: Clock,
     key: Callable[[], Secret] | None = None,
+    into: Target | None = None,
     dry: bool = False,
     progress: Progress = silent,
 ) -> Restored:
@@ -73,12 +95,16 @@ def restore(
         place: a folder that does not exist or is empty.
         clock: the clock for waiting where another program has the backup open.
         key: returns the key of an encrypted warehouse.
+        into: the warehouse that gets the tables, None for a file in the place. It is empty. Where
+            this ends before its end, it is the target of a copy that is not finished, and the next
+            restore of the backup goes on with it.
         dry: whether the backup is only checked.
         progress: called after each piece of work.
 
     Raises:
         DataRefused: the backup is damaged; the message names the file.
-        UsageError: the place is not empty.
+        UsageError: the place is not empty, or `into` has tables already.
+        WarehouseUnavailable: `into` cannot be reached now.
         ConfigError: the warehouse is encrypted and its key is missing or wrong, or the place cannot
             be written to.
     """
@@ -90,9 +116,21 @@ def restore(
         files.expect(manifest.plain(folder, name), known, name, progress)
     secret = _key(found, folder, key)
     tables = _tables(folder, found, clock, secret)
+    copied = dict(wanted)
+    url = _url(place / manifest.WAREHOUSE / found.warehouse.file, found)
+    if into is not None:
+        copied = {n: f for n, f in wanted.items() if not n.startswith(f"{manifest.WAREHOUSE}/")}
+        url = into.url
     if not dry:
+        if into is not None:
+            _fill(into, folder, found, clock, secret, progress)
         try:
-            _copy(folder, place, wanted, lambda at: _compare(at, found, tables, clock, secret))
+            _copy(
+                folder,
+                place,
+                copied,
+                lambda at: _compare(at, found, None if into else tables, clock, secret),
+            )
         except OSError as error:
             raise disk.failure(
                 error,
@@ -109,10 +147,24 @@ def restore(
         tables=tables,
         bytes=sum(known.bytes for known in wanted.values()),
         files=len(wanted),
-        warehouse=place / manifest.WAREHOUSE / found.warehouse.file,
+        url=url,
         state=place / manifest.STATE / state if state else None,
         archive=place / manifest.ARCHIVE if found.archive.copied else None,
     )
+
+
+def _fill(
+    into: Target,
+    folder: Path,
+    found: Manifest,
+    clock: Clock,
+    key: Secret | None,
+    progress: Progress,
+) -> None:
+    """Copy the tables of a backup into a warehouse, and compare every column."""
+    path = folder / manifest.WAREHOUSE / found.warehouse.file
+    with _opened(path, found, clock, key) as source, into.open() as target:
+        transfer(source, target, _url(path, found), progress=progress)
 
 
 def _url(file: Path, found: Manifest) -> str:
@@ -200,16 +252,17 @@ def _copy(
 def _compare(
     place: Path,
     found: Manifest,
-    tables: Mapping[str, TableSum],
+    tables: Mapping[str, TableSum] | None,
     clock: Clock,
     key: Secret | None,
 ) -> None:
-    """Refuse a copy whose tables differ from those of the backup."""
+    """Refuse a copy whose tables differ from those of the backup; None where it has no tables."""
     path = place / manifest.WAREHOUSE / found.warehouse.file
-    with _opened(path, found, clock, key) as warehouse:
-        copied = warehouse.sums()
-    if copied != tables:
-        raise _not_the_same(path, tables, copied)
+    if tables is not None:
+        with _opened(path, found, clock, key) as warehouse:
+            copied = warehouse.sums()
+        if copied != tables:
+            raise _not_the_same(path, tables, copied)
     if found.state.file:
         path = place / manifest.STATE / found.state.file
         state = sqlite_copy.sums(path)

@@ -73,7 +73,8 @@ class WarehouseSettings(Model):
     absolute path; bigquery://PROJECT/DATASET?location=EU for a dataset of BigQuery."""
     encryption_key: str | None = None
     """Where the key is that encrypts a DuckDB file, as env:TCD_WAREHOUSE_KEY; never the key itself.
-    A new file is encrypted with it; without it, files are not encrypted."""
+    A new file is encrypted with it, also that of a backup of BigQuery; without it, files are not
+    encrypted."""
 
     credentials: str | None = None
     """Where the credentials for BigQuery are, as file:key.json or env:TCD_GOOGLE: the JSON of a

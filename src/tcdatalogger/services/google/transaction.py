@@ -271,7 +271,9 @@ class BigQueryTransaction:
         """The tables of which the former state is kept, and how many rows that has."""
         session = self._session
         kept = [name for name in names if f"{FORMER}{name}" in session.kept]
-        queries = [f"select count(*) from {sql.quoted(self._former(name))}" for name in kept]
+        # A clone wants a test of the time where its table does.
+        places = [session.tables.relation(self._former(name)) for name in kept]
+        queries = [f"select count(*) from {place}" for place in places]
         return dict(zip(kept, session.numbers(queries), strict=True))
 
     def swap_back(self, names: Sequence[str]) -> None:
@@ -283,9 +285,8 @@ class BigQueryTransaction:
             former = session.kept[f"{FORMER}{name}"]
             columns = sql.names(former.columns)
             session.acts.add(f"truncate table {sql.quoted(session.at(name))}")
-            session.insert(
-                name, former.columns, f"select {columns} from {sql.quoted(former.place)}"
-            )
+            source = session.tables.relation(former.place)
+            session.insert(name, former.columns, f"select {columns} from {source}")
             now = session.stored([name])[name]
             session.steps += [
                 turns.Step(turns.DROP, name, c) for c in now if c not in former.columns

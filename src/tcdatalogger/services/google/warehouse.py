@@ -8,7 +8,6 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Final, TypeVar
 
 import pyarrow as pa
@@ -17,7 +16,6 @@ import pyarrow.compute as pc
 from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
-from tcdatalogger.files import Progress, silent
 from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.records import SEEN
@@ -32,7 +30,7 @@ from tcdatalogger.services.warehouse.copying import CopiedTable, Copying, unfini
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger_tables import OWNERS, TABLES
 from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
-from tcdatalogger.services.warehouse.protocol import Backup, TableSum, Warehouse
+from tcdatalogger.services.warehouse.protocol import TableSum, Warehouse
 from tcdatalogger.services.warehouse.transaction import Transaction
 
 _T = TypeVar("_T")
@@ -479,14 +477,6 @@ class BigQueryWarehouse(Warehouse):
             ).to_pylist()
             found[name] = TableSum(int(row["n"]), str(row["told"] or 0))
         return found
-
-    def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
-        """Refuse: there is no backup of a dataset yet."""
-        raise UsageError(
-            f"There is no backup of a dataset yet: {folder} stays as it is.",
-            remedy="BigQuery keeps seven days of every table by itself (time travel).",
-            progress=progress is not silent,
-        )
 
 
 def _look_no_further(session: Session, load: Load) -> None:

@@ -165,15 +165,18 @@ class Warehouse(ABC):
             WarehouseUnavailable: it cannot be reached now, or is not there yet.
         """
 
-    @abstractmethod
-    def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
-        """Copy it as it is now into a folder, and check the copy.
+    def back_up(self, folder: Path, progress: Progress = silent) -> Backup | None:  # noqa: ARG002
+        """Copy its files as they are now into a folder, and check the copy.
+
+        Returns:
+            None for a warehouse that has no files here; its tables are copied then.
 
         Raises:
             DataRefused: it is damaged.
             WarehouseUnavailable: it cannot be reached now, or is not there yet.
             OSError: the copy cannot be written.
         """
+        return None
 
     # --- to be copied ----------------------------------------------------------------------------
 

@@ -100,7 +100,7 @@ def transfer(
         ask: called before the copy is finished; raises Busy where the source may have changed.
         progress: as that of `copy`.
     """
-    tables = _tables(source)
+    tables = tables_of(source)
     state = _state(source)
     whole = _begin(target, Copying(address, state), tables)
     sums = {
@@ -161,7 +161,7 @@ def _address(application: Application) -> str:
     return without_password(application.settings.warehouse.url) or ""
 
 
-def _tables(source: Warehouse) -> list[CopiedTable]:
+def tables_of(source: Warehouse) -> list[CopiedTable]:
     """All tables that are copied, the ledger last.
 
     Raises:
@@ -204,13 +204,14 @@ def _state(warehouse: Warehouse) -> str:
     digest = sha256(VERSION.encode())
     for table in _LEDGER:
         if table.name in _CHANGES:
-            sums = _summed(warehouse, table)
+            sums = summed(warehouse, table)
             facts = [sums.rows, *((each.values, each.checksum) for each in sums.columns.values())]
             digest.update(repr(facts).encode())
     return digest.hexdigest()
 
 
-def _summed(warehouse: Warehouse, table: CopiedTable) -> ColumnSums:
+def summed(warehouse: Warehouse, table: CopiedTable) -> ColumnSums:
+    """What a table of a warehouse is known by, column by column; all of its rows are read."""
     sums = ColumnSums(table)
     for _ in sums.through(warehouse.batches(table)):
         pass

@@ -10,14 +10,17 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import bigquery_emulator
 import pytest
 from layers import Layers
 
+TESTS = 12
+"""Tests for which an emulator lives."""
 LEFT_OUT = "tests of BigQuery are left out"
 PROJECT = "tcd-tests"
 LIVE = "TCD_BIGQUERY_LIVE_PROJECT"
@@ -27,10 +30,36 @@ EXPIRES = timedelta(hours=2)
 LAYERS = pytest.StashKey[Layers]()
 
 
+class _Emulators:
+    """One emulator at a time, a new one for some tests: it keeps all answers, and slows down.
+
+    Args:
+        folder: for their data.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._open = folder, ExitStack()
+        self._tests = 0
+
+    def next(self) -> bigquery_emulator.Emulator:
+        """The emulator for the next test."""
+        if self._tests % TESTS == 0:
+            self.close()
+            folder = self._folder / str(self._tests)
+            folder.mkdir()
+            self._now = self._open.enter_context(bigquery_emulator.emulator(folder))
+        self._tests += 1
+        return self._now
+
+    def close(self) -> None:
+        """End the one that runs."""
+        self._open.close()
+
+
 @pytest.fixture(scope="session")
-def _emulator(tmp_path_factory):
-    with bigquery_emulator.emulator(tmp_path_factory.mktemp("bigquery")) as started:
-        yield started
+def _emulators(tmp_path_factory):
+    with closing(_Emulators(tmp_path_factory.mktemp("bigquery"))) as made:
+        yield made
 
 
 @contextmanager
@@ -70,13 +99,13 @@ def layers(request):
 
 @pytest.fixture
 def bigquery(request, layers):
-    """The emulator: one for all tests of a process; what is sent to it is analysed."""
+    """The emulator: one for some tests of a process; what is sent to it is analysed."""
     from google.auth.credentials import AnonymousCredentials  # noqa: PLC0415 - takes a second
     from google.cloud import bigquery as google  # noqa: PLC0415
 
     if reason := bigquery_emulator.why_not():
         pytest.skip(f"{LEFT_OUT}: {reason}")
-    started = request.getfixturevalue("_emulator")
+    started = request.getfixturevalue("_emulators").next()
     layers.counts.tests += 1
     asks = google.Client(PROJECT, AnonymousCredentials(),
                          client_options={"api_endpoint": started.endpoint})  # fmt: skip

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test test-all setup setup-bigquery lint cover lock release prometheus clean
+.PHONY: help demo test test-bigquery test-all setup setup-bigquery lint cover lock release prometheus clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -20,6 +20,9 @@ endif
 
 test: $(DEV_STAMP)  ## all tests except the slow ones
 	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not slow" $(ARGS)
+
+test-bigquery: $(DEV_STAMP) .bigquery/.installed ## every case of the tests of warehouses on the emulator (an hour)
+	TCD_BIGQUERY_ALL=1 $(BIN)/python -m pytest -n 2 --dist worksteal tests/warehouses -k bigquery $(ARGS)
 
 test-all: $(DEV_STAMP) ## every test; CI does the same with `make cover`
 	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)

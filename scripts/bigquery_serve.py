@@ -2,6 +2,7 @@
 
 While the emulator translates a statement it looks into its catalogue for each mention of a table,
 and a look takes milliseconds. Nothing changes meanwhile, so each table is looked up once.
+Where two transactions met it answers with words of its own engine; it gets those of BigQuery.
 """
 
 import functools
@@ -10,13 +11,16 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from local_bigquery import cli
+from local_bigquery import cli, errors
 from local_bigquery.catalog import metadata, tables
 from local_bigquery.engine import database
 from local_bigquery.grpc import read
 from local_bigquery.jobs import query
 from local_bigquery.sql import script, translate
 from local_bigquery.sql.rules import partitions
+
+_MET = "Failed to commit DuckLake transaction"
+_BUSY = "Transaction is aborted due to concurrent update against table"
 
 _now = threading.local()
 
@@ -46,6 +50,13 @@ def translated(tree: object, context: object) -> Any:
         _now.seen = None
 
 
+def refused(error: Any, reason: str, message: str, location: str | None = None) -> None:
+    """An error, in BigQuery's words."""
+    _refused(error, reason, _BUSY if _MET in message else message, location)
+
+
+_refused = errors.BigQueryError.__init__
+errors.BigQueryError.__init__ = refused
 _translate = translate.translate
 for module in (translate, script, query, read):
     module.translate = translated

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -128,6 +129,36 @@ KINDS: Mapping[str, Callable[[Path], Store]] = {"duckdb": _duckdb, "memory": _me
 
 BIGQUERY = pytest.param("bigquery", marks=pytest.mark.slow)
 LIVE = pytest.param("bigquery_live", marks=[pytest.mark.slow, pytest.mark.bigquery_live])
+
+
+ALL = "TCD_BIGQUERY_ALL"
+"""The variable that has the emulator take every case of every test; it takes more than an hour."""
+_FEW = 2
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test with three cases and more the emulator takes every third one."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if "[bigquery" in item.nodeid and "bigquery_live" not in item.nodeid:
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    left = {
+        item
+        for name, mine in cases.items()
+        for number, item in enumerate(mine)
+        if len(mine) > _FEW and (number + len(name)) % 3 and not os.environ.get(ALL)
+    }
+    if left:
+        items[:] = [item for item in items if item not in left]
+        config.hook.pytest_deselected(items=list(left))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    if not os.environ.get(ALL):
+        terminalreporter.line(
+            "Of a test of warehouses with several cases the emulator takes every third; "
+            "`make test-bigquery` runs all of them."
+        )
 
 
 @pytest.fixture(params=[*KINDS, BIGQUERY, LIVE])

@@ -78,12 +78,13 @@ class Refusal:
         """Whether the same call may go through within seconds."""
         if self.reason == "quotaExceeded":
             return False
-        return self.reason in _PASSING or self.message.startswith(_LOST) or self._unwell
+        soon = self.message.startswith(_LOST) or _BUSY in self.message
+        return self.reason in _PASSING or soon or self._unwell
 
     @property
     def later(self) -> bool:
         """Whether the same call may go through later."""
-        return self.reason in _LATER or _BUSY in self.message or self.passing
+        return self.reason in _LATER or self.passing
 
     @property
     def _unwell(self) -> bool:

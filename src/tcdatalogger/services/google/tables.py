@@ -96,7 +96,9 @@ class Tables:
     # --- to make and to change -------------------------------------------------------------------
 
     def create(self, table: TableSchema) -> None:
-        """Make a table of the warehouse; one that a load left which was not stored makes way.
+        """Make a table of the warehouse; an empty one is of a load that was not stored.
+
+        If it is as it should be it stays: another machine may be about to fill it.
 
         Raises:
             DataRefused: somebody else's table has the name, and rows.
@@ -104,6 +106,8 @@ class Tables:
         there = self.get(table.name)
         if there is not None:
             self._must_be_empty(table.name, f"select 1 from {self.relation(table.name)}", "")
+            if self.columns(table.name) == {column.name: column.type for column in table.columns}:
+                return
             self._client.delete(table.name)
         made = bigquery.Table(
             self._client.reference(table.name), schema=[_field(column) for column in table.columns]

@@ -236,6 +236,7 @@ def test_two_transactions_on_one_table_are_not_the_fault_of_the_data(through, pr
     proxy.refuse(
         "POST ", 400, "invalidQuery",
         "Transaction is aborted due to concurrent update against table tcd-tests:d.here.",
+        times=9,
     )  # fmt: skip
     with pytest.raises(WarehouseUnavailable):
         through.run("select 1")

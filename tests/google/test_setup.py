@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import bigquery as plugin
 import bigquery_emulator
 import pytest
+from layers import Layers
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +55,7 @@ def test_a_python_that_is_named_and_is_none_is_an_error(without_313, tmp_path):
 def test_the_summary_counts_what_was_left_out_and_says_why(tmp_path, monkeypatch):
     monkeypatch.setattr(bigquery_emulator, "PLACE", tmp_path)
     with pytest.raises(pytest.skip.Exception) as skipped:
-        plugin.bigquery.__wrapped__(None)
+        next(plugin.bigquery.__wrapped__(None, None))
     report = SimpleNamespace(longrepr=("file", 1, f"Skipped: {skipped.value.msg}"))
     other = SimpleNamespace(longrepr=("file", 1, "Skipped: no Postgres"))
     lines = []
@@ -64,7 +65,8 @@ def test_the_summary_counts_what_was_left_out_and_says_why(tmp_path, monkeypatch
             stats={"skipped": [report, other, report]},
             section=lambda title, **_: lines.append(title),
             line=lambda text, **_: lines.append(text),
-        )
+        ),
+        SimpleNamespace(stash={plugin.LAYERS: Layers()}),
     )
 
     assert lines[:2] == [

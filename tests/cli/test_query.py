@@ -194,3 +194,11 @@ def test_a_query_that_does_not_fit_into_memory_goes_to_a_file_beside(logged):
     sql = "select count(*) as n from (from range(3_000_000) order by hash(range) limit 2_000_000)"
 
     assert logged.run("query", sql, "--json").json == [{"n": 2_000_000}]
+
+
+def test_the_query_that_the_help_names_lists_the_tables(logged):
+    asked = "select table_name from INFORMATION_SCHEMA.TABLES"
+
+    assert f"`{asked}`" in logged.run("query", "--help").out
+    assert f"query '{asked}'" in logged.run("query", " ").err
+    assert {"table_name": "faction_members"} in logged.run("query", asked, "--json").json

@@ -61,7 +61,10 @@ def command(
     unsafe: bool,
     as_json: bool,
 ) -> None:
-    """Read the warehouse with a query. `show tables` lists what there is; nothing can be changed.
+    """Read the warehouse with a query; nothing can be changed.
+
+    `select table_name from INFORMATION_SCHEMA.TABLES` lists what there is; on DuckDB `show tables`
+    does too, and `describe TABLE` lists columns.
 
     SQL may be `-`: then it is read from the standard input. Times are in UTC. A terminal shows the
     first 200 rows, one below the other where they are too wide; --json, --csv and --parquet give
@@ -73,7 +76,8 @@ def command(
         raise UsageError("--raw goes with --csv.")
     sql = sys.stdin.read() if sql == "-" else sql
     if not sql.strip():
-        raise UsageError("The query is empty.", remedy="As: `tcdatalogger query 'show tables'`")
+        tables = "select table_name from INFORMATION_SCHEMA.TABLES"
+        raise UsageError("The query is empty.", remedy=f"As: `tcdatalogger query '{tables}'`")
     settings = options.look()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
 

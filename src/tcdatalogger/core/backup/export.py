@@ -31,12 +31,14 @@ def export(application: Application, source: Warehouse, folder: Path, progress: 
 
     Raises:
         WarehouseUnavailable: it cannot be reached now, or nothing is stored yet.
+        ConfigError: what it lies in is not there.
         Busy: it is changed all the time, or it is the target of a copy that is not finished.
         DataRefused: a table of the file is not that of the warehouse.
         DiskFull: there is no space for the file.
     """
     address = without_password(application.settings.warehouse.url) or ""
     if not source.exists():
+        source.must_have_place()
         raise WarehouseUnavailable(
             f"Nothing has been stored in {address} yet.",
             remedy="`tcdatalogger run --all` stores some.",

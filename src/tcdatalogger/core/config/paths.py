@@ -51,7 +51,9 @@ def resolve_reference(reference: str, folder: Path) -> str:
     return f"file:{resolve_path(rest, folder)}" if scheme == "file" else reference
 
 
-_PLAIN = frozenset("host port user dbname service options sslmode application_name".split())
+_PLAIN = frozenset(
+    "host port user dbname service options sslmode application_name location".split()
+)
 """The parameters of an address whose values may be shown."""
 
 

@@ -129,10 +129,12 @@ def _exclusive(application: Application) -> Iterator[Callable[[], None]]:
 
     Raises:
         UsageError: nothing is stored yet.
+        ConfigError: what the warehouse lies in is not there.
         Busy: somebody else has one of them; the message names it.
     """
     with application.warehouse(read_only=True) as warehouse:
         if not warehouse.exists():
+            warehouse.must_have_place()
             raise UsageError(
                 "Nothing has been stored yet.", remedy="`tcdatalogger run --all` stores some."
             )

@@ -60,7 +60,7 @@ def records(application: Application, endpoint: str | None = None) -> tuple[Quar
     with application.warehouse(read_only=True) as warehouse:
         rows = warehouse.rows(QUARANTINE.name, _COLUMNS).to_pylist()
         if not rows and not warehouse.rows(SCHEMAS.name, ["version"]).num_rows:
-            raise nothing_stored(application.settings)
+            raise nothing_stored(application.settings, warehouse)
     found = [
         QuarantinedRecord(**{**row, "quarantined_at": row["quarantined_at"].astimezone(UTC)})
         for row in rows

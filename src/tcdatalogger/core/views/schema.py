@@ -8,10 +8,12 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.errors import UsageError, WarehouseUnavailable
 from tcdatalogger.services.warehouse.ledger_tables import SCHEMAS
+from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import did_you_mean
 
 
@@ -76,14 +78,14 @@ def versions(application: Application, name: str | None = None) -> tuple[TableVe
     """
     with application.warehouse(read_only=True) as warehouse:
         rows = warehouse.rows(SCHEMAS.name, _COLUMNS).to_pylist()
-    if not rows:
-        raise nothing_stored(application.settings)
+        if not rows:
+            raise nothing_stored(application.settings, warehouse)
     found = [row for row in rows if name in {None, row["table_name"], row["endpoint"]}]
     if name is not None and not found:
         known = sorted({row["table_name"] for row in rows} | {row["endpoint"] for row in rows})
         raise UsageError(
             f"No table or endpoint {name!r} was ever stored.",
-            remedy=did_you_mean(name, known, "`tcdatalogger query 'show tables'` lists all."),
+            remedy=did_you_mean(name, known, "`tcdatalogger schema history` lists all."),
         )
     found.sort(key=lambda row: (row["created_at"], row["table_name"], row["version"]))
     return tuple(_version(row) for row in found)
@@ -137,11 +139,19 @@ def changes(before: TableVersion, after: TableVersion) -> tuple[ColumnChange, ..
     )
 
 
-def nothing_stored(settings: Settings) -> WarehouseUnavailable:
-    """The error of whoever asks a ledger that has no line."""
-    where = settings.warehouse.file or settings.warehouse.url
+def nothing_stored(settings: Settings, warehouse: Warehouse) -> WarehouseUnavailable:
+    """The error of whoever asks a ledger that has no line.
+
+    Raises:
+        ConfigError: what the warehouse lies in is not there.
+    """
+    warehouse.must_have_place()
+    where = settings.warehouse.file or without_password(settings.warehouse.url)
     return WarehouseUnavailable(
-        f"There is no warehouse {where} yet.", remedy="`tcdatalogger run --all` makes it."
+        f"There is no warehouse {where} yet."
+        if settings.warehouse.file
+        else f"Nothing has been stored in {where} yet.",
+        remedy="`tcdatalogger run --all` stores some.",
     )
 
 

@@ -360,6 +360,15 @@ class BigQueryWarehouse(Warehouse):
         self._there = self._there or self._client.table(turns.TABLE) is not None
         return self._there
 
+    def must_have_place(self) -> None:
+        """Ask whether the dataset is there: no run makes it.
+
+        Raises:
+            ConfigError: it is not.
+            WarehouseUnavailable: BigQuery cannot be asked now.
+        """
+        self._client.dataset()
+
     def layout(self, table: str) -> tuple[str, bool]:
         """By what a table is partitioned and clustered; whether by the time of the answers."""
         there = self._client.table(table)

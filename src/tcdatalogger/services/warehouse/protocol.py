@@ -124,6 +124,13 @@ class Warehouse(ABC):
     def exists(self) -> bool:
         """Whether there is anything yet; to ask it makes nothing."""
 
+    def must_have_place(self) -> None:  # noqa: B027  # where it is a file, nothing can be lacking
+        """Ask whether the warehouse can be made where it should lie; a file can be made anywhere.
+
+        Raises:
+            ConfigError: what it lies in is not there; the remedy makes it.
+        """
+
     @abstractmethod
     def layout(self, table: str) -> tuple[str, bool]:
         """How a table lies for queries by time, in words of the warehouse's own; whether well."""
@@ -371,9 +378,11 @@ class Warehouse(ABC):
 
         Raises:
             UsageError: nothing has been stored yet.
+            ConfigError: what the warehouse lies in is not there.
         """
         with self._reading() as there:
             if there is None:
+                self.must_have_place()
                 raise UsageError(
                     "Nothing has been stored yet.", remedy="`tcdatalogger run --all` stores some."
                 )

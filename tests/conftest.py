@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,6 +34,11 @@ from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 
 pytest_plugins = ["postgres", "buckets", "bigquery"]
+
+# Where byte code is not kept, each process that a test starts compiles the whole program anew, and
+# each process of xdist all tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 
 LONG = ("test_long_history.py", "test_all_paths.py", "test_budget_load.py", "test_crash.py")

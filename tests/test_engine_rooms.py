@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -28,23 +29,23 @@ ANSWERED_BY_DUCKDB = {
 }
 
 
+@functools.cache
 def texts(path):
     """Every text of a module that is no docstring, with its line; the pieces of an f-string too."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
     documents = {
         node.body[0].value
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Expr):  # a text below a value says what it is
             documents.add(node.value)
-    for node in ast.walk(tree):
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and node not in documents:
-            yield node.lineno, node.value
+    constants = [node for node in nodes if isinstance(node, ast.Constant)]
+    found = [node for node in constants if isinstance(node.value, str) and node not in documents]
+    return [(node.lineno, node.value) for node in found]
 
 
 OTHER_SQL = SRC / "services" / "google"

@@ -88,6 +88,7 @@ def test_five_years_are_tens_of_thousands_of_rows(old: Any, what: str):
     assert len({str(row["id"]) for row in rows}) == len(rows)
 
 
+@pytest.mark.slow  # it writes the books of five years
 def test_there_is_no_month_without_attacks_news_and_crimes(old: Any):
     for what, field in (("attacks", "ended"), ("news", "timestamp"), ("crimes", "created_at")):
         months = {(row[field] - NOW + YEARS) // (30 * DAY) for row in old.city.expected(what)}

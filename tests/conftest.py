@@ -17,11 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import hypothesis
 import pytest
 
-from shared import PROGRAM
+from shared import PROGRAM, reading
 from tcdatalogger.cli import main
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core import main as core_main
@@ -241,8 +240,7 @@ class Workplace:
 
     def sql(self, query: str) -> list[dict[str, Any]]:
         """The rows of a query of the warehouse."""
-        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
-            connection.execute("set TimeZone = 'UTC'")
+        with reading(self.warehouse) as connection:
             return connection.sql(query).to_arrow_table().to_pylist()
 
     def value(self, query: str) -> Any:
@@ -262,8 +260,8 @@ class Workplace:
     def tables(self, *names: str) -> dict[str, tuple[list[str], Counter[str]]]:
         """The columns and the rows of tables in no order, of all that no name of ours begins."""
         found = {}
-        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
-            there = connection.sql("select table_name from duckdb_tables()").fetchall()
+        with reading(self.warehouse) as connection:
+            there = connection.sql("show tables").fetchall()
             for name in names or [name for (name,) in there if not name.startswith("_tcd_")]:
                 table = connection.sql(f'from "{name}"').to_arrow_table()
                 columns = sorted(table.column_names)

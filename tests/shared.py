@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 PROGRAM = [sys.executable, "-W", "error", "-m", "tcdatalogger"]
@@ -44,3 +47,24 @@ def held(file: Path) -> Iterator[subprocess.Popen[str]]:
             yield holder
         finally:
             holder.communicate()
+
+
+_engine = functools.cache(duckdb.connect)
+_numbers = itertools.count()
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in UTC that reads a warehouse's file until the end of the block.
+
+    All tests of a process share one engine of DuckDB: to start another one takes twelve times as
+    long as to attach a file to it.
+    """
+    name, path = f"reading_{next(_numbers)}", str(file).replace("'", "''")
+    _engine().execute(f"attach '{path}' as {name} (read_only)")
+    try:
+        with _engine().cursor() as connection:
+            connection.execute(f"use {name}; set TimeZone = 'UTC'")
+            yield connection
+    finally:
+        _engine().execute(f"detach {name}")

@@ -14,6 +14,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from shared import reading
 from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.models.records import key_columns, key_fields
 from tcdatalogger.models.rows.normalize import arrow_schema
@@ -225,7 +226,7 @@ def test_every_family_can_be_stored_with_a_row_of_nulls_in_each_table(tmp_path):
     tables = [table.name for found in families for table in found.tables]
     assert Counter(tables).most_common(1)[0][1] == 1
     assert [name for receipt in receipts for name in receipt.rows] == tables
-    with duckdb.connect(str(file), read_only=True) as connection:
+    with reading(file) as connection:
         for name in tables:
             assert connection.sql(f'select count(*) from "{name}"').fetchall() == [(1,)]
 

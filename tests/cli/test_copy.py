@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 
-import duckdb
 import pytest
 
+from shared import reading
 from tcdatalogger.cli.commands import backup as cli_backup
 from tcdatalogger.services.duckdb import connection as duckdb_file
 
@@ -71,8 +71,8 @@ def same(logged):
     """Asks whether both files hold the same rows, in all tables."""
 
     def held(file):
-        with duckdb.connect(str(logged.folder / file), read_only=True) as connection:
-            names = connection.sql("select table_name from duckdb_tables()").fetchall()
+        with reading(logged.folder / file) as connection:
+            names = connection.sql("show tables").fetchall()
             return {
                 name: sorted(map(repr, connection.sql(f'from "{name}"').fetchall()))
                 for (name,) in names
@@ -112,9 +112,9 @@ def test_runs_go_on_in_the_copy_with_the_lines_that_are_told(logged):
     newest = logged.run("query", "select max(run_id) as r from _tcd_loads", "--json").json[0]["r"]
     assert logged.run("rollback", newest).code == 0
     assert logged.run("run", "--all").code == 0
-    with duckdb.connect(str(logged.folder / "copy.duckdb"), read_only=True) as connection:
+    with reading(logged.folder / "copy.duckdb") as connection:
         assert connection.sql("select count(*) from _tcd_loads").fetchall()[0][0] > loads
-    with duckdb.connect(str(logged.folder / "torn.duckdb"), read_only=True) as connection:
+    with reading(logged.folder / "torn.duckdb") as connection:
         assert connection.sql("select count(*) from _tcd_loads").fetchall() == [(loads,)]
 
 

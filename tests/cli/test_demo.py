@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import duckdb
 import pytest
+
+from shared import reading
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -19,7 +20,7 @@ def demo(workplace):
 
 
 def count(workplace, table="faction_members", folder="demo"):
-    with duckdb.connect(str(workplace.folder / folder / "torn.duckdb"), read_only=True) as db:
+    with reading(workplace.folder / folder / "torn.duckdb") as db:
         return db.execute(f"select count(*), count(distinct _run_id) from {table}").fetchone()
 
 
@@ -53,7 +54,7 @@ def test_a_second_call_goes_on_where_the_first_was(demo, workplace):
 
     assert done.code == 0, done.err
     assert count(workplace)[1] == 2
-    with duckdb.connect(str(workplace.folder / "demo" / "torn.duckdb"), read_only=True) as db:
+    with reading(workplace.folder / "demo" / "torn.duckdb") as db:
         (times,) = db.execute(
             "select count(distinct server_timestamp) from faction_basic"
         ).fetchone()
@@ -80,7 +81,7 @@ def test_a_demo_goes_on_in_the_warehouse_that_was_named_and_in_no_other(demo, wo
     file = str(workplace.folder / "demo" / "other.duckdb")
     assert (first.code, again.code, moved.code) == (0, 0, 2), first.err + again.err
     assert first.json["warehouse"] == again.json["warehouse"] == file
-    with duckdb.connect(file, read_only=True) as db:
+    with reading(Path(file)) as db:
         assert db.execute("select count(distinct _run_id) from faction_basic").fetchone() == (2,)
     assert "--fresh" in moved.err
 

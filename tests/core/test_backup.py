@@ -17,6 +17,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from shared import reading
 from tcdatalogger import files
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.core.backup import make, manifest
@@ -82,8 +83,7 @@ def test_a_backup_holds_the_warehouse_the_state_and_the_index_of_the_archive(log
     assert made.folder == logged.folder / "backups" / "20260101T000000Z"
     assert names(made.folder.parent) == ["20260101T000000Z"]
     rows = "from faction_members order by rowid"
-    with duckdb.connect(str(made.folder / "warehouse/torn.duckdb"), read_only=True) as copied:
-        copied.execute("set TimeZone = 'UTC'")
+    with reading(made.folder / "warehouse/torn.duckdb") as copied:
         there = copied.sql(rows).to_arrow_table().to_pylist()
         books = copied.execute("select run_id, archive_file from _tcd_loads").fetchall()
     assert logged.sql(rows) == there
@@ -195,7 +195,7 @@ def test_a_backup_that_is_taken_while_another_process_logs_has_whole_loads_only(
 
 def whole(made):
     """How many loads there are in a backup, each with all of its rows and its archived file."""
-    with duckdb.connect(str(made.folder / "warehouse/torn.duckdb"), read_only=True) as copied:
+    with reading(made.folder / "warehouse/torn.duckdb") as copied:
         books = copied.execute(
             "select run_id, cast(rows->>'faction_members' as int), archive_file "
             "from _tcd_loads order by all"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-import duckdb
 import pytest
 
 from bodies import member
-from shared import rest_slow
+from shared import reading, rest_slow
 from tcdatalogger.core.operations.replay import replay
 
 CREW = '[[endpoints]]\nname = "crew"\npath = "/faction/members"\n'
@@ -31,8 +30,8 @@ LEARNED = [
 @pytest.fixture
 def place(workplace):
     def names():
-        with duckdb.connect(str(workplace.warehouse), read_only=True) as connection:
-            found = connection.sql("select table_name from duckdb_tables()").fetchall()
+        with reading(workplace.warehouse) as connection:
+            found = connection.sql("show tables").fetchall()
         return {name for (name,) in found if not name.startswith("_tcd_")}
 
     def rows():
@@ -146,13 +145,13 @@ def test_schema_apply_changes_no_table_of_another(place):
     place.write(CRIMES.format("crimes"))
     place.log("crimes")
     place.write(MEMBERS.format("crimes_slots"))
-    before = place.sql("from duckdb_columns() where table_name = 'crimes_slots'")
+    before = place.sql("describe crimes_slots")
 
     done = place.run("schema", "apply", "crimes_slots", "--accept")
 
     assert done.code == 65
     assert "belongs to the endpoint crimes" in done.err
-    assert place.sql("from duckdb_columns() where table_name = 'crimes_slots'") == before
+    assert place.sql("describe crimes_slots") == before
 
 
 def test_an_endpoint_of_another_path_is_not_let_into_a_table_whose_owner_is_gone(place):

@@ -127,6 +127,47 @@ def test_work_that_takes_long_says_how_far_it_is(logged, monkeypatch):
     assert "copying torn.duckdb 100 %" in logged.run("backup").err
 
 
+def test_backups_are_listed_the_newest_first(logged):
+    assert "no backups yet" in logged.run("backup", "--list").out
+    first = logged.run("backup", "--json").json
+    logged.clock.sleep(60)
+    second = logged.run("backup", "--json").json
+
+    listed = logged.run("backup", "--list", "--json").json
+
+    assert [each["folder"] for each in listed["backups"]] == [second["folder"], first["folder"]]
+    assert listed["backups"][0]["tables"] == second["tables"]
+    assert listed["snapshots"] == []
+    assert second["folder"] in logged.run("backup", "--list").out
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("backup", "--snapshots", "P30D"), "`tcdatalogger backup` copies it into files"),
+        (("backup", "--snapshots", "30"), "--snapshots is not an ISO 8601 duration"),
+        (("backup", "--snapshots", "P30D", "--to", "other"), "backup --snapshots P30D"),
+        (
+            (
+                "restore",
+                "--snapshots",
+                "20261123T081500Z",
+                "--warehouse",
+                "bigquery://torn-1/again",
+            ),
+            "`tcdatalogger backup` copies it into files",
+        ),
+        (("restore", "--snapshots", "20261123T081500Z"), "--warehouse"),
+        (("restore", "backups"), "--to restored"),
+    ],
+)
+def test_snapshots_that_cannot_be_are_refused_with_the_way_that_works(logged, words, told):
+    refused = logged.run(*words)
+
+    assert refused.code == 2
+    assert told in " ".join(refused.err.split())
+
+
 # Encrypted
 
 

@@ -297,7 +297,7 @@ def _delete(layers: Layers, original: Any) -> Any:
 
 
 def _copying(layers: Layers, original: Any) -> Any:
-    """Of `copy` and `snapshot`: the table is looked at when a statement names it."""
+    """Of `copy`, `snapshot` and `restore`: the table is looked at when a statement names it."""
 
     def copying(client: Any, sources: Any, to: str, **words: Any) -> None:
         original(client, sources, to, **words)
@@ -309,5 +309,6 @@ def _copying(layers: Layers, original: Any) -> Any:
 _WATCHED: Final[Mapping[str, Callable[[Layers, Any], Any]]] = {
     "_query": _query, "dry_run": _dry_run, "ask": _ask, "create": _giving, "patch": _giving,
     "table": _table, "delete": _delete, "copy": _copying, "snapshot": _copying,
+    "restore": _copying,
 }  # fmt: skip
 """The methods of the client that are watched, and how."""

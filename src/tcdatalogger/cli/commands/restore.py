@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.commands.backup import BackupLines
+from tcdatalogger.cli.commands.backup import BackupLines, facts
 from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
 from tcdatalogger.core.config import sizes
+from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,13 +28,19 @@ if TYPE_CHECKING:
     "  tcdatalogger restore backups/20261123T081500Z --to restored --dry-run\n"
     "  tcdatalogger restore backups/20261123T081500Z --to restored\n"
     "  tcdatalogger restore backups/20261123T081500Z --to restored \\\n"
-    "    --warehouse 'bigquery://my-project/torn?location=EU'",
+    "    --warehouse 'bigquery://my-project/torn?location=EU'\n"
+    "  tcdatalogger restore --snapshots 20261123T081500Z \\\n"
+    "    --warehouse 'bigquery://my-project/again?location=EU'",
 )
-@click.argument("folder", metavar="FROM", type=click.Path(file_okay=False, path_type=Path))
+@click.argument(
+    "folder",
+    metavar="[FROM]",
+    required=False,
+    type=click.Path(file_okay=False, path_type=Path),
+)
 @click.option(
     "--to",
     metavar="DIR",
-    required=True,
     type=click.Path(file_okay=False, path_type=Path),
     help="A folder that does not exist yet.",
 )
@@ -54,16 +61,23 @@ if TYPE_CHECKING:
     metavar="REFERENCE",
     help="Where the credentials for BigQuery are: env: or file:. [warehouse.credentials]",
 )
+@click.option(
+    "--snapshots",
+    metavar="NAME",
+    help="Snapshots of the configured warehouse that are brought back instead of FROM, into "
+    "--warehouse.",
+)
 @click.option("--dry-run", "dry", is_flag=True, help="Only check the backup.")
 @json_option
 @click.pass_obj
 def command(
     options: Options,
-    folder: Path,
-    to: Path,
+    folder: Path | None,
+    to: Path | None,
     encryption_key: str | None,
     url: str | None,
     credentials: str | None,
+    snapshots: str | None,
     dry: bool,
     as_json: bool,
 ) -> None:
@@ -72,13 +86,30 @@ def command(
     Nothing else changes: the command prints the settings that use the new folder. It needs no
     configuration. With --warehouse, the tables and the ledger go into that one, each column is
     compared, and what ends before its end is called again.
+
+    With --snapshots, BigQuery makes the tables of snapshots that `tcdatalogger backup --snapshots`
+    made. The dataset that gets them is empty and lies in the same place.
     """
+    given = {"url": url, "encryption_key": encryption_key, "credentials": credentials}
+    if snapshots is not None:
+        if folder or to or encryption_key or dry or url is None:
+            raise UsageError(
+                "Snapshots go into a dataset of BigQuery, and nowhere else.",
+                remedy=f"As: tcdatalogger restore --snapshots {snapshots} "
+                "--warehouse 'bigquery://my-project/again?location=EU'",
+            )
+        _restore_snapshots(options, snapshots, given, as_json=as_json)
+        return
+    if folder is None or to is None:
+        raise UsageError(
+            "Name the backup and a folder that does not exist yet.",
+            remedy="As: tcdatalogger restore backups/20261123T081500Z --to restored",
+        )
     settings = _settings_if_any(options)
     from tcdatalogger.clock import SystemClock
     from tcdatalogger.core.backup.restore import Target, restore
     from tcdatalogger.core.main import Application
 
-    given = {"url": url, "encryption_key": encryption_key, "credentials": credentials}
     target = None if url is None else _target(options, settings, given)
     into = None if target is None else Target(target.warehouse.url, Application(target).warehouse)
     reference = encryption_key or (settings.warehouse.encryption_key if settings else None)
@@ -93,6 +124,27 @@ def command(
     )
     lines = found.settings(reference, None if target is None else target.warehouse.credentials)
     _tell_restored(found, lines, dry=dry, as_json=as_json)
+
+
+def _restore_snapshots(
+    options: Options, name: str, given: Mapping[str, str | None], *, as_json: bool
+) -> None:
+    from tcdatalogger.core.backup import snapshots
+    from tcdatalogger.core.main import Application
+
+    settings = options.load()
+    target = _target(options, settings, given)
+    with Application(settings) as application, Application(target) as to:
+        found = snapshots.restore(application, name, to)
+    lines = f'[warehouse]\nurl = "{target.warehouse.url}"'
+    if target.warehouse.credentials is not None:
+        lines += f'\ncredentials = "{target.warehouse.credentials}"'
+    if as_json:
+        print_json({"restored": True, **facts(found), "settings": lines})
+        return
+    print_table(("table", "rows"), [(table, each.rows) for table, each in found.tables.items()])
+    say(f"The snapshots of {moment(found.made_at)} are brought back; every row was counted.")
+    say(f"These settings use them; state and archive stay:\n\n{lines}")
 
 
 def _target(

@@ -416,7 +416,8 @@ class Client:
                 they give way.
         """
         config = bigquery.CopyJobConfig(write_disposition=disposition, labels=names.labels(labels))
-        self._finished(name, partial(self._begin_copy, sources, to, config))
+        found = [self.reference(source) for source in sources]
+        self._finished(name, partial(self._begin_copy, found, to, config))
 
     def snapshot(
         self, source: str, to: str, *, name: str, labels: Mapping[str, str], expires: float | None
@@ -434,13 +435,39 @@ class Client:
         config.operation_type = bigquery.OperationType.SNAPSHOT
         if expires is not None:
             config.destination_expiration_time = f"{utc(expires):%Y-%m-%dT%H:%M:%SZ}"
-        self._finished(name, partial(self._begin_copy, [source], to, config))
+        self._finished(name, partial(self._begin_copy, [self.reference(source)], to, config))
+
+    def restore(
+        self,
+        snapshot: bigquery.TableReference,
+        to: str,
+        *,
+        name: str,
+        labels: Mapping[str, str],
+    ) -> None:
+        """Make a table of a snapshot; one that is there and has rows refuses it.
+
+        Args:
+            snapshot: of any dataset in the same place, as `reference` gives one.
+            to: the name of the table.
+            name: of the job, as `job_name` makes one.
+            labels: for the job.
+        """
+        config = bigquery.CopyJobConfig(
+            write_disposition=bigquery.WriteDisposition.WRITE_EMPTY, labels=names.labels(labels)
+        )
+        config.operation_type = bigquery.OperationType.RESTORE
+        self._finished(name, partial(self._begin_copy, [snapshot], to, config))
 
     def _begin_copy(
-        self, sources: Sequence[str], to: str, config: bigquery.CopyJobConfig, name: str
+        self,
+        sources: Sequence[bigquery.TableReference],
+        to: str,
+        config: bigquery.CopyJobConfig,
+        name: str,
     ) -> bigquery.CopyJob:
         return self._google.copy_table(
-            [self.reference(source) for source in sources],
+            sources,
             self.reference(to),
             job_id=name,
             location=self.location,

@@ -51,6 +51,8 @@ _KMS: Final = "Cloud KMS"
 """What it says where it may not use a key of Cloud KMS; the reason differs."""
 _ELSEWHERE: Final = "was not found in location"
 
+EXPIRY: Final = "bigquery.tables.deleteSnapshot"
+"""The permission that a snapshot with an expiry takes; only an owner of the dataset has it."""
 _PERMISSION: Final = re.compile(r"bigquery\.\w+\.\w+")
 _URL: Final = re.compile(r"(https?://[^\s?#]+)[?#]\S*")
 _KMS_KEY: Final = re.compile(
@@ -201,7 +203,7 @@ def _to_fix(refusal: Refusal, address: Address, member: str) -> ConfigError:
 
 
 def grant(permission: str, address: Address, member: str) -> str:
-    """The command that grants what a permission is part of: one of the two roles that are needed.
+    """The command that grants what a permission is part of: one of the roles that are needed.
 
     Args:
         permission: as `bigquery.jobs.create`; "" where it is not known.
@@ -213,9 +215,10 @@ def grant(permission: str, address: Address, member: str) -> str:
             f"gcloud projects add-iam-policy-binding {address.project} --member={member} "
             "--role=roles/bigquery.jobUser"
         )
+    role = "dataOwner" if permission == EXPIRY else "dataEditor"
     return (
         f"bq query --project_id={address.project} --use_legacy_sql=false "
-        f"'GRANT `roles/bigquery.dataEditor` ON SCHEMA `{address.project}`.{address.dataset} "
+        f"'GRANT `roles/bigquery.{role}` ON SCHEMA `{address.project}`.{address.dataset} "
         f'TO "{member}"\''
     )
 

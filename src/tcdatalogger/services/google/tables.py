@@ -253,3 +253,5 @@ def _about(table: TableSchema) -> str:
 
 PLACE: Final = re.compile(r"_tcd_(?:former|before|merged|work)_.*_(\d+)_[0-9a-f]{8}")
 """The name in the dataset of a table that people do not see: since when, and a part by chance."""
+SNAPSHOT: Final = "_tcd_snapshot_"
+"""Prefix of snapshots and of the tables that list them: no table of the warehouse."""

@@ -23,7 +23,7 @@ from tcdatalogger.services.google import acts, copying, ledger_tables, sql, turn
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.session import Session
 from tcdatalogger.services.google.staging import EXPIRES
-from tcdatalogger.services.google.tables import PLACE, Layout, Tables
+from tcdatalogger.services.google.tables import PLACE, SNAPSHOT, Layout, Tables
 from tcdatalogger.services.google.transaction import BigQueryTransaction
 from tcdatalogger.services.google.turns import Turn
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying, unfinished
@@ -478,7 +478,8 @@ class BigQueryWarehouse(Warehouse):
         tables = Tables(self._client, self._layout)
         found = {}
         for name in sorted(tables.names()):
-            if name == turns.TABLE or PLACE.fullmatch(name) or name.startswith("_tcd_stage_"):
+            hidden = name.startswith(("_tcd_stage_", SNAPSHOT))
+            if name == turns.TABLE or PLACE.fullmatch(name) or hidden:
                 continue
             [row] = self._client.ask(
                 "select count(*) as n, bit_xor(farm_fingerprint(to_json_string(t))) as told "

@@ -83,8 +83,8 @@ def unfinished() -> Busy:
     """The error for everybody who would store in the target of a copy that is not finished."""
     return Busy(
         "This warehouse is the target of a copy that is not finished.",
-        remedy="`tcdatalogger copy --to URL` goes on with it, with the configuration of the "
-        "warehouse that is copied.",
+        remedy="The command that began it goes on with it: `tcdatalogger copy --to URL` with the "
+        "configuration of the warehouse that is copied, or `tcdatalogger restore`.",
     )
 
 

@@ -11,7 +11,6 @@ from tcdatalogger.errors import Busy, UsageError
 from tcdatalogger.services.google import snapshots, turns
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.connect import connect
-from tcdatalogger.services.google.tables import Layout
 from tcdatalogger.services.google.warehouse import BigQueryWarehouse
 
 pytestmark = pytest.mark.slow
@@ -35,13 +34,13 @@ def target(bigquery, new_dataset, clock):
     made.close()
 
 
-def storing(dataset, monkeypatch, times):
-    """Let somebody commit while snapshots are made, so many times; the tables that were kept."""
+def storing(dataset, monkeypatch, after, times):
+    """Let somebody commit after the snapshot of a table, so many times; the tables in order."""
     made, original = [], Client.snapshot
 
     def snapshot(self, source, to, **words):
         original(self, source, to, **words)
-        if source == turns.TABLE and len(made) // 8 < times:
+        if source == after and made.count(after) < times:
             dataset.run(COMMIT)
         made.append(source)
 
@@ -50,7 +49,7 @@ def storing(dataset, monkeypatch, times):
 
 
 def test_they_are_made_again_where_a_run_has_stored_meanwhile(dataset, monkeypatch):
-    made = storing(dataset, monkeypatch, 1)
+    made = storing(dataset, monkeypatch, "_tcd_loads", 1)
 
     taken = snapshots.take(dataset, NOW, LATER)
 
@@ -71,7 +70,7 @@ def test_nothing_takes_them_for_tables_of_the_warehouse(dataset):
 
 
 def test_none_are_listed_where_runs_store_all_the_time(dataset, monkeypatch):
-    storing(dataset, monkeypatch, 99)
+    storing(dataset, monkeypatch, turns.TABLE, 99)
     monkeypatch.setattr(snapshots, "_tables", lambda *_: [turns.TABLE])  # one suffices here
 
     with pytest.raises(Busy, match="changed each of the 3 times"):
@@ -119,7 +118,7 @@ def test_a_restore_that_ended_anywhere_is_no_warehouse_and_goes_on(dataset, targ
 
     monkeypatch.setattr(Client, "restore", restore)
     with pytest.raises(Stop):
-        snapshots.restore(dataset, taken, target, Layout())
+        snapshots.restore(dataset, taken, target)
     with (
         pytest.raises(Busy, match="not finished"),
         BigQueryWarehouse(target)._transaction(),
@@ -127,11 +126,11 @@ def test_a_restore_that_ended_anywhere_is_no_warehouse_and_goes_on(dataset, targ
         pass
 
     left[0] = 99
-    snapshots.restore(dataset, taken, target, Layout())
+    snapshots.restore(dataset, taken, target)
 
     assert left[0] == 99 - (len(taken.tables) - 3)
     assert turns.current(target) == turns.current(dataset)
     with BigQueryWarehouse(target)._transaction():
         pass
     with pytest.raises(UsageError, match="has tables already"):
-        snapshots.restore(dataset, taken, target, Layout())
+        snapshots.restore(dataset, taken, target)

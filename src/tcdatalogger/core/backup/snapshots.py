@@ -88,7 +88,6 @@ def restore(application: Application, name: str, to: Application) -> Snapshots:
     """
     with _client(application) as source, _client(to) as target:
         from tcdatalogger.services.google import snapshots  # noqa: PLC0415  # with the extra
-        from tcdatalogger.services.google.tables import Layout  # noqa: PLC0415  # as above
 
         found = {each.name: each for each in snapshots.kept(source)}
         if name not in found:
@@ -96,7 +95,5 @@ def restore(application: Application, name: str, to: Application) -> Snapshots:
                 f"{source.address} has no snapshots of the name {name}.",
                 remedy="`tcdatalogger backup --list` lists those that it has.",
             )
-        wanted = to.settings.warehouse
-        layout = Layout(wanted.partition, wanted.require_partition_filter, wanted.kms_key or "")
-        snapshots.restore(source, found[name], target, layout)
+        snapshots.restore(source, found[name], target)
         return found[name]

@@ -172,7 +172,7 @@ def _read(client: Client, name: str, table: bigquery.Table) -> Snapshots:
     return Snapshots(name, table.expires.timestamp() if table.expires else 0.0, tables)
 
 
-def restore(source: Client, wanted: Snapshots, target: Client, layout: Layout) -> None:
+def restore(source: Client, wanted: Snapshots, target: Client) -> None:
     """Make the tables of snapshots in another dataset; none that is there is written over.
 
     Until the end of it no run stores there. Where it ends before its end, it goes on when it is
@@ -182,7 +182,6 @@ def restore(source: Client, wanted: Snapshots, target: Client, layout: Layout) -
         source: of the dataset with the snapshots.
         wanted: the snapshots.
         target: of a dataset that has none of the tables; it lies in the same place.
-        layout: of new tables.
 
     Raises:
         UsageError: the target has tables already.
@@ -190,7 +189,7 @@ def restore(source: Client, wanted: Snapshots, target: Client, layout: Layout) -
         WarehouseUnavailable: BigQuery cannot be asked now.
     """
     marker = Copying(f"the snapshots of {source.address}", wanted.name)
-    tables = Tables(target, layout)
+    tables = Tables(target, Layout())
     begun = copying.begun(target)
     if begun is None:
         taken = sorted(tables.names() & set(wanted.tables))

@@ -1,7 +1,7 @@
 """Whether two warehouses hold the same after the same runs, column by column.
 
     python benchmarks/same_rows.py URL URL [--polls N]
-    python scripts/bigquery_emulator.py /tmp/same torn-demo.same \
+    python scripts/bigquery_emulator.py FOLDER torn-demo.same \
         python benchmarks/same_rows.py duckdb:///torn.duckdb bigquery://torn-demo/same
 
 Both are empty at first. The endpoints are those of the demo and two more, so that each storage
@@ -44,6 +44,7 @@ storage_mode = "history"
 """
 OTHERWISE: Mapping[tuple[str, str], str] = {
     ("_tcd_loads", "seq"): "a warehouse numbers its lines as it likes; their order is what counts",
+    ("_tcd_schemas", "seq"): "as that of the loads",
 }
 
 

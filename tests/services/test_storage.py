@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import sys
 from pathlib import Path
 
 import hypothesis.strategies as st
@@ -299,7 +300,8 @@ def test_years_of_files_are_listed_by_a_request_for_each_page_and_none_is_read(b
 
 
 def test_without_the_library_it_is_said_which_package_is_missing(buckets, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, Bucket.__module__)
 
     with pytest.raises(ConfigError, match="needs the package obstore") as refused:
         open_bucket("s3://bucket/x").write(ONE, b"x")

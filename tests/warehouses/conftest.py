@@ -16,6 +16,7 @@ from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import Failure
 from tcdatalogger.models.evolution import adopt
 from tcdatalogger.models.reading.decode import decode
+from tcdatalogger.models.renames import renamed
 from tcdatalogger.models.rows.drift import drift
 from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import family
@@ -102,6 +103,16 @@ class Maker:
             drift=drift(made, decoded.examples),
             rejected=decoded.rejected,
         )
+
+
+def called(load: Load, **names: str) -> Load:
+    """A load under names of the user's own; `__` stands for the dot between two of them."""
+    family = renamed(load.family, {name.replace("__", "."): new for name, new in names.items()})
+    tables = {
+        table.name: load.tables[table.name].rename_columns([c.name for c in table.columns])
+        for table in family.tables
+    }
+    return replace(load, family=family, tables=tables)
 
 
 @dataclass

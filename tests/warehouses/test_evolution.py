@@ -10,24 +10,13 @@ import pytest
 
 from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.models.evolution import Change, adopt, plan, taken_back
-from tcdatalogger.models.renames import renamed
 from tcdatalogger.models.schema import Type
 from tcdatalogger.models.shape import Field, Kind, List, Object, Scalar
+from warehouses.conftest import called
 
 HIT = {"id": 7, "user": 158}
 LONG = 2**53 + 1
 MODES = ("append", "replace", "merge", "history")
-
-
-def called(load, **names):
-    """A load under names of the user's own."""
-    names = {name.replace("__", "."): new for name, new in names.items()}
-    family = renamed(load.family, names)
-    tables = {
-        table.name: load.tables[table.name].rename_columns([c.name for c in table.columns])
-        for table in family.tables
-    }
-    return replace(load, family=family, tables=tables)
 
 
 def of(table):

@@ -34,9 +34,8 @@ from tcdatalogger.errors import Busy, ConfigError, TryAgain
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.google.address import SCHEME
 from tcdatalogger.services.google.connect import connect, open_dataset
-from tcdatalogger.services.storage.bucket import PATIENCE as PATIENCE_OF_BUCKET
-from tcdatalogger.services.storage.bucket import Bucket
 from tcdatalogger.services.storage.open import open_bucket, open_storage
+from tcdatalogger.services.storage.protocol import PATIENCE as PATIENCE_OF_BUCKET
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
 from tcdatalogger.services.torncity.client.client import Client, fingerprint
@@ -49,6 +48,7 @@ from tcdatalogger.services.warehouse.protocol import PATIENCE, Warehouse
 
 if TYPE_CHECKING:
     from tcdatalogger.services.google.client import Client as BigQuery
+    from tcdatalogger.services.storage.bucket import Bucket
 
 GOOGLE_CREDENTIALS: Final = "warehouse.credentials"
 """Under which name messages speak of the credentials for BigQuery."""

@@ -17,6 +17,7 @@ from tcdatalogger.models.schema import SYSTEM, Type
 from tcdatalogger.services.google import sql, turns
 from tcdatalogger.services.google.acts import ENGINE, Count
 from tcdatalogger.services.google.session import Session
+from tcdatalogger.services.google.tables import NO_CLUSTER
 from tcdatalogger.services.warehouse.conservation import agree
 from tcdatalogger.services.warehouse.schema_changes import BEFORE, TOUCHES
 
@@ -110,12 +111,31 @@ def change(session: Session, name: str, key: Sequence[str], steps: Sequence[Step
         session.add(name, {passing[column]: kind for column, kind in retyped.items()})
     for column, kind in retyped.items():
         _retype(session, name, now.get(column, column), passing[column], kind, types)
+    for column in now:
+        if column not in leaving and column not in types:
+            session.tables.vacate(name, column)
     gone = [*dropped, *(now.get(column, column) for column in retyped)]
+    clusters = _uncluster(session, name, [*gone, *now.values()])
     session.steps += [turns.Step(turns.DROP, name, column) for column in gone]
     session.steps += _renames(session, name, {c: was for c, was in now.items() if c not in retyped})
     session.steps += [_rename(name, passing[column], column) for column in retyped]
     session.steps += [turns.Step(turns.ADD, name, c, sql.TYPES[kind]) for c, kind in late.items()]
     session.types[name] = _after(types, now, dropped, {**added, **retyped, **wider})
+    if clusters:
+        called = {was: column for column, was in now.items()}
+        left = [called.get(column, column) for column in clusters if column not in dropped]
+        left = [column for column in left if session.types[name][column] not in NO_CLUSTER]
+        session.steps.append(turns.Step(turns.CLUSTER, name, "", ",".join(left)))
+
+
+def _uncluster(session: Session, name: str, touched: Sequence[str]) -> Sequence[str]:
+    """Let a table be clustered by none of the columns that change; by which it was, or nothing."""
+    table = session.tables.get(name)
+    clusters = list((table and table.clustering_fields) or [])
+    if not set(clusters) & set(touched):
+        return []
+    session.tables.cluster(name, [column for column in clusters if column not in touched])
+    return clusters
 
 
 def _after(
@@ -148,6 +168,7 @@ def _rename(table: str, column: str, to: str) -> turns.Step:
 def widen(session: Session, name: str, column: str, kind: Type) -> None:
     """Let a column hold more; every value stays, so it does not matter if nothing comes of it."""
     for place in dict.fromkeys((name, session.works.get(name, name))):
+        _uncluster(session, place, [column])
         session.client.run(
             f"alter table {sql.quoted(place)} alter column {sql.quoted(column)} "
             f"set data type {sql.TYPES[kind]}",

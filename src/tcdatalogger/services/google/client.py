@@ -39,6 +39,8 @@ _POLLS: Final = Backoff(first=0.1, longest=2.0)
 """How long to wait before a job is looked at again."""
 _ONE_REQUEST: Final = 5 * 1024 * 1024
 """Bytes of a file below which it is sent within the request that begins the job."""
+_PAGE_TABLES: Final = 1_000
+"""Tables of a dataset that are asked for at once."""
 _PAGE_ROWS: Final = 50_000
 """Rows of a result that are asked for at once; BigQuery gives fewer where they are large."""
 
@@ -144,7 +146,7 @@ class Client:
         return self._retrying.ask(self._tables)
 
     def _tables(self, **one_try: Any) -> list[TableListItem]:
-        return list(self._google.list_tables(self._dataset, **one_try))
+        return list(self._google.list_tables(self._dataset, page_size=_PAGE_TABLES, **one_try))
 
     def create(self, table: bigquery.Table) -> bigquery.Table:
         """Make a table; one that is there already is given as it is.

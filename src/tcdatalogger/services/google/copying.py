@@ -21,6 +21,7 @@ from tcdatalogger.errors import DataRefused, Failure
 from tcdatalogger.models.schema import Column, TableSchema, Type
 from tcdatalogger.services.google import acts, ledger_tables, sql, turns
 from tcdatalogger.services.google.client import Client
+from tcdatalogger.services.google.staging import EXPIRES, digest
 from tcdatalogger.services.google.tables import Tables
 from tcdatalogger.services.google.turns import KeptTable, Turn
 from tcdatalogger.services.warehouse import copying
@@ -31,8 +32,6 @@ from tcdatalogger.services.warehouse.schema_changes import BEFORE, FORMER, MERGE
 ROWS: Final = 200_000
 """Rows of a load job."""
 _STAGE: Final = "_tcd_stage_copy_"
-_EXPIRES: Final = 86_400.0
-"""Seconds until BigQuery deletes rows that were not put into their table."""
 _LABELS: Final = {"run": "copy"}
 
 
@@ -100,7 +99,6 @@ def take_in(
     wanted: Copying,
     table: CopiedTable,
     rows: Iterable[pa.RecordBatch],
-    now: float,
 ) -> None:
     """Make a table with these columns and rows, and note that it is whole.
 
@@ -110,15 +108,15 @@ def take_in(
         wanted: the copy.
         table: its name, columns and key.
         rows: in batches of its schema.
-        now: seconds since 1970.
 
     Raises:
         DataRefused: BigQuery cannot hold a value.
     """
     target = place(wanted, table.name)
     staged, count = [], 0
+    expires = turns.time(client) + EXPIRES
     for part in _parts(rows, table):
-        staged.append(_stage(client, wanted, table, part, now))
+        staged.append(_stage(client, wanted, table, part, expires))
         count += part.num_rows
     _make(tables, target, table)
     made = tables.get(target)
@@ -227,14 +225,11 @@ def _parts(rows: Iterable[pa.RecordBatch], table: CopiedTable) -> Iterator[pa.Ta
         yield pa.Table.from_batches(held, table.schema)
 
 
-def _stage(client: Client, wanted: Copying, table: CopiedTable, rows: pa.Table, now: float) -> str:
+def _stage(
+    client: Client, wanted: Copying, table: CopiedTable, rows: pa.Table, expires: float
+) -> str:
     """Load rows into a table of their own, once; its name."""
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, rows.schema) as writer:
-        writer.write_table(rows)
-    tells = hashlib.sha256(_digest(wanted, table.name).encode())
-    tells.update(sink.getvalue())
-    name = f"{_STAGE}{tells.hexdigest()[:32]}"
+    name = f"{_STAGE}{digest(wanted.source, wanted.state, table.name, rows=rows)}"
     schema = [
         SchemaField(column, sql.TYPES[Type.TEXT if kind is Type.JSON else kind])
         for column, kind in table.columns.items()
@@ -245,7 +240,7 @@ def _stage(client: Client, wanted: Copying, table: CopiedTable, rows: pa.Table, 
         schema,
         name=client.job_name("load", table.name, name),
         labels=_LABELS,
-        expires=now + _EXPIRES,
+        expires=expires,
     )
     return name
 

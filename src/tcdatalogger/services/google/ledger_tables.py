@@ -133,9 +133,10 @@ class Slice:
         """The lines that are asked for, out of those of this slice; None where it cannot tell."""
         if self == asked:
             return list(lines)
-        if self.distinct or self.table is not asked.table or set(asked.columns) - set(self.columns):
-            return None
         where = dict(asked.where)
+        lacks = {*asked.columns, *where} - set(self.columns)
+        if self.distinct or self.table is not asked.table or lacks:
+            return None
         found = [line for line in lines if _fits(line, where)]
         seqs = where.get(SEQ)
         if seqs is not None and len(found) == len(_numbers(seqs)):
@@ -457,5 +458,6 @@ def ahead(load: Load) -> list[Slice]:
     return [
         Slice(LOADS, tuple(line), (("load_id", load.id),)),
         Slice.of(LOADS, ["endpoint", "mode"], root, distinct=True),
+        Slice.of(SCHEMAS, ["table_name", "version", "cause"], {}),
         *(slice_ for slice_ in wider if slice_ is not None),
     ]

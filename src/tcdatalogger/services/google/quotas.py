@@ -35,11 +35,12 @@ PRICE: Final = 6.25
 """US dollars for each TiB beyond, on demand, in the EU and the US."""
 _DAYS: Final = 365.25 / 12
 
-_APPEND: Final = (30, 4)
-_COMPARE: Final = (50, 12)
-"""How many tables the statements of one run read: of the ledger, and for each table of the family.
+APPEND: Final = (10, 5)
+COMPARE: Final = (20, 12)
+"""How many tables the statements of one commit read: in all, and for each table of the family.
 
-They were counted in the calls of runs, with and without a comparison with what is stored."""
+Those of a plain append, and of a commit that compares with what is stored. A test counts them
+(`tests/google/test_calls_of_a_commit.py`)."""
 _WHOLE: Final[Mapping[str, float]] = {"append": 0.5, "replace": 1.0, "merge": 3.0, "history": 3.0}
 """How often a run reads all bytes of its tables, at most, by its storage mode.
 
@@ -74,7 +75,7 @@ class Scheduled:
         """The bytes that its commits read in a month, at most."""
         whole = max(_WHOLE[self.mode], _ONCE if self.once else 0.0) * self.stored
         plain = self.mode == "append" and not self.once
-        of_ledger, of_a_table = _APPEND if plain else _COMPARE
+        of_ledger, of_a_table = APPEND if plain else COMPARE
         least = LEAST * (of_ledger + of_a_table * len(self.tables))
         return self.runs * _DAYS * (whole + least)
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from tcdatalogger.errors import DataRefused
+from tcdatalogger.errors import DataRefused, Failure
 from tcdatalogger.models.schema import Column, Type
 from tcdatalogger.models.versions import ROLLBACK, UNDONE
 from tcdatalogger.services.google import acts, turns
@@ -34,7 +34,6 @@ class Session:
     Args:
         client: of the dataset.
         layout: of new tables.
-        now: seconds since 1970.
 
     Attributes:
         mine: the turns that its commit takes.
@@ -47,11 +46,12 @@ class Session:
         dropped: tables that nobody needs after the commit.
         types: the columns of tables after what will be done to them, by table.
         labels: for the jobs.
+        undone: why a table is not yet as an earlier commit has left it, by table.
         windows: the test for the times of all rows of a run, for runs that stored nothing before.
     """
 
-    def __init__(self, client: Client, layout: Layout, now: float) -> None:
-        self.client, self.now = client, now
+    def __init__(self, client: Client, layout: Layout) -> None:
+        self.client = client
         self._turn: Turn | None = None
         self.working = False
         self.works: dict[str, str] = {}
@@ -67,6 +67,7 @@ class Session:
         self.types: dict[str, dict[str, Type | None]] = {}
         self.labels: dict[str, str] = {}
         self.windows: dict[str, str] = {}
+        self.undone: dict[str, Failure] = {}
         self.staged: dict[tuple[str, str], str] = {}
         self._numbers: dict[tuple[int, str], int] = {}
 
@@ -168,6 +169,34 @@ class Session:
                 found[name] = columns
         return found
 
+    def must_be_done(self, names: Iterable[str]) -> None:
+        """Refuse tables that are not yet as an earlier commit has left them.
+
+        Raises:
+            DataRefused: one is not.
+        """
+        for name in names:
+            if name in self.undone:
+                raise DataRefused(
+                    f"The table {name} is not yet as it was to be changed: "
+                    f"{self.undone[name].message}",
+                    remedy="Nothing was stored. Mend what BigQuery says; the next run does the "
+                    "rest.",
+                )
+
+    def there(self, names: Iterable[str]) -> list[str]:
+        """Those tables that are there, as `stored`; none of them is looked at by itself."""
+        versions = self.lines.read(SCHEMAS, ("table_name", "version", "cause"), {})
+        newest = {name: cause for name, _, cause in sorted(versions)}
+        found = []
+        for name in dict.fromkeys(names):
+            if name in self.types or name.startswith("_tcd_") or newest.get(name) == UNDONE:
+                there = name in self.stored([name])
+            else:
+                there = name in newest and self.tables.has(name)
+            found += [name] if there else []
+        return found
+
     def _known(self, names: Sequence[str]) -> dict[str, set[str]]:
         """The columns that the ledger knows of tables."""
         known: dict[str, set[str]] = {}
@@ -256,7 +285,7 @@ class Session:
 
     def new_place(self, name: str) -> str:
         """The name in the dataset of a table that will be kept: no other transaction has it."""
-        return f"{name}_{int(self.now)}_{self.new_mark()}"
+        return f"{name}_{int(self.turn.now)}_{self.new_mark()}"
 
     def new_mark(self) -> str:
         """A text that nobody else has."""

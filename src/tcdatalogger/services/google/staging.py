@@ -67,7 +67,7 @@ def _stage(session: Session, load: Load, table: str) -> str:
         given = fitting(load.tables[table], types, ARROW)
     except pa.ArrowInvalid as error:
         raise DataRefused(f"BigQuery cannot take the rows of {table}: {error}.") from None
-    tells = _digest(load.id, table, given)
+    tells = digest(load.id, table, rows=given)
     place = f"{_PREFIX}{re.sub(r'[^A-Za-z0-9_]+', '_', load.id)[:100]}_{tells}"
     schema = [
         SchemaField(name, sql.TYPES[Type.TEXT if kind is Type.JSON else kind])
@@ -79,17 +79,17 @@ def _stage(session: Session, load: Load, table: str) -> str:
         schema,
         name=session.client.job_name("load", load.id, table, tells),
         labels=session.labels,
-        expires=session.now + EXPIRES,
+        expires=session.turn.now + EXPIRES,
     )
     session.staged[load.id, table] = place
     return place
 
 
-def _digest(load_id: str, table: str, rows: pa.Table) -> str:
-    """Tells the rows of a load for a table from all others."""
+def digest(*words: str, rows: pa.Table) -> str:
+    """Tells rows that are set aside from all others: what they are for, and what they hold."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows)
-    found = hashlib.sha256(f"{load_id}\0{table}\0".encode())
+    found = hashlib.sha256("\0".join(words).encode())
     found.update(sink.getvalue())
     return found.hexdigest()[:24]

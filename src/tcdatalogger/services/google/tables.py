@@ -15,12 +15,13 @@ from tcdatalogger.models.records import RUN, SEEN
 from tcdatalogger.models.schema import INDEX, Column, TableSchema, Type
 from tcdatalogger.services.google.client import Client
 from tcdatalogger.services.google.sql import OURS, TYPES, quoted
+from tcdatalogger.services.google.turns import ADD, CLUSTER, DROP, RENAME, Step
 
 Unit = Literal["hour", "day", "month", "year"]
 
 _CLUSTERS: Final = 4
 """The most columns by which BigQuery clusters a table."""
-_NO_CLUSTER: Final = frozenset({Type.FLOAT, Type.JSON})
+NO_CLUSTER: Final = frozenset({Type.FLOAT, Type.JSON})
 """The types by which it clusters none."""
 _TRIES: Final = 5
 """How often a table is changed that others change at the same time."""
@@ -61,6 +62,12 @@ class Tables:
         if self._listed is None:
             self._listed = frozenset(str(item.table_id) for item in self._client.tables())
         return self._listed
+
+    def has(self, name: str) -> bool:
+        """Whether a table is there."""
+        if name in self._known:
+            return self._known[name] is not None
+        return name in self.names()
 
     def get(self, name: str) -> bigquery.Table | None:
         """A table, None where it is not there."""
@@ -119,7 +126,7 @@ class Tables:
                 type_=self._layout.unit.upper(), field=SEEN
             )
             made.require_partition_filter = self._layout.require_filter
-        clusters = [n for n in table.key if n in kinds and kinds[n] not in _NO_CLUSTER]
+        clusters = [n for n in table.key if n in kinds and kinds[n] not in NO_CLUSTER]
         if clusters:
             made.clustering_fields = clusters[:_CLUSTERS]
         self._make(made)
@@ -161,14 +168,10 @@ class Tables:
         )
         there = self.columns(name) or {}
         for field in fields:
-            if field.name in there:
-                test = f"select 1 from {self.relation(name)} where {quoted(field.name)} is not null"
-                self._must_be_empty(name, test, field.name)
-                if there[field.name] is not OURS[field.field_type]:
-                    self._client.run(
-                        f"alter table {quoted(name)} drop column if exists {quoted(field.name)}"
-                    )
-                    self.forget(name)
+            if there.get(field.name) is not OURS[field.field_type]:
+                self.vacate(name, field.name)
+            elif field.name in there:
+                self._must_be_null(name, field.name)
         for _ in range(_TRIES):
             table = self.get(name)
             if table is None:
@@ -188,6 +191,45 @@ class Tables:
             f"The table {name} is changed by others all the time.",
             remedy="Nothing was stored; the next run tries again.",
         )
+
+    def vacate(self, name: str, column: str) -> None:
+        """Make the name of a column free, which the ledger does not know.
+
+        Raises:
+            DataRefused: somebody else's column has it, and values.
+        """
+        if column in (self.columns(name) or {}):
+            self._must_be_null(name, column)
+            self._drop(name, column)
+
+    def cluster(self, name: str, columns: Sequence[str]) -> None:
+        """Cluster a table by other columns: BigQuery changes none by which it is clustered."""
+        table = self.get(name)
+        if table is not None and list(table.clustering_fields or []) != list(columns):
+            table.clustering_fields = list(columns) or None
+            self._known[name] = self._client.patch(table, ["clustering_fields"])
+
+    def take(self, step: Step) -> None:
+        """Take a step that comes after a commit, unless it is taken already."""
+        columns = self.columns(step.table) or {}
+        own, table = quoted(step.column), quoted(step.table)
+        if step.what == CLUSTER:
+            self.cluster(step.table, [name for name in step.to.split(",") if name])
+        elif step.what == ADD and columns and step.column not in columns:
+            self._client.run(f"alter table {table} add column {own} {step.to}")
+        elif step.what == RENAME and step.column in columns:
+            self._client.run(f"alter table {table} rename column {own} to {quoted(step.to)}")
+        elif step.what == DROP and step.column in columns:
+            self._drop(step.table, step.column)
+        self.forget(step.table)
+
+    def _drop(self, name: str, column: str) -> None:
+        self._client.run(f"alter table {quoted(name)} drop column if exists {quoted(column)}")
+        self.forget(name)
+
+    def _must_be_null(self, name: str, column: str) -> None:
+        test = f"select 1 from {self.relation(name)} where {quoted(column)} is not null"
+        self._must_be_empty(name, test, column)
 
     def _must_be_empty(self, name: str, sql: str, column: str) -> None:
         found = self._client.ask(f"select count(*) as n from ({sql} limit 1)").to_pylist()

@@ -46,12 +46,17 @@ class BigQueryTransaction:
     # --- to ask ----------------------------------------------------------------------------------
 
     def stored(self, names: Sequence[str]) -> StoredTypes:
-        """The columns of those tables that are there, and their types."""
+        """The columns of those tables that are there, and their types.
+
+        Raises:
+            DataRefused: a change of one of them is not done.
+        """
+        self._session.must_be_done(names)
         return self._session.stored(names)
 
     def there(self, names: Sequence[str]) -> list[str]:
         """Those tables that are there."""
-        return list(self._session.stored(names))
+        return self._session.there(names)
 
     def counts(self, names: Sequence[str]) -> dict[str, int]:
         """How many rows tables have."""

@@ -32,11 +32,17 @@ TO_DO: Final = "to do"
 DROP: Final = "drop"
 RENAME: Final = "rename"
 ADD: Final = "add"
+CLUSTER: Final = "cluster"
 
 LOST: Final = "tcd-turn"
 """What BigQuery says where another commit came first."""
 
-READ: Final = f"select kind, name, value from {TABLE}"
+NOW: Final = "unix_micros(current_timestamp())"
+"""The time by BigQuery's clock: tables expire by it, and a machine's own clock may be wrong."""
+
+READ: Final = (
+    f"select kind, name, value from {TABLE} union all select 'now', '', cast({NOW} as string)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +63,11 @@ class Step:
     """A change of a table that comes after its commit, as BigQuery takes none within it.
 
     Attributes:
-        what: `DROP`, `RENAME` or `ADD`.
+        what: `DROP`, `RENAME`, `ADD` or `CLUSTER`.
         table: its name.
-        column: of it.
-        to: its other name, or the type of a new one in BigQuery's word.
+        column: of it; "" for the whole table.
+        to: its other name, the type of a new one in BigQuery's word, or the columns by which the
+            table is clustered, with a comma between them.
     """
 
     what: str
@@ -78,11 +85,13 @@ class Turn:
             by "".
         kept: what is kept for a rollback, by name.
         to_do: what the last commits have left to be done, in order; by the name of its row.
+        now: when it was read, by BigQuery's clock; seconds since 1970.
     """
 
     values: Mapping[str, str] = field(default_factory=dict)
     kept: Mapping[str, KeptTable] = field(default_factory=dict)
     to_do: Mapping[str, Step] = field(default_factory=dict)
+    now: float = 0.0
 
 
 ALL: Final = ""
@@ -100,6 +109,12 @@ def family(root: str) -> str:
     return f"family {root}"
 
 
+def time(client: Client) -> float:
+    """What BigQuery's clock says, seconds since 1970."""
+    [row] = client.ask(f"select {NOW} as now").to_pylist()
+    return int(row["now"]) / 1e6
+
+
 def current(client: Client) -> Turn:
     """The turns as they are now."""
     table = client.table(TABLE)
@@ -110,10 +125,12 @@ def current(client: Client) -> Turn:
 
 def read(rows: Sequence[Mapping[str, str]]) -> Turn:
     """What the rows of the table say; without any nothing was committed yet."""
-    values, kept, to_do = {}, {}, {}
+    values, kept, to_do, now = {}, {}, {}, 0.0
     for row in sorted(rows, key=lambda row: row["name"]):
         name, value = row["name"], row["value"]
         match row["kind"]:
+            case "now":
+                now = int(value) / 1e6
             case "turn":
                 values[name] = value
             case "kept":
@@ -121,7 +138,7 @@ def read(rows: Sequence[Mapping[str, str]]) -> Turn:
                 kept[name] = KeptTable(place, {n: Type(kind) for n, kind in columns.items()})
             case _:
                 to_do[name] = Step(*json.loads(value))
-    return Turn(values, kept, to_do)
+    return Turn(values, kept, to_do, now)
 
 
 def take(before: Turn, mine: Collection[str] | None, by: str) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import random
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
-from typing import Final, TypeVar
+from dataclasses import dataclass
+from functools import partial, wraps
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,10 +18,10 @@ from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.models.checks.promised import Checked
-from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.records import SEEN
 from tcdatalogger.services.google import acts, copying, ledger_tables, sql, turns
 from tcdatalogger.services.google.client import Client
+from tcdatalogger.services.google.ledger_tables import ahead
 from tcdatalogger.services.google.session import Session
 from tcdatalogger.services.google.staging import EXPIRES
 from tcdatalogger.services.google.tables import PLACE, SNAPSHOT, Layout, Tables
@@ -29,11 +30,12 @@ from tcdatalogger.services.google.turns import Turn
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying, unfinished
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger_tables import OWNERS, TABLES
-from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
+from tcdatalogger.services.warehouse.load import Clear, Load, Receipt
 from tcdatalogger.services.warehouse.protocol import TableSum, Warehouse
 from tcdatalogger.services.warehouse.transaction import Transaction
 
 _T = TypeVar("_T")
+_P = ParamSpec("_P")
 
 DIALECT: Final = Dialect(quote="`", json_text="to_json_string({})")
 """The SQL of BigQuery, where engines differ."""
@@ -49,13 +51,57 @@ _TRIES: Final = 12
 class _Overtaken(WarehouseUnavailable):
     """Somebody else has committed since the transaction began."""
 
+    def __init__(self) -> None:
+        super().__init__(
+            "Others store in the same tables all the time.",
+            remedy="Nothing was changed; the next run tries again.",
+            reason="overtaken",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Purpose:
+    """What a transaction is for, as far as it is known at its begin.
+
+    Attributes:
+        endpoints: that it has to do with; None for all.
+        loads: that it stores.
+        clears: whether something is taken out before them.
+    """
+
+    endpoints: frozenset[str] | None = None
+    loads: Sequence[Load] = ()
+    clears: bool = False
+
+    @property
+    def mine(self) -> set[str] | None:
+        """The turns of its endpoints, None for all."""
+        return None if self.endpoints is None else set(map(turns.endpoint, self.endpoints))
+
+    @property
+    def alone(self) -> Load | None:
+        """The one load that is all that it does; None where there is more, or something else."""
+        return self.loads[0] if len(self.loads) == 1 and not self.clears else None
+
+
+def _again(
+    method: Callable[Concatenate[Warehouse, _P], _T],
+) -> Callable[Concatenate[BigQueryWarehouse, _P], _T]:
+    """The same, and again where others have stored in the same tables meanwhile."""
+
+    @wraps(method)
+    def again(self: BigQueryWarehouse, /, *given: _P.args, **named: _P.kwargs) -> _T:
+        return self.try_again(partial(method, self, *given, **named), _Purpose())
+
+    return again
+
 
 class BigQueryWarehouse(Warehouse):
     """A warehouse in one dataset, shared by any number of machines.
 
     Args:
         client: of the dataset; it is closed with the warehouse.
-        clock: slept on while others commit.
+        clock: slept on while others commit; what time it is, BigQuery says.
         layout: of new tables.
     """
 
@@ -67,10 +113,7 @@ class BigQueryWarehouse(Warehouse):
         self._layout = layout or Layout()
         self._there = False
         self._copy: Copying | None = None
-        self._ahead: Sequence[ledger_tables.Slice] = ()
-        self._mine: set[str] | None = None
-        self._working = False
-        self._single: list[Load] = []
+        self._purpose = _Purpose()
 
     def close(self) -> None:
         """Close all connections."""
@@ -96,33 +139,41 @@ class BigQueryWarehouse(Warehouse):
             Unbalanced: not every row is accounted for; nothing was changed.
         """
         session = self._begin()
-        yield BigQueryTransaction(session)
+        try:
+            yield BigQueryTransaction(session)
+        except DataRefused as error:
+            # Of two who store the same load, one deletes its rows on their way for the other.
+            if error.facts.get("reason") == "notFound" and self._is_overtaken(session):
+                raise _Overtaken from None
+            raise
         self._commit(session)
 
     def _session(self) -> Session:
-        return Session(self._client, self._layout, self._clock.now())
+        return Session(self._client, self._layout)
 
     def _turn(self) -> Turn:
         return turns.current(self._client)
 
     def _begin(self) -> Session:
         """Make what a dataset lacks, do what a crash has left undone, and begin."""
+        purpose, undone = self._purpose, dict[str, Failure]()
         while True:
             session = self._session()
             try:
-                turn = session.begin(self._ahead)
+                turn = session.begin([s for load in purpose.loads[:1] for s in ahead(load)])
             except DataRefused as error:
                 if error.facts.get("reason") != "notFound":
                     raise
                 turn = Turn()
             if turns.ALL not in turn.values:
                 self._make()
-            elif turn.to_do:
-                self._finish(turn)
+            elif any(step.table not in undone for step in turn.to_do.values()):
+                undone |= self._finish(turn)
             else:
-                session.working = self._working
-                for load in self._single:
-                    _look_no_further(session, load)
+                session.undone = undone
+                session.working = len(purpose.loads) > 1
+                if purpose.alone is not None:
+                    _look_no_further(session, purpose.alone)
                 return session
 
     def _make(self) -> None:
@@ -164,24 +215,22 @@ class BigQueryWarehouse(Warehouse):
         """
         if session.working:
             session.take_over()
-        written, values = session.lines.statements(session.now + EXPIRES)
-        kept = turns.write(session.turn, session.kept, session.steps, session.now)
+        written, values = session.lines.statements(session.turn.now + EXPIRES)
+        kept = turns.write(session.turn, session.kept, session.steps, session.turn.now)
         if session.acts.statements or written or kept or session.dropped:
             if session.lines.writes(OWNERS):
                 session.mine.add(turns.OWNERS)
-            mine = None if self._mine is None else {*self._mine, *session.mine}
-            self._run(session, mine, [*session.acts.statements, *written, *kept], values)
+            self._run(session, [*session.acts.statements, *written, *kept], values)
             if session.steps:
                 self._finish(self._turn())
         self._clean(session)
 
-    def _run(
-        self,
-        session: Session,
-        mine: Collection[str] | None,
-        statements: Sequence[str],
-        values: Mapping[str, str],
-    ) -> None:
+    def _mine(self, session: Session) -> set[str] | None:
+        """The turns that a commit takes, None for all."""
+        mine = self._purpose.mine
+        return None if mine is None else mine | session.mine
+
+    def _run(self, session: Session, statements: Sequence[str], values: Mapping[str, str]) -> None:
         """Run the script of a commit, and again where BigQuery ran that of others at once.
 
         Raises:
@@ -192,7 +241,7 @@ class BigQueryWarehouse(Warehouse):
             done = [
                 f"declare {acts.FOUND} string",
                 "begin transaction",
-                *turns.take(session.turn, mine, by),
+                *turns.take(session.turn, self._mine(session), by),
                 *statements,
                 "commit transaction",
             ]
@@ -204,17 +253,15 @@ class BigQueryWarehouse(Warehouse):
                     labels=session.labels,
                 )
             except Failure as error:
-                if self._has_committed(session, mine, by, error):
+                if self._has_committed(session, by, error):
                     return
                 if tries == (_TRIES if isinstance(error, WarehouseUnavailable) else _REFUSED):
                     raise
-                self._clock.sleep(_PAUSES.pause(tries, random.uniform(-1, 1)))  # noqa: S311  # it spreads pauses
+                self._pause(tries)
             else:
                 return
 
-    def _has_committed(
-        self, session: Session, mine: Collection[str] | None, by: str, error: Failure
-    ) -> bool:
+    def _has_committed(self, session: Session, by: str, error: Failure) -> bool:
         """Whether a script has committed though its answer was an error; if not, it may be again.
 
         Raises:
@@ -225,32 +272,45 @@ class BigQueryWarehouse(Warehouse):
         before, now = session.turn.values, self._turn().values
         if by in now.values():
             return True
-        names = {*before, *now} - {turns.ALL} if mine is None else mine
-        if turns.LOST in str(error) or any(before.get(n) != now.get(n) for n in names):
-            raise _Overtaken(
-                "Others store in the same tables all the time.",
-                remedy="Nothing was changed; the next run tries again.",
-                reason="overtaken",
-            ) from None
+        if turns.LOST in str(error) or self._is_overtaken(session, now):
+            raise _Overtaken from None
         if before[turns.ALL] == now[turns.ALL]:
             raise error
         return False
 
-    def _finish(self, turn: Turn) -> None:
-        """Change tables as commits have said that it is to be done after them."""
+    def _is_overtaken(self, session: Session, now: Mapping[str, str] | None = None) -> bool:
+        """Whether a turn of a transaction is no longer as it was at the begin.
+
+        Args:
+            session: of the transaction.
+            now: the turns as they are, None to look.
+        """
+        before, mine = session.turn.values, self._mine(session)
+        now = self._turn().values if now is None else now
+        names = {*before, *now} - {turns.ALL} if mine is None else mine
+        return any(before.get(name) != now.get(name) for name in names)
+
+    def _pause(self, tries: int) -> None:
+        """Let others go first."""
+        chance = random.uniform(-1, 1)  # noqa: S311  # it spreads pauses
+        self._clock.sleep(_PAUSES.pause(tries, chance))
+
+    def _finish(self, turn: Turn) -> dict[str, Failure]:
+        """Change tables as commits have said that it is to be done after them.
+
+        Returns why a table could not be changed: nobody stores in it until it can.
+        """
         tables = Tables(self._client, self._layout)
+        undone: dict[str, Failure] = {}
         for name, step in turn.to_do.items():
-            columns = tables.columns(step.table) or {}
-            own, table = sql.quoted(step.column), sql.quoted(step.table)
-            if step.what == turns.ADD and columns and step.column not in columns:
-                self._client.run(f"alter table {table} add column {own} {step.to}")
-            elif step.what == turns.RENAME and step.column in columns:
-                to = sql.quoted(step.to)
-                self._client.run(f"alter table {table} rename column {own} to {to}")
-            elif step.what == turns.DROP and step.column in columns:
-                self._client.run(f"alter table {table} drop column if exists {own}")
-            tables.forget(step.table)
-            self._client.run(turns.done(name))
+            if step.table in undone:
+                continue  # its steps hang on each other
+            try:
+                tables.take(step)
+                self._client.run(turns.done(name))
+            except DataRefused as error:
+                undone[step.table] = error
+        return undone
 
     def _clean(self, session: Session) -> None:
         """Delete what nobody needs any more, also what crashes have left; it matters little if not.
@@ -261,7 +321,7 @@ class BigQueryWarehouse(Warehouse):
         left = [
             name
             for name in (session.tables.names() if session.dropped else ())
-            if (found := PLACE.fullmatch(name)) and int(found[1]) < session.now - EXPIRES
+            if (found := PLACE.fullmatch(name)) and int(found[1]) < session.turn.now - EXPIRES
         ]
         gone = [
             *session.staged.values(),
@@ -275,73 +335,41 @@ class BigQueryWarehouse(Warehouse):
                 with suppress(Failure):
                     self._client.delete(name)
 
-    def _again(
-        self,
-        act: Callable[[], _T],
-        endpoints: Collection[str] | None = None,
-        ahead: Sequence[ledger_tables.Slice] = (),
-    ) -> _T:
+    def try_again(self, act: Callable[[], _T], purpose: _Purpose) -> _T:
         """Do something that commits, and again where others have changed the same meanwhile.
 
         Args:
             act: it asks anew each time.
-            endpoints: that it has to do with; None for all.
-            ahead: lines of the ledger that it will ask for.
+            purpose: of its transaction.
 
         Raises:
             WarehouseUnavailable: they do so all the time.
         """
-        self._ahead = ahead
-        self._mine = None if endpoints is None else set(map(turns.endpoint, endpoints))
+        self._purpose = purpose
         for tries in itertools.count(1):
             try:
                 return act()
             except _Overtaken:
                 if tries == _TRIES:
                     raise
-                self._clock.sleep(_PAUSES.pause(tries, random.uniform(-1, 1)))  # noqa: S311  # it spreads pauses
+                self._pause(tries)
         raise AssertionError
 
     def commit_all(self, wanted: Iterable[Load], clear: Clear | None = None) -> list[Receipt]:
         """As `Warehouse.commit_all`, and again where others have stored in the tables meanwhile."""
         loads = list(wanted)
-        ahead = [slice_ for load in loads[:1] for slice_ in ledger_tables.ahead(load)]
         endpoints = {load.endpoint for load in loads} | ({clear.endpoint} if clear else set())
-        self._working = len(loads) > 1
-        self._single = loads if len(loads) == 1 and clear is None else []
-        try:
-            return self._again(partial(super().commit_all, loads, clear), endpoints, ahead)
-        finally:
-            self._working, self._single = False, []
+        purpose = _Purpose(frozenset(endpoints), loads, clears=clear is not None)
+        return self.try_again(partial(super().commit_all, loads, clear), purpose)
 
     def note_checks(self, checked: Checked) -> None:
         """As `Warehouse.note_checks`, and again where others have noted some meanwhile."""
-        self._again(partial(super().note_checks, checked), {checked.endpoint})
+        purpose = _Purpose(frozenset({checked.endpoint}))
+        self.try_again(partial(super().note_checks, checked), purpose)
 
-    def reshape(self, load: Load, *, accept: bool = False, dry: bool = False) -> tuple[Step, ...]:
-        """As `Warehouse.reshape`, and again where others have stored meanwhile."""
-        return self._again(partial(super().reshape, load, accept=accept, dry=dry))
-
-    def reshape_back(
-        self, table: str, version: int, *, at: float, dry: bool = False, fence: Fence = None
-    ) -> tuple[Step, ...]:
-        """As `Warehouse.reshape_back`, and again where others have stored meanwhile."""
-        back = partial(super().reshape_back, table, version, at=at, dry=dry, fence=fence)
-        return self._again(back)
-
-    def rollback(
-        self,
-        endpoint: str,
-        run_id: str,
-        *,
-        at: float,
-        by: str,
-        dry: bool = False,
-        fence: Fence = None,
-    ) -> Undo:
-        """As `Warehouse.rollback`, and again where others have stored meanwhile."""
-        undo = partial(super().rollback, endpoint, run_id, at=at, by=by, dry=dry, fence=fence)
-        return self._again(undo)
+    reshape = _again(Warehouse.reshape)
+    reshape_back = _again(Warehouse.reshape_back)
+    rollback = _again(Warehouse.rollback)
 
     # --- to ask ----------------------------------------------------------------------------------
 
@@ -460,7 +488,7 @@ class BigQueryWarehouse(Warehouse):
         if wanted is None:
             raise ValueError(table.name)  # whoever copies begins first
         tables = Tables(self._client, self._layout)
-        copying.take_in(self._client, tables, wanted, table, rows, self._clock.now())
+        copying.take_in(self._client, tables, wanted, table, rows)
 
     def end_copy(self) -> None:
         """Finish the copy in one step: the ledger counts, and runs may store."""

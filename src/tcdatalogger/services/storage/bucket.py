@@ -1,8 +1,8 @@
 """Files in a bucket: Google Cloud Storage, Amazon S3, and other services with the protocol of S3.
 
-The library is obstore. One request writes an object; a large object is sent in parts, and the last
-request makes an object of them. So an object is whole or not there. The library itself keeps the
-limit of time of a request.
+The library is obstore; `open.py` loads this module with the first bucket. One request writes an
+object; a large object is sent in parts, and the last request makes an object of them. So an object
+is whole or not there. The library itself keeps the limit of time of a request.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import re
 import secrets
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -18,19 +17,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+import obstore
+from obstore import exceptions
+from obstore.store import GCSStore, S3Store
+
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.redact import register
 from tcdatalogger.services.storage.address import BucketAddress
-from tcdatalogger.services.storage.protocol import StoredFile
+from tcdatalogger.services.storage.protocol import PATIENCE, StoredFile
 
 if TYPE_CHECKING:
-    from obstore.store import ClientConfig, GCSConfig, GCSStore, RetryConfig, S3Config, S3Store
-
-PACKAGE: Final = "obstore>=0.12.1,<0.13"
-
-PATIENCE: Final = 90.0
-"""Seconds after which a request ends at the latest, with all times that it was tried again. A try
-has a third of them."""
+    from obstore.store import ClientConfig, GCSConfig, RetryConfig, S3Config
 
 PARTS: Final = 2
 """Parts of 5 MB of an upload at once: so a line that sends 400 kB a second suffices."""
@@ -125,15 +122,11 @@ class Bucket:
     def write(self, name: str, content: bytes) -> None:
         """Write an object (`Storage.write`); the service has it on its disks before it answers."""
         with self._asked("write"):
-            import obstore  # noqa: PLC0415  # only with the extra
-
             obstore.put(self._store, name, content, max_concurrency=PARTS)
 
     def read(self, name: str, last: int | None = None) -> bytes:
         """The bytes of an object (`Storage.read`)."""
         with self._asked("read"):
-            import obstore  # noqa: PLC0415
-
             if last is None:
                 return bytes(obstore.get(self._store, name).bytes())
             found = obstore.get(self._store, name, options={"range": {"suffix": last}})
@@ -143,8 +136,6 @@ class Bucket:
         """Whether there is such an object."""
         try:
             with self._asked("read"):
-                import obstore  # noqa: PLC0415
-
                 obstore.head(self._store, name)
         except FileNotFoundError:
             return False
@@ -153,8 +144,6 @@ class Bucket:
     def files(self, prefix: str = "", after: str = "") -> Iterator[StoredFile]:
         """The objects below a prefix (`Storage.files`): a request for each thousand of them."""
         with self._asked("list"):
-            import obstore  # noqa: PLC0415
-
             found = obstore.list(
                 self._store, prefix.rstrip("/") or None, offset=after or None, chunk_size=1000
             )
@@ -174,8 +163,6 @@ class Bucket:
         if not wanted:
             return
         with self._asked("delete"):
-            import obstore  # noqa: PLC0415
-
             try:
                 obstore.delete(self._store, wanted)
             except FileNotFoundError as missing:  # Google says it of one that is not there
@@ -226,8 +213,6 @@ class Bucket:
 
     @cached_property
     def _store(self) -> S3Store | GCSStore:
-        from obstore import exceptions  # noqa: PLC0415
-
         try:
             return self._made()
         except (exceptions.BaseError, OSError, ValueError):  # its text may hold what it has read
@@ -237,8 +222,6 @@ class Bucket:
             ) from None
 
     def _made(self) -> S3Store | GCSStore:
-        from obstore.store import GCSStore, S3Store  # noqa: PLC0415
-
         address, part = self._address, timedelta(seconds=self._patience / 3)
         client: ClientConfig = {
             "timeout": part,
@@ -285,10 +268,6 @@ class Bucket:
 
         Messages never contain the texts of the library: a service's answer may hold an access key.
         """
-        try:
-            from obstore import exceptions  # noqa: PLC0415
-        except ImportError:
-            raise _not_installed() from None
         try:
             yield
         except FileNotFoundError as error:
@@ -375,11 +354,4 @@ def _no_credentials(address: BucketAddress) -> WarehouseUnavailable:
     return WarehouseUnavailable(
         f"No credentials for the archive {address} were found.",
         remedy=f"Set {_VARIABLES[address.scheme]}, or `archive.credentials`.",
-    )
-
-
-def _not_installed() -> ConfigError:
-    return ConfigError(
-        "An archive in a bucket needs the package obstore, which is not installed.",
-        remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
     )

@@ -9,7 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
+
+PATIENCE: Final = 90.0
+"""Seconds after which a request to a bucket ends at the latest, with all times that it was tried
+again. A try has a third of them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class ColumnSums:
         self._json = [name for name, kind in table.columns.items() if kind is Type.JSON]
         self._connection = _memory().cursor()
         self._sql = ", ".join(
-            f"count({name}), coalesce(sum(hash({name})) filter ({name} is not null), 0)"
+            f"count({name}), coalesce(sum(case when {name} is not null then hash({name}) end), 0)"
             for name in map(quoted, table.columns)
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from google.cloud.bigquery import SchemaField
 from proxy import JOBS, UPLOAD
 
 from tcdatalogger.errors import ConfigError, DataRefused, WarehouseUnavailable
+from tcdatalogger.services.google.connect import connect
 
 SCHEMA = [
     SchemaField("i", "INT64"), SchemaField("f", "FLOAT64"), SchemaField("b", "BOOL"),
@@ -102,6 +104,21 @@ def test_two_hundred_thousand_rows_go_in_and_come_out_whole(through):
     staged(through, found=found, schema=schema)
 
     assert through.ask("select * from staging").sort_by("s").equals(found.sort_by("s"))
+
+
+def test_every_table_that_is_made_has_the_key_of_cloud_kms_also_one_that_expires(
+    bigquery_url, client, proxy, clock
+):
+    key = "projects/p/locations/europe/keyRings/r/cryptoKeys/k"
+    environ = {"BIGQUERY_EMULATOR_HOST": proxy.endpoint}
+    with closing(connect(bigquery_url, environ, clock=clock, kms_key=key)) as encrypted:
+        staged(encrypted)
+        encrypted.create(table(client, "here"))
+
+    made = [call.json for call in proxy.calls if call.method == "POST" and
+            call.path.partition("?")[0].endswith("/tables")]  # fmt: skip
+    assert [one["tableReference"]["tableId"] for one in made] == ["staging", "here"]
+    assert [one["encryptionConfiguration"] for one in made] == [{"kmsKeyName": key}] * 2
 
 
 def test_a_job_of_one_name_is_done_once(client):
@@ -365,8 +382,6 @@ def test_tables_are_copied_into_one(client):
 def test_the_place_of_the_dataset_is_asked_for_once_where_the_address_lacks_it(
     bigquery_url, proxy, clock
 ):
-    from tcdatalogger.services.google.connect import connect  # noqa: PLC0415
-
     short = bigquery_url.partition("?")[0]
     client = connect(short, {"BIGQUERY_EMULATOR_HOST": proxy.endpoint}, clock=clock)
     for _ in range(2):
@@ -379,8 +394,6 @@ def test_the_place_of_the_dataset_is_asked_for_once_where_the_address_lacks_it(
 
 
 def test_a_dataset_that_is_not_there_is_told_with_the_command_that_makes_it(bigquery, clock):
-    from tcdatalogger.services.google.connect import connect  # noqa: PLC0415
-
     client = connect("bigquery://tcd-tests/nowhere?location=EU", bigquery.environ, clock=clock)
     for ask in (client.dataset, lambda: client.create(table(client, "here"))):
         with pytest.raises(ConfigError) as caught:

@@ -231,7 +231,6 @@ class Application:
                 self.clock,
                 partition=wanted.partition,
                 require_partition_filter=wanted.require_partition_filter,
-                kms_key=wanted.kms_key or "",
             )
         longest = self._patience if patience is None else min(patience, self._patience)
         return open_warehouse(
@@ -262,7 +261,11 @@ class Application:
         if reference is not None:
             credentials = resolve(GOOGLE_CREDENTIALS, reference, self._environ, document=True)
         return connect(
-            self.settings.warehouse.url, self._environ, credentials=credentials, clock=self.clock
+            self.settings.warehouse.url,
+            self._environ,
+            credentials=credentials,
+            clock=self.clock,
+            kms_key=self.settings.warehouse.kms_key or "",
         )
 
     def look_for_cipher(self) -> None:

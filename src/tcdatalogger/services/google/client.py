@@ -83,6 +83,8 @@ class Client:
         access: where BigQuery answers, and as whom it is asked.
         clock: to wait by.
         patience: how long.
+        kms_key: the full name of the key of Cloud KMS for all tables that are made here, "" for
+            Google's.
 
     Every method raises:
         ConfigError: somebody has to change something at Google first; the remedy has the command.
@@ -97,8 +99,10 @@ class Client:
         clock: Clock | None = None,
         *,
         patience: Patience | None = None,
+        kms_key: str = "",
     ) -> None:
         self.address = address
+        self._kms_key = kms_key
         self._clock = clock or SystemClock()
         self._retrying = Retrying(address, access.member, self._clock, patience or Patience())
         self._google = bigquery.Client(
@@ -154,6 +158,8 @@ class Client:
         Args:
             table: its reference comes from `reference`.
         """
+        if self._kms_key:
+            table.encryption_configuration = bigquery.EncryptionConfiguration(self._kms_key)
         make = partial(
             self._google.create_table, table, retry=ONCE, timeout=self._retrying.patience.call
         )

@@ -26,6 +26,7 @@ def connect(
     *,
     credentials: Revealed | None = None,
     clock: Clock | None = None,
+    kms_key: str = "",
 ) -> Client:
     """The client of a dataset; nothing is asked yet.
 
@@ -34,6 +35,7 @@ def connect(
         environ: the environment, for the address of an emulator.
         credentials: the text of a file with credentials, None for what Google's library finds.
         clock: to wait by, None for the machine's.
+        kms_key: the full name of the key of Cloud KMS for new tables, "" for Google's own.
 
     Raises:
         ConfigError: the address names no dataset, there are no credentials, or the library is not
@@ -48,7 +50,7 @@ def connect(
             "installed.",
             remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
         ) from None
-    return client.Client(address, access.find(environ, credentials), clock)
+    return client.Client(address, access.find(environ, credentials), clock, kms_key=kms_key)
 
 
 def open_dataset(
@@ -57,7 +59,6 @@ def open_dataset(
     *,
     partition: Unit = "month",
     require_partition_filter: bool = False,
-    kms_key: str = "",
 ) -> Warehouse:
     """The warehouse in a dataset; it is reached at its first use.
 
@@ -66,9 +67,8 @@ def open_dataset(
         clock: to wait by, None for the machine's.
         partition: the unit of the partitions of new tables, by `server_timestamp`.
         require_partition_filter: whether a query of a new table has to say of which time.
-        kms_key: the full name of the key of Cloud KMS for new tables, "" for Google's own.
     """
     from tcdatalogger.services.google import tables, warehouse  # noqa: PLC0415  # with the extra
 
-    layout = tables.Layout(partition, require_partition_filter, kms_key)
+    layout = tables.Layout(partition, require_partition_filter)
     return warehouse.BigQueryWarehouse(client, clock, layout)

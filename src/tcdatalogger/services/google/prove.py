@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 import pyarrow as pa
-from google.cloud.bigquery import EncryptionConfiguration, SchemaField, Table
+from google.cloud.bigquery import SchemaField, Table
 
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import ConfigError, Failure, TryAgain
@@ -58,7 +58,7 @@ def place(client: Client) -> str:
     return lies
 
 
-def prove(client: Client, now: float, kms_key: str | None = None) -> Iterator[Proof]:
+def prove(client: Client, now: float) -> Iterator[Proof]:
     """Whether the account may do all that the warehouse does: two proofs, or more that failed.
 
     A query is parsed, and a table is made, loaded, changed and deleted. It costs what BigQuery asks
@@ -67,14 +67,13 @@ def prove(client: Client, now: float, kms_key: str | None = None) -> Iterator[Pr
     Args:
         client: of a dataset that is there.
         now: seconds since 1970.
-        kms_key: the key of Cloud KMS that tables are encrypted with, None for Google's.
     """
     name = f"_tcd_check_{uuid.uuid4().hex}"
     jobs = _tried(partial(client.dry_run, "select 1"))
     yield Proof("jobs", jobs)
     if isinstance(jobs, TryAgain):
         return
-    steps = [partial(_make, client, name, now, kms_key), partial(_change, client, name)]
+    steps = [partial(_make, client, name, now), partial(_change, client, name)]
     if jobs is None:
         steps += [partial(step, client, name) for step in (_load, _insert, _read)]
     wrong: list[Failure] = []
@@ -101,11 +100,9 @@ def _tried(act: Callable[[], object]) -> Failure | None:
     return None
 
 
-def _make(client: Client, name: str, now: float, kms_key: str | None) -> None:
+def _make(client: Client, name: str, now: float) -> None:
     table = Table(client.reference(name), schema=_SCHEMA)
     table.expires = utc(now + _HOUR)
-    if kms_key is not None:
-        table.encryption_configuration = EncryptionConfiguration(kms_key_name=kms_key)
     client.create(table)
 
 

@@ -36,12 +36,10 @@ class Layout:
     Attributes:
         unit: of a partition by `server_timestamp`.
         require_filter: whether a query has to say of which time it wants rows.
-        kms_key: the full name of the key that encrypts them, "" for Google's.
     """
 
     unit: Unit = "month"
     require_filter: bool = False
-    kms_key: str = ""
 
 
 class Tables:
@@ -149,8 +147,6 @@ class Tables:
         self._make(made)
 
     def _make(self, made: bigquery.Table) -> None:
-        if self._layout.kms_key:
-            made.encryption_configuration = bigquery.EncryptionConfiguration(self._layout.kms_key)
         self._known[str(made.table_id)] = self._client.create(made)
 
     def add(self, name: str, columns: Sequence[Column] | Mapping[str, Type]) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from shared import rest_slow
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import Failure
 from tcdatalogger.models.evolution import adopt
@@ -139,9 +138,6 @@ def _memory(_: Path) -> Store:
 KINDS: Mapping[str, Callable[[Path], Store]] = {"duckdb": _duckdb, "memory": _memory}
 """Every kind of warehouse has to pass: how an empty one of it is made in an empty folder."""
 
-LOCAL = rest_slow(KINDS)
-"""The kinds that need no service; the one in memory, which only tests have, is left to CI."""
-
 BIGQUERY = pytest.param("bigquery", marks=pytest.mark.slow)
 LIVE = pytest.param("bigquery_live", marks=[pytest.mark.slow, pytest.mark.bigquery_live])
 
@@ -176,7 +172,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         )
 
 
-@pytest.fixture(params=[*LOCAL, BIGQUERY, LIVE])
+@pytest.fixture(params=[*KINDS, BIGQUERY, LIVE])
 def make_store(request: pytest.FixtureRequest) -> Callable[[Path], Store]:
     """Makes an empty warehouse of the kind under test in an empty folder."""
     return store_maker(request, request.param)

@@ -15,7 +15,7 @@ from tcdatalogger.models.renames import renamed
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from warehouses import holdings
-from warehouses.conftest import KINDS, LOCAL, SERVED_AT, Maker, store_maker
+from warehouses.conftest import KINDS, SERVED_AT, Maker, store_maker
 
 HIT, OTHER = {"id": 7, "user": 158}, {"id": 8, "user": 159}
 FACTS = {"tag": "text", "rate": "float", "won": "bool", "seen": "time", "more": "json"}
@@ -26,7 +26,7 @@ ODD = {
 ADDRESS = "duckdb:///from.duckdb"
 
 
-@pytest.fixture(params=LOCAL)
+@pytest.fixture(params=rest_slow(KINDS))
 def make_store(request):
     """Makes an empty warehouse; those in BigQuery are copied in test_copying_bigquery.py."""
     return KINDS[request.param]
@@ -39,7 +39,7 @@ def target(request, tmp_path_factory):
     return store_maker(request, kind)(tmp_path_factory.mktemp("target"))
 
 
-into_each = pytest.mark.parametrize("target", LOCAL, indirect=True)
+into_each = pytest.mark.parametrize("target", rest_slow(KINDS), indirect=True)
 
 
 MODES = ("append", "replace", "merge", "history")

@@ -54,9 +54,9 @@ def take(application: Application, keep: Duration) -> Snapshots:
         Busy: runs store all the time.
     """
     with _client(application) as client:
-        from tcdatalogger.services.google import snapshots  # noqa: PLC0415  # with the extra
+        from tcdatalogger.services.google import snapshots, turns  # noqa: PLC0415  # with the extra
 
-        now = application.clock.now()
+        now = turns.time(client)
         made = snapshots.take(client, now, keep.after(now))
     _log.info("snapshots_made", snapshots=made.name, tables=len(made.tables))
     return made

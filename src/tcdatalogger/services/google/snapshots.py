@@ -81,8 +81,8 @@ def take(client: Client, now: float, expires: float) -> Snapshots:
 
     Args:
         client: of the dataset.
-        now: seconds since 1970.
-        expires: when BigQuery deletes them, seconds since 1970.
+        now: seconds since 1970, by BigQuery's clock.
+        expires: when BigQuery deletes them, by the same clock.
 
     Raises:
         WarehouseUnavailable: nothing is stored yet, or BigQuery cannot be asked.

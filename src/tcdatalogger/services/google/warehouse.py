@@ -79,7 +79,7 @@ class _Purpose:
         return None if self.endpoints is None else set(map(turns.endpoint, self.endpoints))
 
     @property
-    def alone(self) -> Load | None:
+    def only(self) -> Load | None:
         """The one load that is all that it does; None where there is more, or something else."""
         return self.loads[0] if len(self.loads) == 1 and not self.clears else None
 
@@ -172,8 +172,8 @@ class BigQueryWarehouse(Warehouse):
             else:
                 session.undone = undone
                 session.working = len(purpose.loads) > 1
-                if purpose.alone is not None:
-                    _look_no_further(session, purpose.alone)
+                if purpose.only is not None:
+                    _look_no_further(session, purpose.only)
                 return session
 
     def _make(self) -> None:

@@ -80,7 +80,7 @@ _TRANSACTIONS: Final = {"ASTBeginStatement": True, "ASTCommitStatement": False,
                         "ASTRollbackStatement": False}  # fmt: skip
 """Whether a transaction is open after a statement."""
 _MAKING: Final = ("ASTCreate", "ASTDrop", "ASTAlter")
-_TEMPORARY: Final = 3
+TEMPORARY: Final = 3
 _REMEMBERED: Final = frozenset({
     "ResolvedQueryStmt", "ResolvedCreateTableAsSelectStmt", "ResolvedAssertStmt",
     "ResolvedInsertStmt", "ResolvedUpdateStmt", "ResolvedDeleteStmt", "ResolvedMergeStmt",
@@ -244,13 +244,16 @@ class Analyzer:
         Raises:
             KeyError: there is no such table.
         """
-        return [(str(column.name), _name(column.type)) for column in self._tables[table]]
+        return [(str(column.name), type_name(column.type)) for column in self._tables[table]]
 
     def alike(self, sql: str, new: Sequence[str] = ()) -> tuple[object, Mapping[str, str]]:
         """What is the same for statements that are understood alike, and what it calls tables."""
         text, called = alike(sql, [*self._tables, *new])
         tables = tuple(
-            (name, tuple((called.get(c.name, c.name), _name(c.type)) for c in self._tables[table]))
+            (
+                name,
+                tuple((called.get(c.name, c.name), type_name(c.type)) for c in self._tables[table]),
+            )
             for table, name in called.items()
             if table in self._tables
         )
@@ -387,7 +390,7 @@ class _Script:
             self._open = _TRANSACTIONS[kind]
             return
         path = names_of(node)
-        stays = getattr(node, "scope", None) != _TEMPORARY and not set(path) & self._temporary
+        stays = getattr(node, "scope", None) != TEMPORARY and not set(path) & self._temporary
         if self._open and kind.startswith(_MAKING) and stays:
             raise Refused("No table that stays is made or changed within a transaction", text)
         found = self._meaning(text, path)
@@ -396,13 +399,13 @@ class _Script:
         if kind.startswith("ASTCreate") and not stays:
             self._temporary.update(path)
         if found.kind == "ResolvedQueryStmt":
-            self._last = [(name, _name(type_)) for name, type_ in found.columns]
+            self._last = [(name, type_name(type_)) for name, type_ in found.columns]
 
     def _assign(self, name: str, expression: Any) -> None:
         variable = self._variables.get(name.lower())
         if variable is None:
             raise Refused(f"{name} is not declared", self._sql)
-        self._meaning(f"select cast(({self._text(expression)}) as {_name(variable)})")
+        self._meaning(f"select cast(({self._text(expression)}) as {type_name(variable)})")
 
     def _choose(self, node: Any) -> None:
         self._condition(node.condition)
@@ -437,8 +440,8 @@ class _Script:
     def _meaning(self, text: str, new: Sequence[str] = ()) -> Meaning:
         """What a statement is; it is analysed if none was that is alike."""
         like, called = self._known.alike(text, new)
-        given = [(each.name, _name(each.type)) for each in self._parameters]
-        variables = [(name, _name(kind)) for name, kind in self._variables.items()]
+        given = [(each.name, type_name(each.type)) for each in self._parameters]
+        variables = [(name, type_name(kind)) for name, kind in self._variables.items()]
         key = (like, tuple(given), tuple(variables))
         found = self._known.remembered.get(key)
         if found is None:
@@ -528,11 +531,11 @@ def _of_value(value: object) -> z.Type:
     return _type(_OF_PYTHON[type(value)])
 
 
-def _name(kind: Any) -> str:
+def type_name(kind: Any) -> str:
     """A type in BigQuery's words."""
     name = z.TypeKind(kind.type_kind).name.removeprefix("TYPE_")
     if name == "ARRAY":
-        return f"ARRAY<{_name(kind.array_type.element_type)}>"
+        return f"ARRAY<{type_name(kind.array_type.element_type)}>"
     return "FLOAT64" if name == "DOUBLE" else name
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +23,8 @@ import pytest
 from alike import alike
 
 _NOT_FOUND: Final = re.compile(r"Table not found: [`\w.-]*?(\w+)`?(?:;|\n|$| \[)")
+_MICROSECONDS: Final = re.compile(r"\b\d{16}\b")
+"""A time of now, as the warehouse asks for BigQuery's clock."""
 
 
 @dataclass
@@ -65,16 +68,20 @@ class Layers:
     Attributes:
         counts: what was done.
         wrong: whether a test sends wrong texts on purpose: then BigQuery has to refuse them too.
-        evaluating: whether Google's evaluator gives its answer to all that only reads, which has
-            to be that of BigQuery. Nobody else may change tables meanwhile.
+        evaluating: whether Google's evaluator runs what is sent too: its answers, and what is in
+            the tables after it, have to be those of BigQuery. Nobody else may change tables.
         compared: how many answers were the same in this test.
+        not_evaluated: texts of this test that the evaluator does not run.
+        filled: how many tables had the same rows after a text that has changed them.
     """
 
     def __init__(self) -> None:
         self.counts = Counts()
         self.wrong = False
         self.evaluating = False
-        self.compared = 0
+        self.compared = self.filled = 0
+        self.not_evaluated: list[str] = []
+        self._ran: Any = None
         self._remembered: dict[object, Any] = {}
         self._known: dict[str, Any] = {}
         self._google: Any = None
@@ -90,7 +97,8 @@ class Layers:
         """
         from tcdatalogger.services.google.client import Client  # noqa: PLC0415 - takes a second
 
-        self._google, self.wrong, self.evaluating, self.compared = google, False, False, 0
+        self._google, self.wrong, self.evaluating = google, False, False
+        self.compared, self.filled, self.not_evaluated = 0, 0, []
         with pytest.MonkeyPatch.context() as patch:
             for name, watched in _WATCHED.items():
                 patch.setattr(Client, name, watched(self, getattr(Client, name)))
@@ -183,20 +191,48 @@ class Layers:
             else:
                 return after
 
-    def evaluate(self, client: Any, sql: str, found: pa.Table) -> None:
-        """Compare an answer of BigQuery with the one of Google's evaluator.
+    @contextmanager
+    def evaluated(self, client: Any, sql: str, parameters: Any) -> Iterator[None]:
+        """Compare what a text does within the block with what it does by Google's evaluator.
+
+        Raises:
+            AssertionError: a table has other rows after it, or the evaluator refuses it.
+        """
+        self._ran = None
+        if not self.evaluating:
+            yield
+            return
+        import evaluator  # noqa: PLC0415 - as above
+
+        known = self.tables(client)
+        before = known.copy()
+        ran = evaluator.run(before, sql, lambda name: self._rows(client, name), parameters)
+        yield
+        if ran is None:
+            self.not_evaluated.append(sql)
+            return
+        assert not ran.raised, f"Google's evaluator says {ran.raised} to\n{sql}"
+        self.counts.evaluated.add(digest(known, sql))
+        for name, wanted in ran.changed.items():
+            found = self._rows(client, name).select(wanted.column_names)
+            assert told(found) == told(wanted), (
+                f"Google's evaluator fills {name} otherwise by\n{sql}"
+            )
+            self.filled += 1
+        self._ran = ran
+
+    def compare(self, sql: str, found: pa.Table) -> None:
+        """Compare an answer of BigQuery with the one of Google's evaluator, if there is one.
 
         Raises:
             AssertionError: they differ.
         """
-        import evaluator  # noqa: PLC0415 - as above
-
-        known = self.tables(client)
-        wanted = evaluator.answer(known, sql, lambda name: self._rows(client, name))
-        if wanted is None:
+        if self._ran is None or self._ran.answer is None:
             return
-        self.counts.evaluated.add(digest(known, sql))
-        assert told(found) == told(wanted), f"Google's evaluator answers otherwise to\n{sql}"
+        rows = [told(found), told(self._ran.answer)]
+        if "current_timestamp()" in sql:  # the two have asked one after the other
+            rows = [sorted(_MICROSECONDS.sub("now", row) for row in each) for each in rows]
+        assert rows[0] == rows[1], f"Google's evaluator answers otherwise to\n{sql}"
         self.compared += 1
 
     def _rows(self, client: Any, name: str) -> pa.Table:
@@ -229,8 +265,8 @@ def _plain(value: Any) -> Any:
             return {name: _plain(each) for name, each in value.items()}
         case list():
             return [_plain(each) for each in value]
-        case float() if value.is_integer():
-            return int(value)
+        case float() if value.is_integer() and (value or math.copysign(1, value) > 0):
+            return int(value)  # but -0.0 is another value than 0.0
         case datetime():
             return str(value)
     return value
@@ -244,7 +280,10 @@ def digest(known: Any, sql: str) -> int:
 
 def _query(layers: Layers, original: Any) -> Any:
     def _query(client: Any, sql: str, name: str, parameters: Any, *rest: Any) -> Any:
-        with layers.sending(client, sql, parameters, done=True):
+        with (
+            layers.sending(client, sql, parameters, done=True),
+            layers.evaluated(client, sql, parameters),
+        ):
             return original(client, sql, name, parameters, *rest)
 
     return _query
@@ -261,8 +300,7 @@ def _dry_run(layers: Layers, original: Any) -> Any:
 def _ask(layers: Layers, original: Any) -> Any:
     def ask(client: Any, sql: str, **words: Any) -> Any:
         found = original(client, sql, **words)
-        if layers.evaluating and not words.get("parameters"):
-            layers.evaluate(client, sql, found)
+        layers.compare(sql, found)
         return found
 
     return ask

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger import disk, questions
+from tcdatalogger import disk
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import (
     json_option,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tcdatalogger.services.warehouse.protocol import Warehouse
 
 HOUR = 3_600
-ASKED = ("crews", "inactive_members", "status_changes")
+ASKED = ("oc-crews", "inactive-members", "status-changes")
 """The questions that are answered in the end."""
 SHOWN = 5
 """Rows of each answer, at most."""
@@ -153,7 +153,7 @@ def command(
             outcomes = list(_poll(application, city, polls, quiet=as_json))
             with application.warehouse(read_only=True) as filled:
                 tables = _tables(filled)
-                answers = _answers(filled)
+                answers = _answers(application, filled)
     place = str(settings.warehouse.file or url)
     facts = _Facts(folder, place, outcomes, tables, answers, time.monotonic() - began)
     if as_json:
@@ -286,11 +286,22 @@ def _tables(warehouse: Warehouse) -> list[tuple[str, int, int]]:
     return [(name, len(stored[name]), counts[name]) for name in names]
 
 
-def _answers(warehouse: Warehouse) -> list[tuple[str, list[dict[str, Any]]]]:
+def _answers(
+    application: Application, warehouse: Warehouse
+) -> list[tuple[str, list[dict[str, Any]]]]:
     """Each question that is asked, with the first rows of its answer."""
-    known = questions.read()
-    asked = [known[name] for name in ASKED]
-    return [(q.asks, warehouse.query(q.sql).slice(0, SHOWN).to_pylist()) for q in asked]
+    from tcdatalogger.models import tabular
+    from tcdatalogger.questions import answers, question
+    from tcdatalogger.questions.relations import Relations
+
+    known = question.shipped()
+    relations = Relations(application.settings, application.catalog, application.clock.now())
+    found = [answers.ask(warehouse, relations, known[name]) for name in ASKED]
+    return [
+        (each.question.title, tabular.records(each.rows.slice(0, SHOWN)))
+        for each in found
+        if each.rows is not None
+    ]
 
 
 def _print(facts: _Facts) -> None:

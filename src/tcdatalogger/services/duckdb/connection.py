@@ -57,6 +57,12 @@ _LOCKED: Final = (
 )
 
 _UTC: Final = "TimeZone = 'UTC'"
+FUNCTIONS: Final = (
+    "unix_seconds(t) as cast(floor(epoch(t)) as bigint)",
+    "unix_date(d) as cast(d - date '1970-01-01' as bigint)",
+    "first_group(t, pattern) as nullif(regexp_extract(t, pattern, 1), '')",
+)
+"""Functions of BigQuery that DuckDB lacks, for queries that both of them answer."""
 _IS_LOCKED: Final = "configuration has been locked"
 _OPEN_HERE: Final = (
     "different configuration than existing",
@@ -168,6 +174,9 @@ def _opened(
         settings = [_UTC]
         if (most := memory()) is not None:
             settings.append(f"memory_limit = '{most}B'")
+        if read_only:
+            for function in FUNCTIONS:
+                connection.execute(f"create temp macro {function}")
         if locked:
             _lock_down(connection, settings)
         else:

@@ -37,7 +37,9 @@ from tcdatalogger.services.warehouse.transaction import Transaction
 _T = TypeVar("_T")
 _P = ParamSpec("_P")
 
-DIALECT: Final = Dialect(quote="`", json_text="to_json_string({})")
+DIALECT: Final = Dialect(
+    quote="`", json_text="to_json_string({})", spellings={"first_group": "regexp_extract"}
+)
 """The SQL of BigQuery, where engines differ."""
 
 _PAUSES: Final = Backoff(first=0.5, longest=8.0, jitter=0.5)

@@ -7,7 +7,8 @@ is left are names, texts and a few types; they are here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +18,12 @@ class Dialect:
     Attributes:
         quote: stands on both sides of a name.
         json_text: a format for the text of a JSON value.
+        spellings: the engine's names of the functions of questions that it calls otherwise.
     """
 
     quote: str
     json_text: str
+    spellings: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, name: str) -> str:
         """A table or a column in SQL, whatever is in its name."""

@@ -1,33 +1,35 @@
--- How do members do in crimes, by difficulty, and which difficulty comes next?
--- One row for each member of today. `pass_1` to `pass_10` are the best pass rates in successful
--- crimes of that difficulty. Whoever has 80 or more in the hardest one stays at it; else the one
--- below is recommended.
-with crime as (
-    select id, difficulty, status, executed_at, _run_id
-    from faction_crimes
-    where true
-    qualify row_number() over (
-        partition by _subject_id, id order by server_timestamp desc, _run_id desc) = 1
-),
-member as (
-    select id, name, level, days_in_faction, position, is_in_oc, last_action_timestamp,
-           server_timestamp, server_timestamp - last_action_timestamp as idle
-    from faction_members
-    where true
-    qualify rank() over (partition by _subject_id order by server_timestamp desc, _run_id desc) = 1
+/*
+title = "How do members do in crimes, and which difficulty comes next?"
+page = "crimes"
+asks = ["planner", "leader"]
+caption = "One row for each member of the newest picture."
+definition = """
+`pass_1` to `pass_10` are the best pass rates in successful crimes of that difficulty. Whoever has 80 or
+more in the hardest one stays at it; else the one below is recommended."""
+chart = { kind = "table", label = "name" }
+units = { days_inactive = "days", days_in_faction = "days", is_in_oc = "flag" }
+links = { name = "member_id" }
+
+[needs."/faction/crimes"]
+[needs."/faction/members"]
+*/
+with member as (
+    select _subject_id, id, name, level, days_in_faction, position, is_in_oc, server_timestamp,
+           unix_seconds(server_timestamp) - unix_seconds(last_action_timestamp) as idle
+    from {faction_members:now}
 ),
 part as (
-    select m.id, c.id as crime_id, c.difficulty, s.checkpoint_pass_rate as pass_rate,
+    select m._subject_id, m.id, c.id as crime_id, c.difficulty, s.checkpoint_pass_rate as pass_rate,
            c.executed_at > m.server_timestamp - interval 30 day as in_30_days,
            c.executed_at > m.server_timestamp - interval 7 day as in_7_days,
-           max(c.difficulty) over (partition by m.id) as hardest
+           max(c.difficulty) over (partition by m._subject_id, m.id) as hardest
     from member as m
-    join faction_crimes_slots as s on s.user_id = m.id
-    join crime as c on c.id = s.crime_id and c._run_id = s._run_id
+    join {faction_crimes_slots:now} as s on s._subject_id = m._subject_id and s.user_id = m.id
+    join {faction_crimes:now} as c on c._subject_id = s._subject_id and c.id = s.crime_id
     where c.status = 'Successful'
 ),
 done as (
-    select id,
+    select _subject_id, id,
            count(distinct case when in_30_days then crime_id end) as crimes_30_days,
            count(distinct case when in_7_days then crime_id end) as crimes_7_days,
            max(hardest) as hardest,
@@ -43,11 +45,10 @@ done as (
            max(case when difficulty = 9 then pass_rate end) as pass_9,
            max(case when difficulty = 10 then pass_rate end) as pass_10
     from part
-    group by id
+    group by _subject_id, id
 )
 select m.name, m.level, m.days_in_faction, m.position,
-       cast(floor((extract(day from m.idle) * 24 + extract(hour from m.idle)) / 24) as int64)
-           as days_inactive,
+       cast(floor(m.idle / 86400) as int64) as days_inactive,
        m.is_in_oc,
        coalesce(d.crimes_30_days, 0) as crimes_30_days,
        coalesce(d.crimes_7_days, 0) as crimes_7_days,
@@ -55,8 +56,8 @@ select m.name, m.level, m.days_in_faction, m.position,
             else coalesce(d.hardest - 1, 1) end as recommended_difficulty,
        d.pass_1, d.pass_2, d.pass_3, d.pass_4, d.pass_5,
        d.pass_6, d.pass_7, d.pass_8, d.pass_9, d.pass_10,
-       'https://www.torn.com/profiles.php?XID=' || cast(m.id as string) as profile
+       m.id as member_id
 from member as m
-left join done as d on d.id = m.id
-order by recommended_difficulty desc, m.is_in_oc, crimes_7_days, crimes_30_days, m.level desc,
-         m.name
+left join done as d on d._subject_id = m._subject_id and d.id = m.id
+order by recommended_difficulty desc, m.is_in_oc nulls last, crimes_7_days nulls last,
+         crimes_30_days nulls last, m.level desc, m.name nulls last, m.id nulls last

@@ -1,0 +1,349 @@
+"""`tcdatalogger ask`: questions of a faction, and their answers from the warehouse."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import (
+    counted,
+    json_option,
+    moment,
+    number,
+    print_json,
+    print_table,
+    say,
+)
+from tcdatalogger.cli.writing import print_bytes, write_parquet
+from tcdatalogger.errors import ConfigError, UsageError
+from tcdatalogger.text import did_you_mean
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.questions.answers import Answer
+    from tcdatalogger.questions.question import Question
+    from tcdatalogger.questions.relations import Lack
+
+MOST_ROWS = 60
+"""Rows of an answer on a terminal."""
+BAR = 16
+"""Letters of the longest bar."""
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger ask\n"
+    "  tcdatalogger ask inactive-members --param hours=48\n"
+    "  tcdatalogger ask oc-profit --days 90 --csv > profit.csv\n"
+    '  tcdatalogger query "$(tcdatalogger ask oc-profit --sql)"',
+)
+@click.argument("name", required=False)
+@click.option("--days", metavar="N", help="How many days to look back.")
+@click.option("--until", metavar="DAY", help="As of the end of a day, as 2026-01-31. [now]")
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Choose a value of the question, as hours=48; `ask NAME --about` lists them.",
+)
+@click.option("--about", is_flag=True, help="Say what is counted, and what can be chosen.")
+@click.option("--sql", "as_sql", is_flag=True, help="Print the SQL that answers it here.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
+@click.option("--raw", is_flag=True, help="With --csv: texts as Torn sent them. For programs.")
+@click.option(
+    "--parquet",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a Parquet file.",
+)
+@click.option("--check", is_flag=True, help="Check every question, also those of your own.")
+@json_option
+@click.pass_obj
+def command(  # noqa: C901  # one line for each way to answer
+    options: Options,
+    name: str | None,
+    days: str | None,
+    until: str | None,
+    params: tuple[str, ...],
+    about: bool,
+    as_sql: bool,
+    as_csv: bool,
+    raw: bool,
+    parquet: Path | None,
+    check: bool,
+    as_json: bool,
+) -> None:
+    """Answer a question about your faction; without a NAME list what can be asked.
+
+    Your own questions are files `questions/NAME.sql` beside the configuration.
+    """
+    if sum((as_csv, as_json, as_sql, about, parquet is not None)) > 1:
+        raise UsageError("Choose one of --json, --csv, --parquet, --sql and --about.")
+    if raw and not as_csv:
+        raise UsageError("--raw goes with --csv.")
+    settings = options.look()
+    from tcdatalogger.core.config import configuration  # pydantic
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.questions import answers, question
+    from tcdatalogger.questions.relations import Relations
+
+    folder = configuration.locate(options.config, os.environ).parent / "questions"
+    known = question.known(folder)
+    with Application(settings) as application:
+        relations = Relations(settings, application.catalog, application.clock.now())
+        if check:
+            _check(application, known, relations, as_json=as_json)
+            return
+        if name is None:
+            _list(known, {n: relations.lacks(q) for n, q in known.items()}, as_json=as_json)
+            return
+        asked = _named(known, name)
+        if about:
+            _about(asked)
+            return
+        texts = _texts(days, until, params)
+        values = answers.given(asked, texts)
+        lacks = [lack for lack in relations.lacks(asked) if lack.blocks]
+        if lacks:
+            raise _lacking(asked, lacks)
+        with application.warehouse(read_only=True) as warehouse:
+            answer = answers.ask(warehouse, relations, asked, values)
+    if as_sql:
+        _print_sql(answer)
+    elif as_json:
+        print_json(_as_json(answer))
+    elif as_csv:
+        _csv(answer, raw=raw)
+    elif parquet is not None:
+        _parquet(answer, parquet)
+    else:
+        _print(answer)
+
+
+def _named(known: Mapping[str, Question], name: str) -> Question:
+    if name not in known:
+        raise UsageError(
+            f"There is no question {name!r}.",
+            remedy=did_you_mean(name, known, "`tcdatalogger ask` lists them.", most=2),
+        )
+    return known[name]
+
+
+def _texts(days: str | None, until: str | None, params: Sequence[str]) -> dict[str, str]:
+    found = {"days": days, "until": until}
+    texts = {name: value for name, value in found.items() if value is not None}
+    for param in params:
+        name, sign, value = param.partition("=")
+        if not sign:
+            raise UsageError(f"--param {param} has no value.", remedy="As: --param hours=48")
+        texts[name.strip()] = value.strip()
+    return texts
+
+
+def _lacking(asked: Question, lacks: Iterable[Lack]) -> ConfigError:
+    problems = [f"{lack.says}\n{_indented(lack.remedy)}" for lack in lacks]
+    return ConfigError(
+        f"{asked.title} This cannot be answered here yet. Put into the configuration:",
+        problems=problems,
+    )
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"      {line}" for line in text.splitlines())
+
+
+# --- to list -------------------------------------------------------------------------------------
+
+
+def _list(
+    known: Mapping[str, Question], lacks: Mapping[str, Sequence[Lack]], *, as_json: bool
+) -> None:
+    blocked = {n: [lack for lack in found if lack.blocks] for n, found in lacks.items()}
+    if as_json:
+        print_json(
+            [
+                {
+                    "name": name,
+                    "title": each.title,
+                    "page": each.page,
+                    "asks": each.asks,
+                    "audience": each.audience,
+                    "answered": not blocked[name],
+                    "lacks": [
+                        {"path": k.path, "says": k.says, "remedy": k.remedy, "blocks": k.blocks}
+                        for k in lacks[name]
+                    ],
+                }
+                for name, each in known.items()
+            ]
+        )
+        return
+    page = ""
+    for name, each in known.items():
+        if each.page != page:
+            say(f"{'' if not page else chr(10)}{each.page}")
+            page = each.page
+        paths = ", ".join(dict.fromkeys(lack.path for lack in blocked[name]))
+        say(f"  {name:22} {each.title}")
+        if paths:
+            say(f"  {'':22} needs {paths}")
+    ready = sum(not found for found in blocked.values())
+    say(f"\n{ready} of {counted(len(known), 'question')} can be answered here.")
+    if ready < len(known):
+        say("`tcdatalogger ask NAME` says what to log for another one.")
+
+
+def _about(asked: Question) -> None:
+    from tcdatalogger.questions.answers import DAYS
+
+    say(asked.title)
+    say(f"\n{asked.caption}")
+    if asked.definition:
+        say(f"\n{asked.definition.strip()}")
+    say()
+    rows = [
+        (name, asked.days if name == "days" else each.default, _bounds(each), each.says)
+        for name, each in {"days": DAYS, **asked.params}.items()
+    ]
+    print_table(("parameter", "default", "from, to", "what it is"), rows)
+    say()
+    print_table(
+        ("needs", "how often", "storage_mode"),
+        [
+            (path, need.every or "any", " or ".join(need.modes) or "any")
+            for path, need in asked.needs.items()
+        ],
+    )
+
+
+def _bounds(parameter: Any) -> str:
+    if parameter.choices:
+        return ", ".join(parameter.choices)
+    ends = ["" if end is None else f"{end:,}" for end in (parameter.min, parameter.max)]
+    return ", ".join(ends) if any(ends) else ""
+
+
+def _check(
+    application: Application, known: Mapping[str, Question], relations: Any, *, as_json: bool
+) -> None:
+    from tcdatalogger.questions import answers, lint
+
+    told: dict[str, list[str]] = {}
+    with application.warehouse(read_only=True) as warehouse:
+        for name, each in known.items():
+            found = lint.problems(each)
+            if not found:
+                try:
+                    answer = answers.ask(warehouse, relations, each)
+                except (ConfigError, UsageError) as error:
+                    found = [str(error)]
+                else:
+                    found = answers.unknown_names(answer)
+            told[name] = [f"{each.place}: {says}" for says in found]
+    problems = [says for found in told.values() for says in found]
+    if as_json:
+        print_json(told)
+    if problems:
+        raise ConfigError(f"{counted(len(problems), 'mistake')} in questions.", problems=problems)
+    if not as_json:
+        say(f"{counted(len(known), 'question')}, no mistake.")
+
+
+# --- to answer -----------------------------------------------------------------------------------
+
+
+def _print_sql(answer: Answer) -> None:
+    """Print the SQL of an answer as it is, so that it can be pasted."""
+    if not answer.sql:
+        raise UsageError(
+            "Nothing is stored yet, so there is nothing to ask.",
+            remedy="`tcdatalogger run --all` stores some.",
+        )
+    print_bytes(answer.sql.encode())
+
+
+def _csv(answer: Answer, *, raw: bool) -> None:
+    from tcdatalogger.models import tabular
+
+    if answer.rows is not None:
+        print_bytes(tabular.csv(answer.rows, raw=raw))
+
+
+def _parquet(answer: Answer, file: Path) -> None:
+    if answer.rows is not None:
+        write_parquet(answer.rows, file)
+
+
+def _as_json(answer: Answer) -> dict[str, Any]:
+    from tcdatalogger.models import tabular
+
+    return {
+        "name": answer.question.name,
+        "title": answer.question.title,
+        "caption": answer.caption,
+        "values": answer.values,
+        "tables": answer.tables,
+        "lacks": [lack.says for lack in answer.lacks],
+        "rows": None if answer.rows is None else tabular.records(answer.rows),
+    }
+
+
+def _print(answer: Answer) -> None:
+    from tcdatalogger.questions.numbers import shown
+
+    asked = answer.question
+    say(f"{asked.title}\n{answer.caption}")
+    for lack in answer.lacks:
+        say(f"Note: {lack.says}", err=True)
+    if answer.rows is None:
+        say("\nNothing is stored for it yet. `tcdatalogger run --all` stores some.")
+        return
+    say()
+    if not answer.rows.num_rows:
+        say("(no rows)")
+    else:
+        hidden = set(asked.links.values())
+        names = [name for name in answer.rows.column_names if name not in hidden]
+        most = MOST_ROWS if sys.stdout.isatty() else answer.rows.num_rows
+        rows = answer.rows.select(names).slice(0, most).to_pylist()
+        bars = _bars(answer, rows)
+        print_table(
+            [*_in_order(asked, names), *([""] if bars else [])],
+            [
+                [
+                    *(shown(row[name], asked.units.get(name)) for name in _in_order(asked, names)),
+                    *([bars[at]] if bars else []),
+                ]
+                for at, row in enumerate(rows)
+            ],
+            upright=True,
+        )
+        if answer.rows.num_rows > most:
+            say(f"… and {number(answer.rows.num_rows - most)} rows more", err=True)
+    if answer.until is not None:
+        say(f"\nAs of {moment(answer.until)}. `ask {asked.name} --about` says what is counted.")
+
+
+def _in_order(asked: Question, names: Sequence[str]) -> list[str]:
+    """The column that names a row first."""
+    first = [asked.chart.label] if asked.chart.label in names else []
+    return [*first, *(name for name in names if name not in first)]
+
+
+def _bars(answer: Answer, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A bar for each row, as long as its first drawn value is large; none for other charts."""
+    chart = answer.question.chart
+    if chart.kind not in {"bars", "stack"} or not chart.values:
+        return []
+    values = [float(row[chart.values[0]] or 0) for row in rows]
+    most = max(map(abs, values), default=0.0)
+    if not most:
+        return []
+    return [("█" if value > 0 else "░") * round(BAR * abs(value) / most) for value in values]

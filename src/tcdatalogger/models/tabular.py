@@ -1,0 +1,124 @@
+"""Rows for others: as CSV that a spreadsheet opens, and as values that JSON can write."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from tcdatalogger.text import for_spreadsheet, harmless
+
+
+def records(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows by the names of their columns, with values that JSON can write.
+
+    A column whose name came before has a number after it: an object has each name once.
+    """
+    names = _distinct(table.column_names)
+    return [dict(zip(names, map(_sayable, row), strict=True)) for row in rows(plain_spans(table))]
+
+
+def _sayable(value: Any) -> Any:
+    """A number that JSON cannot write, as `nan` or `inf`, as a text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def plain_spans(table: pa.Table) -> pa.Table:
+    """Intervals as texts: neither CSV nor Parquet has a type for months and days."""
+    for at, field in enumerate(table.schema):
+        if field.type == pa.month_day_nano_interval():
+            texts = [None if v is None else _span(v) for v in table.column(at).to_pylist()]
+            table = table.set_column(at, field.name, pa.array(texts, pa.string()))
+    return table
+
+
+def _span(value: Any) -> str:
+    """As `2 months 3 days 04:05:06`, without the parts that are zero."""
+    seconds, rest = divmod(abs(value.nanoseconds) // 1_000, 1_000_000)
+    sign = "-" if value.nanoseconds < 0 else ""
+    hours, minutes = divmod(seconds // 60, 60)
+    clock = f"{sign}{hours:02}:{minutes:02}:{seconds % 60:02}" + (f".{rest:06}" if rest else "")
+    parts = [f"{value.months} months"] * bool(value.months)
+    parts += [f"{value.days} days"] * bool(value.days)
+    return " ".join([*parts, clock])
+
+
+def rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
+    """The rows, taken column by column: a query may give two columns the same name.
+
+    DuckDB's sums of integers are decimals without a fraction; they become integers again.
+    """
+    columns = [column.to_pylist() for column in table.columns]
+    for row in zip(*columns, strict=True):
+        yield tuple(
+            int(v) if isinstance(v, Decimal) and v == v.to_integral_value() else v for v in row
+        )
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The names with a number on those that came before: an object has each once."""
+    found: list[str] = []
+    for name in names:
+        new, number = name, 2
+        while new in found:
+            new, number = f"{name}_{number}", number + 1
+        found.append(new)
+    return found
+
+
+def csv(table: pa.Table, *, raw: bool = False) -> bytes:
+    """CSV for a spreadsheet: times as it reads them, and no text that it would take for a formula.
+
+    Args:
+        table: the rows.
+        raw: leave texts as they are and write times in ISO 8601.
+    """
+    for at, field in enumerate(table.schema):
+        column = table.column(at)
+        if pa.types.is_nested(field.type):  # CSV has no type for it
+            texts = [None if v is None else _json(v) for v in column.to_pylist()]
+            column = pa.chunked_array([pa.array(texts, pa.string())])
+        elif pa.types.is_timestamp(field.type):
+            column = _times(column, raw=raw)
+        if not raw:
+            column = _harmless_cells(column)
+        table = table.set_column(at, field.name if raw else _cell(field.name), column)
+    written = io.BytesIO()
+    pa_csv.write_csv(table, written)
+    return written.getvalue()
+
+
+def _times(column: pa.ChunkedArray, *, raw: bool) -> pa.ChunkedArray:
+    """Times in UTC as texts: `2026-11-28 22:55:21`, or `2026-11-28T22:55:21Z` for programs.
+
+    They have a fraction of a second only where one of the column has.
+    """
+    whole = pc.floor_temporal(column, unit="second")
+    if pc.all(pc.equal(whole, column)).as_py() is not False:
+        column = column.cast(pa.timestamp("s", column.type.tz))
+    return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ" if raw else "%Y-%m-%d %H:%M:%S")
+
+
+def _harmless_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of texts, none of which a terminal obeys or a spreadsheet computes."""
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return column
+    texts = column.to_pylist()
+    return pa.chunked_array([pa.array([None if t is None else _cell(t) for t in texts])])
+
+
+def _cell(text: str) -> str:
+    return for_spreadsheet(harmless(text))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, default=str, ensure_ascii=False)

@@ -1,0 +1,281 @@
+"""Compiles a question into SQL for one installation and one moment.
+
+Each relation that the text names becomes a part `NAME_STATE as (…)` before the parts of the text,
+and each parameter a literal. DuckDB and BigQuery run the same text but for the name of one function
+(`spellings`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from tcdatalogger.errors import ConfigError
+from tcdatalogger.models.schema import SYSTEM, Type
+from tcdatalogger.questions import facts
+from tcdatalogger.questions.question import Question, Value
+from tcdatalogger.questions.relations import STATES, Relation, Source
+from tcdatalogger.questions.sql_text import meaningful, tokens
+from tcdatalogger.services.warehouse.dialect import Dialect
+from tcdatalogger.text import did_you_mean
+
+_SEEN, _SUBJECT, _RUN = SYSTEM
+
+_NULLS: Final = {
+    Type.INT: "cast(null as int64)",
+    Type.FLOAT: "cast(null as int64) * 1e0",  # DuckDB has no float64, and BigQuery no double
+    Type.TEXT: "cast(null as string)",
+    Type.BOOL: "cast(null as bool)",
+    Type.TIME: "cast(null as timestamp)",
+    Type.JSON: "cast(null as json)",
+}
+"""A null of each type, as both engines write it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A relation in a state, as a text names it."""
+
+    relation: str
+    state: str
+
+    @property
+    def part(self) -> str:
+        """The name of its part of the SQL."""
+        return f"{self.relation}_{self.state}"
+
+
+def named(question: Question, relations: Mapping[str, Relation]) -> tuple[Named, ...]:
+    """What the text of a question names, each once, in its order.
+
+    Raises:
+        ConfigError: a name is not written as `{faction_members:now}`, there are no such facts, or
+            the question does not need the path of such a relation.
+    """
+    found: dict[Named, None] = {}
+    for token in tokens(question.sql):
+        if token.kind != "relation":
+            continue
+        each = _named(question, token.text, token.line)
+        if each.state == "fact":
+            facts.read(each.relation)
+        elif each.relation not in relations:
+            raise ConfigError(
+                f"{question.place} names {token.text}, which it does not need.",
+                remedy=did_you_mean(
+                    each.relation, relations, "Name the path of its rows under [needs]."
+                ),
+            )
+        found[each] = None
+    return tuple(found)
+
+
+def _named(question: Question, text: str, line: int) -> Named:
+    relation, _, state = text.strip("{}").partition(":")
+    if state not in STATES:
+        raise ConfigError(
+            f"{question.place}, line {question.line + line - 1}: {text} names no state.",
+            remedy=f"As: {{{relation or 'faction_members'}:now}}; the states are "
+            f"{', '.join(STATES)}.",
+        )
+    return Named(relation, state)
+
+
+def compiled(
+    question: Question,
+    relations: Mapping[str, Relation],
+    values: Mapping[str, Value],
+    dialect: Dialect,
+) -> str:
+    """The SQL of a question.
+
+    Args:
+        question: the question.
+        relations: of what it needs, by name.
+        values: of its parameters, `since` and `until` among them.
+        dialect: of the warehouse.
+
+    Raises:
+        ConfigError: the text names a relation that the question does not need, or a parameter that
+            it does not have.
+    """
+    words = {token.word for token in meaningful(question.sql)} - {""}
+    parts: dict[str, str] = {}
+    for each in named(question, relations):
+        for name, text in _parts(each, relations, words, values, dialect):
+            parts.setdefault(name, text)
+    body = "".join(_replaced(question, values, dialect)).strip()
+    if not parts:
+        return f"{body}\n"
+    opening = ",\n".join(f"{name} as (\n{text}\n)" for name, text in parts.items())
+    head, _, rest = body.partition(" ") if body[:5].lower() == "with " else ("", "", "")
+    return f"with {opening},\n{rest}\n" if head else f"with {opening}\n{body}\n"
+
+
+def _replaced(question: Question, values: Mapping[str, Value], dialect: Dialect) -> Iterator[str]:
+    """The pieces of the text with names, parameters and functions in their place."""
+    listed = list(tokens(question.sql))
+    for token, after in zip(listed, [*listed[1:], None], strict=True):
+        if token.kind == "relation":
+            yield _named(question, token.text, token.line).part
+        elif token.kind == "parameter":
+            name = token.text[1:]
+            if name not in values:
+                raise ConfigError(
+                    f"{question.place}, line {question.line + token.line - 1}: there is no "
+                    f"parameter {token.text}.",
+                    remedy=did_you_mean(name, values, "The header names them under [params]."),
+                )
+            yield literal(values[name])
+        elif after is not None and after.text == "(" and token.word in dialect.spellings:
+            yield dialect.spellings[token.word]
+        else:
+            yield token.text
+
+
+def literal(value: Value) -> str:
+    """A value in SQL, as both engines read it."""
+    match value:
+        case None:
+            return "cast(null as int64)"
+        case datetime():
+            return f"timestamp '{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}+00'"
+        case str():
+            return "'" + value.replace("'", "") + "'"  # a choice; it holds no such sign
+        case float():
+            return f"{value!r}e0" if "e" not in repr(value) else repr(value)
+        case _:
+            return str(value)
+
+
+def _parts(
+    each: Named,
+    relations: Mapping[str, Relation],
+    words: set[str],
+    values: Mapping[str, Value],
+    dialect: Dialect,
+) -> Iterator[tuple[str, str]]:
+    """The parts of one name: that of its root first, where it hangs on it."""
+    if each.state == "fact":
+        yield each.part, facts.sql(each.relation)
+        return
+    relation = relations[each.relation]
+    until = values["until"]
+    if relation.name != relation.root and each.state != "all":
+        root = Named(relation.root, each.state)
+        yield root.part, _union(relations[root.relation], root, words, until, dialect)
+    yield each.part, _union(relation, each, words, until, dialect)
+
+
+def _union(relation: Relation, each: Named, words: set[str], until: Value, dialect: Dialect) -> str:
+    """The rows of a relation in a state, from all tables that have some."""
+    used = {*SYSTEM}
+    for source in relation.sources:
+        used |= {*source.key, *source.of_root, *source.root_key}
+    own = {name for source in relation.sources for name in source.params}
+    columns = [
+        name
+        for name in [*relation.types, *sorted(own - set(relation.types))]
+        if name in used or name.lower() in words
+    ]
+    texts = [
+        _select(source, relation, each, columns, until, dialect)
+        for source in relation.sources
+        if source.stored
+    ]
+    if not texts:
+        nothing = ", ".join(f"{_null(relation, name)} as {dialect.name(name)}" for name in columns)
+        return f"    select {nothing}\n    from (select 1 as one) as nothing\n    where false"
+    return "\n    union all\n".join(texts)
+
+
+def _null(relation: Relation, name: str) -> str:
+    return _NULLS[relation.types.get(name, Type.TEXT)]
+
+
+def _select(
+    source: Source,
+    relation: Relation,
+    each: Named,
+    columns: Sequence[str],
+    until: Value,
+    dialect: Dialect,
+) -> str:
+    """The rows of one table in a state."""
+    quoted = {name: f"t.{dialect.name(column)}" for name, column in source.columns.items()}
+
+    def value(name: str) -> str:
+        if name in quoted:
+            return quoted[name]
+        if name in source.params:
+            return literal(source.params[name])
+        return _null(relation, name)
+
+    listed = ", ".join(
+        text if text == f"t.{dialect.name(name)}" else f"{text} as {dialect.name(name)}"
+        for name, text in ((name, value(name)) for name in columns)
+    )
+    lines = [f"    select {listed}", f"    from {dialect.name(source.table)} as t"]
+    if _hangs_on_root(source, each):
+        lines.append(_of_its_root(source, relation, each, value))
+    lines.append(f"    where {_where(source, each, literal(until), value)}")
+    newest = _newest(source, each, value)
+    lines += [f"    qualify {newest}"] * bool(newest)
+    return "\n".join(lines)
+
+
+def _hangs_on_root(source: Source, each: Named) -> bool:
+    """Whether the rows of a child are those of the rows of its root that count."""
+    kept = {"append": ("now", "last"), "history": ("last",)}
+    return source.table != source.root and each.state in kept.get(source.mode, ())
+
+
+def _where(source: Source, each: Named, moment: str, value: Callable[[str], str]) -> str:
+    """Which rows there were at the moment."""
+    if source.mode == "append":
+        return f"{value(_SEEN)} <= {moment}"
+    if source.mode != "history":
+        return "true"  # there are no others
+    begun, ended = value("valid_from"), value("valid_to")
+    if each.state == "now":
+        return f"{begun} <= {moment} and ({ended} is null or {ended} > {moment})"
+    return f"{begun} <= {moment}"
+
+
+def _newest(source: Source, each: Named, value: Callable[[str], str]) -> str:
+    """Which of the rows of a record or of a subject count; "" for all."""
+    if each.state == "all" or source.table != source.root:
+        return ""
+    subject, seen, run = value(_SUBJECT), value(_SEEN), value(_RUN)
+    if source.mode == "append" and (not source.key or (each.state == "now" and source.picture)):
+        told = "".join(f", {value(name)}" for name in source.params if name in source.columns)
+        return (
+            f"{run} = first_value({run}) over (\n"
+            f"        partition by {subject}{told} order by {seen} desc, {run} desc)"
+        )
+    if (source.mode == "append" or (source.mode, each.state) == ("history", "last")) and source.key:
+        by = ", ".join(map(value, source.key))
+        newest = seen if source.mode == "append" else value("valid_from")
+        return (
+            "row_number() over (\n"
+            f"        partition by {subject}, {by} order by {newest} desc, {run} desc) = 1"
+        )
+    return ""
+
+
+def _of_its_root(
+    source: Source, relation: Relation, each: Named, value: Callable[[str], str]
+) -> str:
+    """The join of a child table with the rows of its root that count: those of the same run."""
+    whole = source.picture and each.state == "now"
+    keys = () if whole else tuple(zip(source.root_key, source.of_root, strict=True))
+    names = [_RUN, _SUBJECT, *(name for name, _ in keys)]
+    on = [
+        f"r.{_RUN} = {value(_RUN)}",
+        f"coalesce(r.{_SUBJECT}, 0) = coalesce({value(_SUBJECT)}, 0)",  # nobody's rows have null
+        *(f"r.{name} = {value(own)}" for name, own in keys),
+    ]
+    told = f"select distinct {', '.join(names)} from {relation.root}_{each.state}"
+    return f"    join ({told}) as r\n        on {' and '.join(on)}"

@@ -1,0 +1,92 @@
+"""Values as people read them: `$51.8m`, `61 %`, `3.2 d`; the exact one stands in CSV."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime
+from typing import Any, Final
+
+from tcdatalogger.questions.question import Unit
+
+WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+_STEPS: Final = ((1e12, "t"), (1e9, "b"), (1e6, "m"), (1e3, "k"))
+_SMALL: Final = 10_000
+"""Numbers below this are written in full."""
+_COUNTS: Final = 1_000_000
+"""Counts below this are written in full."""
+_WHOLE: Final = ((99.95, 0), (9.995, 1))
+"""From which size on three figures have how many behind the point."""
+
+
+def shown(value: Any, unit: Unit | None = None) -> str:
+    """A value in a table or beside a bar; "" for null.
+
+    Args:
+        value: of a row.
+        unit: what its column counts; None for what the value itself says.
+    """
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return f"{value:%Y-%m-%d %H:%M}"
+        case date():
+            return value.isoformat()
+        case int() | float() if unit == "weekday":
+            return WEEKDAYS[int(value) % 7]
+        case int() | float():
+            return _number(value, unit)
+        case _:
+            return str(value)
+
+
+def in_full(value: Any, unit: Unit | None = None) -> str:
+    """A value with all its digits, for what is shown where somebody points at it."""
+    if isinstance(value, int | float) and not isinstance(value, bool) and unit != "weekday":
+        sign = "$" if unit == "money" else ""
+        return f"{'-' if value < 0 else ''}{sign}{abs(value):,}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S} TCT"
+    return shown(value, unit)
+
+
+def _number(value: float, unit: Unit | None) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "-"
+    if unit == "percent":
+        return f"{100 * value:.0f} %"
+    if unit == "days":
+        return f"{_figures(value)} d"
+    if unit == "hours":
+        return f"{_figures(value)} h"
+    if unit == "seconds":
+        return f"{_figures(value)} s"
+    if unit == "money":
+        return f"{'-' if value < 0 else ''}${short(abs(value))}"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) < _COUNTS else short(value)
+    return _figures(value) if abs(value) < _SMALL else short(value)
+
+
+def short(value: float) -> str:
+    """Three figures and a letter: `51.8m`, `72.0k`; numbers below 10,000 without a letter."""
+    size = abs(value)
+    for step, letter in _STEPS:
+        if size >= max(step * 0.9995, _SMALL):
+            return f"{_three(value / step)}{letter}"
+    return _figures(value)
+
+
+def _figures(value: float) -> str:
+    if value == int(value):
+        return f"{int(value):,}"
+    return _three(value) if abs(value) < _WHOLE[0][0] else f"{value:,.0f}"
+
+
+def _three(value: float) -> str:
+    """Three figures."""
+    places = next((places for size, places in _WHOLE if abs(value) >= size), 2)
+    return f"{value:.{places}f}"

@@ -1,0 +1,25 @@
+"""Installations that questions are asked of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import known_faction
+import pytest
+from installation import Installation, endpoint, installed
+from logged_city import Logged, logged_city
+
+
+@pytest.fixture(scope="session")
+def known(tmp_path_factory) -> Installation:
+    """The faction of which every answer is known (`known_faction.py`)."""
+    file = tmp_path_factory.mktemp("known") / "torn.duckdb"
+    known_faction.fill(file)
+    return installed(file, "".join(endpoint(n, p) for n, p in known_faction.PATHS.items()))
+
+
+@pytest.fixture(scope="session")
+def logged(tmp_path_factory) -> Iterator[Logged]:
+    """A city that was logged for two days; tests that take it are slow."""
+    with logged_city(tmp_path_factory.mktemp("logged")) as found:
+        yield found

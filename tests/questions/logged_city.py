@@ -1,0 +1,115 @@
+"""A living city that was logged hour by hour, with the city itself: its books are the truth.
+
+The world is a function of its seed and the time, so what it really held at a moment can be asked
+again after the logging: `Logged.city`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from installation import Installation, endpoint
+
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.main import Application
+from tcdatalogger.questions.relations import Relations
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
+
+HOUR = 3_600
+FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """An endpoint of the logged city.
+
+    Attributes:
+        path: of the catalogue.
+        hours: between two runs.
+        settings: more of its settings.
+        lines: more lines of its TOML, as `params = { cat = "x" }`.
+    """
+
+    path: str
+    hours: int = 24
+    settings: Mapping[str, object] | None = None
+    lines: str = ""
+
+
+ENDPOINTS: dict[str, Listed] = {
+    "faction_members": Listed("/faction/members", 1),
+    "faction_crimes": Listed("/faction/crimes", 6, {"since": "P45D"}),
+    "faction_balance": Listed("/faction/balance", 6),
+    "faction_basic": Listed("/faction/basic"),
+    "torn_items": Listed("/torn/items"),
+    "faction_attacks": Listed("/faction/attacks", 12, {"since": "P30D"}),
+    "faction_rankedwars": Listed("/faction/rankedwars"),
+    "faction_chains": Listed("/faction/chains", 24, {"since": "P60D"}),
+}
+"""What is logged: a new question adds the lines that it needs."""
+
+
+@dataclass(frozen=True)
+class Logged(Installation):
+    """An installation and the city that it logged.
+
+    Attributes:
+        city: at the moment of the last run.
+        toml: the configuration.
+    """
+
+    city: Sandbox
+    toml: Path
+
+
+@contextlib.contextmanager
+def logged_city(
+    folder: Path, *, hours: int = 48, endpoints: Mapping[str, Listed] = ENDPOINTS, mode: str = ""
+) -> Iterator[Logged]:
+    """Log a city for some hours.
+
+    Args:
+        folder: of the configuration and the warehouse.
+        hours: how long.
+        endpoints: what is logged, by name.
+        mode: a storage mode for all of them; "" for that of their settings.
+    """
+    toml, file = folder / "tcdatalogger.toml", folder / "torn.duckdb"
+    with Sandbox(seed=7, rules=FREE) as city:
+        toml.write_text(
+            '[warehouse]\nurl = "duckdb:///torn.duckdb"\n[archive]\npath = "archive"\n'
+            f'[torn]\nurl = "{city.url}"\n[keys]\ndefault = "env:TORN_API_KEY"\n\n'
+            + "".join(
+                endpoint(
+                    name,
+                    each.path,
+                    **{
+                        "frequency": f"PT{each.hours}H",
+                        **(each.settings or {}),
+                        **({"storage_mode": mode} if mode else {}),
+                    },
+                ).rstrip()
+                + f"\n{each.lines}\n\n"
+                for name, each in endpoints.items()
+            ),
+            encoding="utf-8",
+        )
+        environ = {"TORN_API_KEY": city.keys["full"]}
+        settings = configuration.load(toml, environ)
+        clock = ManualClock(city.now())
+        with Application(settings, environ=environ, clock=clock) as application:
+            for hour in range(hours + 1):
+                for each in application.chosen(everything=True):
+                    if hour % endpoints[each.name].hours == 0 or hour == hours:
+                        result = application.run(each)
+                        assert result.error is None, result.error
+                if hour < hours:
+                    city.advance(HOUR)
+                    clock.sleep(HOUR)
+        relations = Relations(settings, application.catalog, clock.now())
+        yield Logged(file, relations, city, toml)

@@ -217,11 +217,14 @@ def _select(
         text if text == f"t.{dialect.name(name)}" else f"{text} as {dialect.name(name)}"
         for name, text in ((name, value(name)) for name in columns)
     )
+    moment = literal(until)
     lines = [f"    select {listed}", f"    from {dialect.name(source.table)} as t"]
     if _hangs_on_root(source, each):
         lines.append(_of_its_root(source, relation, each, value))
-    lines.append(f"    where {_where(source, each, literal(until), value)}")
-    newest = _newest(source, each, value)
+    elif _is_picture(source, each):
+        lines.append(_newest_picture(source, moment, value, dialect))
+    lines.append(f"    where {_where(source, each, moment, value)}")
+    newest = _newest_row(source, each, value)
     lines += [f"    qualify {newest}"] * bool(newest)
     return "\n".join(lines)
 
@@ -244,25 +247,55 @@ def _where(source: Source, each: Named, moment: str, value: Callable[[str], str]
     return f"{begun} <= {moment}"
 
 
-def _newest(source: Source, each: Named, value: Callable[[str], str]) -> str:
-    """Which of the rows of a record or of a subject count; "" for all."""
-    if each.state == "all" or source.table != source.root:
+def _is_picture(source: Source, each: Named) -> bool:
+    """Whether the rows are those of the newest run of each subject."""
+    whole = not source.key or (each.state == "now" and source.picture)
+    return source.mode == "append" and each.state != "all" and source.table == source.root and whole
+
+
+def _newest_picture(
+    source: Source, moment: str, value: Callable[[str], str], dialect: Dialect
+) -> str:
+    """The join with the newest run of each subject, and of each content that is asked for.
+
+    Runs are grouped and not rows: of five million rows that took 0.09 s, a window over all of them
+    2.5 s.
+    """
+    told = [name for name in source.params if name in source.columns]
+    parts = [f"{value(name)} as {dialect.name(name)}" for name in (_SUBJECT, *told, _RUN)]
+    same = [f"coalesce(r.{_SUBJECT}, 0) = coalesce({value(_SUBJECT)}, 0)"]
+    same += [f"coalesce(r.{name}, '') = coalesce({value(name)}, '')" for name in told]
+    numbers = ", ".join(str(number) for number in range(1, len(parts) + 1))
+    by = ", ".join((_SUBJECT, *told))
+    return (
+        "    join (\n"
+        f"        select {by}, {_RUN}\n"
+        f"        from (\n"
+        f"            select {', '.join(parts)}, max({value(_SEEN)}) as seen\n"
+        f"            from {dialect.name(source.table)} as t\n"
+        f"            where {value(_SEEN)} <= {moment}\n"
+        f"            group by {numbers}\n"
+        "        ) as run\n"
+        "        where true\n"
+        "        qualify row_number() over (\n"
+        f"            partition by {by} order by seen desc, {_RUN} desc) = 1\n"
+        f"    ) as r on r.{_RUN} = {value(_RUN)}\n        and {' and '.join(same)}"
+    )
+
+
+def _newest_row(source: Source, each: Named, value: Callable[[str], str]) -> str:
+    """Which of the rows of a record counts; "" where all do."""
+    if each.state == "all" or source.table != source.root or not source.key:
         return ""
-    subject, seen, run = value(_SUBJECT), value(_SEEN), value(_RUN)
-    if source.mode == "append" and (not source.key or (each.state == "now" and source.picture)):
-        told = "".join(f", {value(name)}" for name in source.params if name in source.columns)
-        return (
-            f"{run} = first_value({run}) over (\n"
-            f"        partition by {subject}{told} order by {seen} desc, {run} desc)"
-        )
-    if (source.mode == "append" or (source.mode, each.state) == ("history", "last")) and source.key:
-        by = ", ".join(map(value, source.key))
-        newest = seen if source.mode == "append" else value("valid_from")
-        return (
-            "row_number() over (\n"
-            f"        partition by {subject}, {by} order by {newest} desc, {run} desc) = 1"
-        )
-    return ""
+    of_records = source.mode == "append" or (source.mode, each.state) == ("history", "last")
+    if not of_records or _is_picture(source, each):
+        return ""
+    by = ", ".join(map(value, (_SUBJECT, *source.key)))
+    newest = value(_SEEN) if source.mode == "append" else value("valid_from")
+    return (
+        "row_number() over (\n"
+        f"        partition by {by} order by {newest} desc, {value(_RUN)} desc) = 1"
+    )
 
 
 def _of_its_root(

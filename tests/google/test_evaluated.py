@@ -70,7 +70,7 @@ def with_nan(tables):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["append once", "replace", "merge"])
+@pytest.mark.parametrize("mode", ["append", "append once", "replace", "merge", "history"])
 def test_the_evaluator_and_duckdb_choose_the_same_records(
     bigquery, bigquery_url, layers, evaluated, tmp_path, mode
 ):

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test test-bigquery test-all setup setup-bigquery lint cover lock release prometheus clean
+.PHONY: help demo test test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -53,6 +53,11 @@ prometheus: .tools/usr/bin/promtool ## fetch Debian's Prometheus for the tests o
 	cd .tools/fetched && apt-get download -qq prometheus
 	dpkg -x .tools/fetched/prometheus_*.deb .tools
 	rm -r .tools/fetched
+
+browser: .tools/browser/chromium ## fetch Debian's Chromium for the tests of the pages; installs nothing
+
+.tools/browser/chromium: scripts/fetch_browser.sh
+	scripts/fetch_browser.sh
 
 lock:            ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt

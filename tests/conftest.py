@@ -33,7 +33,7 @@ from tcdatalogger.sandbox.api import city as city_module
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import START, Sandbox
 
-pytest_plugins = ["postgres", "buckets", "bigquery"]
+pytest_plugins = ["postgres", "buckets", "bigquery", "browsing"]
 
 # Where byte code is not kept, each process that a test starts compiles the whole program anew, and
 # each process of xdist all tests.
@@ -98,7 +98,8 @@ def pytest_collection() -> Generator[None, Any, Any]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "bigquery" in getattr(item, "fixturenames", ()):  # a job of the emulator takes a second
+        # A job of the emulator takes a second, and so does the start of a browser.
+        if {"bigquery", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 

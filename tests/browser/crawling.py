@@ -1,0 +1,101 @@
+"""Finds the pages that can be reached by links, as somebody who clicks on everything."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+import httpx2
+
+MANY = 4
+"""How many pages of one kind are asked: those of ten thousand runs are made the same way."""
+
+
+def kind(path: str) -> str:
+    """What pages that are made the same way share: `/runs/12?days=7` is of `/runs/#?days`."""
+    parts = urlsplit(path)
+    words = ["#" if re.search(r"\d", word) else word for word in parts.path.split("/")]
+    names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
+    return "/".join(words) + ("?" + "&".join(names) if names else "")
+
+
+class _Links(HTMLParser):
+    """The addresses in a page: of links, and of what belongs to the page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.ids: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, _tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if value and name in {"href", "src", "action"}:
+                self.found.append(value)
+            if value and name == "id":
+                self.ids.add(value)
+
+
+@dataclass
+class Found:
+    """What was found.
+
+    Attributes:
+        pages: the paths of pages of HTML, the first ones found of each kind.
+        others: the paths of other answers, and their types.
+        broken: links that do not answer, and where each stands.
+        outside: addresses of others.
+    """
+
+    pages: list[str] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)
+    broken: list[str] = field(default_factory=list)
+    outside: set[str] = field(default_factory=set)
+
+    def first(self, count: Callable[[str], int]) -> list[str]:
+        """The first pages of each kind; `count` says how many of a kind."""
+        seen: Counter[str] = Counter()
+        chosen = []
+        for path in self.pages:
+            name = kind(path)
+            seen[name] += 1
+            if seen[name] <= count(name):
+                chosen.append(path)
+        return chosen
+
+
+def crawl(url: str, many: int = MANY, start: str = "/") -> Found:
+    """Follow every link from a page, of each kind as many as said."""
+    found, asked, waiting = Found(), Counter[str](), [(start, "nobody")]
+    met = {start}
+    with httpx2.Client(base_url=url, timeout=60, follow_redirects=True) as client:
+        while waiting:
+            path, where = waiting.pop(0)
+            asked[kind(path)] += 1
+            if asked[kind(path)] > many:
+                continue
+            answer = client.get(path)
+            if answer.status_code >= 400:
+                found.broken.append(f"{path} answers {answer.status_code}, a link of {where}")
+            what = answer.headers.get("content-type", "").partition(";")[0]
+            if what != "text/html":
+                found.others[path] = what
+                continue
+            found.pages.append(path)
+            links = _Links(answer.text)
+            for link in links.found:
+                to = urlsplit(urljoin(f"{url}{path}", link))
+                if f"{to.scheme}://{to.netloc}" != url:
+                    found.outside.add(link)
+                    continue
+                target = to.path + (f"?{to.query}" if to.query else "")
+                if link.startswith("#") and link != "#" and to.fragment not in links.ids:
+                    found.broken.append(f"{link} is no place of {path}")
+                if target not in met:
+                    met.add(target)
+                    waiting.append((target, path))
+    return found

@@ -1,0 +1,200 @@
+"""A page on a screen, and what is wrong with it there."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Browser, Page, Request, Response
+
+WIDTHS = (390, 1440)
+SCHEMES = ("light", "dark")
+SMALLEST = 12
+"""The smallest letters, in pixels."""
+
+_LISTEN = """
+window.refused = [];
+addEventListener("securitypolicyviolation", (e) =>
+  refused.push(`${e.violatedDirective} refuses ${e.blockedURI || "something"} ${e.sample}`));
+"""
+
+_WIDE = """() => {
+  const held = (element) => {  // by one of its boxes, which scrolls or cuts what sticks out
+    for (let box = element.parentElement; box && box !== document.body; box = box.parentElement) {
+      if (getComputedStyle(box).overflowX !== "visible") return true;
+    }
+    return false;
+  };
+  const said = (element) => element.tagName.toLowerCase() + (element.id && "#" + element.id) +
+    [...element.classList].map((name) => "." + name).join("");
+  const screen = document.documentElement;
+  const found = [];
+  for (const element of document.body.querySelectorAll("*")) {
+    const {left, right, width} = element.getBoundingClientRect();
+    if (width && (right > innerWidth + 0.5 || left < -0.5) && !held(element) &&
+        getComputedStyle(element).position !== "absolute") {
+      found.push(`${said(element)} goes from ${Math.round(left)} to ${Math.round(right)}`);
+    }
+  }
+  if (screen.scrollWidth > innerWidth) found.push(`the page is ${screen.scrollWidth} px wide`);
+  return found.slice(-3);  // the innermost come last
+}"""
+
+_SMALL = """(smallest) => {
+  const found = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const text = walk.currentNode.data.trim(), box = walk.currentNode.parentElement;
+    if (!text || !box.checkVisibility()) continue;
+    const scale = box.getScreenCTM ? box.getScreenCTM().d : 1;  // of a drawing
+    const size = parseFloat(getComputedStyle(box).fontSize) * scale;
+    if (size < smallest - 0.05) found.add(`letters of ${size.toFixed(1)} px: ${text.slice(0, 40)}`);
+  }
+  return [...found].slice(0, 3);
+}"""
+
+_STOPS = """() => {
+  const all = "a[href], button, input, select, textarea, summary, [tabindex]";
+  let count = 0;
+  for (const element of document.querySelectorAll(all)) {
+    const off = element.disabled || element.tabIndex < 0 || element.type === "hidden";
+    if (off || !element.checkVisibility({visibilityProperty: true})) continue;
+    if (element.type === "radio" && !element.checked) continue;  // arrows go to these
+    element.dataset.stop = count++;
+  }
+  return count;
+}"""
+
+_HERE = """() => {
+  const element = document.activeElement;
+  if (!element || element === document.body) return null;
+  const style = getComputedStyle(element), box = element.getBoundingClientRect();
+  const inside = box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
+  return {
+    stop: element.dataset.stop,
+    text: (element.innerText || element.value || element.ariaLabel || element.tagName).slice(0, 40),
+    href: element.getAttribute("href") || "",
+    seen: inside && ((style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0)
+      || style.boxShadow !== "none"),
+  };
+}"""
+
+
+@functools.cache
+def axe() -> str:
+    """The script of axe-core, as a package of its own ships it under the MPL; only tests use it."""
+    found = importlib.util.find_spec("axe_playwright_python")
+    return Path(found.submodule_search_locations[0], "axe.min.js").read_text(encoding="utf-8")
+
+
+class Screen:
+    """A tab of the browser that writes down everything that is wrong.
+
+    Args:
+        page: the tab.
+        url: of the pages; nothing else may be asked.
+
+    Attributes:
+        faults: what was wrong, each with the page and the screen.
+    """
+
+    def __init__(self, page: Page, url: str) -> None:
+        self.page = page
+        self.url = url
+        self.faults: list[str] = []
+        self._where = ""
+        page.add_init_script(_LISTEN)
+        page.on("console", lambda said: self._console(said.type, said.text))
+        page.on("pageerror", lambda error: self.fault(f"a script failed: {error}"))
+        page.on("request", self._asked)
+        page.on("response", self._answered)
+        page.on("requestfailed", lambda asked: self.fault(f"{asked.url} failed: {asked.failure}"))
+
+    def fault(self, what: str) -> None:
+        """Write down what is wrong."""
+        self.faults.append(f"{self._where}: {what}")
+
+    def _console(self, kind: str, text: str) -> None:
+        if kind in {"error", "warning"}:
+            self.fault(f"the console has: {text}")
+
+    def _asked(self, request: Request) -> None:
+        if not request.url.startswith((self.url, "data:")):
+            self.fault(f"{request.url} is asked, which is not ours")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self.fault(f"{response.url} answers {response.status}")
+
+    def open(self, path: str) -> None:
+        """Open a page, and wait until it is there with all that belongs to it."""
+        self._where = path
+        self.page.goto(self.url + path, wait_until="load")
+
+    def look(self) -> None:
+        """Look at the page as it is on every screen."""
+        path = self._where
+        self.page.evaluate(axe())
+        for width in WIDTHS:
+            self.page.set_viewport_size({"width": width, "height": 900})
+            for scheme in SCHEMES:
+                self.page.emulate_media(color_scheme=scheme)
+                self._where = f"{path} ({width} px, {scheme})"
+                self._look_once()
+        self._where = path
+        for refused in self.page.evaluate("refused"):
+            self.fault(refused)
+
+    def _look_once(self) -> None:
+        for text in (*self.page.evaluate(_WIDE), *self.page.evaluate(_SMALL, SMALLEST)):
+            self.fault(text)
+        options = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+        found = self.page.evaluate("(options) => axe.run(options)", options)
+        for rule in found["violations"]:
+            nodes = [node["html"][:120] for node in rule["nodes"]]
+            self.fault(f"axe: {rule['id']}: {rule['help']}: {len(nodes)} as {nodes[0]}")
+
+    def tab_through(self) -> None:
+        """Press Tab through the page: every link and field is reached, and is seen then."""
+        self.page.evaluate("document.activeElement.blur()")
+        stops = self.page.evaluate(_STOPS)
+        reached: set[str] = set()
+        for number in range(stops + 1):
+            self.page.keyboard.press("Tab")
+            here = self.page.evaluate(_HERE)
+            if here is None:
+                break
+            if number == 0 and not here["href"].startswith("#"):
+                self.fault(
+                    f"the first Tab goes to {here['text']!r} and not to the link to the text"
+                )
+            if here["stop"] not in reached and not here["seen"]:
+                self.fault(f"nobody sees that Tab went to {here['text']!r}")
+            reached.add(here["stop"])
+        missed = set(map(str, range(stops))) - reached
+        for stop in sorted(missed, key=int)[:3]:
+            html = self.page.locator(f"[data-stop='{stop}']").evaluate("(e) => e.outerHTML")
+            self.fault(f"Tab never goes to {html[:120]}")
+
+    def skip(self) -> None:
+        """The first link leads to the text: the next Tab goes on within it."""
+        self.page.evaluate("document.activeElement.blur()")
+        self.page.keyboard.press("Tab")
+        self.page.keyboard.press("Enter")
+        self.page.keyboard.press("Tab")
+        if not self.page.evaluate("document.activeElement.closest('main') !== null"):
+            self.fault("the link to the text does not lead into it")
+
+
+@contextmanager
+def screen(browser: Browser, url: str, **options: Any) -> Iterator[Screen]:
+    """A tab of its own, with no cookie and an empty cache, until the end of the block."""
+    context = browser.new_context(reduced_motion="reduce", **options)
+    try:
+        yield Screen(context.new_page(), url)
+    finally:
+        context.close()

@@ -7,6 +7,7 @@ got another name, Cyd left and Dee came. The second one was read once, between t
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -166,11 +167,11 @@ POLLS = (
 )  # fmt: skip
 
 
-def fill(file: Path) -> None:
+def fill(file: Path, polls: Sequence[Poll] = POLLS) -> None:
     """Make a DuckDB file of it, by the road of every answer."""
     known = catalog.load()
     with DuckDBWarehouse(file) as warehouse:
-        for number, poll in enumerate(POLLS):
+        for number, poll in enumerate(polls):
             endpoint, _ = known.find(PATHS[poll.name])
             task = Task(poll.name, endpoint, known.version, run_id=f"run-{number:02}")
             body = json.dumps(poll.body).encode()

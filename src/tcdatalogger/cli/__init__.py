@@ -54,6 +54,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "runs": ("tcdatalogger.cli.commands.runs:command", "List runs and what became of them."),
     },
     "Look": {
+        "ui": ("tcdatalogger.cli.commands.ui:command", "Show it all on pages of this machine."),
         "ask": ("tcdatalogger.cli.commands.ask:command", "Answer a question about your faction."),
         "query": ("tcdatalogger.cli.commands.query:command", "Ask the warehouse in SQL."),
         "catalog": (

@@ -375,6 +375,44 @@ class AlertsSettings(Model):
     """An alert is sent after this many failed runs of an endpoint in a row."""
 
 
+class UiSettings(Model):
+    """The pages of `tcdatalogger ui`."""
+
+    listen: Annotated[str, checked(listening)] = "127.0.0.1:8765"
+    """The address of the pages. The default is this machine only; another one needs passwords, and
+    TLS or a proxy that has it."""
+    hosts: Texts = ()
+    """Host names by which the pages may be called besides localhost, as ["torn.example"]. Whoever
+    names one says that others see the pages, which needs passwords."""
+    passwords: dict[Literal["owner", "officer", "member"], str] = Field(default_factory=dict)
+    """Where the password of each role is, as { owner = "env:TCD_UI_OWNER" }. The owner sees all, an
+    officer nothing of the owner's own, a member only what the whole faction may see. Without any
+    password nobody has to sign in."""
+    tokens: dict[Literal["owner", "officer", "member"], str] = Field(default_factory=dict)
+    """Where a token of each role is, with which programs as Google Sheets read /q/NAME.csv and
+    /q/NAME.json, as { member = "env:TCD_UI_TOKEN" }."""
+    behind_proxy: bool = False
+    """Whether a proxy with TLS stands before the pages: what it says of its caller is believed."""
+    certificate: Path | None = Field(default=None, strict=False)
+    """The file of a certificate for TLS, relative to this file's folder."""
+    certificate_key: Path | None = Field(default=None, strict=False)
+    """The file of its private key, relative to this file's folder."""
+
+    def resolved(self, folder: Path) -> Self:
+        """The same settings with every relative path taken from `folder`."""
+        files = {
+            name: value and resolve_path(str(value), folder)
+            for name, value in (
+                ("certificate", self.certificate), ("certificate_key", self.certificate_key)
+            )
+        }  # fmt: skip
+        secrets = {
+            name: {role: resolve_reference(each, folder) for role, each in told.items()}
+            for name, told in (("passwords", self.passwords), ("tokens", self.tokens))
+        }
+        return self.model_copy(update={**files, **secrets})
+
+
 class Settings(Model):
     """The whole configuration."""
 
@@ -391,6 +429,7 @@ class Settings(Model):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     alerts: AlertsSettings = AlertsSettings()
+    ui: UiSettings = UiSettings()
 
     def endpoint(self, name: str) -> EndpointSettings | None:
         """The endpoint with this name, None where there is none."""
@@ -442,6 +481,7 @@ class Settings(Model):
                 "log": self.log.model_copy(update={"file": log_file}),
                 "keys": {name: resolve_reference(key, folder) for name, key in self.keys.items()},
                 "alerts": self.alerts.model_copy(update={"webhook": webhook}),
+                "ui": self.ui.resolved(folder),
             }
         )
 

@@ -101,6 +101,10 @@ def validate(
     if (credentials := settings.warehouse.credentials) is not None:
         place = ("warehouse", "credentials")
         _reference(place, credentials, "TCD_GOOGLE", problems, environment)
+    for table in ("passwords", "tokens"):
+        for role, reference in getattr(settings.ui, table).items():
+            variable = f"TCD_UI_{role.upper()}"
+            _reference(("ui", table, role), reference, variable, problems, environment)
     _places_to_store(settings, problems)
     _archive(settings.archive, problems, environment)
     _names(parts, problems)

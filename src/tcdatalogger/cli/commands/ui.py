@@ -1,0 +1,124 @@
+"""`tcdatalogger ui`: the pages of the installation, served until it is stopped."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tcdatalogger.cli import Options
+from tcdatalogger.cli.output import say
+from tcdatalogger.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import UiSettings
+
+_BACKLOG = 128
+
+
+@click.command(
+    epilog="\b\nExample:\n"
+    "  tcdatalogger ui --open\n"
+    "  tcdatalogger ui --listen 127.0.0.1:9000\n"
+    "  tcdatalogger ui --listen 0.0.0.0:8765 --behind-proxy",
+)
+@click.option("--listen", metavar="HOST:PORT", help="Where to listen. [ui.listen]")
+@click.option("--behind-proxy", is_flag=True, help="A proxy with TLS stands before it.")
+@click.option("--open", "opens", is_flag=True, help="Open the first page in a browser.")
+@click.pass_obj
+def command(options: Options, listen: str | None, behind_proxy: bool, opens: bool) -> None:
+    """Show what was logged on pages of this machine, until Ctrl-C.
+
+    Nothing can be changed there, and no run waits for who looks. Others than this machine see the
+    pages only with a password and TLS: docs/dashboard.md.
+    """
+    settings = options.look()
+    ui = settings.ui.model_copy(
+        update={
+            "listen": listen or settings.ui.listen,
+            "behind_proxy": behind_proxy or settings.ui.behind_proxy,
+        }
+    )
+    from tcdatalogger.core.config import configuration
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.questions import question
+
+    folder = configuration.locate(options.config, os.environ).parent / "questions"
+    with Application(settings.model_copy(update={"ui": ui})) as application:
+        serve(application, dict(question.known(folder)), opens=opens)
+
+
+def serve(application: Any, questions: Any, *, opens: bool) -> None:
+    """Serve the pages of an application until a signal.
+
+    Raises:
+        ConfigError: they would be open to others, or a password is lacking.
+        UsageError: the address cannot be used.
+    """
+    import uvicorn
+
+    from tcdatalogger.web.app import create_app, make_room, who_may
+
+    ui = application.settings.ui
+    access = who_may(application)
+    with _listening(ui) as listener, (room := make_room(application, questions)).shelf:
+        config = uvicorn.Config(
+            create_app(room, access),
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            log_level="critical",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+            limit_concurrency=256,
+            ssl_certfile=ui.certificate,
+            ssl_keyfile=ui.certificate_key,
+        )
+        address = _address(ui, listener)
+        say(f"The pages: {address}\nCtrl-C ends it.")
+        if opens:
+            import webbrowser
+
+            webbrowser.open(address)
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        finally:
+            room.state.close()
+
+
+def _listening(ui: UiSettings) -> socket.socket:
+    host, colon, port = ui.listen.rpartition(":")
+    if not (colon and host and port.isdecimal()):
+        raise UsageError(
+            f"{ui.listen or 'An empty text'} is no address to listen on.",
+            remedy="As: --listen 127.0.0.1:8765",
+        )
+    host = host.strip("[]")
+    made = socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, int(port)))
+        made.listen(_BACKLOG)
+    except (OSError, OverflowError) as error:
+        made.close()
+        raise ConfigError(
+            f"The pages cannot listen on {ui.listen}: {getattr(error, 'strerror', None) or error}.",
+            remedy="Name another place: --listen 127.0.0.1:0 takes any free port.",
+        ) from None
+    return made
+
+
+def _address(ui: UiSettings, listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    scheme = "http" if ui.certificate is None else "https"
+    shown = ui.hosts[0] if ui.hosts else host
+    if host in {"0.0.0.0", "::"} and not ui.hosts:  # noqa: S104  # shown, not bound
+        shown = "localhost"
+    return f"{scheme}://[{shown}]:{port}/" if ":" in shown else f"{scheme}://{shown}:{port}/"

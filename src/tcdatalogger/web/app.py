@@ -1,0 +1,108 @@
+"""The application of `tcdatalogger ui`: its addresses, and what stands before them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tcdatalogger.core.config.secrets import Secret
+from tcdatalogger.core.main import Application
+from tcdatalogger.errors import Failure
+from tcdatalogger.questions.question import Question
+from tcdatalogger.questions.relations import Relations
+from tcdatalogger.web import pages, today
+from tcdatalogger.web.render import page, static
+from tcdatalogger.web.room import Role, Room, StateReader, room
+from tcdatalogger.web.security import Access, Door, access, login
+from tcdatalogger.web.shelf import Shelf
+
+SHORTEST_GZIP = 500
+"""Bytes from which on an answer is packed."""
+PATIENCE = 0.3
+"""Seconds that the shelf waits for a warehouse that another program has open."""
+
+
+def make_room(application: Application, questions: dict[str, Question]) -> Room:
+    """What the pages of an installation are made from; the shelf is begun by `with room.shelf`.
+
+    Args:
+        application: with the settings.
+        questions: by name.
+    """
+    settings, clock = application.settings, application.clock
+    relations = Relations(settings, application.catalog, clock.now())
+    state = StateReader(settings, clock)
+    shelf = Shelf(
+        lambda: application.warehouse(PATIENCE, read_only=True), relations, state.marks, clock
+    )
+    return Room(settings, questions, relations, shelf, state, clock)
+
+
+def who_may(application: Application) -> Access:
+    """Who may ask, by the settings.
+
+    Raises:
+        ConfigError: a password is not where the configuration says, can be guessed, or is lacking.
+    """
+    ui = application.settings.ui
+
+    def resolved(told: dict[Role, str], table: str) -> dict[Role, Secret]:
+        return {
+            role: application.secret(f"ui.{table}.{role}", reference)
+            for role, reference in told.items()
+        }
+
+    return access(
+        ui,
+        resolved(ui.passwords, "passwords"),
+        resolved(ui.tokens, "tokens"),
+        application.clock,
+    )
+
+
+def create_app(room: Room, access: Access) -> Door:
+    """The application behind its door.
+
+    Args:
+        room: what pages are made from.
+        access: who may ask.
+    """
+    app = Starlette(
+        routes=[
+            Route("/", today.today),
+            *pages.routes(),
+            Route("/login", login, methods=["GET", "POST"]),
+            Route("/state.json", state),
+            Route("/static/{name}", static),
+        ],
+        middleware=[Middleware(GZipMiddleware, minimum_size=SHORTEST_GZIP)],
+        exception_handlers={Failure: pages.problem, HTTPException: _not_found},
+    )
+    app.state.room, app.state.access = room, access
+    return Door(app, access)
+
+
+def state(request: Request) -> Response:
+    """What a page is known by: it changes when a page may show something else."""
+    here = room(request)
+    marks = sorted(here.state.marks().items())
+    told = json.dumps([here.shelf.version, marks])
+    mark = hashlib.sha256(told.encode()).hexdigest()[:16]
+    headers = {"etag": f'"{mark}"', "cache-control": "no-cache"}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(json.dumps({"mark": mark}), media_type="application/json", headers=headers)
+
+
+def _not_found(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    says = "There is no such page." if status == 404 else str(error)  # noqa: PLR2004  # of HTTP
+    return page(request, "problem.html", status, title="Not found", says=says, remedy="")

@@ -1,0 +1,129 @@
+"""A card: a question, its answer as it stands, and what is said beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+from tcdatalogger.questions.answers import given, said
+from tcdatalogger.questions.question import MOST_DAYS, Question
+from tcdatalogger.questions.relations import Lack
+from tcdatalogger.web.drawing import Drawing, draw
+from tcdatalogger.web.room import Room
+from tcdatalogger.web.shelf import Asked, Shelved
+
+WAIT: Final = 1.5
+"""Seconds that a page waits for answers that nobody has read yet."""
+ROWS: Final = 12
+"""Rows of a card."""
+PERIODS: Final = (7, 30, 90)
+"""Days that a page offers."""
+_LONGER: Final = (7, 30, 90, 365, MOST_DAYS)
+
+Body = Literal["drawn", "lacking", "unstored", "empty", "waiting", "held", "failed", "slow"]
+"""What a card shows: `lacking` where something is not logged, `unstored` where nothing is stored
+yet, `empty` where the answer has no rows; the rest are standings of the shelf."""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A question on a page.
+
+    Attributes:
+        question: the question.
+        body: what it shows.
+        caption: the sentence about the answer.
+        shelved: what the shelf has; None where something is not logged.
+        lacks: what the configuration lacks.
+        drawing: the answer to draw, where `body` is `drawn`.
+        query: of the address of its own page, "" or with `?`.
+        longer: days to look back for an answer that has no rows; None for no more.
+    """
+
+    question: Question
+    body: Body
+    caption: str
+    shelved: Shelved | None = None
+    lacks: tuple[Lack, ...] = ()
+    drawing: Drawing | None = None
+    query: str = ""
+    longer: int | None = None
+
+    @property
+    def until(self) -> datetime | None:
+        """The moment that the answer is about."""
+        if self.shelved is None or self.shelved.answer is None:
+            return None
+        return self.shelved.answer.until
+
+
+def texts(question: Question, query: QueryParams) -> dict[str, str]:
+    """What the address of a page says of a question; other parameters are other questions'."""
+    names = {"days", "until", *question.params}
+    return {name: value for name, value in query.items() if name in names and value != ""}
+
+
+def cards(
+    room: Room, questions: Sequence[Question], query: QueryParams, rows: int = ROWS
+) -> list[Card]:
+    """The cards of questions, all read together.
+
+    Args:
+        room: the installation.
+        questions: in their order.
+        query: of the address, with values of parameters.
+        rows: how many each shows.
+
+    Raises:
+        UsageError: a value is none of its parameter.
+    """
+    chosen = {each.name: texts(each, query) for each in questions}
+    asked = {each.name: Asked(each, given(each, chosen[each.name])) for each in questions}
+    lacks = {each.name: room.relations.lacks(each) for each in questions}
+    ready = [each for each in questions if not any(lack.blocks for lack in lacks[each.name])]
+    looked = room.shelf.look([asked[each.name] for each in ready], WAIT)
+    shelved = {each.name: found for each, found in zip(ready, looked, strict=True)}
+    return [
+        _card(asked[each.name], lacks[each.name], shelved.get(each.name), chosen[each.name], rows)
+        for each in questions
+    ]
+
+
+def _card(
+    asked: Asked,
+    lacks: tuple[Lack, ...],
+    shelved: Shelved | None,
+    chosen: Mapping[str, str],
+    rows: int,
+) -> Card:
+    question = asked.question
+    query = f"?{urlencode(chosen)}" if chosen else ""
+    caption = said(question.caption, asked.values)
+    if shelved is None:
+        return Card(question, "lacking", caption, lacks=lacks, query=query)
+    body = _body(shelved)
+    days = int(str(asked.values["days"]))
+    return Card(
+        question,
+        body,
+        caption,
+        shelved,
+        lacks,
+        draw(shelved.answer, rows) if body == "drawn" and shelved.answer else None,
+        query,
+        next((each for each in _LONGER if each > days), None),
+    )
+
+
+def _body(shelved: Shelved) -> Body:
+    answer = shelved.answer
+    if answer is None:
+        return "waiting" if shelved.standing in {"fresh", "old"} else shelved.standing  # type: ignore[return-value]
+    if answer.rows is None:
+        return "unstored"
+    return "drawn" if answer.rows.num_rows else "empty"

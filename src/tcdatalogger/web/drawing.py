@@ -1,0 +1,501 @@
+"""Answers as values to draw: what a template writes as HTML tables and SVG, and nothing else.
+
+A drawing has no colours and no sizes of a screen: widths are shares of 100, levels go from 0 to 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+from tcdatalogger.questions.answers import Answer
+from tcdatalogger.questions.numbers import WEEKDAYS, in_full, shown
+from tcdatalogger.questions.question import Question, Unit
+
+LEVELS: Final = 8
+"""The darkest level of a heat map."""
+SERIES: Final = 5
+"""The most lines of one chart."""
+POINTS: Final = 240
+"""The most points of one line: more would lie on one another."""
+WIDTH, HEIGHT = 600, 150
+"""The grid of a line chart."""
+
+_NUMERIC: Final = ("money", "count", "percent", "days", "hours", "seconds", "respect", "number")
+_TONES: Final = ("good", "warn", "bad")
+_PLACES: Final[Mapping[str, str]] = {
+    "member_id": "https://www.torn.com/profiles.php?XID={}",
+    "user_id": "https://www.torn.com/profiles.php?XID={}",
+    "attacker_id": "https://www.torn.com/profiles.php?XID={}",
+    "defender_id": "https://www.torn.com/profiles.php?XID={}",
+    "faction_id": "https://www.torn.com/factions.php?step=profile&ID={}",
+    "company_id": "https://www.torn.com/joblist.php#/p=corpinfo&ID={}",
+    "crime_id": "https://www.torn.com/factions.php?step=your&type=1#/tab=crimes&crimeId={}",
+    "item_id": "https://www.torn.com/page.php?sid=ItemMarket#/market/view=search&itemID={}",
+    "stock_id": "https://www.torn.com/page.php?sid=stocks&stockID={}",
+    "war_id": "https://www.torn.com/war.php?step=rankreport&rankID={}",
+    "chain_id": "https://www.torn.com/war.php?step=chainreport&chainID={}",
+}
+"""Where an id leads, by what its column ends with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A value in words.
+
+    Attributes:
+        text: as people read it.
+        title: with all its digits, "" where the text says it all.
+        href: where it leads, "" for nowhere.
+        tone: `good`, `warn`, `bad`, or "" for none.
+    """
+
+    text: str
+    title: str = ""
+    href: str = ""
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        title: over it.
+        numeric: whether it stands to the right.
+        optional: whether it falls away where there is no room.
+    """
+
+    title: str
+    numeric: bool = False
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under their columns."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A row with a bar.
+
+    Attributes:
+        label: what it is about.
+        parts: begin and width of each series, shares of 100.
+        value: that is drawn; of several the sum.
+        more: other values of the row.
+    """
+
+    label: Cell
+    parts: tuple[tuple[float, float], ...]
+    value: Cell
+    more: tuple[Cell, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Bars that begin at one line.
+
+    Attributes:
+        series: the names of the parts.
+        zero: where that line is; 0, or more where values are negative.
+        more: the names of the other values.
+    """
+
+    rows: tuple[Bar, ...]
+    series: tuple[str, ...]
+    zero: float = 0.0
+    more: tuple[str, ...] = ()
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class HeatCell:
+    """A cell; its level is None where there is no value."""
+
+    level: int | None
+    text: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """A grid of cells, each as dark as its value is large.
+
+    Attributes:
+        corner: what the rows are.
+        columns: their names; those that are not to be written are "".
+        rows: name and cells.
+        low, high: the values of the lightest and the darkest cell.
+        written: whether each cell shows its value.
+    """
+
+    corner: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, tuple[HeatCell, ...]], ...]
+    low: str
+    high: str
+    written: bool
+    left_out: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A line: its name, its points for SVG, and its newest value."""
+
+    name: str
+    points: str
+    area: str
+    last: Cell
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Lines over time, or over whatever the label is.
+
+    Attributes:
+        first, last: the ends of what runs from left to right.
+        top, bottom: the values of the upper and the lower edge.
+        from_zero: whether the lower edge is zero.
+    """
+
+    series: tuple[Series, ...]
+    first: str
+    last: str
+    top: str
+    bottom: str
+    from_zero: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One number with its name; what it was before, in words."""
+
+    name: str
+    value: Cell
+    change: str = ""
+    tone: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """An answer to draw.
+
+    Attributes:
+        kind: of the chart, as the question says; `table` where it cannot be drawn so.
+        chart: what the kind draws; a `Table` for `table` and `list`.
+        table: all of the answer.
+    """
+
+    kind: str
+    chart: Table | Bars | Heat | Line | tuple[Tile, ...]
+    table: Table
+
+
+def draw(answer: Answer, most: int) -> Drawing:
+    """An answer as values to draw.
+
+    Args:
+        answer: with rows.
+        most: how many rows there is room for.
+    """
+    if answer.rows is None:
+        raise ValueError("there is nothing to draw")
+    asked, rows = answer.question, answer.rows.to_pylist()
+    table = _table(asked, answer.rows.column_names, rows, most)
+    kinds: Mapping[str, Callable[[Question, Sequence[Mapping[str, Any]], int], Any]] = {
+        "bars": _bars, "stack": _stack, "heat": _heat, "matrix": _matrix, "line": _line,
+        "tiles": _tiles,
+    }  # fmt: skip
+    kind = asked.chart.kind
+    chart = kinds[kind](asked, rows, most) if kind in kinds and rows else None
+    return Drawing(kind, table, table) if chart is None else Drawing(kind, chart, table)
+
+
+# --- cells ---------------------------------------------------------------------------------------
+
+
+def _cell(asked: Question, row: Mapping[str, Any], name: str) -> Cell:
+    value, unit = row[name], asked.units.get(name)
+    text, tone = shown(value, unit), ""
+    if unit == "rating":
+        tone, _, text = text.partition(":")
+        tone = tone if tone in _TONES else ""
+        text = text.strip() or tone
+    full = in_full(value, unit)
+    href = ""
+    if name in asked.links and value is not None:
+        href = place(asked.links[name], row.get(asked.links[name]))
+    return Cell(text, full if full != text and unit != "rating" else "", href, tone)
+
+
+def place(column: str, number: Any) -> str:
+    """Where an id leads; "" where it leads nowhere."""
+    if not isinstance(number, int) or isinstance(number, bool):
+        return ""
+    return next((to.format(number) for end, to in _PLACES.items() if column.endswith(end)), "")
+
+
+def words(name: str) -> str:
+    """The name of a column as people read it."""
+    return name.replace("_", " ")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _number(value: Any) -> float:
+    return float(value) if _is_number(value) else 0.0
+
+
+# --- tables --------------------------------------------------------------------------------------
+
+
+def _table(
+    asked: Question, names: Sequence[str], rows: Sequence[Mapping[str, Any]], most: int
+) -> Table:
+    hidden = set(asked.links.values())
+    label, main = asked.chart.label, set(asked.chart.columns)
+    shown_names = [name for name in names if name not in hidden]
+    shown_names.sort(key=lambda name: name != label)
+    columns = tuple(
+        Column(
+            words(name),
+            asked.units.get(name) in _NUMERIC
+            or (asked.units.get(name) is None and any(_is_number(row[name]) for row in rows[:20])),
+            bool(main) and name not in main and at > 1,
+        )
+        for at, name in enumerate(shown_names)
+    )
+    cells = tuple(tuple(_cell(asked, row, name) for name in shown_names) for row in rows[:most])
+    return Table(columns, cells, max(0, len(rows) - most))
+
+
+def _tiles(
+    asked: Question, rows: Sequence[Mapping[str, Any]], most: int
+) -> tuple[Tile, ...] | None:
+    chart = asked.chart
+    if chart.label and chart.values:
+        return tuple(
+            Tile(shown(row[chart.label]), _cell(asked, row, chart.values[0])) for row in rows[:most]
+        )
+    names = chart.values or tuple(rows[0])
+    return tuple(Tile(words(name), _cell(asked, rows[0], name)) for name in names)
+
+
+# --- bars ----------------------------------------------------------------------------------------
+
+
+def _bars(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bars | None:
+    if not asked.chart.values:
+        return None
+    first, *more = asked.chart.values
+    values = [_number(row[first]) for row in rows]
+    low, high = min([0.0, *values]), max([0.0, *values])
+    scale = 100 / (high - low or 1.0)
+    zero = -low * scale
+    found = tuple(
+        Bar(
+            _cell(asked, row, asked.chart.label) if asked.chart.label else Cell(""),
+            (_part(zero, value * scale),),
+            _cell(asked, row, first),
+            tuple(_cell(asked, row, name) for name in more),
+        )
+        for row, value in zip(rows[:most], values, strict=False)
+    )
+    names = tuple(map(words, more))
+    return Bars(found, (words(first),), round(zero, 2), names, max(0, len(rows) - most))
+
+
+def _part(begin: float, width: float) -> tuple[float, float]:
+    return round(begin + min(width, 0.0), 2), round(abs(width), 2)
+
+
+def _stack(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bars | None:
+    names = asked.chart.values
+    if len(names) < 2:  # noqa: PLR2004  # one is no stack
+        return _bars(asked, rows, most)
+    sums = [sum(max(0.0, _number(row[name])) for name in names) for row in rows]
+    scale = 100 / (max(sums, default=0.0) or 1.0)
+    unit = asked.units.get(names[0])
+    found = []
+    for row in rows[:most]:
+        begin, parts = 0.0, []
+        for name in names:
+            width = max(0.0, _number(row[name])) * scale
+            parts.append(_part(begin, width))
+            begin += width
+        whole = sum(row[name] for name in names if _is_number(row[name]))
+        cell = Cell(shown(whole, unit), "; ".join(
+            f"{words(name)} {in_full(row[name], asked.units.get(name))}" for name in names
+        ))  # fmt: skip
+        found.append(Bar(_cell(asked, row, asked.chart.label), tuple(parts), cell))
+    return Bars(tuple(found), tuple(map(words, names)), left_out=max(0, len(rows) - most))
+
+
+# --- grids ---------------------------------------------------------------------------------------
+
+
+def _heat(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Heat | None:
+    return _grid(asked, rows, most, written=False)
+
+
+def _matrix(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Heat | None:
+    return _grid(asked, rows, most, written=True)
+
+
+def _grid(
+    asked: Question, rows: Sequence[Mapping[str, Any]], most: int, *, written: bool
+) -> Heat | None:
+    chart = asked.chart
+    if not (chart.label and chart.across and chart.values):
+        return None
+    value = chart.values[0]
+    across = _axis(asked.units.get(chart.across), [row[chart.across] for row in rows])
+    down = _axis(asked.units.get(chart.label), [row[chart.label] for row in rows])
+    at = {(row[chart.label], row[chart.across]): row for row in rows}
+    first = {row[chart.label]: row for row in reversed(rows)}
+    numbers = [float(row[value]) for row in rows if _is_number(row[value])]
+    low, high = min(numbers, default=0.0), max(numbers, default=0.0)
+    unit = asked.units.get(value)
+    hours = len(across) == 24 and not written  # noqa: PLR2004  # of a day
+    names = tuple(shown(x, asked.units.get(chart.across)) for x in across)
+    grid = tuple(
+        (
+            _cell(asked, first[y], chart.label)
+            if y in first
+            else Cell(shown(y, asked.units.get(chart.label))),
+            tuple(_heat_cell(at.get((y, x)), value, unit, low, high) for x in across),
+        )
+        for y in down[:most]
+    )
+    return Heat(
+        words(chart.label),
+        tuple(name if not hours or n % 3 == 0 else "" for n, name in enumerate(names)),
+        grid,
+        shown(low, unit),
+        shown(high, unit),
+        written,
+        max(0, len(down) - most),
+    )
+
+
+def _axis(unit: Unit | None, values: Iterable[Any]) -> list[Any]:
+    """What stands along an edge: in its order, whole for days of the week and hours of a day."""
+    found = list(dict.fromkeys(values))
+    if unit == "weekday":
+        return list(range(len(WEEKDAYS)))
+    if found and all(_is_number(each) for each in found):
+        found.sort()
+        if found[0] >= 0 and found[-1] < 24 and len(found) > 12:  # noqa: PLR2004  # hours
+            return list(range(24))
+    return found
+
+
+def _heat_cell(
+    row: Mapping[str, Any] | None, name: str, unit: Unit | None, low: float, high: float
+) -> HeatCell:
+    if row is None or row[name] is None:
+        return HeatCell(None, "", "no value")
+    value = row[name]
+    if not _is_number(value):
+        return HeatCell(None, shown(value, unit), "")
+    share = (float(value) - low) / (high - low) if high > low else 0.5
+    return HeatCell(round(share * LEVELS), shown(value, unit), in_full(value, unit))
+
+
+# --- lines ---------------------------------------------------------------------------------------
+
+
+def _line(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Line | None:  # noqa: ARG001
+    chart = asked.chart
+    if not (chart.label and chart.values):
+        return None
+    lines: dict[str, list[tuple[Any, Any]]] = {}
+    for row in rows:
+        if chart.series:
+            name = shown(row[chart.series])
+            lines.setdefault(name, []).append((row[chart.label], row[chart.values[0]]))
+        else:
+            for value in chart.values:
+                lines.setdefault(words(value), []).append((row[chart.label], row[value]))
+    lines = dict(list(lines.items())[:SERIES])
+    along = sorted({x for points in lines.values() for x, _ in points if x is not None})
+    values = [float(y) for points in lines.values() for _, y in points if _is_number(y)]
+    if not along or not values:
+        return None
+    unit = asked.units.get(chart.values[0])
+    low, high = min(values), max(values)
+    from_zero = low >= 0 and (len(lines) == 1 or low < high / 2)
+    bottom = 0.0 if from_zero else low
+    top = high if high > bottom else bottom + 1.0
+    where = _positions(along)
+
+    def points(each: Sequence[tuple[Any, Any]]) -> list[tuple[float, float]]:
+        told = [(where[x], float(y)) for x, y in each if x is not None and _is_number(y)]
+        told.sort()
+        return [
+            (round(x * WIDTH, 1), round(HEIGHT * (1 - (y - bottom) / (top - bottom)), 1))
+            for x, y in _thinned(told)
+        ]
+
+    found = []
+    for name, each in lines.items():
+        drawn = points(each)
+        if not drawn:
+            continue
+        text = " ".join(f"{x:g},{y:g}" for x, y in drawn)
+        area = f"{drawn[0][0]:g},{HEIGHT} {text} {drawn[-1][0]:g},{HEIGHT}"
+        last = next(y for _, y in reversed(each) if _is_number(y))
+        found.append(Series(name, text, area, Cell(shown(last, unit), in_full(last, unit))))
+    label = asked.units.get(chart.label)
+    return Line(
+        tuple(found),
+        _moment(along[0], label),
+        _moment(along[-1], label),
+        shown(high, unit),
+        shown(bottom, unit),
+        from_zero and len(found) == 1,
+    )
+
+
+def _positions(along: Sequence[Any]) -> Mapping[Any, float]:
+    """Where each value stands from left to right, from 0 to 1: times and numbers by their size."""
+    if isinstance(along[0], datetime):
+        sizes = [each.timestamp() for each in along]
+    elif isinstance(along[0], date):
+        sizes = [float(each.toordinal()) for each in along]
+    elif _is_number(along[0]):
+        sizes = [float(each) for each in along]
+    else:
+        sizes = [float(n) for n in range(len(along))]
+    span = sizes[-1] - sizes[0] or 1.0
+    return {x: (size - sizes[0]) / span for x, size in zip(along, sizes, strict=True)}
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    """Fewer points: of each stretch the lowest and the highest, so that no peak is lost."""
+    if len(points) <= POINTS:
+        return points
+    step = math.ceil(2 * len(points) / POINTS)
+    kept: set[tuple[float, float]] = {points[0], points[-1]}
+    for at in range(0, len(points), step):
+        stretch = points[at : at + step]
+        kept |= {min(stretch, key=lambda each: each[1]), max(stretch, key=lambda each: each[1])}
+    return sorted(kept)
+
+
+def _moment(value: Any, unit: Unit | None) -> str:
+    if isinstance(value, datetime | date):
+        return f"{value.day} {value:%b}"
+    return shown(value, unit)

@@ -1,0 +1,181 @@
+"""The pages of questions: each page of the pack, all questions, one question, and its answer as
+CSV and JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tcdatalogger.errors import Failure
+from tcdatalogger.models import tabular
+from tcdatalogger.questions.answers import DAYS, given
+from tcdatalogger.questions.question import PAGES, Question
+from tcdatalogger.web.cards import PERIODS, WAIT, cards, texts
+from tcdatalogger.web.render import page
+from tcdatalogger.web.room import Room, room, viewer
+from tcdatalogger.web.shelf import Asked
+
+TITLES: Final = {
+    "crimes": "Crimes",
+    "members": "Members",
+    "money": "Money",
+    "war": "War",
+    "armory": "Armory",
+    "market": "Market",
+    "me": "Me",
+}
+ORDER: Final = (
+    *("oc-now", "oc-assign", "oc-participation", "oc-income", "oc-profit", "cpr-by-role"),
+    *("inactive-members", "requirements", "activity-heatmap", "turnover", "status-changes"),
+    *("faction-wealth", "balance-movements", "crime-earnings"),
+    *("war-hits", "war-payout", "retaliation", "chains"),
+    *("armory-use", "contributions"),
+    *("item-prices", "market-spread", "travel-profit", "stock-roi"),
+    *("networth", "log-income"),
+)
+"""The questions that come first on their pages, in this order; the others follow by name."""
+
+ALL_ROWS: Final = 500
+"""Rows on the page of a question."""
+
+
+def routes() -> list[Route]:
+    """The addresses of these pages."""
+    return [
+        *(Route(f"/{name}", section, name=name) for name in PAGES),
+        Route("/questions", questions),
+        Route("/questions/{name}", question),
+        Route("/q/{name}.{kind}", answer),
+    ]
+
+
+def in_order(found: list[Question]) -> list[Question]:
+    """Questions as they stand on a page."""
+    return sorted(
+        found,
+        key=lambda each: (ORDER.index(each.name) if each.name in ORDER else len(ORDER), each.name),
+    )
+
+
+def section(request: Request) -> Response:
+    """A page of questions: one card for each."""
+    here, name = room(request), request.url.path.strip("/")
+    looks = viewer(request)
+    asked = in_order([each for each in here.questions.values() if each.page == name])
+    seen = [each for each in asked if looks.sees(each)]
+    found = cards(here, seen, request.query_params)
+    return page(
+        request,
+        "section.html",
+        title=TITLES[name],
+        cards=sorted(found, key=lambda each: each.body == "lacking"),
+        hidden=len(asked) - len(seen),
+        periods=PERIODS,
+    )
+
+
+def questions(request: Request) -> Response:
+    """All questions by page, and what those lack that have no answer here."""
+    here, looks = room(request), viewer(request)
+    listed = [
+        (
+            TITLES[name],
+            [
+                (each, here.relations.lacks(each))
+                for each in in_order([q for q in here.questions.values() if q.page == name])
+                if looks.sees(each)
+            ],
+        )
+        for name in PAGES
+    ]
+    return page(request, "questions.html", listed=[each for each in listed if each[1]])
+
+
+def question(request: Request) -> Response:
+    """One question: its answer, what can be chosen, what is counted, and the SQL."""
+    here = room(request)
+    asked = _named(here, request)
+    if isinstance(asked, Response):
+        return asked
+    [card] = cards(here, [asked], request.query_params, ALL_ROWS)
+    values = given(asked, texts(asked, request.query_params))
+    return page(
+        request,
+        "question.html",
+        card=card,
+        params={"days": DAYS, **asked.params},
+        values=values,
+        section=TITLES[asked.page],
+    )
+
+
+def answer(request: Request) -> Response:
+    """An answer for programs, as CSV or JSON."""
+    here, kind = room(request), request.path_params["kind"]
+    asked = _named(here, request)
+    if isinstance(asked, Response):
+        return asked
+    if kind not in {"csv", "json"}:
+        return PlainTextResponse("An answer is .csv or .json.", 404)
+    blocks = [lack.says for lack in here.relations.lacks(asked) if lack.blocks]
+    if blocks:
+        return PlainTextResponse(" ".join(blocks), 404)
+    values = given(asked, texts(asked, request.query_params))
+    [found] = here.shelf.look([Asked(asked, values)], WAIT)
+    if found.answer is None:
+        status = 503 if found.standing in {"waiting", "held", "slow"} else 500
+        again = {"retry-after": "10"} if status == 503 else {}  # noqa: PLR2004  # as above
+        return PlainTextResponse(found.says or "This is being read.", status, again)
+    rows = found.answer.rows
+    if kind == "csv":
+        body = b"" if rows is None else tabular.csv(rows)
+        name = {"content-disposition": f'attachment; filename="{asked.name}.csv"'}
+        return Response(body, media_type="text/csv", headers=name)
+    return JSONResponse(
+        {
+            "name": asked.name,
+            "title": asked.title,
+            "caption": found.answer.caption,
+            "until": found.answer.until and found.answer.until.isoformat(),
+            "rows": None if rows is None else _plain(tabular.records(rows)),
+        }
+    )
+
+
+def _plain(value: object) -> object:
+    match value:
+        case dict():
+            return {name: _plain(each) for name, each in value.items()}
+        case list():
+            return [_plain(each) for each in value]
+        case None | bool() | int() | float() | str():
+            return value
+        case _:
+            return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _named(here: Room, request: Request) -> Question | Response:
+    """The question that an address names; a page that says why there is none."""
+    name = request.path_params["name"]
+    found = here.questions.get(name)
+    if found is None:
+        says = f"There is no question {name}."
+        return page(request, "problem.html", 404, title="Not found", says=says, remedy="")
+    if not viewer(request).sees(found):
+        whose = "The key's owner" if found.audience == "owner" else "An officer"
+        says = f"{whose} sees this, and nobody else."
+        return page(request, "problem.html", 403, title=found.title, says=says, remedy="")
+    return found
+
+
+def problem(request: Request, error: Exception) -> Response:
+    """The page of a failure: what is wrong, and what to do."""
+    if not isinstance(error, Failure):
+        raise error
+    return page(
+        request, "problem.html", 400, title="Not so", says=error.message, remedy=error.remedy
+    )

@@ -1,0 +1,89 @@
+"""Makes pages of templates. What stands in data is text: nothing of it is ever HTML."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+import jinja2
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from tcdatalogger import __version__
+from tcdatalogger.questions.numbers import in_full, shown
+from tcdatalogger.web.room import viewer
+
+NAV: Final = (
+    ("/", "Today"),
+    ("/crimes", "Crimes"),
+    ("/members", "Members"),
+    ("/money", "Money"),
+    ("/war", "War"),
+    ("/armory", "Armory"),
+    ("/market", "Market"),
+    ("/me", "Me"),
+    ("/questions", "Questions"),
+)
+"""The pages that stand on every page."""
+
+_TYPES: Final = {"css": "text/css", "js": "text/javascript", "woff2": "font/woff2"}
+_YEAR: Final = "public, max-age=31536000, immutable"
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    made = jinja2.Environment(
+        loader=jinja2.PackageLoader("tcdatalogger.web"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    made.filters |= {"shown": shown, "in_full": in_full}
+    made.globals |= {"nav": NAV, "static": _address, "version": __version__}
+    return made
+
+
+def page(request: Request, template: str, status: int = 200, **facts: Any) -> Response:
+    """A page.
+
+    Args:
+        request: whose answer it is.
+        template: a file of `templates/`.
+        status: of the answer.
+        facts: what the template shows.
+    """
+    path = request.url.path
+    here = next((each for each, _ in NAV[1:] if path == each or path.startswith(f"{each}/")), "/")
+    text = (
+        _environment()
+        .get_template(template)
+        .render(here=here, viewer=viewer(request), query=request.query_params, **facts)
+    )
+    return HTMLResponse(text, status)
+
+
+@cache
+def _static(name: str) -> tuple[bytes, str]:
+    """The bytes of a file of `static/`, and what they are known by."""
+    body = files(__package__).joinpath("static", name).read_bytes()
+    return body, hashlib.sha256(body).hexdigest()[:12]
+
+
+def _address(name: str) -> str:
+    """The address of a file of `static/`; it changes with the file."""
+    return f"/static/{name}?{_static(name)[1]}"
+
+
+def static(request: Request) -> Response:
+    """A file of `static/`: style, script or font."""
+    name = request.path_params["name"]
+    kind = _TYPES.get(name.rpartition(".")[2])
+    if kind is None or name not in {
+        each.name for each in files(__package__).joinpath("static").iterdir()
+    }:
+        return PlainTextResponse("There is no such file.", 404)
+    return Response(_static(name)[0], media_type=kind, headers={"cache-control": _YEAR})

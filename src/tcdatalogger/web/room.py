@@ -1,0 +1,130 @@
+"""What every page is made from: the installation, the shelf, the state, and who looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, Literal, cast
+
+from starlette.requests import Request
+
+from tcdatalogger.clock import Clock
+from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.state import run_stats
+from tcdatalogger.core.state.store import State
+from tcdatalogger.errors import Failure
+from tcdatalogger.questions.question import Audience, Question
+from tcdatalogger.questions.relations import Relations
+from tcdatalogger.web.shelf import Shelf
+
+Role = Literal["owner", "officer", "member"]
+"""Who looks: `owner` sees all, `officer` nothing of the owner's own, `member` what all may see."""
+
+_SEES: Final[Mapping[Role, tuple[Audience, ...]]] = {
+    "owner": ("faction", "officer", "owner"),
+    "officer": ("faction", "officer"),
+    "member": ("faction",),
+}
+_NO_LOAD: Final = ("failed", "stopped")
+"""How runs end that store nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who looks at a page.
+
+    Attributes:
+        role: what this one may see.
+        signed_in: whether by a password; False on a machine of one's own, where there is none.
+    """
+
+    role: Role = "owner"
+    signed_in: bool = False
+
+    def sees(self, question: Question) -> bool:
+        """Whether this one may see the answer to a question."""
+        return question.audience in _SEES[self.role]
+
+
+def viewer(request: Request) -> Viewer:
+    """Who asks; `security.Door` has found it out."""
+    return cast("Viewer", request.state.viewer)
+
+
+class StateReader:
+    """The state of the configuration, opened at its first use and kept. Threads may share it.
+
+    Args:
+        settings: of the configuration.
+        clock: the source of time.
+    """
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._lock = Lock()
+        self._state: State | None = None
+        self._marks: Mapping[str, float] = {}
+
+    def open(self) -> State | None:
+        """The state; None before the first run: a reader must not make one.
+
+        Raises:
+            ConfigError: it cannot be opened.
+            StateUnavailable: it cannot be reached now.
+        """
+        with self._lock:
+            if self._state is None and self._settings.state.begun:
+                self._state = State(self._settings.state.url or "", self._clock)
+            return self._state
+
+    def close(self) -> None:
+        """Close it; the next use opens it again."""
+        with self._lock:
+            if self._state is not None:
+                self._state.close()
+                self._state = None
+
+    def marks(self) -> Mapping[str, float]:
+        """How many runs of each endpoint may have changed its tables; the last known number where
+        the state cannot be read.
+        """
+        try:
+            state = self.open()
+            if state is None:
+                return {}
+            found: dict[str, float] = {}
+            for (name, status), count in run_stats.sums(state).get("runs", {}).items():
+                if status not in _NO_LOAD:
+                    found[name] = found.get(name, 0.0) + count
+            self._marks = found
+        except Failure:
+            self.close()
+        return self._marks
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What every page is made from.
+
+    Attributes:
+        settings: the configuration.
+        questions: by name, those of this program and the user's own.
+        relations: what the tables mean to a question.
+        shelf: the answers.
+        state: the runs.
+        clock: the source of time.
+    """
+
+    settings: Settings
+    questions: Mapping[str, Question]
+    relations: Relations
+    shelf: Shelf
+    state: StateReader
+    clock: Clock
+
+
+def room(request: Request) -> Room:
+    """What the page of a request is made from."""
+    return cast("Room", request.app.state.room)

@@ -1,0 +1,251 @@
+"""The answers that pages show, and the one gate through which they are read from the warehouse.
+
+A page never opens the warehouse. It asks the shelf, which shows what was read last. Whether that is
+still true is known from the state: each load of an endpoint counts there. What is missing or old is
+read by one thread, all of it in one short opening of the warehouse, so any number of viewers costs
+the runs that want to write as much as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from threading import Condition, Event, Thread
+from typing import Final, Literal, Self
+
+from tcdatalogger.clock import Clock
+from tcdatalogger.errors import Failure, TimedOut, WarehouseUnavailable
+from tcdatalogger.questions.answers import Answer, ask
+from tcdatalogger.questions.question import Question, Value
+from tcdatalogger.questions.relations import Relations
+from tcdatalogger.services.warehouse.protocol import Warehouse
+
+REST: Final = 10.0
+"""Seconds from the end of one opening of the warehouse to the next, for answers that are old."""
+FIRST_REST: Final = 1.0
+"""The same for answers that nobody has read yet, and after an opening that did not finish."""
+HOLD: Final = 1.0
+"""Seconds after which an opening ends, even if answers are left: a run may want to write."""
+VISIBLE: Final = 60.0
+"""Seconds for which a page counts as looked at after it was asked for."""
+OLD: Final = 600.0
+"""Seconds after which an answer is read again, even if the state knows of no new load."""
+MOST: Final = 400
+"""The most answers that are kept."""
+
+Standing = Literal["fresh", "old", "waiting", "held", "failed", "slow"]
+"""How an answer stands: `waiting` to be read the first time; `held` where another program has the
+warehouse; `failed` where it was refused; `slow` where it took too long."""
+
+_Key = tuple[str, tuple[tuple[str, Value], ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question with the values of its parameters (`answers.given`)."""
+
+    question: Question
+    values: Mapping[str, Value]
+
+    @property
+    def key(self) -> _Key:
+        """What the shelf knows it by."""
+        return self.question.name, tuple(sorted(self.values.items(), key=lambda each: each[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """What the shelf has of a question.
+
+    Attributes:
+        asked: the question.
+        standing: how the answer stands.
+        answer: the newest one that could be read; None before the first.
+        read_at: when that was, in seconds since 1970.
+        says, remedy: what went wrong the last time, and what to do; "" for nothing.
+    """
+
+    asked: Asked
+    standing: Standing = "waiting"
+    answer: Answer | None = None
+    read_at: float = 0.0
+    says: str = ""
+    remedy: str = ""
+
+
+@dataclass(slots=True)
+class _Entry:
+    shelved: Shelved
+    mark: float = -1.0
+    seen_at: float = 0.0
+    tried: bool = False
+
+
+class Shelf:
+    """Answers by question and values. Threads may share it.
+
+    Args:
+        open_warehouse: opens the warehouse for reading; it waits a moment at most.
+        relations: of the installation.
+        marks: how many loads each endpoint has made, by its name; from the state.
+        clock: the source of time.
+    """
+
+    def __init__(
+        self,
+        open_warehouse: Callable[[], Warehouse],
+        relations: Relations,
+        marks: Callable[[], Mapping[str, float]],
+        clock: Clock,
+    ) -> None:
+        self._open = open_warehouse
+        self._relations = relations
+        self._marks = marks
+        self._clock = clock
+        self._entries: dict[_Key, _Entry] = {}
+        self._changed = Condition()
+        self._closed_at = float("-inf")
+        self._unfinished = False
+        self._version = 0
+        self._ended = Event()
+        self._thread = Thread(target=self._forever, name="shelf", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._ended.set()
+            self._changed.notify_all()
+        self._thread.join(1.0)
+
+    # --- to ask ----------------------------------------------------------------------------------
+
+    def look(self, asked: Sequence[Asked], wait: float = 0.0) -> list[Shelved]:
+        """What there is now of each question; from now on they are kept fresh for a while.
+
+        Args:
+            asked: the questions of a page.
+            wait: the most seconds to wait for answers that were never read.
+        """
+        now, marks = self._clock.now(), self._marks()
+        with self._changed:
+            entries = [self._entry(each, now) for each in asked]
+            self._forget()
+            if any(self._is_due(entry, marks, now) for entry in entries):
+                self._changed.notify_all()
+            if wait > 0:
+                self._changed.wait_for(lambda: all(entry.tried for entry in entries), wait)
+            return [self._shown(entry, marks, now) for entry in entries]
+
+    @property
+    def version(self) -> int:
+        """A number that changes when an answer does."""
+        return self._version
+
+    def _entry(self, asked: Asked, now: float) -> _Entry:
+        entry = self._entries.pop(asked.key, None) or _Entry(Shelved(asked))
+        self._entries[asked.key] = entry  # at the end: the first is what nobody looks at any more
+        entry.seen_at = now
+        return entry
+
+    def _forget(self) -> None:
+        while len(self._entries) > MOST:
+            del self._entries[next(iter(self._entries))]
+
+    def _mark(self, question: Question, marks: Mapping[str, float]) -> float:
+        names = {
+            endpoint.name
+            for path, need in question.needs.items()
+            for endpoint in self._relations.endpoints(path, need)
+        }
+        return sum(marks.get(name, 0.0) for name in names)
+
+    def _is_due(self, entry: _Entry, marks: Mapping[str, float], now: float) -> bool:
+        if not entry.tried or entry.shelved.standing == "held":
+            return True
+        return (
+            entry.mark != self._mark(entry.shelved.asked.question, marks)
+            or now - entry.shelved.read_at > OLD
+        )
+
+    def _shown(self, entry: _Entry, marks: Mapping[str, float], now: float) -> Shelved:
+        shelved = entry.shelved
+        if shelved.standing == "fresh" and self._is_due(entry, marks, now):
+            return replace(shelved, standing="old")
+        return shelved
+
+    # --- to read ---------------------------------------------------------------------------------
+
+    def refresh(self) -> float:
+        """Read what visible pages lack, if the warehouse has rested long enough.
+
+        Returns the seconds after which there may be something to do; infinity for nothing.
+        """
+        now, marks = self._clock.now(), self._marks()
+        with self._changed:
+            visible = [e for e in self._entries.values() if now - e.seen_at <= VISIBLE]
+            due = [entry for entry in visible if self._is_due(entry, marks, now)]
+            due.sort(key=lambda entry: (entry.tried, -entry.seen_at))
+            if not due:
+                return REST if visible else float("inf")
+            soon = self._unfinished or not due[0].tried
+            rest = self._closed_at + (FIRST_REST if soon else REST) - now
+            if rest > 0:
+                return rest
+        self._read(due, marks)
+        with self._changed:
+            self._closed_at = self._clock.now()
+            self._version += 1
+            self._changed.notify_all()
+        return FIRST_REST
+
+    def _read(self, due: Sequence[_Entry], marks: Mapping[str, float]) -> None:
+        began, self._unfinished = self._clock.now(), False
+        with self._open() as warehouse:
+            for number, entry in enumerate(due):
+                if number and self._clock.now() - began > HOLD:
+                    self._unfinished = True
+                    return
+                # The mark is older than the answer: a load between the two is read once more.
+                mark = self._mark(entry.shelved.asked.question, marks)
+                found = self._ask(warehouse, entry.shelved)
+                with self._changed:
+                    entry.shelved, entry.mark, entry.tried = found, mark, True
+                    self._changed.notify_all()
+                if found.standing == "held":
+                    self._held(due, found)
+                    return
+
+    def _ask(self, warehouse: Warehouse, before: Shelved) -> Shelved:
+        asked, now = before.asked, self._clock.now()
+        try:
+            answer = ask(warehouse, self._relations, asked.question, asked.values)
+        except WarehouseUnavailable as error:
+            return replace(before, standing="held", says=error.message, remedy=error.remedy)
+        except TimedOut as error:
+            return replace(
+                before, standing="slow", read_at=now, says=error.message, remedy=error.remedy
+            )
+        except Failure as error:
+            return replace(
+                before, standing="failed", read_at=now, says=error.message, remedy=error.remedy
+            )
+        return Shelved(asked, "fresh", answer, now)
+
+    def _held(self, due: Sequence[_Entry], found: Shelved) -> None:
+        """Nothing can be read now: say so of all that was to be read."""
+        with self._changed:
+            for entry in due:
+                entry.shelved = replace(
+                    entry.shelved, standing="held", says=found.says, remedy=found.remedy
+                )
+                entry.tried = True
+
+    def _forever(self) -> None:
+        while not self._ended.is_set():
+            pause = self.refresh()
+            with self._changed:
+                if not self._ended.is_set():
+                    self._changed.wait(None if pause == float("inf") else max(pause, 0.02))

@@ -1,0 +1,156 @@
+"""The page Today: how the faction does, what needs somebody, and the charts looked at most."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tcdatalogger.core.state.alerts import AlertEvent
+from tcdatalogger.errors import Failure
+from tcdatalogger.questions.answers import given
+from tcdatalogger.questions.numbers import in_full, shown
+from tcdatalogger.questions.question import Unit
+from tcdatalogger.scheduler.monitoring import notify
+from tcdatalogger.web.cards import PERIODS, cards
+from tcdatalogger.web.drawing import Cell, Tile
+from tcdatalogger.web.render import page
+from tcdatalogger.web.room import Room, Viewer, room, viewer
+from tcdatalogger.web.shelf import Asked, Shelved
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number of the page Today, made of the answer to a question.
+
+    Attributes:
+        name: over the number.
+        question: by name.
+        fold: makes the number of the rows.
+        unit: what it counts.
+        compares: whether the period before is asked too.
+        good: whether more is good (1), bad (-1), or neither (0).
+    """
+
+    name: str
+    question: str
+    fold: Callable[[Rows], float | None]
+    unit: Unit
+    compares: bool = False
+    good: int = 0
+
+
+def _sum(column: str) -> Callable[[Rows], float | None]:
+    return lambda rows: sum(row[column] or 0 for row in rows)
+
+
+def _false(column: str) -> Callable[[Rows], float | None]:
+    return lambda rows: sum(row[column] is False for row in rows)
+
+
+def _last(column: str) -> Callable[[Rows], float | None]:
+    return lambda rows: rows[-1][column] if rows else None
+
+
+MEASURES: Final = (
+    Measure("Crimes brought in", "oc-profit", _sum("value"), "money", compares=True, good=1),
+    Measure("Free for a crime", "oc-participation", _false("in_crime_now"), "count"),
+    Measure("Not seen for a day", "inactive-members", len, "count"),
+    Measure("Paid to members", "crime-earnings", _sum("to_members"), "money", compares=True),
+)
+CARDS: Final = ("oc-now", "oc-income", "oc-profit", "activity-heatmap", "inactive-members",
+                "faction-wealth", "oc-participation", "balance-movements")  # fmt: skip
+MOST: Final = 6
+"""Cards on the page."""
+
+
+def today(request: Request) -> Response:
+    """The first page."""
+    here, looks, query = room(request), viewer(request), request.query_params
+    seen = [here.questions[name] for name in CARDS if name in here.questions]
+    ready = [q for q in seen if looks.sees(q) and not _lacks(here, q.name)][:MOST]
+    found = cards(here, ready, query)
+    return page(
+        request,
+        "today.html",
+        title="Today",
+        tiles=tiles(here, looks, query),
+        needs=what_needs_you(here) if looks.role != "member" else (),
+        cards=found,
+        lacking=sum(_lacks(here, name) for name in here.questions),
+        periods=PERIODS,
+    )
+
+
+def _lacks(here: Room, name: str) -> bool:
+    return any(lack.blocks for lack in here.relations.lacks(here.questions[name]))
+
+
+def what_needs_you(here: Room) -> list[AlertEvent]:
+    """What is wrong with the logging itself: late and failing endpoints, dead keys, full disks."""
+    try:
+        state = here.state.open()
+        return [] if state is None else notify.events(here.settings, state, here.clock.now())
+    except Failure as error:
+        return [AlertEvent("state", error.message, error.remedy)]
+
+
+def tiles(here: Room, looks: Viewer, query: QueryParams) -> list[Tile]:
+    """The numbers of the page, each with the change on the period before."""
+    measures = [
+        each
+        for each in MEASURES
+        if each.question in here.questions
+        and looks.sees(here.questions[each.question])
+        and not _lacks(here, each.question)
+    ]
+    days = {"days": query["days"]} if query.get("days") else {}
+    asked = [
+        Asked(here.questions[each.question], given(here.questions[each.question], days))
+        for each in measures
+    ]
+    now = here.shelf.look(asked)
+    before = {
+        each.question: here.shelf.look([_before(one, found)])[0]
+        for each, one, found in zip(measures, asked, now, strict=True)
+        if each.compares and found.answer is not None and found.answer.until is not None
+    }
+    return [
+        _tile(each, found, before.get(each.question))
+        for each, found in zip(measures, now, strict=True)
+    ]
+
+
+def _before(asked: Asked, found: Shelved) -> Asked:
+    """The same question about the period before."""
+    until = found.answer.until if found.answer else None
+    assert until is not None  # noqa: S101  # as `tiles` looks
+    days = float(str(asked.values["days"]))
+    return Asked(asked.question, {**asked.values, "until": until - timedelta(days=days)})
+
+
+def _number(measure: Measure, shelved: Shelved | None) -> float | None:
+    if shelved is None or shelved.answer is None or shelved.answer.rows is None:
+        return None
+    return measure.fold(shelved.answer.rows.to_pylist())
+
+
+def _tile(measure: Measure, found: Shelved, before: Shelved | None) -> Tile:
+    value, former = _number(measure, found), _number(measure, before)
+    cell = Cell("-" if value is None else shown(value, measure.unit), in_full(value, measure.unit))
+    change, tone = "", ""
+    if value is not None and former:
+        share = (value - former) / abs(former)
+        days = found.asked.values["days"]
+        change = f"{share:+.0%} on the {days} days before"
+        tone = {1: "good", -1: "bad"}.get(
+            measure.good * (share > 0) - measure.good * (share < 0), ""
+        )
+    return Tile(measure.name, cell, change, tone, f"/questions/{measure.question}")

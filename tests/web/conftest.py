@@ -1,0 +1,107 @@
+"""The pages of an installation, asked as a browser asks."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import known_faction
+import pytest
+from installation import HEAD, endpoint
+from starlette.testclient import TestClient
+
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.core.config import configuration
+from tcdatalogger.core.main import Application
+from tcdatalogger.questions import question
+from tcdatalogger.web.app import create_app, make_room, who_may
+from tcdatalogger.web.room import Room
+
+ENVIRON = {
+    "TORN_API_KEY": "a" * 16,
+    "OWNER": "owner-password-1",
+    "OFFICER": "officer-password-2",
+    "MEMBER": "member-password-3",
+    "TOKEN": "token-of-a-member-4",
+}
+ENDPOINTS = "".join(endpoint(name, path) for name, path in known_faction.PATHS.items())
+
+
+@dataclass(frozen=True)
+class Site:
+    """The pages, what they are made from, and their clock."""
+
+    client: TestClient
+    room: Room
+    clock: ManualClock
+    file: Path
+
+    def read(self) -> None:
+        """Let the shelf read all that pages want, as its thread does by itself."""
+        for _ in range(200):
+            pause = self.room.shelf.refresh()
+            if pause > 5:
+                return
+            self.clock.sleep(pause)
+
+    def get(self, path: str, **given) -> str:
+        """A page after its answers were read."""
+        self.client.get(path, **given)
+        self.read()
+        answer = self.client.get(path, **given)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text)
+        return answer.text
+
+
+@pytest.fixture(scope="session")
+def warehouse(tmp_path_factory) -> Path:
+    """The warehouse of the known faction."""
+    file = tmp_path_factory.mktemp("pages") / "torn.duckdb"
+    known_faction.fill(file)
+    return file
+
+
+@contextmanager
+def opened(
+    folder: Path, file: Path, toml: str = "", *, endpoints: str = ENDPOINTS, base: str = ""
+) -> Iterator[Site]:
+    """The pages of a warehouse; nobody reads for them until `Site.read`."""
+    config = folder / "tcdatalogger.toml"
+    config.write_text(
+        f'[warehouse]\nurl = "duckdb:///{file}"\n\n{HEAD}{toml}\n{endpoints}', "utf-8"
+    )
+    settings = configuration.load(config, ENVIRON)
+    clock = ManualClock(float(known_faction.LATER))
+    with ExitStack() as stack:
+        application = stack.enter_context(Application(settings, clock=clock, environ=ENVIRON))
+        questions = dict(question.known(folder / "questions"))
+        room = make_room(application, questions)
+        stack.callback(room.state.close)
+        app = create_app(room, who_may(application))
+        client = stack.enter_context(
+            TestClient(app, base_url=base or "https://localhost", follow_redirects=False)
+        )
+        yield Site(client, room, clock, file)
+
+
+@pytest.fixture
+def open_site(tmp_path) -> Iterator[Callable[..., Site]]:
+    """Opens the pages of a warehouse (`opened`)."""
+    numbers = itertools.count()
+    with ExitStack() as stack:
+
+        def open_one(file: Path, toml: str = "", **given) -> Site:
+            folder = tmp_path / f"site-{next(numbers)}"
+            folder.mkdir()
+            return stack.enter_context(opened(folder, file, toml, **given))
+
+        yield open_one
+
+
+@pytest.fixture
+def site(open_site, warehouse) -> Site:
+    """The pages of the known faction."""
+    return open_site(warehouse)

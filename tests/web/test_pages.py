@@ -1,0 +1,200 @@
+"""Every page, whatever stands in the warehouse and whoever holds it."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+
+import known_faction
+import pytest
+
+from shared import held
+from tcdatalogger.questions import question
+
+SECTIONS = ("/crimes", "/members", "/money", "/war", "/armory", "/market", "/me")
+PAGES = ("/", *SECTIONS, "/questions")
+QUESTIONS = tuple(question.shipped())
+
+
+class Links(HTMLParser):
+    """The addresses of a page, and tags that stand in it."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.links, self.tags, self.attributes = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [name for name, _ in attrs]
+        self.links += [value for name, value in attrs if name == "href"]
+
+
+@pytest.fixture
+def unread(monkeypatch):
+    """Pages that do not wait for what was never read: no thread reads it."""
+    monkeypatch.setattr("tcdatalogger.web.cards.WAIT", 0.0)
+    monkeypatch.setattr("tcdatalogger.web.pages.WAIT", 0.0)
+
+
+pytestmark = pytest.mark.usefixtures("unread")
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_a_page_shows_its_answers(site, path):
+    text = site.get(path)
+
+    assert "Being read" not in text
+    assert "<h1>" in text
+
+
+def test_the_answer_of_a_card_is_that_of_the_question(site):
+    text = site.get("/members")
+
+    assert "Bobby" in text
+    assert "https://www.torn.com/profiles.php?XID=2" in text
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_question_has_a_page_with_its_sql_or_with_what_it_lacks(site, name):
+    text = site.get(f"/questions/{name}")
+
+    assert question.shipped()[name].title.replace("'", "&#39;") in text
+    assert "The SQL as it ran" in text or "[[endpoints]]" in text or "storage_mode" in text
+
+
+def test_no_page_has_a_link_of_ours_that_leads_nowhere(site):
+    links = set()
+    for path in (*PAGES, *(f"/questions/{name}" for name in QUESTIONS)):
+        links |= {link for link in Links(site.get(path)).links if link.startswith("/")}
+
+    bad = [link for link in sorted(links) if site.client.get(link).status_code != 200]
+
+    assert bad == []
+
+
+def test_nothing_is_inline_that_the_policy_of_the_page_refuses(site):
+    for path in (*PAGES, "/questions/activity-heatmap", "/questions/oc-profit"):
+        found = Links(site.get(path))
+
+        assert "style" not in found.tags
+        assert not {"style", "onclick", "onload", "onsubmit"} & set(found.attributes)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *(f"/questions/{name}" for name in QUESTIONS)])
+def test_a_warehouse_that_is_not_there_yet_is_no_error(open_site, tmp_path, path):
+    site = open_site(tmp_path / "none.duckdb")
+
+    text = site.get(path)
+
+    assert "refused" not in text
+
+
+def test_an_installation_that_logs_nothing_says_what_to_log(open_site, tmp_path):
+    site = open_site(tmp_path / "none.duckdb", endpoints="")
+
+    assert "path = &#34;/faction/crimes&#34;" in site.get("/crimes")
+    assert "Nothing is logged" in site.get("/")
+
+
+def test_a_warehouse_that_another_program_has_is_said_to_be_written(open_site, tmp_path):
+    file = tmp_path / "held.duckdb"
+    known_faction.fill(file)
+    site = open_site(file)
+    before = site.get("/members")
+    site.clock.sleep(700)  # the answers are old now
+
+    with held(file):
+        during = site.get("/members")
+        crimes = site.get("/crimes")
+
+    assert "Bobby" in before
+    assert "Bobby" in during
+    assert "being written" in during
+    assert "The warehouse is being written" in crimes
+    site.clock.sleep(11)
+    assert "being written" not in site.get("/members")
+
+
+def test_a_broken_warehouse_is_said_to_be_one(open_site, tmp_path):
+    file = tmp_path / "broken.duckdb"
+    file.write_bytes(b"no database" * 1_000)
+    site = open_site(file)
+
+    text = site.get("/members")
+
+    assert "This was refused" in text
+    assert "is not a DuckDB file" in text
+
+
+def test_what_a_member_is_called_is_never_html(open_site, tmp_path):
+    file = tmp_path / "hostile.duckdb"
+    hostile = "<script>alert(1)</script>"
+    told = [json.dumps(poll.body).replace("Bobby", hostile) for poll in known_faction.POLLS]
+    bodies = [json.loads(each.replace("Pet Project", f"{hostile}&")) for each in told]
+    polls = [poll._replace(body=b) for poll, b in zip(known_faction.POLLS, bodies, strict=True)]
+    known_faction.fill(file, polls)
+    site = open_site(file)
+
+    for path in (*PAGES, *(f"/questions/{name}" for name in QUESTIONS)):
+        page = site.get(path)
+        assert hostile not in page, path
+        assert Links(page).tags.count("script") == 1, path
+    assert "&lt;script&gt;" in site.get("/members")
+
+
+def test_an_answer_is_read_as_csv_and_as_json(site):
+    site.get("/questions/inactive-members")
+
+    csv = site.client.get("/q/inactive-members.csv")
+    told = json.loads(site.client.get("/q/inactive-members.json").text)
+
+    assert csv.headers["content-type"].startswith("text/csv")
+    assert "Bobby" in csv.text
+    assert [row["member"] for row in told["rows"]] == ["Eve", "Bobby", "Dee"]
+
+
+def test_parameters_stand_in_the_address(site):
+    text = site.get("/questions/inactive-members?hours=100")
+
+    assert "Eve" in text
+    assert "Bobby" not in text
+    assert "more than 100 hours" in text
+
+
+def test_a_parameter_that_is_none_of_the_question_is_refused_in_words(site):
+    answer = site.client.get("/questions/inactive-members?hours=many")
+
+    assert answer.status_code == 400
+    assert "is no number" in answer.text
+    assert site.client.get("/members?days=0").status_code == 400
+
+
+def test_an_address_that_is_none_is_a_page_too(site):
+    for path in ("/nothing", "/questions/nothing", "/static/../app.py", "/q/oc-profit.exe"):
+        assert site.client.get(path).status_code == 404
+
+
+def test_the_mark_of_the_pages_changes_with_the_answers_alone(site):
+    first = site.client.get("/state.json")
+    site.get("/members")
+    second = site.client.get("/state.json")
+    same = site.client.get("/state.json", headers={"if-none-match": second.headers["etag"]})
+
+    assert first.headers["etag"] != second.headers["etag"]
+    assert same.status_code == 304
+
+
+def test_files_are_kept_by_the_browser_and_known_by_their_content(site):
+    page = site.get("/")
+    [style] = re.findall(r'href="(/static/style\.css\?\w+)"', page)
+
+    answer = site.client.get(style)
+
+    assert answer.headers["content-type"].startswith("text/css")
+    assert "immutable" in answer.headers["cache-control"]
+
+
+def test_the_script_of_the_pages_is_small(site):
+    assert len(site.client.get("/static/app.js").content) <= 3_072

@@ -12,6 +12,7 @@
     │   ├── WarehouseUnavailable 69
     │   ├── StateUnavailable   69
     │   │   └── StateGone       69   its file was moved away or deleted while it was open
+    │   ├── WebhookUnavailable 69   the webhook did not take a message
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   ├── DiskFull           75   there is no space
     │   └── TimedOut          124
@@ -137,6 +138,12 @@ class StateUnavailable(TryAgain):
 
 class StateGone(StateUnavailable):
     """The file of the state was moved or deleted while it was open; a new process can go on."""
+
+
+class WebhookUnavailable(TryAgain):
+    """The webhook cannot be reached, or did not take a message."""
+
+    exit_code = 69
 
 
 class Busy(TryAgain):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+import channel
+
 TWO = """
 [[endpoints]]
 name = "faction_members"
@@ -151,3 +153,121 @@ def test_a_near_name_is_suggested(workplace):
 
     assert done.code == 2
     assert "Did you mean 'oc-participation'" in done.err
+
+
+# --- pictures ------------------------------------------------------------------------------------
+
+MINE_ALONE = MINE.replace('page = "members"', 'page = "me"\naudience = "owner"')
+
+
+@pytest.fixture
+def discord(logged, monkeypatch):
+    """A channel, and the configuration with its webhook."""
+    with channel.open_channel() as found:
+        monkeypatch.setenv("HOOK", found.url)
+        logged.write(TWO, extra='[alerts]\nwebhook = "env:HOOK"\n')
+        yield found
+
+
+def test_an_answer_is_drawn_into_a_file(logged):
+    done = logged.run("ask", "oc-participation", "--png", "p.png")
+
+    assert done.code == 0, done.err
+    assert done.out == "p.png: Who took part in crimes?\n"
+    light = (logged.folder / "p.png").read_bytes()
+    assert light.startswith(b"\x89PNG")
+    logged.run("ask", "oc-participation", "--png", "p.png", "--dark")
+    assert (logged.folder / "p.png").read_bytes() != light
+
+
+def test_every_question_that_can_be_answered_is_drawn_but_those_of_the_owner(logged):
+    write(logged, MINE.format(what="'members'"))
+    write(logged, MINE_ALONE.format(what="'mine'"), "mine-alone")
+
+    done = logged.run("ask", "--all", "--png", "pictures")
+    assert done.code == 0, done.err
+    drawn = {file.stem for file in (logged.folder / "pictures").iterdir()}
+    listed = logged.run("ask", "--json").json
+    answered = {each["name"] for each in listed if each["answered"]}
+    assert drawn == answered - {e["name"] for e in listed if e["audience"] == "owner"}
+    assert "how-many" in drawn
+    logged.run("ask", "--all", "--png", "pictures", "--owner")
+    assert (logged.folder / "pictures" / "mine-alone.png").exists()
+
+
+def test_one_wrong_question_keeps_no_other_from_its_picture(logged):
+    write(logged, MINE.format(what="nobody"))
+
+    done = logged.run("ask", "--all", "--png", "pictures", "--days", "7")
+    assert done.code == 78
+    assert "how-many" in done.err
+    assert (logged.folder / "pictures" / "oc-participation.png").exists()
+
+
+def test_an_answer_is_posted_with_its_picture_and_calls_nobody(logged, discord):
+    write(logged, MINE.replace("level {{least}}", "*level* @everyone [x](y) {{least}}")
+          .format(what="'<b>`members`'"))  # fmt: skip
+    done = logged.run("ask", "how-many", "--to", "discord")
+
+    assert done.code == 0, done.err
+    assert done.out == "Posted: How many are we?\n"
+    (posted,) = discord.posted
+    assert posted.body["allowed_mentions"] == {"parse": []}
+    assert r"\*level\* \@everyone \[x\]\(y\) 1 and more" in posted.body["content"]
+    assert posted.body["attachments"][0]["filename"] == "how-many.png"
+    assert "<b>`members`, 30" in posted.body["attachments"][0]["description"]
+    ((name, data),) = posted.files.items()
+    assert name == "how-many.png"
+    assert data.startswith(b"\x89PNG")
+    assert discord.token not in done.out + done.err
+
+
+def test_what_only_the_owner_is_to_see_is_posted_only_where_that_is_said(logged, discord):
+    write(logged, MINE_ALONE.format(what="'mine'"), "mine-alone")
+
+    done = logged.run("ask", "mine-alone", "--to", "discord")
+    assert done.code == 2
+    assert "--owner" in done.err
+    assert discord.posted == []
+    assert logged.run("ask", "mine-alone", "--to", "discord", "--owner").code == 0
+    assert len(discord.posted) == 1
+
+
+def test_a_webhook_that_does_not_take_a_picture_is_told_without_its_address(logged, discord):
+    discord.answer = 404
+
+    done = logged.run("ask", "oc-participation", "--to", "discord")
+    assert done.code == 69
+    assert "it answered 404" in done.err
+    assert discord.token not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("extra", "says"),
+    [
+        ("", "No webhook is configured."),
+        ('[alerts]\nwebhook = "env:HOOK"\nkind = "json"\n', "takes json, and no pictures"),
+        ('[alerts]\nwebhook = "env:NOT_THERE"\n', "NOT_THERE"),
+    ],
+)
+def test_where_no_picture_can_go_is_told(logged, extra, says):
+    logged.write(TWO, extra=extra)
+
+    done = logged.run("ask", "oc-participation", "--to", "discord")
+    assert done.code == 78
+    assert says in done.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--all"],
+        ["--png", "p.png"],
+        ["--to", "discord"],
+        ["oc-profit", "--all", "--png", "p"],
+        ["oc-profit", "--dark"],
+        ["oc-profit", "--png", "p", "--csv"],
+    ],
+)
+def test_options_of_pictures_that_do_not_fit_are_refused(workplace, words):
+    assert workplace.run("ask", *words).code == 2

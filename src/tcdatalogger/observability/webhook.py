@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
 from math import isnan
@@ -37,12 +38,30 @@ class Posted:
     wait: float = 0.0
 
 
-def post(address: str, body: Mapping[str, Any]) -> Posted:
-    """Post JSON once; what goes wrong is in the result, and nothing is raised.
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A file of a message.
+
+    Attributes:
+        name: of the file; letters, digits, hyphens and points.
+        kind: its media type, as `image/png`.
+        data: its bytes.
+    """
+
+    name: str
+    kind: str
+    data: bytes
+
+
+def post(address: str, body: Mapping[str, Any], files: Sequence[Attached] = ()) -> Posted:
+    """Post JSON once, with files if there are some; nothing is raised.
 
     Args:
         address: where to post; it is hidden in all logs from now on.
         body: what to post.
+        files: what goes with it; then all of it is a form, as Discord wants it.
+
+    Returns what the server said to it, and what went wrong.
     """
     hide(address)
     try:
@@ -51,10 +70,11 @@ def post(address: str, body: Mapping[str, Any]) -> Posted:
         return Posted("its address is none")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         return Posted("its address does not begin with https://")
-    headers = {"Content-Type": "application/json", "User-Agent": f"TCdatalogger/{__version__}"}
+    kind, data = _form(body, files) if files else ("application/json", json.dumps(body).encode())
+    headers = {"Content-Type": kind, "User-Agent": f"TCdatalogger/{__version__}"}
     try:
         request = Request(  # noqa: S310  # its scheme is looked at above
-            address, data=json.dumps(body).encode(), headers=headers, method="POST"
+            address, data=data, headers=headers, method="POST"
         )
         with build_opener(_Stay).open(request, timeout=SECONDS) as answer:
             answer.read(1)
@@ -67,6 +87,22 @@ def post(address: str, body: Mapping[str, Any]) -> Posted:
         reason = getattr(error, "reason", error)
         return Posted(f"it cannot be reached: {type(reason).__name__}")
     return Posted()
+
+
+def _form(body: Mapping[str, Any], files: Sequence[Attached]) -> tuple[str, bytes]:
+    """A form with a message and files: its media type, and its bytes."""
+    border = secrets.token_hex(16)
+    parts = [('name="payload_json"', "application/json", json.dumps(body).encode())]
+    parts += [
+        (f'name="files[{at}]"; filename="{file.name}"', file.kind, file.data)
+        for at, file in enumerate(files)
+    ]
+    lines = []
+    for name, kind, data in parts:
+        head = (f"--{border}", f"Content-Disposition: form-data; {name}", f"Content-Type: {kind}")
+        lines += [*(line.encode() for line in head), b"", data]
+    lines += [f"--{border}--".encode(), b""]
+    return f"multipart/form-data; boundary={border}", b"\r\n".join(lines)
 
 
 def hide(address: str) -> None:

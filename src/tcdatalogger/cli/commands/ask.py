@@ -20,11 +20,12 @@ from tcdatalogger.cli.output import (
     print_table,
     say,
 )
-from tcdatalogger.cli.writing import print_bytes, write_parquet
+from tcdatalogger.cli.writing import print_bytes, write_bytes, write_parquet
 from tcdatalogger.errors import ConfigError, UsageError
 from tcdatalogger.text import did_you_mean
 
 if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.main import Application
     from tcdatalogger.questions.answers import Answer
     from tcdatalogger.questions.question import Question
@@ -41,6 +42,9 @@ BAR = 16
     "  tcdatalogger ask\n"
     "  tcdatalogger ask inactive-members --param hours=48\n"
     "  tcdatalogger ask oc-profit --days 90 --csv > profit.csv\n"
+    "  tcdatalogger ask oc-profit --png profit.png\n"
+    "  tcdatalogger ask --all --png pictures\n"
+    "  tcdatalogger ask oc-participation --to discord\n"
     '  tcdatalogger query "$(tcdatalogger ask oc-profit --sql)"',
 )
 @click.argument("name", required=False)
@@ -63,10 +67,26 @@ BAR = 16
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write a Parquet file.",
 )
+@click.option(
+    "--png",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Draw a picture; with --all a folder of pictures.",
+)
+@click.option("--dark", is_flag=True, help="With --png: for a dark page.")
+@click.option("--all", "everything", is_flag=True, help="Every question that can be answered.")
+@click.option(
+    "--owner", is_flag=True, help="Also what only the owner of a key is to see, with --all or --to."
+)
+@click.option(
+    "--to",
+    type=click.Choice(["discord"]),
+    help="Post the picture to the webhook of the alerts.",
+)
 @click.option("--check", is_flag=True, help="Check every question, also those of your own.")
 @json_option
 @click.pass_obj
-def command(  # noqa: C901  # one line for each way to answer
+def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     options: Options,
     name: str | None,
     days: str | None,
@@ -77,6 +97,11 @@ def command(  # noqa: C901  # one line for each way to answer
     as_csv: bool,
     raw: bool,
     parquet: Path | None,
+    png: Path | None,
+    dark: bool,
+    everything: bool,
+    owner: bool,
+    to: str | None,
     check: bool,
     as_json: bool,
 ) -> None:
@@ -84,10 +109,15 @@ def command(  # noqa: C901  # one line for each way to answer
 
     Your own questions are files `questions/NAME.sql` beside the configuration.
     """
-    if sum((as_csv, as_json, as_sql, about, parquet is not None)) > 1:
-        raise UsageError("Choose one of --json, --csv, --parquet, --sql and --about.")
-    if raw and not as_csv:
-        raise UsageError("--raw goes with --csv.")
+    ways = (as_csv, as_json, as_sql, about, parquet, png, to)
+    if sum(1 for way in ways if way) > 1:
+        raise UsageError("Choose one of --json, --csv, --parquet, --png, --to, --sql and --about.")
+    if (raw and not as_csv) or (dark and png is None):
+        raise UsageError("--raw goes with --csv, and --dark with --png.")
+    if everything and (png is None or name is not None):
+        raise UsageError("--all draws pictures.", remedy="As: --all --png pictures")
+    if name is None and not everything and (png is not None or to is not None):
+        raise UsageError("Name a question.", remedy="`tcdatalogger ask` lists them.")
     settings = options.look()
     from tcdatalogger.core.config import configuration  # pydantic
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
@@ -101,10 +131,16 @@ def command(  # noqa: C901  # one line for each way to answer
         if check:
             _check(application, known, relations, as_json=as_json)
             return
+        if everything and png is not None:
+            texts = _texts(days, until, params)
+            _draw_all(application, known, relations, texts, png, dark=dark, owner=owner)
+            return
         if name is None:
             _list(known, {n: relations.lacks(q) for n, q in known.items()}, as_json=as_json)
             return
         asked = _named(known, name)
+        if to is not None and asked.audience == "owner" and not owner:
+            raise _for_the_owner(name)
         if about:
             _about(asked)
             return
@@ -123,6 +159,10 @@ def command(  # noqa: C901  # one line for each way to answer
         _csv(answer, raw=raw)
     elif parquet is not None:
         _parquet(answer, parquet)
+    elif png is not None:
+        _draw(answer, png, dark=dark)
+    elif to is not None:
+        _post(settings, answer)
     else:
         _print(answer)
 
@@ -134,6 +174,13 @@ def _named(known: Mapping[str, Question], name: str) -> Question:
             remedy=did_you_mean(name, known, "`tcdatalogger ask` lists them.", most=2),
         )
     return known[name]
+
+
+def _for_the_owner(name: str) -> UsageError:
+    return UsageError(
+        f"The answer to {name} is for the owner of the key alone.",
+        remedy="--owner posts it all the same: everybody in the channel will see it.",
+    )
 
 
 def _texts(days: str | None, until: str | None, params: Sequence[str]) -> dict[str, str]:
@@ -279,6 +326,62 @@ def _csv(answer: Answer, *, raw: bool) -> None:
 def _parquet(answer: Answer, file: Path) -> None:
     if answer.rows is not None:
         write_parquet(answer.rows, file)
+
+
+def _draw(answer: Answer, file: Path, *, dark: bool) -> None:
+    from tcdatalogger.questions.pictures.picture import svg
+    from tcdatalogger.questions.pictures.png import png
+
+    write_bytes(png(svg(answer, dark=dark)), file)
+    say(f"{file}: {answer.question.title}")
+
+
+def _draw_all(
+    application: Application,
+    known: Mapping[str, Question],
+    relations: Any,
+    texts: Mapping[str, str],
+    folder: Path,
+    *,
+    dark: bool,
+    owner: bool,
+) -> None:
+    """Draw what can be answered; what goes wrong is told at the end."""
+    from tcdatalogger.questions import answers
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{folder} is no folder: {error.strerror}.") from None
+    problems, drawn = [], 0
+    for name, each in known.items():
+        if each.audience == "owner" and not owner:
+            continue
+        own = {k: text for k, text in texts.items() if k in {"days", "until", *each.params}}
+        try:
+            values = answers.given(each, own)
+            # Opened for each: whoever writes waits for one question at most.
+            with application.warehouse(read_only=True) as warehouse:
+                answer = answers.ask(warehouse, relations, each, values)
+        except (ConfigError, UsageError) as error:
+            problems.append(f"{name}: {error}")
+            continue
+        if answer.rows is not None:
+            _draw(answer, folder / f"{name}.png", dark=dark)
+            drawn += 1
+    if problems:
+        raise ConfigError(f"{counted(len(problems), 'question')} went wrong.", problems=problems)
+    if not drawn:
+        raise UsageError(
+            "There is nothing to draw yet.", remedy="`tcdatalogger ask` says what is lacking."
+        )
+
+
+def _post(settings: Settings, answer: Answer) -> None:
+    from tcdatalogger.questions import discord
+
+    discord.send(discord.address(settings, os.environ), [answer])
+    say(f"Posted: {answer.question.title}")
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Answers as pictures: one SVG for every kind of chart, and PNG of it."""

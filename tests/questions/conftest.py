@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import known_faction
 import pytest
-from installation import Installation, endpoint, installed
+from installation import Installation, installed, known_endpoints
 from logged_city import Logged, logged_city
 
 
@@ -15,7 +15,7 @@ def known(tmp_path_factory) -> Installation:
     """The faction of which every answer is known (`known_faction.py`)."""
     file = tmp_path_factory.mktemp("known") / "torn.duckdb"
     known_faction.fill(file)
-    return installed(file, "".join(endpoint(n, p) for n, p in known_faction.PATHS.items()))
+    return installed(file, known_endpoints())
 
 
 @pytest.fixture(scope="session")

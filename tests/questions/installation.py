@@ -50,3 +50,11 @@ def endpoint(name: str, path: str, **settings: object) -> str:
     lines = [f"{key} = {str(value).lower() if isinstance(value, bool) else repr(value)}"
              for key, value in {"frequency": "PT1H", **settings}.items()]  # fmt: skip
     return f'[[endpoints]]\nname = "{name}"\npath = "{path}"\n' + "\n".join(lines) + "\n\n"
+
+
+def known_endpoints() -> str:
+    """The lines of all endpoints of `known_faction.py`."""
+    return "".join(
+        f"{endpoint(name, path).rstrip()}\n{known_faction.LINES.get(name, '')}\n\n"
+        for name, path in known_faction.PATHS.items()
+    )

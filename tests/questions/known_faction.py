@@ -1,7 +1,9 @@
 """A warehouse that is small enough to know the answer to every question by hand.
 
 Two factions were read. The first one was read twice, an hour apart: meanwhile a crime ended, Bob
-got another name, Cyd left and Dee came. The second one was read once, between the two.
+got another name, Cyd left and Dee came. The second one was read once, between the two. Prices were
+read three days before too, and the members of the first faction eight days before: Bob was not
+there yet, and Flo still was.
 """
 
 from __future__ import annotations
@@ -29,9 +31,13 @@ PATHS = {
     "faction_basic": "/faction/basic",
     "faction_crimes": "/faction/crimes",
     "faction_members": "/faction/members",
+    "membership": "/faction/news",
     "torn_items": "/torn/items",
+    "user_events": "/user/events",
 }
 """The endpoints by name, as the demo has them."""
+LINES = {"membership": 'params = { cat = "membership" }'}
+"""Further lines of their TOML."""
 
 
 class Poll(NamedTuple):
@@ -62,12 +68,30 @@ def crime(number: int, name: str, difficulty: int, status: str, *slots: Any, **c
     }  # fmt: skip
 
 
-def slot(position: str, user: int | None, rate: int, item: tuple[int, bool, bool] | None = None):
-    """A slot, which may be empty and may need an item: its id, is it reusable, is it there."""
+def slot(
+    position: str,
+    user: int | None,
+    rate: int,
+    item: tuple[int, bool, bool] | None = None,
+    joined: float = 5,
+    spent: tuple[str, str] | None = None,
+):
+    """A slot, which may be empty and may need an item.
+
+    Args:
+        position, rate: of the slot.
+        user: who is in it.
+        item: that it needs: its id, is it reusable, is it there.
+        joined: how many days before `START`.
+        spent: whose item it was, and what became of it.
+    """
     needs = item and dict(zip(("id", "is_reusable", "is_available"), item, strict=True))
+    became = spent and {
+        "owned_by": spent[0], "item_id": item and item[0], "item_uid": 1, "outcome": spent[1],
+    }  # fmt: skip
     there = user and {
-        "id": user, "outcome": None, "joined_at": START - 5 * DAY, "progress": 100.0,
-        "item_outcome": None,
+        "id": user, "outcome": None, "joined_at": int(START - joined * DAY), "progress": 100.0,
+        "item_outcome": became,
     }  # fmt: skip
     return {
         "position": position, "position_info": {"id": "P1", "label": position, "number": 1},
@@ -87,7 +111,7 @@ def rewards(money: int, respect: int, items: Any = (), payout: Any = None) -> An
     }  # fmt: skip
 
 
-HAMMER, XANAX = (1, True, True), (206, False, False)
+HAMMER, XANAX, PILL = (1, True, True), (206, False, False), (206, False, True)
 PLANNED = crime(
     10, "Pet Project", 1, "Planning", slot("Cat", 1, 70, HAMMER), slot("Dog", 2, 50),
     days={"planning_at": 4},
@@ -101,8 +125,10 @@ CRIMES = [
     },
     # A member who has left since, and an empty slot; not paid out.
     {
-        **crime(11, "Mob Mentality", 2, "Successful", slot("Robber", 1, 85),
-                slot("Lookout", 3, 60), slot("Robber", None, 77),
+        **crime(11, "Mob Mentality", 2, "Successful",
+                slot("Robber", 1, 85, PILL, spent=("user", "used")),
+                slot("Lookout", 3, 60, HAMMER, spent=("faction", "lost")),
+                slot("Robber", None, 77),
                 days={"planning_at": 6, "ready_at": 3, "executed_at": 3}),
         "rewards": rewards(1_000_001, 4),
     },
@@ -114,8 +140,16 @@ CRIMES = [
     },
     crime(13, "Pet Project", 1, "Recruiting", slot("Cat", 2, 51, HAMMER),
           slot("Dog", None, 40, XANAX)),
-    crime(14, "Mob Mentality", 2, "Failure", slot("Robber", 2, 90),
+    crime(14, "Mob Mentality", 2, "Failure",
+          slot("Robber", 2, 90, HAMMER, spent=("faction", "used")),
           days={"planning_at": 12, "ready_at": 10, "executed_at": 10}),
+    # It was ready half a day ago, and Ada still has no Xanax.
+    crime(15, "Break the Bank", 3, "Planning", slot("Muscle", 1, 65, XANAX),
+          days={"planning_at": 2, "ready_at": 0.5}),
+    # What Dee did long ago tells how she would do now; a crime that expired tells nothing.
+    crime(16, "Pet Project", 1, "Failure", slot("Dog", 4, 44, joined=50),
+          days={"planning_at": 47, "ready_at": 46, "executed_at": 45}),
+    crime(17, "Pet Project", 1, "Expired", slot("Dog", 4, 0)),
 ]  # fmt: skip
 ELSEWHERE = [
     {
@@ -126,8 +160,13 @@ ELSEWHERE = [
 ]  # fmt: skip
 
 
-def _items(*named: tuple[int, str]) -> dict[str, Any]:
-    return {"items": [{"id": number, "name": name} for number, name in named]}
+def _items(*priced: tuple[int, str, int]) -> dict[str, Any]:
+    return {
+        "items": [
+            {"id": number, "name": name, "value": {"market_price": price}}
+            for number, name, price in priced
+        ]
+    }
 
 
 def _balance(*held: tuple[int, str, int]) -> dict[str, Any]:
@@ -138,9 +177,45 @@ def _balance(*held: tuple[int, str, int]) -> dict[str, Any]:
     return {"balance": {"faction": {"money": 9, "points": 0, "scope": 1}, "members": members}}
 
 
+def _told(*lines: tuple[float, str], text: str) -> list[dict[str, Any]]:
+    """Lines of news or events: how many days before `START`, and what is said."""
+    return [
+        {"id": f"line{number}", "timestamp": int(START - days * DAY), text: says}
+        for number, (days, says) in enumerate(lines)
+    ]
+
+
+NEWS = _told(
+    (7, "Ada has accepted Bob's application to join the Faction."),
+    (6, "Bob's position changed from Recruit to Member."),
+    (5, "Hal has applied to join the faction"),
+    (1, "Flo left the faction"),
+    (0.5, "Gus was kicked out of the faction by Ada"),
+    (0.25, "Something that is new"),
+    text="text",
+)
+LINK = '<a href = "http://www.torn.com/profiles.php?XID={}">{}</a>'
+GIFTS = _told(
+    (40, f"You were sent 900x Xanax from {LINK.format(1, 'Ada')}"),  # more than 30 days ago
+    (9, f"You were sent 459x Shark Fin from {LINK.format(4, 'Old-Dee')} with the message: from me"),
+    (8, "You were sent some Xanax from Dee"),  # by name; some is one
+    (7, "You were sent $5 from Dee"),
+    (6, "You were sent a Diamond Bladed Knife from Cyd with the message: bye"),
+    (5, "You were sent 2x Xanax from Bob"),  # he has another name now
+    (4, "You were sent Duke's Safe"),
+    (3, "Bob bought 4x Xanax from your bazaar for $9"),
+    text="event",
+)
+
 LATER = START + HOUR
 POLLS = (
-    Poll("torn_items", None, START, _items((206, "Xanax"), (1, "Mallet"))),
+    Poll("faction_members", OURS, START - 8 * DAY, {"members": [
+        person(1, "Ada", START - 8 * DAY - 60, level=10, position="Leader"),
+        person(3, "Cyd", START - 20 * DAY, "Hospital"),
+        person(7, "Flo", START - 9 * DAY),
+    ]}),
+    Poll("torn_items", None, START - 3 * DAY, _items((206, "Xanax", 700_000), (1, "Mallet", 0))),
+    Poll("torn_items", None, START, _items((206, "Xanax", 800_000), (1, "Mallet", 900))),
     Poll("faction_members", OURS, START, {"members": [
         person(1, "Ada", START - 60, level=10, position="Leader", is_in_oc=True),
         person(2, "Bob", START - 3 * DAY),
@@ -154,15 +229,17 @@ POLLS = (
     ]}),
     Poll("faction_crimes", THEIRS, START + HOUR // 2, {"crimes": ELSEWHERE}),
     Poll("faction_balance", THEIRS, START + HOUR // 2, _balance((1, "Ada", 1), (5, "Eve", 8))),
-    Poll("torn_items", None, LATER, _items((206, "Xanax"), (1, "Hammer"))),
+    Poll("torn_items", None, LATER, _items((206, "Xanax", 810_000), (1, "Hammer", 1_000))),
     Poll("faction_members", OURS, LATER, {"members": [
         person(1, "Ada", LATER - 60, "Traveling", level=11, position="Leader", is_in_oc=True),
         person(2, "Bobby", START - 3 * DAY),
-        person(4, "Dee", LATER - 2 * DAY, level=4),
+        person(4, "Dee", LATER - 2 * DAY, level=4, position="Recruit"),
     ]}),
     Poll("faction_crimes", OURS, LATER, {"crimes": CRIMES}),
     Poll("faction_balance", OURS, LATER,
          _balance((1, "Ada", 70), (2, "Bobby", 50), (4, "Dee", 5))),
+    Poll("membership", OURS, LATER, {"news": NEWS}),
+    Poll("user_events", 1, LATER, {"events": GIFTS}),
     Poll("faction_basic", OURS, LATER, {"basic": {"id": OURS, "mood": "well"}}),
 )  # fmt: skip
 

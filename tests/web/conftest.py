@@ -10,7 +10,7 @@ from pathlib import Path
 
 import known_faction
 import pytest
-from installation import HEAD, endpoint
+from installation import HEAD, known_endpoints
 from starlette.testclient import TestClient
 
 from tcdatalogger.clock import ManualClock
@@ -27,7 +27,7 @@ ENVIRON = {
     "MEMBER": "member-password-3",
     "TOKEN": "token-of-a-member-4",
 }
-ENDPOINTS = "".join(endpoint(name, path) for name, path in known_faction.PATHS.items())
+ENDPOINTS = known_endpoints()
 
 
 @dataclass(frozen=True)

@@ -222,7 +222,7 @@ def _select(
     if _hangs_on_root(source, each):
         lines.append(_of_its_root(source, relation, each, value))
     elif _is_picture(source, each):
-        lines.append(_newest_picture(source, moment, value, dialect))
+        lines.append(_newest_picture(source, _where(source, each, moment, value), value, dialect))
     lines.append(f"    where {_where(source, each, moment, value)}")
     newest = _newest_row(source, each, value)
     lines += [f"    qualify {newest}"] * bool(newest)
@@ -231,7 +231,7 @@ def _select(
 
 def _hangs_on_root(source: Source, each: Named) -> bool:
     """Whether the rows of a child are those of the rows of its root that count."""
-    kept = {"append": ("now", "last"), "history": ("last",)}
+    kept = {"append": ("now", "last"), "history": ("last",), "merge": ("now",) * source.picture}
     return source.table != source.root and each.state in kept.get(source.mode, ())
 
 
@@ -248,13 +248,20 @@ def _where(source: Source, each: Named, moment: str, value: Callable[[str], str]
 
 
 def _is_picture(source: Source, each: Named) -> bool:
-    """Whether the rows are those of the newest run of each subject."""
-    whole = not source.key or (each.state == "now" and source.picture)
-    return source.mode == "append" and each.state != "all" and source.table == source.root and whole
+    """Whether the rows are those of the newest run of each subject.
+
+    `merge` keeps whoever has left, with the run that saw him last.
+    """
+    if each.state == "all" or source.table != source.root:
+        return False
+    whole = each.state == "now" and source.picture
+    return (
+        whole if source.mode == "merge" else source.mode == "append" and (whole or not source.key)
+    )
 
 
 def _newest_picture(
-    source: Source, moment: str, value: Callable[[str], str], dialect: Dialect
+    source: Source, there: str, value: Callable[[str], str], dialect: Dialect
 ) -> str:
     """The join with the newest run of each subject, and of each content that is asked for.
 
@@ -273,7 +280,7 @@ def _newest_picture(
         f"        from (\n"
         f"            select {', '.join(parts)}, max({value(_SEEN)}) as seen\n"
         f"            from {dialect.name(source.table)} as t\n"
-        f"            where {value(_SEEN)} <= {moment}\n"
+        f"            where {there}\n"
         f"            group by {numbers}\n"
         "        ) as run\n"
         "        where true\n"

@@ -13,7 +13,6 @@ units = { weekday = "weekday", members_active = "number", share_active = "percen
 [needs."/faction/members"]
 modes = ["append"]
 every = "PT1H"
-also = ["/faction/{id}/members"]
 */
 with picture as (
     select _subject_id, id, server_timestamp, last_action_timestamp,

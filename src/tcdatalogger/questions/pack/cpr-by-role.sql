@@ -16,7 +16,7 @@ with held as (
            s.checkpoint_pass_rate as rate,
            first_value(s.checkpoint_pass_rate) over (
                partition by c._subject_id, c.name, s.position, s.user_id
-               order by s.user_joined_at, c.id, s._index) as first_rate,
+               order by s.user_joined_at nulls last, c.id, s._index) as first_rate,
            row_number() over (
                partition by c._subject_id, c.name, s.position, s.user_id
                order by s.user_joined_at desc, c.id desc, s._index desc) as nth

@@ -5,8 +5,8 @@ asks = ["planner"]
 caption = "Crimes that were created in the last {days} days: a row is a slot."
 definition = """
 A crime without slots has one row. What a crime brought stands in the row of its first slot alone, so
-that a sum over the column is right. The pass rate of an empty slot is that of the key's owner, and is
-left out."""
+that a sum over the column is right. The pass rate of an empty slot is that of the key's owner, and that
+of a crime that expired is sent as 0: both are left out."""
 chart = { kind = "table", label = "crime" }
 units = { created_at = "time", planning_at = "time", ready_at = "time", executed_at = "time", expired_at = "time", joined_at = "time", paid_at = "time", money = "money", pass_rate = "number", item_is_reusable = "flag", item_is_available = "flag" }
 links = { crime = "crime_id", member = "member_id" }
@@ -34,7 +34,7 @@ with reward as (
 slot as (
     select c._subject_id, c.id as crime_id, s._index, s.position, s.user_id, s.user_joined_at,
            s.user_progress,
-           case when s.user_id is not null then s.checkpoint_pass_rate end as pass_rate,
+           case when s.user_id is not null then nullif(s.checkpoint_pass_rate, 0) end as pass_rate,
            s.item_requirement_id, s.item_requirement_is_reusable, s.item_requirement_is_available,
            row_number() over (partition by c._subject_id, c.id order by s._index) = 1 as is_first
     from {faction_crimes:now} as c

@@ -50,6 +50,9 @@ ENDPOINTS: dict[str, Listed] = {
     "faction_attacks": Listed("/faction/attacks", 12, {"since": "P30D"}),
     "faction_rankedwars": Listed("/faction/rankedwars"),
     "faction_chains": Listed("/faction/chains", 24, {"since": "P60D"}),
+    "membership": Listed("/faction/news", 24, {"since": "P30D"}, 'params = { cat = "membership" }'),
+    "other_members": Listed("/faction/{id}/members", 24, lines="ids = [40991, 41210]"),
+    "other_basic": Listed("/faction/{id}/basic", 24, lines="ids = [40991, 41210]"),
 }
 """What is logged: a new question adds the lines that it needs."""
 

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 
 import pytest
 
 from tcdatalogger.cli import main
 from tcdatalogger.core.config import configuration
+from tcdatalogger.questions import presets, question
 
 
 def test_what_init_writes_passes_the_check(tmp_path, monkeypatch, capsys):
@@ -24,6 +26,7 @@ def test_what_init_writes_passes_the_check(tmp_path, monkeypatch, capsys):
     shown = capsys.readouterr().out
     assert "export TORN_API_KEY" in shown
     assert "tcdatalogger check" in shown
+    assert "init --for faction` (or player, company, trader)" in shown
 
 
 def test_init_makes_the_folder_and_says_how_to_go_on_from_here(tmp_path, capsys):
@@ -50,3 +53,85 @@ def test_init_where_nothing_can_be_written_is_a_clear_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["init", str(tmp_path / "file" / "folder")]) == 78
     assert capsys.readouterr().err.startswith("error: ")
+
+
+# --- presets -------------------------------------------------------------------------------------
+
+KNOWN = question.shipped()
+FILLED = [kind for kind in presets.KINDS if any(presets.asks(kind, q) for q in KNOWN.values())]
+
+
+def write(workplace, kind):
+    """Write a preset that asks the sandbox."""
+    done = workplace.run("init", "--for", kind, "--force")
+    assert done.code == 0, done.err
+    text = workplace.file.read_text()
+    workplace.file.write_text(f'[torn]\nurl = "{workplace.city.url}"\n\n{text}')
+    return done.out, text
+
+
+@pytest.mark.parametrize("kind", FILLED)
+def test_a_preset_passes_the_check_and_lacks_nothing_for_its_questions(workplace, kind):
+    said, text = write(workplace, kind)
+
+    assert workplace.run("check", "--offline").code == 0
+    listed = {each["name"]: each for each in workplace.run("ask", "--json").json}
+    mine = [name for name, each in KNOWN.items() if presets.asks(kind, each)]
+    assert f"for {len(mine)} question" in said
+    for name in mine:
+        assert listed[name]["answered"], name
+        blocked = [lack["says"] for lack in listed[name]["lacks"] if "storage_mode" in lack["says"]]
+        assert blocked == [], name
+        assert name in text
+    settings = configuration.load(workplace.file, {})
+    assert all(endpoint.frequency is not None for endpoint in settings.endpoints)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", FILLED)
+def test_after_one_run_of_a_preset_its_questions_have_answers(workplace, kind):
+    _, text = write(workplace, kind)
+    level = re.search(r'A key of level "(\w+)"', text)[1].lower()
+    workplace.key = workplace.city.keys[level]
+    assert workplace.run("run", "--all").code == 0
+
+    for name, each in KNOWN.items():
+        if presets.asks(kind, each):
+            done = workplace.run("ask", name, "--json")
+            assert done.code == 0, (name, done.err)
+            assert done.json["rows"] is not None, name
+
+
+def test_a_preset_says_what_it_costs_and_of_which_key(workplace):
+    said, text = write(workplace, "faction")
+
+    for told in (said, " ".join(text.replace("\n# ", " ").split())):
+        assert "of the 144,000 calls a day" in " ".join(told.split())
+        assert 'A key of level "Limited", of somebody with API access' in " ".join(told.split())
+    assert "https://www.torn.com/preferences.php#tab=api?step=addNewKey&title=" in text
+    runs = 0.0
+    for endpoint in configuration.load(workplace.file, {}).endpoints:
+        runs += 86_400 / endpoint.frequency.after(0.0)
+    assert f"about {round(runs):,} of" in " ".join(said.split())
+
+
+def test_presets_are_added_up(workplace):
+    both = workplace.run("init", "--for", "faction", "--for", FILLED[-1], "--force", "--json").json
+    alone = workplace.run("init", "--for", "faction", "--force", "--json").json
+
+    assert set(alone["questions"]) <= set(both["questions"])
+    assert both["calls"] >= alone["calls"] > 24
+
+
+def test_a_preset_has_what_questions_of_ones_own_need(workplace):
+    folder = workplace.folder / "questions"
+    folder.mkdir()
+    (folder / "mine.sql").write_text(
+        '/*\ntitle = "Mine?"\npage = "war"\ncaption = "x"\nchart = { kind = "table" }\n'
+        '[needs."/faction/hof"]\nevery = "PT30M"\nmodes = ["history"]\n*/\n'
+        "select 1 as one from {faction_hof:now} order by one\n"
+    )
+    write(workplace, "faction")
+
+    (mine,) = [e for e in configuration.load(workplace.file, {}).endpoints if "hof" in e.path]
+    assert (mine.storage_mode, str(mine.frequency)) == ("history", "PT30M")

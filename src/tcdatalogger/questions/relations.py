@@ -27,6 +27,7 @@ from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.evolution import StoredTypes
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import INDEX, SYSTEM, TableFamily, TableSchema, Type
+from tcdatalogger.questions import endpoint_toml
 from tcdatalogger.questions.question import Need, Question
 from tcdatalogger.services.torncity.catalog.catalog import Catalog, Endpoint
 from tcdatalogger.services.torncity.endpoints.registry import processor
@@ -192,22 +193,15 @@ class Relations:
 
     def toml(self, entry: Endpoint, need: Need, params: Mapping[str, str]) -> str:
         """The lines that log a path as a question needs it."""
-        name = "_".join([entry.name, *(value.lower() for value in params.values())])
         taken = {endpoint.name for endpoint in self._settings.endpoints}
-        while name in taken:
-            name += "_more"
-        lines = ["[[endpoints]]", f'name = "{name}"', f'path = "{entry.path}"']
-        if entry.path_parameters:
-            ids = need.ids or "[1]"
-            lines.append(f"ids = {ids}" if ids.startswith("[") else f'ids = "{ids}"')
-        if need.every:
-            lines.append(f'frequency = "{need.every}"')
-        if need.modes and "append" not in need.modes:
-            lines.append(f'storage_mode = "{need.modes[0]}"')
-        if params:
-            given = ", ".join(f'{name} = "{value}"' for name, value in params.items())
-            lines.append(f"params = {{ {given} }}")
-        return "\n".join(lines)
+        return endpoint_toml.written(
+            endpoint_toml.named(entry.name, params, taken),
+            entry.path,
+            ids=(need.ids or "[1]") if entry.path_parameters else "",
+            frequency=need.every,
+            mode="" if "append" in (need.modes or ("append",)) else need.modes[0],
+            params=params,
+        )
 
     # --- what is stored --------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -68,6 +68,8 @@ class Maker:
         table: str = "",
         at: float = SERVED_AT,
         subject: int = 40832,
+        parameters: Mapping[str, str] | None = None,
+        telling: Collection[str] = (),
     ) -> Load:
         """A load of these records, as a run would make it: with all that was learned before.
 
@@ -77,6 +79,7 @@ class Maker:
             mode, run, endpoint, table: as in a load.
             at: when Torn answered, seconds since 1970.
             subject: whom they are about.
+            parameters, telling: the parameters that are columns, and those of them in the key.
         """
         self.runs += 1
         self.clock.sleep(60)
@@ -87,8 +90,9 @@ class Maker:
         body = json.dumps({"wars": [{"hits": [], **war} for war in wars]}).encode()
         table = table or endpoint
         decoded = decode([body], family(grown, table, key=("id",)))
-        made = family(decoded.shape, table, key=("id",))
-        rows = normalize(decoded.batches, made, [Provenance(at, subject, run)])
+        asked = dict(parameters or {})
+        made = family(decoded.shape, table, key=("id",)).with_parameters(asked, telling)
+        rows = normalize(decoded.batches, made, [Provenance(at, subject, run, asked)])
         self.made |= {(endpoint, each.name) for each in made.tables}
         return Load(
             id=f"load-of-{run}-{endpoint}",

@@ -20,7 +20,7 @@ import pyarrow as pa
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.models.evolution import Change
-from tcdatalogger.models.records import RUN, SEEN, SUBJECT, VERSION, own
+from tcdatalogger.models.records import RUN, SEEN, SUBJECT, VERSION, facts, own
 from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.models.schema import INDEX, SYSTEM, Type
 from tcdatalogger.models.versions import ROLLBACK, UNDONE
@@ -686,10 +686,8 @@ def _seen(rows, columns):
 
 
 def _facts(table, row):
-    """What a row says, but for when and by which run."""
-    names = [c.name for c in table.columns
-             if c.name not in SYSTEM and not (c.ours and c.name in VERSION)]  # fmt: skip
-    return repr([row.get(name) for name in names])
+    """What a row says, as far as it is compared."""
+    return repr([row.get(name) for name in facts(table)])
 
 
 def _states(tables, rows, keys):

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tcdatalogger.errors import Busy, DataRefused, WarehouseUnavailable
+from tcdatalogger.models.records import ignoring
 from warehouses import holdings
 
 SERVED_AT = 1_767_225_600.0
@@ -36,8 +37,10 @@ def at(load, warehouse):
     """Commit what was listed at a minute, as the whole list of the subject."""
 
     def at(number, *wars, mode, whole=True, **facts):
-        own = {k: facts.pop(k) for k in ("of", "run", "subject", "endpoint", "table") if k in facts}
+        words = ("of", "run", "subject", "endpoint", "table", "parameters", "telling")
+        own = {word: facts.pop(word) for word in words if word in facts}
         made = load(*wars, mode=mode, at=minute(number), **own)
+        made = replace(made, family=ignoring(made.family, facts.pop("ignored", ())))
         listed = {own.get("subject", ME): minute(number)} if whole else None
         read = facts.pop("read", True)
         return warehouse.commit(replace(made, listed=listed, whole=read, **facts))
@@ -181,6 +184,52 @@ def test_history_writes_a_version_only_when_the_content_changed(at, rows):
         (1, 7, moment(0), moment(2), "run-1"),
         (1, 7, moment(2), None, "run-3"),
     ]
+
+
+def test_a_version_keeps_the_value_that_an_ignored_column_had_when_it_began(at, rows):
+    quiet = {"mode": "history", "of": TAG | {"rank": "int"}, "ignored": ["tag"]}
+    at(0, {**war(1, "a", HIT), "rank": 1}, war(2, "a"), **quiet)
+    still = at(1, {**war(1, "b", HIT), "rank": 1}, war(2, "b"), **quiet)
+    at(2, {**war(1, "c", HIT), "rank": 2}, war(2, "c"), **quiet)
+
+    assert (still.unchanged, still.left_out) == (True, 2)
+    assert versions(rows, "wars", ("id", "tag", "rank")) == [
+        (1, "a", 1, moment(0), moment(2), "run-1"),
+        (1, "c", 2, moment(2), None, "run-3"),
+        (2, "a", None, moment(0), None, "run-1"),
+    ]
+    assert rows("wars_hits", "tag") == ["a", "c"]  # the copies of a child are ignored with it
+
+
+def test_an_ignored_column_of_a_child_is_that_of_its_table_alone(at, rows):
+    quiet = {"mode": "history", "ignored": ["wars_hits.user"]}
+    at(0, war(1, None, HIT), **quiet)
+    still = at(1, war(1, None, {**HIT, "user": 9}), **quiet)
+    other = at(2, war(1, None, {**HIT, "id": 9}), **quiet)
+
+    assert (still.unchanged, other.unchanged) == (True, False)
+    assert rows("wars_hits", "user") == [158, 158]
+
+
+@pytest.mark.parametrize("mode", KEPT)
+def test_a_parameter_in_the_key_tells_records_and_their_children_apart(at, rows, mode):
+    one, two = ({"parameters": {"stat": s}, "telling": ["stat"], "mode": mode} for s in "ab")
+    at(0, war(1, None, HIT), **one, whole=False)
+    at(1, war(1, None, OTHER), **two, whole=False)
+    at(2, war(1, None, {**HIT, "user": 9}), **one, whole=False)
+
+    now = {"current": mode == "history"}
+    assert rows("wars", "id", "_stat", "_run_id", **now) == [(1, "a", "run-3"), (1, "b", "run-2")]
+    assert rows("wars_hits", "war_id", "_stat", "user", **now) == [(1, "a", 9), (1, "b", 159)]
+
+
+def test_a_table_of_before_gets_the_column_of_a_parameter_and_no_version_by_it(at, rows):
+    at(0, war(1, "a", HIT), mode="history", of=TAG)
+    still = at(1, war(1, "a", HIT), mode="history", of=TAG, parameters={"cat": "all"})
+    at(2, war(1, "b", HIT), mode="history", of=TAG, parameters={"cat": "all"})
+
+    assert still.left_out == 1
+    assert rows("wars", "tag", "_cat") == [("a", None), ("b", "all")]
 
 
 def test_a_change_in_a_child_alone_is_a_new_version_of_the_whole_record(at, rows):

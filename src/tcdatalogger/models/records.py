@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
@@ -68,14 +68,45 @@ def own(table: TableSchema, key: Sequence[Column]) -> tuple[Column, ...] | None:
     """The columns of a table that hold the key of the root; None where one is missing."""
     found = []
     for wanted in key:
-        column = next(
-            (c for c in table.columns if c.level == 0 and c.path == wanted.path and not c.ours),
-            None,
-        )
+        source = (0, wanted.path, wanted.is_parameter)
+        column = next((c for c in table.columns if (c.level, c.path, c.ours) == source), None)
         if column is None:
             return None
         found.append(column)
     return tuple(found)
+
+
+def facts(table: TableSchema) -> list[str]:
+    """The columns that say what a record is: it has changed where one of their values has."""
+    return [
+        column.name
+        for column in table.columns
+        if column.compared and column.name not in SYSTEM and not _is_ours(column)
+    ]
+
+
+def ignoring(family: TableFamily, names: Collection[str]) -> TableFamily:
+    """The family with columns that are not compared: a record has not changed where they have.
+
+    Args:
+        family: the tables.
+        names: of columns. A plain name means a column of the root and its copies in child tables,
+            one with a table before it, as `table.column`, the column of that table alone.
+    """
+    root = family.tables[0]
+    origins = {(c.level, c.path, c.ours) for c in root.data_columns if c.name in names}
+
+    def quiet(table: TableSchema, column: Column) -> bool:
+        named = f"{table.name}.{column.name}" in names
+        return named or (column.level, column.path, column.ours) in origins
+
+    tables = [
+        replace(
+            t, columns=tuple(replace(c, compared=False) if quiet(t, c) else c for c in t.columns)
+        )
+        for t in family.tables
+    ]
+    return replace(family, tables=tuple(tables))
 
 
 def versioned(family: TableFamily) -> TableFamily:

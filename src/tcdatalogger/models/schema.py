@@ -6,7 +6,7 @@ learned from data (drift) get their names last, so they never change another nam
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -23,6 +23,10 @@ SYSTEM = ("server_timestamp", "_subject_id", "_run_id")
 
 INDEX = "_index"
 """The name of the column with the place of an element in its list, counted from 0."""
+
+
+PARAMETER = "?"
+"""The begin of the path of a column with a parameter of the query; no field has this name."""
 
 
 class Type(StrEnum):
@@ -52,8 +56,9 @@ class Column:
             its list; empty for a list of scalars.
         deprecated, ends: as in the shape.
         learned: whether the catalogue does not know the field.
-        ours: whether this program makes the values: a place in a list, a system column, or a
-            column that a processor adds.
+        ours: whether this program makes the values: a place in a list, a system column, a parameter
+            of the query, or a column that a processor adds.
+        compared: whether a record has changed where the value has.
     """
 
     name: str
@@ -65,6 +70,12 @@ class Column:
     ends: str = ""
     learned: bool = False
     ours: bool = False
+    compared: bool = True
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether the column has a parameter of the query."""
+        return self.ours and self.path[:1] == (PARAMETER,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +105,9 @@ class TableSchema:
     @property
     def added(self) -> tuple[Column, ...]:
         """The columns that a processor adds (`TableFamily.with_column`)."""
-        return tuple(c for c in self.data_columns if c.ours and c.path != (INDEX,))
+        return tuple(
+            c for c in self.data_columns if c.ours and c.path != (INDEX,) and not c.is_parameter
+        )
 
     @property
     def moved(self) -> bool:
@@ -165,6 +178,46 @@ class TableFamily:
         columns = (*found.data_columns, own, *found.columns[-len(SYSTEM) :])
         made = replace(found, columns=columns)
         return replace(self, tables=tuple(made if each is found else each for each in self.tables))
+
+    def with_parameters(self, names: Iterable[str], telling: Collection[str] = ()) -> TableFamily:
+        """The family with a column `_NAME` for each of these parameters of the query.
+
+        The values are those of the configuration, so two records never differ by them alone: they
+        are not compared.
+
+        Args:
+            names: the parameters; each gets a column of the root.
+            telling: those of them that identify a record together with the key. The children have
+                them too, and they are in the key of every table.
+        """
+        own = [
+            Column(
+                f"_{snake(name)}",
+                Type.TEXT,
+                nullable=True,
+                level=0,
+                path=(PARAMETER, name),
+                ours=True,
+                compared=False,
+            )
+            for name in names
+        ]
+        root, *others = self.tables
+        keyed = [column for column in own if column.path[1] in telling]
+        tables = [_with(root, own, keyed)]
+        tables += [table if table.beside else _with(table, keyed, keyed) for table in others]
+        return replace(self, tables=tuple(tables))
+
+
+def _with(table: TableSchema, columns: Sequence[Column], keyed: Sequence[Column]) -> TableSchema:
+    """A table with columns of parameters, before the places in lists in its key."""
+    system = table.columns[-len(SYSTEM) :]
+    inside = {c.name for c in table.columns if c.path == (INDEX,) and c.level}
+    key = table.key
+    if keyed:
+        own = [name for name in key if name not in inside and name != SYSTEM[1]]
+        key = (*own, *(c.name for c in keyed), *(name for name in key if name in inside))
+    return replace(table, columns=(*table.data_columns, *columns, *system), key=key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -409,17 +409,20 @@ def _stored(
 ) -> Iterator[Finding]:
     """The findings about the tables of an endpoint, with all learned fields."""
     task = application.task(endpoint)
-    known, owners = warehouse.known(endpoint.name), warehouse.owners()
+    known = Known.of(warehouse, task)
+    owners = known.owners
     kind = processor(task.endpoint.path, endpoint.processor)
-    worker = kind(task, known=Known(known, tuple(owners)))
+    worker = kind(task, known=known)
     family = worker.family()
     other = of_another(family, task.name, task.endpoint.path, owners)
     if other is not None:
         root, names = family.tables[0].name, [owner.table for owner in owners]
         clash = _clash(other.endpoint, task.name, other.table, root, names)
         yield Finding(endpoint.name, other.table, clash)
+    plain, ignored = worker.plain_family(), task.history_ignore or ()
     strangers = [
-        *(f"`columns` names {n}" for n in renames.unknown(worker.plain_family(), endpoint.columns)),
+        *(f"`columns` names {n}" for n in renames.unknown(plain, endpoint.columns)),
+        *(f"`history_ignore` names {n}" for n in renames.unknown(plain, ignored)),
         *(f"`checks` names {n}" for n in unknown(task.checks, family)),
     ]
     if strangers:
@@ -427,7 +430,7 @@ def _stored(
     steps = warehouse.plan(as_stored(family, task.mode, task.name))
     part = f"tables of {endpoint.name}"
     yield Finding(part, _summary(family, steps), _refused(endpoint.name, steps))
-    if known is not None:
+    if known.shape is not None:
         yield from (Finding(*found) for found in stored_tables.findings(warehouse, task, family))
 
 

@@ -186,6 +186,10 @@ class EndpointSettings(Model):
     the run fails before anything is stored. quarantine: the record is set aside."""
     key: Texts = ()
     """The columns of the root table that are its key; the catalogue's key where it is not given."""
+    history_ignore: Texts | None = None
+    """Columns by which `history` makes no new version, as ["last_action_relative"]; a version keeps
+    the value that it had when it began. By default those that only say a time once more that stands
+    beside them, as "2 minutes ago"; [] for none."""
     columns: dict[str, Name] = Field(default_factory=dict)
     """Your own names for columns, as { rewards_money = "money" }, or for a column of one table, as
     { "faction_crimes_slots.user_id" = "player_id" }. Where rows are stored already, `tcdatalogger

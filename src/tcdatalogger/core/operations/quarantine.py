@@ -18,6 +18,7 @@ from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.exclusive import exclusive
 from tcdatalogger.core.operations.from_archive import ORDERED, load_id, newest_run
+from tcdatalogger.core.run.fetched import fetched_from
 from tcdatalogger.core.run.load import Guard
 from tcdatalogger.core.run.run import Run
 from tcdatalogger.core.state.run_id import new_run_id
@@ -67,7 +68,10 @@ def _retry(
     if endpoint.storage_mode == "replace" and newest_run(warehouse, endpoint.name) != run_id:
         return []
     file = lines[0]["archive_file"]
-    pages = [page for error, page in application.archive.read(file) if not error]
+    before = fetched_from(application.archive, file)
+    if before is None:
+        return []
+    pages = before.pages
     task = application.task(endpoint, run_id)
     rules = tuple(rule for rule in task.checks if not rule.rows)  # a few records of a load
     task = replace(task, checks=rules)
@@ -80,16 +84,18 @@ def _retry(
     for line in lines:
         body = _body(line, family, maker.task.endpoint.content)
         page = replace(pages[line["page"]], body=body)
-        made = maker.as_tables(maker.transform_data(Fetched((page,))), Fetched((page,)))
+        fetched = Fetched((page,), params=before.params)
+        made = maker.as_tables(maker.transform_data(fetched), fetched)
         try:
-            made = maker.held_to_rules(made, Fetched((page,)))
+            made = maker.held_to_rules(made, fetched)
         except CheckFailed:
             continue
         if not made.rejected and not there & _keys(made.tables[family.tables[0].name], family):
             good.append((line["quarantine_id"], page))
     if not good:
         return []
-    fetched = Fetched(tuple(page for _, page in good), archive=file)
+    pages = tuple(page for _, page in good)
+    fetched = Fetched(pages, archive=file, params=before.params)
     run.store(fetched, warehouse)
     ids = tuple(quarantine_id for quarantine_id, _ in good)
     load = replace(
@@ -113,9 +119,10 @@ def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:
     """The keys of root rows, where Torn sends a key; a place in a list identifies no record."""
     root = family.tables[0]
     own = {column.name for column in root.data_columns if not column.ours}
-    if not own.issuperset(root.key):
+    names = [n for n in root.key if not ((c := root.column(n)) and c.is_parameter)]
+    if not names or not own.issuperset(names):
         return set()
-    rows = table.select([*root.key, "_subject_id"]).to_pylist()
+    rows = table.select([*names, "_subject_id"]).to_pylist()
     return {tuple(row.values()) for row in rows}
 
 

@@ -197,7 +197,7 @@ def _rebuild(
         def loads() -> Iterator[Load]:
             # A load knows the fields that loads before it learned; the warehouse is not asked,
             # because it may take all loads before it begins.
-            known = Known.of(warehouse, endpoint.name)
+            known = Known.of(warehouse, application.task(endpoint))
             for file in files:
                 run_id = run_of(file)
                 if run_id in passed:

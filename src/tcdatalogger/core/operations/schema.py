@@ -141,5 +141,5 @@ def _family(
             f"The processor of {endpoint.name} makes tables of its own.",
             remedy="They are known when it runs, or when it overrides `plain_family`.",
         )
-    known = Known.of(warehouse, endpoint.name)
+    known = Known.of(warehouse, task)
     return as_stored(kind(task, known=known).family(), task.mode, task.name)

@@ -25,6 +25,7 @@ class FetchHeader:
         accept_subject: whether the run may be about another subject than the last run.
         cursor: the cursor after the run. It is used to ask Torn while the ledger cannot be read,
             and it is never stored in the ledger.
+        params: the parameters that were asked with (`Fetched.params`).
     """
 
     whole: bool = False
@@ -35,6 +36,7 @@ class FetchHeader:
     stretch: TimeRange | None = None
     cursor: str | None = None
     accept_subject: bool = False
+    params: tuple[tuple[str, str], ...] | None = None
 
     @classmethod
     def of(cls, task: Task, fetched: Fetched | None, cursor: str | None, *, stores: bool) -> Self:
@@ -57,6 +59,7 @@ class FetchHeader:
             stretch=fetched.stretch,
             cursor=time_ranges.cursor(task, cursor, fetched.readings, fetched.stretch),
             accept_subject=task.accept_subject,
+            params=fetched.params,
         )
 
     @property
@@ -74,7 +77,13 @@ class FetchHeader:
         facts = archive.about(file)
         readings = tuple(WalkSummary(**one) for one in facts.pop("readings", ()))
         stretch = facts.pop("stretch", None)
-        return cls(**facts, readings=readings, stretch=TimeRange(**stretch) if stretch else None)
+        params = facts.pop("params", None)
+        return cls(
+            **facts,
+            readings=readings,
+            stretch=TimeRange(**stretch) if stretch else None,
+            params=None if params is None else tuple((name, value) for name, value in params),
+        )
 
     def facts(self) -> dict[str, Any]:
         """The header as JSON values for the archive file."""
@@ -85,7 +94,8 @@ def fetched_from(archive: Archive, file: str) -> Fetched | None:
     """The answers in an archive file; None where its fetch ended with an error.
 
     Answers about an unknown id and answers without data are left out. A file of an older version
-    does not say whether its fetch came to its end.
+    does not say whether its fetch came to its end, nor with which parameters it was configured:
+    those count that all of its calls had alike.
 
     Raises:
         DataRefused: the file is missing or damaged.
@@ -97,7 +107,17 @@ def fetched_from(archive: Archive, file: str) -> Fetched | None:
     pages = tuple(page for error, page in kept if not error) if whole else ()
     if not pages:
         return None
-    return Fetched(pages, readings=header.readings, stretch=header.stretch, archive=file)
+    params = header.params
+    if params is None:
+        asked = [set(page.answer.request.params) for page in pages if page.answer]
+        params = tuple(sorted(set.intersection(*asked)))
+    return Fetched(
+        pages,
+        readings=header.readings,
+        stretch=header.stretch,
+        archive=file,
+        params=params,
+    )
 
 
 def fetched_at(archive: Archive, file: str) -> float:

@@ -334,7 +334,7 @@ class Run:
                 asker = self._asker(kind, source)
                 self.parts.tell(self.record)
                 calls.cursor = asker.source.cursor
-                self.fetched = fetched = asker.fetch_data()
+                self.fetched = fetched = replace(asker.fetch_data(), params=asker.params)
                 if isinstance(fetched.cut, TimedOut):
                     no_longer(fetched.cut)  # storing the pages is not interrupted
             finally:
@@ -464,7 +464,7 @@ class Run:
 
     def maker(self, warehouse: Warehouse) -> EndpointProcessor:
         """The processor that makes the rows, with what the warehouse knows of the tables."""
-        known = self.known or Known.of(warehouse, self.task.name)
+        known = self.known or Known.of(warehouse, self.task)
         return self._kind(self.task, known=known)
 
     def load(self, fetched: Fetched, warehouse: Warehouse, digest: str | None = None) -> Load:

@@ -67,4 +67,7 @@ def task(
         overlap=None if overlap is None else now - overlap.before(now),
         since=moment(endpoint.since, now),
         roots=roots,
+        history_ignore=None
+        if endpoint.history_ignore is None
+        else ours(endpoint.columns, endpoint.history_ignore, endpoint.root_table),
     )

@@ -6,7 +6,7 @@ It uses Arrow kernels only: nothing here loops over rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
@@ -69,17 +69,19 @@ class _Levels:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The values of the system columns for one page.
+    """The values of one page that are not in its body: the system columns and the parameters.
 
     Attributes:
         server_time: seconds since 1970 by the clock of the server, None where there was no server.
         subject_id: the subject of the page, None for data of the whole city.
         run_id: the run that fetched the page, None for none.
+        parameters: the values of the columns of parameters, by the name of the parameter.
     """
 
     server_time: float | None = None
     subject_id: int | None = None
     run_id: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 def arrow_schema(table: TableSchema) -> pa.Schema:
@@ -199,7 +201,7 @@ def _tables(
         before: how many rows of each list each subject has so far; this function adds to it.
         once: whether the pages of one subject are one record.
     """
-    carried = _system(page, batch, pages)
+    carried = _system(page, batch, pages) | _parameters(page, batch, pages, family)
     levels = _Levels.of(table for table in family.tables if not table.beside)
     subjects = [pages[number].subject_id for number in batch.pages]
     starts: dict[Way, pa.Array] = {}
@@ -254,6 +256,18 @@ def _system(page: pa.Array, batch: Batch, pages: Sequence[Provenance]) -> dict[S
         pa.array([p.run_id for p in of], pa.string()),
     )
     return {(~0, (name,)): column.take(page) for name, column in zip(SYSTEM, columns, strict=True)}
+
+
+def _parameters(
+    page: pa.Array, batch: Batch, pages: Sequence[Provenance], family: TableFamily
+) -> dict[Source, pa.Array]:
+    """The parameters of the root's rows; null where a page was asked for without one."""
+    of = [pages[number].parameters for number in batch.pages]
+    return {
+        _source(column): pa.array([p.get(column.path[1]) for p in of], pa.string()).take(page)
+        for column in family.tables[0].columns
+        if column.is_parameter
+    }
 
 
 def _places(

@@ -9,8 +9,8 @@ from typing import Final
 
 import pyarrow as pa
 
-from tcdatalogger.models.records import VERSION, Group
-from tcdatalogger.models.schema import SYSTEM, TableFamily, TableSchema
+from tcdatalogger.models.records import Group, facts
+from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
@@ -82,13 +82,9 @@ def forget(session: Session, family: TableFamily) -> None:
 
 
 def row_digest(table: TableSchema, alias: str) -> str:
-    """A text that is the same for rows that are, but for when and by which run they were seen."""
-    facts = ", ".join(
-        f"{quoted(c.name)} := {alias}.{quoted(c.name)}"
-        for c in table.columns
-        if c.name not in SYSTEM and not (c.ours and c.name in VERSION)
-    )
-    return f"md5(cast(to_json(struct_pack({facts})) as varchar))" if facts else "''"
+    """A text that is the same for rows that are, as far as they are compared (`records.facts`)."""
+    told = ", ".join(f"{quoted(name)} := {alias}.{quoted(name)}" for name in facts(table))
+    return f"md5(cast(to_json(struct_pack({told})) as varchar))" if told else "''"
 
 
 def left_rows(session: Session, group: Group) -> dict[str, int]:

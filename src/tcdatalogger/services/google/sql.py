@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Final
 
 from tcdatalogger.clock import utc
-from tcdatalogger.models.records import VERSION
-from tcdatalogger.models.schema import SYSTEM, TableSchema, Type
+from tcdatalogger.models.records import facts
+from tcdatalogger.models.schema import TableSchema, Type
 
 TYPES: Final = {
     Type.INT: "INT64",
@@ -84,10 +84,6 @@ def key(columns: Sequence[str], alias: str) -> str:
 
 
 def digest(table: TableSchema, alias: str) -> str:
-    """A text that is the same for rows that are, but for when and by which run they were seen."""
-    facts = ", ".join(
-        f"{alias}.{quoted(c.name)} as {quoted(c.name)}"
-        for c in table.columns
-        if c.name not in SYSTEM and not (c.ours and c.name in VERSION)
-    )
-    return f"to_hex(md5(to_json_string(struct({facts}))))" if facts else "''"
+    """A text that is the same for rows that are, as far as they are compared (`records.facts`)."""
+    told = ", ".join(f"{alias}.{quoted(name)} as {quoted(name)}" for name in facts(table))
+    return f"to_hex(md5(to_json_string(struct({told}))))" if told else "''"

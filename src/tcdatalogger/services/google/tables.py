@@ -262,6 +262,8 @@ def _description(column: Column) -> str:
     known = _SYSTEM.get(column.name)
     if known is not None:
         return known
+    if column.is_parameter:
+        return f"The parameter {column.path[1]} with which Torn was asked."
     if column.ours:
         return "Of this program or of a processor."
     facts = [f"{'.'.join(column.path)} of Torn's answer." if column.path else "The value itself."]

@@ -72,7 +72,7 @@ def _gone(
         past = transaction.ledger.history(name)
         there = transaction.stored([name])[name]
         names = {c.origin: c.name for each in past for c in each.columns if c.name in there}
-        wanted = [names.get((0, column.path, False)) for column in key]
+        wanted = [names.get((0, column.path, column.is_parameter)) for column in key]
         if None not in wanted:
             yield name, (SUBJECT, *(column for column in wanted if column is not None))
 

@@ -19,7 +19,7 @@ from tcdatalogger.models import notation, versions
 from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Names, Origin, adopt, origin
 from tcdatalogger.models.owners import TableOwner
-from tcdatalogger.models.schema import TableFamily
+from tcdatalogger.models.schema import PARAMETER, TableFamily
 from tcdatalogger.models.shape import Object
 from tcdatalogger.models.versions import ROLLBACK, StoredColumn, Version
 from tcdatalogger.services.warehouse.ledger_tables import (
@@ -544,6 +544,17 @@ class Ledger:
         for name, version, key in sorted(rows):
             found[str(name)] = (int(version), tuple(map(str, json.loads(key))))
         return found
+
+    def telling(self, table: str) -> frozenset[str]:
+        """The parameters of the query that are in the key of a stored table."""
+        found = self._tables.read(SCHEMAS, ("columns", "key"), {"table_name": table}, newest=1)
+        return frozenset(
+            column.origin[1][1]
+            for columns, key in found
+            for column in versions.read(json.loads(columns))
+            if column.origin[2] and column.origin[1][0] == PARAMETER
+            if column.name in json.loads(key)
+        )
 
     def names(self, family: TableFamily) -> Names:
         """What the columns of a family's tables are called, by where they come from.

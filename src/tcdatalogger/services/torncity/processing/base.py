@@ -27,12 +27,14 @@ from tcdatalogger.models.reading.csv import decode_csv
 from tcdatalogger.models.reading.decode import Decoded, decode
 from tcdatalogger.models.reading.infer import Path
 from tcdatalogger.models.reading.row_reader import once_each
-from tcdatalogger.models.records import VERSION
+from tcdatalogger.models.records import VERSION, ignoring
 from tcdatalogger.models.rows.drift import drift, moved, place
 from tcdatalogger.models.rows.frames import refuse_unfit
 from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
+from tcdatalogger.services.torncity.catalog import parameters
+from tcdatalogger.services.torncity.catalog.time_fields import restated
 from tcdatalogger.services.torncity.client.messages import Request
 from tcdatalogger.services.torncity.lists import paging
 from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
@@ -90,16 +92,21 @@ class EndpointProcessor:
         """The values of the path's placeholder: those of a query, else those of the task."""
         return self.source.ids or self.task.ids
 
+    @property
+    def params(self) -> tuple[tuple[str, str], ...]:
+        """The parameters of the query: those of the task, then the defaults of the processor."""
+        task = self.task
+        own = tuple((n, v) for n, v in self.defaults.items() if task.endpoint.parameter(n))
+        given = {name for name, _ in task.params}
+        return (*task.params, *(pair for pair in own if pair[0] not in given))
+
     def requests(self) -> Iterator[tuple[Request, int | None]]:
         """The first request for each subject, with the id of the subject.
 
         Raises:
             UsageError: the path has a placeholder and there are no ids.
         """
-        task = self.task
-        own = tuple((n, v) for n, v in self.defaults.items() if task.endpoint.parameter(n))
-        given = {name for name, _ in task.params}
-        params = (*task.params, *(pair for pair in own if pair[0] not in given))
+        task, params = self.task, self.params
         placeholders = task.endpoint.path_parameters
         if not placeholders:
             endpoint = task.endpoint
@@ -252,7 +259,11 @@ class EndpointProcessor:
         Raises:
             ConfigError: the user's names give a table two columns of one name.
         """
-        named = renames.renamed(self.plain_family(shape), dict(self.task.columns))
+        return self._named(self.plain_family(shape))
+
+    def _named(self, plain: TableFamily) -> TableFamily:
+        """The family with the user's names for columns."""
+        named = renames.renamed(plain, dict(self.task.columns))
         return renames.around(named, VERSION) if self.task.mode == "history" else named
 
     def plain_family(self, shape: Shape | None = None) -> TableFamily:
@@ -268,7 +279,24 @@ class EndpointProcessor:
             selection=task.endpoint.selection,
             key=task.key,
         )
+        found = self._with_parameters(found)
         return apart(found, self.known.owners, task.roots)
+
+    def _with_parameters(self, plain: TableFamily) -> TableFamily:
+        """The family with a column for each parameter that chooses the content.
+
+        Where a parameter identifies a record it is in the key, but not in that of tables that were
+        stored without it: their rows lack the value, so no record would be found again.
+        """
+        task, stored = self.task, self.known.telling
+        names = parameters.of_content([name for name, _ in self.params])
+        telling = parameters.telling(task.endpoint.path, plain, names)
+        made = plain.with_parameters(names)
+        asked = {c.path[1] for c in made.tables[0].columns if c.is_parameter and c.name in task.key}
+        keyed = [
+            n for n in names if n in asked or (n in telling and (stored is None or n in stored))
+        ]
+        return plain.with_parameters(names, keyed)
 
     def transform_data(self, fetched: Fetched) -> Result:
         """Make typed rows from bodies; records that do not fit are set aside, new fields are
@@ -282,7 +310,9 @@ class EndpointProcessor:
         given = [fetched.pages[number] for number in numbers]
         decoded = self._decode(given)
         grown = self.family(decoded.shape)
-        pages = [Provenance(p.server_time, p.subject_id, self.task.run_id) for p in given]
+        values = dict(self.params if fetched.params is None else fetched.params)
+        run_id = self.task.run_id
+        pages = [Provenance(p.server_time, p.subject_id, run_id, values) for p in given]
         made = normalize(decoded.batches, grown, pages, once=True)
         aside = [replace(m, page=numbers[m.page]) for m in (*decoded.rejected, *made.changed)]
         subjects = [page.subject_id for page in fetched.pages]
@@ -443,6 +473,8 @@ class EndpointProcessor:
             ]
         found = [f"`columns` names {each}" for each in renames.unknown(plain, names)]
         found += [f"`checks` names {each}" for each in unknown(task.checks, made.family)]
+        ignored = [n for n in task.history_ignore or () if renames.unknown(made.family, [n])]
+        found += [f"`history_ignore` names {each}" for each in renames.unknown(plain, ignored)]
         near = [each for each in found if "did you mean" in each]
         if near:
             raise ConfigError(
@@ -496,7 +528,7 @@ class EndpointProcessor:
         """
         if isinstance(result, Transformed):
             refuse_unfit(result.family, result.tables)
-            return result
+            return self._ignoring(result)
         streams = result if isinstance(result, Mapping) else {self.task.root_table: result}
         pages: Sequence[Page] = fetched.pages if fetched else ()
         by_base = list(self._found(fetched))
@@ -515,7 +547,22 @@ class EndpointProcessor:
                 rejected_subjects=made.rejected_subjects | found.rejected_subjects,
                 lacking=made.lacking | found.lacking,
             )
-        return made
+        return self._ignoring(made)
+
+    def _ignoring(self, made: Transformed) -> Transformed:
+        """The rows with the columns marked that `history` does not compare.
+
+        Frames have the names of the base's tables or of their own.
+        """
+        if self.task.mode != "history":
+            return made
+        shape, names = made.family.shape, self.task.history_ignore
+        plain = self.plain_family(shape if shape.fields else None)
+        names = tuple(restated(plain)) if names is None else names
+        marked = self._named(ignoring(plain, names))
+        named = [f"{t.name}.{c.name}" for t in marked.tables for c in t.columns if not c.compared]
+        own = [name for name in names if renames.unknown(plain, [name])]
+        return replace(made, family=ignoring(made.family, (*own, *named)))
 
     def _found(self, fetched: Fetched | None) -> Iterator[Transformed]:
         """What the base's `transform_data` found in these answers, without its rows.

@@ -20,7 +20,7 @@ from tcdatalogger.models.rows.drift import Drift
 from tcdatalogger.models.rows.frames import ArrowStream, with_values
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
-from tcdatalogger.services.torncity.catalog import time_fields
+from tcdatalogger.services.torncity.catalog import parameters, time_fields
 from tcdatalogger.services.torncity.catalog.catalog import Endpoint
 from tcdatalogger.services.torncity.client.envelope import digest
 from tcdatalogger.services.torncity.client.messages import Answer, Request
@@ -56,6 +56,8 @@ class Task:
         subject: the configured subject, None for none.
         accept_subject: whether the run may be about another subject than the last run.
         roots: the root tables of all configured endpoints.
+        history_ignore: the columns that `history` does not compare; None for those of the catalogue
+            that only restate a time.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Task:
     subject: int | None = None
     accept_subject: bool = False
     roots: tuple[str, ...] = ()
+    history_ignore: tuple[str, ...] | None = None
 
     @property
     def root_table(self) -> str:
@@ -141,6 +144,8 @@ class Fetched:
         stretch: the stretch of history that was read, None for a regular run.
         cut: what ended the fetch too early, so some pages are missing; None for a normal end.
         archive: the archive file with the answers, "" for none.
+        params: the parameters that were asked with, those of the configuration and the defaults of
+            the processor; None where that is unknown, as for bodies from files.
     """
 
     pages: tuple[Page, ...]
@@ -149,6 +154,7 @@ class Fetched:
     stretch: TimeRange | None = None
     cut: BaseException | None = None
     archive: str = ""
+    params: tuple[tuple[str, str], ...] | None = None
 
     @property
     def at(self) -> float:
@@ -288,13 +294,21 @@ class Known:
         owners: the owners of the stored tables.
         warehouse: the warehouse with the tables, to see whether numbers of a column would change;
             None for none.
+        telling: the parameters of the query in the key of the stored root table; None where there
+            is no such table, or no parameter could be in its key.
     """
 
     shape: Object | None = None
     owners: tuple[TableOwner, ...] = ()
     warehouse: Warehouse | None = None
+    telling: frozenset[str] | None = None
 
     @classmethod
-    def of(cls, warehouse: Warehouse, endpoint: str) -> Self:
-        """What a warehouse knows of an endpoint."""
-        return cls(warehouse.known(endpoint), tuple(warehouse.owners()), warehouse)
+    def of(cls, warehouse: Warehouse, task: Task) -> Self:
+        """What a warehouse knows of the endpoint of a task."""
+        owners, root, plain = tuple(warehouse.owners()), task.root_table, task.endpoint.family
+        names = parameters.of_content([name for name, _ in task.params])
+        asks = plain is not None and parameters.telling(task.endpoint.path, plain, names)
+        stored = any(owner.table == root for owner in owners)
+        telling = warehouse.ledger.telling(root) if asks and stored else None
+        return cls(warehouse.known(task.name), owners, warehouse, telling)

@@ -291,6 +291,13 @@ def test_a_load_is_in_the_books_with_its_rows_and_where_it_came_from(warehouse, 
     assert {name: line[name] for name in wanted} == wanted
 
 
+def test_a_load_is_in_the_books_with_the_owner_of_the_key_that_asked(warehouse, load, rows):
+    warehouse.commit(replace(load({"id": 1}), key_owner=2**40))
+    warehouse.commit(load({"id": 2}))
+
+    assert rows("_tcd_loads", "key_owner", order=["seq"]) == [2**40, None]
+
+
 def test_every_version_of_a_table_is_in_the_books_with_its_diff_and_cause(warehouse, load, rows):
     warehouse.commit(load({"id": 1}))
     warehouse.commit(load({"id": 2, "medals": 3, "aids": [{"who": "Fox"}]}))

@@ -466,6 +466,19 @@ def test_a_ledger_whose_lines_have_no_numbers_is_read_and_gets_them_at_the_next_
     assert (undo.cursor, warehouse.counts(["wars_hits"])["wars_hits"] > 0) == ("2", True)
 
 
+def test_a_ledger_from_before_key_owners_is_read_and_gets_the_column_at_the_next_load(
+    file, load, warehouse, sql
+):
+    warehouse.commit(replace(load({"id": 1}), key_owner=7))
+    warehouse.query("alter table _tcd_loads drop column key_owner")
+    warehouse.close()
+    with DuckDBWarehouse(file, ManualClock(), read_only=True) as old:
+        assert [line.run_id for line in old.loads()] == ["run-1"]
+
+    warehouse.commit(replace(load({"id": 2}), key_owner=8))
+    assert sql("select key_owner from _tcd_loads order by seq") == [None, 8]
+
+
 # What is remembered of tables
 
 

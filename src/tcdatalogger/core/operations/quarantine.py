@@ -95,7 +95,7 @@ def _retry(
     if not good:
         return []
     pages = tuple(page for _, page in good)
-    fetched = Fetched(pages, archive=file, params=before.params)
+    fetched = Fetched(pages, archive=file, params=before.params, key_owner=before.key_owner)
     run.store(fetched, warehouse)
     ids = tuple(quarantine_id for quarantine_id, _ in good)
     load = replace(

@@ -26,6 +26,7 @@ class FetchHeader:
         cursor: the cursor after the run. It is used to ask Torn while the ledger cannot be read,
             and it is never stored in the ledger.
         params: the parameters that were asked with (`Fetched.params`).
+        key_owner: the player whose key made the first of the calls.
     """
 
     whole: bool = False
@@ -37,6 +38,7 @@ class FetchHeader:
     cursor: str | None = None
     accept_subject: bool = False
     params: tuple[tuple[str, str], ...] | None = None
+    key_owner: int | None = None
 
     @classmethod
     def of(cls, task: Task, fetched: Fetched | None, cursor: str | None, *, stores: bool) -> Self:
@@ -60,6 +62,7 @@ class FetchHeader:
             cursor=time_ranges.cursor(task, cursor, fetched.readings, fetched.stretch),
             accept_subject=task.accept_subject,
             params=fetched.params,
+            key_owner=fetched.key_owner,
         )
 
     @property
@@ -117,6 +120,7 @@ def fetched_from(archive: Archive, file: str) -> Fetched | None:
         stretch=header.stretch,
         archive=file,
         params=params,
+        key_owner=header.key_owner,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tcdatalogger.core.state.store import State
@@ -138,13 +138,16 @@ class KeySelector:
     def get(self, request: Request) -> Answer:
         """Make one call with the best key, or with the next one where that key is refused.
 
+        The answer says who owns the key.
+
         Raises:
             Failure: as `Client.get`; an error of a key only where no other key is left.
         """
         while True:
-            key, _ = self._best()
+            key, info = self._best()
             try:
-                return self._parts.client.get(request, key, priority=self._priority)
+                answer = self._parts.client.get(request, key, priority=self._priority)
+                return replace(answer, key_owner=info.owner_id)
             except TornFault as fault:
                 if not _of_the_key(fault) or not self._others(key):
                     raise

@@ -86,6 +86,7 @@ def load_of(
         listed=None if task.once else _listed(made, readings),
         max_drop=task.max_drop,
         path=task.endpoint.path,
+        key_owner=fetched.key_owner,
     )
 
 

@@ -100,6 +100,11 @@ class CallRecorder:
         held = self.clock.now() - began - answer.seconds
         sums["waited"] = round(sums["waited"] + max(0.0, held), 3)
 
+    @property
+    def key_owner(self) -> int | None:
+        """The player whose key got the first answer with data; None where that is unknown."""
+        return next((one.answer.key_owner for one in self.kept if not one.error), None)
+
     def due(self) -> bool:
         """Whether it is time to write the progress to the state."""
         now = time.monotonic()

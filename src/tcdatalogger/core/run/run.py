@@ -334,7 +334,9 @@ class Run:
                 asker = self._asker(kind, source)
                 self.parts.tell(self.record)
                 calls.cursor = asker.source.cursor
-                self.fetched = fetched = replace(asker.fetch_data(), params=asker.params)
+                self.fetched = fetched = replace(
+                    asker.fetch_data(), params=asker.params, key_owner=calls.key_owner
+                )
                 if isinstance(fetched.cut, TimedOut):
                     no_longer(fetched.cut)  # storing the pages is not interrupted
             finally:

@@ -41,6 +41,7 @@ def batches(
     """All rows of the table in a place, in batches of the schema of `table`."""
     if tables.get(place) is None:
         return
+    there = tables.columns(place) or {}
     text = (
         set() if table.name in LEDGER else {n for n, k in table.columns.items() if k is Type.JSON}
     )
@@ -49,7 +50,9 @@ def batches(
         f"as {sql.quoted(name)}"
         if name in text
         else sql.quoted(name)
-        for name in table.columns
+        if name in there
+        else f"cast(null as {sql.TYPES[kind]}) as {sql.quoted(name)}"
+        for name, kind in table.columns.items()
     )
     for rows in client.pages(f"select {columns} from {tables.relation(place)}"):
         yield from rows.cast(table.schema).to_batches()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -42,7 +42,12 @@ CLUSTERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """By which columns a table of the ledger is clustered: those that it is asked by."""
 
+GROWN: Final = (LOADS,)
+"""The tables that have got columns since there are ledgers in BigQuery."""
+
 Line = dict[str, Any]
+Lacks = Mapping[str, Sequence[LedgerColumn]]
+"""Columns by table."""
 
 
 _NEW: Final = 1 << 52
@@ -105,12 +110,15 @@ class Slice:
             return Slice(self.table, light, (("endpoint", endpoint),), _MOST)
         return None
 
-    @property
-    def sql(self) -> str:
-        """The query that reads them."""
+    def sql(self, lacks: Collection[LedgerColumn] = ()) -> str:
+        """The query that reads them; the columns that the table lacks are null."""
         kinds = {column.name: column.type for column in self.table.columns}
+        missing = {
+            column.name: f"cast(null as {_kind(column)}) as {column.name}" for column in lacks
+        }
         listed = ", ".join(
-            f"unix_micros({name}) as {name}" if kinds[name] is Type.TIME else quoted(name)
+            missing.get(name)
+            or (f"unix_micros({name}) as {name}" if kinds[name] is Type.TIME else quoted(name))
             for name in self.columns
         )
         tests = " and ".join(_tests(dict(self.where))) or "true"
@@ -179,6 +187,18 @@ def schema(table: LedgerTable) -> list[SchemaField]:
     ]
 
 
+def lacking(client: Client) -> Lacks:
+    """The columns that tables of an older version lack, by table."""
+    found = {}
+    for table in GROWN:
+        there = client.table(table.name)
+        names = {field.name for field in there.schema} if there is not None else None
+        lacks = [c for c in table.columns if names is not None and c.name not in names]
+        if lacks:
+            found[table.name] = lacks
+    return found
+
+
 def _kind(column: LedgerColumn) -> str:
     return TYPES[Type.TEXT if column.type is Type.JSON else column.type]
 
@@ -190,14 +210,16 @@ class BigQueryLedgerTables:
 
     Args:
         client: of the dataset.
+        lacks: the columns that tables of an older version lack, by table (`lacking`).
 
     Attributes:
         seq: the greatest number of a new line so far; those that are there have lower ones.
         staged: tables that hold lines until the commit.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, lacks: Lacks | None = None) -> None:
         self._client = client
+        self._lacks = lacks or {}
         self.seq = _NEW
         self.staged: list[str] = []
         self._read: dict[Slice, list[Line]] = {}
@@ -279,7 +301,8 @@ class BigQueryLedgerTables:
             The rows of `also`.
         """
         new = [slice_ for slice_ in dict.fromkeys(wanted) if slice_ not in self._read]
-        queries = [slice_.sql for slice_ in new] + ([also] if also else [])
+        queries = [slice_.sql(self._lacks.get(slice_.table.name, ())) for slice_ in new]
+        queries += [also] if also else []
         parts = " union all ".join(
             f"select {number} as part, to_json_string(t) as line from ({query}) t"
             for number, query in enumerate(queries)

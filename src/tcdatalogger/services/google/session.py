@@ -15,7 +15,7 @@ from tcdatalogger.models.versions import ROLLBACK, UNDONE
 from tcdatalogger.services.google import acts, turns
 from tcdatalogger.services.google.acts import FOUND, Acts, Count, script
 from tcdatalogger.services.google.client import Client
-from tcdatalogger.services.google.ledger_tables import BigQueryLedgerTables, Slice
+from tcdatalogger.services.google.ledger_tables import BigQueryLedgerTables, Lacks, Slice
 from tcdatalogger.services.google.sql import names as listing
 from tcdatalogger.services.google.sql import quoted
 from tcdatalogger.services.google.tables import Layout, Tables
@@ -34,6 +34,7 @@ class Session:
     Args:
         client: of the dataset.
         layout: of new tables.
+        lacks: the columns that the ledger of an older version lacks.
 
     Attributes:
         mine: the turns that its commit takes.
@@ -50,7 +51,7 @@ class Session:
         windows: the test for the times of all rows of a run, for runs that stored nothing before.
     """
 
-    def __init__(self, client: Client, layout: Layout) -> None:
+    def __init__(self, client: Client, layout: Layout, lacks: Lacks | None = None) -> None:
         self.client = client
         self._turn: Turn | None = None
         self.working = False
@@ -59,7 +60,7 @@ class Session:
         self.mine: set[str] = set()
         self._kept: dict[str, KeptTable] | None = None
         self.tables = Tables(client, layout)
-        self.lines = BigQueryLedgerTables(client)
+        self.lines = BigQueryLedgerTables(client, lacks)
         self.ledger = Ledger(self.lines)
         self.acts = Acts()
         self.steps: list[Step] = []

@@ -114,6 +114,7 @@ class BigQueryWarehouse(Warehouse):
         self._clock = clock or SystemClock()
         self._layout = layout or Layout()
         self._there = False
+        self._lacks: ledger_tables.Lacks | None = None
         self._copy: Copying | None = None
         self._purpose = _Purpose()
 
@@ -151,7 +152,9 @@ class BigQueryWarehouse(Warehouse):
         self._commit(session)
 
     def _session(self) -> Session:
-        return Session(self._client, self._layout)
+        if self._lacks is None:
+            self._lacks = ledger_tables.lacking(self._client)
+        return Session(self._client, self._layout, self._lacks)
 
     def _turn(self) -> Turn:
         return turns.current(self._client)
@@ -169,6 +172,8 @@ class BigQueryWarehouse(Warehouse):
                 turn = Turn()
             if turns.ALL not in turn.values:
                 self._make()
+            elif self._lacks:
+                self._grow(self._lacks)
             elif any(step.table not in undone for step in turn.to_do.values()):
                 undone |= self._finish(turn)
             else:
@@ -192,6 +197,13 @@ class BigQueryWarehouse(Warehouse):
             tables.make(table.name, ledger_tables.schema(table), clusters)
         tables.make(turns.TABLE, turns.SCHEMA)
         self._first_turn()
+
+    def _grow(self, lacks: ledger_tables.Lacks) -> None:
+        """Give the ledger of an older version the columns that it lacks."""
+        for name, columns in lacks.items():
+            kinds = {column.name: column.type for column in columns}
+            Tables(self._client, self._layout).add(name, kinds)
+        self._lacks = None
 
     def _first_turn(self) -> None:
         """Write the first turn: of several who try, BigQuery lets one."""

@@ -313,6 +313,7 @@ class Ledger:
             "digest": load.digest,
             "token": load.token,
             "root_table": load.family.tables[0].name,
+            "key_owner": load.key_owner,
         }
         self._tables.add(LOADS, [line])
         known = self._known_drift(load.endpoint) if load.drift else set()

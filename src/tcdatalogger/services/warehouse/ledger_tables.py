@@ -142,7 +142,7 @@ LOADS: Final = _table(
     "load_id text, run_id text, endpoint text, mode text, rows json, cursor text?, "
     "schema_version int, archive_file text?, quarantined int, drift int, catalog_version text, "
     "committed_at time, superseded_by text?, stretch text?, digest text?, token int?, "
-    "root_table text",
+    "root_table text, key_owner int?",
     "load_id",
 )
 """One line for each load: what it stored, and what it gave way to."""

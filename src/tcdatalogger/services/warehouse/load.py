@@ -58,6 +58,7 @@ class Load:
         cause: why tables change by it, "" where the load itself tells it.
         checks: what came of the checks of its rows, for the ledger.
         path: of the catalogue that the rows are from; "" where nobody knows.
+        key_owner: the player whose key made the first of the calls; None where nobody knows.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Load:
     cause: str = ""
     checks: tuple[CheckResult, ...] = ()
     path: str = ""
+    key_owner: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

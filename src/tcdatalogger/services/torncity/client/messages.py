@@ -64,6 +64,7 @@ class Answer:
         requested_at: the time of the request by this machine's clock, seconds since 1970.
         seconds: the time from the request to the last byte.
         headers: the headers that are kept, with names in lower case.
+        key_owner: the player whose key made the call; None where that is unknown.
     """
 
     request: Request
@@ -73,6 +74,7 @@ class Answer:
     requested_at: float
     seconds: float
     headers: tuple[tuple[str, str], ...] = ()
+    key_owner: int | None = None
 
     def header(self, name: str) -> str:
         """The value of a kept header, "" where the answer does not have it."""

@@ -146,6 +146,7 @@ class Fetched:
         archive: the archive file with the answers, "" for none.
         params: the parameters that were asked with, those of the configuration and the defaults of
             the processor; None where that is unknown, as for bodies from files.
+        key_owner: the player whose key made the first of the calls; None where that is unknown.
     """
 
     pages: tuple[Page, ...]
@@ -155,6 +156,7 @@ class Fetched:
     cut: BaseException | None = None
     archive: str = ""
     params: tuple[tuple[str, str], ...] | None = None
+    key_owner: int | None = None
 
     @property
     def at(self) -> float:

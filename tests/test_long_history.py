@@ -24,7 +24,8 @@ from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.sandbox.world.bursts import Bursts, Corrections
 from tcdatalogger.services.duckdb import new_records, tables, warehouse
 from tcdatalogger.services.torncity.client.client import Client
-from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched
+from tcdatalogger.services.torncity.endpoints.registry import processor
+from tcdatalogger.services.torncity.processing.base import Fetched
 from tcdatalogger.services.warehouse.ledger import Ledger
 
 YEAR = 365 * 86_400
@@ -163,7 +164,7 @@ def expected(place, name):
     with place.application() as application:
         [endpoint] = application.chosen([name])
         task = application.task(endpoint)
-    worker = EndpointProcessor(task)
+    worker = processor(task.endpoint.path)(task)
     payload = worker.family().root[0]
     made = worker.transform_data(Fetched.of(json.dumps({payload: rows}).encode()))
     assert made.rejected == ()

@@ -17,7 +17,8 @@ from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.state.plans import plan as planned
 from tcdatalogger.core.state.store import RunRecord, State
-from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched
+from tcdatalogger.services.torncity.endpoints.registry import processor
+from tcdatalogger.services.torncity.processing.base import Fetched
 
 SYSTEM = {"server_timestamp", "_subject_id", "_run_id"}
 BOOKS = {"attacks": "attacks", "crimes": "crimes", "armory": "news:armoryAction",
@@ -152,7 +153,7 @@ def _books(verdict: Verdict, soak, settings, db) -> None:
     with Application(settings, environ=environ) as application:
         tasks = {e.name: application.task(e) for e in settings.endpoints if "list" in e.tags}
     for name, task in tasks.items():
-        worker = EndpointProcessor(task)
+        worker = processor(task.endpoint.path)(task)
         payload = worker.family().root[0]
         books = soak.city.expected(BOOKS[name.partition("_")[0]], key="limited")
         made = worker.transform_data(Fetched.of(json.dumps({payload: books}).encode()))

@@ -33,6 +33,21 @@ class SystemClock:
             time.sleep(seconds)
 
 
+class AheadClock:
+    """A clock that is ahead of another one by so many seconds, or behind it by negative ones."""
+
+    def __init__(self, clock: Clock, ahead: float) -> None:
+        self._clock, self._ahead = clock, ahead
+
+    def now(self) -> float:
+        """As `Clock.now`."""
+        return self._clock.now() + self._ahead
+
+    def sleep(self, seconds: float) -> None:
+        """As `Clock.sleep`."""
+        self._clock.sleep(seconds)
+
+
 class ManualClock:
     """A clock that stands still; only `sleep` moves it forward. For tests and the sandbox."""
 

@@ -49,7 +49,7 @@ BODY = {
 def test_torn_is_asked_what_a_key_is(torn, client, key):
     torn.say(BODY)
 
-    found = key_info(client, key)
+    found, _ = key_info(client, key)
 
     assert torn.calls[0].path == "/v2/key/info"
     assert (found.owner_id, found.faction_id, found.company_id) == (2_587_304, 40_832, None)

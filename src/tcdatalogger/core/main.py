@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
 from tcdatalogger import ending
-from tcdatalogger.clock import Clock, SystemClock
+from tcdatalogger.clock import AheadClock, Clock, SystemClock
 from tcdatalogger.core.archive import Archive, remove
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.config.requests import chosen
@@ -326,10 +326,12 @@ class Application:
         """
         identity = fingerprint(key)
         known = self.state.key(identity)
-        if known is not None and self.clock.now() - known[1] < KEY_INFO_SECONDS:
+        fresh = known is not None and self.clock.now() - known[1] < KEY_INFO_SECONDS
+        if known is not None and fresh and self.state.ahead() is not None:
             return known[0]
-        info = key_info(self.client, key)
-        self.state.write_key(identity, info, self.clock.now())
+        info, server_time = key_info(self.client, key)
+        now = self.clock.now()
+        self.state.write_key(identity, info, now, server_time - now)
         self.state.call_slots.count_under(identity, self.owner(key))
         if known is not None and known[0] != info:
             self.state.key_health.forget_permissions(identity)
@@ -340,6 +342,15 @@ class Application:
         identity = fingerprint(key)
         known = self.state.key(identity)
         return identity if known is None else f"player:{known[0].owner_id}"
+
+    @property
+    def torn_clock(self) -> Clock:
+        """Torn's clock: moments of the past that a run asks for go by it.
+
+        It is known from the last answer about a key, which comes before the calls of every run;
+        before the first one it is the clock of this machine.
+        """
+        return AheadClock(self.clock, self.state.ahead() or 0.0)
 
     # --- runs ------------------------------------------------------------------------------
 
@@ -354,6 +365,15 @@ class Application:
         run_id = run_id or new_run_id(self.clock)
         roots = tuple(other.root_table for other in self.settings.endpoints)
         return task(endpoint, self.catalog, run_id, self.clock.now(), roots)
+
+    def torn_now(self, endpoint: EndpointSettings) -> float:
+        """The time by Torn's clock, seconds since 1970: one call where its keys are not known yet.
+
+        Raises:
+            Failure: no key of the endpoint can be used, or Torn cannot be asked.
+        """
+        self._keys_of(endpoint, self.task(endpoint)).choose()
+        return self.torn_clock.now()
 
     @contextmanager
     def claimed(self, name: str, run_id: str, claim: Claim | None = None) -> Iterator[Claim]:
@@ -507,13 +527,7 @@ class Application:
         Raises:
             KeyRefused: the key's level or its owner's position does not suffice.
         """
-        keys = KeySelector(
-            task.endpoint,
-            self.keys(endpoint),
-            self,
-            priority=priority or endpoint.priority,
-            meant=endpoint.subject,
-        )
+        keys = self._keys_of(endpoint, task, priority)
         info = keys.choose()
 
         found: tuple[str, ...] = ()
@@ -525,5 +539,16 @@ class Application:
             host=self.client.host,
             subject=partial(subject, info=info),
             ids=found,
-            clock=self.clock,
+            clock=self.torn_clock,
+        )
+
+    def _keys_of(
+        self, endpoint: EndpointSettings, task: Task, priority: Priority | None = None
+    ) -> KeySelector:
+        return KeySelector(
+            task.endpoint,
+            self.keys(endpoint),
+            self,
+            priority=priority or endpoint.priority,
+            meant=endpoint.subject,
         )

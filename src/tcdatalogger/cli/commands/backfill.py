@@ -56,6 +56,9 @@ def command(
     with Application(settings, tell=progress.tell) as application:
         application.mark_crashed()
         now = application.clock.now()
+        if {_moment("--since", since, now), _moment("--until", until, now)} != {None}:
+            [endpoint] = application.chosen([name])
+            now = application.torn_now(endpoint)
         low, high = _moment("--since", since, now), _moment("--until", until, now)
         if low is not None and high is not None and low >= high:
             raise UsageError("--since must lie before --until.")

@@ -204,8 +204,8 @@ class EndpointSettings(Model):
     """How far an incremental run goes back behind the last one, as PT10M, to find rows that come
     late or change. By default a minute, or as long as the rows of the path may change."""
     since: Annotated[str, checked(lambda text: moment(text, time.time()))] = "P1D"
-    """How far back the first incremental run goes, as P1D or 2026-01-31; `tcdatalogger backfill`
-    reads older rows."""
+    """How far back the first incremental run goes by Torn's clock, as P1D or 2026-01-31;
+    `tcdatalogger backfill` reads older rows."""
 
     subject: Annotated[int, Field(ge=1)] | None = None
     """The id of the faction, player or company that the rows are about, where the path does not

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from tcdatalogger.clock import Clock, utc
 from tcdatalogger.core.archive import Archive
+from tcdatalogger.core.config.moments import moment
 from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.run import pending, subjects
 from tcdatalogger.core.run.checkpoints import StepTables
@@ -329,7 +330,9 @@ class Run:
             try:
                 kind = self._kind
                 source = self.parts.source(self.endpoint, self.task, priority)
-                source = replace(source, clock=self.parts.clock, get=calls.wrap(source.get))
+                since = moment(self.endpoint.since, source.clock.now())
+                self.task = replace(self.task, since=since)
+                source = replace(source, get=calls.wrap(source.get))
                 self._wait()
                 asker = self._asker(kind, source)
                 self.parts.tell(self.record)

@@ -107,7 +107,13 @@ create table if not exists daemons (
 """
 """Before this release other modules made these two tables, so they may exist."""
 
-RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH: Final = """
+create table if not exists torn_clock (
+    id bigint primary key check (id = 1), ahead double precision not null
+);
+"""
+
+RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """The statements of each release. A published release never changes."""
 
 

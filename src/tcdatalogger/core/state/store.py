@@ -327,15 +327,37 @@ class State:
 
     # --- keys ------------------------------------------------------------------------------
 
-    def write_key(self, fingerprint: str, info: KeyInfo, checked_at: float) -> None:
-        """Store Torn's answer about a key, and its time (seconds since 1970)."""
+    def write_key(
+        self, fingerprint: str, info: KeyInfo, checked_at: float, ahead: float = 0.0
+    ) -> None:
+        """Store Torn's answer about a key.
+
+        Args:
+            fingerprint: of the key.
+            info: the answer.
+            checked_at: its time by this machine's clock, seconds since 1970.
+            ahead: seconds by which Torn's clock was ahead of it.
+        """
         with self.writing() as db:
+            db.execute(
+                """insert into torn_clock (id, ahead) values (1, ?)
+                   on conflict (id) do update set ahead = excluded.ahead""",
+                (ahead,),
+            )
             db.execute(
                 """insert into keys (fingerprint, owner_id, checked_at, info) values (?, ?, ?, ?)
                    on conflict (fingerprint) do update set owner_id = excluded.owner_id,
                    checked_at = excluded.checked_at, info = excluded.info""",
                 (fingerprint, info.owner_id, checked_at, json.dumps(asdict(info))),
             )
+
+    def ahead(self) -> float | None:
+        """Seconds by which Torn's clock is ahead of this machine's, by the last answer about a key.
+
+        None where there is no such answer.
+        """
+        rows = self.reading("select ahead from torn_clock")
+        return float(rows[0][0]) if rows else None
 
     def key_owners(self) -> set[int]:
         """The ids of players for whose keys there is an answer of Torn's."""

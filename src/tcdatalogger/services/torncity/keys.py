@@ -73,8 +73,11 @@ class _Body(msgspec.Struct):
     info: _Info
 
 
-def key_info(client: Client, key: ApiKey) -> KeyInfo:
+def key_info(client: Client, key: ApiKey) -> tuple[KeyInfo, float]:
     """Ask Torn about a key: one call, which any key may make.
+
+    Returns:
+        The answer, and its time by Torn's clock, seconds since 1970.
 
     Raises:
         KeyRefused: the key is dead, or cannot be used now.
@@ -82,7 +85,7 @@ def key_info(client: Client, key: ApiKey) -> KeyInfo:
         TryAgain: Torn cannot be asked now.
     """
     answer = client.get(Request("/key/info"), key)
-    return read_info(answer.body)
+    return read_info(answer.body), answer.server_time
 
 
 def read_info(body: bytes) -> KeyInfo:

@@ -49,7 +49,7 @@ class Task:
         max_pages: the most pages of a walk, None for the default.
         incremental: whether the run asks only for new rows, and leaves out rows that are stored.
         overlap: seconds that the run goes back behind its cursor, None for the path's default.
-        since: how far the first incremental run goes back, seconds since 1970.
+        since: how far the first incremental run goes back, seconds since 1970 by Torn's clock.
         stretch: the stretch of history that a backfill reads, None for a regular run.
         stretch_pages: the backfill may end after this many pages, when it is past its first second.
         max_drop: the largest share of the stored records that the run may delete, from 0 to 1.
@@ -275,7 +275,7 @@ class Source:
         subject: for a path without a subject: takes the section of the path and returns the id of
             the key owner's player, faction or company, or None for data of the whole city.
         ids: values of the path's placeholder that a query found; empty where the task has them.
-        clock: the clock to read.
+        clock: Torn's clock, as far as it is known, else that of this machine.
         cursor: the cursor of the last run as the ledger has it, None for none.
     """
 

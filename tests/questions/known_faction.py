@@ -150,6 +150,8 @@ CRIMES = [
     crime(16, "Pet Project", 1, "Failure", slot("Dog", 4, 44, joined=50),
           days={"planning_at": 47, "ready_at": 46, "executed_at": 45}),
     crime(17, "Pet Project", 1, "Expired", slot("Dog", 4, 0)),
+    crime(18, "Pet Project", 1, "Failure", slot("Dog", 4, 30, joined=55),
+          days={"planning_at": 53, "ready_at": 52, "executed_at": 51}),
 ]  # fmt: skip
 ELSEWHERE = [
     {

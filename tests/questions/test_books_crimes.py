@@ -293,14 +293,15 @@ def test_items_are_spent_that_were_lost_or_are_used_up(logged):
     assert 0 < sum(row["spent"] for row in rows) < sum(row["slots"] for row in rows)
 
 
-def test_members_who_were_not_seen_are_listed_with_the_days(logged):
+@pytest.mark.parametrize("hours", [1, 24])
+def test_members_who_were_not_seen_are_listed_with_the_days(logged, hours):
     expected = {
         member["id"]: (now(logged) - member["last_action"]["timestamp"]) / DAY
         for member in members_at(logged, now(logged))
-        if now(logged) - member["last_action"]["timestamp"] > DAY
+        if now(logged) - member["last_action"]["timestamp"] > hours * HOUR
     }
 
-    found = rows_of(logged, "inactive-members", "member_id")
+    found = rows_of(logged, "inactive-members", "member_id", hours=str(hours))
     assert {member: pytest.approx(row["days_ago"]) for member, row in found.items()} == expected
 
 

@@ -14,14 +14,14 @@ links = { name = "member_id" }
 [needs."/faction/members"]
 */
 with member as (
-    select _subject_id, id, name, level, days_in_faction, position, is_in_oc, server_timestamp,
-           unix_seconds(server_timestamp) - unix_seconds(last_action_timestamp) as idle
+    select _subject_id, id, name, level, days_in_faction, position, is_in_oc,
+           last_action_timestamp, max(server_timestamp) over (partition by _subject_id) as seen_at
     from {faction_members:now}
 ),
 part as (
     select m._subject_id, m.id, c.id as crime_id, c.difficulty, s.checkpoint_pass_rate as pass_rate,
-           c.executed_at > m.server_timestamp - interval 30 day as in_30_days,
-           c.executed_at > m.server_timestamp - interval 7 day as in_7_days,
+           c.executed_at > m.seen_at - interval 30 day as in_30_days,
+           c.executed_at > m.seen_at - interval 7 day as in_7_days,
            max(c.difficulty) over (partition by m._subject_id, m.id) as hardest
     from member as m
     join {faction_crimes_slots:now} as s on s._subject_id = m._subject_id and s.user_id = m.id
@@ -48,7 +48,8 @@ done as (
     group by _subject_id, id
 )
 select m.name, m.level, m.days_in_faction, m.position,
-       cast(floor(m.idle / 86400) as int64) as days_inactive,
+       cast(floor((unix_seconds(m.seen_at) - unix_seconds(m.last_action_timestamp)) / 86400) as int64)
+           as days_inactive,
        m.is_in_oc,
        coalesce(d.crimes_30_days, 0) as crimes_30_days,
        coalesce(d.crimes_7_days, 0) as crimes_7_days,

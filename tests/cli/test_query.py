@@ -9,6 +9,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from tcdatalogger.services.warehouse.protocol import Limits
+
 
 def fill(place):
     assert place.run("run", "faction_crimes", "faction_members", "--set", "since=P1Y").code == 0
@@ -202,3 +204,15 @@ def test_the_query_that_the_help_names_lists_the_tables(logged):
     assert f"`{asked}`" in logged.run("query", "--help").out
     assert f"query '{asked}'" in logged.run("query", " ").err
     assert {"table_name": "faction_members"} in logged.run("query", asked, "--json").json
+
+
+def test_a_query_that_takes_too_long_says_how_to_let_it(logged, monkeypatch):
+    monkeypatch.setattr("tcdatalogger.services.warehouse.protocol.READING", Limits(0.05, 10**9, 1))
+    long = "select count(*) as n from range(3000) a, range(100000) b where a.range <> b.range"
+
+    stopped = logged.run("query", long)
+    done = logged.run("query", long, "--unlimited", "--json")
+
+    assert stopped.code == 124
+    assert "query --unlimited`" in stopped.err
+    assert done.json == [{"n": 299_997_000}]

@@ -627,3 +627,9 @@ def test_so_is_one_of_the_command_line_or_the_environment(write, deep, key):
 def test_a_file_that_never_ends_is_no_configuration():
     with pytest.raises(ConfigError, match="has over 16 MB"):
         configuration.load(Path("/dev/zero"), {})
+
+
+def test_no_section_of_the_settings_is_left_unread():
+    assert {*configuration._SECTIONS, "keys", "endpoints"} == set(
+        configuration.Settings.model_fields
+    )

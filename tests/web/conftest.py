@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,13 @@ class Site:
         return answer.text
 
 
+@pytest.fixture
+def unread(monkeypatch):
+    """Pages that do not wait for what was never read: no thread reads it here."""
+    monkeypatch.setattr("tcdatalogger.web.cards.WAIT", 0.0)
+    monkeypatch.setattr("tcdatalogger.web.pages.WAIT", 0.0)
+
+
 @pytest.fixture(scope="session")
 def warehouse(tmp_path_factory) -> Path:
     """The warehouse of the known faction."""
@@ -66,24 +73,32 @@ def warehouse(tmp_path_factory) -> Path:
 
 @contextmanager
 def opened(
-    folder: Path, file: Path, toml: str = "", *, endpoints: str = ENDPOINTS, base: str = ""
+    folder: Path,
+    file: Path,
+    toml: str = "",
+    *,
+    endpoints: str = ENDPOINTS,
+    base: str = "https://localhost",
+    questions: Mapping[str, str] | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Site]:
     """The pages of a warehouse; nobody reads for them until `Site.read`."""
+    (folder / "questions").mkdir()
+    for name, text in (questions or {}).items():
+        (folder / "questions" / f"{name}.sql").write_text(text, "utf-8")
     config = folder / "tcdatalogger.toml"
     config.write_text(
         f'[warehouse]\nurl = "duckdb:///{file}"\n\n{HEAD}{toml}\n{endpoints}', "utf-8"
     )
-    settings = configuration.load(config, ENVIRON)
+    environ = {**ENVIRON, **(environ or {})}
+    settings = configuration.load(config, environ)
     clock = ManualClock(float(known_faction.LATER))
     with ExitStack() as stack:
-        application = stack.enter_context(Application(settings, clock=clock, environ=ENVIRON))
-        questions = dict(question.known(folder / "questions"))
-        room = make_room(application, questions)
+        application = stack.enter_context(Application(settings, clock=clock, environ=environ))
+        room = make_room(application, dict(question.known(folder / "questions")))
         stack.callback(room.state.close)
         app = create_app(room, who_may(application))
-        client = stack.enter_context(
-            TestClient(app, base_url=base or "https://localhost", follow_redirects=False)
-        )
+        client = stack.enter_context(TestClient(app, base_url=base, follow_redirects=False))
         yield Site(client, room, clock, file)
 
 

@@ -31,13 +31,6 @@ class Links(HTMLParser):
         self.links += [value for name, value in attrs if name == "href"]
 
 
-@pytest.fixture
-def unread(monkeypatch):
-    """Pages that do not wait for what was never read: no thread reads it."""
-    monkeypatch.setattr("tcdatalogger.web.cards.WAIT", 0.0)
-    monkeypatch.setattr("tcdatalogger.web.pages.WAIT", 0.0)
-
-
 pytestmark = pytest.mark.usefixtures("unread")
 
 

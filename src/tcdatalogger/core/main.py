@@ -44,7 +44,7 @@ from tcdatalogger.services.torncity.client.transport import Identity, Timeouts, 
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info
 from tcdatalogger.services.torncity.processing.base import Fetched, Source, Task
 from tcdatalogger.services.warehouse.open import look_for_cipher, open_warehouse
-from tcdatalogger.services.warehouse.protocol import PATIENCE, Warehouse
+from tcdatalogger.services.warehouse.protocol import PATIENCE, Limits, Warehouse
 
 if TYPE_CHECKING:
     from tcdatalogger.services.google.client import Client as BigQuery
@@ -67,6 +67,10 @@ _log = get_logger("archive")
 
 ENCRYPTION_KEY: Final = "warehouse.encryption_key"
 """Under which name messages speak of the key of an encrypted warehouse."""
+
+
+def _bytes(text: str | None) -> int | None:
+    return None if text is None else sizes.parse(text)
 
 
 class Application:
@@ -211,7 +215,12 @@ class Application:
         return made[self._calls_told :]
 
     def warehouse(
-        self, patience: float | None = None, *, read_only: bool = False, unsafe: bool = False
+        self,
+        patience: float | None = None,
+        *,
+        read_only: bool = False,
+        unsafe: bool = False,
+        limits: Limits | None = None,
     ) -> Warehouse:
         """The warehouse; opened at its first use.
 
@@ -219,6 +228,7 @@ class Application:
             patience: seconds to wait for it, None for the usual time.
             read_only: for queries.
             unsafe: whether those may reach other files than the warehouse's.
+            limits: of each of them; None for none.
 
         Raises:
             ConfigError: it is of a kind that does not work yet, or its key is not where the
@@ -231,6 +241,7 @@ class Application:
                 self.clock,
                 partition=wanted.partition,
                 require_partition_filter=wanted.require_partition_filter,
+                most_billed=None if limits is None else _bytes(wanted.maximum_bytes_billed),
             )
         longest = self._patience if patience is None else min(patience, self._patience)
         return open_warehouse(
@@ -240,6 +251,7 @@ class Application:
             read_only=read_only,
             key=self._encryption_key(),
             unsafe=unsafe,
+            limits=limits,
         )
 
     def file(self, path: Path) -> Warehouse:

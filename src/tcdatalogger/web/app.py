@@ -18,6 +18,7 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.errors import Failure
 from tcdatalogger.questions.question import Question
 from tcdatalogger.questions.relations import Relations
+from tcdatalogger.services.warehouse.protocol import READING
 from tcdatalogger.web import pages, today
 from tcdatalogger.web.render import page, static
 from tcdatalogger.web.room import Role, Room, StateReader, room
@@ -41,7 +42,10 @@ def make_room(application: Application, questions: dict[str, Question]) -> Room:
     relations = Relations(settings, application.catalog, clock.now())
     state = StateReader(settings, clock)
     shelf = Shelf(
-        lambda: application.warehouse(PATIENCE, read_only=True), relations, state.marks, clock
+        lambda: application.warehouse(PATIENCE, read_only=True, limits=READING),
+        relations,
+        state.marks,
+        clock,
     )
     return Room(settings, questions, relations, shelf, state, clock)
 

@@ -19,8 +19,10 @@ from tcdatalogger.web.shelf import Asked, Shelved
 
 WAIT: Final = 1.5
 """Seconds that a page waits for answers that nobody has read yet."""
-ROWS: Final = 12
-"""Rows of a card."""
+ROWS: Final[Mapping[str, int]] = {"table": 6, "list": 8}
+"""Rows of a card by the kind of its chart."""
+MOST_ROWS: Final = 12
+"""Rows of a card of any other kind."""
 PERIODS: Final = (7, 30, 90)
 """Days that a page offers."""
 _LONGER: Final = (7, 30, 90, 365, MOST_DAYS)
@@ -55,6 +57,11 @@ class Card:
     longer: int | None = None
 
     @property
+    def wide(self) -> bool:
+        """Whether it needs the whole width."""
+        return self.body == "drawn" and self.question.chart.kind == "table"
+
+    @property
     def until(self) -> datetime | None:
         """The moment that the answer is about."""
         if self.shelved is None or self.shelved.answer is None:
@@ -69,7 +76,7 @@ def texts(question: Question, query: QueryParams) -> dict[str, str]:
 
 
 def cards(
-    room: Room, questions: Sequence[Question], query: QueryParams, rows: int = ROWS
+    room: Room, questions: Sequence[Question], query: QueryParams, rows: int | None = None
 ) -> list[Card]:
     """The cards of questions, all read together.
 
@@ -77,7 +84,7 @@ def cards(
         room: the installation.
         questions: in their order.
         query: of the address, with values of parameters.
-        rows: how many each shows.
+        rows: how many each shows; None for as many as a card has room for.
 
     Raises:
         UsageError: a value is none of its parameter.
@@ -99,7 +106,7 @@ def _card(
     lacks: tuple[Lack, ...],
     shelved: Shelved | None,
     chosen: Mapping[str, str],
-    rows: int,
+    rows: int | None,
 ) -> Card:
     question = asked.question
     query = f"?{urlencode(chosen)}" if chosen else ""
@@ -108,13 +115,14 @@ def _card(
         return Card(question, "lacking", caption, lacks=lacks, query=query)
     body = _body(shelved)
     days = int(str(asked.values["days"]))
+    most = rows or ROWS.get(question.chart.kind, MOST_ROWS)
     return Card(
         question,
         body,
         caption,
         shelved,
         lacks,
-        draw(shelved.answer, rows) if body == "drawn" and shelved.answer else None,
+        draw(shelved.answer, most) if body == "drawn" and shelved.answer else None,
         query,
         next((each for each in _LONGER if each > days), None),
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ POINTS: Final = 240
 """The most points of one line: more would lie on one another."""
 WIDTH, HEIGHT = 600, 150
 """The grid of a line chart."""
+
+SPARE: Final = 2
+"""Rows more than there is room for that are drawn all the same: to say that they are left out takes
+as much."""
 
 _NUMERIC: Final = ("money", "count", "percent", "days", "hours", "seconds", "respect", "number")
 _TONES: Final = ("good", "warn", "bad")
@@ -211,6 +215,7 @@ def draw(answer: Answer, most: int) -> Drawing:
     if answer.rows is None:
         raise ValueError("there is nothing to draw")
     asked, rows = answer.question, answer.rows.to_pylist()
+    most = len(rows) if len(rows) <= most + SPARE else most
     table = _table(asked, answer.rows.column_names, rows, most)
     kinds: Mapping[str, Callable[[Question, Sequence[Mapping[str, Any]], int], Any]] = {
         "bars": _bars, "stack": _stack, "heat": _heat, "matrix": _matrix, "line": _line,
@@ -226,7 +231,7 @@ def draw(answer: Answer, most: int) -> Drawing:
 
 def _cell(asked: Question, row: Mapping[str, Any], name: str) -> Cell:
     value, unit = row[name], asked.units.get(name)
-    text, tone = shown(value, unit), ""
+    text, tone = moment(value) if isinstance(value, datetime) else shown(value, unit), ""
     if unit == "rating":
         tone, _, text = text.partition(":")
         tone = tone if tone in _TONES else ""
@@ -243,6 +248,11 @@ def place(column: str, number: Any) -> str:
     if not isinstance(number, int) or isinstance(number, bool):
         return ""
     return next((to.format(number) for end, to in _PLACES.items() if column.endswith(end)), "")
+
+
+def moment(value: datetime) -> str:
+    """A moment on a page, as `5 Jan 2026, 18:00`."""
+    return f"{value.day} {value:%b %Y, %H:%M}"
 
 
 def words(name: str) -> str:
@@ -304,17 +314,35 @@ def _bars(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bars
     low, high = min([0.0, *values]), max([0.0, *values])
     scale = 100 / (high - low or 1.0)
     zero = -low * scale
+    told = _labels(asked, rows)
     found = tuple(
         Bar(
-            _cell(asked, row, asked.chart.label) if asked.chart.label else Cell(""),
+            label,
             (_part(zero, value * scale),),
             _cell(asked, row, first),
             tuple(_cell(asked, row, name) for name in more),
         )
-        for row, value in zip(rows[:most], values, strict=False)
+        for label, row, value in zip(told[:most], rows, values, strict=False)
     )
     names = tuple(map(words, more))
     return Bars(found, (words(first),), round(zero, 2), names, max(0, len(rows) - most))
+
+
+def _labels(asked: Question, rows: Sequence[Mapping[str, Any]]) -> list[Cell]:
+    """What rows are called; where two have one name, another text of theirs stands beside it."""
+    label = asked.chart.label
+    if not label:
+        return [Cell("") for _ in rows]
+    cells = [_cell(asked, row, label) for row in rows]
+    if len({each.text for each in cells}) == len(cells):
+        return cells
+    others = [name for name, value in rows[0].items() if isinstance(value, str) and name != label]
+    if not others:
+        return cells
+    return [
+        replace(cell, text=f"{cell.text}, {shown(row[others[0]])}")
+        for cell, row in zip(cells, rows, strict=True)
+    ]
 
 
 def _part(begin: float, width: float) -> tuple[float, float]:
@@ -329,7 +357,7 @@ def _stack(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bar
     scale = 100 / (max(sums, default=0.0) or 1.0)
     unit = asked.units.get(names[0])
     found = []
-    for row in rows[:most]:
+    for label, row in zip(_labels(asked, rows)[:most], rows, strict=False):
         begin, parts = 0.0, []
         for name in names:
             width = max(0.0, _number(row[name])) * scale
@@ -339,7 +367,7 @@ def _stack(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bar
         cell = Cell(shown(whole, unit), "; ".join(
             f"{words(name)} {in_full(row[name], asked.units.get(name))}" for name in names
         ))  # fmt: skip
-        found.append(Bar(_cell(asked, row, asked.chart.label), tuple(parts), cell))
+        found.append(Bar(label, tuple(parts), cell))
     return Bars(tuple(found), tuple(map(words, names)), left_out=max(0, len(rows) - most))
 
 
@@ -461,8 +489,8 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Line
     label = asked.units.get(chart.label)
     return Line(
         tuple(found),
-        _moment(along[0], label),
-        _moment(along[-1], label),
+        _end(along[0], label),
+        _end(along[-1], label),
         shown(high, unit),
         shown(bottom, unit),
         from_zero and len(found) == 1,
@@ -495,7 +523,7 @@ def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, flo
     return sorted(kept)
 
 
-def _moment(value: Any, unit: Unit | None) -> str:
+def _end(value: Any, unit: Unit | None) -> str:
     if isinstance(value, datetime | date):
         return f"{value.day} {value:%b}"
     return shown(value, unit)

@@ -72,7 +72,7 @@ def section(request: Request) -> Response:
         request,
         "section.html",
         title=TITLES[name],
-        cards=sorted(found, key=lambda each: each.body == "lacking"),
+        cards=sorted(found, key=lambda each: (each.body == "lacking", each.wide)),
         hidden=len(asked) - len(seen),
         periods=PERIODS,
     )

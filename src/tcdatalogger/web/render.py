@@ -8,11 +8,12 @@ from importlib.resources import files
 from typing import Any, Final
 
 import jinja2
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from tcdatalogger import __version__
-from tcdatalogger.questions.numbers import in_full, shown
+from tcdatalogger.web.drawing import moment
 from tcdatalogger.web.room import viewer
 
 NAV: Final = (
@@ -42,9 +43,18 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"shown": shown, "in_full": in_full}
+    made.filters |= {"commands": commands, "moment": moment}
     made.globals |= {"nav": NAV, "static": _address, "version": __version__}
     return made
+
+
+def commands(text: str) -> Markup:
+    """A text of ours with its commands, which stand between backticks, as code."""
+    parts = (
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(text.split("`"))
+    )
+    return Markup("").join(parts)
 
 
 def page(request: Request, template: str, status: int = 200, **facts: Any) -> Response:

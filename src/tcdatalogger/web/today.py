@@ -93,13 +93,20 @@ def _lacks(here: Room, name: str) -> bool:
     return any(lack.blocks for lack in here.relations.lacks(here.questions[name]))
 
 
-def what_needs_you(here: Room) -> list[AlertEvent]:
-    """What is wrong with the logging itself: late and failing endpoints, dead keys, full disks."""
+def what_needs_you(here: Room) -> list[tuple[AlertEvent, list[AlertEvent]]]:
+    """What is wrong with the logging itself: late and failing endpoints, dead keys, full disks.
+
+    Of each kind one, and the others.
+    """
     try:
         state = here.state.open()
-        return [] if state is None else notify.events(here.settings, state, here.clock.now())
+        found = [] if state is None else notify.events(here.settings, state, here.clock.now())
     except Failure as error:
-        return [AlertEvent("state", error.message, error.remedy)]
+        return [(AlertEvent("state", error.message, error.remedy), [])]
+    kinds: dict[str, list[AlertEvent]] = {}
+    for each in found:
+        kinds.setdefault(each.kind, []).append(each)
+    return [(first, others) for first, *others in kinds.values()]
 
 
 def tiles(here: Room, looks: Viewer, query: QueryParams) -> list[Tile]:

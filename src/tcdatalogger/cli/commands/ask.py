@@ -123,6 +123,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.questions import answers, question
     from tcdatalogger.questions.relations import Relations
+    from tcdatalogger.services.warehouse.protocol import READING
 
     folder = configuration.locate(options.config, os.environ).parent / "questions"
     known = question.known(folder)
@@ -149,7 +150,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
         lacks = [lack for lack in relations.lacks(asked) if lack.blocks]
         if lacks:
             raise _lacking(asked, lacks)
-        with application.warehouse(read_only=True) as warehouse:
+        with application.warehouse(read_only=True, limits=READING) as warehouse:
             answer = answers.ask(warehouse, relations, asked, values)
     if as_sql:
         _print_sql(answer)

@@ -45,6 +45,11 @@ MOST_ROWS = 200
     help="Let the query read other files, change settings and load extensions of DuckDB. For SQL "
     "of your own alone: it can read your keys.",
 )
+@click.option(
+    "--unlimited",
+    is_flag=True,
+    help="Let the query take any time, memory and, on BigQuery, money; runs wait for it meanwhile.",
+)
 @json_option
 @click.pass_obj
 def command(
@@ -54,6 +59,7 @@ def command(
     raw: bool,
     parquet: Path | None,
     unsafe: bool,
+    unlimited: bool,
     as_json: bool,
 ) -> None:
     """Read the warehouse with a query; nothing can be changed.
@@ -63,7 +69,7 @@ def command(
 
     SQL may be `-`: then it is read from the standard input. Times are in UTC. A terminal shows the
     first 200 rows, one below the other where they are too wide; --json, --csv and --parquet give
-    all.
+    all. A query may take 5 seconds and 512 MB, as runs wait for it; --unlimited lifts that.
     """
     if sum((as_csv, as_json, parquet is not None)) > 1:
         raise UsageError("Choose one of --json, --csv and --parquet.")
@@ -76,9 +82,13 @@ def command(
     settings = options.look()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.models import tabular
+    from tcdatalogger.services.warehouse.protocol import READING
 
-    application = Application(settings)
-    with application, application.warehouse(read_only=True, unsafe=unsafe) as warehouse:
+    limits = None if unlimited else READING
+    with (
+        Application(settings) as application,
+        application.warehouse(read_only=True, unsafe=unsafe, limits=limits) as warehouse,
+    ):
         table = tabular.plain_spans(warehouse.query(sql))
     if as_json:
         print_json(tabular.records(table))

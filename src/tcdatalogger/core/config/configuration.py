@@ -29,6 +29,7 @@ from tcdatalogger.core.config.settings import (
     Settings,
     StateSettings,
     TornSettings,
+    UiSettings,
     WarehouseSettings,
 )
 from tcdatalogger.core.config.toml_lines import Place, places
@@ -48,6 +49,7 @@ __all__ = [
     "Settings",
     "StateSettings",
     "TornSettings",
+    "UiSettings",
     "WarehouseSettings",
     "from_mapping",
     "json_schema",
@@ -73,6 +75,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "log": LogSettings,
     "metrics": MetricsSettings,
     "alerts": AlertsSettings,
+    "ui": UiSettings,
 }
 _Model = TypeVar("_Model", bound=BaseModel)
 

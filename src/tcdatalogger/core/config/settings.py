@@ -86,6 +86,9 @@ class WarehouseSettings(Model):
     require_partition_filter: bool = False
     """Whether BigQuery refuses queries of a new table that do not say which server_timestamp they
     are about."""
+    maximum_bytes_billed: Annotated[str, checked(sizes.parse)] | None = None
+    """The most that BigQuery may bill for one query of people, as 10GB: of `ui`, `ask` and `query`.
+    A query that would read more is refused and costs nothing."""
     kms_key: Annotated[str, checked(cloud_kms)] | None = None
     """The key of Cloud KMS that encrypts new tables of BigQuery, as
     projects/P/locations/L/keyRings/R/cryptoKeys/K. Without it, Google's own keys do."""

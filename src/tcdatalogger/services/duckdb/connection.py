@@ -20,7 +20,8 @@ from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.warehouse.protocol import EncryptionKey
+from tcdatalogger.services.duckdb.limits import settings as limits_of
+from tcdatalogger.services.warehouse.protocol import EncryptionKey, Limits
 
 BACKOFF: Final = Backoff(0.02, 0.5)
 """Between two looks whether another process still holds the file."""
@@ -97,6 +98,7 @@ def connect(
     read_only: bool = False,
     key: EncryptionKey | None = None,
     unsafe: bool = False,
+    limits: Limits | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """A connection to the file, in UTC. One for queries is shut off from all other files.
 
@@ -107,6 +109,7 @@ def connect(
         read_only: for queries: several readers may have it open at once.
         key: of an encrypted file; one that is made is encrypted with it.
         unsafe: whether queries may read other files, write some, and load extensions.
+        limits: of memory and threads; None for none.
 
     Raises:
         WarehouseUnavailable: another process holds it, or it is to be read and does not exist.
@@ -124,7 +127,7 @@ def connect(
     while True:
         new = not path.exists()
         try:
-            connection = _opened(path, key, read_only=read_only, locked=read_only and not unsafe)
+            connection = _opened(path, key, limits, read_only=read_only, unsafe=unsafe)
         except duckdb.Error as error:
             ending.check()
             failure = _failure(path, error)
@@ -162,7 +165,12 @@ def _refuse_old(version: str) -> None:
 
 
 def _opened(
-    path: Path, key: EncryptionKey | None, *, read_only: bool, locked: bool
+    path: Path,
+    key: EncryptionKey | None,
+    limits: Limits | None,
+    *,
+    read_only: bool,
+    unsafe: bool,
 ) -> duckdb.DuckDBPyConnection:
     if key is None:
         connection = duckdb.connect(str(path), read_only=read_only, config=_ALONE)
@@ -174,10 +182,12 @@ def _opened(
         settings = [_UTC]
         if (most := memory()) is not None:
             settings.append(f"memory_limit = '{most}B'")
+        if limits is not None:
+            settings += limits_of(limits)
         if read_only:
             for function in FUNCTIONS:
                 connection.execute(f"create temp macro {function}")
-        if locked:
+        if read_only and not unsafe:
             _lock_down(connection, settings)
         else:
             for setting in settings:

@@ -19,6 +19,7 @@ from tcdatalogger.services.duckdb import backup, copying, layout, tables
 from tcdatalogger.services.duckdb.connection import connect, quoted
 from tcdatalogger.services.duckdb.conservation import ENGINE
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
+from tcdatalogger.services.duckdb.limits import UNLIMITED, in_megabytes, stopped_after
 from tcdatalogger.services.duckdb.read_only import refuse_writing
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.transaction import DuckDBTransaction
@@ -28,6 +29,7 @@ from tcdatalogger.services.warehouse.protocol import (
     PATIENCE,
     Backup,
     EncryptionKey,
+    Limits,
     TableSum,
     Warehouse,
 )
@@ -71,6 +73,7 @@ class DuckDBWarehouse(Warehouse):
         read_only: for queries beside other readers.
         key: of an encrypted file; a new one is encrypted with it.
         unsafe: whether queries of a `read_only` one may reach other files and load extensions.
+        limits: of each query of a `read_only` one; None for none.
     """
 
     def __init__(
@@ -82,10 +85,12 @@ class DuckDBWarehouse(Warehouse):
         read_only: bool = False,
         key: EncryptionKey | None = None,
         unsafe: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.path = path
         self._key = key
         self._unsafe = unsafe
+        self._limits = limits
         self._clock = clock or SystemClock()
         self._patience = patience
         self._read_only = read_only
@@ -117,6 +122,7 @@ class DuckDBWarehouse(Warehouse):
                 read_only=self._read_only,
                 key=self._key,
                 unsafe=self._unsafe,
+                limits=self._limits,
             )
         return self._open
 
@@ -192,15 +198,22 @@ class DuckDBWarehouse(Warehouse):
         """The rows of a query.
 
         Raises:
-            UsageError: DuckDB refuses it.
+            UsageError: DuckDB refuses it, or it takes more memory than it may.
+            TimedOut: it takes more time than it may.
         """
         try:
             if self._read_only:
                 refuse_writing(self._connection, sql)
-            relation = self._connection.sql(sql)
-            return pa.table({}) if relation is None else relation.to_arrow_table()
+            with stopped_after(self._connection, self._limits):
+                relation = self._connection.sql(sql)
+                return pa.table({}) if relation is None else relation.to_arrow_table()
         except duckdb.Error as error:
             ending.check()
+            if self._limits is not None and isinstance(error, duckdb.OutOfMemoryException):
+                raise UsageError(
+                    f"The query takes more than {in_megabytes(self._limits)} of memory.",
+                    remedy=UNLIMITED,
+                ) from None
             if isinstance(error, _OF_THE_DISK) and disk.is_full(self.path.parent, str(error)):
                 raise disk.full(f"the warehouse {self.path}") from None
             raise UsageError(

@@ -59,6 +59,7 @@ def open_dataset(
     *,
     partition: Unit = "month",
     require_partition_filter: bool = False,
+    most_billed: int | None = None,
 ) -> Warehouse:
     """The warehouse in a dataset; it is reached at its first use.
 
@@ -67,8 +68,9 @@ def open_dataset(
         clock: to wait by, None for the machine's.
         partition: the unit of the partitions of new tables, by `server_timestamp`.
         require_partition_filter: whether a query of a new table has to say of which time.
+        most_billed: bytes that Google may bill for one `query`; None for any.
     """
     from tcdatalogger.services.google import tables, warehouse  # noqa: PLC0415  # with the extra
 
     layout = tables.Layout(partition, require_partition_filter)
-    return warehouse.BigQueryWarehouse(client, clock, layout)
+    return warehouse.BigQueryWarehouse(client, clock, layout, most_billed)

@@ -105,14 +105,20 @@ class BigQueryWarehouse(Warehouse):
         client: of the dataset; it is closed with the warehouse.
         clock: slept on while others commit; what time it is, BigQuery says.
         layout: of new tables.
+        most_billed: bytes that Google may bill for one `query`; None for any.
     """
 
     def __init__(
-        self, client: Client, clock: Clock | None = None, layout: Layout | None = None
+        self,
+        client: Client,
+        clock: Clock | None = None,
+        layout: Layout | None = None,
+        most_billed: int | None = None,
     ) -> None:
         self._client = client
         self._clock = clock or SystemClock()
         self._layout = layout or Layout()
+        self._most_billed = most_billed
         self._there = False
         self._lacks: ledger_tables.Lacks | None = None
         self._copy: Copying | None = None
@@ -435,7 +441,7 @@ class BigQueryWarehouse(Warehouse):
                     f"The query is refused: it is no question, but {kind}.",
                     remedy="`tcdatalogger query` changes nothing; `bq query` does.",
                 )
-            return self._client.ask(sql)
+            return self._client.ask(sql, most_billed=self._most_billed)
         except DataRefused as error:
             raise UsageError(
                 f"The query is refused: {error.message}",

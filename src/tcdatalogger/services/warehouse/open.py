@@ -7,7 +7,7 @@ from typing import Final
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError
-from tcdatalogger.services.warehouse.protocol import PATIENCE, EncryptionKey, Warehouse
+from tcdatalogger.services.warehouse.protocol import PATIENCE, EncryptionKey, Limits, Warehouse
 
 _DUCKDB: Final = "duckdb:///"
 
@@ -20,6 +20,7 @@ def open_warehouse(
     read_only: bool = False,
     key: EncryptionKey | None = None,
     unsafe: bool = False,
+    limits: Limits | None = None,
 ) -> Warehouse:
     """The warehouse of an address; it is reached at its first use.
 
@@ -30,6 +31,7 @@ def open_warehouse(
         read_only: for queries, beside others that read.
         key: with which it is encrypted, None for none.
         unsafe: whether queries may reach other files than the warehouse's.
+        limits: of each query; None for none.
 
     Raises:
         ConfigError: no warehouse is of this kind.
@@ -45,6 +47,7 @@ def open_warehouse(
         read_only=read_only,
         key=key,
         unsafe=unsafe,
+        limits=limits,
     )
 
 

@@ -31,6 +31,25 @@ PATIENCE: Final = 20.0
 """Seconds to wait for a warehouse that another program has open."""
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a query of a reader may take: every run waits until it has ended.
+
+    Attributes:
+        seconds: until it is stopped.
+        memory: bytes of the engine; what does not fit ends the query.
+        threads: of the engine.
+    """
+
+    seconds: float
+    memory: int
+    threads: int
+
+
+READING: Final = Limits(5.0, 512_000_000, 1)
+"""The limits of a query by people: a page, a question, `tcdatalogger query`."""
+
+
 class EncryptionKey(Protocol):
     """What a warehouse is encrypted with; it prints nowhere."""
 

@@ -1,0 +1,320 @@
+"""The shelf: what is read, when, and what is shown meanwhile. Time is injected."""
+
+from __future__ import annotations
+
+import threading
+
+import known_faction
+import pytest
+from installation import installed, known_endpoints
+
+from shared import held
+from tcdatalogger.clock import ManualClock
+from tcdatalogger.questions import question
+from tcdatalogger.questions.answers import given
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.warehouse.protocol import Limits
+from tcdatalogger.web import shelf as shelves
+from tcdatalogger.web.shelf import Asked, Shelf
+
+ENDPOINTS = known_endpoints()
+HEADER = """/*
+title = "Mine?"
+page = "members"
+caption = "Mine."
+chart = { kind = "table" }
+[needs."/faction/members"]
+*/
+"""
+SLOW = """select count(*) as n
+from {faction_members:now}, range(100000000) as a, range(100000000) as b
+where a.range <> b.range
+order by n"""
+USUAL = Limits(30.0, 500_000_000, 1)
+
+
+class Place:
+    """A shelf over a warehouse, and how often that was opened."""
+
+    def __init__(self, file, limits=USUAL):
+        self.file = file
+        self.clock = ManualClock()
+        self.marks = dict.fromkeys(known_faction.PATHS, 1.0)
+        self.opened = 0
+        self.taken = 0.0
+        self.limits = limits
+        relations = installed(file, ENDPOINTS).relations
+        self.shelf = Shelf(self.open, relations, lambda: dict(self.marks), self.clock)
+
+    def open(self):
+        self.opened += 1
+        return Timed(self)
+
+    def look(self, *names, **values):
+        return self.shelf.look([asked(name, **values) for name in names])
+
+    def standings(self, *names):
+        return [each.standing for each in self.look(*names)]
+
+
+class Timed(DuckDBWarehouse):
+    """A warehouse whose every query takes some of the clock's time."""
+
+    def __init__(self, place):
+        super().__init__(place.file, place.clock, patience=0.3, read_only=True, limits=place.limits)
+        self.place = place
+
+    def query(self, sql):
+        self.place.clock.sleep(self.place.taken)
+        return super().query(sql)
+
+
+def asked(name, **values):
+    found = question.shipped()[name]
+    return Asked(found, given(found, values))
+
+
+def mine(sql):
+    return Asked(question.read(HEADER + sql, "mine", "mine.sql"), {"days": 30})
+
+
+@pytest.fixture
+def place(warehouse):
+    return Place(warehouse)
+
+
+def test_what_nobody_has_read_waits_and_is_there_after_a_round(place):
+    assert place.standings("inactive-members") == ["waiting"]
+
+    place.shelf.refresh()
+
+    [found] = place.look("inactive-members")
+    assert found.standing == "fresh"
+    assert found.answer.rows.num_rows == 3
+
+
+def test_all_that_a_page_wants_is_read_in_one_opening(place):
+    place.look("inactive-members", "oc-profit", "oc-overview", "balance-movements")
+
+    place.shelf.refresh()
+
+    assert place.opened == 1
+
+
+def test_without_a_new_load_the_warehouse_is_not_opened_again(place):
+    place.look("inactive-members", "oc-profit")
+    place.shelf.refresh()
+    for _ in range(50):
+        place.clock.sleep(11)
+        assert place.standings("inactive-members", "oc-profit") == ["fresh", "fresh"]
+        place.shelf.refresh()
+
+    assert place.opened == 1
+
+
+def test_a_load_makes_old_what_rests_on_its_endpoint_and_nothing_else(place):
+    place.look("inactive-members", "oc-overview")
+    place.shelf.refresh()
+
+    place.marks["faction_members"] += 1
+
+    assert place.standings("inactive-members", "oc-overview") == ["old", "fresh"]
+
+
+def test_an_old_answer_is_shown_until_the_new_one_is_there(place):
+    place.look("inactive-members")
+    place.shelf.refresh()
+    place.marks["faction_members"] += 1
+
+    [old] = place.look("inactive-members")
+    place.clock.sleep(11)
+    place.shelf.refresh()
+
+    assert old.answer.rows.num_rows == 3
+    assert place.standings("inactive-members") == ["fresh"]
+
+
+def test_with_a_load_every_second_the_warehouse_is_opened_every_ten_seconds(place):
+    for _ in range(100):
+        place.marks["faction_members"] += 1
+        place.look("inactive-members", "activity-heatmap")
+        place.shelf.refresh()
+        place.clock.sleep(1)
+
+    assert place.opened == 10
+
+
+def test_any_number_of_viewers_costs_as_much_as_one(place):
+    for _ in range(30):
+        place.marks["faction_members"] += 1
+        for _ in range(50):
+            place.look("inactive-members")
+            place.shelf.refresh()
+        place.clock.sleep(1)
+
+    assert place.opened == 3
+
+
+def test_what_nobody_looks_at_any_more_is_not_read_again(place):
+    place.look("inactive-members")
+    place.shelf.refresh()
+    place.clock.sleep(shelves.VISIBLE + 1)
+    place.marks["faction_members"] += 1
+
+    assert place.shelf.refresh() == float("inf")
+    assert place.opened == 1
+
+
+def test_an_answer_is_read_again_after_a_while_even_without_a_load(place):
+    place.look("inactive-members")
+    place.shelf.refresh()
+    place.clock.sleep(shelves.OLD + 1)
+    place.look("inactive-members")
+    place.shelf.refresh()
+
+    assert place.opened == 2
+
+
+def test_an_opening_ends_after_a_second_and_goes_on_after_a_rest(place):
+    place.taken = 0.4
+    names = ("inactive-members", "oc-profit", "oc-overview", "balance-movements", "oc-crews")
+    place.look(*names)
+    rounds = 0
+    while "waiting" in place.standings(*names):
+        place.clock.sleep(place.shelf.refresh())
+        rounds += 1
+
+    assert 2 <= place.opened <= 5
+    assert rounds <= 6
+
+
+def test_of_a_slow_warehouse_one_answer_is_read_each_time(place):
+    place.taken = 30.0
+    place.look("inactive-members", "oc-profit")
+
+    place.shelf.refresh()
+
+    assert sorted(place.standings("inactive-members", "oc-profit")) == ["fresh", "waiting"]
+
+
+def test_while_another_program_has_the_file_the_answers_before_are_shown(tmp_path):
+    file = tmp_path / "torn.duckdb"
+    known_faction.fill(file)
+    place = Place(file)
+    place.look("inactive-members")
+    place.shelf.refresh()
+    place.marks["faction_members"] += 1
+    place.clock.sleep(11)
+
+    with held(file):
+        place.look("inactive-members", "oc-overview")
+        began = place.clock.now()
+        place.shelf.refresh()
+        waited = place.clock.now() - began
+        [known, new] = place.look("inactive-members", "oc-overview")
+
+    assert waited <= 0.3
+    assert (known.standing, known.answer.rows.num_rows) == ("held", 3)
+    assert (new.standing, new.answer) == ("held", None)
+    place.clock.sleep(11)
+    place.shelf.refresh()
+    assert place.standings("inactive-members", "oc-overview") == ["fresh", "fresh"]
+
+
+def test_a_question_that_takes_too_long_is_stopped_and_the_others_are_read(warehouse):
+    place = Place(warehouse, Limits(0.1, 500_000_000, 1))
+    long = mine(SLOW)
+    place.shelf.look([long, asked("oc-overview")])
+    place.clock.sleep(1)
+
+    place.shelf.refresh()
+    place.clock.sleep(2)
+    place.shelf.refresh()
+
+    slow, quick = place.shelf.look([long, asked("oc-overview")])
+    assert slow.standing == "slow"
+    assert "longer than 0.1 s" in slow.says
+    assert quick.standing == "fresh"
+
+
+def test_a_question_that_is_refused_is_asked_again_after_the_next_load_alone(place):
+    wrong = mine("select nothing from {faction_members:now} order by nothing")
+    place.shelf.look([wrong])
+    place.shelf.refresh()
+    [found] = place.shelf.look([wrong])
+    assert found.standing == "failed"
+    assert "nothing" in found.says
+
+    place.clock.sleep(30)
+    place.shelf.look([wrong])
+    place.shelf.refresh()
+    assert place.opened == 1
+
+    place.marks["faction_members"] += 1
+    place.shelf.refresh()
+    assert place.opened == 2
+
+
+def test_a_load_while_it_is_read_is_not_missed(place, monkeypatch):
+    place.look("inactive-members")
+    before = Timed.query
+
+    def query(self, sql):
+        place.marks["faction_members"] += 1
+        return before(self, sql)
+
+    monkeypatch.setattr(Timed, "query", query)
+    place.shelf.refresh()
+
+    assert place.standings("inactive-members") == ["old"]
+
+
+def test_values_have_answers_of_their_own(place):
+    [one] = place.look("inactive-members", hours="24")
+    [other] = place.look("inactive-members", hours="100")
+    place.shelf.refresh()
+
+    rows = [
+        place.look("inactive-members", hours=hours)[0].answer.rows.num_rows
+        for hours in ("24", "100")
+    ]
+    assert one.asked.key != other.asked.key
+    assert rows == [3, 1]
+
+
+def test_no_more_answers_are_kept_than_there_is_room_for(place):
+    for hours in range(1, shelves.MOST + 20):
+        place.look("inactive-members", hours=str(hours))
+
+    assert len(place.shelf._entries) == shelves.MOST
+
+
+def test_a_page_waits_for_its_first_answer_no_longer_than_it_says(warehouse):
+    place = Place(warehouse)
+    with place.shelf:
+        [found] = place.shelf.look([asked("inactive-members")], wait=30)
+        assert found.standing == "fresh"
+    assert not place.shelf._thread.is_alive()
+
+    still = Place(warehouse)
+    [found] = still.shelf.look([asked("inactive-members")], wait=0.05)
+    assert found.standing == "waiting"
+
+
+def test_threads_look_while_another_reads(place):
+    told = []
+    threads = [
+        threading.Thread(
+            target=lambda: told.append(place.standings("inactive-members", "oc-crews"))
+        )
+        for _ in range(20)
+    ]
+    for number, thread in enumerate(threads):
+        thread.start()
+        if number == 10:
+            place.shelf.refresh()
+    for thread in threads:
+        thread.join()
+
+    assert len(told) == 20
+    assert place.standings("inactive-members", "oc-crews") == ["fresh", "fresh"]

@@ -9,6 +9,7 @@ was lost, or that was used and cannot be used again. Its price is the last one t
 of the execution or before it, else the first one after it; what has no known price counts nothing."""
 chart = { kind = "bars", label = "item", values = ["value_spent"] }
 units = { slots = "count", used = "count", lost = "count", unused = "count", spent = "count", value_spent = "money" }
+links = { item = "item_id" }
 shared = ["price", "torn_items"]
 
 [needs."/faction/crimes"]

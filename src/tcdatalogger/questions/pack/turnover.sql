@@ -103,9 +103,9 @@ weeks as (
 )
 select w.monday as week_begins, coalesce(c.joined, 0) as joined, -coalesce(c.gone, 0) as gone,
        coalesce(c.joined, 0) - coalesce(c.gone, 0) as net, w.members, c.who_joined, c.who_left,
-       t.in_news, t.out_news, t.unread_news, a.applications, w._subject_id as faction_id
+       t.in_news, t.out_news, t.unread_news, a.applications, cast(w._subject_id as string) as faction
 from weeks as w
 left join moved as c on c._subject_id = w._subject_id and c.monday = w.monday
 left join told as t on t._subject_id = w._subject_id and t.monday = w.monday
 left join applied as a on a._subject_id = w._subject_id and a.monday = w.monday
-order by week_begins desc, faction_id nulls last
+order by week_begins desc, w._subject_id nulls last

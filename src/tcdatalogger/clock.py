@@ -7,6 +7,9 @@ import time
 from datetime import UTC, datetime
 from typing import Protocol
 
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_KILO = 1_000
+
 
 class Clock(Protocol):
     """Time as the program sees it. Tests pass a `ManualClock`."""
@@ -71,3 +74,28 @@ def utc(seconds: float) -> datetime:
 def instant(seconds: float | None) -> datetime | None:
     """The aware UTC datetime of `seconds` since 1970; None for None, infinity and NaN."""
     return None if seconds is None or not math.isfinite(seconds) else utc(seconds)
+
+
+def span(seconds: float) -> str:
+    """A length of time in two units at most: `85 ms`, `2.4 s`, `3 min 5 s`, `2 h 10 min`, `4 d`."""
+    if seconds < 0:
+        return f"-{span(-seconds)}"
+    if seconds < 0.9995:  # noqa: PLR2004  # above it rounds to 1,000 ms
+        return f"{seconds * _KILO:.0f} ms"
+    if seconds < 59.95:  # noqa: PLR2004  # above it rounds to 60.0 s
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    units = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
+    parts = []
+    for name, length in units:
+        count, whole = divmod(whole, length)
+        parts.append((count, name))
+    first = next(index for index, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
+
+
+def ago(then: float | None, now: float) -> str:
+    """How long ago, or until, a moment is: `3 min 5 s ago`, `in 12.0 s`, `never`."""
+    if then is None:
+        return "never"
+    return f"{span(now - then)} ago" if then <= now else f"in {span(then - now)}"

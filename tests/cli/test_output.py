@@ -8,6 +8,7 @@ from decimal import Decimal
 import pytest
 
 from tcdatalogger.cli import output
+from tcdatalogger.clock import ago, span
 from tcdatalogger.core.config import sizes
 
 MOMENT = datetime(2026, 11, 23, 1, 55, 29, 500_000, UTC)
@@ -83,7 +84,7 @@ def test_a_value_in_a_table(value, shown):
     ],
 )
 def test_a_length_of_time(seconds, shown):
-    assert output.span(seconds) == shown
+    assert span(seconds) == shown
 
 
 @pytest.mark.parametrize(
@@ -97,9 +98,9 @@ def test_a_size(count, shown):
 def test_moments_and_numbers():
     assert output.moment(None) == ""
     assert output.moment(0) == "1970-01-01 00:00:00Z"
-    assert output.ago(None, 10) == "never"
-    assert output.ago(10, 195) == "3 min 5 s ago"
-    assert output.ago(22, 10) == "in 12.0 s"
+    assert ago(None, 10) == "never"
+    assert ago(10, 195) == "3 min 5 s ago"
+    assert ago(22, 10) == "in 12.0 s"
     assert output.number(1234567) == "1,234,567"
 
 

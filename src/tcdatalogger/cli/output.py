@@ -16,6 +16,7 @@ from typing import Any
 
 import click
 
+from tcdatalogger.clock import span
 from tcdatalogger.text import harmless, in_json, one_line
 
 json_option = click.option(
@@ -31,9 +32,6 @@ _COPIED = frozenset({"run", "id", "path"})
 
 _WORD = 12
 """Letters up to which a word is kept on one line, if the terminal has room for them."""
-
-_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
-_KILO = 1_000
 
 
 _COMMAND = re.compile(r"`tcdatalogger(?= |`)")
@@ -287,24 +285,6 @@ def moment(value: datetime | float | None) -> str:
     return f"{_in_utc(value):%Y-%m-%d %H:%M:%S}Z"
 
 
-def span(seconds: float) -> str:
-    """A length of time in two units at most: `85 ms`, `2.4 s`, `3 min 5 s`, `2 h 10 min`, `4 d`."""
-    if seconds < 0:
-        return f"-{span(-seconds)}"
-    if seconds < 0.9995:  # noqa: PLR2004  # above it rounds to 1,000 ms
-        return f"{seconds * _KILO:.0f} ms"
-    if seconds < 59.95:  # noqa: PLR2004  # above it rounds to 60.0 s
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    units = (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1))
-    parts = []
-    for name, length in units:
-        count, whole = divmod(whole, length)
-        parts.append((count, name))
-    first = next(index for index, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {name}" for count, name in parts[first : first + 2] if count)
-
-
 def once(told: Iterable[tuple[str, str]]) -> list[tuple[list[str], str]]:
     """Group names by what is said of each: the same words once, with all of their names."""
     found: dict[str, list[str]] = {}
@@ -317,13 +297,6 @@ def about(names: Sequence[str], says: str) -> str:
     """A sentence with the names that it is about before it, where it does not begin with them."""
     label = ", ".join(names)
     return says if says.startswith((f"{label} ", f"{label}:")) else f"{label}: {says}"
-
-
-def ago(then: float | None, now: float) -> str:
-    """How long ago, or until, a moment is: `3 min 5 s ago`, `in 12.0 s`, `never`."""
-    if then is None:
-        return "never"
-    return f"{span(now - then)} ago" if then <= now else f"in {span(then - now)}"
 
 
 def number(count: int) -> str:

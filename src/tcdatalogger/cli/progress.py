@@ -16,7 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self, TextIO
 
-from tcdatalogger.cli.output import counted, pasteable, span
+from tcdatalogger.cli.output import counted, pasteable
+from tcdatalogger.clock import span
 from tcdatalogger.errors import Failure
 from tcdatalogger.observability import log
 from tcdatalogger.text import harmless, one_line

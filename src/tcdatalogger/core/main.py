@@ -113,10 +113,14 @@ class Application:
 
     def aside(self) -> Application:
         """The same with a state in memory: to look at what is configured must not make one."""
+        return self.beside(State(IN_MEMORY, self._clock))
+
+    def beside(self, state: State) -> Application:
+        """The same with a state that somebody else opened, and closes."""
         other = Application(
             self.settings, clock=self._clock, environ=self._environ, patience=self._patience
         )
-        other.state = State(IN_MEMORY, self._clock)
+        other.state = state
         return other
 
     @cached_property
@@ -310,6 +314,11 @@ class Application:
         if not found:
             raise missing[0]
         return tuple(found)
+
+    @property
+    def environ(self) -> Mapping[str, str]:
+        """Where `env:` keys are."""
+        return self._environ
 
     def secret(self, name: str, reference: str) -> Secret:
         """A secret of the configuration, under the name that messages may show.

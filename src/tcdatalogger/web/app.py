@@ -20,6 +20,7 @@ from tcdatalogger.questions.question import Question
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import READING
 from tcdatalogger.web import pages, today
+from tcdatalogger.web.operations import routes as operations
 from tcdatalogger.web.render import page, static
 from tcdatalogger.web.room import Role, Room, StateReader, room
 from tcdatalogger.web.security import Access, Door, access, login
@@ -31,12 +32,15 @@ PATIENCE = 0.3
 """Seconds that the shelf waits for a warehouse that another program has open."""
 
 
-def make_room(application: Application, questions: dict[str, Question]) -> Room:
+def make_room(
+    application: Application, questions: dict[str, Question], program: str = "tcdatalogger"
+) -> Room:
     """What the pages of an installation are made from; the shelf is begun by `with room.shelf`.
 
     Args:
         application: with the settings.
         questions: by name.
+        program: how commands on the pages call the program.
     """
     settings, clock = application.settings, application.clock
     relations = Relations(settings, application.catalog, clock.now())
@@ -47,7 +51,7 @@ def make_room(application: Application, questions: dict[str, Question]) -> Room:
         state.marks,
         clock,
     )
-    return Room(settings, questions, relations, shelf, state, clock)
+    return Room(settings, questions, relations, shelf, state, clock, application, program)
 
 
 def who_may(application: Application) -> Access:
@@ -83,6 +87,7 @@ def create_app(room: Room, access: Access) -> Door:
         routes=[
             Route("/", today.today),
             *pages.routes(),
+            *operations.routes(),
             Route("/login", login, methods=["GET", "POST"]),
             Route("/state.json", state),
             Route("/static/{name}", static),

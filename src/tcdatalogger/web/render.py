@@ -26,6 +26,7 @@ NAV: Final = (
     ("/market", "Market"),
     ("/me", "Me"),
     ("/questions", "Questions"),
+    ("/ops", "Operations"),
 )
 """The pages that stand on every page."""
 

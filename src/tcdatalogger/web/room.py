@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.main import Application
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Failure
@@ -115,6 +116,8 @@ class Room:
         shelf: the answers.
         state: the runs.
         clock: the source of time.
+        application: the parts that the pages are wired from.
+        program: how commands on the pages call the program.
     """
 
     settings: Settings
@@ -123,6 +126,8 @@ class Room:
     shelf: Shelf
     state: StateReader
     clock: Clock
+    application: Application
+    program: str = "tcdatalogger"
 
 
 def room(request: Request) -> Room:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import counted, json_option, moment, print_json, say, span
+from tcdatalogger.cli.output import counted, json_option, moment, print_json, say
 from tcdatalogger.cli.progress import ProgressLines, note, notice
+from tcdatalogger.clock import span
 from tcdatalogger.errors import UsageError
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from tcdatalogger.cli.output import (
     print_table,
     program,
     say,
-    span,
 )
+from tcdatalogger.clock import span
 from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:

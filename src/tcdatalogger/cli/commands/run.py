@@ -20,9 +20,9 @@ from tcdatalogger.cli.output import (
     print_table,
     program,
     say,
-    span,
 )
 from tcdatalogger.cli.progress import ProgressLines
+from tcdatalogger.clock import span
 from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.core.views.runs import result
 from tcdatalogger.core.views.state import existing_state

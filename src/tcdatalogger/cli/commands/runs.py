@@ -22,9 +22,8 @@ from tcdatalogger.cli.output import (
     print_json,
     print_table,
     say,
-    span,
 )
-from tcdatalogger.clock import SystemClock, instant
+from tcdatalogger.clock import SystemClock, instant, span
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.views.runs import MOST, STATUSES, RunView, changes, newest, recent, view
 from tcdatalogger.core.views.state import existing_state

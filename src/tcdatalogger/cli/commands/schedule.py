@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import ago, counted, json_option, moment, print_json, say, span
+from tcdatalogger.cli.output import counted, json_option, moment, print_json, say
 from tcdatalogger.cli.progress import ProgressLines, note, notice
+from tcdatalogger.clock import ago, span
 from tcdatalogger.errors import ConfigError, Failure, UsageError
 
 if TYPE_CHECKING:

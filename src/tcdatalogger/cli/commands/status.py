@@ -13,7 +13,6 @@ import click
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import (
     about,
-    ago,
     counted,
     json_option,
     moment,
@@ -22,6 +21,7 @@ from tcdatalogger.cli.output import (
     print_table,
     say,
 )
+from tcdatalogger.clock import ago
 from tcdatalogger.core.views.state import existing_state
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import say
+from tcdatalogger.cli.output import program, say
 from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def serve(application: Any, questions: Any, *, opens: bool) -> None:
 
     ui = application.settings.ui
     access = who_may(application)
-    with _listening(ui) as listener, (room := make_room(application, questions)).shelf:
+    with _listening(ui) as listener, (room := make_room(application, questions, program())).shelf:
         config = uvicorn.Config(
             create_app(room, access),
             http="h11",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import known_faction
+import known_war
 import pytest
 from installation import Installation, installed, known_endpoints
 from logged_city import Logged, logged_city
@@ -12,10 +13,11 @@ from logged_city import Logged, logged_city
 
 @pytest.fixture(scope="session")
 def known(tmp_path_factory) -> Installation:
-    """The faction of which every answer is known (`known_faction.py`)."""
+    """The faction of which every answer is known (`known_faction.py`), with its war."""
     file = tmp_path_factory.mktemp("known") / "torn.duckdb"
     known_faction.fill(file)
-    return installed(file, known_endpoints())
+    known_war.fill(file)
+    return installed(file, known_endpoints() + "".join(known_war.toml()))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ there yet, and Flo still was.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -246,13 +246,29 @@ POLLS = (
 )  # fmt: skip
 
 
-def fill(file: Path, polls: Sequence[Poll] = POLLS) -> None:
-    """Make a DuckDB file of it, by the road of every answer."""
-    known = catalog.load()
+def fill(
+    file: Path,
+    polls: Sequence[Poll] = POLLS,
+    paths: Mapping[str, str] = PATHS,
+    params: Mapping[str, tuple[str, str]] | None = None,
+    runs: str = "run",
+) -> None:
+    """Make a DuckDB file of it, by the road of every answer; or put more polls into one.
+
+    Args:
+        file: of the warehouse.
+        polls: what is stored.
+        paths: of the endpoints, by name.
+        params: a parameter of the query and its value, by the name of the endpoint.
+        runs: how the ids of the runs begin.
+    """
+    known, asked = catalog.load(), params or {}
     with DuckDBWarehouse(file) as warehouse:
         for number, poll in enumerate(polls):
-            endpoint, _ = known.find(PATHS[poll.name])
-            task = Task(poll.name, endpoint, known.version, run_id=f"run-{number:02}")
+            endpoint, _ = known.find(paths[poll.name])
+            given = (asked[poll.name],) if poll.name in asked else ()
+            run = f"{runs}-{number:02}"
+            task = Task(poll.name, endpoint, known.version, run_id=run, params=given)
             body = json.dumps(poll.body).encode()
             fetched = Fetched((Page(body, poll.subject, float(poll.at)),))
             worker = processor(endpoint.path)(task)

@@ -53,6 +53,14 @@ ENDPOINTS: dict[str, Listed] = {
     "membership": Listed("/faction/news", 24, {"since": "P30D"}, 'params = { cat = "membership" }'),
     "other_members": Listed("/faction/{id}/members", 24, lines="ids = [40991, 41210]"),
     "other_basic": Listed("/faction/{id}/basic", 24, lines="ids = [40991, 41210]"),
+    "faction_chainreport": Listed(
+        "/faction/{chainId}/chainreport", 24, {"ids": "query:select id from faction_chains"}
+    ),
+    "faction_wars": Listed("/faction/wars", 12),
+    "armory": Listed("/faction/news", 24, {"since": "P30D"}, 'params = { cat = "armoryAction" }'),
+    "energy": Listed("/faction/contributors", 24, lines='params = { stat = "gymenergy" }'),
+    "drugs": Listed("/faction/contributors", 24, lines='params = { stat = "drugsused" }'),
+    "faction_revives": Listed("/faction/revives", 24, {"since": "P30D"}),
 }
 """What is logged: a new question adds the lines that it needs."""
 

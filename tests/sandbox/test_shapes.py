@@ -83,10 +83,12 @@ def in_scalar(value: Any, shape: Scalar, path: str) -> Iterator[str]:
 def asked(endpoint: Endpoint, city: Any) -> tuple[str, dict[str, str]]:
     """A path and parameters that this endpoint answers."""
     crime = city.json("/faction/crimes", limit=1)["crimes"][0]["id"]
+    chain = city.json("/faction/chains", limit=1)["chains"][0]["id"]
+    known = {"ids": "1,206,640", "crimeId": str(crime), "chainId": str(chain)}
     path = endpoint.path
     for parameter in endpoint.path_parameters:
         value = "40832" if endpoint.section == "faction" and parameter.name == "id" else "1"
-        value = {"ids": "1,206,640", "crimeId": str(crime)}.get(parameter.name, value)
+        value = known.get(parameter.name, value)
         if path.startswith("/user/{id}"):
             value = "150001"
         path = path.replace(f"{{{parameter.name}}}", value)

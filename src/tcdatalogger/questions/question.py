@@ -93,6 +93,7 @@ class Need(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         modes: the storage modes that keep what the question looks at; empty for any.
         every: how often at least, as an ISO 8601 duration; "" for any.
         params: parameters of the endpoint, one endpoint for each value of a list.
+        one_will_do: whether one endpoint will do, with these or other values of the parameters.
         ids: for a path with a placeholder: what stands for it, as in the configuration.
         also: other paths whose answers have the same shape, and will do.
         optional: whether the question has an answer without it.
@@ -101,6 +102,7 @@ class Need(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modes: tuple[str, ...] = ()
     every: str = ""
     params: Mapping[str, str | tuple[str, ...]] = {}
+    one_will_do: bool = False
     ids: str = ""
     also: tuple[str, ...] = ()
     optional: bool = False

@@ -157,13 +157,15 @@ class Relations:
     def _suits(self, endpoint: EndpointSettings, need: Need) -> bool:
         """Whether an endpoint asks for what the question is about."""
         given = dict(query(endpoint, self._known.find(endpoint.path)[0]))
-        return all(given.get(name) in _values(value) for name, value in need.params.items())
+        return need.one_will_do or all(
+            given.get(name) in _values(value) for name, value in need.params.items()
+        )
 
     def _lacks(self, path: str, need: Need) -> Iterator[Lack]:
         entry = self._known.find(path)[0]
         found = [endpoint for endpoint in self.endpoints(path, need) if endpoint.enabled]
         for name, values in need.params.items():
-            for value in _values(values):
+            for value in () if need.one_will_do and found else _values(values):
                 if not any(dict(query(e, entry)).get(name) == value for e in found):
                     says = f"Nothing logs {path} with {name} = {value} yet."
                     given = {name: value}

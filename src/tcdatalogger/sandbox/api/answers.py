@@ -12,7 +12,16 @@ from dataclasses import dataclass, replace
 from tcdatalogger.sandbox.api.errors import Refusal
 from tcdatalogger.sandbox.api.keyring import LEVELS, TYPES, SandboxKey
 from tcdatalogger.sandbox.api.paging import Address, Links, Window, offset_links, time_links, window
-from tcdatalogger.sandbox.world import balances, fights, news, people, profiles
+from tcdatalogger.sandbox.world import (
+    balances,
+    chain_reports,
+    contributors,
+    fights,
+    news,
+    people,
+    profiles,
+    wars,
+)
 from tcdatalogger.sandbox.world.crimes import CATEGORIES
 from tcdatalogger.sandbox.world.fights import Attack
 from tcdatalogger.sandbox.world.people import Faction, Person
@@ -238,6 +247,32 @@ def chains(call: Call) -> bytes:
     return _listed("chains", rows, time_links(call.address, asked, [row.at for row in found]))
 
 
+def chain_report(call: Call) -> bytes:
+    """`/faction/{chainId}/chainreport`: the report of a chain that has ended, else error 6."""
+    found = chain_reports.find(call.world.seed, call.number("chainId"))
+    if found is None or found[1].end > call.t:
+        raise Refusal(6)
+    return encode({"chainreport": chain_reports.report_json(call.world.seed, *found, call.t)})
+
+
+def ranked_wars(call: Call) -> bytes:
+    """`/faction/rankedwars`: ranked wars, newest first; the end of a running one is 0."""
+    asked, world, home = call.window, call.world, call.home()
+    whole = list(wars.begun(world.seed, home, world.since, call.t))
+    found = whole[asked.offset : asked.offset + asked.limit]
+    rows = [encode(wars.war_json(war, call.t, running=0)) for war in found]
+    more = len(whole) > asked.offset + len(found)
+    return _listed("rankedwars", rows, offset_links(call.address, asked, len(found), more=more))
+
+
+def faction_contributors(call: Call) -> bytes:
+    """`/faction/contributors`: what each member added to a statistic."""
+    everybody = call.params.get("cat") == "all"
+    home, stat = call.home(), call.params["stat"]
+    rows = contributors.rows(call.world.seed, home, stat, call.t, everybody=everybody)
+    return encode({"contributors": rows})
+
+
 def items(call: Call) -> bytes:
     """`/torn/items`: all items of a category."""
     category = call.params.get("cat", "All")
@@ -344,6 +379,10 @@ SIMULATED: dict[str, Callable[[Call], bytes]] = {
     "/user/attacksfull": user_attacks_full,
     "/faction/chains": chains,
     "/faction/{id}/chains": chains,
+    "/faction/{chainId}/chainreport": chain_report,
+    "/faction/rankedwars": ranked_wars,
+    "/faction/{id}/rankedwars": ranked_wars,
+    "/faction/contributors": faction_contributors,
     "/torn/items": items,
     "/torn/{ids}/items": some_items,
     "/key/info": key_info,

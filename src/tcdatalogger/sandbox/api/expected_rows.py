@@ -24,6 +24,7 @@ LISTS = {
     "events": "/user/events",
     "log": "/user/log",
     "news": "/faction/news",
+    "revives": "/faction/revives",
 }
 """The names of the lists, and the endpoint of each."""
 

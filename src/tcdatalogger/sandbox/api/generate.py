@@ -15,7 +15,7 @@ from tcdatalogger.models.shape import Kind, List, Object, Scalar, Shape
 from tcdatalogger.sandbox.api.answers import Call
 from tcdatalogger.sandbox.api.errors import Refusal
 from tcdatalogger.sandbox.api.paging import Links, Window, offset_links, time_links, whole
-from tcdatalogger.sandbox.world import people
+from tcdatalogger.sandbox.world import people, revives, wars
 from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.sandbox.world.invent import Maker
 from tcdatalogger.sandbox.world.people import DAY
@@ -47,6 +47,8 @@ def generate(call: Call) -> bytes:
     place = _listed(whole) if call.endpoint.paging != "none" else ()
     body = maker.whole(whole, place)
     _named(call, maker, whole, body)
+    if call.endpoint.selection == "wars":
+        _known_war(call, body)
     if place:
         rows, metadata = _rows(call, maker, place[-1], _at(whole, place))
         _put(body, place, rows)
@@ -146,6 +148,8 @@ def _by_time(
     rows = [
         Maker(maker.seed, maker.subject, row.at).row(name, element, row.id, row.at) for row in found
     ]
+    if call.endpoint.path == "/faction/revives":
+        rows = [revives.with_people(maker.seed, call.home(), row) for row in rows]
     links = time_links(call.address, asked, [row.at for row in found])
     last = {"nanostamp": str(_nanostamp(found[-1]))} if found else {}
     return rows, {"links": links, **last}
@@ -210,6 +214,16 @@ def _known_person(call: Call, value: dict[str, Any]) -> None:
     if person:
         value["name"] = people.name(call.world.seed, person.code)
         value["level"] = people.level(call.world.seed, person, call.t)
+
+
+def _known_war(call: Call, body: dict[str, Any]) -> None:
+    """Put the ranked war that is on into the wars of a faction; its end is null."""
+    home = people.faction(int(call.values["id"])) if "id" in call.values else call.home()
+    if home is None:
+        return
+    war = wars.at(call.world.seed, home, call.t)
+    ranked = war and wars.war_json(war, call.t, running=None)
+    body["wars"]["ranked"] = ranked and {"war_id": ranked.pop("id"), **ranked}
 
 
 def _has_number(shape: Shape, name: str) -> bool:

@@ -179,7 +179,7 @@ class Sandbox:
 
         Args:
             what: attacks, attacksfull, user_attacks, user_attacksfull, chains, crimes, events,
-                log, news, or one category of news as `news:main`.
+                log, news, revives, or one category of news as `news:main`.
             since: the first second since 1970, included, None for no bound; for crimes, the second
                 of their creation.
             until: the last second, included, None for no bound.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from tcdatalogger.sandbox.world import people
+from tcdatalogger.sandbox.world import people, wars
 from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.sandbox.world.people import DAY, FACTIONS, GENESIS, Faction, Person
 from tcdatalogger.sandbox.world.php_json import number
@@ -19,6 +19,10 @@ _A_DAY = 4_000
 _FIRST_CHAIN = 30_000_000
 _WON = ("Attacked", "Mugged", "Hospitalized")
 _LOST = ("Lost", "Stalemate", "Escape", "Timeout", "Assist", "Interrupted")
+_ANSWERED = 280
+"""Seconds after an attack on a member in which the next attack is the answer."""
+_RETALIATION, _WAR = 1, 4
+"""Flags of an attack."""
 _EFFECTS = ("proficience", "stricken", "revitalize", "warlord", "plunder", "irradiate")
 
 
@@ -57,6 +61,19 @@ class Attack:
 
 
 @dataclass(frozen=True, slots=True)
+class Occasion:
+    """Whose attack it is, and what it may answer.
+
+    Attributes:
+        home: the faction.
+        before: the attack on a member just before, None where there was none.
+    """
+
+    home: Faction
+    before: Row | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Chain:
     """One chain of a faction; times are seconds since 1970."""
 
@@ -78,9 +95,14 @@ def attacks(seed: int, home: Faction, bursts: Bursts, day: int) -> Iterator[Row]
     for moment in bursts.moments(low, low + DAY, seed, "attacks", home.index):
         times += [moment] * bursts.rows
     first = _FIRST_ATTACK + (day - GENESIS // DAY) * _A_DAY * len(FACTIONS) + home.index * _A_DAY
+    before: Row | None = None
     for place, ended in enumerate(sorted(times)):
         outgoing = mix(seed, "way", first + place) % 10 < 7  # noqa: PLR2004, seven of ten
-        yield Row(ended, first + place, ended, "outgoing" if outgoing else "incoming", home)
+        late = before is None or not 2 < ended - before.at <= _ANSWERED  # noqa: PLR2004, seconds
+        fact = Occasion(home, before if outgoing and not late else None)
+        row = Row(ended, first + place, ended, "outgoing" if outgoing else "incoming", fact)
+        before = None if outgoing else row
+        yield row
 
 
 def of_user(seed: int, home: Faction, user: int, rows: Sequence[Row]) -> list[Row]:
@@ -113,6 +135,13 @@ def _chains(seed: int, home: int, week: int) -> tuple[Chain, ...]:
     return tuple(found)
 
 
+def chain_place(chain_id: int) -> tuple[int, int, int]:
+    """The week, the place of the faction, and the place in the week of the chain with this id."""
+    rest, place = divmod(chain_id - _FIRST_CHAIN, 2)
+    week, home = divmod(rest, len(FACTIONS))
+    return week, home, place
+
+
 def chain_rows(seed: int, home: Faction, week: int) -> Iterator[Row]:
     """The chains of a week as rows, ordered by start; a chain can be seen after its end."""
     for chain in chains(seed, home, week):
@@ -132,7 +161,7 @@ def chain_json(chain: Chain) -> dict[str, object]:
 
 def full_json(attack: Attack) -> dict[str, object]:
     """`Attack`."""
-    chained, war = 1 + attack.chain / 100 if attack.chain else 1.0, attack.flags & 4
+    chained, war = 1 + attack.chain / 100 if attack.chain else 1.0, attack.flags & _WAR
     return {
         **_head(attack),
         "attacker": _side(attack.attacker) if attack.attacker else None,
@@ -153,7 +182,7 @@ def full_json(attack: Attack) -> dict[str, object]:
         "modifiers": {
             "fair_fight": number(attack.fair_fight),
             "war": 2 if war else 1,
-            "retaliation": 1.5 if attack.flags & 1 else 1,
+            "retaliation": 1.5 if attack.flags & _RETALIATION else 1,
             "group": 1,
             "overseas": 1.25 if attack.flags & 2 else 1,
             "chain": number(round(min(chained, 5.0), 2)),
@@ -204,11 +233,11 @@ def corrected(attack: Attack) -> Attack:
 
 def attack(seed: int, row: Row) -> Attack:
     """The details of the attack of this row."""
-    home: Faction = row.fact
+    home: Faction = row.fact.home
     attack_id, ended, outgoing = row.id, row.at, row.kind == "outgoing"
     rng = Rng(seed, "fight", attack_id)
     ours = _fighter(seed, _member(seed, rng, home, ended), ended)
-    theirs = _fighter(seed, _opponent(seed, rng, home, ended), ended)
+    someone = _opponent(seed, rng, home, ended)
     won = rng.chance(0.85)
     week = (c for n in (ended // WEEK - 1, ended // WEEK) for c in chains(seed, home, n))
     chain = next((c for c in week if c.start <= ended <= c.end), None)
@@ -218,23 +247,45 @@ def attack(seed: int, row: Row) -> Attack:
     fair = rng.spread(1, 3)
     respect = rng.spread(0.4, 9) if won else 0.0
     hidden = not outgoing and rng.chance(0.3)
-    attacker = ours if outgoing else None if hidden else theirs
     effect = (rng.pick(_EFFECTS), rng.between(4, 60))
+    started = ended - rng.between(3, 290)
+    result = rng.pick(_WON) if won else rng.pick(_LOST)
+    flags = rng.roll() & rng.roll() & 15
+    effects = (effect,) if won and rng.chance(0.15) else ()
+    war = wars.at(seed, home, ended)
+    answered = _answered(seed, row)
+    if answered is not None:
+        started = max(started, answered.ended)
+    elif war and Rng(seed, "front", attack_id).chance(0.8):
+        someone = _member(seed, Rng(seed, "enemy", attack_id), war.enemy(home), ended)
+    theirs = answered.attacker if answered else None
+    theirs = theirs or _fighter(seed, someone, ended)
+    flags &= ~(_RETALIATION | _WAR)
+    flags |= _RETALIATION * (answered is not None and won)
+    flags |= _WAR * (war is not None and theirs.faction == war.enemy(home))
     return Attack(
         id=attack_id,
         code=f"{mix(seed, 'code', attack_id):016x}{mix(seed, 'code2', attack_id):016x}",
-        started=ended - rng.between(3, 290),
+        started=started,
         ended=ended,
-        attacker=attacker,
+        attacker=ours if outgoing else None if hidden else theirs,
         defender=theirs if outgoing else ours,
-        result=rng.pick(_WON) if won else rng.pick(_LOST),
+        result=result,
         gain=respect if outgoing else 0.0,
         loss=round(respect / 4, 2),
         chain=hit,
-        flags=rng.roll() & rng.roll() & 15,
-        effects=(effect,) if won and rng.chance(0.15) else (),
+        flags=flags,
+        effects=effects,
         fair_fight=fair,
     )
+
+
+def _answered(seed: int, row: Row) -> Attack | None:
+    """The attack on a member that this one answers, None for none."""
+    if row.fact.before is None:
+        return None
+    found = attack(seed, row.fact.before)
+    return found if found.won and found.attacker else None
 
 
 def _member(seed: int, rng: Rng, home: Faction, t: int) -> Person:

@@ -22,7 +22,7 @@ from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler import worker
 from tcdatalogger.scheduler.daemon import Daemon
-from tcdatalogger.scheduler.executor import Exit, Job, Report
+from tcdatalogger.scheduler.executor import Exit, Job, Report, settings_for
 
 app = Celery(
     "tcdatalogger",
@@ -35,9 +35,7 @@ app = Celery(
 def run(claim: dict[str, Any]) -> dict[str, Any]:
     """In a worker: run what was claimed, and say how it ended."""
     held, settings = Claim(**claim), load(None, os.environ)
-    mine = tuple(each for each in settings.endpoints if each.name == held.endpoint)
-    settings = settings.model_copy(update={"endpoints": mine})  # none of them: it is the backup
-    return asdict(worker.run_job(Job(held.run_id, settings, held)))
+    return asdict(worker.run_job(Job(held.run_id, settings_for(settings, held.endpoint), held)))
 
 
 class CeleryRun:

@@ -266,6 +266,8 @@ def test_where_no_picture_can_go_is_told(logged, extra, says):
         ["--to", "discord"],
         ["oc-profit", "--all", "--png", "p"],
         ["oc-profit", "--dark"],
+        ["oc-profit", "--digest"],
+        ["--digest", "--png", "p"],
         ["oc-profit", "--png", "p", "--csv"],
     ],
 )

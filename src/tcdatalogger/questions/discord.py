@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-from tcdatalogger.core.config.secrets import resolve
-from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.main import Application
 from tcdatalogger.errors import ConfigError, WebhookUnavailable
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.observability.webhook import Attached, hide, post
@@ -19,7 +18,6 @@ from tcdatalogger.text import one_line
 
 MOST: Final = 10
 """Pictures of one message: Discord takes no more."""
-NAME: Final = "alerts.webhook"
 _LONGEST: Final = 1_900
 """Characters of a message; Discord takes 2,000."""
 _DESCRIBED: Final = 1_000
@@ -29,28 +27,31 @@ _ROWS: Final = 5
 _MARKUP: Final = re.compile(r"([\\*_~`|>#\[\]()<@:-])")
 
 
-def address(settings: Settings, environ: Mapping[str, str]) -> str:
+def address(application: Application, *, digest: bool = False) -> str:
     """The address of the webhook, which is a secret.
 
     Args:
-        settings: the configuration.
-        environ: the environment, for an address that is `env:`.
+        application: with the configuration.
+        digest: whether it is that of the digest, where the digest has one of its own.
 
     Raises:
         ConfigError: no webhook of Discord is configured, or its address is not where the
             configuration says.
     """
-    reference = settings.alerts.webhook
+    settings = application.settings
+    name, reference = "digest.webhook", settings.digest.webhook if digest else None
+    if reference is None:
+        name, reference = "alerts.webhook", settings.alerts.webhook
+        if settings.alerts.kind != "discord":
+            raise ConfigError(
+                f"The webhook of the alerts takes {settings.alerts.kind}, and no pictures.",
+                remedy='A webhook of Discord has kind = "discord" in [alerts].',
+            )
     if reference is None:
         raise ConfigError(
             "No webhook is configured.", remedy='Write webhook = "env:DISCORD_WEBHOOK" in [alerts].'
         )
-    if settings.alerts.kind != "discord":
-        raise ConfigError(
-            f"The webhook of the alerts takes {settings.alerts.kind}, and no pictures.",
-            remedy='A webhook of Discord has kind = "discord" in [alerts].',
-        )
-    found = resolve(NAME, reference, environ).reveal()
+    found = application.secret(name, reference).reveal()
     hide(found)
     return found
 

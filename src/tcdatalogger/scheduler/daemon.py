@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Final, Literal
 
-from tcdatalogger.core.config.settings import EndpointSettings, Settings
+from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.run.pending_limits import longest
 from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.due import BACKOFF, Due, DueQueue, Plan
@@ -27,7 +27,7 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, Failure, StateGone
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.scheduler import finish
-from tcdatalogger.scheduler.executor import Executor, Exit, Handle, Job, Report
+from tcdatalogger.scheduler.executor import Executor, Exit, Handle, Job, Report, settings_for
 from tcdatalogger.scheduler.signals import Signals
 from tcdatalogger.scheduler.worker import STOPPED
 
@@ -242,7 +242,6 @@ class Daemon:
 
     def _begin_one(self, due: Due) -> None:
         now, plan = self._clock.now(), self._plans[due.endpoint]
-        endpoint = self._settings.endpoint(due.endpoint)
         if self._remaining is not None:
             self._remaining.discard(due.endpoint)
         run_id = new_run_id(self._clock)
@@ -260,7 +259,7 @@ class Daemon:
             self._state.leases.release(claim)
             return
         try:
-            self._running[due.endpoint] = self._started_run(due, plan, endpoint, claim)
+            self._running[due.endpoint] = self._started_run(due, plan, claim)
         except Busy as failure:
             _log.error("run_not_started", endpoint=due.endpoint, message=str(failure))
             self._codes.append(failure.exit_code)
@@ -269,12 +268,8 @@ class Daemon:
             return
         self._on_event(RunEvent(now, due.endpoint, run_id))
 
-    def _started_run(
-        self, due: Due, plan: Plan, endpoint: EndpointSettings | None, claim: Claim
-    ) -> _Run:
-        only = () if endpoint is None else (endpoint,)  # none for the backup
-        settings = self._settings.model_copy(update={"endpoints": only})
-        job = Job(claim.run_id, settings, claim, self._logs)
+    def _started_run(self, due: Due, plan: Plan, claim: Claim) -> _Run:
+        job = Job(claim.run_id, settings_for(self._settings, due.endpoint), claim, self._logs)
         grace = self._settings.scheduler.grace.seconds or 0
         more = longest(job.timeout, self._state.unsettled(due.endpoint)) or 0
         limit = time.monotonic() + job.timeout + more + grace

@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol, Self
 
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
-from tcdatalogger.core.state.leases import BACKUP, Claim
+from tcdatalogger.core.state import leases
+from tcdatalogger.core.state.leases import Claim
 
 MOST: Final = 64 * 1024
 """Bytes of a report at most; a longer one is not read."""
@@ -29,8 +30,8 @@ class Job:
 
     Attributes:
         run_id: the id of the run.
-        settings: the configuration with this endpoint alone; for a backup, with no endpoint.
-        claim: the claim of the endpoint or of the backup; the run can store only while it holds.
+        settings: the configuration of this work alone (`settings_for`).
+        claim: the claim of the work; a run can store only while it holds.
         logs: arguments of `observability.log.configure`.
     """
 
@@ -50,19 +51,39 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of the endpoint, or `BACKUP`."""
+        """The name of the endpoint, `BACKUP` or `DIGEST`."""
         return self.claim.endpoint
 
     @property
     def timeout(self) -> float:
         """Seconds that the run may take."""
-        work = self.settings.backup if self.name == BACKUP else self.endpoint
-        return work.timeout.seconds or 0.0
+        match self.name:
+            case leases.BACKUP:
+                timeout = self.settings.backup.timeout
+            case leases.DIGEST:
+                timeout = self.settings.digest.timeout
+            case _:
+                timeout = self.endpoint.timeout
+        return timeout.seconds or 0.0
 
     @property
     def memory(self) -> str | None:
-        """The memory that the run may take, as `500MB`; None for no limit, and for a backup."""
-        return None if self.name == BACKUP else self.endpoint.memory
+        """The memory that the run may take, as `500MB`; None for what is no run of an endpoint."""
+        return None if self.name in {leases.BACKUP, leases.DIGEST} else self.endpoint.memory
+
+
+def settings_for(settings: Settings, name: str) -> Settings:
+    """The configuration for one piece of work.
+
+    Args:
+        settings: the whole configuration.
+        name: of the work: an endpoint, which is then the only one; `BACKUP`, which has none; or
+            `DIGEST`, whose answers may rest on all of them.
+    """
+    if name == leases.DIGEST:
+        return settings
+    only = tuple(each for each in settings.endpoints if each.name == name)
+    return settings.model_copy(update={"endpoints": only})
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcdatalogger import ending
 from tcdatalogger.core.config import sizes
-from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.errors import Failure, Stopped
 from tcdatalogger.observability import log, redact
 from tcdatalogger.scheduler import process_tree
@@ -85,6 +85,8 @@ def run_job(job: Job) -> Report:
     with Application(job.settings) as application:
         if job.name == BACKUP:
             return _backed_up(job, application)
+        if job.name == DIGEST:
+            return _digested(job, application)
         outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
         return reported(outcome.record)
 
@@ -97,6 +99,16 @@ def _backed_up(job: Job, application: Application) -> Report:
 
     try:
         scheduled.make(application, wanted, claim=job.claim, timeout=job.timeout)
+    except Failure as failure:
+        return _refused(failure)
+    return Report("done")
+
+
+def _digested(job: Job, application: Application) -> Report:
+    from tcdatalogger.questions import digest  # noqa: PLC0415  # not in the daemon
+
+    try:
+        digest.post(application, claim=job.claim, timeout=job.timeout)
     except Failure as failure:
         return _refused(failure)
     return Report("done")

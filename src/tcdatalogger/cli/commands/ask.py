@@ -25,7 +25,6 @@ from tcdatalogger.errors import ConfigError, UsageError
 from tcdatalogger.text import did_you_mean
 
 if TYPE_CHECKING:
-    from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.main import Application
     from tcdatalogger.questions.answers import Answer
     from tcdatalogger.questions.question import Question
@@ -83,6 +82,7 @@ BAR = 16
     type=click.Choice(["discord"]),
     help="Post the picture to the webhook of the alerts.",
 )
+@click.option("--digest", is_flag=True, help="Post the digest of [digest] now.")
 @click.option("--check", is_flag=True, help="Check every question, also those of your own.")
 @json_option
 @click.pass_obj
@@ -102,6 +102,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     everything: bool,
     owner: bool,
     to: str | None,
+    digest: bool,
     check: bool,
     as_json: bool,
 ) -> None:
@@ -109,15 +110,22 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
 
     Your own questions are files `questions/NAME.sql` beside the configuration.
     """
-    ways = (as_csv, as_json, as_sql, about, parquet, png, to)
+    ways = (as_csv, as_json, as_sql, about, parquet, png, to, digest)
     if sum(1 for way in ways if way) > 1:
-        raise UsageError("Choose one of --json, --csv, --parquet, --png, --to, --sql and --about.")
+        raise UsageError(
+            "Choose one of --json, --csv, --parquet, --png, --to, --digest, --sql and --about."
+        )
     if (raw and not as_csv) or (dark and png is None):
         raise UsageError("--raw goes with --csv, and --dark with --png.")
     if everything and (png is None or name is not None):
         raise UsageError("--all draws pictures.", remedy="As: --all --png pictures")
+    if digest and name is not None:
+        raise UsageError("--digest posts what [digest] says, and takes no NAME.")
     if name is None and not everything and (png is not None or to is not None):
         raise UsageError("Name a question.", remedy="`tcdatalogger ask` lists them.")
+    if digest:
+        _digest(options)
+        return
     settings = options.look()
     from tcdatalogger.core.config import configuration  # pydantic
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
@@ -163,7 +171,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     elif png is not None:
         _draw(answer, png, dark=dark)
     elif to is not None:
-        _post(settings, answer)
+        _post(application, answer)
     else:
         _print(answer)
 
@@ -378,11 +386,26 @@ def _draw_all(
         )
 
 
-def _post(settings: Settings, answer: Answer) -> None:
+def _post(application: Application, answer: Answer) -> None:
     from tcdatalogger.questions import discord
 
-    discord.send(discord.address(settings, os.environ), [answer])
+    discord.send(discord.address(application), [answer])
     say(f"Posted: {answer.question.title}")
+
+
+def _digest(options: Options) -> None:
+    settings = options.load()
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.questions import digest
+
+    if not settings.digest.questions:
+        raise ConfigError(
+            "No digest is configured.",
+            remedy='Write questions = ["inactive-members"] in [digest].',
+        )
+    with Application(settings) as application:
+        posted = digest.post(application, forced=True)
+    say(f"Posted: {', '.join(posted)}")
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:

@@ -42,6 +42,8 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
 
     with Application(settings) as application:
         findings = list(inspect(application, online=not offline))
+    if settings.digest.questions:
+        findings.append(_digest(settings))
     if alerts:
         findings.append(_tried(settings))
     wrong = [finding.failure for finding in findings if finding.failure is not None]
@@ -88,6 +90,24 @@ def _summary(settings: Settings, wrong: int, warnings: int) -> str:
             "lists what Torn offers."
         )
     return "Everything is there: `tcdatalogger run --all`"
+
+
+def _digest(settings: Settings) -> Finding:
+    """Whether the digest can be drawn: its questions are there, and what makes pictures."""
+    from tcdatalogger.core.check.finding import Finding
+    from tcdatalogger.questions import digest, question
+    from tcdatalogger.questions.pictures.png import png
+
+    part, told = "digest", settings.digest
+    try:
+        known = question.known(told.folder)
+        png("<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'/>")
+    except ConfigError as failure:
+        return Finding(part, "", failure)
+    if problems := [says for name in told.questions if (says := digest.refused(name, known, told))]:
+        return Finding(part, "", ConfigError("The digest cannot be whole.", problems=problems))
+    names = ", ".join(told.questions)
+    return Finding(part, f"{names}; at {told.at} {told.timezone}, every {told.frequency}")
 
 
 def _tried(settings: Settings) -> Finding:

@@ -5,19 +5,16 @@ The state has the result as a run with the name `BACKUP`, for `status` and for a
 
 from __future__ import annotations
 
-import os
-import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from tcdatalogger.core.backup.make import Made, back_up
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.operations.recorded import recorded
 from tcdatalogger.core.run.timeout import deadline
 from tcdatalogger.core.state.leases import BACKUP, Claim
 from tcdatalogger.core.state.run_id import new_run_id
-from tcdatalogger.core.state.store import RunRecord, cut_off
 from tcdatalogger.errors import Failure
 from tcdatalogger.files import Progress, silent
 from tcdatalogger.observability.log import bound, get_logger
@@ -57,45 +54,10 @@ def make(
     with application.claimed(BACKUP, run_id, claim) as held, bound(run_id=run_id, endpoint=BACKUP):
         if not wanted():
             return None
-        record = RunRecord(
-            run_id=run_id,
-            endpoint=BACKUP,
-            started_at=application.clock.now(),
-            step=_STEP,
-            pid=os.getpid(),
-            host=socket.gethostname(),
-            token=held.token,
-            owner=held.owner,
-            log_file=str(application.settings.log.file or ""),
-        )
-        application.state.write_run(record)
-        try:
-            with deadline(timeout, "backup"):
-                made = back_up(application, place, archive=archive, progress=progress)
-        except Failure as failure:
-            _log.error("backup_failed", error=type(failure).__name__, message=failure.message)
-            _close(application, record, failure)
-            raise
-        except BaseException as error:  # a signal, or a bug: the state keeps its class only
-            _close(application, record, error)
-            raise
-        _close(application, replace(record, status="done"), None)
-        return made
-
-
-def _close(application: Application, record: RunRecord, error: BaseException | None) -> None:
-    now = application.clock.now()
-    seconds = {_STEP: round(max(0.0, now - record.started_at), 3)}
-    record = replace(record, finished_at=now, seconds=seconds)
-    if isinstance(error, Failure):
-        record = replace(
-            record,
-            status="failed",
-            error=error.message,
-            error_class=type(error).__name__,
-            remedy=error.remedy,
-            exit_code=error.exit_code,
-        )
-    elif error is not None:
-        record = cut_off(record, error)
-    application.state.write_run(record)
+        with recorded(application, held, _STEP):
+            try:
+                with deadline(timeout, "backup"):
+                    return back_up(application, place, archive=archive, progress=progress)
+            except Failure as failure:
+                _log.error("backup_failed", error=type(failure).__name__, message=failure.message)
+                raise

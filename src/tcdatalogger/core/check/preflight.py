@@ -65,7 +65,9 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
     yield from _unused(settings.warehouse)
     yield from _rights(settings)
     if settings.alerts.webhook is not None:
-        yield _webhook(application, settings.alerts.webhook)
+        yield _webhook(application, "alerts", settings.alerts.webhook)
+    if settings.digest.webhook is not None:
+        yield _webhook(application, "digest", settings.digest.webhook)
     with ExitStack() as beside:
         if state.failure is None and not settings.state.begun:
             application = beside.enter_context(application.aside())
@@ -181,6 +183,7 @@ def _rights(settings: Settings) -> Iterator[Finding]:
         return
     references = [*settings.keys.items(), (ENCRYPTION_KEY, settings.warehouse.encryption_key)]
     references.append(("alerts.webhook", settings.alerts.webhook))
+    references.append(("digest.webhook", settings.digest.webhook))
     places = [
         ("state", settings.state.file),
         ("warehouse", settings.warehouse.file),
@@ -198,12 +201,13 @@ def _rights(settings: Settings) -> Iterator[Finding]:
             yield Finding(f"rights of {name}", says, warning=True)
 
 
-def _webhook(application: Application, reference: str) -> Finding:
+def _webhook(application: Application, table: str, reference: str) -> Finding:
+    part = "webhook" if table == "alerts" else f"webhook of the {table}"
     try:
-        application.secret("alerts.webhook", reference)
+        application.secret(f"{table}.webhook", reference)
     except Failure as failure:
-        return Finding("webhook", "", failure)
-    return Finding("webhook", reference)
+        return Finding(part, "", failure)
+    return Finding(part, reference)
 
 
 def _writable(name: str, file: Path) -> Finding:

@@ -21,6 +21,7 @@ from tcdatalogger.core.config.settings import (
     AlertsSettings,
     ArchiveSettings,
     BackupSettings,
+    DigestSettings,
     EndpointSettings,
     LimitsSettings,
     LogSettings,
@@ -41,6 +42,7 @@ __all__ = [
     "AlertsSettings",
     "ArchiveSettings",
     "BackupSettings",
+    "DigestSettings",
     "EndpointSettings",
     "LimitsSettings",
     "LogSettings",
@@ -75,6 +77,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "log": LogSettings,
     "metrics": MetricsSettings,
     "alerts": AlertsSettings,
+    "digest": DigestSettings,
     "ui": UiSettings,
 }
 _Model = TypeVar("_Model", bound=BaseModel)

@@ -116,6 +116,16 @@ def listening(value: str) -> None:
         raise ValueError("must be an address such as 127.0.0.1:9464, or empty for none")
 
 
+def time_of_day(value: str) -> None:
+    """Check a time of day, as 08:00.
+
+    Raises:
+        ValueError: the text is no such time.
+    """
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", value):
+        raise ValueError("must be a time of day such as 08:00")
+
+
 def cloud_kms(value: str) -> None:
     """Check the full name of a key of Google's Cloud KMS.
 

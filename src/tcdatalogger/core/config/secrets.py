@@ -160,7 +160,7 @@ def _what(name: str) -> str:
     return f"the value of {name}" if "." in name else f"the key {name!r}"
 
 
-_PLACEHOLDERS = {"alerts.webhook": "https://YOUR_WEBHOOK"}
+_PLACEHOLDERS = dict.fromkeys(("alerts.webhook", "digest.webhook"), "https://YOUR_WEBHOOK")
 """Examples of values that are no keys, for a command that sets them."""
 
 

@@ -37,6 +37,7 @@ from tcdatalogger.core.config.field_types import (
     listening,
     lowered,
     safe_url,
+    time_of_day,
     wrong,
 )
 from tcdatalogger.core.config.moments import moment
@@ -382,6 +383,42 @@ class AlertsSettings(Model):
     """An alert is sent after this many failed runs of an endpoint in a row."""
 
 
+class DigestSettings(Model):
+    """The digest: answers with pictures, posted to a channel of Discord by the scheduler."""
+
+    questions: Annotated[Texts, Field(max_length=10)] = ()
+    """What is answered, at most ten names of `tcdatalogger ask`, as ["oc-now", "inactive-members"];
+    without any there is no digest."""
+    at: Annotated[str, checked(time_of_day)] = "08:00"
+    """The time of day at which it is posted."""
+    frequency: AnyDuration = Field(
+        default_factory=lambda: parse("P1D"), json_schema_extra={"default": "P1D"}
+    )
+    """How often it is posted, as P1D, or P1W for each Monday."""
+    timezone: Annotated[str, checked(schedule.zone)] = "UTC"
+    """The time zone of `at`, as Europe/Vienna; UTC is Torn's time."""
+    webhook: str | None = None
+    """Where the address of its webhook is, as env:DISCORD_DIGEST; by default that of the alerts."""
+    owner: bool = False
+    """Whether it may have what only the owner of a key is to see; everybody in the channel sees
+    it."""
+    folder: Path = Field(default=Path("questions"), strict=False)
+    """The folder with questions of your own, relative to this file's folder."""
+    timeout: ClockDuration = Field(
+        default_factory=lambda: parse("PT5M"), json_schema_extra={"default": "PT5M"}
+    )
+    """How long it may take."""
+
+    def resolved(self, folder: Path) -> Self:
+        """The same settings with every relative path taken from `folder`."""
+        return self.model_copy(
+            update={
+                "folder": resolve_path(str(self.folder), folder),
+                "webhook": self.webhook and resolve_reference(self.webhook, folder),
+            }
+        )
+
+
 class UiSettings(Model):
     """The pages of `tcdatalogger ui`."""
 
@@ -436,6 +473,7 @@ class Settings(Model):
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
     alerts: AlertsSettings = AlertsSettings()
+    digest: DigestSettings = DigestSettings()
     ui: UiSettings = UiSettings()
 
     def endpoint(self, name: str) -> EndpointSettings | None:
@@ -488,6 +526,7 @@ class Settings(Model):
                 "log": self.log.model_copy(update={"file": log_file}),
                 "keys": {name: resolve_reference(key, folder) for name, key in self.keys.items()},
                 "alerts": self.alerts.model_copy(update={"webhook": webhook}),
+                "digest": self.digest.resolved(folder),
                 "ui": self.ui.resolved(folder),
             }
         )

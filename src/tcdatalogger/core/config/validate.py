@@ -93,8 +93,13 @@ def validate(
         environment: the surroundings; by default an empty environment.
     """
     _keys(settings.keys, problems, environment)
-    if settings.alerts.webhook is not None:
-        _webhook(settings.alerts.webhook, problems, environment)
+    for table, reference in (
+        ("alerts", settings.alerts.webhook),
+        ("digest", settings.digest.webhook),
+    ):
+        if reference is not None:
+            _webhook(table, reference, problems, environment)
+    _digest(settings, problems)
     if (key := settings.warehouse.encryption_key) is not None:
         place = ("warehouse", "encryption_key")
         _reference(place, key, "TCD_WAREHOUSE_KEY", problems, environment)
@@ -118,8 +123,19 @@ def validate(
     _tables(parts, problems, known)
 
 
-def _webhook(reference: str, problems: ConfigErrors, environment: Environment) -> None:
-    """Check the reference to the webhook; its address is a secret and is never shown."""
+def _digest(settings: Settings, problems: ConfigErrors) -> None:
+    """A digest needs a channel that takes pictures."""
+    if settings.digest.questions and settings.digest.webhook is None:
+        remedy = 'Write webhook = "env:DISCORD_DIGEST" in [digest].'
+        if settings.alerts.webhook is None:
+            problems.add(("digest", "webhook"), "is missing, and that of the alerts too", remedy)
+        elif settings.alerts.kind != "discord":
+            says = "is missing, and that of the alerts takes no pictures"
+            problems.add(("digest", "webhook"), says, remedy)
+
+
+def _webhook(table: str, reference: str, problems: ConfigErrors, environment: Environment) -> None:
+    """Check the reference to a webhook; its address is a secret and is never shown."""
     scheme, _, rest = reference.partition(":")
     if (
         scheme not in SCHEMES
@@ -127,7 +143,7 @@ def _webhook(reference: str, problems: ConfigErrors, environment: Environment) -
         or misplaced(reference, environment.environ, environment.folder)
     ):
         remedy = "Write where the address is, as env:DISCORD_WEBHOOK or file:PATH."
-        problems.add(("alerts", "webhook"), "is no reference to an address", remedy)
+        problems.add((table, "webhook"), "is no reference to an address", remedy)
 
 
 def _keys(keys: Mapping[str, str], problems: ConfigErrors, environment: Environment) -> None:

@@ -35,12 +35,14 @@ class Plan:
         grid: the times at which it is due.
         priority: the order among endpoints that are due: `high`, `normal` or `low`.
         retries: how often a failed run that may succeed later is tried again for the same time.
+        waits: whether the first run waits for a time of the grid; else it is due at once.
     """
 
     endpoint: str
     grid: Grid
     priority: str = "normal"
     retries: int = 3
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class DueQueue:
             schedule, rank = str(plan.grid), RANKS[plan.priority]
             first = first_entry(plan, ran.get(name), now)
             before, its_rank, entry = known.get(name, ("", None, first))
-            fresh = _in_line(entry, plan.grid, now, changed=before not in ("", schedule))
+            fresh = _in_line(entry, plan, now, changed=before not in ("", schedule))
             if (schedule, rank, fresh) != (before, its_rank, entry):
                 rows.append((name, schedule, rank, fresh))
         gone = [name for name in known if name not in wanted] if alone else []
@@ -311,7 +313,10 @@ def first_entry(plan: Plan, last: run_stats.LastRuns | None, now: float) -> DueE
         now: seconds since 1970.
     """
     ran = last.success_at if last else None
-    due = now if ran is None else min(plan.grid.after(min(ran, now)), plan.grid.after(now))
+    if ran is None:
+        due = plan.grid.after(now) if plan.waits else now
+    else:
+        due = min(plan.grid.after(min(ran, now)), plan.grid.after(now))
     return DueEntry(plan.endpoint, due, due, 0, None if ran is None else min(ran, now))
 
 
@@ -323,12 +328,13 @@ def pause(endpoint: str, attempt: int) -> float:
     return BACKOFF.pause(attempt, jitter(f"{endpoint}/{attempt}", 1_000) / 500 - 1)
 
 
-def _in_line(entry: DueEntry, grid: Grid, now: float, *, changed: bool) -> DueEntry:
+def _in_line(entry: DueEntry, plan: Plan, now: float, *, changed: bool) -> DueEntry:
     """The row as it should be by the grid and the clock."""
+    grid = plan.grid
     served = entry.served_at if entry.served_at is None else min(entry.served_at, now)
     latest = grid.after(now)
     if changed:
-        due = now if served is None else grid.after(served)
+        due = (latest if plan.waits else now) if served is None else grid.after(served)
         return DueEntry(entry.endpoint, due, due, 0, served)
     if entry.due_at > latest:
         return DueEntry(entry.endpoint, latest, latest, 0, served)

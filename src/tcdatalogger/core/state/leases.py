@@ -34,6 +34,9 @@ BACKFILL: Final = "/backfill"
 BACKUP: Final = "/backup"
 """The name of the claim of backups and of their runs; no endpoint has this name."""
 
+DIGEST: Final = "/digest"
+"""As `BACKUP`, for the digest."""
+
 Holders = Mapping[tuple[str, int | None], tuple[str, float]]
 """The owner of each claim that was not given back, and its end, by name and token."""
 

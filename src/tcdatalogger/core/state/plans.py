@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tcdatalogger.core.config import schedule
 from tcdatalogger.core.config.schedule import Grid
-from tcdatalogger.core.config.settings import EndpointSettings, Settings
+from tcdatalogger.core.config.settings import DigestSettings, EndpointSettings, Settings
 from tcdatalogger.core.state.due import Plan
-from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.leases import BACKUP, DIGEST
+
+_TRIES: Final = 12
+"""Of a digest that the channel does not take: for about two hours."""
 
 
 def plan(endpoint: EndpointSettings) -> Plan | None:
@@ -28,9 +33,18 @@ def plan(endpoint: EndpointSettings) -> Plan | None:
 
 
 def plans(settings: Settings) -> dict[str, Plan]:
-    """The plans of the endpoints and of the backup, by name; what runs by hand alone has none."""
+    """The plans of endpoints, backup and digest, by name; what runs by hand alone has none."""
     found = {one.endpoint: one for one in map(plan, settings.endpoints) if one is not None}
     often = settings.backup.frequency
     if found and often is not None:  # after the endpoints: nobody waits for a backup
         found[BACKUP] = Plan(BACKUP, Grid(often), priority="low")
+    if found and settings.digest.questions:
+        grid = digest_grid(settings.digest)
+        found[DIGEST] = Plan(DIGEST, grid, priority="low", retries=_TRIES, waits=True)
     return found
+
+
+def digest_grid(digest: DigestSettings) -> Grid:
+    """The times at which the digest is posted."""
+    day, _, _ = schedule.ANCHOR.partition("T")
+    return Grid(digest.frequency, digest.timezone, schedule.anchor(f"{day}T{digest.at}"))

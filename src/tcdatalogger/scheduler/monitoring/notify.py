@@ -14,7 +14,7 @@ from tcdatalogger.core.config.secrets import resolve
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import REFUSED, Alert, AlertEvent, Alerts
-from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.core.state.run_stats import LastRuns
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import ConfigError, Unbalanced
@@ -84,7 +84,10 @@ def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
     for fresh in freshness(settings, lasts, now):
         if fresh.endpoint.enabled:
             found += _of_endpoint(fresh, settings.alerts.failures, now)
-    found += _backup(settings, lasts.get(BACKUP), now)
+    if settings.backup.frequency is not None:
+        found += _failed("backup", lasts.get(BACKUP), now)
+    if settings.digest.questions:
+        found += _failed("digest", lasts.get(DIGEST), now)
     found += _keys(settings, state)
     found += _disks(settings, low, now)
     return found
@@ -136,12 +139,12 @@ def _of_endpoint(fresh: Freshness, failures: int, now: float) -> Iterator[AlertE
             )
 
 
-def _backup(settings: Settings, last: LastRuns | None, now: float) -> Iterator[AlertEvent]:
-    """An alert for a backup that failed once already: the next is due in a day or a week."""
-    if settings.backup.frequency is not None and last is not None and last.failures:
+def _failed(what: str, last: LastRuns | None, now: float) -> Iterator[AlertEvent]:
+    """An alert for work that failed once already: the next is due in a day or a week."""
+    if last is not None and last.failures:
         yield AlertEvent(
-            "backup:failed",
-            f"The backup failed: {last.error or last.error_class}",
+            f"{what}:failed",
+            f"The {what} failed: {last.error or last.error_class}",
             last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
             since=last.failing_since or now,
         )

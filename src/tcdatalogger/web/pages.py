@@ -39,7 +39,7 @@ ORDER: Final = (
 )
 """The questions that come first on their pages, in this order; the others follow by name."""
 
-ALL_ROWS: Final = 500
+ALL_ROWS: Final = 300
 """Rows on the page of a question."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -49,22 +48,24 @@ class Found:
         others: the paths of other answers, and their types.
         broken: links that do not answer, and where each stands.
         outside: addresses of others.
+        unread: pages that wait for an answer.
     """
 
     pages: list[str] = field(default_factory=list)
     others: dict[str, str] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     outside: set[str] = field(default_factory=set)
+    unread: list[str] = field(default_factory=list)
 
-    def first(self, count: Callable[[str], int]) -> list[str]:
-        """The first pages of each kind; `count` says how many of a kind."""
-        seen: Counter[str] = Counter()
+    def to_look_at(self) -> list[str]:
+        """All pages as a first visitor sees them, and one of each choice that can be made."""
+        seen: set[str] = set()
         chosen = []
         for path in self.pages:
-            name = kind(path)
-            seen[name] += 1
-            if seen[name] <= count(name):
+            choices = kind(path).partition("?")[2]
+            if not choices or choices not in seen:
                 chosen.append(path)
+            seen.add(choices)
         return chosen
 
 
@@ -86,6 +87,8 @@ def crawl(url: str, many: int = MANY, start: str = "/") -> Found:
                 found.others[path] = what
                 continue
             found.pages.append(path)
+            if "Being read" in answer.text:
+                found.unread.append(path)
             links = _Links(answer.text)
             for link in links.found:
                 to = urlsplit(urljoin(f"{url}{path}", link))

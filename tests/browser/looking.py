@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Page, Request, Response
 
-WIDTHS = (390, 1440)
-SCHEMES = ("light", "dark")
+SCREENS = ((1440, "light"), (390, "light"), (1440, "dark"), (390, "dark"))
+"""A phone and a desk, by day and by night: widths in pixels, and colour schemes."""
 SMALLEST = 12
 """The smallest letters, in pixels."""
 
@@ -53,6 +53,27 @@ _SMALL = """(smallest) => {
     const scale = box.getScreenCTM ? box.getScreenCTM().d : 1;  // of a drawing
     const size = parseFloat(getComputedStyle(box).fontSize) * scale;
     if (size < smallest - 0.05) found.add(`letters of ${size.toFixed(1)} px: ${text.slice(0, 40)}`);
+  }
+  return [...found].slice(0, 3);
+}"""
+
+_BROKEN = """() => {
+  const found = new Set();
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  while (walk.nextNode()) {
+    const node = walk.currentNode, box = node.parentElement;
+    if (node.data.length > 400 || !box.checkVisibility() || box.closest(".hide")) continue;
+    range.selectNodeContents(node);
+    if (range.getBoundingClientRect().height < 1.5 * parseFloat(getComputedStyle(box).fontSize)) {
+      continue;  // one line
+    }
+    for (const {0: word, index} of node.data.matchAll(/[A-Za-z]{2,16}/g)) {
+      range.setStart(node, index);
+      range.setEnd(node, index + word.length);
+      const lines = new Set([...range.getClientRects()].map((each) => Math.round(each.top)));
+      if (lines.size > 1) found.add(`the word ${word} is broken`);
+    }
   }
   return [...found].slice(0, 3);
 }"""
@@ -112,7 +133,7 @@ class Screen:
         page.on("pageerror", lambda error: self.fault(f"a script failed: {error}"))
         page.on("request", self._asked)
         page.on("response", self._answered)
-        page.on("requestfailed", lambda asked: self.fault(f"{asked.url} failed: {asked.failure}"))
+        page.on("requestfailed", self._failed)
 
     def fault(self, what: str) -> None:
         """Write down what is wrong."""
@@ -126,6 +147,10 @@ class Screen:
         if not request.url.startswith((self.url, "data:")):
             self.fault(f"{request.url} is asked, which is not ours")
 
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # as what a page still asks when it is left
+            self.fault(f"{request.url} failed: {request.failure}")
+
     def _answered(self, response: Response) -> None:
         if response.status >= 400:
             self.fault(f"{response.url} answers {response.status}")
@@ -135,22 +160,26 @@ class Screen:
         self._where = path
         self.page.goto(self.url + path, wait_until="load")
 
-    def look(self) -> None:
-        """Look at the page as it is on every screen."""
+    def look(self, screens: Iterable[tuple[int, str]] = SCREENS) -> None:
+        """Look at the page as it is on screens: pairs of a width and a colour scheme."""
         path = self._where
         self.page.evaluate(axe())
-        for width in WIDTHS:
+        for width, scheme in screens:
             self.page.set_viewport_size({"width": width, "height": 900})
-            for scheme in SCHEMES:
-                self.page.emulate_media(color_scheme=scheme)
-                self._where = f"{path} ({width} px, {scheme})"
-                self._look_once()
+            self.page.emulate_media(color_scheme=scheme)
+            self._where = f"{path} ({width} px, {scheme})"
+            self._look_once()
         self._where = path
         for refused in self.page.evaluate("refused"):
             self.fault(refused)
 
     def _look_once(self) -> None:
-        for text in (*self.page.evaluate(_WIDE), *self.page.evaluate(_SMALL, SMALLEST)):
+        page = self.page
+        for text in (
+            *page.evaluate(_WIDE),
+            *page.evaluate(_SMALL, SMALLEST),
+            *page.evaluate(_BROKEN),
+        ):
             self.fault(text)
         options = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
         found = self.page.evaluate("(options) => axe.run(options)", options)
@@ -163,10 +192,10 @@ class Screen:
         self.page.evaluate("document.activeElement.blur()")
         stops = self.page.evaluate(_STOPS)
         reached: set[str] = set()
-        for number in range(stops + 1):
+        for number in range(2 * stops + 10):  # a box that scrolls is a stop, too
             self.page.keyboard.press("Tab")
             here = self.page.evaluate(_HERE)
-            if here is None:
+            if here is None or (number and here["stop"] == "0"):
                 break
             if number == 0 and not here["href"].startswith("#"):
                 self.fault(
@@ -174,7 +203,8 @@ class Screen:
                 )
             if here["stop"] not in reached and not here["seen"]:
                 self.fault(f"nobody sees that Tab went to {here['text']!r}")
-            reached.add(here["stop"])
+            if here["stop"]:
+                reached.add(here["stop"])
         missed = set(map(str, range(stops))) - reached
         for stop in sorted(missed, key=int)[:3]:
             html = self.page.locator(f"[data-stop='{stop}']").evaluate("(e) => e.outerHTML")

@@ -23,6 +23,7 @@ a { color: #035; display: inline-block; min-height: 28px }
 .mute { color: #bbb }
 .silent:focus { outline: none }
 .tiny { font-size: 11px }
+.narrow { width: 40px; overflow-wrap: anywhere }
 .wide { width: 700px }
 .box { overflow-x: auto }
 .skip { position: absolute; left: -999px }
@@ -40,6 +41,7 @@ FAULTS = {
     "/pale": ('<p class="mute">Pale</p>', "color-contrast"),
     "/night": ('<p class="night">Dark on dark</p>', "dark): axe: color-contrast"),
     "/wide": ('<p class="wide">Wide</p>', "(390 px, light): the page is 700 px wide"),
+    "/narrow": ('<p class="narrow">Quartermaster</p>', "the word Quartermaster is broken"),
     "/tiny": ('<p class="tiny">Tiny</p>', "letters of 11.0 px: Tiny"),
     "/style": ('<p style="color: red">Red</p>', "style-src-attr refuses inline"),
     "/script": ("<script>1</script>", "script-src-elem refuses inline"),

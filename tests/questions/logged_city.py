@@ -18,7 +18,7 @@ from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.sandbox.api.city import Rules
-from tcdatalogger.sandbox.api.server import Sandbox
+from tcdatalogger.sandbox.api.server import START, Sandbox
 
 HOUR = 3_600
 FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
@@ -80,7 +80,12 @@ class Logged(Installation):
 
 @contextlib.contextmanager
 def logged_city(
-    folder: Path, *, hours: int = 48, endpoints: Mapping[str, Listed] = ENDPOINTS, mode: str = ""
+    folder: Path,
+    *,
+    hours: int = 48,
+    endpoints: Mapping[str, Listed] = ENDPOINTS,
+    mode: str = "",
+    start: float = START,
 ) -> Iterator[Logged]:
     """Log a city for some hours.
 
@@ -89,9 +94,10 @@ def logged_city(
         hours: how long.
         endpoints: what is logged, by name.
         mode: a storage mode for all of them; "" for that of their settings.
+        start: the time of the city when the logging begins.
     """
     toml, file = folder / "tcdatalogger.toml", folder / "torn.duckdb"
-    with Sandbox(seed=7, rules=FREE) as city:
+    with Sandbox(seed=7, start=start, rules=FREE) as city:
         toml.write_text(
             '[warehouse]\nurl = "duckdb:///torn.duckdb"\n[archive]\npath = "archive"\n'
             f'[torn]\nurl = "{city.url}"\n[keys]\ndefault = "env:TORN_API_KEY"\n\n'

@@ -89,6 +89,10 @@ FIRST = [
     attack(113, OLD + DAY + 3 * HOUR + 361, BOB, YON, "Escape", **WAR),  # began a second too late
     attack(114, OLD + 2 * DAY, CYD, ZED, "Arrested", **WAR, respect_gain=0.5),  # the last second
     attack(115, OLD + 2 * DAY + 1, CYD, ZED, "Attacked", respect_gain=0.5),
+    # Between the wars: one attack answers two hits.
+    attack(120, START - 20 * HOUR, XAN, ADA, "Mugged"),
+    attack(121, START - 20 * HOUR + 100, XAN, BOB, "Attacked"),
+    attack(122, START - 20 * HOUR + 200, BOB, XAN, "Attacked", **BACK, respect_gain=1.0),
     attack(116, NEW + HOUR, BOB, YON, "Attacked", **WAR, respect_gain=1.0),
 ]  # fmt: skip
 SECOND = [

@@ -155,6 +155,37 @@ def test_retaliations_are_the_answers_to_hits_that_were_suffered(logged):
     assert all(row["share"] == row["avenged"] / row["suffered"] for row in rows)
 
 
+def test_who_hits_back_is_whoever_attacked_the_attacker_of_a_member(logged):
+    now = int(logged.city.now())
+    whole = logged.city.expected("attacks")
+    suffered, avenged, answers, retaliations = (defaultdict(set) for _ in range(4))
+    for hit in whole:
+        known = hit["attacker"] and faction(hit["attacker"]) != HOME.id
+        ours = known and faction(hit["defender"]) == HOME.id and hit["result"] in WON | APART
+        if not ours or not now - 30 * DAY <= hit["ended"] <= now:
+            continue
+        suffered[hit["defender"]["id"]].add(hit["id"])
+        for each in whole:
+            late = each["started"] - hit["ended"]
+            if faction(each["attacker"]) != HOME.id or not 0 <= late <= 300:
+                continue
+            if each["defender"]["id"] != hit["attacker"]["id"]:
+                continue
+            answers[each["attacker"]["id"]].add(each["id"])
+            if each["modifiers"]["retaliation"] > 1:
+                avenged[hit["defender"]["id"]].add(hit["id"])
+                retaliations[each["attacker"]["id"]].add(each["id"])
+
+    rows = answered(logged, "retaliation-members")
+
+    kinds = ("retaliations", "answers", "suffered", "avenged_for")
+    assert {row["member_id"]: tuple(row[kind] for kind in kinds) for row in rows} == {
+        member: tuple(len(each[member]) for each in (retaliations, answers, suffered, avenged))
+        for member in {*suffered, *answers}
+    }
+    assert sum(row["retaliations"] for row in rows) > 1
+
+
 def reports(logged):
     """The reports of the chains of 30 days."""
     now = int(logged.city.now())

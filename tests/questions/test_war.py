@@ -86,7 +86,7 @@ MINE = (
 )
 QUESTIONS = (
     *("war-hits", "war-payout", "chains", "chain-results", "retaliation", "armory-use"),
-    *("contributions", "revives", "faction-respect"),
+    *("retaliation-members", "contributions", "revives", "faction-respect"),
 )
 
 
@@ -111,7 +111,7 @@ def appended(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "count"), [("replace", 7), ("merge", 7), ("history", 9)])
+@pytest.mark.parametrize(("mode", "count"), [("replace", 8), ("merge", 8), ("history", 10)])
 def test_the_answer_is_the_same_in_every_storage_mode_that_a_question_takes(
     tmp_path, appended, mode, count
 ):

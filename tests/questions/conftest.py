@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import known_faction
+import known_market as market
 import known_war
 import pytest
 from installation import Installation, installed, known_endpoints
@@ -18,6 +19,12 @@ def known(tmp_path_factory) -> Installation:
     known_faction.fill(file)
     known_war.fill(file)
     return installed(file, known_endpoints() + "".join(known_war.toml()))
+
+
+@pytest.fixture(scope="session")
+def known_market(tmp_path_factory) -> Installation:
+    """Vaults, prices and two players of whom every answer is known (`known_market.py`)."""
+    return market.install(tmp_path_factory.mktemp("market") / "torn.duckdb")
 
 
 @pytest.fixture(scope="session")

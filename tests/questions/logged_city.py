@@ -47,6 +47,23 @@ ENDPOINTS: dict[str, Listed] = {
     "faction_balance": Listed("/faction/balance", 6),
     "faction_basic": Listed("/faction/basic"),
     "torn_items": Listed("/torn/items"),
+    "faction_news_depositfunds": Listed(
+        "/faction/news", 24, {"since": "P7D"}, 'params = { cat = "depositFunds" }'
+    ),
+    "faction_news_givefunds": Listed(
+        "/faction/news", 24, {"since": "P7D"}, 'params = { cat = "giveFunds" }'
+    ),
+    "torn_stocks": Listed("/torn/stocks"),
+    "market_itemmarket": Listed("/market/{id}/itemmarket", 24, {"ids": [206, 260]}),
+    "market_pointsmarket": Listed("/market/pointsmarket"),
+    "market_auctionhouse": Listed("/market/auctionhouse", 24, {"since": "P7D"}),
+    "user_networth": Listed("/user/networth", 12),
+    "user_log": Listed("/user/log", 24, {"since": "P7D"}),
+    "user_missions": Listed("/user/missions", 24),
+    "user_jobpoints": Listed("/user/jobpoints", 24),
+    "company_profile": Listed("/company/profile"),
+    "company_employees": Listed("/company/employees"),
+    "company_stock": Listed("/company/stock"),
     "faction_attacks": Listed("/faction/attacks", 12, {"since": "P30D"}),
     "faction_rankedwars": Listed("/faction/rankedwars"),
     "faction_chains": Listed("/faction/chains", 24, {"since": "P60D"}),

@@ -20,6 +20,7 @@ from tcdatalogger.sandbox.world import (
     news,
     people,
     profiles,
+    shares,
     wars,
 )
 from tcdatalogger.sandbox.world.crimes import CATEGORIES
@@ -292,6 +293,11 @@ def some_items(call: Call) -> bytes:
     return b'{"items":%s}' % array(rows)
 
 
+def stocks(call: Call) -> bytes:
+    """`/torn/stocks`: all stocks with their prices, and what a block of each pays."""
+    return encode({"stocks": shares.stocks(call.world.seed, call.t)})
+
+
 def user(call: Call) -> bytes:
     """`/user/basic`: the key's owner, or the user in the path."""
     person = call.owner()
@@ -385,6 +391,7 @@ SIMULATED: dict[str, Callable[[Call], bytes]] = {
     "/faction/contributors": faction_contributors,
     "/torn/items": items,
     "/torn/{ids}/items": some_items,
+    "/torn/stocks": stocks,
     "/key/info": key_info,
     "/user/organizedcrime": own_crime,
     "/user/basic": user,

@@ -1,7 +1,8 @@
 """Invented answers for all endpoints that the world does not simulate, made from their shapes.
 
 An answer depends on the seed, the path, the parameters that choose a subject, and the time of the
-world. Lists by time grow with the time of the world; everything else stays the same.
+world. Lists by time grow with the time of the world; everything else stays the same. A player's log
+has kinds of entries that Torn writes (`logbook.py`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from tcdatalogger.models.shape import Kind, List, Object, Scalar, Shape
 from tcdatalogger.sandbox.api.answers import Call
 from tcdatalogger.sandbox.api.errors import Refusal
 from tcdatalogger.sandbox.api.paging import Links, Window, offset_links, time_links, whole
-from tcdatalogger.sandbox.world import people, revives, wars
+from tcdatalogger.sandbox.world import logbook, people, revives, wars
 from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.sandbox.world.invent import Maker
 from tcdatalogger.sandbox.world.people import DAY
@@ -32,7 +33,8 @@ _PAGING = frozenset(
 _A_DAY = 4_000
 """How many ids a day of a list by time has for its rows."""
 
-_RATES = {"/user/log": 20}
+_LOG = "/user/log"
+_RATES = {_LOG: 20}
 """The largest number of rows a day, by path; a path that is not listed has 8."""
 
 _BILLION = 1_000_000_000
@@ -134,7 +136,7 @@ def _by_time(
     asked = call.window
     stream = call.world.generated.get(maker.subject)
     if stream is None:
-        bursts = call.world.bursts if call.endpoint.path == "/user/log" else Bursts()
+        bursts = call.world.bursts if call.endpoint.path == _LOG else Bursts()
         draw = partial(_day, maker.seed, maker.subject, _RATES.get(call.endpoint.path, 8), bursts)
         stream = call.world.generated[maker.subject] = Stream(DAY, draw, call.world.since)
     high = asked.high
@@ -150,6 +152,10 @@ def _by_time(
     ]
     if call.endpoint.path == "/faction/revives":
         rows = [revives.with_people(maker.seed, call.home(), row) for row in rows]
+    if call.endpoint.path == _LOG:
+        for made, row in zip(rows, found, strict=True):
+            told = Rng(maker.seed, maker.subject, "log", row.id)
+            made["details"], made["data"] = logbook.written(told)
     links = time_links(call.address, asked, [row.at for row in found])
     last = {"nanostamp": str(_nanostamp(found[-1]))} if found else {}
     return rows, {"links": links, **last}

@@ -7,7 +7,7 @@ import re
 import shlex
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,17 @@ from installation import endpoint
 from shared import held
 from tcdatalogger.cli import cli
 from tcdatalogger.clock import ManualClock, utc
+from tcdatalogger.core.config.secrets import Secret
+from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.core.views.runs import STATUSES
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.torncity.client.client import fingerprint
+from tcdatalogger.services.torncity.client.key_health import KeyState
+from tcdatalogger.services.torncity.client.rate_limiter import Pause
+from tcdatalogger.services.torncity.endpoints.registry import processor
+from tcdatalogger.services.torncity.lists.cursor import Cursor, TimeRange
+from tcdatalogger.services.torncity.processing.task import Fetched, Page
 
 NOW = float(known_faction.LATER)
 KEY = "a" * 16
@@ -29,7 +38,8 @@ ENDPOINTS = (
     + endpoint("crimes", "/faction/crimes")
     + endpoint("diary", "/user/log")
 )
-STATE_PAGES = ("/ops", "/ops/runs", "/ops/logs")
+STATE_PAGES = ("/ops", "/ops/runs", "/ops/budget", "/ops/logs")
+SHELF_PAGES = ("/ops/schema", "/ops/drift", "/ops/quarantine")
 
 
 def run_id(number: int) -> str:
@@ -110,7 +120,7 @@ def test_before_the_first_run_the_pages_say_so_and_make_no_state(empty, path):
 
     assert answer.status_code == 200
     assert not empty.room.settings.state.file.exists()
-    if path != "/ops/logs":
+    if path in {"/ops", "/ops/runs"}:
         assert "tcdatalogger run --all" in answer.text
 
 
@@ -149,6 +159,20 @@ def test_the_pages_go_on_with_a_state_that_was_put_in_place_of_another(place):
     place.get("/ops", 503)
 
     assert "Nothing ran yet" in place.get("/ops")
+
+
+def test_the_state_may_be_a_postgres(open_site, tmp_path, postgres_url):
+    toml = f'[state]\nurl = "{postgres_url}"\n'
+    site = open_site(tmp_path / "none.duckdb", toml, endpoints=ENDPOINTS)
+    with State(postgres_url) as state:
+        for run in RUNS:
+            state.write_run(run)
+
+    for path in every_page():
+        assert site.client.get(path).status_code == 200, path
+    said = words(site.client.get("/ops/runs?status=failed").text)
+    assert run_id(3) in said
+    assert run_id(2) not in said
 
 
 # --- runs ----------------------------------------------------------------------------------------
@@ -282,6 +306,193 @@ def test_the_answers_of_a_run_are_named_and_said_to_be_gone_where_they_are(place
     assert "not there any more" not in there
 
 
+# --- endpoints and the budget --------------------------------------------------------------------
+
+
+def test_an_endpoint_shows_its_settings_its_tables_and_its_runs(place):
+    said = words(place.get("/ops/endpoints/members"))
+
+    for told in ("members 2 set aside", "/faction/members", "storage_mode replace", "members 42",
+                 "api_key default", "2 done, 1 rolled back", "Each run reads all"):  # fmt: skip
+        assert told in said
+    assert "rebuild members --dry-run" in said
+
+
+def test_an_endpoint_that_is_not_configured_any_more_still_shows_its_runs(place):
+    place.state.write_run(record(20, "gone", 500))
+
+    said = words(place.get("/ops/endpoints/gone"))
+
+    assert "not configured any more" in said
+    assert run_id(20) in said
+    place.get("/ops/endpoints/never", 404)
+
+
+def test_the_calls_of_a_day_are_counted_for_the_owner_of_the_key(place):
+    for number in range(30, 33):
+        place.state.write_run(record(number, "crimes", 600, calls=40, key_owner=7))
+    place.state.write_run(record(33, "crimes", 90_000, calls=500, key_owner=7))
+
+    said = words(place.get("/ops/budget"))
+
+    assert "player:7 120 120" in said
+    assert "unknown 8 3" in said
+    assert "player:7 120 calls" in said
+
+
+def test_calls_of_a_long_fetch_are_spread_over_its_minutes(place):
+    run = record(
+        34, "crimes", 6_000, calls=90, key_owner=7, seconds={"fetch": 5_400.0}, finished_at=NOW
+    )
+    place.state.write_run(run)
+
+    assert "player:7 90 1" in words(place.get("/ops/budget"))
+
+
+def test_a_dead_key_is_said_to_be_one_with_the_link_for_another(place):
+    health = place.state.key_health
+    name = fingerprint(Secret("default", KEY))
+    health.set_state(KeyState(name, "dead", code="incorrect_key", since=NOW - 60, name="default"))
+
+    text = place.get("/ops/budget")
+
+    assert "default dead" in words(text)
+    assert 'href="https://www.torn.com/preferences.php#tab=api?step=addNewKey' in text
+    assert "crimes" in text
+    assert KEY not in text
+
+
+def test_what_holds_calls_is_said(place):
+    place.state.call_slots.pause(Pause("player:7", NOW + 30, "too_many_requests"))
+
+    said = words(place.get("/ops/budget"))
+
+    assert "No call is made player:7" in said
+    assert "No call is made player:7" in words(place.get("/ops"))
+
+
+# --- what the ledger knows -----------------------------------------------------------------------
+
+
+HOSTILE = "<script>alert(1)</script>"
+ODD = [
+    known_faction.person(1, "Ada", NOW - 60, hat=HOSTILE),
+    {**known_faction.person(2, "Bob", NOW - 60), "id": HOSTILE},
+]
+POLLS = (
+    known_faction.Poll("faction_members", 40832, int(NOW) - 60, {"members": ODD}),
+    known_faction.Poll("user_events", 1, int(NOW) - 60, {
+        "events": [{"id": "x", "timestamp": "secret-of-the-owner", "event": "a"}], "_metadata": {},
+    }),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory) -> Path:
+    """A warehouse with new fields, and with records that were set aside."""
+    file = tmp_path_factory.mktemp("ledger") / "torn.duckdb"
+    known_faction.fill(file, POLLS)
+    return file
+
+
+def test_the_versions_of_tables_have_their_cause_and_their_columns(open_site, logged):
+    site = open_site(logged)
+
+    said = words(site.get("/ops/schema"))
+    one = words(site.get("/ops/schema?table=faction_members"))
+
+    assert re.search(r"user_events 1 .* first load", said)
+    assert "Columns of version 1" in one
+    assert "id key INT" in one or "id key" in one
+    assert "user_events 1" not in one
+    assert "There is nothing of it" in site.get("/ops/schema?endpoint=nobody")
+
+
+def test_a_new_field_is_shown_with_an_example_and_its_run(open_site, logged):
+    text = open_site(logged).get("/ops/drift?endpoint=faction_members")
+
+    assert "faction_members.hat" in text
+    assert "&lt;script&gt;" in text
+    assert HOSTILE not in text
+    assert 'href="/ops/runs/run-00"' in text
+
+
+def test_a_record_that_was_set_aside_is_shown_with_its_reason_and_how_to_try_it_again(
+    open_site, logged
+):
+    site = open_site(logged)
+    text = site.get("/ops/quarantine?endpoint=faction_members")
+
+    assert "&lt;script&gt;" in text
+    assert HOSTILE not in text
+    assert "tcdatalogger quarantine retry --endpoint faction_members" in text
+    assert "No record is set aside" in site.get("/ops/quarantine?run=run-77")
+
+
+def test_what_is_the_owners_own_is_not_shown_to_an_officer(open_site, logged):
+    told = ", ".join(f'{name} = "env:{name.upper()}"' for name in ("owner", "officer"))
+    site = open_site(logged, f"[ui]\npasswords = {{ {told} }}\n")
+    site.client.post("/login", data={"password": "owner-password-1"})
+    assert "secret-of-the-owner" in site.get("/ops/quarantine")
+
+    site.client.post("/login", data={"password": "officer-password-2"})
+    text = site.get("/ops/quarantine")
+
+    assert "secret-of-the-owner" not in text
+    assert "only the key&#39;s owner sees it" in text
+
+
+@pytest.mark.parametrize("path", SHELF_PAGES)
+def test_pages_of_the_ledger_say_how_the_warehouse_stands(open_site, tmp_path, logged, path):
+    nothing = open_site(tmp_path / "none.duckdb")
+    assert "Being read" in nothing.client.get(path).text
+    assert re.search(r"No table was|has sent no field|No record is", nothing.get(path))
+
+    broken = tmp_path / "broken.duckdb"
+    broken.write_bytes(b"no database" * 1_000)
+    assert "This was refused" in open_site(broken).get(path)
+
+    file = tmp_path / "held.duckdb"
+    file.write_bytes(logged.read_bytes())
+    site = open_site(file)
+    with held(file):
+        assert "The warehouse is being written" in site.get(path)
+    site.clock.sleep(11)
+    assert "being written" not in site.get(path)
+
+
+def test_the_history_that_was_read_is_shown_with_its_gaps(open_site, tmp_path, warehouse):
+    file = tmp_path / "history.duckdb"
+    file.write_bytes(warehouse.read_bytes())
+    site = open_site(file)
+    task = site.room.application.task(site.room.settings.endpoint("membership"), "run-90")
+    day = 86_400
+    spans = {"40832": (int(NOW) - day, int(NOW))}
+    stretch = TimeRange("40832", int(NOW) - 3 * day, int(NOW) - 5 * day)
+    for number, (cursor, piece) in enumerate(
+        ((Cursor(task.asked, spans).text, None), (None, stretch))
+    ):
+        store(file, task, f"run-9{number}", cursor, piece)
+
+    said = words(site.get("/ops/endpoints/membership"))
+
+    begin = utc(NOW - day)
+    assert f"40832 {begin:%Y-%m-%d %H:%M}" in said
+    assert f"{utc(NOW - 5 * day):%Y-%m-%d %H:%M} {utc(NOW - 3 * day):%Y-%m-%d %H:%M}" in said
+
+
+def store(file, task, run_id, cursor, stretch):
+    """Store news of nothing, with a cursor or with a stretch of history."""
+    task = replace(task, run_id=run_id, stretch=stretch)
+    body = json.dumps({"news": [], "_metadata": {}}).encode()
+    fetched = Fetched((Page(body, 40832, NOW),), stretch=stretch)
+    worker = processor(task.endpoint.path)(task)
+    made = worker.validate(worker.transform_data(fetched), fetched)
+    load = load_of(task, fetched, made, Guard(), cursor=cursor, at=NOW)
+    with DuckDBWarehouse(file) as warehouse:
+        warehouse.commit(replace(load, cursor=cursor or load.cursor))
+
+
 # --- the log -------------------------------------------------------------------------------------
 
 
@@ -340,12 +551,50 @@ def test_the_log_is_read_by_level_endpoint_and_run(place):
     place.get("/ops/logs?level=loud", 400)
 
 
+# --- from an answer to its run -------------------------------------------------------------------
+
+
+def test_what_a_card_is_as_of_leads_to_the_run_that_stored_it(open_site, tmp_path, warehouse):
+    file = tmp_path / "torn.duckdb"
+    file.write_bytes(warehouse.read_bytes())
+    told = ", ".join(f'{name} = "env:{name.upper()}"' for name in ("officer", "member"))
+    site = open_site(file, f"[ui]\npasswords = {{ {told} }}\n")
+    with DuckDBWarehouse(file, read_only=True) as opened:
+        rows = opened.query("select max(_run_id) as run from faction_members").to_pylist()
+    newest = rows[0]["run"]
+    link = f'<a href="/ops/runs/{newest}">'
+    site.client.post("/login", data={"password": "officer-password-2"})
+    assert "/ops/runs/" not in site.get("/members")  # the state knows no run yet
+
+    with State(site.room.settings.state.url, ManualClock(NOW)) as state:
+        state.write_run(replace(record(1, "faction_members", 60), run_id=newest))
+    assert f'{link}<time datetime="' in site.get("/questions/inactive-members")
+    assert f"<td>{link}" in site.get("/questions/inactive-members")
+    assert link in site.get("/members")
+    assert site.client.get(f"/ops/runs/{newest}").status_code == 200
+
+    site.client.post("/login", data={"password": "member-password-3"})
+    assert "/ops/runs/" not in site.get("/members")
+
+
+@pytest.fixture(autouse=True)
+def unread(monkeypatch):
+    """Pages that do not wait for what was never read: no thread reads it."""
+    for place in ("operations.ledger", "cards"):
+        monkeypatch.setattr(f"tcdatalogger.web.{place}.WAIT", 0.0)
+
+
 # --- who sees it, and how soon -------------------------------------------------------------------
 
 
 def every_page() -> list[str]:
     """The addresses of all operations pages."""
-    return [*STATE_PAGES, *(f"/ops/runs/{each.run_id}" for each in RUNS)]
+    return [
+        *STATE_PAGES,
+        *SHELF_PAGES,
+        *(f"/ops/runs/{each.run_id}" for each in RUNS),
+        *(f"/ops/endpoints/{name}" for name in ("members", "crimes", "diary")),
+    ]
 
 
 def test_members_see_no_operations_page_and_officers_do(open_site, tmp_path):
@@ -362,7 +611,7 @@ def test_members_see_no_operations_page_and_officers_do(open_site, tmp_path):
         assert site.client.get(path).status_code == 403
     assert 'href="/ops"' not in site.client.get("/").text
     sign_in("officer-password-2")
-    for path in STATE_PAGES:
+    for path in (*STATE_PAGES, *SHELF_PAGES, "/ops/endpoints/members"):
         assert site.client.get(path).status_code == 200
     assert 'href="/ops"' in site.client.get("/").text
 
@@ -379,10 +628,10 @@ def test_no_page_has_a_key(place):
 
 
 def test_pages_of_the_state_answer_at_once_while_another_program_has_the_warehouse(
-    place, tmp_path, monkeypatch
+    place, warehouse, monkeypatch
 ):
     file = place.site.room.settings.warehouse.file
-    known_faction.fill(file)
+    file.write_bytes(warehouse.read_bytes())
 
     def opened(*_words, **_more):
         raise AssertionError("a page opened the warehouse")

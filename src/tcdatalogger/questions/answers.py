@@ -17,7 +17,7 @@ from tcdatalogger.questions.relations import Lack, Relation, Relations
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import did_you_mean
 
-_SEEN = SYSTEM[0]
+_SEEN, _, _RUN = SYSTEM
 
 DAYS = Parameter(default=30, min=1, max=MOST_DAYS, says="Days to look back.")
 
@@ -33,6 +33,7 @@ class Answer:
         sql: that was asked, "" where nothing was.
         lacks: what the configuration lacks for it.
         tables: the stored tables that it rests on, and their newest rows.
+        runs: the run that stored the newest row of each of these tables.
     """
 
     question: Question
@@ -41,6 +42,15 @@ class Answer:
     sql: str = ""
     lacks: tuple[Lack, ...] = ()
     tables: Mapping[str, datetime | None] = field(default_factory=dict)
+    runs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def run(self) -> str:
+        """The run that stored the newest row of all; "" where nothing is stored."""
+        times = {
+            table: time for table, time in self.tables.items() if time and self.runs.get(table)
+        }
+        return self.runs[max(times, key=lambda table: times[table])] if times else ""
 
     @property
     def until(self) -> datetime | None:
@@ -111,41 +121,49 @@ def ask(
         return Answer(question, None, values, lacks=lacks)
     there = warehouse.exists()
     found = relations.of(question, warehouse if there else None)
-    tables = _newest(warehouse, question, found) if there else {}
+    tables, runs = _newest(warehouse, question, found) if there else ({}, {})
     times = [time for time in tables.values() if time is not None]
     if not times and question.needs:
-        return Answer(question, None, values, lacks=lacks, tables=tables)
+        return Answer(question, None, values, lacks=lacks, tables=tables, runs=runs)
     until = values.get("until") or max(times, default=None)
     if not isinstance(until, datetime):
         raise DataRefused(f"The question {question.name} needs no path, and names no moment.")
     days = values["days"]
     whole = {**values, "until": until, "since": until - timedelta(days=float(str(days)))}
     sql = compiled(question, found, whole, warehouse.dialect)
-    return Answer(question, plain(warehouse.query(sql)), whole, sql, lacks, tables)
+    return Answer(question, plain(warehouse.query(sql)), whole, sql, lacks, tables, runs)
 
 
 def _newest(
     warehouse: Warehouse, question: Question, found: Mapping[str, Relation]
-) -> Mapping[str, datetime | None]:
-    """The tables of the roots that a question names, each with the time of its newest row."""
+) -> tuple[Mapping[str, datetime | None], Mapping[str, str]]:
+    """The tables of the roots that a question names: the time of the newest row of each, and the
+    run that stored it.
+
+    Run ids begin with their time, so the newest run has the greatest id.
+    """
     roots = {found[each.relation].root for each in named(question, found) if each.state != "fact"}
     tables = sorted(
         {
-            source.table: source.columns[_SEEN]
+            source.table: (source.columns[_SEEN], source.columns[_RUN])
             for root in roots
             for source in found[root].sources
             if source.stored
         }.items()
     )
     if not tables:
-        return {}
+        return {}, {}
     name = warehouse.dialect.name
     text = " union all ".join(
-        f"select {at} as nth, max({name(seen)}) as newest from {name(table)}"
-        for at, (table, seen) in enumerate(tables)
+        f"select {at} as nth, max({name(seen)}) as newest, max({name(run)}) as run "
+        f"from {name(table)}"
+        for at, (table, (seen, run)) in enumerate(tables)
     )
-    times = {row["nth"]: row["newest"] for row in warehouse.query(text).to_pylist()}
-    return {table: times.get(at) for at, (table, _) in enumerate(tables)}
+    rows = {row["nth"]: row for row in warehouse.query(text).to_pylist()}
+    return (
+        {table: rows[at]["newest"] for at, (table, _) in enumerate(tables)},
+        {table: rows[at]["run"] for at, (table, _) in enumerate(tables) if rows[at]["run"]},
+    )
 
 
 def plain(rows: pa.Table) -> pa.Table:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from tcdatalogger.questions.answers import given, said
+from tcdatalogger.questions.answers import Answer, given, said
 from tcdatalogger.questions.question import MOST_DAYS, Question
 from tcdatalogger.questions.relations import Lack
 from tcdatalogger.web.drawing import Drawing, draw
@@ -45,16 +45,25 @@ class Card:
         drawing: the answer to draw, where `body` is `drawn`.
         query: of the address of its own page, "" or with `?`.
         longer: days to look back for an answer that has no rows; None for no more.
+        runs: the run that stored the newest row of each table that it rests on, where the state
+            knows it.
     """
 
     question: Question
     body: Body
     caption: str
-    shelved: Shelved | None = None
+    shelved: Shelved[Answer] | None = None
     lacks: tuple[Lack, ...] = ()
     drawing: Drawing | None = None
     query: str = ""
     longer: int | None = None
+    runs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def run(self) -> str:
+        """The run that stored the newest row of all; "" where the state does not know it."""
+        answer = None if self.shelved is None else self.shelved.answer
+        return answer.run if answer is not None and answer.run in self.runs.values() else ""
 
     @property
     def wide(self) -> bool:
@@ -95,8 +104,17 @@ def cards(
     ready = [each for each in questions if not any(lack.blocks for lack in lacks[each.name])]
     looked = room.shelf.look([asked[each.name] for each in ready], WAIT)
     shelved = {each.name: found for each, found in zip(ready, looked, strict=True)}
+    answers = [found.answer for found in looked if found.answer is not None]
+    known = room.state.known({run for each in answers for run in each.runs.values()})
     return [
-        _card(asked[each.name], lacks[each.name], shelved.get(each.name), chosen[each.name], rows)
+        _card(
+            asked[each.name],
+            lacks[each.name],
+            shelved.get(each.name),
+            chosen[each.name],
+            rows,
+            known,
+        )
         for each in questions
     ]
 
@@ -104,9 +122,10 @@ def cards(
 def _card(
     asked: Asked,
     lacks: tuple[Lack, ...],
-    shelved: Shelved | None,
+    shelved: Shelved[Answer] | None,
     chosen: Mapping[str, str],
     rows: int | None,
+    known: Collection[str],
 ) -> Card:
     question = asked.question
     query = f"?{urlencode(chosen)}" if chosen else ""
@@ -125,10 +144,15 @@ def _card(
         draw(shelved.answer, most) if body == "drawn" and shelved.answer else None,
         query,
         next((each for each in _LONGER if each > days), None),
+        {} if shelved.answer is None else _those(shelved.answer.runs, known),
     )
 
 
-def _body(shelved: Shelved) -> Body:
+def _those(runs: Mapping[str, str], known: Collection[str]) -> Mapping[str, str]:
+    return {table: run for table, run in runs.items() if run in known}
+
+
+def _body(shelved: Shelved[Answer]) -> Body:
     answer = shelved.answer
     if answer is None:
         return "waiting" if shelved.standing in {"fresh", "old"} else shelved.standing  # type: ignore[return-value]

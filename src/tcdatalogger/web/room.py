@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Final, Literal, cast
@@ -86,6 +86,17 @@ class StateReader:
             if self._state is not None:
                 self._state.close()
                 self._state = None
+
+    def known(self, run_ids: Iterable[str]) -> frozenset[str]:
+        """Those of some runs that the state knows; none where it cannot be read."""
+        try:
+            state = self.open()
+            if state is None:
+                return frozenset()
+            return frozenset(each for each in run_ids if state.runs(run_id=each, most=1))
+        except Failure:
+            self.close()
+        return frozenset()
 
     def marks(self) -> Mapping[str, float]:
         """How many runs of each endpoint may have changed its tables; the last known number where

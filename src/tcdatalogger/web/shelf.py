@@ -8,10 +8,10 @@ the runs that want to write as much as one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from threading import Condition, Event, Thread
-from typing import Final, Literal, Self
+from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import Failure, TimedOut, WarehouseUnavailable
@@ -37,7 +37,35 @@ Standing = Literal["fresh", "old", "waiting", "held", "failed", "slow"]
 """How an answer stands: `waiting` to be read the first time; `held` where another program has the
 warehouse; `failed` where it was refused; `slow` where it took too long."""
 
-_Key = tuple[str, tuple[tuple[str, Value], ...]]
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Wanted(Protocol[T_co]):
+    """Something that pages show of the warehouse, and how it is read."""
+
+    @property
+    def key(self) -> Hashable:
+        """What the shelf knows it by."""
+        ...
+
+    def mark(self, relations: Relations, marks: Mapping[str, float], /) -> float:
+        """A number that changes when there may be something new.
+
+        Args:
+            relations: of the installation.
+            marks: how many loads each endpoint has made, by its name.
+        """
+        ...
+
+    def read(self, warehouse: Warehouse, relations: Relations, /) -> T_co:
+        """Read it.
+
+        Raises:
+            WarehouseUnavailable: the warehouse cannot be reached now.
+            Failure: it cannot be read.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +76,27 @@ class Asked:
     values: Mapping[str, Value]
 
     @property
-    def key(self) -> _Key:
+    def key(self) -> Hashable:
         """What the shelf knows it by."""
         return self.question.name, tuple(sorted(self.values.items(), key=lambda each: each[0]))
 
+    def mark(self, relations: Relations, marks: Mapping[str, float], /) -> float:
+        """How many loads its endpoints have made."""
+        names = {
+            endpoint.name
+            for path, need in self.question.needs.items()
+            for endpoint in relations.endpoints(path, need)
+        }
+        return sum(marks.get(name, 0.0) for name in names)
+
+    def read(self, warehouse: Warehouse, relations: Relations) -> Answer:
+        """The answer."""
+        return ask(warehouse, relations, self.question, self.values)
+
 
 @dataclass(frozen=True, slots=True)
-class Shelved:
-    """What the shelf has of a question.
+class Shelved(Generic[T]):
+    """What the shelf has of a question, or of something else that it reads.
 
     Attributes:
         asked: the question.
@@ -65,9 +106,9 @@ class Shelved:
         says, remedy: what went wrong the last time, and what to do; "" for nothing.
     """
 
-    asked: Asked
+    asked: Wanted[T]
     standing: Standing = "waiting"
-    answer: Answer | None = None
+    answer: T | None = None
     read_at: float = 0.0
     says: str = ""
     remedy: str = ""
@@ -75,7 +116,7 @@ class Shelved:
 
 @dataclass(slots=True)
 class _Entry:
-    shelved: Shelved
+    shelved: Shelved[Any]
     mark: float = -1.0
     seen_at: float = 0.0
     tried: bool = False
@@ -102,7 +143,7 @@ class Shelf:
         self._relations = relations
         self._marks = marks
         self._clock = clock
-        self._entries: dict[_Key, _Entry] = {}
+        self._entries: dict[Hashable, _Entry] = {}
         self._changed = Condition()
         self._closed_at = float("-inf")
         self._unfinished = False
@@ -122,7 +163,7 @@ class Shelf:
 
     # --- to ask ----------------------------------------------------------------------------------
 
-    def look(self, asked: Sequence[Asked], wait: float = 0.0) -> list[Shelved]:
+    def look(self, asked: Sequence[Wanted[T]], wait: float = 0.0) -> list[Shelved[T]]:
         """What there is now of each question; from now on they are kept fresh for a while.
 
         Args:
@@ -144,7 +185,7 @@ class Shelf:
         """A number that changes when an answer does."""
         return self._version
 
-    def _entry(self, asked: Asked, now: float) -> _Entry:
+    def _entry(self, asked: Wanted[Any], now: float) -> _Entry:
         entry = self._entries.pop(asked.key, None) or _Entry(Shelved(asked))
         self._entries[asked.key] = entry  # at the end: the first is what nobody looks at any more
         entry.seen_at = now
@@ -154,23 +195,15 @@ class Shelf:
         while len(self._entries) > MOST:
             del self._entries[next(iter(self._entries))]
 
-    def _mark(self, question: Question, marks: Mapping[str, float]) -> float:
-        names = {
-            endpoint.name
-            for path, need in question.needs.items()
-            for endpoint in self._relations.endpoints(path, need)
-        }
-        return sum(marks.get(name, 0.0) for name in names)
+    def _mark(self, entry: _Entry, marks: Mapping[str, float]) -> float:
+        return entry.shelved.asked.mark(self._relations, marks)
 
     def _is_due(self, entry: _Entry, marks: Mapping[str, float], now: float) -> bool:
         if not entry.tried or entry.shelved.standing == "held":
             return True
-        return (
-            entry.mark != self._mark(entry.shelved.asked.question, marks)
-            or now - entry.shelved.read_at > OLD
-        )
+        return entry.mark != self._mark(entry, marks) or now - entry.shelved.read_at > OLD
 
-    def _shown(self, entry: _Entry, marks: Mapping[str, float], now: float) -> Shelved:
+    def _shown(self, entry: _Entry, marks: Mapping[str, float], now: float) -> Shelved[Any]:
         shelved = entry.shelved
         if shelved.standing == "fresh" and self._is_due(entry, marks, now):
             return replace(shelved, standing="old")
@@ -209,7 +242,7 @@ class Shelf:
                     self._unfinished = True
                     return
                 # The mark is older than the answer: a load between the two is read once more.
-                mark = self._mark(entry.shelved.asked.question, marks)
+                mark = self._mark(entry, marks)
                 found = self._ask(warehouse, entry.shelved)
                 with self._changed:
                     entry.shelved, entry.mark, entry.tried = found, mark, True
@@ -218,10 +251,10 @@ class Shelf:
                     self._held(due, found)
                     return
 
-    def _ask(self, warehouse: Warehouse, before: Shelved) -> Shelved:
+    def _ask(self, warehouse: Warehouse, before: Shelved[Any]) -> Shelved[Any]:
         asked, now = before.asked, self._clock.now()
         try:
-            answer = ask(warehouse, self._relations, asked.question, asked.values)
+            answer = asked.read(warehouse, self._relations)
         except WarehouseUnavailable as error:
             return replace(before, standing="held", says=error.message, remedy=error.remedy)
         except TimedOut as error:
@@ -234,7 +267,7 @@ class Shelf:
             )
         return Shelved(asked, "fresh", answer, now)
 
-    def _held(self, due: Sequence[_Entry], found: Shelved) -> None:
+    def _held(self, due: Sequence[_Entry], found: Shelved[Any]) -> None:
         """Nothing can be read now: say so of all that was to be read."""
         with self._changed:
             for entry in due:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from tcdatalogger.core.state.alerts import AlertEvent
 from tcdatalogger.errors import Failure
-from tcdatalogger.questions.answers import given
+from tcdatalogger.questions.answers import Answer, given
 from tcdatalogger.questions.numbers import in_full, shown
 from tcdatalogger.questions.question import Unit
 from tcdatalogger.scheduler.monitoring import notify
@@ -135,7 +135,7 @@ def tiles(here: Room, looks: Viewer, query: QueryParams) -> list[Tile]:
     ]
 
 
-def _before(asked: Asked, found: Shelved) -> Asked:
+def _before(asked: Asked, found: Shelved[Answer]) -> Asked:
     """The same question about the period before."""
     until = found.answer.until if found.answer else None
     assert until is not None  # noqa: S101  # as `tiles` looks
@@ -143,19 +143,19 @@ def _before(asked: Asked, found: Shelved) -> Asked:
     return Asked(asked.question, {**asked.values, "until": until - timedelta(days=days)})
 
 
-def _number(measure: Measure, shelved: Shelved | None) -> float | None:
+def _number(measure: Measure, shelved: Shelved[Answer] | None) -> float | None:
     if shelved is None or shelved.answer is None or shelved.answer.rows is None:
         return None
     return measure.fold(shelved.answer.rows.to_pylist())
 
 
-def _tile(measure: Measure, found: Shelved, before: Shelved | None) -> Tile:
+def _tile(measure: Measure, found: Shelved[Answer], before: Shelved[Answer] | None) -> Tile:
     value, former = _number(measure, found), _number(measure, before)
     cell = Cell("-" if value is None else shown(value, measure.unit), in_full(value, measure.unit))
     change, tone = "", ""
-    if value is not None and former:
+    if value is not None and former and found.answer is not None:
         share = (value - former) / abs(former)
-        days = found.asked.values["days"]
+        days = found.answer.values["days"]
         change = f"{share:+.0%} on the {days} days before"
         tone = {1: "good", -1: "bad"}.get(
             measure.good * (share > 0) - measure.good * (share < 0), ""

@@ -121,6 +121,7 @@ class CallRecorder:
             "calls": len(made),
             "call_seconds": run_stats.histogram(made),
             "server_time": max((one.answer.server_time for one in self.kept), default=None),
+            "key_owner": self.key_owner,
         }
 
     def write(self, archive: Archive, fetched: Fetched | None, *, stores: bool) -> str:

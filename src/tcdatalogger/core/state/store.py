@@ -77,6 +77,7 @@ class RunRecord:
         settled: whether nothing is left to store of a run that was `pending` or `crashed`.
         tries: how often storing failed without an end while it was pending.
         note: what happened with it later.
+        key_owner: the player whose key got its first answer with data; None where unknown.
     """
 
     run_id: str
@@ -123,6 +124,7 @@ class RunRecord:
     settled: bool = False
     tries: int = 0
     note: str = ""
+    key_owner: int | None = None
 
 
 class State:
@@ -409,7 +411,7 @@ def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
             "absent",
             "waited",
         ),
-        *("call_seconds", "server_time", "archive_file", "warnings"),
+        *("call_seconds", "server_time", "archive_file", "warnings", "key_owner"),
     )
     return replace(now, resumed=True, **{name: getattr(before, name) for name in kept})
 

@@ -11,6 +11,7 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.core.views.schema import nothing_stored
 from tcdatalogger.errors import UsageError
 from tcdatalogger.services.warehouse.ledger_tables import QUARANTINE, SCHEMAS
+from tcdatalogger.services.warehouse.protocol import Warehouse
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +59,32 @@ def records(application: Application, endpoint: str | None = None) -> tuple[Quar
     if endpoint is not None:
         application.chosen([endpoint])
     with application.warehouse(read_only=True) as warehouse:
-        rows = warehouse.rows(QUARANTINE.name, _COLUMNS).to_pylist()
-        if not rows and not warehouse.rows(SCHEMAS.name, ["version"]).num_rows:
+        found = records_in(warehouse, endpoint=endpoint or "")
+        if not found and not warehouse.rows(SCHEMAS.name, ["version"]).num_rows:
             raise nothing_stored(application.settings, warehouse)
-    found = [
-        QuarantinedRecord(**{**row, "quarantined_at": row["quarantined_at"].astimezone(UTC)})
-        for row in rows
-        if endpoint in {None, row["endpoint"]}
-    ]
     return tuple(sorted(found, key=lambda one: (one.quarantined_at, one.quarantine_id)))
+
+
+def records_in(
+    warehouse: Warehouse, *, endpoint: str = "", run_id: str = "", most: int = 0
+) -> tuple[QuarantinedRecord, ...]:
+    """What is set aside in a warehouse, the newest first; nothing where nothing is stored yet.
+
+    Args:
+        warehouse: to read.
+        endpoint: whose, "" for all.
+        run_id: of which run, "" for all.
+        most: how many, 0 for all.
+
+    Raises:
+        WarehouseUnavailable: the warehouse cannot be reached now.
+    """
+    wanted = {"endpoint": endpoint, "run_id": run_id}
+    where = {name: value for name, value in wanted.items() if value}
+    return tuple(
+        QuarantinedRecord(**{**one, "quarantined_at": one["quarantined_at"].astimezone(UTC)})
+        for one in warehouse.ledger.lines(QUARANTINE, _COLUMNS, where, most)
+    )
 
 
 def by_id(found: Sequence[QuarantinedRecord], ids: Sequence[str]) -> tuple[QuarantinedRecord, ...]:

@@ -77,18 +77,28 @@ def versions(application: Application, name: str | None = None) -> tuple[TableVe
         WarehouseUnavailable: the warehouse cannot be reached now, or nothing is stored in it.
     """
     with application.warehouse(read_only=True) as warehouse:
-        rows = warehouse.rows(SCHEMAS.name, _COLUMNS).to_pylist()
-        if not rows:
+        every = versions_in(warehouse)
+        if not every:
             raise nothing_stored(application.settings, warehouse)
-    found = [row for row in rows if name in {None, row["table_name"], row["endpoint"]}]
+    found = tuple(one for one in every if name in {None, one.table_name, one.endpoint})
     if name is not None and not found:
-        known = sorted({row["table_name"] for row in rows} | {row["endpoint"] for row in rows})
+        known = sorted({one.table_name for one in every} | {one.endpoint for one in every})
         raise UsageError(
             f"No table or endpoint {name!r} was ever stored.",
             remedy=did_you_mean(name, known, "`tcdatalogger schema history` lists all."),
         )
-    found.sort(key=lambda row: (row["created_at"], row["table_name"], row["version"]))
-    return tuple(_version(row) for row in found)
+    return found
+
+
+def versions_in(warehouse: Warehouse) -> tuple[TableVersion, ...]:
+    """The versions of all tables of a warehouse, the oldest first.
+
+    Raises:
+        WarehouseUnavailable: the warehouse cannot be reached now.
+    """
+    rows = warehouse.rows(SCHEMAS.name, _COLUMNS).to_pylist()
+    rows.sort(key=lambda row: (row["created_at"], row["table_name"], row["version"]))
+    return tuple(_version(row) for row in rows)
 
 
 def version_of(

@@ -31,7 +31,9 @@ from tcdatalogger.services.warehouse.ledger_tables import (
     QUARANTINE,
     SCHEMAS,
     SEQ,
+    LedgerTable,
     LedgerTables,
+    Where,
 )
 from tcdatalogger.services.warehouse.load import Load
 
@@ -372,6 +374,20 @@ class Ledger:
         """The tables that were ever stored, in order; some may be gone."""
         stored = {table for table, _ in self.first_versions()}
         return sorted(stored | {owner.table for owner in self.owners()})
+
+    def lines(
+        self, table: LedgerTable, columns: Sequence[str], where: Where, most: int = 0
+    ) -> list[dict[str, Any]]:
+        """Lines of one of its tables, the newest first, each by the names of its columns.
+
+        Args:
+            table: that has them.
+            columns: their names.
+            where: which lines.
+            most: how many, 0 for all.
+        """
+        found = self._tables.read(table, columns, where, newest=most)
+        return [dict(zip(columns, line, strict=True)) for line in found]
 
     # --- drift, quarantine, checks ---------------------------------------------------------------
 

@@ -25,6 +25,10 @@ from tcdatalogger.web.room import Room, room
 PAGES: Final = (
     ("/ops", "Overview"),
     ("/ops/runs", "Runs"),
+    ("/ops/budget", "Budget"),
+    ("/ops/schema", "Schema"),
+    ("/ops/drift", "New fields"),
+    ("/ops/quarantine", "Set aside"),
     ("/ops/logs", "Log"),
 )
 """The operations pages that have no name of their own in their address."""

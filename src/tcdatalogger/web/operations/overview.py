@@ -159,7 +159,7 @@ def endpoints(found: Status, fresh: Mapping[str, Freshness], now: float) -> Tabl
             Cell(one.endpoint, one.path, ops.endpoint_address(one.endpoint)),
             Cell(word, last.record.error if last else "", "", tone),
             ops.when(None if one.fresh_seconds is None else now - one.fresh_seconds, now),
-            _due(one, now),
+            due(one, now),
             Cell(one.frequency or "by hand"),
             Cell("-") if last is None else ops.result(last),
             ops.count(sum(one.rows.values())),
@@ -186,7 +186,8 @@ def endpoints(found: Status, fresh: Mapping[str, Freshness], now: float) -> Tabl
     return ops.table(columns, [row for _, row in rows])
 
 
-def _due(one: EndpointStatus, now: float) -> Cell:
+def due(one: EndpointStatus, now: float) -> Cell:
+    """When an endpoint is to run next."""
     if one.next_due is None:
         return Cell("by hand")
     at = one.next_due.timestamp()

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tcdatalogger.errors import TryAgain
-from tcdatalogger.web.operations import logs, overview, runs
+from tcdatalogger.web.operations import budget, endpoint, ledger, logs, overview, runs
 from tcdatalogger.web.render import page
 from tcdatalogger.web.room import viewer
 
@@ -20,6 +20,11 @@ def routes() -> list[Route]:
         Route("/ops", _for_officers(overview.overview)),
         Route("/ops/runs", _for_officers(runs.runs)),
         Route("/ops/runs/{run_id}", _for_officers(runs.run)),
+        Route("/ops/endpoints/{name}", _for_officers(endpoint.endpoint)),
+        Route("/ops/budget", _for_officers(budget.budget)),
+        Route("/ops/schema", _for_officers(ledger.schema)),
+        Route("/ops/drift", _for_officers(ledger.drift)),
+        Route("/ops/quarantine", _for_officers(ledger.quarantine)),
         Route("/ops/logs", _for_officers(logs.logs)),
     ]
 

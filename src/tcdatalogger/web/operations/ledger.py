@@ -1,0 +1,258 @@
+"""The pages of what the ledger of the warehouse knows: versions of tables, new fields, and records
+that were set aside. They are read by the shelf; a page never opens the warehouse.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from tcdatalogger.core.views.coverage import PlaceCoverage, coverage
+from tcdatalogger.core.views.drift import NewField, new_fields
+from tcdatalogger.core.views.quarantine import QuarantinedRecord, records_in
+from tcdatalogger.core.views.schema import TableVersion, versions_in
+from tcdatalogger.questions.relations import Relations
+from tcdatalogger.services.warehouse.protocol import Warehouse
+from tcdatalogger.text import harmless
+from tcdatalogger.web.cards import WAIT
+from tcdatalogger.web.drawing import Cell, Table
+from tcdatalogger.web.operations import common as ops
+from tcdatalogger.web.room import Room, room, viewer
+from tcdatalogger.web.shelf import Shelved, Wanted
+
+ROWS: Final = 200
+"""Lines of a page."""
+LONGEST: Final = 4_000
+"""Letters of a record that are shown."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ledger:
+    """What is read of the ledger, of one endpoint and one run or of all ("")."""
+
+    endpoint: str = ""
+    run_id: str = ""
+
+    @property
+    def key(self) -> Hashable:
+        """What the shelf knows it by."""
+        return type(self), self.endpoint, self.run_id
+
+    def mark(self, _relations: Relations, marks: Mapping[str, float]) -> float:
+        """How many loads were made in all."""
+        return sum(marks.values())
+
+
+class Versions(_Ledger):
+    """The versions of all tables, the newest first."""
+
+    def read(self, warehouse: Warehouse, _relations: Relations) -> tuple[TableVersion, ...]:
+        """Read them."""
+        return versions_in(warehouse)[::-1]
+
+
+class NewFields(_Ledger):
+    """The fields that the catalogue lacks, the newest first."""
+
+    def read(self, warehouse: Warehouse, _relations: Relations) -> tuple[NewField, ...]:
+        """Read them."""
+        return new_fields(warehouse, endpoint=self.endpoint, run_id=self.run_id, most=ROWS + 1)
+
+
+class SetAside(_Ledger):
+    """The records in the quarantine, the newest first."""
+
+    def read(self, warehouse: Warehouse, _relations: Relations) -> tuple[QuarantinedRecord, ...]:
+        """Read them."""
+        return records_in(warehouse, endpoint=self.endpoint, run_id=self.run_id, most=ROWS + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was read of the lists of an endpoint.
+
+    Attributes:
+        endpoint: its name.
+        asked: identifies the list (`Task.asked`).
+    """
+
+    endpoint: str
+    asked: str
+
+    @property
+    def key(self) -> Hashable:
+        """What the shelf knows it by."""
+        return History, self.endpoint, self.asked
+
+    def mark(self, _relations: Relations, marks: Mapping[str, float]) -> float:
+        """How many loads the endpoint has made."""
+        return marks.get(self.endpoint, 0.0)
+
+    def read(self, warehouse: Warehouse, _relations: Relations) -> tuple[PlaceCoverage, ...]:
+        """Read it."""
+        return coverage(warehouse, self.endpoint, self.asked)
+
+
+def look(here: Room, wanted: Wanted[T], wait: float = 0.0) -> Shelved[T]:
+    """What the shelf has of the ledger."""
+    return here.shelf.look([wanted], wait)[0]
+
+
+def schema(request: Request) -> Response:
+    """The versions of tables, and what made each."""
+    endpoint, table = _given(request, "endpoint"), _given(request, "table")
+    found = look(room(request), Versions(), WAIT)
+    every = found.answer or ()
+    chosen = [
+        one for one in every if endpoint in {"", one.endpoint} and table in {"", one.table_name}
+    ]
+    rows = [
+        (
+            Cell(one.table_name, href=ops.address("/ops/schema", table=one.table_name)),
+            Cell(str(one.version)),
+            Cell("; ".join(one.diff) or "-"),
+            Cell(one.cause),
+            Cell(f"{one.created_at:%Y-%m-%d %H:%M}", ops.moment(one.created_at), _run(one.run_id)),
+            Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
+            Cell(one.catalog_version),
+        )
+        for one in chosen[:ROWS]
+    ]
+    columns = ("table", ops.number("version"), "changes", "cause", "when",
+               ops.optional("endpoint"), ops.optional("catalogue"))  # fmt: skip
+    return _page(
+        request,
+        found,
+        title="Versions of tables",
+        what="No table was made yet.",
+        table=ops.table(columns, rows),
+        chosen=table or endpoint,
+        cut=len(chosen) > ROWS,
+        command=f"schema history {table}" if table else "schema history",
+        newest=chosen[0] if table and chosen else None,
+    )
+
+
+def drift(request: Request) -> Response:
+    """Fields that the catalogue lacks, each with an example."""
+    here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
+    found = look(here, NewFields(endpoint, run_id), WAIT)
+    every = found.answer or ()
+    rows = [
+        (
+            Cell(f"{one.table_name}.{one.column_name}"),
+            Cell(one.type),
+            _foreign(here, request, one.endpoint, one.example or "", 120),
+            Cell(one.cause),
+            Cell(f"{one.seen_at:%Y-%m-%d %H:%M}", ops.moment(one.seen_at), _run(one.run_id)),
+            Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
+        )
+        for one in every[:ROWS]
+    ]
+    columns = ("column", "type", "example", ops.optional("cause"), "seen first",
+               ops.optional("endpoint"))  # fmt: skip
+    return _page(
+        request,
+        found,
+        title="Fields that the catalogue lacks",
+        what="Torn has sent no field that the catalogue lacks.",
+        table=ops.table(columns, rows),
+        chosen=run_id or endpoint,
+        cut=len(every) > ROWS,
+        command="schema history",
+    )
+
+
+def quarantine(request: Request) -> Response:
+    """Records that were set aside, with the reason and the record."""
+    here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
+    found = look(here, SetAside(endpoint, run_id), WAIT)
+    every = found.answer or ()
+    listed = [
+        {
+            "id": one.quarantine_id,
+            "endpoint": one.endpoint,
+            "href": ops.endpoint_address(one.endpoint),
+            "run": _run(one.run_id),
+            "at": ops.moment(one.quarantined_at),
+            "path": harmless(one.path),
+            "reason": harmless(one.reason),
+            "again": one.again,
+            "record": _foreign(here, request, one.endpoint, _indented(one.record), LONGEST).text,
+            "file": one.archive_file,
+        }
+        for one in every[:ROWS]
+    ]
+    retry = f"quarantine retry --endpoint {endpoint}" if endpoint else "quarantine retry --all"
+    return _page(
+        request,
+        found,
+        template="ops_quarantine.html",
+        title="Set aside",
+        what="No record is set aside.",
+        records=listed,
+        chosen=run_id or endpoint,
+        cut=len(every) > ROWS,
+        command=retry,
+    )
+
+
+def _page(
+    request: Request,
+    found: Shelved[Any],
+    *,
+    title: str,
+    template: str = "ops_ledger.html",
+    **facts: Any,
+) -> Response:
+    return ops.ops(request, template, title=title, found=found, **{"newest": None, **facts})
+
+
+def _given(request: Request, name: str) -> str:
+    return request.query_params.get(name, "")
+
+
+def _run(run_id: str) -> str:
+    return ops.run_address(run_id) if run_id else ""
+
+
+def owners_own(here: Room, name: str) -> bool:
+    """Whether an endpoint may have what only the key's owner sees, as personal logs."""
+    endpoint = here.settings.endpoint(name)
+    return endpoint is None or endpoint.path.startswith(("/user", "/key"))
+
+
+def _foreign(here: Room, request: Request, endpoint: str, text: str, most: int) -> Cell:
+    """A value that Torn sent; of the owner's own endpoints only the owner sees it."""
+    if viewer(request).role != "owner" and owners_own(here, endpoint):
+        return Cell("only the key's owner sees it")
+    text = harmless(text)
+    return Cell(text if len(text) <= most else f"{text[:most]}… ({len(text):,} letters)")
+
+
+def _indented(record: str) -> str:
+    try:
+        return json.dumps(json.loads(record), indent=2, ensure_ascii=False)
+    except ValueError:
+        return record
+
+
+def spans(found: Shelved[tuple[PlaceCoverage, ...]]) -> Table | None:
+    """What was read of each list, as a table; None where nothing was."""
+    rows = [
+        (
+            Cell(each.place if n == 0 else ""),
+            Cell("the beginning" if low is None else ops.moment(low)[:16]),
+            Cell(ops.moment(high)[:16]),
+        )
+        for each in found.answer or ()
+        for n, (low, high) in enumerate(each.spans)
+    ]
+    return ops.table(("list", "from", "to"), rows) if rows else None

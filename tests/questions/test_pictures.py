@@ -289,3 +289,20 @@ def test_without_the_package_the_command_that_installs_it_is_told(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", none)
     with pytest.raises(ConfigError, match=r"pip install 'resvg-py"):
         png("<svg/>")
+
+
+def test_no_cell_is_cut_whose_column_has_room():
+    rows = [row("a", share=0.2), row("b", share=0.13), row("c", share=0.07)]
+    units = 'money = "money", share = "percent"'
+    said = texts(svg(answered(rows, CHARTS["bars"], units=units)))
+
+    assert {"20 %", "13 %", "7 %"} <= set(said)
+
+
+def test_an_axis_of_whole_numbers_has_no_halves():
+    rows = [row("x", at, money=at) for at in range(3)]
+    chart = 'kind = "line", label = "day", values = ["money"]'
+    said = texts(svg(answered(rows, chart, units="")))
+
+    assert {"0", "1", "2"} <= set(said)
+    assert not any("." in text for text in said if text.replace(".", "").isdigit())

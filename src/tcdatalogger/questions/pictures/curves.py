@@ -78,7 +78,7 @@ def draw(canvas: Canvas, cells: Cells, top: float) -> tuple[float, list[str]]:
     if columns and len(series) > 1:
         top = legend(canvas, [each.name for each in series], top)
     low, high = _ends(cells, series)
-    ticks = _ticks(low, high, whole=unit == "count")
+    ticks = _ticks(low, high, whole=_whole(series))
     if not columns and ticks[0] > 0:
         notes.append(f"The axis begins at {shown(_plain(ticks[0]), unit)}, not at zero.")
     texts = [shown(_plain(tick), unit) for tick in ticks]
@@ -152,6 +152,11 @@ def _ticks(low: float, high: float, *, whole: bool) -> list[float]:
     step = max(step, 1.0) if whole else step
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [at * step for at in range(first, last + 1)]
+
+
+def _whole(series: Sequence[_Series]) -> bool:
+    """Whether all values are whole numbers: half a hit is none."""
+    return all(value == int(value) for each in series for value in each.values if value is not None)
 
 
 def _plain(value: float) -> float:

@@ -135,19 +135,24 @@ def _layout(cells: Cells, rows: list[dict[str, Any]], *, bars: bool) -> _Layout:
 def _column(cells: Cells, rows: list[dict[str, Any]], name: str) -> _Column:
     right = cells.is_number(name)
     texts = [letters.clean(cells.shown(row, name)) for row in rows]
-    widest = max((letters.width(text, SIZE, bold=True) for text in texts), default=0.0)
+    widest = max(map(_wide, texts), default=0.0)
     widest = min(widest + (18 if cells.unit(name) == "rating" else 0), _TEXT)
     if cells.chart.label == name:
-        widest = max((letters.width(text, SIZE, bold=True) for text in texts), default=0.0)
+        widest = max(map(_wide, texts), default=0.0)
     head = letters.wrapped(letters.clean(heading(name)), max(widest, _HEAD), SMALL, _LINES)
     wide = max([widest, *(letters.width(line, SMALL) for line in head)])
     return _Column(name, head, texts, right=right, wide=wide)
 
 
+def _wide(text: str) -> float:
+    """How wide a text is, bold or not: of some signs the plain one is wider."""
+    return max(letters.width(text, SIZE, bold=bold) for bold in (True, False))
+
+
 def _total(cells: Cells, rows: list[dict[str, Any]], values: list[str]) -> _Column:
     sums = [_sum(row, values) for row in rows]
     texts = [shown(value, cells.unit(values[0])) for value in sums]
-    wide = max((letters.width(text, SIZE, bold=True) for text in texts), default=0.0)
+    wide = max(map(_wide, texts), default=0.0)
     return _Column("", ["in all"], texts, right=True, bold=True, wide=max(wide, 40))
 
 

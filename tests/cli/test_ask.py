@@ -233,6 +233,16 @@ def test_what_only_the_owner_is_to_see_is_posted_only_where_that_is_said(logged,
     assert len(discord.posted) == 1
 
 
+def test_where_nothing_is_stored_nothing_is_posted(workplace, discord):
+    extra = '[alerts]\nwebhook = "env:HOOK"\n'
+    workplace.write(f'{TWO}\n[[endpoints]]\nname = "b"\npath = "/faction/balance"\n', extra=extra)
+
+    done = workplace.run("ask", "balance-movements", "--to", "discord")
+    assert done.code == 2
+    assert "nothing was posted" in done.err
+    assert discord.posted == []
+
+
 def test_a_webhook_that_does_not_take_a_picture_is_told_without_its_address(logged, discord):
     discord.answer = 404
 

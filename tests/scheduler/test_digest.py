@@ -110,6 +110,8 @@ def test_it_is_posted_at_its_time_and_once_also_by_a_scheduler_that_is_new(place
     place.wait(9)
     assert place.schedule() == [""]
     assert place.posted == 2
+    status = place.workplace.run("status", "--json").json["digest"]
+    assert (status["frequency"], status["last_run"]["status"]) == ("P1D", "done")
 
 
 def test_days_on_which_nothing_ran_are_posted_once(place):
@@ -140,6 +142,7 @@ def test_a_post_that_fails_is_told_and_tried_again_until_it_is_taken(place):
     assert place.schedule() == ["WebhookUnavailable"]
     (alert,) = place.wrong()
     assert "The digest failed: The webhook did not take the pictures: it answered 500" in alert.text
+    assert "digest: failed" in place.workplace.run("status").out
     assert channel.TOKEN not in alert.text
     assert place.schedule() == []
     place.clock.sleep(2 * BACKOFF.first)

@@ -389,7 +389,13 @@ def _draw_all(
 def _post(application: Application, answer: Answer) -> None:
     from tcdatalogger.questions import discord
 
-    discord.send(discord.address(application), [answer])
+    where = discord.address(application)
+    if answer.rows is None:
+        raise UsageError(
+            "Nothing is stored for it yet, so nothing was posted.",
+            remedy="`tcdatalogger run --all` stores some.",
+        )
+    discord.send(where, [answer])
     say(f"Posted: {answer.question.title}")
 
 

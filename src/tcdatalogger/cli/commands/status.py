@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from tcdatalogger.core.views.runs import RunView
     from tcdatalogger.core.views.status import (
-        BackupStatus,
         EndpointStatus,
         KeyStatus,
         SchedulerStatus,
         Status,
+        WorkStatus,
     )
 
 
@@ -67,6 +67,7 @@ def _facts(found: Status) -> dict[str, Any]:
         ],
         "keys": [key_facts(key) for key in found.keys],
         "backup": {**asdict(found.backup), "last_run": _run_facts(found.backup.last_run)},
+        "digest": {**asdict(found.digest), "last_run": _run_facts(found.digest.last_run)},
     }
 
 
@@ -134,7 +135,8 @@ def _print(found: Status, now: float, names: Mapping[str, str]) -> None:
         if one.pending:
             what = "1 run is" if one.pending == 1 else f"{one.pending} runs are"
             say(f"{one.endpoint}: {what} not stored yet: its next run stores them")
-    _print_backup(found.backup, now)
+    _print_work("backup", found.backup, now)
+    _print_work("digest", found.digest, now)
     _print_scheduler(found.scheduler)
     for calls in found.owners:
         who = f"key {names[calls.owner]}" if calls.owner in names else calls.owner
@@ -187,14 +189,14 @@ def _next(due: datetime | None, now: float) -> str:
     return "due" if due.timestamp() <= now else ago(due.timestamp(), now)
 
 
-def _print_backup(backup: BackupStatus, now: float) -> None:
-    last = backup.last_run
+def _print_work(what: str, work: WorkStatus, now: float) -> None:
+    last = work.last_run
     if last is None:
         return
-    begins = f"backup: {last.record.status} {_began(last, now)}"
+    begins = f"{what}: {last.record.status} {_began(last, now)}"
     if error := _wrong(last):
         say(f"{begins}: {error[0]}")
-    elif backup.frequency:
+    elif work.frequency:
         say(begins)
 
 

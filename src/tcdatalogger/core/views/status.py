@@ -9,13 +9,14 @@ from datetime import datetime
 
 from tcdatalogger.clock import instant, utc
 from tcdatalogger.core.config import secrets
+from tcdatalogger.core.config.durations import Duration
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.run import key_selection
 from tcdatalogger.core.run.key_selection import KnownHealth
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.due import DueQueue, first_entry
 from tcdatalogger.core.state.heartbeats import Heartbeats
-from tcdatalogger.core.state.leases import BACKUP
+from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import PENDING, State
 from tcdatalogger.core.views.runs import RunView, view
@@ -159,13 +160,13 @@ class SchedulerStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class BackupStatus:
-    """The backups that are made by themselves.
+class WorkStatus:
+    """What the scheduler does besides endpoints: the backup, or the digest.
 
     Attributes:
-        frequency: as it is written in the configuration; None for none.
+        frequency: as it is written in the configuration; None where it is not done by itself.
         last_run: None before the first.
-        next_due: in UTC; None where none is due.
+        next_due: in UTC; None where it is not due by itself.
     """
 
     frequency: str | None
@@ -189,7 +190,8 @@ class Status:
     keys: tuple[KeyStatus, ...]
     held: tuple[PauseStatus, ...]
     scheduler: SchedulerStatus
-    backup: BackupStatus
+    backup: WorkStatus
+    digest: WorkStatus
 
 
 def status(
@@ -213,12 +215,15 @@ def status(
         keys=_keys(settings, state, now, environ),
         held=_paused(state, now),
         scheduler=_scheduler(state, now, due),
-        backup=_backup(settings, state, due),
+        backup=_work(BACKUP, settings.backup.frequency, state, due),
+        digest=_work(
+            DIGEST, settings.digest.frequency if settings.digest.questions else None, state, due
+        ),
     )
 
 
 def due_times(settings: Settings, state: State | None, now: float) -> dict[str, float]:
-    """When each endpoint with a frequency, and the backup, is due next, by name.
+    """When each endpoint with a frequency, the backup and the digest are due next, by name.
 
     Args:
         settings: the configuration.
@@ -230,7 +235,7 @@ def due_times(settings: Settings, state: State | None, now: float) -> dict[str, 
     """
     planned = plans(settings)
     if state is None:
-        return dict.fromkeys(planned, now)
+        return {name: first_entry(plan, None, now).due_at for name, plan in planned.items()}
     entries = DueQueue(state).entries()
     ran = run_stats.lasts(state)
     return {
@@ -375,11 +380,12 @@ def _scheduler(state: State | None, now: float, due: Mapping[str, float]) -> Sch
     )
 
 
-def _backup(settings: Settings, state: State | None, due: Mapping[str, float]) -> BackupStatus:
-    runs = [] if state is None else state.runs(endpoint=BACKUP, most=1)
-    often = settings.backup.frequency
-    return BackupStatus(
+def _work(
+    name: str, often: Duration | None, state: State | None, due: Mapping[str, float]
+) -> WorkStatus:
+    runs = [] if state is None else state.runs(endpoint=name, most=1)
+    return WorkStatus(
         frequency=None if often is None else str(often),
         last_run=view(runs[0]) if runs else None,
-        next_due=instant(due.get(BACKUP)),
+        next_due=instant(due.get(name)),
     )

@@ -130,6 +130,21 @@ def test_a_column_that_was_never_stored_is_null_and_a_learned_one_is_there(tmp_p
     ]
 
 
+def test_a_column_may_have_the_name_of_a_word_of_sql(tmp_path):
+    store(tmp_path / "t.duckdb", TWO_PICTURES[:1], columns=(("name", "who"),))
+    with duckdb.connect(tmp_path / "t.duckdb") as connection:
+        connection.execute('alter table members add column "order" bigint default 3')
+    own = endpoint("members", "/faction/members").rstrip() + '\ncolumns = { name = "who" }\n'
+    here = installed(tmp_path / "t.duckdb", own)
+
+    sql = (
+        "select m.name, (m.order) as nth from {faction_members:now} as m order by m.name nulls last"
+    )
+    answer = here.ask_text(text(sql))
+    assert [tuple(row.values()) for row in answer.rows.to_pylist()] == [("Ada", 3), ("Bob", 3)]
+    assert 'm."order"' in answer.sql
+
+
 def test_what_is_configured_and_not_stored_yet_has_no_rows_and_no_error(tmp_path):
     store(tmp_path / "t.duckdb", TWO_PICTURES)
     endpoints = endpoint("members", "/faction/members") + endpoint("crimes", "/faction/crimes")

@@ -115,9 +115,12 @@ def compiled(
 
 
 def _replaced(question: Question, values: Mapping[str, Value], dialect: Dialect) -> Iterator[str]:
-    """The pieces of the text with names, parameters and functions in their place."""
+    """The pieces of the text with names, parameters and functions in their place.
+
+    A column after a dot is quoted: it may be called as a word of SQL, like `end`.
+    """
     listed = list(tokens(question.sql))
-    for token, after in zip(listed, [*listed[1:], None], strict=True):
+    for before, token, after in zip([None, *listed[:-1]], listed, [*listed[1:], None], strict=True):
         if token.kind == "relation":
             yield _named(question, token.text, token.line).part
         elif token.kind == "parameter":
@@ -131,6 +134,8 @@ def _replaced(question: Question, values: Mapping[str, Value], dialect: Dialect)
             yield literal(values[name])
         elif after is not None and after.text == "(" and token.word in dialect.spellings:
             yield dialect.spellings[token.word]
+        elif token.kind == "word" and before is not None and before.text == ".":
+            yield dialect.name(token.text)
         else:
             yield token.text
 

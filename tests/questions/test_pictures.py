@@ -299,10 +299,21 @@ def test_no_cell_is_cut_whose_column_has_room():
     assert {"20 %", "13 %", "7 %"} <= set(said)
 
 
-def test_an_axis_of_whole_numbers_has_no_halves():
-    rows = [row("x", at, money=at) for at in range(3)]
+@pytest.mark.parametrize(
+    ("amounts", "ticks"), [((0, 1, 2), ["0", "1", "2"]), ((0, 9, 4), ["0", "5", "10"])]
+)
+def test_an_axis_of_whole_numbers_has_no_halves(amounts, ticks):
+    rows = [row("x", at, money=most) for at, most in enumerate(amounts)]
     chart = 'kind = "line", label = "day", values = ["money"]'
     said = texts(svg(answered(rows, chart, units="")))
 
-    assert {"0", "1", "2"} <= set(said)
+    assert set(ticks) <= set(said)
     assert not any("." in text for text in said if text.replace(".", "").isdigit())
+
+
+def test_bars_are_measured_by_the_rows_that_are_drawn():
+    rows = [row(f"m{at}", money=at + 1) for at in range(20)] + [row("huge", money=10**9)]
+    picture = svg(answered(rows, CHARTS["bars"]))
+
+    longest = max(float(each.get("width")) for each in boxes(picture, LIGHT.accent))
+    assert longest > 280

@@ -148,8 +148,8 @@ def _ticks(low: float, high: float, *, whole: bool) -> list[float]:
     """Round values around two ends."""
     rough = (high - low) / 4
     size = 10.0 ** math.floor(math.log10(rough))
-    step = next(size * each for each in _STEPS if size * each >= rough * 0.999)
-    step = max(step, 1.0) if whole else step
+    steps = (max(size * each, 1.0) if whole else size * each for each in _STEPS)
+    step = next(each for each in steps if each >= rough * 0.999 and (not whole or each % 1 == 0))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [at * step for at in range(first, last + 1)]
 

@@ -269,9 +269,9 @@ def _bar(
 
 
 def _range(cells: Cells) -> tuple[float, float]:
-    """The least and the most that bars of all rows show, with zero between them."""
+    """The least and the most that bars show, with zero between them."""
     ends = [0.0]
-    for row in cells.rows:
+    for row in cells.rows[:MOST]:
         drawn = [number(row[name]) or 0.0 for name in cells.chart.values]
         if cells.chart.kind == "stack":
             ends.append(sum(value for value in drawn if value > 0))

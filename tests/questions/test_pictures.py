@@ -317,3 +317,34 @@ def test_bars_are_measured_by_the_rows_that_are_drawn():
 
     longest = max(float(each.get("width")) for each in boxes(picture, LIGHT.accent))
     assert longest > 280
+
+
+@pytest.mark.parametrize(
+    ("chart", "rows", "says"),
+    [
+        # Tiles without a name: one for each value. With one: the other values below the first.
+        ('kind = "tiles", values = ["money", "items"]', [row("a", 3)], {"money", "$4.00m"}),
+        ('kind = "tiles", label = "name", values = ["money", "items"]', [row("a", 3)],
+         {"a", "$4.00m", "items $750k"}),
+        # Two bars for a row, and a legend.
+        ('kind = "bars", label = "name", values = ["money", "items"]', [row("a", 3)],
+         {"money", "items", "$4.00m", "$750k"}),
+        # Columns of days with what is above and below zero.
+        ('kind = "stack", label = "day", values = ["money", "items"]',
+         [row("x", at, items=-500_000) for at in range(5)], {"$0", "money", "items", "1 Aug"}),
+        # A series for each name, and hours where the days are few.
+        ('kind = "line", label = "seen", values = ["money"], series = "name"',
+         [row(name, at, seen=NOW + timedelta(hours=at)) for at in range(4) for name in "ab"],
+         {"a", "b", "14 Sep 23:00", "15 Sep 01:00"}),
+        # Columns of texts.
+        ('kind = "line", label = "position", values = ["money"]',
+         [row("x", 1), row("x", 2)], {"Leader", "Member"}),
+        ('kind = "heat", label = "name", across = "position", values = ["money"]',
+         [row("x", 1), row("y", 2)], {"x", "y", "Leader", "Member"}),
+        # Whole numbers that follow each other are all there.
+        ('kind = "heat", label = "name", across = "week", values = ["money"]',
+         [row("x", week=30), row("x", 1, week=34)], {"30", "32", "34"}),
+    ],
+)  # fmt: skip
+def test_charts_say_what_they_show(chart, rows, says):
+    assert says <= set(texts(svg(answered(rows, chart))))

@@ -8,17 +8,13 @@ there yet, and Flo still was.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from polls import Poll, store
 
 from bodies import member
-from tcdatalogger.core.run.load import Guard, load_of
-from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.torncity.catalog import catalog
-from tcdatalogger.services.torncity.endpoints.registry import processor
-from tcdatalogger.services.torncity.processing.task import Fetched, Page, Task
 
 START = 1_767_225_600
 """2026-01-01 in UTC."""
@@ -38,15 +34,6 @@ PATHS = {
 """The endpoints by name, as the demo has them."""
 LINES = {"membership": 'params = { cat = "membership" }'}
 """Further lines of their TOML."""
-
-
-class Poll(NamedTuple):
-    """One answer: of which endpoint, about whom, and when."""
-
-    name: str
-    subject: int | None
-    at: int
-    body: dict[str, Any]
 
 
 def person(number: int, name: str, seen: float, state: str = "Okay", **changes: Any) -> Any:
@@ -246,31 +233,6 @@ POLLS = (
 )  # fmt: skip
 
 
-def fill(
-    file: Path,
-    polls: Sequence[Poll] = POLLS,
-    paths: Mapping[str, str] = PATHS,
-    params: Mapping[str, tuple[str, str]] | None = None,
-    runs: str = "run",
-) -> None:
-    """Make a DuckDB file of it, by the road of every answer; or put more polls into one.
-
-    Args:
-        file: of the warehouse.
-        polls: what is stored.
-        paths: of the endpoints, by name.
-        params: a parameter of the query and its value, by the name of the endpoint.
-        runs: how the ids of the runs begin.
-    """
-    known, asked = catalog.load(), params or {}
-    with DuckDBWarehouse(file) as warehouse:
-        for number, poll in enumerate(polls):
-            endpoint, _ = known.find(paths[poll.name])
-            given = (asked[poll.name],) if poll.name in asked else ()
-            run = f"{runs}-{number:02}"
-            task = Task(poll.name, endpoint, known.version, run_id=run, params=given)
-            body = json.dumps(poll.body).encode()
-            fetched = Fetched((Page(body, poll.subject, float(poll.at)),))
-            worker = processor(endpoint.path)(task)
-            made = worker.validate(worker.transform_data(fetched), fetched)
-            warehouse.commit(load_of(task, fetched, made, Guard(), cursor=None, at=float(poll.at)))
+def fill(file: Path, polls: Sequence[Poll] = POLLS) -> None:
+    """Make a DuckDB file of it, by the road of every answer."""
+    store(file, polls, PATHS)

@@ -12,7 +12,7 @@ from typing import Any
 
 from installation import Installation, endpoint, installed
 from known_faction import DAY, HOUR, OURS, START, THEIRS
-from polls import Poll, fill_with
+from polls import Poll, store
 
 ME, YOU, COMPANY = 7, 8, 500
 
@@ -82,25 +82,27 @@ def items(xanax: int, dahlia: int, camel: int, mystery: int = 0, *more: Any) -> 
     ]}  # fmt: skip
 
 
+BRICK = item(400, "Brick", 100, 3)
 PACK = item(370, "Drug Pack", 5_000_000, 9)
 
 
 def stock(number: int, short: str, price: float, need: int, pays: str, every: int) -> Any:
-    """A stock: its price, the shares of its first block, and what that pays in how many days; a
-    block that pays nothing of worth is passive.
-    """
+    """A stock: its price, the shares of its first block, and what that pays in how many days."""
     return {
         "id": number, "name": f"{short} Ltd.", "acronym": short,
         "images": {"logo": "", "full": ""},
         "market": {"price": price, "cap": 1, "shares": 1, "investors": 1},
-        "bonus": {"passive": pays.startswith("a "), "frequency": every, "requirement": need,
+        "bonus": {"passive": short in PASSIVE, "frequency": every, "requirement": need,
                   "description": pays},
     }  # fmt: skip
 
 
+PASSIVE = frozenset({"TCI", "YAZ"})
+"""Stocks whose blocks pay nothing, whatever their words say."""
 STOCKS = [
     stock(1, "TSB", 1_000.0, 3_000_000, "$50,000,000", 31),
     stock(2, "TCI", 900.5, 1_500_000, "a 10% bank interest bonus", 7),
+    stock(8, "YAZ", 5.0, 1_000_000, "$7", 7),
     stock(16, "SYM", 700.25, 500_000, "1x Drug Pack", 7),
     stock(29, "MCS", 2_000.0, 350_000, "100 energy", 7),
     stock(35, "PTS", 80.5, 10_000_000, "100 points", 7),
@@ -234,9 +236,12 @@ POLLS = (
         ("g02", LATER + 120, "Eve decreased Dee's money balance by $1,000 from $1,005 to $5"),
     )),
     Poll("torn_items", None, START - 31 * DAY, items(800, 1_000, 20_000)),
-    Poll("torn_items", None, START - 8 * DAY, items(0, 1_200, 20_000)),
+    Poll("torn_items", None, START - 20 * DAY, items(850, 1_100, 20_000)),
+    Poll("torn_items", None, START - 8 * DAY, items(0, 1_200, 20_000, 0, BRICK)),
+    Poll("torn_items", None, START - 6 * DAY, items(880, 1_300, 21_000, 0, BRICK)),
     Poll("torn_items", None, START, items(900, 1_000, 25_000, 0, PACK)),
-    Poll("torn_items", None, LATER, items(1_000, 1_500, 25_000, 0, PACK)),
+    Poll("torn_items", None, LATER, items(
+        1_000, 1_500, 25_000, 0, PACK, item(400, "Brick", 500, 3))),
     Poll("torn_stocks", None, LATER, {"stocks": STOCKS}),
     Poll("market_pointsmarket", None, LATER, {"pointsmarket": [
         {"id": 1, "quantity": 3, "cost": 31_000, "total_cost": 93_000},
@@ -244,7 +249,7 @@ POLLS = (
     ]}),
     Poll("market_itemmarket", 206, START, listings(206, "Xanax", 950, START - 30, (1, 1))),
     Poll("market_itemmarket", 206, LATER, listings(
-        206, "Xanax", 1_000, LATER - 30, (820, 5), (800, 4), (850, 3), (900, 100))),
+        206, "Xanax", 1_000, LATER - 30, (820, 8), (800, 4), (850, 3), (900, 100))),
     Poll("market_itemmarket", 260, LATER, listings(260, "Dahlia", 0, LATER - 90, (1_400, 2))),
     Poll("market_itemmarket", 800, LATER, listings(800, "Mystery Item", 5, LATER - 60)),
     Poll("market_auctionhouse", None, LATER, {"auctionhouse": [
@@ -296,11 +301,12 @@ def install(file: Path, mode: str = "append", names: Iterable[str] = PATHS) -> I
         names: the endpoints whose mode it is; all others append.
     """
     modes = {name: mode if name in names else "append" for name in PATHS}
-    fill_with(file, POLLS, PATHS, modes)
+    params = {name: ("cat", category) for name, category in NEWS.items()}
+    store(file, POLLS, PATHS, modes=modes, params=params)
     lines = []
     for name, path in PATHS.items():
         ids = {"ids": [206, 260, 800]} if "{id}" in path else {}
         told = endpoint(name, path, storage_mode=modes[name], **ids).rstrip()
-        params = f'params = {{ cat = "{NEWS[name]}" }}' if name in NEWS else ""
-        lines.append(f"{told}\n{params}\n\n")
+        of_news = f'params = {{ cat = "{NEWS[name]}" }}' if name in NEWS else ""
+        lines.append(f"{told}\n{of_news}\n\n")
     return installed(file, "".join(lines))

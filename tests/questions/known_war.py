@@ -13,7 +13,8 @@ from typing import Any
 
 import known_faction
 from installation import endpoint
-from known_faction import DAY, HOUR, LATER, OURS, START, THEIRS, Poll
+from known_faction import DAY, HOUR, LATER, OURS, START, THEIRS
+from polls import Poll, store
 
 PATHS = {
     "faction_attacks": "/faction/attacks",
@@ -250,4 +251,4 @@ def toml() -> Iterator[str]:
 
 def fill(file: Path) -> None:
     """Put it into the DuckDB file of the faction."""
-    known_faction.fill(file, POLLS, known_faction.PATHS | PATHS, PARAMS, "war")
+    store(file, POLLS, known_faction.PATHS | PATHS, params=PARAMS, runs="war")

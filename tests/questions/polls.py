@@ -25,32 +25,39 @@ class Poll(NamedTuple):
     body: dict[str, Any]
 
 
-def fill_with(
+def store(
     file: Path,
     polls: Iterable[Poll],
     paths: Mapping[str, str],
+    *,
     modes: Mapping[str, str] | None = None,
+    params: Mapping[str, tuple[str, str]] | None = None,
+    runs: str = "run",
 ) -> None:
-    """Make a DuckDB file of answers.
+    """Put answers into a DuckDB file, which may be new.
 
     Args:
-        file: to make.
+        file: of the warehouse.
         polls: the answers, in the order in which they came; those of one endpoint and one second
             that follow each other are of one run.
         paths: the paths of the endpoints, by name.
         modes: their storage modes, by name; append for all others.
+        params: a parameter of the query and its value, by the name of the endpoint.
+        runs: how the ids of the runs begin.
     """
     known = catalog.load()
-    runs = groupby(polls, key=lambda poll: (poll.name, poll.at))
+    found = groupby(polls, key=lambda poll: (poll.name, poll.at))
     with DuckDBWarehouse(file) as warehouse:
-        for number, ((name, at), found) in enumerate(runs):
+        for number, ((name, at), group) in enumerate(found):
             endpoint, _ = known.find(paths[name])
             task = Task(
-                name, endpoint, known.version, run_id=f"run-{number:02}",
-                mode=(modes or {}).get(name, "append"), max_drop=1.0, accept_subject=True,
+                name, endpoint, known.version, run_id=f"{runs}-{number:02}",
+                mode=(modes or {}).get(name, "append"),
+                params=(params[name],) if params and name in params else (),
+                max_drop=1.0, accept_subject=True,
             )  # fmt: skip
             pages = tuple(
-                Page(json.dumps(poll.body).encode(), poll.subject, float(at)) for poll in found
+                Page(json.dumps(poll.body).encode(), poll.subject, float(at)) for poll in group
             )
             whole = tuple(
                 WalkSummary(str(page.subject_id or ""), None, complete=True, at=at)

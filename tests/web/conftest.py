@@ -95,7 +95,7 @@ def opened(
     clock = ManualClock(float(known_faction.LATER))
     with ExitStack() as stack:
         application = stack.enter_context(Application(settings, clock=clock, environ=environ))
-        room = make_room(application, dict(question.known(folder / "questions")))
+        room = make_room(application, question.known(folder / "questions"))
         stack.callback(room.state.close)
         app = create_app(room, who_may(application))
         client = stack.enter_context(TestClient(app, base_url=base, follow_redirects=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -33,7 +34,7 @@ PATIENCE = 0.3
 
 
 def make_room(
-    application: Application, questions: dict[str, Question], program: str = "tcdatalogger"
+    application: Application, questions: Mapping[str, Question], program: str = "tcdatalogger"
 ) -> Room:
     """What the pages of an installation are made from; the shelf is begun by `with room.shelf`.
 

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ from tcdatalogger.clock import span
 from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.run.run import RunResult
     from tcdatalogger.sandbox.api.server import Sandbox
@@ -99,6 +100,7 @@ storage_mode = "replace"
 @click.command(
     epilog="\b\nExample:\n"
     "  tcdatalogger demo\n"
+    "  tcdatalogger demo --ui\n"
     '  tcdatalogger --config demo/tcdatalogger.toml query "select * from faction_members limit 3"',
 )
 @click.option(
@@ -120,6 +122,7 @@ storage_mode = "replace"
     "has filled. [duckdb:///torn.duckdb]",
 )  # fmt: skip
 @click.option("--fresh", is_flag=True, help="Begin anew instead of going on where it was.")
+@click.option("--ui", "shows", is_flag=True, help="Open the pages of what was logged at the end.")
 @json_option
 @click.pass_obj
 def command(
@@ -128,6 +131,7 @@ def command(
     polls: int,
     warehouse: str | None,
     fresh: bool,
+    shows: bool,
     as_json: bool,
 ) -> None:
     """Log a living Torn City, into DuckDB or another warehouse: no key, no network for Torn.
@@ -160,7 +164,20 @@ def command(
         print_json(_as_json(facts))
     else:
         _print(facts)
+    if shows:
+        _show(settings, environ)
     raise SystemExit(next((o.record.exit_code for o in outcomes if o.record.exit_code), 0))
+
+
+def _show(settings: Settings, environ: Mapping[str, str]) -> None:
+    """Serve the pages of the demo at any free port until a signal, and open them."""
+    from tcdatalogger.cli.commands.ui import serve
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.questions import question
+
+    ui = settings.ui.model_copy(update={"listen": "127.0.0.1:0"})
+    with Application(settings.model_copy(update={"ui": ui}), environ=environ) as application:
+        serve(application, question.shipped(), opens=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,6 +345,7 @@ def _print(facts: _Facts) -> None:
         f"The tables:      {facts.warehouse}\n"
         f"Every answer:    {facts.folder / 'archive'}\n"
         f"The settings:    {config}\n"
+        f"See it:          {program(config=False)} --config {config} ui --open\n"
         f"Ask it yourself: {program(config=False)} --config {config} "
         f'query "select * from faction_crimes limit 3"\n'
         f"Your own faction: {program()} init"

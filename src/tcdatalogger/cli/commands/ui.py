@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +15,8 @@ from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import UiSettings
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.questions.question import Question
 
 _BACKLOG = 128
 
@@ -47,11 +50,18 @@ def command(options: Options, listen: str | None, behind_proxy: bool, opens: boo
 
     folder = configuration.locate(options.config, os.environ).parent / "questions"
     with Application(settings.model_copy(update={"ui": ui})) as application:
-        serve(application, dict(question.known(folder)), opens=opens)
+        serve(application, question.known(folder), opens=opens)
 
 
-def serve(application: Any, questions: Any, *, opens: bool) -> None:
-    """Serve the pages of an application until a signal.
+def serve(
+    application: Application, questions: Mapping[str, Question], *, opens: bool = False
+) -> None:
+    """Serve the pages of an installation until a signal.
+
+    Args:
+        application: with the settings.
+        questions: by name.
+        opens: whether a browser is told to show them.
 
     Raises:
         ConfigError: they would be open to others, or a password is lacking.

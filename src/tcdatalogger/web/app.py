@@ -17,6 +17,7 @@ from starlette.routing import Route
 from tcdatalogger.core.config.secrets import Secret
 from tcdatalogger.core.main import Application
 from tcdatalogger.errors import Failure
+from tcdatalogger.questions.answers import given
 from tcdatalogger.questions.question import Question
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import READING
@@ -25,7 +26,7 @@ from tcdatalogger.web.operations import routes as operations
 from tcdatalogger.web.render import page, static
 from tcdatalogger.web.room import Role, Room, StateReader, room
 from tcdatalogger.web.security import Access, Door, access, login
-from tcdatalogger.web.shelf import Shelf
+from tcdatalogger.web.shelf import Asked, Shelf
 
 SHORTEST_GZIP = 500
 """Bytes from which on an answer is packed."""
@@ -53,6 +54,16 @@ def make_room(
         clock,
     )
     return Room(settings, questions, relations, shelf, state, clock, application, program)
+
+
+def begin(room: Room) -> None:
+    """Let the shelf read what pages will show, so that it is there when somebody looks."""
+    ready = [
+        each
+        for each in room.questions.values()
+        if not any(lack.blocks for lack in room.relations.lacks(each))
+    ]
+    room.shelf.look([Asked(each, given(each, {})) for each in ready])
 
 
 def who_may(application: Application) -> Access:

@@ -31,17 +31,17 @@ as much."""
 _NUMERIC: Final = ("money", "count", "percent", "days", "hours", "seconds", "respect", "number")
 _TONES: Final = ("good", "warn", "bad")
 _PLACES: Final[Mapping[str, str]] = {
-    "member_id": "https://www.torn.com/profiles.php?XID={}",
-    "user_id": "https://www.torn.com/profiles.php?XID={}",
-    "attacker_id": "https://www.torn.com/profiles.php?XID={}",
-    "defender_id": "https://www.torn.com/profiles.php?XID={}",
-    "faction_id": "https://www.torn.com/factions.php?step=profile&ID={}",
-    "company_id": "https://www.torn.com/joblist.php#/p=corpinfo&ID={}",
-    "crime_id": "https://www.torn.com/factions.php?step=your&type=1#/tab=crimes&crimeId={}",
-    "item_id": "https://www.torn.com/page.php?sid=ItemMarket#/market/view=search&itemID={}",
-    "stock_id": "https://www.torn.com/page.php?sid=stocks&stockID={}",
-    "war_id": "https://www.torn.com/war.php?step=rankreport&rankID={}",
-    "chain_id": "https://www.torn.com/war.php?step=chainreport&chainID={}",
+    "member_id": "https://www.torn.com/profiles.php?XID=",
+    "user_id": "https://www.torn.com/profiles.php?XID=",
+    "attacker_id": "https://www.torn.com/profiles.php?XID=",
+    "defender_id": "https://www.torn.com/profiles.php?XID=",
+    "faction_id": "https://www.torn.com/factions.php?step=profile&ID=",
+    "company_id": "https://www.torn.com/joblist.php#/p=corpinfo&ID=",
+    "crime_id": "https://www.torn.com/factions.php?step=your&type=1#/tab=crimes&crimeId=",
+    "item_id": "https://www.torn.com/page.php?sid=ItemMarket#/market/view=search&itemID=",
+    "stock_id": "https://www.torn.com/page.php?sid=stocks&stockID=",
+    "war_id": "https://www.torn.com/war.php?step=rankreport&rankID=",
+    "chain_id": "https://www.torn.com/war.php?step=chainreport&chainID=",
 }
 """Where an id leads, by what its column ends with."""
 
@@ -214,9 +214,10 @@ def draw(answer: Answer, most: int) -> Drawing:
     """
     if answer.rows is None:
         raise ValueError("there is nothing to draw")
-    asked, rows = answer.question, answer.rows.to_pylist()
-    most = len(rows) if len(rows) <= most + SPARE else most
-    table = _table(asked, answer.rows.column_names, rows, most)
+    asked, count = answer.question, answer.rows.num_rows
+    most = count if count <= most + SPARE else most
+    rows = answer.rows.slice(0, most if asked.chart.kind in {"table", "list"} else None).to_pylist()
+    table = _table(asked, answer.rows.column_names, rows[:most], count - most)
     kinds: Mapping[str, Callable[[Question, Sequence[Mapping[str, Any]], int], Any]] = {
         "bars": _bars, "stack": _stack, "heat": _heat, "matrix": _matrix, "line": _line,
         "tiles": _tiles,
@@ -247,7 +248,8 @@ def place(column: str, number: Any) -> str:
     """Where an id leads; "" where it leads nowhere."""
     if not isinstance(number, int) or isinstance(number, bool):
         return ""
-    return next((to.format(number) for end, to in _PLACES.items() if column.endswith(end)), "")
+    found = _PLACES.get("_".join(column.split("_")[-2:]))
+    return "" if found is None else f"{found}{number}"
 
 
 def moment(value: datetime) -> str:
@@ -272,7 +274,7 @@ def _number(value: Any) -> float:
 
 
 def _table(
-    asked: Question, names: Sequence[str], rows: Sequence[Mapping[str, Any]], most: int
+    asked: Question, names: Sequence[str], rows: Sequence[Mapping[str, Any]], left_out: int
 ) -> Table:
     hidden = set(asked.links.values())
     label, main = asked.chart.label, set(asked.chart.columns)
@@ -287,8 +289,8 @@ def _table(
         )
         for at, name in enumerate(shown_names)
     )
-    cells = tuple(tuple(_cell(asked, row, name) for name in shown_names) for row in rows[:most])
-    return Table(columns, cells, max(0, len(rows) - most))
+    cells = tuple(tuple(_cell(asked, row, name) for name in shown_names) for row in rows)
+    return Table(columns, cells, left_out)
 
 
 def _tiles(

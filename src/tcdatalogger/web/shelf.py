@@ -14,7 +14,7 @@ from threading import Condition, Event, Thread
 from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 from tcdatalogger.clock import Clock
-from tcdatalogger.errors import Failure, TimedOut, WarehouseUnavailable
+from tcdatalogger.errors import Failure, Stopped, TimedOut, WarehouseUnavailable
 from tcdatalogger.questions.answers import Answer, ask
 from tcdatalogger.questions.question import Question, Value
 from tcdatalogger.questions.relations import Relations
@@ -22,10 +22,12 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 
 REST: Final = 10.0
 """Seconds from the end of one opening of the warehouse to the next, for answers that are old."""
-FIRST_REST: Final = 1.0
-"""The same for answers that nobody has read yet, and after an opening that did not finish."""
-HOLD: Final = 1.0
+PAUSE: Final = 0.25
+"""The same for answers that nobody has read yet, and after an opening that left some."""
+HOLD: Final = 0.1
 """Seconds after which an opening ends, even if answers are left: a run may want to write."""
+FIRST_HOLD: Final = 1.0
+"""The same of the first opening: whoever begins the program waits for its first page."""
 VISIBLE: Final = 60.0
 """Seconds for which a page counts as looked at after it was asked for."""
 OLD: Final = 600.0
@@ -224,7 +226,7 @@ class Shelf:
             if not due:
                 return REST if visible else float("inf")
             soon = self._unfinished or not due[0].tried
-            rest = self._closed_at + (FIRST_REST if soon else REST) - now
+            rest = self._closed_at + (PAUSE if soon else REST) - now
             if rest > 0:
                 return rest
         self._read(due, marks)
@@ -232,13 +234,14 @@ class Shelf:
             self._closed_at = self._clock.now()
             self._version += 1
             self._changed.notify_all()
-        return FIRST_REST
+        return PAUSE
 
     def _read(self, due: Sequence[_Entry], marks: Mapping[str, float]) -> None:
         began, self._unfinished = self._clock.now(), False
+        hold = FIRST_HOLD if self._closed_at == float("-inf") else HOLD
         with self._open() as warehouse:
             for number, entry in enumerate(due):
-                if number and self._clock.now() - began > HOLD:
+                if number and self._clock.now() - began > hold:
                     self._unfinished = True
                     return
                 # The mark is older than the answer: a load between the two is read once more.
@@ -278,7 +281,10 @@ class Shelf:
 
     def _forever(self) -> None:
         while not self._ended.is_set():
-            pause = self.refresh()
+            try:
+                pause = self.refresh()
+            except (Stopped, KeyboardInterrupt):  # the process ends: its engine was interrupted
+                return
             with self._changed:
                 if not self._ended.is_set():
                     self._changed.wait(None if pause == float("inf") else max(pause, 0.02))

@@ -38,6 +38,12 @@ def command(options: Options, listen: str | None, behind_proxy: bool, opens: boo
     pages only with a password and TLS: docs/dashboard.md.
     """
     settings = options.look()
+    host, _, port = (listen or settings.ui.listen).rpartition(":")
+    if not (host and port.isdecimal()):
+        raise UsageError(
+            f"{listen or 'An empty text'} is no address to listen on.",
+            remedy="As: --listen 127.0.0.1:8765",
+        )
     ui = settings.ui.model_copy(
         update={
             "listen": listen or settings.ui.listen,
@@ -64,16 +70,17 @@ def serve(
         opens: whether a browser is told to show them.
 
     Raises:
-        ConfigError: they would be open to others, or a password is lacking.
-        UsageError: the address cannot be used.
+        ConfigError: they would be open to others, a password is lacking, or the address cannot be
+            used.
     """
     import uvicorn
 
-    from tcdatalogger.web.app import create_app, make_room, who_may
+    from tcdatalogger.web.app import begin, create_app, make_room, who_may
 
     ui = application.settings.ui
     access = who_may(application)
     with _listening(ui) as listener, (room := make_room(application, questions, program())).shelf:
+        begin(room)
         config = uvicorn.Config(
             create_app(room, access),
             http="h11",
@@ -102,12 +109,7 @@ def serve(
 
 
 def _listening(ui: UiSettings) -> socket.socket:
-    host, colon, port = ui.listen.rpartition(":")
-    if not (colon and host and port.isdecimal()):
-        raise UsageError(
-            f"{ui.listen or 'An empty text'} is no address to listen on.",
-            remedy="As: --listen 127.0.0.1:8765",
-        )
+    host, _, port = ui.listen.rpartition(":")
     host = host.strip("[]")
     made = socket.socket(
         socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP

@@ -105,3 +105,14 @@ def test_it_does_not_begin_where_others_would_see_it_without_a_password(workplac
     assert (done.code, proxied.code) == (78, 78)
     assert "could be seen by everybody" in done.err
     assert "could be seen by everybody" in proxied.err
+
+
+def test_a_certificate_that_is_none_is_named(workplace):
+    (workplace.folder / "ui.pem").write_text("no certificate")
+    told = '[ui]\ncertificate = "ui.pem"\n'
+    workplace.file.write_text(told + workplace.file.read_text("utf-8"), "utf-8")
+
+    done = workplace.run("ui", "--listen", "127.0.0.1:0")
+
+    assert done.code == 78
+    assert "ui.pem cannot be used" in done.err

@@ -96,6 +96,13 @@ def serve(
             ssl_certfile=ui.certificate,
             ssl_keyfile=ui.certificate_key,
         )
+        try:
+            config.load()
+        except OSError as error:  # also of OpenSSL's
+            raise ConfigError(
+                f"The certificate {ui.certificate} cannot be used: {error.strerror or error}.",
+                remedy="Name it and its key under [ui]: certificate and certificate_key.",
+            ) from None
         address = _address(ui, listener)
         say(f"The pages: {address}\nCtrl-C ends it.")
         if opens:

@@ -120,6 +120,7 @@ class Relations:
         self._known = known
         self._now = now
         self._roots = tuple(endpoint.root_table for endpoint in settings.endpoints)
+        self._families: dict[str, tuple[TableFamily, TableFamily]] = {}
 
     def of(self, question: Question, warehouse: Warehouse | None) -> Mapping[str, Relation]:
         """The relations of what a question needs, by name.
@@ -246,9 +247,11 @@ class Relations:
 
     def _family(self, endpoint: EndpointSettings) -> tuple[TableFamily, TableFamily]:
         """The tables of an endpoint: by the names of the shape, and by those of the user."""
-        made = task(endpoint, self._known, "", self._now, self._roots)
-        worker = processor(made.endpoint.path, endpoint.processor)(made)
-        return worker.plain_family(), worker.family()
+        if endpoint.name not in self._families:
+            made = task(endpoint, self._known, "", self._now, self._roots)
+            worker = processor(made.endpoint.path, endpoint.processor)(made)
+            self._families[endpoint.name] = worker.plain_family(), worker.family()
+        return self._families[endpoint.name]
 
     def _source(
         self,

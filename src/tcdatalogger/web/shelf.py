@@ -23,7 +23,9 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 REST: Final = 10.0
 """Seconds from the end of one opening of the warehouse to the next, for answers that are old."""
 PAUSE: Final = 0.25
-"""The same for answers that nobody has read yet, and after an opening that left some."""
+"""The same for answers that nobody has read yet, at least."""
+SHARE: Final = 0.1
+"""The share of the time for which the warehouse is held at most while old answers are read."""
 HOLD: Final = 0.1
 """Seconds after which an opening ends, even if answers are left: a run may want to write."""
 FIRST_HOLD: Final = 1.0
@@ -148,6 +150,7 @@ class Shelf:
         self._entries: dict[Hashable, _Entry] = {}
         self._changed = Condition()
         self._closed_at = float("-inf")
+        self._held_for: float | None = None
         self._unfinished = False
         self._version = 0
         self._ended = Event()
@@ -225,20 +228,33 @@ class Shelf:
             due.sort(key=lambda entry: (entry.tried, -entry.seen_at))
             if not due:
                 return REST if visible else float("inf")
-            soon = self._unfinished or not due[0].tried
-            rest = self._closed_at + (PAUSE if soon else REST) - now
+            rest = self._closed_at + self._rest(first=not due[0].tried) - now
             if rest > 0:
                 return rest
         self._read(due, marks)
         with self._changed:
             self._closed_at = self._clock.now()
+            self._held_for = self._closed_at - now
             self._version += 1
             self._changed.notify_all()
         return PAUSE
 
+    def _rest(self, *, first: bool) -> float:
+        """Seconds for which the warehouse is left alone after an opening.
+
+        A slow machine holds it longer for each answer, and so leaves it alone for longer too.
+
+        Args:
+            first: whether somebody waits for an answer that nobody has read.
+        """
+        held = self._held_for or 0.0
+        if first:
+            return max(PAUSE, held)
+        return max(PAUSE, held * (1 / SHARE - 1)) if self._unfinished else max(REST, held / SHARE)
+
     def _read(self, due: Sequence[_Entry], marks: Mapping[str, float]) -> None:
         began, self._unfinished = self._clock.now(), False
-        hold = FIRST_HOLD if self._closed_at == float("-inf") else HOLD
+        hold = FIRST_HOLD if self._held_for is None else HOLD
         with self._open() as warehouse:
             for number, entry in enumerate(due):
                 if number and self._clock.now() - began > hold:

@@ -120,6 +120,7 @@ class Relations:
         self._known = known
         self._now = now
         self._roots = tuple(endpoint.root_table for endpoint in settings.endpoints)
+        self._names: dict[str, frozenset[str]] = {}
         self._families: dict[str, tuple[TableFamily, TableFamily]] = {}
 
     def of(self, question: Question, warehouse: Warehouse | None) -> Mapping[str, Relation]:
@@ -143,6 +144,16 @@ class Relations:
             for endpoint in self._settings.endpoints
             if self._path(endpoint) in wanted and self._suits(endpoint, need)
         )
+
+    def names(self, question: Question) -> frozenset[str]:
+        """The names of the configured endpoints that a question of the installation rests on."""
+        if question.name not in self._names:
+            self._names[question.name] = frozenset(
+                endpoint.name
+                for path, need in question.needs.items()
+                for endpoint in self.endpoints(path, need)
+            )
+        return self._names[question.name]
 
     def lacks(self, question: Question) -> tuple[Lack, ...]:
         """What the configuration lacks for an answer."""

@@ -86,12 +86,7 @@ class Asked:
 
     def mark(self, relations: Relations, marks: Mapping[str, float], /) -> float:
         """How many loads its endpoints have made."""
-        names = {
-            endpoint.name
-            for path, need in self.question.needs.items()
-            for endpoint in relations.endpoints(path, need)
-        }
-        return sum(marks.get(name, 0.0) for name in names)
+        return sum(marks.get(name, 0.0) for name in relations.names(self.question))
 
     def read(self, warehouse: Warehouse, relations: Relations) -> Answer:
         """The answer."""
@@ -124,6 +119,11 @@ class _Entry:
     mark: float = -1.0
     seen_at: float = 0.0
     tried: bool = False
+
+
+def _turn(entry: _Entry) -> tuple[bool, float]:
+    """The order of reading: what was never read, the last one first; then what was read long ago."""
+    return entry.tried, entry.shelved.read_at if entry.tried else -entry.seen_at
 
 
 class Shelf:
@@ -225,7 +225,7 @@ class Shelf:
         with self._changed:
             visible = [e for e in self._entries.values() if now - e.seen_at <= VISIBLE]
             due = [entry for entry in visible if self._is_due(entry, marks, now)]
-            due.sort(key=lambda entry: (entry.tried, -entry.seen_at))
+            due.sort(key=_turn)
             if not due:
                 return REST if visible else float("inf")
             rest = self._closed_at + self._rest(first=not due[0].tried) - now

@@ -30,6 +30,7 @@ SLOW = """select count(*) as n
 from {faction_members:now}, range(100000000) as a, range(100000000) as b
 where a.range <> b.range
 order by n"""
+SHIPPED = question.shipped()
 USUAL = Limits(30.0, 500_000_000, 1)
 
 
@@ -70,7 +71,7 @@ class Timed(DuckDBWarehouse):
 
 
 def asked(name, **values):
-    found = question.shipped()[name]
+    found = SHIPPED[name]
     return Asked(found, given(found, values))
 
 

@@ -122,7 +122,7 @@ class _Entry:
 
 
 def _turn(entry: _Entry) -> tuple[bool, float]:
-    """The order of reading: what was never read, the last one first; then what was read long ago."""
+    """The order of reading: what was never read, the last first; then what was read long ago."""
     return entry.tried, entry.shelved.read_at if entry.tried else -entry.seen_at
 
 

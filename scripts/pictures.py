@@ -6,13 +6,18 @@ python scripts/pictures.py today phone    # some
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import chromium
+from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT / "tests" / name) for name in ("", "browser", "questions")]
@@ -52,28 +57,50 @@ PICTURES = {
 }
 
 
+@contextmanager
+def scheduling(folder: Path, key: str) -> Iterator[None]:
+    """A scheduler that is alive: the pages say where there is none."""
+    with subprocess.Popen(["tcdatalogger", "schedule"], cwd=folder,
+                          env={**os.environ, sites.KEY: key},
+                          stderr=subprocess.DEVNULL) as scheduler:  # fmt: skip
+        try:
+            yield
+        finally:
+            scheduler.terminate()
+
+
+def take(browser: Browser, url: str, picture: Picture, file: Path) -> int:
+    """Take a picture, and give its bytes."""
+    page = browser.new_page(
+        viewport={"width": picture.width, "height": picture.height},
+        color_scheme=picture.scheme,
+        reduced_motion="reduce",
+    )
+    page.goto(url + picture.path)
+    page.wait_for_function("document.fonts.status === 'loaded'")
+    page.screenshot(path=file)
+    page.close()
+    return file.stat().st_size
+
+
 def make(names: list[str], into: Path) -> None:
-    with tempfile.TemporaryDirectory() as made:
+    # The pages show commands: by the name of the program, not by its place on this machine.
+    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    began = time.time() - HOURS * 3_600
+    with tempfile.TemporaryDirectory() as made, ExitStack() as until_the_end:
         folder = Path(made)
-        with logged_city.logged_city(folder, hours=HOURS, start=time.time() - HOURS * 3_600):
-            pass
-        with sites.shown(folder) as url, chromium.started() as browser:
-            sites.read_all(url)
-            for name in names:
-                picture = PICTURES[name]
-                page = browser.new_page(
-                    viewport={"width": picture.width, "height": picture.height},
-                    color_scheme=picture.scheme,
-                    reduced_motion="reduce",
-                )
-                page.goto(url + picture.path)
-                page.wait_for_function("document.fonts.status === 'loaded'")
-                page.screenshot(path=into / f"{name}.png")
-                page.close()
-                size = (into / f"{name}.png").stat().st_size
-                print(f"{name:12} {size / 1000:6.0f} kB")
-                if size > LARGEST:
-                    sys.exit(f"{name}.png is larger than {LARGEST / 1000:.0f} kB: show less of it.")
+        logged = until_the_end.enter_context(
+            logged_city.logged_city(folder, hours=HOURS, start=began)
+        )
+        until_the_end.enter_context(scheduling(folder, logged.city.keys["full"]))
+        url = until_the_end.enter_context(sites.shown(folder, ["tcdatalogger"]))
+        browser = until_the_end.enter_context(chromium.started())
+        sites.read_all(url)
+        for name in names:
+            size = take(browser, url, PICTURES[name], into / f"{name}.png")
+            print(f"{name:12} {size / 1000:6.0f} kB")
+            if size > LARGEST:
+                sys.exit(f"{name}.png is larger than {LARGEST / 1000:.0f} kB: show less of it.")
 
 
 if __name__ == "__main__":

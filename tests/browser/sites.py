@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,9 @@ def _trouble(logged: Logged) -> None:
 
 
 @contextmanager
-def shown(folder: Path) -> Iterator[str]:
+def shown(folder: Path, program: Sequence[str] = PROGRAM) -> Iterator[str]:
     """The address of `tcdatalogger ui` in a process of its own, until the end of the block."""
-    words = [*PROGRAM, "ui", "--listen", "127.0.0.1:0"]
+    words = [*program, "ui", "--listen", "127.0.0.1:0"]
     environ = {**os.environ, KEY: "a" * 16, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(words, cwd=folder, env=environ, stdout=subprocess.PIPE, text=True) as ui:
         said = ui.stdout.readline()

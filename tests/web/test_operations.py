@@ -239,7 +239,7 @@ def test_a_run_that_failed_says_why_and_what_to_do(place):
     text = place.get(f"/ops/runs/{run_id(3)}")
 
     assert "The data &lt;b&gt;was&lt;/b&gt; refused" in text
-    assert "says more" in text
+    assert "<code>tcdatalogger runs show last</code> says more." in text
     assert f"tcdatalogger replay {run_id(3)} --with {run_id(3)}" in text
 
 
@@ -411,7 +411,7 @@ def test_the_versions_of_tables_have_their_cause_and_their_columns(open_site, lo
 def test_a_new_field_is_shown_with_an_example_and_its_run(open_site, logged):
     text = open_site(logged).get("/ops/drift?endpoint=faction_members")
 
-    assert "faction_members.hat" in text
+    assert 'title="faction_members.hat"' in text
     assert "&lt;script&gt;" in text
     assert HOSTILE not in text
     assert 'href="/ops/runs/run-00"' in text

@@ -162,7 +162,7 @@ def _owners(
             )
         )
     columns = ("owner", ops.number("calls in 24 h"), ops.number("busiest minute"),
-               ops.number("last minute", optional=True), ops.number("left now"),
+               ops.number("last minute", optional=True), ops.number("left now", optional=True),
                ops.optional("keys"))  # fmt: skip
     return ops.table(columns, rows) if rows else None
 
@@ -180,15 +180,15 @@ def _keys(keys: Sequence[KeyReport], now: float) -> Table:
             (
                 Cell(key.name),
                 Cell(health, redact(why), tone=_TONES.get(health, "")),
+                Cell("make a new key", "with exactly what its endpoints need", key.link),
                 Cell(redact(why) or "-"),
                 Cell("") if until is None else ops.when(until, now),
                 Cell("-" if key.info is None else f"player:{key.info.owner_id}"),
                 Cell("-" if key.info is None else key.info.access_type),
-                Cell("make a new key", "with exactly what its endpoints need", key.link),
             )
         )
-    columns = ("key", "health", "why", ops.optional("asked again"), ops.optional("owner"),
-               ops.optional("access"), "new one")  # fmt: skip
+    columns = ("key", "health", "new one", "why", ops.optional("asked again"),
+               ops.optional("owner"), ops.optional("access"))  # fmt: skip
     return ops.table(columns, rows)
 
 

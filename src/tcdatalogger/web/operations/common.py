@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -66,8 +67,13 @@ def ops(request: Request, template: str, *, title: str, **facts: Any) -> Respons
     """An operations page."""
     here = room(request)
 
-    def pasteable(text: str) -> str:
-        return text.replace("`tcdatalogger ", f"`{here.program} ")
+    def pasteable(text: str) -> Markup:
+        """A text whose commands can be copied as they stand; the words between ticks are code."""
+        parts = redact(text).replace("`tcdatalogger ", f"`{here.program} ").split("`")
+        return Markup("").join(
+            Markup("<code>{}</code>").format(part) if n % 2 and n < len(parts) - 1 else escape(part)
+            for n, part in enumerate(parts)
+        )
 
     return page(
         request,

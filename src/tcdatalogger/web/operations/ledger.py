@@ -147,7 +147,8 @@ def drift(request: Request) -> Response:
     every = found.answer or ()
     rows = [
         (
-            Cell(f"{one.table_name}.{one.column_name}"),
+            Cell(one.column_name, f"{one.table_name}.{one.column_name}"),
+            Cell(one.table_name, href=ops.address("/ops/schema", table=one.table_name)),
             Cell(one.type),
             _foreign(here, request, one.endpoint, one.example or "", 120),
             Cell(one.cause),
@@ -156,8 +157,8 @@ def drift(request: Request) -> Response:
         )
         for one in every[:ROWS]
     ]
-    columns = ("column", "type", "example", ops.optional("cause"), "seen first",
-               ops.optional("endpoint"))  # fmt: skip
+    columns = ("column", "table", ops.optional("type"), "example", ops.optional("cause"),
+               "seen first", ops.optional("endpoint"))  # fmt: skip
     return _page(
         request,
         found,

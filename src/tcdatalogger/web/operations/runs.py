@@ -113,7 +113,7 @@ def table(found: tuple[RunView, ...], now: float, *, of_one: bool = False) -> Ta
         *(() if of_one else ("endpoint",)),
         "result",
         "began",
-        ops.number("rows"),
+        ops.number("rows", optional=True),
         ops.number("set aside", optional=True),
         ops.number("calls", optional=True),
         ops.number("took", optional=True),
@@ -195,7 +195,6 @@ def _is_newest(state: State, record: RunRecord) -> bool:
 def facts(found: RunView, now: float) -> Iterator[tuple[str, Cell]]:
     """What the state says of a run in a few words each; what there is none of is left out."""
     run = found.record
-    yield "result", ops.result(found)
     yield "began", Cell(ops.moment(found.began), ops.when(found.began, now).text)
     if found.ended is not None:
         yield "ended", Cell(ops.moment(found.ended))

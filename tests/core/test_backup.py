@@ -314,12 +314,21 @@ def test_a_copy_that_is_not_what_was_read_is_no_backup(logged, back_up, monkeypa
     assert names(logged.folder / "backups") == []
 
 
-@pytest.mark.parametrize("file", ["state/torn.state.sqlite", "archive.jsonl", "manifest.json"])
-def test_what_is_damaged_before_its_name_is_given_is_no_backup(logged, back_up, monkeypatch, file):
+@pytest.mark.parametrize(
+    ("file", "at"),
+    [
+        ("state/torn.state.sqlite", 0.02),
+        ("archive.jsonl", 0.02),
+        *(("manifest.json", at) for at in (0.0, 0.02, 0.05, 0.3, 0.5, 0.9)),
+    ],
+)
+def test_what_is_damaged_before_its_name_is_given_is_no_backup(
+    logged, back_up, monkeypatch, file, at
+):
     sync = files.sync_folders
 
     def bad_disk(folder):
-        flip(folder / file, at=0.02)
+        flip(folder / file, at=at)
         sync(folder)
 
     monkeypatch.setattr(files, "sync_folders", bad_disk)

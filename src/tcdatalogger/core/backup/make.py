@@ -277,7 +277,9 @@ def _last_index(place: Path, settings: Settings) -> dict[str, Indexed]:
 
 def _check(folder: Path, found: Manifest) -> None:
     """Check that every file of the manifest is there and unchanged, as a restore does."""
-    for name, wanted in manifest.read(folder).files.items():
+    if manifest.read(folder) != found:
+        raise DataRefused(f"The file {manifest.FILE} of the backup is not what was written.")
+    for name, wanted in found.files.items():
         if not name.startswith(f"{manifest.WAREHOUSE}/"):  # those were checked when copied
             files.expect(folder / name, wanted, name)
     if found.archive.files != sum(1 for _ in manifest.read_index(folder)):

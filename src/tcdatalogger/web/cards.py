@@ -68,7 +68,7 @@ class Card:
     @property
     def wide(self) -> bool:
         """Whether it needs the whole width."""
-        return self.body == "drawn" and self.question.chart.kind == "table"
+        return self.body == "drawn" and self.question.chart.kind in {"table", "matrix"}
 
     @property
     def until(self) -> datetime | None:

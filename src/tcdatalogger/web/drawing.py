@@ -495,7 +495,7 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Line
         _end(along[-1], label),
         shown(high, unit),
         shown(bottom, unit),
-        from_zero and len(found) == 1,
+        from_zero,
     )
 
 

@@ -19,7 +19,6 @@ from tcdatalogger.core.views.schema import TableVersion, versions_in
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import harmless
-from tcdatalogger.web.cards import WAIT
 from tcdatalogger.web.drawing import Cell, Table
 from tcdatalogger.web.operations import common as ops
 from tcdatalogger.web.room import Room, room, viewer
@@ -27,6 +26,8 @@ from tcdatalogger.web.shelf import Shelved, Wanted
 
 ROWS: Final = 200
 """Lines of a page."""
+WAIT: Final = 0.3
+"""Seconds that a page waits for what nobody has read yet; then it says that it is being read."""
 LONGEST: Final = 4_000
 """Letters of a record that are shown."""
 

@@ -154,9 +154,11 @@ def main():
         told("nobody looks", write(settings, given.seconds))
         program = [sys.executable, "-m", "tcdatalogger", "--config", str(toml), "ui"]
         with subprocess.Popen(
-            [*program, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True, env=None
+            [*program, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE, text=True
         ) as process:
             address = re.search(r"http\S+", process.stdout.readline())[0]
+            while "data-again" in httpx2.get(f"{address}crimes", timeout=30).text:
+                time.sleep(0.5)
             words = [address, given.viewers, given.pause, given.seconds]
             with subprocess.Popen(
                 [sys.executable, __file__, "--view", *map(str, words)], stdout=subprocess.PIPE

@@ -192,7 +192,7 @@ def test_an_opening_ends_soon_and_goes_on_after_a_pause(place):
     assert rounds <= 4
 
 
-def test_a_slow_warehouse_is_held_a_tenth_of_the_time_and_every_answer_has_its_turn(place):
+def test_a_slow_warehouse_is_held_a_twentieth_of_the_time_and_every_answer_has_its_turn(place):
     names = ("inactive-members", "oc-overview", "crime-earnings")
     place.look(*names)
     place.shelf.refresh()
@@ -206,8 +206,8 @@ def test_a_slow_warehouse_is_held_a_tenth_of_the_time_and_every_answer_has_its_t
         held_for += place.clock.now() - before
         place.clock.sleep(1)
 
-    assert 0.05 <= held_for / (place.clock.now() - began) <= 0.11
-    assert all(place.clock.now() - each.read_at < 60 for each in place.look(*names))
+    assert 0.02 <= held_for / (place.clock.now() - began) <= 0.06
+    assert all(place.clock.now() - each.read_at < 90 for each in place.look(*names))
 
 
 def test_of_a_slow_warehouse_one_answer_is_read_each_time(place):

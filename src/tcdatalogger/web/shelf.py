@@ -24,7 +24,7 @@ REST: Final = 10.0
 """Seconds from the end of one opening of the warehouse to the next, for answers that are old."""
 PAUSE: Final = 0.25
 """The same for answers that nobody has read yet, at least."""
-SHARE: Final = 0.1
+SHARE: Final = 0.05
 """The share of the time for which the warehouse is held at most while old answers are read."""
 HOLD: Final = 0.1
 """Seconds after which an opening ends, even if answers are left: a run may want to write."""

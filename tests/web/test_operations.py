@@ -408,8 +408,13 @@ def test_the_versions_of_tables_have_their_cause_and_their_columns(open_site, lo
     assert "There is nothing of it" in site.get("/ops/schema?endpoint=nobody")
 
 
-def test_a_new_field_is_shown_with_an_example_and_its_run(open_site, logged):
-    text = open_site(logged).get("/ops/drift?endpoint=faction_members")
+def test_a_new_field_is_shown_with_an_example_and_its_run(open_site, tmp_path, logged):
+    site = open_site(logged, f'[state]\nurl = "sqlite:///{tmp_path}/state.sqlite"\n')
+    assert "/ops/runs/run-00" not in site.get("/ops/drift")  # the state knows no run
+    with State(site.room.settings.state.url, ManualClock(NOW)) as state:
+        state.write_run(replace(record(1, "faction_members", 60), run_id="run-00"))
+
+    text = site.get("/ops/drift?endpoint=faction_members")
 
     assert 'title="faction_members.hat"' in text
     assert "&lt;script&gt;" in text

@@ -5,7 +5,7 @@ that were set aside. They are read by the shelf; a page never opens the warehous
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -109,18 +109,24 @@ def look(here: Room, wanted: Wanted[T], wait: float = 0.0) -> Shelved[T]:
 def schema(request: Request) -> Response:
     """The versions of tables, and what made each."""
     endpoint, table = _given(request, "endpoint"), _given(request, "table")
-    found = look(room(request), Versions(), WAIT)
+    here = room(request)
+    found = look(here, Versions(), WAIT)
     every = found.answer or ()
     chosen = [
         one for one in every if endpoint in {"", one.endpoint} and table in {"", one.table_name}
     ]
+    known = here.state.known({one.run_id for one in chosen[:ROWS]})
     rows = [
         (
             Cell(one.table_name, href=ops.address("/ops/schema", table=one.table_name)),
             Cell(str(one.version)),
             Cell("; ".join(one.diff) or "-"),
             Cell(one.cause),
-            Cell(f"{one.created_at:%Y-%m-%d %H:%M}", ops.moment(one.created_at), _run(one.run_id)),
+            Cell(
+                f"{one.created_at:%Y-%m-%d %H:%M}",
+                ops.moment(one.created_at),
+                _run(one.run_id, known),
+            ),
             Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
             Cell(one.catalog_version),
         )
@@ -146,6 +152,7 @@ def drift(request: Request) -> Response:
     here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
     found = look(here, NewFields(endpoint, run_id), WAIT)
     every = found.answer or ()
+    known = here.state.known({one.run_id for one in every[:ROWS]})
     rows = [
         (
             Cell(one.column_name, f"{one.table_name}.{one.column_name}"),
@@ -153,7 +160,7 @@ def drift(request: Request) -> Response:
             Cell(one.type),
             _foreign(here, request, one.endpoint, one.example or "", 120),
             Cell(one.cause),
-            Cell(f"{one.seen_at:%Y-%m-%d %H:%M}", ops.moment(one.seen_at), _run(one.run_id)),
+            Cell(f"{one.seen_at:%Y-%m-%d %H:%M}", ops.moment(one.seen_at), _run(one.run_id, known)),
             Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
         )
         for one in every[:ROWS]
@@ -177,12 +184,13 @@ def quarantine(request: Request) -> Response:
     here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
     found = look(here, SetAside(endpoint, run_id), WAIT)
     every = found.answer or ()
+    known = here.state.known({one.run_id for one in every[:ROWS]})
     listed = [
         {
             "id": one.quarantine_id,
             "endpoint": one.endpoint,
             "href": ops.endpoint_address(one.endpoint),
-            "run": _run(one.run_id),
+            "run": _run(one.run_id, known),
             "at": ops.moment(one.quarantined_at),
             "path": harmless(one.path),
             "reason": harmless(one.reason),
@@ -221,8 +229,9 @@ def _given(request: Request, name: str) -> str:
     return request.query_params.get(name, "")
 
 
-def _run(run_id: str) -> str:
-    return ops.run_address(run_id) if run_id else ""
+def _run(run_id: str, known: Collection[str]) -> str:
+    """The page of a run that the state knows; "" for others, as those of a state that was lost."""
+    return ops.run_address(run_id) if run_id in known else ""
 
 
 def owners_own(here: Room, name: str) -> bool:

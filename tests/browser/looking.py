@@ -11,8 +11,11 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, Request, Response
 
-SCREENS = ((1440, "light"), (390, "light"), (1440, "dark"), (390, "dark"))
-"""A phone and a desk, by day and by night: widths in pixels, and colour schemes."""
+SCREENS = ((1440, "light"), (390, "dark"), (1440, "dark"), (390, "light"))
+"""A phone and a desk, by day and by night: widths in pixels, and colour schemes.
+
+The first two have both widths and both schemes.
+"""
 SMALLEST = 12
 """The smallest letters, in pixels."""
 
@@ -63,7 +66,8 @@ _BROKEN = """() => {
   const range = document.createRange();
   while (walk.nextNode()) {
     const node = walk.currentNode, box = node.parentElement;
-    if (node.data.length > 400 || !box.checkVisibility() || box.closest(".hide")) continue;
+    if (node.data.length > 400 || box.closest(".hide, code, pre")) continue;
+    if (!box.checkVisibility()) continue;
     range.selectNodeContents(node);
     if (range.getBoundingClientRect().height < 1.5 * parseFloat(getComputedStyle(box).fontSize)) {
       continue;  // one line

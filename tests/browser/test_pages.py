@@ -1,0 +1,130 @@
+"""Every page of `tcdatalogger ui` in a real browser: on a phone and a desk, by day and by night,
+and in every state that a warehouse can be in.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import shutil
+from contextlib import ExitStack
+
+import httpx2
+import pytest
+import sites
+from crawling import kind
+from looking import SCREENS, screen
+
+from shared import held
+
+FIRST_PAGE, LATER_PAGE = 65_000, 20_000
+"""Bytes over the wire: of the first page of all, with font and style, and of the content of one."""
+
+FOREIGN = "document.querySelectorAll('[data-foreign]').length + (window.ran ? 1 : 0)"
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory):
+    """A folder in which a city was logged; three members have names that no page may obey."""
+    folder = tmp_path_factory.mktemp("city")
+    sites.make(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(city):
+    """The address of its pages, and what can be reached from the first of them."""
+    with sites.shown(city) as url:
+        yield url, sites.read_all(url)
+
+
+def looked_at(browser, url, found, first=0):
+    """What is wrong with the pages: the first ones on all screens, the others on two."""
+    with screen(browser, url) as tab:
+        for number, path in enumerate(found.to_look_at()):
+            tab.open(path)
+            tab.look(SCREENS if number < first else SCREENS[:2])
+            if count := tab.page.evaluate(FOREIGN):
+                tab.fault(f"what others wrote became {count} elements")
+    return "\n".join([*found.broken, *tab.faults])
+
+
+def test_every_page_is_right_on_every_screen(browser, pages):
+    url, found = pages
+    assert {kind(path) for path in found.pages} >= {"/", "/crimes", "/members", "/questions"}
+    assert looked_at(browser, url, found, first=12) == ""
+
+
+@pytest.mark.parametrize("state", ["empty", "held", "broken"])
+def test_every_page_is_right_when_the_warehouse_is_not(browser, city, tmp_path, state):
+    folder = tmp_path / "place"
+    shutil.copytree(city, folder)
+    file = folder / "torn.duckdb"
+    if state == "empty":
+        file.unlink()
+        (folder / "torn.state.sqlite").unlink()
+    if state == "broken":
+        file.write_bytes(b"This is no database." * 1000)
+    with held(file) if state == "held" else ExitStack(), sites.shown(folder) as url:
+        found = sites.read_all(url)
+        assert looked_at(browser, url, found) == ""
+
+
+def test_every_link_and_field_is_reached_by_keys(browser, pages):
+    url, found = pages
+    with screen(browser, url) as tab:
+        for path in found.to_look_at():
+            tab.open(path)
+            tab.tab_through()
+            tab.skip()
+        assert "\n".join(tab.faults) == ""
+
+
+def test_keys_lead_to_pages_and_to_the_list_of_keys(browser, pages):
+    url, _ = pages
+    with screen(browser, url) as tab:
+        tab.open("/")
+        tab.page.keyboard.press("?")
+        assert tab.page.locator("dialog[open]").is_visible()
+        tab.look(SCREENS)
+        tab.page.keyboard.press("Escape")
+        assert tab.page.locator("dialog[open]").count() == 0
+        tab.page.keyboard.press("g")
+        tab.page.keyboard.press("c")
+        tab.page.wait_for_url("**/crimes")
+        tab.page.keyboard.press("/")
+        tab.page.wait_for_url("**/questions")
+        assert tab.faults == []
+
+
+def test_foreign_names_are_text_on_pages_and_in_spreadsheets(browser, pages):
+    url, found = pages
+    with screen(browser, url) as tab:
+        tab.open("/questions/oc-participation")
+        for name in sites.FOREIGN.values():
+            assert tab.page.get_by_text(name, exact=True).count() > 0
+        assert tab.page.evaluate(FOREIGN) == 0
+    cells = set()
+    for path, kind_of_it in found.others.items():
+        if kind_of_it == "text/csv":
+            text = httpx2.get(url + path, timeout=60).text
+            cells |= {cell for row in csv.reader(io.StringIO(text)) for cell in row}
+    assert "'=cmd|' /C calc'!A0" in cells
+    assert [cell for cell in cells if re.match(r"[=+@]|-(?![\d.])", cell)] == []
+
+
+def test_pages_are_small(browser, pages):
+    url, found = pages
+    big = {}
+    with screen(browser, url) as tab:
+        tab.open("/")
+        first = tab.page.evaluate(
+            "performance.getEntries().reduce((sum, each) => sum + (each.transferSize || 0), 0)"
+        )
+    for path in found.pages:
+        with httpx2.stream("GET", url + path, headers={"accept-encoding": "gzip"}) as answer:
+            size = sum(map(len, answer.iter_raw()))
+        if size > LATER_PAGE:
+            big[path] = size
+    assert (first <= FIRST_PAGE, big) == (True, {}), first

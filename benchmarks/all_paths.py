@@ -24,6 +24,7 @@ FREE = Rules(cache=0, per_user=10**6, per_address=10**6)
 """The budget of the program still holds; its clock is moved by hand, so nothing is slept."""
 
 SOME_CRIME = "query:select max(id) from faction_crimes"
+SOME_CHAIN = "query:select max(id) from faction_chains"
 
 
 def paths():
@@ -46,7 +47,7 @@ def ids_of(endpoint):
     """Ids that the city knows."""
     if endpoint.path.startswith("/user/{id}"):
         return 150_001
-    by_name = {"ids": "1,206,640", "crimeId": SOME_CRIME}
+    by_name = {"ids": "1,206,640", "crimeId": SOME_CRIME, "chainId": SOME_CHAIN}
     name = endpoint.path_parameters[0].name
     return by_name.get(name, 40_832 if endpoint.section == "faction" and name == "id" else 1)
 

@@ -66,7 +66,7 @@ def work(state_file, url, window, end, keys):
             owner_of=lambda key: known.get(key.name) or fingerprint(key),
         )
         for key in keys:
-            known[key.name] = f"player:{key_info(client, key).owner_id}"
+            known[key.name] = f"player:{key_info(client, key)[0].owner_id}"
             state.call_slots.count_under(fingerprint(key), known[key.name])
         by_name = {key.name: key for key in keys}
 

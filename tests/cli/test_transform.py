@@ -183,7 +183,7 @@ def test_every_path_of_the_catalogue_takes_an_answer_of_the_sandbox(transform, c
 
     key = f"ApiKey {city.keys['full']}"
     assert len(PATHS) > 220
-    samples = {"crimeId": "5150020"}
+    samples = {"crimeId": "5150020", "chainId": str(city.expected("chains")[-1]["id"])}
     odd = {}
     for endpoint in (CATALOG.find(path)[0] for path in PATHS):
         path = endpoint.path

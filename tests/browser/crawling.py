@@ -58,14 +58,25 @@ class Found:
     unread: list[str] = field(default_factory=list)
 
     def to_look_at(self) -> list[str]:
-        """All pages as a first visitor sees them, and one of each choice that can be made."""
-        seen: set[str] = set()
+        """All pages as a first visitor sees them, and one of each choice that can be made.
+
+        Of endpoints and runs some are enough; each question has a chart of its own.
+        """
+        choices_seen: set[str] = set()
+        beside: Counter[str] = Counter()
         chosen = []
         for path in self.pages:
             choices = kind(path).partition("?")[2]
-            if not choices or choices not in seen:
-                chosen.append(path)
-            seen.add(choices)
+            folder = path.partition("?")[0].rpartition("/")[0]
+            if choices:
+                enough = choices in choices_seen
+            else:
+                beside[folder] += 1
+                enough = folder.count("/") > 1 and beside[folder] > MANY
+            if enough:
+                continue
+            choices_seen.add(choices)
+            chosen.append(path)
         return chosen
 
 

@@ -72,7 +72,7 @@ _BROKEN = """() => {
     if (range.getBoundingClientRect().height < 1.5 * parseFloat(getComputedStyle(box).fontSize)) {
       continue;  // one line
     }
-    for (const {0: word, index} of node.data.matchAll(/[A-Za-z]{2,16}/g)) {
+    for (const {0: word, index} of node.data.matchAll(/\\b[A-Za-z]{2,16}\\b/g)) {
       range.setStart(node, index);
       range.setEnd(node, index + word.length);
       const lines = new Set([...range.getClientRects()].map((each) => Math.round(each.top)));

@@ -180,6 +180,7 @@ def test_an_answer_is_drawn_into_a_file(logged):
     assert (logged.folder / "p.png").read_bytes() != light
 
 
+@pytest.mark.slow
 def test_every_question_that_can_be_answered_is_drawn_but_those_of_the_owner(logged):
     write(logged, MINE.format(what="'members'"))
     write(logged, MINE_ALONE.format(what="'mine'"), "mine-alone")
@@ -195,6 +196,7 @@ def test_every_question_that_can_be_answered_is_drawn_but_those_of_the_owner(log
     assert (logged.folder / "pictures" / "mine-alone.png").exists()
 
 
+@pytest.mark.slow
 def test_one_wrong_question_keeps_no_other_from_its_picture(logged):
     write(logged, MINE.format(what="nobody"))
 

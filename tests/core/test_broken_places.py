@@ -26,6 +26,7 @@ HOUR, DAY, YEAR = 3_600, 86_400, 365 * 86_400
 
 FULL = """
 import resource, sys
+sys.dont_write_bytecode = True  # Python would keep half of a module's code
 import duckdb
 from tcdatalogger.cli import main
 from tcdatalogger.core import archive

@@ -363,7 +363,10 @@ def test_what_fails_within_a_transaction_leaves_nothing_of_it(state):
     state.write_run(run(1))
 
 
-def test_a_full_disk_is_told_and_it_goes_on_when_there_is_room(file):
+def test_a_full_disk_is_told_and_it_goes_on_when_there_is_room(file, monkeypatch):
+    monkeypatch.setattr(
+        sys, "dont_write_bytecode", True
+    )  # Python would keep half of a module's code
     with State(file) as state:
         state.write_run(run(1))
         state.database._db.execute("pragma wal_checkpoint(truncate)")

@@ -14,6 +14,7 @@ from analyzer import Analyzer
 from evaluator import evaluate
 from google.cloud.bigquery import SchemaField, Table
 
+from shared import rest_slow
 from tcdatalogger.questions import answers, compiled, lint, question
 from tcdatalogger.questions.answers import plain
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
@@ -106,7 +107,7 @@ def asked(its, name):
     return of_google(its.file, its, name)
 
 
-@pytest.mark.parametrize("name", PACK)
+@pytest.mark.parametrize("name", rest_slow(PACK))
 def test_googles_evaluator_gives_the_rows_of_duckdb_in_their_order_and_types(its, name):
     sql, tables, schemas, wanted = asked(its, name)
 

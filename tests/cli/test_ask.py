@@ -285,3 +285,19 @@ def test_where_no_picture_can_go_is_told(logged, extra, says):
 )
 def test_options_of_pictures_that_do_not_fit_are_refused(workplace, words):
     assert workplace.run("ask", *words).code == 2
+
+
+@pytest.mark.parametrize("words", [("--csv",), ("--sql",), ("--about",), ("--parquet", "p")])
+def test_what_is_printed_of_one_question_wants_its_name(workplace, words):
+    done = workplace.run("ask", *words)
+
+    assert done.code == 2
+    assert "Name a question." in done.err
+
+
+def test_one_question_can_be_checked_by_its_name(logged):
+    write(logged, MINE.format(what="nobody"))
+
+    assert logged.run("ask", "inactive-members", "--check").out == "1 question, no mistake.\n"
+    assert logged.run("ask", "how-many", "--check").code == 78
+    assert logged.run("ask", "how-mny", "--check").code == 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.answers import as_table
 from tcdatalogger.cli.output import (
     counted,
     json_option,
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 60
 """Rows of an answer on a terminal."""
-BAR = 16
-"""Letters of the longest bar."""
 
 
 @click.command(
@@ -83,7 +82,9 @@ BAR = 16
     help="Post the picture to the webhook of the alerts.",
 )
 @click.option("--digest", is_flag=True, help="Post the digest of [digest] now.")
-@click.option("--check", is_flag=True, help="Check every question, also those of your own.")
+@click.option(
+    "--check", is_flag=True, help="Check every question, also those of your own, or that of NAME."
+)
 @json_option
 @click.pass_obj
 def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
@@ -121,7 +122,8 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
         raise UsageError("--all draws pictures.", remedy="As: --all --png pictures")
     if digest and name is not None:
         raise UsageError("--digest posts what [digest] says, and takes no NAME.")
-    if name is None and not everything and (png is not None or to is not None):
+    of_one = as_csv or as_sql or about or any(each is not None for each in (parquet, png, to))
+    if name is None and not everything and of_one:
         raise UsageError("Name a question.", remedy="`tcdatalogger ask` lists them.")
     if digest:
         _digest(options)
@@ -138,7 +140,8 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     with Application(settings) as application:
         relations = Relations(settings, application.catalog, application.clock.now())
         if check:
-            _check(application, known, relations, as_json=as_json)
+            these = known if name is None else {name: _named(known, name)}
+            _check(application, these, relations, as_json=as_json)
             return
         if everything and png is not None:
             texts = _texts(days, until, params)
@@ -429,8 +432,6 @@ def _as_json(answer: Answer) -> dict[str, Any]:
 
 
 def _print(answer: Answer) -> None:
-    from tcdatalogger.questions.numbers import shown
-
     asked = answer.question
     say(f"{asked.title}\n{answer.caption}")
     for lack in answer.lacks:
@@ -442,41 +443,10 @@ def _print(answer: Answer) -> None:
     if not answer.rows.num_rows:
         say("(no rows)")
     else:
-        hidden = set(asked.links.values())
-        names = [name for name in answer.rows.column_names if name not in hidden]
         most = MOST_ROWS if sys.stdout.isatty() else answer.rows.num_rows
-        rows = answer.rows.select(names).slice(0, most).to_pylist()
-        bars = _bars(answer, rows)
-        print_table(
-            [*_in_order(asked, names), *([""] if bars else [])],
-            [
-                [
-                    *(shown(row[name], asked.units.get(name)) for name in _in_order(asked, names)),
-                    *([bars[at]] if bars else []),
-                ]
-                for at, row in enumerate(rows)
-            ],
-            upright=True,
-        )
+        columns, rows = as_table(answer, most)
+        print_table(columns, rows, upright=True)
         if answer.rows.num_rows > most:
             say(f"… and {number(answer.rows.num_rows - most)} rows more", err=True)
     if answer.until is not None:
         say(f"\nAs of {moment(answer.until)}. `ask {asked.name} --about` says what is counted.")
-
-
-def _in_order(asked: Question, names: Sequence[str]) -> list[str]:
-    """The column that names a row first."""
-    first = [asked.chart.label] if asked.chart.label in names else []
-    return [*first, *(name for name in names if name not in first)]
-
-
-def _bars(answer: Answer, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A bar for each row, as long as its first drawn value is large; none for other charts."""
-    chart = answer.question.chart
-    if chart.kind not in {"bars", "stack"} or not chart.values:
-        return []
-    values = [float(row[chart.values[0]] or 0) for row in rows]
-    most = max(map(abs, values), default=0.0)
-    if not most:
-        return []
-    return [("█" if value > 0 else "░") * round(BAR * abs(value) / most) for value in values]

@@ -16,6 +16,7 @@ import click
 
 from tcdatalogger import disk
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.answers import as_table
 from tcdatalogger.cli.output import (
     json_option,
     moment,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.run.run import RunResult
+    from tcdatalogger.questions.answers import Answer
     from tcdatalogger.sandbox.api.server import Sandbox
     from tcdatalogger.services.warehouse.protocol import Warehouse
 
@@ -186,7 +188,7 @@ class _Facts:
     warehouse: str
     outcomes: Sequence[RunResult]
     tables: Sequence[tuple[str, int, int]]
-    answers: Sequence[tuple[str, list[dict[str, Any]]]]
+    answers: Sequence[Answer]
     seconds: float
 
 
@@ -303,22 +305,14 @@ def _tables(warehouse: Warehouse) -> list[tuple[str, int, int]]:
     return [(name, len(stored[name]), counts[name]) for name in names]
 
 
-def _answers(
-    application: Application, warehouse: Warehouse
-) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Each question that is asked, with the first rows of its answer."""
-    from tcdatalogger.models import tabular
+def _answers(application: Application, warehouse: Warehouse) -> list[Answer]:
+    """The answers to the questions that the demo asks."""
     from tcdatalogger.questions import answers, question
     from tcdatalogger.questions.relations import Relations
 
     known = question.shipped()
     relations = Relations(application.settings, application.catalog, application.clock.now())
-    found = [answers.ask(warehouse, relations, known[name]) for name in ASKED]
-    return [
-        (each.question.title, tabular.records(each.rows.slice(0, SHOWN)))
-        for each in found
-        if each.rows is not None
-    ]
+    return [answers.ask(warehouse, relations, known[name]) for name in ASKED]
 
 
 def _print(facts: _Facts) -> None:
@@ -327,12 +321,12 @@ def _print(facts: _Facts) -> None:
         say(f"{outcome.record.endpoint}: {outcome.error}", err=True)
     say()
     print_table(("table", "columns", "rows"), facts.tables)
-    for asks, rows in facts.answers:
-        say(f"\n{asks}")
-        if not rows:
+    for answer in facts.answers:
+        say(f"\n{answer.question.title}")
+        if answer.rows is None or not answer.rows.num_rows:
             say("  (nobody yet)")
             continue
-        print_table(list(rows[0]), [list(row.values()) for row in rows])
+        print_table(*as_table(answer, SHOWN))
     calls = sum(outcome.record.calls for outcome in facts.outcomes)
     steps: dict[str, float] = {}
     for outcome in facts.outcomes:
@@ -353,11 +347,17 @@ def _print(facts: _Facts) -> None:
 
 
 def _as_json(facts: _Facts) -> dict[str, Any]:
+    from tcdatalogger.models import tabular
+
     return {
         "warehouse": facts.warehouse,
         "runs": [outcome.record.run_id for outcome in facts.outcomes],
         "failed": [o.record.run_id for o in facts.outcomes if o.error is not None],
         "tables": {name: rows for name, _, rows in facts.tables},
-        "answers": dict(facts.answers),
+        "answers": {
+            each.question.title: tabular.records(each.rows.slice(0, SHOWN))
+            for each in facts.answers
+            if each.rows is not None
+        },
         "seconds": round(facts.seconds, 2),
     }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from typing import Final
+from dataclasses import dataclass
+from datetime import datetime
 
+from tcdatalogger.core.views.ledger_lines import newest
 from tcdatalogger.services.warehouse.ledger_tables import DRIFT
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
@@ -33,9 +33,6 @@ class NewField:
     seen_at: datetime
 
 
-_COLUMNS: Final = tuple(field.name for field in fields(NewField))
-
-
 def new_fields(
     warehouse: Warehouse, *, endpoint: str = "", run_id: str = "", most: int = 0
 ) -> tuple[NewField, ...]:
@@ -50,7 +47,4 @@ def new_fields(
     Raises:
         WarehouseUnavailable: the warehouse cannot be reached now.
     """
-    wanted = {"endpoint": endpoint, "run_id": run_id}
-    where = {name: value for name, value in wanted.items() if value}
-    found = warehouse.ledger.lines(DRIFT, _COLUMNS, where, most)
-    return tuple(NewField(**{**one, "seen_at": one["seen_at"].astimezone(UTC)}) for one in found)
+    return newest(warehouse, DRIFT, NewField, endpoint=endpoint, run_id=run_id, most=most)

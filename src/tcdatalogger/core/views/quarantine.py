@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
-from typing import Final
+from dataclasses import dataclass
+from datetime import datetime
 
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.views.ledger_lines import newest
 from tcdatalogger.core.views.schema import nothing_stored
 from tcdatalogger.errors import UsageError
 from tcdatalogger.services.warehouse.ledger_tables import QUARANTINE, SCHEMAS
@@ -40,9 +40,6 @@ class QuarantinedRecord:
     again: bool
     archive_file: str | None
     quarantined_at: datetime
-
-
-_COLUMNS: Final = tuple(field.name for field in fields(QuarantinedRecord))
 
 
 def records(application: Application, endpoint: str | None = None) -> tuple[QuarantinedRecord, ...]:
@@ -79,11 +76,8 @@ def records_in(
     Raises:
         WarehouseUnavailable: the warehouse cannot be reached now.
     """
-    wanted = {"endpoint": endpoint, "run_id": run_id}
-    where = {name: value for name, value in wanted.items() if value}
-    return tuple(
-        QuarantinedRecord(**{**one, "quarantined_at": one["quarantined_at"].astimezone(UTC)})
-        for one in warehouse.ledger.lines(QUARANTINE, _COLUMNS, where, most)
+    return newest(
+        warehouse, QUARANTINE, QuarantinedRecord, endpoint=endpoint, run_id=run_id, most=most
     )
 
 

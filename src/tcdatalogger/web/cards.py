@@ -155,7 +155,11 @@ def _those(runs: Mapping[str, str], known: Collection[str]) -> Mapping[str, str]
 def _body(shelved: Shelved[Answer]) -> Body:
     answer = shelved.answer
     if answer is None:
-        return "waiting" if shelved.standing in {"fresh", "old"} else shelved.standing  # type: ignore[return-value]
+        match shelved.standing:
+            case "fresh" | "old":
+                return "waiting"
+            case standing:
+                return standing
     if answer.rows is None:
         return "unstored"
     return "drawn" if answer.rows.num_rows else "empty"

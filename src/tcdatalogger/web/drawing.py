@@ -447,7 +447,7 @@ def _heat_cell(
 # --- lines ---------------------------------------------------------------------------------------
 
 
-def _line(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Line | None:  # noqa: ARG001
+def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Line | None:
     chart = asked.chart
     if not (chart.label and chart.values):
         return None

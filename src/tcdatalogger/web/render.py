@@ -50,12 +50,14 @@ def _environment() -> jinja2.Environment:
 
 
 def commands(text: str) -> Markup:
-    """A text of ours with its commands, which stand between backticks, as code."""
-    parts = (
-        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
-        for number, part in enumerate(text.split("`"))
+    """A text with its commands, which stand between backticks, as code; a last backtick that has no
+    other one begins none.
+    """
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if n % 2 and n < len(parts) - 1 else escape(part)
+        for n, part in enumerate(parts)
     )
-    return Markup("").join(parts)
 
 
 def page(request: Request, template: str, status: int = 200, **facts: Any) -> Response:

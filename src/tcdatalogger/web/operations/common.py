@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,7 +20,7 @@ from tcdatalogger.core.views.runs import RunView
 from tcdatalogger.errors import DiskFull, TryAgain
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.web.drawing import Cell, Column, Table
-from tcdatalogger.web.render import page
+from tcdatalogger.web.render import commands, page
 from tcdatalogger.web.room import Room, room
 
 PAGES: Final = (
@@ -68,12 +68,8 @@ def ops(request: Request, template: str, *, title: str, **facts: Any) -> Respons
     here = room(request)
 
     def pasteable(text: str) -> Markup:
-        """A text whose commands can be copied as they stand; the words between ticks are code."""
-        parts = redact(text).replace("`tcdatalogger ", f"`{here.program} ").split("`")
-        return Markup("").join(
-            Markup("<code>{}</code>").format(part) if n % 2 and n < len(parts) - 1 else escape(part)
-            for n, part in enumerate(parts)
-        )
+        """A text whose commands can be copied as they stand."""
+        return commands(redact(text).replace("`tcdatalogger ", f"`{here.program} "))
 
     return page(
         request,

@@ -5,7 +5,7 @@ that were set aside. They are read by the shelf; a page never opens the warehous
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -32,6 +32,7 @@ LONGEST: Final = 4_000
 """Letters of a record that are shown."""
 
 T = TypeVar("T")
+L = TypeVar("L", TableVersion, NewField, QuarantinedRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +112,12 @@ def schema(request: Request) -> Response:
     endpoint, table = _given(request, "endpoint"), _given(request, "table")
     here = room(request)
     found = look(here, Versions(), WAIT)
-    every = found.answer or ()
     chosen = [
-        one for one in every if endpoint in {"", one.endpoint} and table in {"", one.table_name}
+        one
+        for one in found.answer or ()
+        if endpoint in {"", one.endpoint} and table in {"", one.table_name}
     ]
-    known = here.state.known({one.run_id for one in chosen[:ROWS]})
+    lines, known, cut = _lines(here, chosen)
     rows = [
         (
             Cell(one.table_name, href=ops.address("/ops/schema", table=one.table_name)),
@@ -130,7 +132,7 @@ def schema(request: Request) -> Response:
             Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
             Cell(one.catalog_version),
         )
-        for one in chosen[:ROWS]
+        for one in lines
     ]
     columns = ("table", ops.number("version"), "changes", "cause", "when",
                ops.optional("endpoint"), ops.optional("catalogue"))  # fmt: skip
@@ -141,7 +143,7 @@ def schema(request: Request) -> Response:
         what="No table was made yet.",
         table=ops.table(columns, rows),
         chosen=table or endpoint,
-        cut=len(chosen) > ROWS,
+        cut=cut,
         command=f"schema history {table}" if table else "schema history",
         newest=chosen[0] if table and chosen else None,
     )
@@ -151,8 +153,7 @@ def drift(request: Request) -> Response:
     """Fields that the catalogue lacks, each with an example."""
     here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
     found = look(here, NewFields(endpoint, run_id), WAIT)
-    every = found.answer or ()
-    known = here.state.known({one.run_id for one in every[:ROWS]})
+    lines, known, cut = _lines(here, found.answer or ())
     rows = [
         (
             Cell(one.column_name, f"{one.table_name}.{one.column_name}"),
@@ -163,7 +164,7 @@ def drift(request: Request) -> Response:
             Cell(f"{one.seen_at:%Y-%m-%d %H:%M}", ops.moment(one.seen_at), _run(one.run_id, known)),
             Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
         )
-        for one in every[:ROWS]
+        for one in lines
     ]
     columns = ("column", "table", ops.optional("type"), "example", ops.optional("cause"),
                "seen first", ops.optional("endpoint"))  # fmt: skip
@@ -174,7 +175,7 @@ def drift(request: Request) -> Response:
         what="Torn has sent no field that the catalogue lacks.",
         table=ops.table(columns, rows),
         chosen=run_id or endpoint,
-        cut=len(every) > ROWS,
+        cut=cut,
         command="schema history",
     )
 
@@ -183,8 +184,7 @@ def quarantine(request: Request) -> Response:
     """Records that were set aside, with the reason and the record."""
     here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
     found = look(here, SetAside(endpoint, run_id), WAIT)
-    every = found.answer or ()
-    known = here.state.known({one.run_id for one in every[:ROWS]})
+    lines, known, cut = _lines(here, found.answer or ())
     listed = [
         {
             "id": one.quarantine_id,
@@ -198,7 +198,7 @@ def quarantine(request: Request) -> Response:
             "record": _foreign(here, request, one.endpoint, _indented(one.record), LONGEST).text,
             "file": one.archive_file,
         }
-        for one in every[:ROWS]
+        for one in lines
     ]
     retry = f"quarantine retry --endpoint {endpoint}" if endpoint else "quarantine retry --all"
     return _page(
@@ -209,7 +209,7 @@ def quarantine(request: Request) -> Response:
         what="No record is set aside.",
         records=listed,
         chosen=run_id or endpoint,
-        cut=len(every) > ROWS,
+        cut=cut,
         command=retry,
     )
 
@@ -223,6 +223,14 @@ def _page(
     **facts: Any,
 ) -> Response:
     return ops.ops(request, template, title=title, found=found, **{"newest": None, **facts})
+
+
+def _lines(here: Room, every: Sequence[L]) -> tuple[Sequence[L], frozenset[str], bool]:
+    """The lines that a page shows, those of their runs that the state knows, and whether there are
+    more lines.
+    """
+    lines = every[:ROWS]
+    return lines, here.state.known({one.run_id for one in lines}), len(every) > ROWS
 
 
 def _given(request: Request, name: str) -> str:

@@ -164,6 +164,17 @@ def test_a_parameter_that_is_none_of_the_question_is_refused_in_words(site):
     assert site.client.get("/members?days=0").status_code == 400
 
 
+@pytest.mark.parametrize(
+    "until", ["0001-01-01", "0009-06-01", "9999-12-31", "9999-12-31T23:59:59-10:00"]
+)
+@pytest.mark.parametrize("path", ["/", "/crimes", "/questions/oc-profit", "/q/oc-profit.csv"])
+def test_a_moment_for_which_no_calendar_has_days_is_refused_in_words(site, path, until):
+    answer = site.client.get(path, params={"until": until, "days": "3650"})
+
+    assert answer.status_code == 400
+    assert "goes from the year 1970 to 2999" in answer.text
+
+
 def test_an_address_that_is_none_is_a_page_too(site):
     for path in ("/nothing", "/questions/nothing", "/static/../app.py", "/q/oc-profit.exe"):
         assert site.client.get(path).status_code == 404

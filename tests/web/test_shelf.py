@@ -10,6 +10,7 @@ from installation import installed, known_endpoints
 
 from shared import held
 from tcdatalogger.clock import ManualClock
+from tcdatalogger.errors import ConfigError
 from tcdatalogger.questions import question
 from tcdatalogger.questions.answers import given
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
@@ -340,3 +341,45 @@ def test_threads_look_while_another_reads(place):
 
     assert len(told) == 21
     assert place.standings("inactive-members", "oc-crews") == ["fresh", "fresh"]
+
+
+def test_an_error_that_nobody_foresaw_ends_one_answer_and_not_the_reading(place):
+    """A sum past 2^63 is no integer of Arrow's."""
+    broken = mine("select sum(9223372036854775807) as n from {faction_members:now}")
+    place.shelf.look([broken])
+    place.look("inactive-members")
+
+    place.shelf.refresh()
+
+    [found] = place.shelf.look([broken])
+    assert (found.standing, found.says) == ("failed", "The answer could not be made: ArrowInvalid.")
+    assert place.standings("inactive-members") == ["fresh"]
+
+
+def test_a_warehouse_whose_key_is_not_there_is_asked_for_again(place, monkeypatch):
+    def lacking():
+        raise ConfigError("The key is not there.", remedy="Put it there.")
+
+    monkeypatch.setattr(place.shelf, "_open", lacking)
+    place.look("inactive-members")
+    place.shelf.refresh()
+
+    [found] = place.look("inactive-members")
+    assert (found.standing, found.says) == ("held", "The key is not there.")
+    assert found.remedy == "Put it there."
+
+    monkeypatch.undo()
+    place.clock.sleep(shelves.REST)
+    place.shelf.refresh()
+    assert place.standings("inactive-members") == ["fresh"]
+
+
+def test_a_clock_that_is_set_back_keeps_nothing_from_being_read(place):
+    place.look("inactive-members")
+    place.shelf.refresh()
+    place.clock._now -= 3_600
+    place.look("oc-crews")
+
+    assert place.shelf.refresh() <= shelves.REST
+
+    assert place.standings("oc-crews") == ["fresh"]

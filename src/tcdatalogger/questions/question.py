@@ -60,6 +60,8 @@ _CHOICE: Final = re.compile(r"[A-Za-z0-9_ .-]+")
 """A choice stands in the SQL as a text: it holds nothing that an engine reads otherwise."""
 
 MOST_DAYS: Final = 3_650
+_YEARS: Final = (1970, 2999)
+"""The years of a moment: before the first and after the last one a calendar may end."""
 
 
 class Chart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -307,14 +309,21 @@ def moment(text: str) -> datetime:
     """A moment in UTC from `2026-01-31` (its end) or `2026-01-31T06:00:00Z`.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or of a year that no answer is about.
     """
     try:
         if re.fullmatch(r"\d{4}-\d\d-\d\d", text):
-            return datetime.combine(date.fromisoformat(text), time.max, UTC)
-        found = datetime.fromisoformat(text)
+            found = datetime.combine(date.fromisoformat(text), time.max, UTC)
+        else:
+            found = datetime.fromisoformat(text)
     except ValueError:
         raise UsageError(
             f"until is {text!r}, which is no day.", remedy="As: until=2026-01-31"
         ) from None
+    first, last = _YEARS
+    if not first <= found.year <= last:
+        raise UsageError(
+            f"until is {text!r}, and goes from the year {first} to {last}.",
+            remedy="As: until=2026-01-31",
+        )
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 from threading import Condition, Event, Thread
 from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
+from tcdatalogger import ending
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import Failure, Stopped, TimedOut, WarehouseUnavailable
+from tcdatalogger.observability.log import get_logger
 from tcdatalogger.questions.answers import Answer, ask
 from tcdatalogger.questions.question import Question, Value
 from tcdatalogger.questions.relations import Relations
@@ -40,6 +42,8 @@ MOST: Final = 400
 Standing = Literal["fresh", "old", "waiting", "held", "failed", "slow"]
 """How an answer stands: `waiting` to be read the first time; `held` where another program has the
 warehouse; `failed` where it was refused; `slow` where it took too long."""
+
+_log = get_logger("ui")
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -228,8 +232,9 @@ class Shelf:
             due.sort(key=_turn)
             if not due:
                 return REST if visible else float("inf")
-            rest = self._closed_at + self._rest(first=not due[0].tried) - now
-            if rest > 0:
+            pause = self._rest(first=not due[0].tried)
+            rest = self._closed_at + pause - now
+            if 0 < rest <= pause:  # a longer one: the clock was set back
                 return rest
         self._read(due, marks)
         with self._changed:
@@ -255,7 +260,12 @@ class Shelf:
     def _read(self, due: Sequence[_Entry], marks: Mapping[str, float]) -> None:
         began, self._unfinished = self._clock.now(), False
         hold = FIRST_HOLD if self._held_for is None else HOLD
-        with self._open() as warehouse:
+        try:
+            opened = self._open()
+        except Failure as error:  # as a key that is not where the configuration says
+            self._held(due, error.message, error.remedy)
+            return
+        with opened as warehouse:
             for number, entry in enumerate(due):
                 if number and self._clock.now() - began > hold:
                     self._unfinished = True
@@ -267,7 +277,7 @@ class Shelf:
                     entry.shelved, entry.mark, entry.tried = found, mark, True
                     self._changed.notify_all()
                 if found.standing == "held":
-                    self._held(due, found)
+                    self._held(due, found.says, found.remedy)
                     return
 
     def _ask(self, warehouse: Warehouse, before: Shelved[Any]) -> Shelved[Any]:
@@ -284,15 +294,19 @@ class Shelf:
             return replace(
                 before, standing="failed", read_at=now, says=error.message, remedy=error.remedy
             )
+        except Exception as error:  # noqa: BLE001  # the one thread that reads outlives it
+            ending.check()  # an error of the engine's, where it was broken into
+            kind = type(error).__name__
+            _log.error("answer_failed", error=kind)
+            says = f"The answer could not be made: {kind}."
+            return replace(before, standing="failed", read_at=now, says=says, remedy="")
         return Shelved(asked, "fresh", answer, now)
 
-    def _held(self, due: Sequence[_Entry], found: Shelved[Any]) -> None:
+    def _held(self, due: Sequence[_Entry], says: str, remedy: str) -> None:
         """Nothing can be read now: say so of all that was to be read."""
         with self._changed:
             for entry in due:
-                entry.shelved = replace(
-                    entry.shelved, standing="held", says=found.says, remedy=found.remedy
-                )
+                entry.shelved = replace(entry.shelved, standing="held", says=says, remedy=remedy)
                 entry.tried = True
 
     def _forever(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -125,5 +126,5 @@ def state(request: Request) -> Response:
 
 def _not_found(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    says = "There is no such page." if status == 404 else str(error)  # noqa: PLR2004  # of HTTP
+    says = "There is no such page." if status == HTTPStatus.NOT_FOUND else str(error)
     return page(request, "problem.html", status, title="Not found", says=says, remedy="")

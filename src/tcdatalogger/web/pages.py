@@ -127,9 +127,10 @@ def answer(request: Request) -> Response:
     values = given(asked, texts(asked, request.query_params))
     [found] = here.shelf.look([Asked(asked, values)], WAIT)
     if found.answer is None:
-        status = 503 if found.standing in {"waiting", "held", "slow"} else 500
-        again = {"retry-after": "10"} if status == 503 else {}  # noqa: PLR2004  # as above
-        return PlainTextResponse(found.says or "This is being read.", status, again)
+        says = found.says or "This is being read."
+        if found.standing == "failed":
+            return PlainTextResponse(says, 500)
+        return PlainTextResponse(says, 503, {"retry-after": "10"})
     rows = found.answer.rows
     if kind == "csv":
         body = b"" if rows is None else tabular.csv(rows)

@@ -362,6 +362,6 @@ def _address(request: Request, *, behind_proxy: bool) -> str:
         found = ipaddress.ip_address(told)
     except ValueError:
         return told
-    if found.version == 4:  # noqa: PLR2004  # of the protocol
+    if isinstance(found, ipaddress.IPv4Address):
         return told
     return str(ipaddress.ip_network(f"{found}/64", strict=False))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from starlette.datastructures import QueryParams
@@ -125,7 +125,7 @@ def tiles(here: Room, looks: Viewer, query: QueryParams) -> list[Tile]:
     ]
     now = here.shelf.look(asked)
     before = {
-        each.question: here.shelf.look([_before(one, found)])[0]
+        each.question: here.shelf.look([_before(one, found.answer.until)])[0]
         for each, one, found in zip(measures, asked, now, strict=True)
         if each.compares and found.answer is not None and found.answer.until is not None
     }
@@ -135,10 +135,8 @@ def tiles(here: Room, looks: Viewer, query: QueryParams) -> list[Tile]:
     ]
 
 
-def _before(asked: Asked, found: Shelved[Answer]) -> Asked:
-    """The same question about the period before."""
-    until = found.answer.until if found.answer else None
-    assert until is not None  # noqa: S101  # as `tiles` looks
+def _before(asked: Asked, until: datetime) -> Asked:
+    """The same question about the period before the one that ends at a moment."""
     days = float(str(asked.values["days"]))
     return Asked(asked.question, {**asked.values, "until": until - timedelta(days=days)})
 

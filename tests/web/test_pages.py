@@ -202,3 +202,24 @@ def test_files_are_kept_by_the_browser_and_known_by_their_content(site):
 
 def test_the_script_of_the_pages_is_small(site):
     assert len(site.client.get("/static/app.js").content) <= 3_072
+
+
+RATED = """/*
+title = "Rated?"
+page = "members"
+caption = "All."
+chart = { kind = "table", label = "name" }
+units = { verdict = "rating", share = "percent" }
+
+[needs."/faction/members"]
+*/
+select name, 'nobody knows' as verdict, cast(0.25 as numeric) as share
+from {faction_members:now} order by name nulls last
+"""
+
+
+def test_a_text_that_is_no_rating_is_shown_whole_and_a_decimal_is_a_number(open_site, warehouse):
+    text = open_site(warehouse, questions={"rated": RATED}).get("/questions/rated")
+
+    assert ">nobody knows<" in text
+    assert "25 %" in text

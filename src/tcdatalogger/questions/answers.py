@@ -59,6 +59,17 @@ class Answer:
         return found if isinstance(found, datetime) else None
 
     @property
+    def names(self) -> list[str]:
+        """The columns that people read: the one that names a row is the first, and ids that only
+        make links are left out.
+        """
+        if self.rows is None:
+            return []
+        hidden = set(self.question.links.values())
+        names = [name for name in self.rows.column_names if name not in hidden]
+        return sorted(names, key=lambda name: name != self.question.chart.label)
+
+    @property
     def caption(self) -> str:
         """The sentence about it, with the values of its parameters."""
         return said(self.question.caption, self.values)

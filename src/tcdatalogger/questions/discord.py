@@ -120,8 +120,7 @@ def described(answer: Answer) -> str:
     if answer.rows is None or not answer.rows.num_rows:
         lines.append("There is nothing to show.")
     else:
-        hidden = set(answer.question.links.values())
-        names = [name for name in answer.rows.column_names if name not in hidden]
+        names = answer.names
         for row in answer.rows.select(names).slice(0, _ROWS).to_pylist():
             said = (shown(row[name], answer.question.units.get(name)) for name in names)
             lines.append(", ".join(one_line(text) for text in said if text))

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from tcdatalogger.questions.question import Unit
 
 WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+HOURS: Final = 24
+"""Hours of a day."""
+RATINGS: Final = ("good", "warn", "bad")
+_NUMERIC: Final[frozenset[Unit]] = frozenset(
+    {"money", "count", "percent", "days", "hours", "seconds", "respect", "number"}
+)
+"""Units of numbers."""
 
 _STEPS: Final = ((1e12, "t"), (1e9, "b"), (1e6, "m"), (1e3, "k"))
 _SMALL: Final = 10_000
@@ -39,18 +48,55 @@ def shown(value: Any, unit: Unit | None = None) -> str:
             return WEEKDAYS[int(value) % 7]
         case int() | float():
             return _number(value, unit)
+        case Decimal():
+            return _number(float(value), unit)
         case _:
             return str(value)
 
 
 def in_full(value: Any, unit: Unit | None = None) -> str:
     """A value with all its digits, for what is shown where somebody points at it."""
-    if isinstance(value, int | float) and not isinstance(value, bool) and unit != "weekday":
+    if (
+        isinstance(value, int | float | Decimal)
+        and not isinstance(value, bool)
+        and unit != "weekday"
+    ):
         sign = "$" if unit == "money" else ""
         return f"{'-' if value < 0 else ''}{sign}{abs(value):,}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} TCT"
     return shown(value, unit)
+
+
+def heading(name: str) -> str:
+    """The name of a column in words."""
+    return name.replace("_", " ").strip()
+
+
+def moment(value: datetime) -> str:
+    """A moment in words: `5 Jan 2026, 18:00`."""
+    return f"{value.day} {value:%b %Y, %H:%M}"
+
+
+def rating(text: str) -> tuple[str, str]:
+    """The tone of a rating, one of `RATINGS`, and its words; "" and all of a text that is none."""
+    tone, _, words = text.partition(":")
+    return (tone, words.strip() or tone) if tone in RATINGS else ("", text)
+
+
+def number(value: Any) -> float | None:
+    """A value as a number that can be drawn; None for all else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return None
+    found = value if isinstance(value, int) else float(value)
+    return found if math.isfinite(found) else None
+
+
+def is_numeric(unit: Unit | None, values: Iterable[Any]) -> bool:
+    """Whether a column has numbers: its unit says it, or without a unit its values."""
+    if unit is not None:
+        return unit in _NUMERIC
+    return any(number(value) is not None for value in values)
 
 
 def _number(value: float, unit: Unit | None) -> str:

@@ -12,7 +12,17 @@ from datetime import date, datetime
 from typing import Any, Final
 
 from tcdatalogger.questions.answers import Answer
-from tcdatalogger.questions.numbers import WEEKDAYS, in_full, shown
+from tcdatalogger.questions.numbers import (
+    HOURS,
+    WEEKDAYS,
+    heading,
+    in_full,
+    is_numeric,
+    moment,
+    number,
+    rating,
+    shown,
+)
 from tcdatalogger.questions.question import Question, Unit
 
 LEVELS: Final = 8
@@ -28,8 +38,6 @@ SPARE: Final = 2
 """Rows more than there is room for that are drawn all the same: to say that they are left out takes
 as much."""
 
-_NUMERIC: Final = ("money", "count", "percent", "days", "hours", "seconds", "respect", "number")
-_TONES: Final = ("good", "warn", "bad")
 _PLACES: Final[Mapping[str, str]] = {
     "member_id": "https://www.torn.com/profiles.php?XID=",
     "user_id": "https://www.torn.com/profiles.php?XID=",
@@ -217,7 +225,7 @@ def draw(answer: Answer, most: int) -> Drawing:
     asked, count = answer.question, answer.rows.num_rows
     most = count if count <= most + SPARE else most
     rows = answer.rows.slice(0, most if asked.chart.kind in {"table", "list"} else None).to_pylist()
-    table = _table(asked, answer.rows.column_names, rows[:most], count - most)
+    table = _table(asked, answer.names, rows[:most], count - most)
     kinds: Mapping[str, Callable[[Question, Sequence[Mapping[str, Any]], int], Any]] = {
         "bars": _bars, "stack": _stack, "heat": _heat, "matrix": _matrix, "line": _line,
         "tiles": _tiles,
@@ -234,9 +242,7 @@ def _cell(asked: Question, row: Mapping[str, Any], name: str) -> Cell:
     value, unit = row[name], asked.units.get(name)
     text, tone = moment(value) if isinstance(value, datetime) else shown(value, unit), ""
     if unit == "rating":
-        tone, _, text = text.partition(":")
-        tone = tone if tone in _TONES else ""
-        text = text.strip() or tone
+        tone, text = rating(text)
     full = in_full(value, unit)
     href = ""
     if name in asked.links and value is not None:
@@ -252,44 +258,22 @@ def place(column: str, number: Any) -> str:
     return "" if found is None else f"{found}{number}"
 
 
-def moment(value: datetime) -> str:
-    """A moment on a page, as `5 Jan 2026, 18:00`."""
-    return f"{value.day} {value:%b %Y, %H:%M}"
-
-
-def words(name: str) -> str:
-    """The name of a column as people read it."""
-    return name.replace("_", " ")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _number(value: Any) -> float:
-    return float(value) if _is_number(value) else 0.0
-
-
 # --- tables --------------------------------------------------------------------------------------
 
 
 def _table(
     asked: Question, names: Sequence[str], rows: Sequence[Mapping[str, Any]], left_out: int
 ) -> Table:
-    hidden = set(asked.links.values())
-    label, main = asked.chart.label, set(asked.chart.columns)
-    shown_names = [name for name in names if name not in hidden]
-    shown_names.sort(key=lambda name: name != label)
+    main = set(asked.chart.columns)
     columns = tuple(
         Column(
-            words(name),
-            asked.units.get(name) in _NUMERIC
-            or (asked.units.get(name) is None and any(_is_number(row[name]) for row in rows[:20])),
+            heading(name),
+            is_numeric(asked.units.get(name), (row[name] for row in rows)),
             bool(main) and name not in main and at > 1,
         )
-        for at, name in enumerate(shown_names)
+        for at, name in enumerate(names)
     )
-    cells = tuple(tuple(_cell(asked, row, name) for name in shown_names) for row in rows)
+    cells = tuple(tuple(_cell(asked, row, name) for name in names) for row in rows)
     return Table(columns, cells, left_out)
 
 
@@ -302,7 +286,7 @@ def _tiles(
             Tile(shown(row[chart.label]), _cell(asked, row, chart.values[0])) for row in rows[:most]
         )
     names = chart.values or tuple(rows[0])
-    return tuple(Tile(words(name), _cell(asked, rows[0], name)) for name in names)
+    return tuple(Tile(heading(name), _cell(asked, rows[0], name)) for name in names)
 
 
 # --- bars ----------------------------------------------------------------------------------------
@@ -312,7 +296,7 @@ def _bars(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bars
     if not asked.chart.values:
         return None
     first, *more = asked.chart.values
-    values = [_number(row[first]) for row in rows]
+    values = [number(row[first]) or 0.0 for row in rows]
     low, high = min([0.0, *values]), max([0.0, *values])
     scale = 100 / (high - low or 1.0)
     zero = -low * scale
@@ -326,8 +310,8 @@ def _bars(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bars
         )
         for label, row, value in zip(told[:most], rows, values, strict=False)
     )
-    names = tuple(map(words, more))
-    return Bars(found, (words(first),), round(zero, 2), names, max(0, len(rows) - most))
+    names = tuple(map(heading, more))
+    return Bars(found, (heading(first),), round(zero, 2), names, max(0, len(rows) - most))
 
 
 def _labels(asked: Question, rows: Sequence[Mapping[str, Any]]) -> list[Cell]:
@@ -353,24 +337,24 @@ def _part(begin: float, width: float) -> tuple[float, float]:
 
 def _stack(asked: Question, rows: Sequence[Mapping[str, Any]], most: int) -> Bars | None:
     names = asked.chart.values
-    if len(names) < 2:  # noqa: PLR2004  # one is no stack
+    if not names[1:]:  # one is no stack
         return _bars(asked, rows, most)
-    sums = [sum(max(0.0, _number(row[name])) for name in names) for row in rows]
+    sums = [sum(max(0.0, number(row[name]) or 0.0) for name in names) for row in rows]
     scale = 100 / (max(sums, default=0.0) or 1.0)
     unit = asked.units.get(names[0])
     found = []
     for label, row in zip(_labels(asked, rows)[:most], rows, strict=False):
         begin, parts = 0.0, []
         for name in names:
-            width = max(0.0, _number(row[name])) * scale
+            width = max(0.0, number(row[name]) or 0.0) * scale
             parts.append(_part(begin, width))
             begin += width
-        whole = sum(row[name] for name in names if _is_number(row[name]))
+        whole = sum(number(row[name]) or 0 for name in names)
         cell = Cell(shown(whole, unit), "; ".join(
-            f"{words(name)} {in_full(row[name], asked.units.get(name))}" for name in names
+            f"{heading(name)} {in_full(row[name], asked.units.get(name))}" for name in names
         ))  # fmt: skip
         found.append(Bar(label, tuple(parts), cell))
-    return Bars(tuple(found), tuple(map(words, names)), left_out=max(0, len(rows) - most))
+    return Bars(tuple(found), tuple(map(heading, names)), left_out=max(0, len(rows) - most))
 
 
 # --- grids ---------------------------------------------------------------------------------------
@@ -395,10 +379,10 @@ def _grid(
     down = _axis(asked.units.get(chart.label), [row[chart.label] for row in rows])
     at = {(row[chart.label], row[chart.across]): row for row in rows}
     first = {row[chart.label]: row for row in reversed(rows)}
-    numbers = [float(row[value]) for row in rows if _is_number(row[value])]
+    numbers = [float(row[value]) for row in rows if number(row[value]) is not None]
     low, high = min(numbers, default=0.0), max(numbers, default=0.0)
     unit = asked.units.get(value)
-    hours = len(across) == 24 and not written  # noqa: PLR2004  # of a day
+    hours = len(across) == HOURS and not written
     names = tuple(shown(x, asked.units.get(chart.across)) for x in across)
     grid = tuple(
         (
@@ -410,7 +394,7 @@ def _grid(
         for y in down[:most]
     )
     return Heat(
-        words(chart.label),
+        heading(chart.label),
         tuple(name if not hours or n % 3 == 0 else "" for n, name in enumerate(names)),
         grid,
         shown(low, unit),
@@ -425,10 +409,10 @@ def _axis(unit: Unit | None, values: Iterable[Any]) -> list[Any]:
     found = list(dict.fromkeys(values))
     if unit == "weekday":
         return list(range(len(WEEKDAYS)))
-    if found and all(_is_number(each) for each in found):
+    if found and all(number(each) is not None for each in found):
         found.sort()
-        if found[0] >= 0 and found[-1] < 24 and len(found) > 12:  # noqa: PLR2004  # hours
-            return list(range(24))
+        if found[0] >= 0 and found[-1] < HOURS and len(found) > HOURS / 2:
+            return list(range(HOURS))
     return found
 
 
@@ -438,7 +422,7 @@ def _heat_cell(
     if row is None or row[name] is None:
         return HeatCell(None, "", "no value")
     value = row[name]
-    if not _is_number(value):
+    if number(value) is None:
         return HeatCell(None, shown(value, unit), "")
     share = (float(value) - low) / (high - low) if high > low else 0.5
     return HeatCell(round(share * LEVELS), shown(value, unit), in_full(value, unit))
@@ -458,10 +442,10 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
             lines.setdefault(name, []).append((row[chart.label], row[chart.values[0]]))
         else:
             for value in chart.values:
-                lines.setdefault(words(value), []).append((row[chart.label], row[value]))
+                lines.setdefault(heading(value), []).append((row[chart.label], row[value]))
     lines = dict(list(lines.items())[:SERIES])
     along = sorted({x for points in lines.values() for x, _ in points if x is not None})
-    values = [float(y) for points in lines.values() for _, y in points if _is_number(y)]
+    values = [float(y) for points in lines.values() for _, y in points if number(y) is not None]
     if not along or not values:
         return None
     unit = asked.units.get(chart.values[0])
@@ -472,7 +456,7 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
     where = _positions(along)
 
     def points(each: Sequence[tuple[Any, Any]]) -> list[tuple[float, float]]:
-        told = [(where[x], float(y)) for x, y in each if x is not None and _is_number(y)]
+        told = [(where[x], float(y)) for x, y in each if x is not None and number(y) is not None]
         told.sort()
         return [
             (round(x * WIDTH, 1), round(HEIGHT * (1 - (y - bottom) / (top - bottom)), 1))
@@ -486,7 +470,7 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
             continue
         text = " ".join(f"{x:g},{y:g}" for x, y in drawn)
         area = f"{drawn[0][0]:g},{HEIGHT} {text} {drawn[-1][0]:g},{HEIGHT}"
-        last = next(y for _, y in reversed(each) if _is_number(y))
+        last = next(y for _, y in reversed(each) if number(y) is not None)
         found.append(Series(name, text, area, Cell(shown(last, unit), in_full(last, unit))))
     label = asked.units.get(chart.label)
     return Line(
@@ -505,7 +489,7 @@ def _positions(along: Sequence[Any]) -> Mapping[Any, float]:
         sizes = [each.timestamp() for each in along]
     elif isinstance(along[0], date):
         sizes = [float(each.toordinal()) for each in along]
-    elif _is_number(along[0]):
+    elif number(along[0]) is not None:
         sizes = [float(each) for each in along]
     else:
         sizes = [float(n) for n in range(len(along))]

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from tcdatalogger import __version__
-from tcdatalogger.web.drawing import moment
+from tcdatalogger.questions.numbers import moment
 from tcdatalogger.web.room import viewer
 
 NAV: Final = (

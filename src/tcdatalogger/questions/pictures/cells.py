@@ -1,22 +1,16 @@
-"""The rows of an answer as a picture reads them: columns, headings, numbers."""
+"""The rows of an answer as a picture reads them: columns and values."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
 from tcdatalogger.questions.answers import Answer
-from tcdatalogger.questions.numbers import shown
+from tcdatalogger.questions.numbers import is_numeric, shown
 from tcdatalogger.questions.question import Unit
-
-_NUMBERS: Final = frozenset(
-    {"money", "count", "percent", "days", "hours", "seconds", "respect", "number"}
-)
 
 
 class Cells:
@@ -29,8 +23,7 @@ class Cells:
     def __init__(self, answer: Answer, rows: pa.Table) -> None:
         self.question = answer.question
         self.chart = answer.question.chart
-        hidden = set(answer.question.links.values())
-        self.names = [name for name in rows.column_names if name not in hidden]
+        self.names = answer.names
         self.rows: list[dict[str, Any]] = rows.select(self.names).to_pylist()
 
     def unit(self, name: str) -> Unit | None:
@@ -39,11 +32,7 @@ class Cells:
 
     def is_number(self, name: str) -> bool:
         """Whether a column has numbers."""
-        unit = self.unit(name)
-        if unit is not None:
-            return unit in _NUMBERS
-        known = [row[name] for row in self.rows if row[name] is not None]
-        return bool(known) and all(number(value) is not None for value in known)
+        return is_numeric(self.unit(name), (row[name] for row in self.rows))
 
     def is_time(self, name: str) -> bool:
         """Whether a column has days or moments."""
@@ -57,19 +46,6 @@ class Cells:
     def said(self, value: Any, name: str) -> str:
         """A value of a column as people read it."""
         return shown(value, self.unit(name))
-
-
-def heading(name: str) -> str:
-    """The name of a column in words."""
-    return name.replace("_", " ").strip()
-
-
-def number(value: Any) -> float | None:
-    """A value as a number that can be drawn; None for all else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
-        return None
-    found = float(value)
-    return found if math.isfinite(found) else None
 
 
 def distinct(values: Sequence[Any]) -> list[Any]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from tcdatalogger.questions.numbers import shown
+from tcdatalogger.questions.numbers import heading, number, shown
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SMALL, Canvas
-from tcdatalogger.questions.pictures.cells import Cells, day, distinct, heading, more, number
+from tcdatalogger.questions.pictures.cells import Cells, day, distinct, more
 from tcdatalogger.questions.pictures.rows import legend
 
 _HIGH: Final = 300.0

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from tcdatalogger.questions.numbers import HOURS, WEEKDAYS, heading, number
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SIZE, SMALL, Canvas
-from tcdatalogger.questions.pictures.cells import Cells, distinct, heading, more, number
+from tcdatalogger.questions.pictures.cells import Cells, distinct, more
 
 _ROWS: Final = 24
 _HEAT: Final = 53
@@ -16,9 +17,10 @@ _MATRIX: Final = 14
 _LABEL: Final = 190.0
 _STEPS: Final = 9
 """Colours of the key."""
+_ALL_NAMED: Final = 12
+"""Columns that all have their names where there is room; of more every third one has."""
 _TURNED: Final = 70.0
 """Room for turned names of columns."""
-_HOURS: Final = 24
 
 
 def draw(canvas: Canvas, cells: Cells, top: float) -> tuple[float, list[str]]:
@@ -57,7 +59,7 @@ def draw(canvas: Canvas, cells: Cells, top: float) -> tuple[float, list[str]]:
 
 def _rows(cells: Cells) -> list[Any]:
     if cells.unit(cells.chart.label) == "weekday":
-        return list(range(7))
+        return list(range(len(WEEKDAYS)))
     return distinct([row[cells.chart.label] for row in cells.rows])
 
 
@@ -66,8 +68,8 @@ def _columns(cells: Cells) -> list[Any]:
     found = distinct([row[cells.chart.across] for row in cells.rows])
     if not found or not all(isinstance(each, int) for each in found):
         return found if cells.chart.kind == "matrix" else sorted(found, key=str)
-    if cells.chart.across == "hour" and min(found) >= 0 and max(found) < _HOURS:
-        return list(range(_HOURS))
+    if cells.chart.across == "hour" and min(found) >= 0 and max(found) < HOURS:
+        return list(range(HOURS))
     if cells.chart.kind == "heat" and max(found) - min(found) < _HEAT:
         return list(range(min(found), max(found) + 1))
     return sorted(found)
@@ -83,7 +85,7 @@ def _names(
     turned: bool, thin: bool,
 ) -> float:  # fmt: skip
     widest = max((letters.width(name, SMALL) for name in names), default=0.0)
-    every = 1 if not thin or (widest < wide - 4 and len(names) <= 12) else 3  # noqa: PLR2004
+    every = 1 if not thin or (widest < wide - 4 and len(names) <= _ALL_NAMED) else 3
     y = top + (_TURNED if turned else 12)
     for at, name in enumerate(names):
         middle = left + at * wide + (wide - 3) / 2

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tcdatalogger.questions.answers import Answer
+from tcdatalogger.questions.numbers import moment
 from tcdatalogger.questions.pictures import curves, grids, letters, rows, tiles
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SIZE, SMALL, Canvas
 from tcdatalogger.questions.pictures.cells import Cells
@@ -109,7 +110,7 @@ def _foot(canvas: Canvas, answer: Answer, notes: list[str], top: float) -> float
 def as_of(answer: Answer) -> str:
     """The moment of an answer: `As of 14 Sep 2026, 23:00 TCT`; "" where there is none."""
     until = answer.until
-    return "" if until is None else f"As of {until.day} {until:%b %Y, %H:%M} TCT"
+    return "" if until is None else f"As of {moment(until)} TCT"
 
 
 def _says(answer: Answer) -> str:

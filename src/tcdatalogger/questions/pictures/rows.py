@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tcdatalogger.questions.numbers import shown
+from tcdatalogger.questions.numbers import heading, number, rating, shown
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SIZE, SMALL, Canvas
-from tcdatalogger.questions.pictures.cells import Cells, heading, more, number
+from tcdatalogger.questions.pictures.cells import Cells, more
 
 MOST: Final = 20
 """Rows of a picture."""
@@ -25,8 +25,6 @@ _BAR: Final = 280.0
 _HEAD: Final = 84.0
 """How wide a line of a heading is, where the cells are narrower."""
 _LINES: Final = 3
-
-_RATINGS: Final = ("good", "warn", "bad")
 
 
 @dataclass(slots=True)
@@ -157,7 +155,7 @@ def _total(cells: Cells, rows: list[dict[str, Any]], values: list[str]) -> _Colu
 
 
 def _sum(row: dict[str, Any], values: list[str]) -> float:
-    return sum(number(row[name]) or 0.0 for name in values)
+    return sum(number(row[name]) or 0 for name in values)
 
 
 def _placed(columns: list[_Column], left_out: list[str]) -> _Layout:
@@ -222,8 +220,8 @@ def _cell(canvas: Canvas, cells: Cells, column: _Column, text: str, middle: floa
 
 def _rating(canvas: Canvas, column: _Column, text: str, middle: float) -> None:
     """A rating: a colour, a shape and a word."""
-    kind, _, says = text.partition(":")
-    if kind not in _RATINGS:
+    kind, word = rating(text)
+    if not kind:
         canvas.text(column.x, middle + 5, text, most=column.wide)
         return
     colour = {
@@ -237,7 +235,6 @@ def _rating(canvas: Canvas, column: _Column, text: str, middle: float) -> None:
         canvas.area(points, colour, opacity=1)
     else:
         canvas.box(x - 4.5, middle - 4.5, 9, 9, colour)
-    word = says.strip() or kind
     canvas.text(x + 11, middle + 5, word, fill=colour, bold=True, most=column.wide - 16)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from tcdatalogger.questions.numbers import heading
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SMALL, Canvas
-from tcdatalogger.questions.pictures.cells import Cells, heading, more
+from tcdatalogger.questions.pictures.cells import Cells, more
 
 _MOST: Final = 12
 _GAP: Final = 14.0

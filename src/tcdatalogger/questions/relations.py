@@ -161,6 +161,10 @@ class Relations:
             lack for path, need in question.needs.items() for lack in self._lacks(path, need)
         )
 
+    def is_blocked(self, question: Question) -> bool:
+        """Whether the configuration lacks something without which there is no answer."""
+        return any(lack.blocks for lack in self.lacks(question))
+
     # --- what is configured ----------------------------------------------------------------------
 
     def _path(self, endpoint: EndpointSettings) -> str:

@@ -59,11 +59,7 @@ def make_room(
 
 def begin(room: Room) -> None:
     """Let the shelf read what pages will show, so that it is there when somebody looks."""
-    ready = [
-        each
-        for each in room.questions.values()
-        if not any(lack.blocks for lack in room.relations.lacks(each))
-    ]
+    ready = [each for each in room.questions.values() if not room.relations.is_blocked(each)]
     room.shelf.look([Asked(each, given(each, {})) for each in ready])
 
 

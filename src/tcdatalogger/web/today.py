@@ -75,7 +75,7 @@ def today(request: Request) -> Response:
     """The first page."""
     here, looks, query = room(request), viewer(request), request.query_params
     seen = [here.questions[name] for name in CARDS if name in here.questions]
-    ready = [q for q in seen if looks.sees(q) and not _lacks(here, q.name)][:MOST]
+    ready = [q for q in seen if looks.sees(q) and not here.relations.is_blocked(q)][:MOST]
     found = cards(here, ready, query)
     return page(
         request,
@@ -84,13 +84,9 @@ def today(request: Request) -> Response:
         tiles=tiles(here, looks, query),
         needs=what_needs_you(here) if looks.role != "member" else (),
         cards=found,
-        lacking=sum(_lacks(here, name) for name in here.questions),
+        lacking=sum(map(here.relations.is_blocked, here.questions.values())),
         periods=PERIODS,
     )
-
-
-def _lacks(here: Room, name: str) -> bool:
-    return any(lack.blocks for lack in here.relations.lacks(here.questions[name]))
 
 
 def what_needs_you(here: Room) -> list[tuple[AlertEvent, list[AlertEvent]]]:
@@ -116,7 +112,7 @@ def tiles(here: Room, looks: Viewer, query: QueryParams) -> list[Tile]:
         for each in MEASURES
         if each.question in here.questions
         and looks.sees(here.questions[each.question])
-        and not _lacks(here, each.question)
+        and not here.relations.is_blocked(here.questions[each.question])
     ]
     days = {"days": query["days"]} if query.get("days") else {}
     asked = [

@@ -17,8 +17,8 @@ from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.main import Application
 from tcdatalogger.questions import question
-from tcdatalogger.web.app import create_app, make_room, who_may
-from tcdatalogger.web.room import Room
+from tcdatalogger.web.app import create_app, make_context, who_may
+from tcdatalogger.web.context import Context
 
 ENVIRON = {
     "TORN_API_KEY": "a" * 16,
@@ -35,14 +35,14 @@ class Site:
     """The pages, what they are made from, and their clock."""
 
     client: TestClient
-    room: Room
+    context: Context
     clock: ManualClock
     file: Path
 
     def read(self) -> None:
         """Let the shelf read all that pages want, as its thread does by itself."""
         for _ in range(200):
-            pause = self.room.shelf.refresh()
+            pause = self.context.shelf.refresh()
             if pause > 5:
                 return
             self.clock.sleep(pause)
@@ -95,11 +95,11 @@ def opened(
     clock = ManualClock(float(known_faction.LATER))
     with ExitStack() as stack:
         application = stack.enter_context(Application(settings, clock=clock, environ=environ))
-        room = make_room(application, question.known(folder / "questions"))
-        stack.callback(room.state.close)
-        app = create_app(room, who_may(application))
+        context = make_context(application, question.known(folder / "questions"))
+        stack.callback(context.state.close)
+        app = create_app(context, who_may(application))
         client = stack.enter_context(TestClient(app, base_url=base, follow_redirects=False))
-        yield Site(client, room, clock, file)
+        yield Site(client, context, clock, file)
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def place(open_site, tmp_path) -> Iterator[Place]:
     """Pages of an installation that has run for a day."""
     log = tmp_path / "tcd.log"
     site = open_site(tmp_path / "none.duckdb", f'[log]\nfile = "{log}"\n', endpoints=ENDPOINTS)
-    with State(site.room.settings.state.url, ManualClock(NOW)) as state:
+    with State(site.context.settings.state.url, ManualClock(NOW)) as state:
         for run in RUNS:
             state.write_run(run)
         yield Place(site, state, log)
@@ -119,7 +119,7 @@ def test_before_the_first_run_the_pages_say_so_and_make_no_state(empty, path):
     answer = empty.client.get(path)
 
     assert answer.status_code == 200
-    assert not empty.room.settings.state.file.exists()
+    assert not empty.context.settings.state.file.exists()
     if path in {"/ops", "/ops/runs"}:
         assert "tcdatalogger run --all" in answer.text
 
@@ -143,7 +143,7 @@ def test_an_alert_leads_to_what_it_is_about(place):
 
 
 def test_a_broken_state_is_said_to_be_one(empty):
-    empty.room.settings.state.file.write_bytes(b"no database" * 1_000)
+    empty.context.settings.state.file.write_bytes(b"no database" * 1_000)
 
     for path in ("/ops", "/ops/runs", "/ops/runs/1"):
         answer = empty.client.get(path)
@@ -153,7 +153,7 @@ def test_a_broken_state_is_said_to_be_one(empty):
 
 def test_the_pages_go_on_with_a_state_that_was_put_in_place_of_another(place):
     place.get("/ops")
-    file = place.site.room.settings.state.file
+    file = place.site.context.settings.state.file
     file.rename(file.with_suffix(".old"))
 
     place.get("/ops", 503)
@@ -293,7 +293,7 @@ def test_a_run_whose_process_is_gone_is_said_to_have_crashed(place):
 
 
 def test_the_answers_of_a_run_are_named_and_said_to_be_gone_where_they_are(place):
-    file = place.site.room.settings.archive.folder / RUNS[0].archive_file
+    file = place.site.context.settings.archive.folder / RUNS[0].archive_file
 
     gone = place.get(f"/ops/runs/{run_id(1)}")
     file.parent.mkdir(parents=True)
@@ -411,7 +411,7 @@ def test_the_versions_of_tables_have_their_cause_and_their_columns(open_site, lo
 def test_a_new_field_is_shown_with_an_example_and_its_run(open_site, tmp_path, logged):
     site = open_site(logged, f'[state]\nurl = "sqlite:///{tmp_path}/state.sqlite"\n')
     assert "/ops/runs/run-00" not in site.get("/ops/drift")  # the state knows no run
-    with State(site.room.settings.state.url, ManualClock(NOW)) as state:
+    with State(site.context.settings.state.url, ManualClock(NOW)) as state:
         state.write_run(replace(record(1, "faction_members", 60), run_id="run-00"))
 
     text = site.get("/ops/drift?endpoint=faction_members")
@@ -470,7 +470,7 @@ def test_the_history_that_was_read_is_shown_with_its_gaps(open_site, tmp_path, w
     file = tmp_path / "history.duckdb"
     file.write_bytes(warehouse.read_bytes())
     site = open_site(file)
-    task = site.room.application.task(site.room.settings.endpoint("membership"), "run-90")
+    task = site.context.application.task(site.context.settings.endpoint("membership"), "run-90")
     day = 86_400
     spans = {"40832": (int(NOW) - day, int(NOW))}
     stretch = TimeRange("40832", int(NOW) - 3 * day, int(NOW) - 5 * day)
@@ -571,7 +571,7 @@ def test_what_a_card_is_as_of_leads_to_the_run_that_stored_it(open_site, tmp_pat
     site.client.post("/login", data={"password": "officer-password-2"})
     assert "/ops/runs/" not in site.get("/members")  # the state knows no run yet
 
-    with State(site.room.settings.state.url, ManualClock(NOW)) as state:
+    with State(site.context.settings.state.url, ManualClock(NOW)) as state:
         state.write_run(replace(record(1, "faction_members", 60), run_id=newest))
     assert f'{link}<time datetime="' in site.get("/questions/inactive-members")
     assert f"<td>{link}" in site.get("/questions/inactive-members")
@@ -635,7 +635,7 @@ def test_no_page_has_a_key(place):
 def test_pages_of_the_state_answer_at_once_while_another_program_has_the_warehouse(
     place, warehouse, monkeypatch
 ):
-    file = place.site.room.settings.warehouse.file
+    file = place.site.context.settings.warehouse.file
     file.write_bytes(warehouse.read_bytes())
 
     def opened(*_words, **_more):

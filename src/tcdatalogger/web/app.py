@@ -23,10 +23,10 @@ from tcdatalogger.questions.question import Question
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import READING
 from tcdatalogger.web import pages, today
+from tcdatalogger.web.context import Context, Role, StateReader, context
 from tcdatalogger.web.operations import routes as operations
 from tcdatalogger.web.render import page, static
-from tcdatalogger.web.room import Role, Room, StateReader, room
-from tcdatalogger.web.security import Access, Door, access, login
+from tcdatalogger.web.security import Access, SecurityMiddleware, access, login
 from tcdatalogger.web.shelf import Asked, Shelf
 
 SHORTEST_GZIP = 500
@@ -35,10 +35,10 @@ PATIENCE = 0.3
 """Seconds that the shelf waits for a warehouse that another program has open."""
 
 
-def make_room(
+def make_context(
     application: Application, questions: Mapping[str, Question], program: str = "tcdatalogger"
-) -> Room:
-    """What the pages of an installation are made from; the shelf is begun by `with room.shelf`.
+) -> Context:
+    """What the pages of an installation are made from; the shelf is begun by `with context.shelf`.
 
     Args:
         application: with the settings.
@@ -54,13 +54,13 @@ def make_room(
         state.marks,
         clock,
     )
-    return Room(settings, questions, relations, shelf, state, clock, application, program)
+    return Context(settings, questions, relations, shelf, state, clock, application, program)
 
 
-def begin(room: Room) -> None:
+def begin(context: Context) -> None:
     """Let the shelf read what pages will show, so that it is there when somebody looks."""
-    ready = [each for each in room.questions.values() if not room.relations.is_blocked(each)]
-    room.shelf.look([Asked(each, given(each, {})) for each in ready])
+    ready = [each for each in context.questions.values() if not context.relations.is_blocked(each)]
+    context.shelf.look([Asked(each, given(each, {})) for each in ready])
 
 
 def who_may(application: Application) -> Access:
@@ -85,11 +85,11 @@ def who_may(application: Application) -> Access:
     )
 
 
-def create_app(room: Room, access: Access) -> Door:
-    """The application behind its door.
+def create_app(context: Context, access: Access) -> SecurityMiddleware:
+    """The application behind its middleware of safety.
 
     Args:
-        room: what pages are made from.
+        context: what pages are made from.
         access: who may ask.
     """
     app = Starlette(
@@ -104,13 +104,13 @@ def create_app(room: Room, access: Access) -> Door:
         middleware=[Middleware(GZipMiddleware, minimum_size=SHORTEST_GZIP)],
         exception_handlers={Failure: pages.problem, HTTPException: _not_found},
     )
-    app.state.room, app.state.access = room, access
-    return Door(app, access)
+    app.state.context, app.state.access = context, access
+    return SecurityMiddleware(app, access)
 
 
 def state(request: Request) -> Response:
     """What a page is known by: it changes when a page may show something else."""
-    here = room(request)
+    here = context(request)
     marks = sorted(here.state.marks().items())
     told = json.dumps([here.shelf.version, marks])
     mark = hashlib.sha256(told.encode()).hexdigest()[:16]

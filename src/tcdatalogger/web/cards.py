@@ -13,8 +13,8 @@ from starlette.datastructures import QueryParams
 from tcdatalogger.questions.answers import Answer, given, said
 from tcdatalogger.questions.question import MOST_DAYS, Question
 from tcdatalogger.questions.relations import Lack
+from tcdatalogger.web.context import Context
 from tcdatalogger.web.drawing import Drawing, draw
-from tcdatalogger.web.room import Room
 from tcdatalogger.web.shelf import Asked, Shelved
 
 WAIT: Final = 1.5
@@ -85,12 +85,12 @@ def texts(question: Question, query: QueryParams) -> dict[str, str]:
 
 
 def cards(
-    room: Room, questions: Sequence[Question], query: QueryParams, rows: int | None = None
+    context: Context, questions: Sequence[Question], query: QueryParams, rows: int | None = None
 ) -> list[Card]:
     """The cards of questions, all read together.
 
     Args:
-        room: the installation.
+        context: the installation.
         questions: in their order.
         query: of the address, with values of parameters.
         rows: how many each shows; None for as many as a card has room for.
@@ -100,12 +100,12 @@ def cards(
     """
     chosen = {each.name: texts(each, query) for each in questions}
     asked = {each.name: Asked(each, given(each, chosen[each.name])) for each in questions}
-    lacks = {each.name: room.relations.lacks(each) for each in questions}
+    lacks = {each.name: context.relations.lacks(each) for each in questions}
     ready = [each for each in questions if not any(lack.blocks for lack in lacks[each.name])]
-    looked = room.shelf.look([asked[each.name] for each in ready], WAIT)
+    looked = context.shelf.look([asked[each.name] for each in ready], WAIT)
     shelved = {each.name: found for each, found in zip(ready, looked, strict=True)}
     answers = [found.answer for found in looked if found.answer is not None]
-    known = room.state.known({run for each in answers for run in each.runs.values()})
+    known = context.state.known({run for each in answers for run in each.runs.values()})
     return [
         _card(
             asked[each.name],

@@ -15,8 +15,8 @@ from tcdatalogger.models import tabular
 from tcdatalogger.questions.answers import DAYS, given
 from tcdatalogger.questions.question import PAGES, Question
 from tcdatalogger.web.cards import PERIODS, WAIT, cards, texts
+from tcdatalogger.web.context import Context, context, viewer
 from tcdatalogger.web.render import page
-from tcdatalogger.web.room import Room, room, viewer
 from tcdatalogger.web.shelf import Asked
 
 TITLES: Final = {
@@ -63,7 +63,7 @@ def in_order(found: list[Question]) -> list[Question]:
 
 def section(request: Request) -> Response:
     """A page of questions: one card for each."""
-    here, name = room(request), request.url.path.strip("/")
+    here, name = context(request), request.url.path.strip("/")
     looks = viewer(request)
     asked = in_order([each for each in here.questions.values() if each.page == name])
     seen = [each for each in asked if looks.sees(each)]
@@ -80,7 +80,7 @@ def section(request: Request) -> Response:
 
 def questions(request: Request) -> Response:
     """All questions by page, and what those lack that have no answer here."""
-    here, looks = room(request), viewer(request)
+    here, looks = context(request), viewer(request)
     listed = [
         (
             TITLES[name],
@@ -97,7 +97,7 @@ def questions(request: Request) -> Response:
 
 def question(request: Request) -> Response:
     """One question: its answer, what can be chosen, what is counted, and the SQL."""
-    here = room(request)
+    here = context(request)
     asked = _named(here, request)
     if isinstance(asked, Response):
         return asked
@@ -115,7 +115,7 @@ def question(request: Request) -> Response:
 
 def answer(request: Request) -> Response:
     """An answer for programs, as CSV or JSON."""
-    here, kind = room(request), request.path_params["kind"]
+    here, kind = context(request), request.path_params["kind"]
     asked = _named(here, request)
     if isinstance(asked, Response):
         return asked
@@ -159,7 +159,7 @@ def _plain(value: object) -> object:
             return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _named(here: Room, request: Request) -> Question | Response:
+def _named(here: Context, request: Request) -> Question | Response:
     """The question that an address names; a page that says why there is none."""
     name = request.path_params["name"]
     found = here.questions.get(name)

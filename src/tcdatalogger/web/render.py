@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from tcdatalogger import __version__
 from tcdatalogger.questions.numbers import moment
-from tcdatalogger.web.room import viewer
+from tcdatalogger.web.context import viewer
 
 NAV: Final = (
     ("/", "Today"),

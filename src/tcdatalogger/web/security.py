@@ -27,8 +27,8 @@ from tcdatalogger.clock import Clock
 from tcdatalogger.core.config.secrets import Secret
 from tcdatalogger.core.config.settings import UiSettings
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.web.context import Role, Viewer
 from tcdatalogger.web.render import page
-from tcdatalogger.web.room import Role, Viewer
 
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -223,7 +223,7 @@ def access(
     return Access(ui, Passwords(passwords, clock) if passwords else None, known, Tries(clock))
 
 
-class Door:
+class SecurityMiddleware:
     """Lets in who may, and puts the headers of safety on every answer.
 
     Args:

@@ -18,9 +18,9 @@ from tcdatalogger.questions.numbers import in_full, shown
 from tcdatalogger.questions.question import Unit
 from tcdatalogger.scheduler.monitoring import notify
 from tcdatalogger.web.cards import PERIODS, cards
+from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.drawing import Cell, Tile
 from tcdatalogger.web.render import page
-from tcdatalogger.web.room import Room, Viewer, room, viewer
 from tcdatalogger.web.shelf import Asked, Shelved
 
 Rows = Sequence[Mapping[str, Any]]
@@ -73,7 +73,7 @@ MOST: Final = 6
 
 def today(request: Request) -> Response:
     """The first page."""
-    here, looks, query = room(request), viewer(request), request.query_params
+    here, looks, query = context(request), viewer(request), request.query_params
     seen = [here.questions[name] for name in CARDS if name in here.questions]
     ready = [q for q in seen if looks.sees(q) and not here.relations.is_blocked(q)][:MOST]
     found = cards(here, ready, query)
@@ -89,7 +89,7 @@ def today(request: Request) -> Response:
     )
 
 
-def what_needs_you(here: Room) -> list[tuple[AlertEvent, list[AlertEvent]]]:
+def what_needs_you(here: Context) -> list[tuple[AlertEvent, list[AlertEvent]]]:
     """What is wrong with the logging itself: late and failing endpoints, dead keys, full disks.
 
     Of each kind one, and the others.
@@ -105,7 +105,7 @@ def what_needs_you(here: Room) -> list[tuple[AlertEvent, list[AlertEvent]]]:
     return [(first, others) for first, *others in kinds.values()]
 
 
-def tiles(here: Room, looks: Viewer, query: QueryParams) -> list[Tile]:
+def tiles(here: Context, looks: Viewer, query: QueryParams) -> list[Tile]:
     """The numbers of the page, each with the change on the period before."""
     measures = [
         each

@@ -75,14 +75,17 @@ def serve(
     """
     import uvicorn
 
-    from tcdatalogger.web.app import begin, create_app, make_room, who_may
+    from tcdatalogger.web.app import begin, create_app, make_context, who_may
 
     ui = application.settings.ui
     access = who_may(application)
-    with _listening(ui) as listener, (room := make_room(application, questions, program())).shelf:
-        begin(room)
+    with (
+        _listening(ui) as listener,
+        (context := make_context(application, questions, program())).shelf,
+    ):
+        begin(context)
         config = uvicorn.Config(
-            create_app(room, access),
+            create_app(context, access),
             http="h11",
             ws="none",
             lifespan="off",
@@ -112,7 +115,7 @@ def serve(
         try:
             uvicorn.Server(config).run(sockets=[listener])
         finally:
-            room.state.close()
+            context.state.close()
 
 
 def _listening(ui: UiSettings) -> socket.socket:

@@ -16,11 +16,11 @@ from tcdatalogger.core.views.runs import RunView, newest
 from tcdatalogger.core.views.status import OwnerCalls, key_status, status
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.services.torncity.client import budget as budgets
+from tcdatalogger.web.context import Context, context
 from tcdatalogger.web.drawing import HEIGHT, SERIES, WIDTH, Cell, Line, Series, Table
 from tcdatalogger.web.operations import common as ops
 from tcdatalogger.web.operations.runs import DRAWN
 from tcdatalogger.web.operations.timeline import SPAN, hours
-from tcdatalogger.web.room import Room, room
 
 MINUTES: Final = 1_440
 """Minutes of a day."""
@@ -55,7 +55,7 @@ class OwnerDay:
 
 def budget(request: Request) -> Response:
     """The page."""
-    here = room(request)
+    here = context(request)
     state, now = ops.state_now(here), here.clock.now()
     limit = budgets.part(budgets.OWNER_CALLS, here.settings.limits.share)
     runs = newest(state, since=now - SPAN, most=DRAWN)
@@ -106,7 +106,7 @@ def _spread(minutes: list[float], begin: float, took: float, calls: int) -> None
         minutes[minute] += calls * (inside / took if first != last and took else 1.0)
 
 
-def _reports(here: Room, state: State | None) -> list[KeyReport]:
+def _reports(here: Context, state: State | None) -> list[KeyReport]:
     with ExitStack() as stack:
         if state is None:
             application = stack.enter_context(here.application.aside())

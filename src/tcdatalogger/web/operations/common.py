@@ -19,9 +19,9 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.core.views.runs import RunView
 from tcdatalogger.errors import DiskFull, TryAgain
 from tcdatalogger.observability.redact import redact
+from tcdatalogger.web.context import Context, context
 from tcdatalogger.web.drawing import Cell, Column, Table
 from tcdatalogger.web.render import commands, page
-from tcdatalogger.web.room import Room, room
 
 PAGES: Final = (
     ("/ops", "Overview"),
@@ -45,7 +45,7 @@ _TONES: Final = {
 """How the status of a run looks; the others are neither good nor bad."""
 
 
-def state_now(here: Room) -> State | None:
+def state_now(here: Context) -> State | None:
     """The state, with the runs of dead processes marked; None before the first run.
 
     Raises:
@@ -65,7 +65,7 @@ def state_now(here: Room) -> State | None:
 
 def ops(request: Request, template: str, *, title: str, **facts: Any) -> Response:
     """An operations page."""
-    here = room(request)
+    here = context(request)
 
     def pasteable(text: str) -> Markup:
         """A text whose commands can be copied as they stand."""

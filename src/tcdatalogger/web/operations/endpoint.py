@@ -17,6 +17,7 @@ from tcdatalogger.core.views.runs import newest
 from tcdatalogger.core.views.status import EndpointStatus, status
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.scheduler.monitoring.freshness import freshness
+from tcdatalogger.web.context import Context, context
 from tcdatalogger.web.drawing import Cell, Table
 from tcdatalogger.web.operations import common as ops
 from tcdatalogger.web.operations import timeline
@@ -24,7 +25,6 @@ from tcdatalogger.web.operations.ledger import History, look, spans
 from tcdatalogger.web.operations.overview import condition, due
 from tcdatalogger.web.operations.runs import DRAWN, table
 from tcdatalogger.web.render import page
-from tcdatalogger.web.room import Room, room
 
 RUNS: Final = 30
 """Runs on the page."""
@@ -32,7 +32,7 @@ RUNS: Final = 30
 
 def endpoint(request: Request) -> Response:
     """One endpoint; also one that is not configured any more, by its runs."""
-    here, name = room(request), request.path_params["name"]
+    here, name = context(request), request.path_params["name"]
     state, now = ops.state_now(here), here.clock.now()
     configured = here.settings.endpoint(name)
     runs = newest(state, endpoint=name, most=RUNS)
@@ -62,7 +62,7 @@ def endpoint(request: Request) -> Response:
 
 
 def _now(
-    here: Room, state: State | None, configured: EndpointSettings | None, now: float
+    here: Context, state: State | None, configured: EndpointSettings | None, now: float
 ) -> dict[str, Any]:
     """How it stands: the rows of the page's first card, its tables, and the condition."""
     if configured is None:
@@ -145,7 +145,7 @@ def _totals(state: State | None, name: str) -> list[tuple[str, str]]:
     return [(label, text) for label, text in told.items() if text not in {"", "0"}]
 
 
-def _mends(here: Room, configured: EndpointSettings | None) -> list[Mend]:
+def _mends(here: Context, configured: EndpointSettings | None) -> list[Mend]:
     if configured is None:
         return []
     name = configured.name
@@ -159,7 +159,7 @@ def _mends(here: Room, configured: EndpointSettings | None) -> list[Mend]:
     return found
 
 
-def _history(here: Room, configured: EndpointSettings | None) -> dict[str, Any]:
+def _history(here: Context, configured: EndpointSettings | None) -> dict[str, Any]:
     """How far back it was read; of what each run reads whole there is nothing to say."""
     nothing = {"history": None, "spans": None}
     if configured is None:

@@ -19,9 +19,9 @@ from tcdatalogger.core.views.schema import TableVersion, versions_in
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import harmless
+from tcdatalogger.web.context import Context, context, viewer
 from tcdatalogger.web.drawing import Cell, Table
 from tcdatalogger.web.operations import common as ops
-from tcdatalogger.web.room import Room, room, viewer
 from tcdatalogger.web.shelf import Shelved, Wanted
 
 ROWS: Final = 200
@@ -102,7 +102,7 @@ class History:
         return coverage(warehouse, self.endpoint, self.asked)
 
 
-def look(here: Room, wanted: Wanted[T], wait: float = 0.0) -> Shelved[T]:
+def look(here: Context, wanted: Wanted[T], wait: float = 0.0) -> Shelved[T]:
     """What the shelf has of the ledger."""
     return here.shelf.look([wanted], wait)[0]
 
@@ -110,7 +110,7 @@ def look(here: Room, wanted: Wanted[T], wait: float = 0.0) -> Shelved[T]:
 def schema(request: Request) -> Response:
     """The versions of tables, and what made each."""
     endpoint, table = _given(request, "endpoint"), _given(request, "table")
-    here = room(request)
+    here = context(request)
     found = look(here, Versions(), WAIT)
     chosen = [
         one
@@ -151,7 +151,7 @@ def schema(request: Request) -> Response:
 
 def drift(request: Request) -> Response:
     """Fields that the catalogue lacks, each with an example."""
-    here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
+    here, endpoint, run_id = context(request), _given(request, "endpoint"), _given(request, "run")
     found = look(here, NewFields(endpoint, run_id), WAIT)
     lines, known, cut = _lines(here, found.answer or ())
     rows = [
@@ -182,7 +182,7 @@ def drift(request: Request) -> Response:
 
 def quarantine(request: Request) -> Response:
     """Records that were set aside, with the reason and the record."""
-    here, endpoint, run_id = room(request), _given(request, "endpoint"), _given(request, "run")
+    here, endpoint, run_id = context(request), _given(request, "endpoint"), _given(request, "run")
     found = look(here, SetAside(endpoint, run_id), WAIT)
     lines, known, cut = _lines(here, found.answer or ())
     listed = [
@@ -225,7 +225,7 @@ def _page(
     return ops.ops(request, template, title=title, found=found, **{"newest": None, **facts})
 
 
-def _lines(here: Room, every: Sequence[L]) -> tuple[Sequence[L], frozenset[str], bool]:
+def _lines(here: Context, every: Sequence[L]) -> tuple[Sequence[L], frozenset[str], bool]:
     """The lines that a page shows, those of their runs that the state knows, and whether there are
     more lines.
     """
@@ -242,13 +242,13 @@ def _run(run_id: str, known: Collection[str]) -> str:
     return ops.run_address(run_id) if run_id in known else ""
 
 
-def owners_own(here: Room, name: str) -> bool:
+def owners_own(here: Context, name: str) -> bool:
     """Whether an endpoint may have what only the key's owner sees, as personal logs."""
     endpoint = here.settings.endpoint(name)
     return endpoint is None or endpoint.path.startswith(("/user", "/key"))
 
 
-def _foreign(here: Room, request: Request, endpoint: str, text: str, most: int) -> Cell:
+def _foreign(here: Context, request: Request, endpoint: str, text: str, most: int) -> Cell:
     """A value that Torn sent; of the owner's own endpoints only the owner sees it."""
     if viewer(request).role != "owner" and owners_own(here, endpoint):
         return Cell("only the key's owner sees it")

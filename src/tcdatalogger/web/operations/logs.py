@@ -14,9 +14,9 @@ from tcdatalogger.observability import log_reader
 from tcdatalogger.observability.log import LEVELS
 from tcdatalogger.observability.log_reader import LogLine, LogQuery, LogTail
 from tcdatalogger.text import did_you_mean, one_line
+from tcdatalogger.web.context import context
 from tcdatalogger.web.drawing import Cell, Table
 from tcdatalogger.web.operations import common as ops
-from tcdatalogger.web.room import room
 
 LINES: Final = 300
 """Lines of the page."""
@@ -26,7 +26,7 @@ _TONES: Final = {"warning": "warn", "error": "bad"}
 
 def logs(request: Request) -> Response:
     """The page."""
-    here, query = room(request), request.query_params
+    here, query = context(request), request.query_params
     level = query.get("level", "")
     if level and level not in LEVELS:
         remedy = did_you_mean(level, LEVELS, f"There are: {', '.join(LEVELS)}.")

@@ -22,9 +22,9 @@ from tcdatalogger.observability.redact import redact
 from tcdatalogger.scheduler.monitoring import notify
 from tcdatalogger.scheduler.monitoring.disk_usage import disks
 from tcdatalogger.scheduler.monitoring.freshness import Freshness, freshness
+from tcdatalogger.web.context import Context, context
 from tcdatalogger.web.drawing import Cell, Table, Tile
 from tcdatalogger.web.operations import common as ops
-from tcdatalogger.web.room import Room, room
 
 _DAY: Final = 86_400.0
 _WORST: Final = ("bad", "warn", "", "good")
@@ -63,7 +63,7 @@ class OpenAlert:
 
 def overview(request: Request) -> Response:
     """The page."""
-    here = room(request)
+    here = context(request)
     state, now = ops.state_now(here), here.clock.now()
     found = status(here.settings, state, now, here.application.environ)
     lasts = {} if state is None else run_stats.lasts(state)
@@ -86,7 +86,7 @@ def overview(request: Request) -> Response:
     )
 
 
-def open_alerts(here: Room, state: State | None, now: float) -> list[OpenAlert]:
+def open_alerts(here: Context, state: State | None, now: float) -> list[OpenAlert]:
     """Everything that is wrong now, what has lasted longest first."""
     if state is None:
         return []
@@ -256,7 +256,7 @@ def _backup(found: Status, now: float) -> Table | None:
     return ops.table(("backup", "when", "every", "next"), [row])
 
 
-def _disks(here: Room) -> Table:
+def _disks(here: Context) -> Table:
     files = {"warehouse": here.settings.warehouse.file, "state": here.settings.state.file}
     least = sizes.parse(here.settings.alerts.min_free)
 

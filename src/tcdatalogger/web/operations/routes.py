@@ -9,9 +9,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tcdatalogger.errors import TryAgain
+from tcdatalogger.web.context import viewer
 from tcdatalogger.web.operations import budget, endpoint, ledger, logs, overview, runs
 from tcdatalogger.web.render import page
-from tcdatalogger.web.room import viewer
 
 
 def routes() -> list[Route]:

@@ -18,12 +18,12 @@ from tcdatalogger.observability import log_reader
 from tcdatalogger.observability.log_reader import LogQuery, LogTail
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.text import did_you_mean
+from tcdatalogger.web.context import Context, context
 from tcdatalogger.web.drawing import Bar, Bars, Cell, Table
 from tcdatalogger.web.operations import common as ops
 from tcdatalogger.web.operations import timeline
 from tcdatalogger.web.operations.logs import lines
 from tcdatalogger.web.render import page
-from tcdatalogger.web.room import Room, room
 
 ROWS: Final = 50
 """Runs of the table, without `rows` in the address."""
@@ -38,7 +38,7 @@ MARGIN: Final = 60.0
 
 def runs(request: Request) -> Response:
     """All runs; the address says of which endpoint and status."""
-    here, query = room(request), request.query_params
+    here, query = context(request), request.query_params
     endpoint, status = query.get("endpoint", ""), query.get("status", "")
     if status and status not in STATUSES:
         known = ", ".join(STATUSES)
@@ -83,7 +83,7 @@ def _most(text: str) -> int:
     return int(text)
 
 
-def _names(here: Room, day: tuple[RunView, ...], endpoint: str) -> list[str]:
+def _names(here: Context, day: tuple[RunView, ...], endpoint: str) -> list[str]:
     names = {each.name for each in here.settings.endpoints}
     return sorted({*names, *(run.record.endpoint for run in day), *filter(None, [endpoint])})
 
@@ -144,7 +144,7 @@ def table(found: tuple[RunView, ...], now: float, *, of_one: bool = False) -> Ta
 
 def run(request: Request) -> Response:
     """One run: what it did, why it failed, and what to do about it."""
-    here, run_id = room(request), request.path_params["run_id"]
+    here, run_id = context(request), request.path_params["run_id"]
     state, now = ops.state_now(here), here.clock.now()
     known = [] if state is None else state.runs(run_id=run_id, most=1)
     if not known or state is None:
@@ -176,7 +176,7 @@ def run(request: Request) -> Response:
     )
 
 
-def log_of(here: Room, record: RunRecord, now: float) -> LogTail | None:
+def log_of(here: Context, record: RunRecord, now: float) -> LogTail | None:
     """The lines of a run in the log file; None where no file is configured."""
     file = here.settings.log.file
     if file is None:
@@ -263,7 +263,7 @@ def _says(record: RunRecord) -> Iterator[tuple[str, str, str]]:
         yield "", "Torn had nothing new, so nothing was stored.", ""
 
 
-def _archive(here: Room, record: RunRecord) -> tuple[str, str]:
+def _archive(here: Context, record: RunRecord) -> tuple[str, str]:
     """The file with the answers of a run, and what is to be known of it."""
     if not record.archive_file:
         return "", "No answer of Torn's came, so there is no file."

@@ -49,7 +49,7 @@ class Viewer:
 
 
 def viewer(request: Request) -> Viewer:
-    """Who asks; `security.Door` has found it out."""
+    """Who asks; `security.SecurityMiddleware` has found it out."""
     return cast("Viewer", request.state.viewer)
 
 
@@ -117,7 +117,7 @@ class StateReader:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class Context:
     """What every page is made from.
 
     Attributes:
@@ -141,6 +141,6 @@ class Room:
     program: str = "tcdatalogger"
 
 
-def room(request: Request) -> Room:
+def context(request: Request) -> Context:
     """What the page of a request is made from."""
-    return cast("Room", request.app.state.room)
+    return cast("Context", request.app.state.context)

@@ -132,6 +132,26 @@ def test_rows_that_are_made_again_keep_what_was_asked_for_at_the_time(place, mod
     assert done(place) == there
 
 
+@pytest.mark.parametrize("mode", ["append", "history"])
+def test_rows_keep_what_was_asked_for_when_the_parameter_is_no_longer_set(place, lie, mode):
+    def bazaars(path, _params, _body):
+        place.grown += 1
+        rows = [{"id": 1, "name": f"m{place.grown}", "is_open": True}]
+        return {"bazaar": {"top_grossing": rows}} if path == "/market/bazaar" else None
+
+    lie(bazaars)
+    for cat in ('cat = "Alcohol"', None):
+        place.write(
+            endpoint("bazaar", "/market/bazaar", cat, storage_mode=mode, table="done", max_drop=1)
+        )
+        place.log("bazaar")
+    there = done(place, "_cat, _run_id")
+    assert [cat for cat, _ in there] == ["Alcohol", None]
+
+    place.again(rebuild, "bazaar")
+    assert done(place, "_cat, _run_id") == there
+
+
 @pytest.mark.parametrize("mode", ["merge", "history"])
 def test_tables_of_before_get_the_column_and_no_record_twice(place, mode, before):
     place.write(stats(mode, "revives"))

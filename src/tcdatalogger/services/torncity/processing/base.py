@@ -10,7 +10,7 @@ shows an example.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
 from typing import ClassVar
@@ -298,6 +298,14 @@ class EndpointProcessor:
         ]
         return plain.with_parameters(names, keyed)
 
+    def _with_former(self, family: TableFamily, asked: Collection[str]) -> TableFamily:
+        """The family with a column for each parameter that was asked with and is no longer set.
+
+        Without it, answers from the archive would lose the value when they are stored again.
+        """
+        there = {column.path[1] for column in family.tables[0].columns if column.is_parameter}
+        return family.with_parameters(n for n in parameters.of_content(asked) if n not in there)
+
     def transform_data(self, fetched: Fetched) -> Result:
         """Make typed rows from bodies; records that do not fit are set aside, new fields are
         learned.
@@ -309,8 +317,8 @@ class EndpointProcessor:
         numbers = [number for number, lacks in enumerate(empty) if not lacks]
         given = [fetched.pages[number] for number in numbers]
         decoded = self._decode(given)
-        grown = self.family(decoded.shape)
         values = dict(self.params if fetched.params is None else fetched.params)
+        grown = self._with_former(self.family(decoded.shape), values)
         run_id = self.task.run_id
         pages = [Provenance(p.server_time, p.subject_id, run_id, values) for p in given]
         made = normalize(decoded.batches, grown, pages, once=True)

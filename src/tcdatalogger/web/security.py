@@ -42,7 +42,6 @@ HEADERS: Final = {
 }
 """On every answer."""
 
-ROLES: Final[tuple[Role, ...]] = ("owner", "officer", "member")
 COOKIE: Final = "__Host-tcdatalogger"
 SESSION: Final = 7 * 86_400.0
 """Seconds after which somebody has to sign in again."""

@@ -182,6 +182,14 @@ def test_a_question_says_which_mode_and_how_often_it_needs(tmp_path, settings, s
     assert lack.blocks is blocks
 
 
+def test_what_is_read_by_hand_answers_a_question_and_says_how_often_it_should_be_read(tmp_path):
+    by_hand = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
+    here = installed(tmp_path / "t.duckdb", by_hand)
+    (lack,) = here.relations.lacks(question.shipped()["activity-heatmap"])
+    assert lack.says.startswith("members is read by hand; ")
+    assert not lack.blocks
+
+
 WRONG = {
     "select 1": "header",
     "/*\ntitle = 1\n*/\nselect 1": "header is wrong",

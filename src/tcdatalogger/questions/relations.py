@@ -200,13 +200,15 @@ class Relations:
                     "second time under another name.",
                     not need.optional and not _any_mode(found, need),
                 )
-            if need.every and (often := _seconds(str(endpoint.frequency))) > _seconds(need.every):
+            often = endpoint.frequency
+            if need.every and (often is None or often.after(0.0) > parse(need.every).after(0.0)):
+                read = "by hand" if often is None else f"every {often}"
                 yield Lack(
                     path,
-                    f"{endpoint.name} is read every {endpoint.frequency}; this question is exact "
-                    f"where it is read every {need.every}.",
+                    f"{endpoint.name} is read {read}; this question is exact where it is read "
+                    f"every {need.every}.",
                     f'Set frequency = "{need.every}" of {endpoint.name}.',
-                    blocks=often == float("inf"),
+                    blocks=False,
                 )
 
     def toml(self, entry: Endpoint, need: Need, params: Mapping[str, str]) -> str:
@@ -349,10 +351,3 @@ def _any_mode(found: Iterable[EndpointSettings], need: Need) -> bool:
 
 def _values(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _seconds(duration: str) -> float:
-    """Of an ISO 8601 duration; infinite for none."""
-    if duration in {"", "None"}:
-        return float("inf")
-    return parse(duration).after(0.0)

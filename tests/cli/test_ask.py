@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import channel
@@ -146,6 +148,18 @@ def test_a_mistake_in_a_question_of_ones_own_is_told_with_its_file(logged, text,
     assert done.code == 78
     assert "how-many.sql" in done.err
     assert says in done.err
+
+
+def test_a_pipe_among_the_questions_is_refused_and_not_waited_for(workplace):
+    folder = workplace.folder / "questions"
+    folder.mkdir(exist_ok=True)
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("Windows has no such files.")
+    os.mkfifo(folder / "mine.sql")
+
+    done = workplace.run("ask")
+    assert done.code == 78
+    assert "mine.sql cannot be read: it is no file" in done.err
 
 
 def test_a_near_name_is_suggested(workplace):

@@ -292,6 +292,8 @@ def known(folder: Path | None = None) -> Mapping[str, Question]:
     """
     found = dict(shipped())
     for file in sorted(folder.glob("*.sql")) if folder is not None else ():
+        if not file.is_file():  # a pipe would be waited for without an end
+            raise ConfigError(f"The question {file} cannot be read: it is no file.")
         try:
             text = file.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -223,3 +223,28 @@ def test_a_text_that_is_no_rating_is_shown_whole_and_a_decimal_is_a_number(open_
 
     assert ">nobody knows<" in text
     assert "25 %" in text
+
+
+LINES = """/*
+title = "Lines?"
+page = "members"
+caption = "All."
+chart = { kind = "line", label = "day", values = ["worth"], series = "name" }
+
+[needs."/faction/members"]
+*/
+select 'line' || cast(lines.n as string) as name, days.day, lines.n * 10 as worth
+from (select distinct _subject_id from {faction_members:now}) one
+cross join (select 1 as n union all select 2 union all select 3 union all select 4
+  union all select 5 union all select 6 union all select 7) lines
+cross join (select 1 as day union all select 2) days
+order by lines.n nulls last, days.day nulls last
+"""
+
+
+def test_a_chart_draws_the_largest_lines_and_says_how_many_it_leaves_out(open_site, warehouse):
+    text = open_site(warehouse, questions={"lines": LINES}).get("/questions/lines")
+
+    [key] = re.findall(r'<figcaption class="key">(.*?)</figcaption>', text)
+    assert re.findall(r"line\d", key) == ["line7", "line6", "line5", "line4", "line3"]
+    assert "and 2 more" in key

@@ -75,6 +75,15 @@ class Answer:
         return said(self.question.caption, self.values)
 
 
+def days_of(values: Mapping[str, Value]) -> int:
+    """How many days an answer looks back.
+
+    Args:
+        values: of its parameters (`given`).
+    """
+    return int(str(values["days"]))
+
+
 def said(text: str, values: Mapping[str, Value]) -> str:
     """A text with the values of parameters in place of `{name}`."""
     for name, value in values.items():
@@ -139,8 +148,7 @@ def ask(
     until = values.get("until") or max(times, default=None)
     if not isinstance(until, datetime):
         raise DataRefused(f"The question {question.name} needs no path, and names no moment.")
-    days = values["days"]
-    whole = {**values, "until": until, "since": until - timedelta(days=float(str(days)))}
+    whole = {**values, "until": until, "since": until - timedelta(days=days_of(values))}
     sql = compiled(question, found, whole, warehouse.dialect)
     return Answer(question, plain(warehouse.query(sql)), whole, sql, lacks, tables, runs)
 

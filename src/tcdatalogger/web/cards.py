@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from tcdatalogger.questions.answers import Answer, given, said
+from tcdatalogger.questions.answers import Answer, days_of, given, said
 from tcdatalogger.questions.question import MOST_DAYS, Question
 from tcdatalogger.questions.relations import Lack
 from tcdatalogger.web.context import Context
@@ -133,7 +133,7 @@ def _card(
     if shelved is None:
         return Card(question, "lacking", caption, lacks=lacks, query=query)
     body = _body(shelved)
-    days = int(str(asked.values["days"]))
+    days = days_of(asked.values)
     most = rows or ROWS.get(question.chart.kind, MOST_ROWS)
     return Card(
         question,

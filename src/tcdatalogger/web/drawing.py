@@ -177,6 +177,7 @@ class Line:
         first, last: the ends of what runs from left to right.
         top, bottom: the values of the upper and the lower edge.
         from_zero: whether the lower edge is zero.
+        left_out: how many lines there is no room for, the smallest ones.
     """
 
     series: tuple[Series, ...]
@@ -185,6 +186,7 @@ class Line:
     top: str
     bottom: str
     from_zero: bool
+    left_out: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,7 +445,9 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
         else:
             for value in chart.values:
                 lines.setdefault(heading(value), []).append((row[chart.label], row[value]))
-    lines = dict(list(lines.items())[:SERIES])
+    left_out = max(0, len(lines) - SERIES)
+    if left_out:
+        lines = dict(sorted(lines.items(), key=lambda each: -_size(each[1]))[:SERIES])
     along = sorted({x for points in lines.values() for x, _ in points if x is not None})
     values = [float(y) for points in lines.values() for _, y in points if number(y) is not None]
     if not along or not values:
@@ -480,7 +484,13 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
         shown(high, unit),
         shown(bottom, unit),
         from_zero,
+        left_out,
     )
+
+
+def _size(points: Iterable[tuple[Any, Any]]) -> float:
+    """How large the values of a line are, all together."""
+    return sum(abs(number(y) or 0.0) for _, y in points)
 
 
 def _positions(along: Sequence[Any]) -> Mapping[Any, float]:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from tcdatalogger.core.state.alerts import AlertEvent
 from tcdatalogger.errors import Failure
-from tcdatalogger.questions.answers import Answer, given
+from tcdatalogger.questions.answers import Answer, days_of, given
 from tcdatalogger.questions.numbers import in_full, shown
 from tcdatalogger.questions.question import Unit
 from tcdatalogger.scheduler.monitoring import notify
@@ -133,8 +133,8 @@ def tiles(here: Context, looks: Viewer, query: QueryParams) -> list[Tile]:
 
 def _before(asked: Asked, until: datetime) -> Asked:
     """The same question about the period before the one that ends at a moment."""
-    days = float(str(asked.values["days"]))
-    return Asked(asked.question, {**asked.values, "until": until - timedelta(days=days)})
+    before = until - timedelta(days=days_of(asked.values))
+    return Asked(asked.question, {**asked.values, "until": before})
 
 
 def _number(measure: Measure, shelved: Shelved[Answer] | None) -> float | None:

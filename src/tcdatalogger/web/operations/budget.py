@@ -131,7 +131,13 @@ def _chart(days: Sequence[OwnerDay], limit: int, now: float) -> Line | None:
 
     begin, *_, end = hours(now)
     return Line(
-        tuple(map(line, days[:SERIES])), begin, end, f"{top} calls a minute", "0", from_zero=True
+        tuple(map(line, days[:SERIES])),
+        begin,
+        end,
+        f"{top} calls a minute",
+        "0",
+        from_zero=True,
+        left_out=max(0, len(days) - SERIES),
     )
 
 

@@ -312,6 +312,35 @@ def test_no_more_answers_are_kept_than_there_is_room_for(place):
     assert len(place.shelf._entries) == shelves.MOST
 
 
+def test_the_answers_that_are_kept_have_a_bound_of_bytes(place, monkeypatch):
+    place.look("inactive-members")
+    place.shelf.refresh()
+    [found] = place.look("inactive-members")
+    monkeypatch.setattr(shelves, "MOST_BYTES", 5 * found.answer.rows.nbytes)
+    for hours in range(1, 20):
+        place.look("inactive-members", hours=str(hours))
+        place.clock.sleep(1)
+        place.shelf.refresh()
+
+    assert place.standings("inactive-members") == ["waiting"]
+    [found] = place.look("inactive-members", hours="19")
+    assert found.standing == "fresh"
+    kept = [entry.shelved.answer for entry in place.shelf._entries.values()]
+    assert sum(each.rows.nbytes for each in kept if each) <= shelves.MOST_BYTES
+
+
+def test_an_answer_that_is_too_large_to_keep_says_how_to_have_it(place, monkeypatch):
+    monkeypatch.setattr(shelves, "LARGEST", 1_000)
+    large = mine("select name, repeat('x', 1000) as text from {faction_members:now} order by name")
+    place.shelf.look([large])
+    place.shelf.refresh()
+
+    [found] = place.shelf.look([large])
+    assert (found.standing, found.answer) == ("failed", None)
+    assert "rows, too many for a page" in found.says
+    assert "tcdatalogger ask mine --csv" in found.remedy
+
+
 def test_a_page_waits_for_its_first_answer_no_longer_than_it_says(warehouse):
     place = Place(warehouse)
     with place.shelf:

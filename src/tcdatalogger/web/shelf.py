@@ -15,7 +15,7 @@ from typing import Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 from tcdatalogger import ending
 from tcdatalogger.clock import Clock
-from tcdatalogger.errors import Failure, Stopped, TimedOut, WarehouseUnavailable
+from tcdatalogger.errors import Failure, Stopped, TimedOut, UsageError, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.questions.answers import Answer, ask
 from tcdatalogger.questions.question import Question, Value
@@ -38,6 +38,10 @@ OLD: Final = 600.0
 """Seconds after which an answer is read again, even if the state knows of no new load."""
 MOST: Final = 400
 """The most answers that are kept."""
+LARGEST: Final = 32_000_000
+"""Bytes of the largest answer that is kept: 300,000 rows of a hundred bytes are no page."""
+MOST_BYTES: Final = 256_000_000
+"""Bytes of all answers that are kept: each value of a parameter has an answer of its own."""
 
 Standing = Literal["fresh", "old", "waiting", "held", "failed", "slow"]
 """How an answer stands: `waiting` to be read the first time; `held` where another program has the
@@ -93,8 +97,24 @@ class Asked:
         return sum(marks.get(name, 0.0) for name in relations.names(self.question))
 
     def read(self, warehouse: Warehouse, relations: Relations) -> Answer:
-        """The answer."""
-        return ask(warehouse, relations, self.question, self.values)
+        """The answer.
+
+        Raises:
+            UsageError: it is too large to be kept.
+        """
+        answer = ask(warehouse, relations, self.question, self.values)
+        if _size(answer) > LARGEST and answer.rows is not None:
+            raise UsageError(
+                f"The answer has {answer.rows.num_rows:,} rows, too many for a page.",
+                remedy=f"`tcdatalogger ask {self.question.name} --csv` writes all of them.",
+            )
+        return answer
+
+
+def _size(answer: object) -> int:
+    """Bytes of an answer; 0 for what is no answer to a question, which is small."""
+    rows = answer.rows if isinstance(answer, Answer) else None
+    return 0 if rows is None else rows.nbytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +143,7 @@ class _Entry:
     mark: float = -1.0
     seen_at: float = 0.0
     tried: bool = False
+    size: int = 0
 
 
 def _turn(entry: _Entry) -> tuple[bool, float]:
@@ -201,8 +222,9 @@ class Shelf:
         return entry
 
     def _forget(self) -> None:
-        while len(self._entries) > MOST:
-            del self._entries[next(iter(self._entries))]
+        kept = sum(entry.size for entry in self._entries.values())
+        while len(self._entries) > MOST or kept > MOST_BYTES:
+            kept -= self._entries.pop(next(iter(self._entries))).size
 
     def _mark(self, entry: _Entry, marks: Mapping[str, float]) -> float:
         return entry.shelved.asked.mark(self._relations, marks)
@@ -275,6 +297,8 @@ class Shelf:
                 found = self._ask(warehouse, entry.shelved)
                 with self._changed:
                     entry.shelved, entry.mark, entry.tried = found, mark, True
+                    entry.size = _size(found.answer)
+                    self._forget()
                     self._changed.notify_all()
                 if found.standing == "held":
                     self._held(due, found.says, found.remedy)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -90,6 +90,11 @@ def number(value: Any) -> float | None:
         return None
     found = value if isinstance(value, int) else float(value)
     return found if math.isfinite(found) else None
+
+
+def are_hours(name: str, values: Collection[Any]) -> bool:
+    """Whether values are hours of a day: those of a column `hour`, from 0 to 23."""
+    return name == "hour" and all(isinstance(each, int) and 0 <= each < HOURS for each in values)
 
 
 def is_numeric(unit: Unit | None, values: Iterable[Any]) -> bool:

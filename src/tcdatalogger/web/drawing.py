@@ -15,6 +15,7 @@ from tcdatalogger.questions.answers import Answer
 from tcdatalogger.questions.numbers import (
     HOURS,
     WEEKDAYS,
+    are_hours,
     heading,
     in_full,
     is_numeric,
@@ -377,8 +378,8 @@ def _grid(
     if not (chart.label and chart.across and chart.values):
         return None
     value = chart.values[0]
-    across = _axis(asked.units.get(chart.across), [row[chart.across] for row in rows])
-    down = _axis(asked.units.get(chart.label), [row[chart.label] for row in rows])
+    across = _axis(asked, chart.across, [row[chart.across] for row in rows])
+    down = _axis(asked, chart.label, [row[chart.label] for row in rows])
     at = {(row[chart.label], row[chart.across]): row for row in rows}
     first = {row[chart.label]: row for row in reversed(rows)}
     numbers = [float(row[value]) for row in rows if number(row[value]) is not None]
@@ -406,15 +407,15 @@ def _grid(
     )
 
 
-def _axis(unit: Unit | None, values: Iterable[Any]) -> list[Any]:
+def _axis(asked: Question, name: str, values: Iterable[Any]) -> list[Any]:
     """What stands along an edge: in its order, whole for days of the week and hours of a day."""
     found = list(dict.fromkeys(values))
-    if unit == "weekday":
+    if asked.units.get(name) == "weekday":
         return list(range(len(WEEKDAYS)))
+    if are_hours(name, found):
+        return list(range(HOURS))
     if found and all(number(each) is not None for each in found):
         found.sort()
-        if found[0] >= 0 and found[-1] < HOURS and len(found) > HOURS / 2:
-            return list(range(HOURS))
     return found
 
 

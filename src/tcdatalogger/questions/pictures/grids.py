@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from tcdatalogger.questions.numbers import HOURS, WEEKDAYS, heading, number
+from tcdatalogger.questions.numbers import HOURS, WEEKDAYS, are_hours, heading, number
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SIZE, SMALL, Canvas
 from tcdatalogger.questions.pictures.cells import Cells, distinct, more
@@ -68,7 +68,7 @@ def _columns(cells: Cells) -> list[Any]:
     found = distinct([row[cells.chart.across] for row in cells.rows])
     if not found or not all(isinstance(each, int) for each in found):
         return found if cells.chart.kind == "matrix" else sorted(found, key=str)
-    if cells.chart.across == "hour" and min(found) >= 0 and max(found) < HOURS:
+    if are_hours(cells.chart.across, found):
         return list(range(HOURS))
     if cells.chart.kind == "heat" and max(found) - min(found) < _HEAT:
         return list(range(min(found), max(found) + 1))

@@ -55,6 +55,15 @@ def test_a_state_from_before_asks_once_more_what_time_it_is(place):
     assert asked(place, "attacks")[0] == str(int(START) - DAY)
 
 
+def test_a_clock_that_was_set_back_asks_once_more_what_time_it_is(place):
+    place.clock = ManualClock(START + YEAR)
+    with place.application() as application:
+        application.info(application.key("default"))
+    place.clock = ManualClock(START)
+
+    assert asked(place, "attacks")[0] == str(int(START) - DAY)
+
+
 def test_crimes_that_wait_for_their_payout_are_looked_for_by_torns_clock(place):
     place.log("crimes", "since=P30D")
     right = asked(place, "crimes")

@@ -148,6 +148,21 @@ def test_an_answer_is_read_as_csv_and_as_json(site):
     assert [row["member"] for row in told["rows"]] == ["Eve", "Bobby", "Dee"]
 
 
+def test_numbers_that_json_cannot_write_are_texts_also_within_lists(open_site, warehouse):
+    sql = (
+        '/*\ntitle = "Odd?"\npage = "members"\ncaption = "Odd."\nchart = { kind = "table" }\n'
+        '[needs."/faction/members"]\n*/\n'
+        "select cast('nan' as double) as one, [cast('inf' as double), 1.5] as more\n"
+        "from {faction_members:now} limit 1\n"
+    )
+    site = open_site(warehouse, questions={"odd": sql})
+    site.client.get("/q/odd.json")
+    site.read()
+
+    rows = site.client.get("/q/odd.json").json()["rows"]
+    assert rows == [{"one": "nan", "more": ["inf", 1.5]}]
+
+
 def test_parameters_stand_in_the_address(site):
     text = site.get("/questions/inactive-members?hours=100")
 

@@ -162,6 +162,30 @@ def test_an_address_may_try_five_passwords_a_minute(guarded):
     assert sign_in(guarded).status_code == 303
 
 
+def test_all_addresses_together_may_try_sixty_passwords_a_minute(open_site, warehouse, monkeypatch):
+    monkeypatch.setattr(security, "ALL_TRIES", 8)
+    site = open_site(warehouse, ALL.replace("[ui]", "[ui]\nbehind_proxy = true"))
+    data = {"password": "a-wrong-password"}
+    told = [
+        site.client.post("/login", data=data, headers={"x-forwarded-for": f"10.0.0.{n}"})
+        for n in range(9)
+    ]
+
+    assert [each.status_code for each in told] == [401] * 8 + [429]
+
+
+def test_a_form_that_is_larger_than_a_password_is_not_read(guarded):
+    data = {"password": PASSWORDS["owner"], "more": "x" * 5_000}
+
+    assert guarded.client.post("/login", data=data).status_code == 401
+
+
+@pytest.mark.parametrize("path", ["/members", "/login", "/q/inactive-members.csv"])
+def test_no_answer_is_kept_by_a_browser_or_a_proxy(guarded, path):
+    sign_in(guarded)
+    assert guarded.client.get(path).headers["cache-control"] == "no-store"
+
+
 def test_behind_a_proxy_the_caller_of_the_proxy_is_counted(open_site, warehouse):
     site = open_site(warehouse, ALL.replace("[ui]", "[ui]\nbehind_proxy = true"))
 
@@ -253,6 +277,11 @@ def test_a_short_password_is_refused_by_its_name_alone(open_site, warehouse):
         open_site(warehouse, ALL, environ={"OWNER": "short"})
 
     assert "short" not in str(refused.value).replace("shorter", "")
+
+
+def test_a_short_token_is_refused_too(open_site, warehouse):
+    with pytest.raises(ConfigError, match=r"ui\.tokens\.member is shorter"):
+        open_site(warehouse, ALL, environ={"TOKEN": "short"})
 
 
 def test_one_password_for_two_roles_is_refused(open_site, warehouse):

@@ -347,7 +347,8 @@ class Application:
         """
         identity = fingerprint(key)
         known = self.state.key(identity)
-        fresh = known is not None and self.clock.now() - known[1] < KEY_INFO_SECONDS
+        # A time ahead of now is no news: the clock was set back, and Torn's must be asked anew.
+        fresh = known is not None and 0 <= self.clock.now() - known[1] < KEY_INFO_SECONDS
         if known is not None and fresh and self.state.ahead() is not None:
             return known[0]
         info, server_time = key_info(self.client, key)

@@ -26,10 +26,16 @@ def records(table: pa.Table) -> list[dict[str, Any]]:
 
 
 def _sayable(value: Any) -> Any:
-    """A number that JSON cannot write, as `nan` or `inf`, as a text."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value
+    """A number that JSON cannot write, as `nan` or `inf`, as a text; also within lists."""
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case list():
+            return [_sayable(each) for each in value]
+        case dict():
+            return {name: _sayable(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def plain_spans(table: pa.Table) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tcdatalogger.core.config.settings import UiSettings
+from tcdatalogger.core.state.alerts import AlertEvent
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.web import security
 
@@ -219,6 +220,26 @@ def test_a_role_sees_what_it_may_and_nothing_of_the_rest_anywhere(guarded, role,
         guarded.read()
         for kind in ("csv", "json"):
             assert guarded.client.get(f"/q/{name}.{kind}").status_code == wanted
+
+
+def test_the_first_page_has_no_number_and_no_card_that_a_member_may_not_see(open_site, warehouse):
+    mine = OWNERS.replace("select id", "select id as days_ago").replace("by id", "by days_ago")
+    site = open_site(warehouse, ALL, questions={"inactive-members": mine})
+    for role, sees in (("owner", True), ("member", False)):
+        site.client.cookies.clear()
+        sign_in(site, role)
+        text = site.get("/")
+        assert ("Not seen for a day" in text) is sees
+        assert ("My worth?" in text) is sees
+
+
+def test_a_member_is_not_told_what_is_wrong_with_the_logging(guarded, monkeypatch):
+    wrong = AlertEvent("state", "A key is dead.", "Make a new one.")
+    monkeypatch.setattr("tcdatalogger.web.today.what_needs_you", lambda _room: [(wrong, [])])
+    for role, told in (("officer", True), ("member", False)):
+        guarded.client.cookies.clear()
+        sign_in(guarded, role)
+        assert ("A key is dead." in guarded.get("/")) is told
 
 
 def test_a_token_reads_answers_of_its_role_and_no_page(guarded):

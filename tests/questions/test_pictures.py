@@ -243,6 +243,20 @@ def test_a_text_is_cut_and_wrapped_to_a_width():
     assert letters.wrapped(text, 10_000, 14, 3) == [text]
 
 
+@pytest.mark.parametrize("facts", [{"money": None}, {"name": None, "money": None}])
+def test_a_line_without_a_number_is_a_table_as_on_a_page(facts):
+    said = texts(svg(answered([row("Ann", at) | facts for at in range(2)], CHARTS["line"])))
+
+    assert "money" in said
+    assert "2026-08-01" in said
+
+
+def test_a_line_that_nobody_has_named_is_drawn():
+    picture = svg(answered([row(None, at) for at in range(2)], CHARTS["line"]))
+
+    assert "$2.0m" in texts(picture)
+
+
 # --- PNG -----------------------------------------------------------------------------------------
 
 

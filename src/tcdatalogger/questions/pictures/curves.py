@@ -126,7 +126,7 @@ def _series(cells: Cells) -> tuple[list[Any], list[_Series]]:
     found = {(row[chart.label], row[chart.series]): number(row[value]) for row in cells.rows}
     return labels, [
         _Series(cells.said(name, chart.series), tuple(found.get((label, name)) for label in labels))
-        for name in distinct([row[chart.series] for row in cells.rows])
+        for name in dict.fromkeys(row[chart.series] for row in cells.rows)
     ]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tcdatalogger.questions.answers import Answer
-from tcdatalogger.questions.numbers import moment
+from tcdatalogger.questions.numbers import moment, number
 from tcdatalogger.questions.pictures import curves, grids, letters, rows, tiles
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SIZE, SMALL, Canvas
 from tcdatalogger.questions.pictures.cells import Cells
@@ -74,11 +74,16 @@ def _nothing(answer: Answer) -> str:
 
 
 def _drawer(cells: Cells) -> _Draw:
-    """What draws a chart: a table where the answer lacks a column that the chart names."""
+    """What draws a chart: a table where the answer lacks a column that the chart names, and where
+    a line has no number, as a page does.
+    """
     chart: Chart = cells.chart
     if not {*chart.columns} <= {*cells.names} or (not chart.values and chart.kind != "list"):
         return rows.draw
     if chart.kind in {"heat", "matrix"} and not (chart.label and chart.across):
+        return rows.draw
+    drawn = (number(row[name]) for row in cells.rows for name in chart.values)
+    if chart.kind == "line" and all(value is None for value in drawn):
         return rows.draw
     if chart.kind in {"bars", "stack"} and (chart.series or cells.is_time(chart.label)):
         return curves.draw

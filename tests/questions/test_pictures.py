@@ -254,7 +254,7 @@ def test_a_line_without_a_number_is_a_table_as_on_a_page(facts):
 def test_a_line_that_nobody_has_named_is_drawn():
     picture = svg(answered([row(None, at) for at in range(2)], CHARTS["line"]))
 
-    assert "$2.0m" in texts(picture)
+    assert "$2.00m" in texts(picture)
 
 
 # --- PNG -----------------------------------------------------------------------------------------

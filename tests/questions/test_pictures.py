@@ -18,7 +18,7 @@ from tcdatalogger.questions.answers import Answer
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.colours import DARK, LIGHT, contrast
 from tcdatalogger.questions.pictures.picture import svg
-from tcdatalogger.questions.pictures.png import png
+from tcdatalogger.questions.pictures.png import png, png_apart
 from tcdatalogger.questions.relations import Lack
 
 NOW = datetime(2026, 9, 14, 23, tzinfo=UTC)
@@ -274,6 +274,14 @@ def test_a_png_is_twice_as_large_and_drawn_with_the_font_that_is_shipped():
     assert not letters.covered("漢")
     without = picture.replace("IvoryLark", "")
     assert png(without) != png(picture)
+
+
+def test_a_picture_that_is_drawn_apart_is_the_same_and_leaves_this_process_alone(monkeypatch):
+    picture = svg(answered([row("Ünï <b>")], CHARTS["bars"]))
+    drawn = png(picture)
+    monkeypatch.setattr("resvg_py.svg_to_bytes", None)
+
+    assert png_apart(picture) == drawn
 
 
 def test_a_text_is_as_wide_as_it_was_reckoned():

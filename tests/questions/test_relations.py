@@ -199,6 +199,7 @@ WRONG = {
     text("select 1", "nonsense = 1"): "nonsense",
     text("select 1").replace("*/", "[params]\nlevel = { default = 7, max = 3 }\n*/"): "7",
     text("select 1").replace("*/", "[params]\ndays = {}\n*/"): "every question has",
+    text("select 1").replace("*/", "[params]\nscheme = {}\n*/"): "in the address",
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import known_faction
@@ -263,3 +266,156 @@ def test_a_chart_draws_the_largest_lines_and_says_how_many_it_leaves_out(open_si
     [key] = re.findall(r'<figcaption class="key">(.*?)</figcaption>', text)
     assert re.findall(r"line\d", key) == ["line7", "line6", "line5", "line4", "line3"]
     assert "and 2 more" in key
+
+
+# --- answers for programs ------------------------------------------------------------------------
+
+KINDS = ("csv", "json", "png")
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What was drawn, in place of drawing it."""
+    found = []
+
+    def draw(svg):
+        found.append(svg)
+        return b"PNG %d" % len(found)
+
+    monkeypatch.setattr("tcdatalogger.web.pictures.png_apart", draw)
+    return found
+
+
+def picture(site, query=""):
+    site.client.get(f"/q/inactive-members.png{query}")
+    site.read()
+    return site.client.get(f"/q/inactive-members.png{query}")
+
+
+def test_an_answer_is_read_as_a_picture_and_its_page_has_the_link(site):
+    page = site.get("/questions/inactive-members?hours=100")
+    assert "/q/inactive-members.png?hours=100" in Links(page).links
+
+    queries = ("", "?scheme=dark", "?hours=100&scheme=light")
+    light, dark, few = (picture(site, query) for query in queries)
+
+    assert light.headers["content-type"] == "image/png"
+    assert light.headers["cache-control"] == "no-store"
+    assert light.headers["content-disposition"] == 'inline; filename="inactive-members.png"'
+    bodies = {each.content for each in (light, dark, few)}
+    assert len(bodies) == 3
+    assert all(each.startswith(b"\x89PNG") for each in bodies)
+
+
+def test_a_picture_has_the_chosen_parameters_and_scheme(site, drawn):
+    picture(site, "?hours=100&scheme=dark")
+
+    [svg] = drawn
+    assert "Eve" in svg
+    assert "Bobby" not in svg
+    assert "#191c20" in svg
+    assert site.client.get("/q/inactive-members.png?scheme=sepia").status_code == 400
+    assert site.client.get("/q/inactive-members.png?hours=many").status_code == 400
+
+
+def test_however_many_look_a_picture_is_drawn_once_until_its_answer_is_read_again(site, drawn):
+    picture(site)
+    drawn.clear()
+    site.context.pictures._kept.clear()
+
+    with ThreadPoolExecutor(8) as pool:
+        paths = ["/q/inactive-members.png"] * 50
+        bodies = {each.content for each in pool.map(site.client.get, paths)}
+
+    assert len(drawn) == len(bodies) == 1
+    site.clock.sleep(700)
+    picture(site)
+    assert len(drawn) == 2
+
+
+def test_pictures_that_nobody_asks_for_any_more_are_forgotten(site, drawn, monkeypatch):
+    monkeypatch.setattr("tcdatalogger.web.pictures.MOST_BYTES", 10)  # two of them
+    for query in ("", "?hours=30", "?hours=40"):
+        picture(site, query)
+    drawn.clear()
+
+    picture(site, "?hours=40")
+    assert drawn == []
+    picture(site)
+    assert len(drawn) == 1
+
+
+def test_pages_are_answered_while_a_picture_is_drawn(site, monkeypatch):
+    begun, over = threading.Event(), threading.Event()
+
+    def draw(_svg):
+        begun.set()
+        assert over.wait(30)
+        return b"PNG"
+
+    monkeypatch.setattr("tcdatalogger.web.pictures.png_apart", draw)
+    site.get("/questions/inactive-members")
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(site.client.get, "/q/inactive-members.png")
+        assert begun.wait(30)
+        page = site.client.get("/questions/inactive-members")
+        over.set()
+
+        assert page.status_code == 200
+        assert asked.result().content == b"PNG"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_why_there_is_no_answer_is_said_to_programs(open_site, warehouse, tmp_path, kind):
+    members = f"/q/inactive-members.{kind}"
+    unread = open_site(warehouse)
+    waiting = unread.client.get(members)
+    assert (waiting.status_code, waiting.headers["retry-after"]) == (503, "10")
+    assert "being read" in waiting.text
+
+    file = tmp_path / "held.duckdb"
+    known_faction.fill(file)
+    site = open_site(file)
+    with held(file):
+        site.client.get(members)
+        site.read()
+        answer = site.client.get(members)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
+    assert "torn.duckdb" in answer.text or "held.duckdb" in answer.text
+
+    broken = tmp_path / "broken.duckdb"
+    broken.write_bytes(b"no database" * 1_000)
+    site = open_site(broken)
+    site.client.get(members)
+    site.read()
+    answer = site.client.get(members)
+    assert answer.status_code == 500
+    assert "is not a DuckDB file" in answer.text
+
+    site = open_site(tmp_path / "none.duckdb", endpoints="")
+    answer = site.client.get(members)
+    assert answer.status_code == 404
+    assert answer.text == "Nothing logs /faction/members yet."
+
+
+def test_without_what_draws_pictures_the_owner_reads_what_installs_it(
+    open_site, warehouse, monkeypatch
+):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    site = open_site(warehouse, '[ui]\ntokens = { member = "env:TOKEN" }\n')
+
+    owner, member = picture(site), picture(site, "?token=token-of-a-member-4")
+
+    assert (owner.status_code, member.status_code) == (501, 501)
+    assert "needs the package resvg-py" in member.text
+    assert "pip install 'resvg-py" in owner.text
+    assert sys.executable not in member.text
+
+
+def test_what_cannot_be_drawn_is_said(site, monkeypatch):
+    monkeypatch.setattr("tcdatalogger.web.pictures.svg", lambda *_, **__: "<no svg")
+    answer = picture(site)
+
+    assert answer.status_code == 500
+    assert answer.text.startswith("The picture could not be drawn: ")
+    assert "Traceback" not in answer.text

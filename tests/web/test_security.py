@@ -208,7 +208,8 @@ def test_behind_a_proxy_the_caller_of_the_proxy_is_counted(open_site, warehouse)
         ("member", {"inactive-members"}),
     ],
 )
-def test_a_role_sees_what_it_may_and_nothing_of_the_rest_anywhere(guarded, role, seen):
+def test_a_role_sees_what_it_may_and_nothing_of_the_rest_anywhere(guarded, role, seen, monkeypatch):
+    monkeypatch.setattr("tcdatalogger.web.pictures.png_apart", str.encode)
     sign_in(guarded, role)
     pages = ("/", "/members", "/money", "/me", "/questions")
     text = "".join(guarded.get(path) for path in pages)
@@ -218,7 +219,7 @@ def test_a_role_sees_what_it_may_and_nothing_of_the_rest_anywhere(guarded, role,
         assert (f"/questions/{name}" in text) == (name in seen)
         assert guarded.client.get(f"/questions/{name}").status_code == wanted
         guarded.read()
-        for kind in ("csv", "json"):
+        for kind in ("csv", "json", "png"):
             assert guarded.client.get(f"/q/{name}.{kind}").status_code == wanted
 
 
@@ -248,7 +249,10 @@ def test_a_token_reads_answers_of_its_role_and_no_page(guarded):
     guarded.read()
 
     assert "Bobby" in guarded.client.get(f"/q/inactive-members.csv?{token}").text
+    picture = guarded.client.get(f"/q/inactive-members.png?{token}")
+    assert picture.content.startswith(b"\x89PNG")
     assert guarded.client.get(f"/q/balance-movements.csv?{token}").status_code == 403
+    assert guarded.client.get(f"/q/balance-movements.png?{token}").status_code == 403
     assert guarded.client.get("/q/inactive-members.csv?token=wrong").status_code == 401
     assert guarded.client.get("/q/inactive-members.csv?token=").status_code == 401
     assert guarded.client.get(f"/members?{token}").status_code == 303

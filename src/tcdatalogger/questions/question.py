@@ -247,6 +247,8 @@ def read(text: str, name: str, place: str) -> Question:
 def _check(place: str, name: str, parameter: Parameter) -> None:
     if name in {"days", "since", "until"}:
         raise _wrong(place, f"every question has the parameter {name}")
+    if name in {"scheme", "token"}:
+        raise _wrong(place, f"{name} means something else in the address of an answer")
     if parameter.type == "choice":
         if not parameter.choices or not all(map(_CHOICE.fullmatch, parameter.choices)):
             raise _wrong(place, f"the choices of {name} are words of letters and digits")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Final, Literal, cast
 
@@ -17,6 +17,7 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Failure
 from tcdatalogger.questions.question import Audience, Question
 from tcdatalogger.questions.relations import Relations
+from tcdatalogger.web.pictures import Pictures
 from tcdatalogger.web.shelf import Shelf
 
 Role = Literal["owner", "officer", "member"]
@@ -129,6 +130,7 @@ class Context:
         clock: the source of time.
         application: the parts that the pages are wired from.
         program: how commands on the pages call the program.
+        pictures: those that were drawn.
     """
 
     settings: Settings
@@ -139,6 +141,7 @@ class Context:
     clock: Clock
     application: Application
     program: str = "tcdatalogger"
+    pictures: Pictures = field(default_factory=Pictures)
 
 
 def context(request: Request) -> Context:

@@ -1,23 +1,25 @@
 """The pages of questions: each page of the pack, all questions, one question, and its answer as
-CSV and JSON.
+CSV, JSON and PNG.
 """
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Final
 
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from tcdatalogger.errors import Failure
+from tcdatalogger.errors import ConfigError, DataRefused, Failure, UsageError
 from tcdatalogger.models import tabular
-from tcdatalogger.questions.answers import DAYS, given
+from tcdatalogger.questions.answers import DAYS, Answer, given
 from tcdatalogger.questions.question import PAGES, Question
 from tcdatalogger.web.cards import PERIODS, WAIT, cards, texts
 from tcdatalogger.web.context import Context, context, viewer
 from tcdatalogger.web.render import page
-from tcdatalogger.web.shelf import Asked
+from tcdatalogger.web.shelf import Asked, Shelved
 
 TITLES: Final = {
     "crimes": "Crimes",
@@ -41,6 +43,8 @@ ORDER: Final = (
 
 ALL_ROWS: Final = 300
 """Rows on the page of a question."""
+SCHEMES: Final = ("light", "dark")
+"""For what pages pictures are."""
 
 
 def routes() -> list[Route]:
@@ -49,6 +53,7 @@ def routes() -> list[Route]:
         *(Route(f"/{name}", section, name=name) for name in PAGES),
         Route("/questions", questions),
         Route("/questions/{name}", question),
+        Route("/q/{name}.png", picture),
         Route("/q/{name}.{kind}", answer),
     ]
 
@@ -115,36 +120,67 @@ def question(request: Request) -> Response:
 
 def answer(request: Request) -> Response:
     """An answer for programs, as CSV or JSON."""
-    here, kind = context(request), request.path_params["kind"]
-    asked = _named(here, request)
-    if isinstance(asked, Response):
-        return asked
+    kind = request.path_params["kind"]
     if kind not in {"csv", "json"}:
-        return PlainTextResponse("An answer is .csv or .json.", 404)
-    blocks = [lack.says for lack in here.relations.lacks(asked) if lack.blocks]
-    if blocks:
-        return PlainTextResponse(" ".join(blocks), 404)
-    values = given(asked, texts(asked, request.query_params))
-    [found] = here.shelf.look([Asked(asked, values)], WAIT)
-    if found.answer is None:
-        says = found.says or "This is being read."
-        if found.standing == "failed":
-            return PlainTextResponse(says, 500)
-        return PlainTextResponse(says, 503, {"retry-after": "10"})
-    rows = found.answer.rows
+        return PlainTextResponse("An answer is .csv, .json or .png.", HTTPStatus.NOT_FOUND)
+    found = _read(request)
+    if isinstance(found, Response):
+        return found
+    _, answer = found
+    name, rows = answer.question.name, answer.rows
     if kind == "csv":
         body = b"" if rows is None else tabular.csv(rows)
-        name = {"content-disposition": f'attachment; filename="{asked.name}.csv"'}
-        return Response(body, media_type="text/csv", headers=name)
+        headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
+        return Response(body, media_type="text/csv", headers=headers)
     return JSONResponse(
         {
-            "name": asked.name,
-            "title": asked.title,
-            "caption": found.answer.caption,
-            "until": found.answer.until and found.answer.until.isoformat(),
+            "name": name,
+            "title": answer.question.title,
+            "caption": answer.caption,
+            "until": answer.until and answer.until.isoformat(),
             "rows": None if rows is None else _plain(tabular.records(rows)),
         }
     )
+
+
+async def picture(request: Request) -> Response:
+    """An answer as a picture: PNG, by light or by dark."""
+    scheme = request.query_params.get("scheme", SCHEMES[0])
+    if scheme not in SCHEMES:
+        raise UsageError(f"A picture is not {scheme!r}.", remedy="As: scheme=dark")
+    found = await run_in_threadpool(_read, request)
+    if isinstance(found, Response):
+        return found
+    try:
+        png = await context(request).pictures.png(*found, dark=scheme == "dark")
+    except ConfigError as error:  # its remedy names a path of this machine
+        says = str(error) if viewer(request).role == "owner" else error.message
+        return PlainTextResponse(says, HTTPStatus.NOT_IMPLEMENTED)
+    except DataRefused as error:
+        return PlainTextResponse(error.message, HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {"content-disposition": f'inline; filename="{request.path_params["name"]}.png"'}
+    return Response(png, media_type="image/png", headers=headers)
+
+
+def _read(request: Request) -> tuple[Shelved[Answer], Answer] | Response:
+    """What the shelf has of the question that an address names, and the answer; a text that says
+    why there is none.
+    """
+    here = context(request)
+    asked = _named(here, request)
+    if isinstance(asked, Response):
+        return asked
+    blocks = [lack.says for lack in here.relations.lacks(asked) if lack.blocks]
+    if blocks:
+        return PlainTextResponse(" ".join(blocks), HTTPStatus.NOT_FOUND)
+    values = given(asked, texts(asked, request.query_params))
+    [found] = here.shelf.look([Asked(asked, values)], WAIT)
+    if found.answer is not None:
+        return found, found.answer
+    says = found.says or "This is being read."
+    if found.standing == "failed":
+        return PlainTextResponse(says, HTTPStatus.INTERNAL_SERVER_ERROR)
+    return PlainTextResponse(says, HTTPStatus.SERVICE_UNAVAILABLE, {"retry-after": "10"})
 
 
 def _plain(value: object) -> object:

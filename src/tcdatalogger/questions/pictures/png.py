@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import subprocess
 import sys
 from contextlib import ExitStack
 from html import unescape
 from importlib.resources import as_file, files
 from typing import Final
 
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.questions.pictures import letters
+from tcdatalogger.text import one_line
 
 PACKAGE: Final = "resvg-py>=0.5,<0.6"
 """What pip installs for it: the extra `png`."""
 SCALE: Final = 2
 """Points of the PNG for one unit of the picture."""
 _FONTS: Final = ("inter-regular.ttf", "inter-bold.ttf")
+LONGEST: Final = 30.0
+"""Seconds that a process of its own may draw."""
 _TAGS: Final = re.compile(r"<[^>]*>")
 
 
@@ -35,10 +40,7 @@ def png(svg_text: str) -> bytes:
     try:
         import resvg_py  # noqa: PLC0415  # with the extra
     except ImportError:
-        raise ConfigError(
-            "A PNG needs the package resvg-py, which is not installed.",
-            remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
-        ) from None
+        raise _not_installed() from None
     ours = letters.covered(unescape(_TAGS.sub("", svg_text)))
     folder = files(__package__).joinpath("fonts")
     with ExitStack() as stack:
@@ -48,3 +50,37 @@ def png(svg_text: str) -> bytes:
                 svg_string=svg_text, zoom=SCALE, font_files=fonts, skip_system_fonts=ours
             )
         )
+
+
+def png_apart(svg_text: str) -> bytes:
+    """The same, drawn by a process of its own: resvg stops all threads of the one that it draws in.
+
+    Raises:
+        ConfigError: the package resvg-py is not installed.
+        DataRefused: it could not be drawn.
+    """
+    if importlib.util.find_spec("resvg_py") is None:
+        raise _not_installed()
+    command = [sys.executable, "-P", "-m", __name__]
+    try:
+        done = subprocess.run(  # noqa: S603  # this program
+            command, input=svg_text.encode(), capture_output=True, check=False, timeout=LONGEST
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise DataRefused(f"The picture could not be drawn: {type(error).__name__}.") from None
+    if done.returncode:
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        says = one_line(last) or f"its process ended with {done.returncode}"
+        raise DataRefused(f"The picture could not be drawn: {says}.")
+    return done.stdout
+
+
+def _not_installed() -> ConfigError:
+    return ConfigError(
+        "A PNG needs the package resvg-py, which is not installed.",
+        remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.buffer.write(png(sys.stdin.buffer.read().decode()))

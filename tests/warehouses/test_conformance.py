@@ -689,6 +689,18 @@ def test_loads_of_a_generator_are_stored_as_if_one_came_after_the_other(
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_loads_that_are_stored_together_bring_columns_to_a_table_that_is_there(
+    warehouse, load, rows, mode
+):
+    warehouse.commit(load({"id": 9, "hits": [HIT]}, mode=mode, at=SERVED_AT - 60))
+
+    receipts = warehouse.commit_all(wars_of(load, mode))
+
+    assert [receipt.repeated for receipt in receipts] == [False] * 3
+    assert {"2", "new"} <= set(rows("wars", "tag"))
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_of_loads_that_are_stored_together_none_stays_when_one_fails(
     warehouse, load, picture, spoil, mode
 ):

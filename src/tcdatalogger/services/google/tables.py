@@ -69,9 +69,8 @@ class Tables:
 
     def get(self, name: str) -> bigquery.Table | None:
         """A table, None where it is not there."""
-        if name not in self._known:
-            there = self._listed is None or name in self._listed
-            self._known[name] = self._client.table(name) if there else None
+        if name not in self._known:  # the list does not have what a statement has made since
+            self._known[name] = self._client.table(name)
         return self._known[name]
 
     def columns(self, name: str) -> dict[str, Type | None] | None:

@@ -6,8 +6,10 @@ import contextlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -116,3 +118,27 @@ def test_a_certificate_that_is_none_is_named(workplace):
 
     assert done.code == 78
     assert "ui.pem cannot be used" in done.err
+
+
+def test_requests_that_are_half_sent_keep_nobody_out(workplace):
+    with (
+        begun(workplace, "--listen", "127.0.0.1:0") as (_, address),
+        contextlib.ExitStack() as halves,
+    ):
+        place = ("127.0.0.1", int(address.rpartition(":")[2].strip("/")))
+        for _ in range(300):
+            half = halves.enter_context(socket.create_connection(place))
+            half.sendall(b"GET / HTTP/1.1\r\nhost: localhost\r\n")
+
+        assert httpx2.get(f"{address}questions").status_code == 200
+
+
+def test_it_speaks_tls_with_its_own_certificate(workplace):
+    file = Path(__file__).parents[1] / "services" / "stranger.pem"
+    told = f'[ui]\ncertificate = "{file}"\n'
+    workplace.file.write_text(told + workplace.file.read_text("utf-8"), "utf-8")
+    trusting = ssl.create_default_context(cafile=file)
+
+    with begun(workplace, "--listen", "127.0.0.1:0") as (_, address):
+        assert address.startswith("https://")
+        assert httpx2.get(f"{address}questions", verify=trusting).status_code == 200

@@ -151,6 +151,16 @@ def test_an_answer_is_read_as_csv_and_as_json(site):
     assert [row["member"] for row in told["rows"]] == ["Eve", "Bobby", "Dee"]
 
 
+def test_a_long_answer_comes_in_parts_and_is_whole(site, monkeypatch):
+    site.get("/questions/inactive-members")
+    csv, told = (site.client.get(f"/q/inactive-members.{kind}") for kind in ("csv", "json"))
+    monkeypatch.setattr("tcdatalogger.models.tabular.PART", 2)
+
+    assert site.client.get("/q/inactive-members.csv").text == csv.text
+    assert site.client.get("/q/inactive-members.json").json() == told.json()
+    assert len(told.json()["rows"]) == 3
+
+
 def test_numbers_that_json_cannot_write_are_texts_also_within_lists(open_site, warehouse):
     sql = (
         '/*\ntitle = "Odd?"\npage = "members"\ncaption = "Odd."\nchart = { kind = "table" }\n'

@@ -15,6 +15,9 @@ import pyarrow.csv as pa_csv
 
 from tcdatalogger.text import for_spreadsheet, harmless
 
+PART = 1_000
+"""Rows of a part that is written at once."""
+
 
 def records(table: pa.Table) -> list[dict[str, Any]]:
     """The rows by the names of their columns, with values that JSON can write.
@@ -88,30 +91,52 @@ def csv(table: pa.Table, *, raw: bool = False) -> bytes:
         table: the rows.
         raw: leave texts as they are and write times in ISO 8601.
     """
-    for at, field in enumerate(table.schema):
-        column = table.column(at)
-        if pa.types.is_nested(field.type):  # CSV has no type for it
-            texts = [None if v is None else _json(v) for v in column.to_pylist()]
-            column = pa.chunked_array([pa.array(texts, pa.string())])
-        elif pa.types.is_timestamp(field.type):
-            column = _times(column, raw=raw)
-        if not raw:
-            column = _harmless_cells(column)
-        table = table.set_column(at, field.name if raw else _cell(field.name), column)
-    written = io.BytesIO()
-    pa_csv.write_csv(table, written)
-    return written.getvalue()
+    return b"".join(csv_parts(table, raw=raw))
 
 
-def _times(column: pa.ChunkedArray, *, raw: bool) -> pa.ChunkedArray:
-    """Times in UTC as texts: `2026-11-28 22:55:21`, or `2026-11-28T22:55:21Z` for programs.
+def csv_parts(table: pa.Table, *, raw: bool = False) -> Iterator[bytes]:
+    """The same in parts of some rows, so that nobody has to hold all of it.
 
-    They have a fraction of a second only where one of the column has.
+    Args:
+        table: the rows.
+        raw: as of `csv`.
     """
+    names = [name if raw else _cell(name) for name in table.column_names]
+    whole = [_has_whole_seconds(column) for column in table.columns]
+    for at, part in enumerate(slices(table)):
+        columns = [
+            _cells(column, raw=raw, whole_seconds=each)
+            for column, each in zip(part.columns, whole, strict=True)
+        ]
+        written = io.BytesIO()
+        options = pa_csv.WriteOptions(include_header=at == 0)
+        pa_csv.write_csv(pa.table(columns, names), written, options)
+        yield written.getvalue()
+
+
+def slices(table: pa.Table) -> Iterator[pa.Table]:
+    """The rows in parts; one part of none where there are none."""
+    for start in range(0, max(table.num_rows, 1), PART):
+        yield table.slice(start, PART)
+
+
+def _cells(column: pa.ChunkedArray, *, raw: bool, whole_seconds: bool) -> pa.ChunkedArray:
+    if pa.types.is_nested(column.type):  # CSV has no type for it
+        texts = [None if v is None else _json(v) for v in column.to_pylist()]
+        column = pa.chunked_array([pa.array(texts, pa.string())])
+    elif pa.types.is_timestamp(column.type):
+        if whole_seconds:
+            column = column.cast(pa.timestamp("s", column.type.tz))
+        column = pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ" if raw else "%Y-%m-%d %H:%M:%S")
+    return column if raw else _harmless_cells(column)
+
+
+def _has_whole_seconds(column: pa.ChunkedArray) -> bool:
+    """Whether no time of a column has a fraction of a second: then none is written."""
+    if not pa.types.is_timestamp(column.type):
+        return False
     whole = pc.floor_temporal(column, unit="second")
-    if pc.all(pc.equal(whole, column)).as_py() is not False:
-        column = column.cast(pa.timestamp("s", column.type.tz))
-    return pc.strftime(column, "%Y-%m-%dT%H:%M:%SZ" if raw else "%Y-%m-%d %H:%M:%S")
+    return pc.all(pc.equal(whole, column)).as_py() is not False
 
 
 def _harmless_cells(column: pa.ChunkedArray) -> pa.ChunkedArray:

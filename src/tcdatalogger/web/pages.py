@@ -4,12 +4,15 @@ CSV, JSON and PNG.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Mapping
 from http import HTTPStatus
 from typing import Final
 
+import pyarrow as pa
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, UsageError
@@ -129,18 +132,34 @@ def answer(request: Request) -> Response:
     _, answer = found
     name, rows = answer.question.name, answer.rows
     if kind == "csv":
-        body = b"" if rows is None else tabular.csv(rows)
         headers = {"content-disposition": f'attachment; filename="{name}.csv"'}
-        return Response(body, media_type="text/csv", headers=headers)
-    return JSONResponse(
-        {
-            "name": name,
-            "title": answer.question.title,
-            "caption": answer.caption,
-            "until": answer.until and answer.until.isoformat(),
-            "rows": None if rows is None else _plain(tabular.records(rows)),
-        }
-    )
+        parts = iter(()) if rows is None else tabular.csv_parts(rows)
+        return StreamingResponse(parts, media_type="text/csv", headers=headers)
+    head = {
+        "name": name,
+        "title": answer.question.title,
+        "caption": answer.caption,
+        "until": answer.until and answer.until.isoformat(),
+    }
+    return StreamingResponse(_json_parts(head, rows), media_type="application/json")
+
+
+def _json_parts(head: Mapping[str, object], rows: pa.Table | None) -> Iterator[str]:
+    """An object with `rows` at its end, in parts: who reads slowly holds one of them, not all."""
+    yield _json(head)[:-1]
+    if rows is None:
+        yield ',"rows":null}'
+        return
+    before = ',"rows":['
+    for part in tabular.slices(rows):
+        if part.num_rows:
+            yield before + _json(_plain(tabular.records(part)))[1:-1]
+            before = ","
+    yield "]}" if rows.num_rows else f"{before}]}}"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
 async def picture(request: Request) -> Response:

@@ -353,14 +353,19 @@ def _local(path: str) -> str:
 
 
 def _address(request: Request, *, behind_proxy: bool) -> str:
-    """Who tries: of a proxy what it says of its caller; of IPv6 the network of a household."""
+    """Who tries: of a proxy what it says of its caller."""
     told = request.client.host if request.client else ""
     if behind_proxy:
         told = request.headers.get("x-forwarded-for", told).rpartition(",")[2].strip()
+    return household(told)
+
+
+def household(address: str) -> str:
+    """Whose address it is: a household has any number of addresses of IPv6, in one network."""
     try:
-        found = ipaddress.ip_address(told)
+        found = ipaddress.ip_address(address)
     except ValueError:
-        return told
+        return address
     if isinstance(found, ipaddress.IPv4Address):
-        return told
+        return address
     return str(ipaddress.ip_network(f"{found}/64", strict=False))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from tcdatalogger.questions.question import Question
 
 _BACKLOG = 128
+_SEND_BUFFER = 128 * 1_024
+"""Bytes of an answer that the kernel keeps for a connection (Linux doubles it). In a buffer that
+grows by itself a slow reader could not be told from one that reads nothing.
+"""
 
 
 @click.command(
@@ -76,36 +81,20 @@ def serve(
     import uvicorn
 
     from tcdatalogger.web.app import begin, create_app, make_context, who_may
+    from tcdatalogger.web.connections import Limits, ServerConfig, certificate
 
     ui = application.settings.ui
     access = who_may(application)
+    tls = certificate(ui.certificate, ui.certificate_key) if ui.certificate else None
     with (
         _listening(ui) as listener,
         (context := make_context(application, questions, program())).shelf,
     ):
         begin(context)
-        config = uvicorn.Config(
-            create_app(context, access),
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-            limit_concurrency=256,
-            ssl_certfile=ui.certificate,
-            ssl_keyfile=ui.certificate_key,
-        )
-        try:
-            config.load()
-        except OSError as error:  # also of OpenSSL's
-            raise ConfigError(
-                f"The certificate {ui.certificate} cannot be used: {error.strerror or error}.",
-                remedy="Name it and its key under [ui]: certificate and certificate_key.",
-            ) from None
+        limits = Limits()
+        if ui.behind_proxy:  # which has one address for all of its callers
+            limits = replace(limits, of_one=limits.of_all)
+        config = ServerConfig(create_app(context, access), limits, tls)
         address = _address(ui, listener)
         say(f"The pages: {address}\nCtrl-C ends it.")
         if opens:
@@ -126,6 +115,7 @@ def _listening(ui: UiSettings) -> socket.socket:
     )
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)  # of each connection
         made.bind((host, int(port)))
         made.listen(_BACKLOG)
     except (OSError, OverflowError) as error:

@@ -15,6 +15,7 @@ links = { crime = "crime_id" }
 shared = ["torn_items"]
 
 [needs."/faction/crimes"]
+every = "PT15M"
 
 [needs."/faction/members"]
 also = ["/faction/{id}/members"]

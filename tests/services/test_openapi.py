@@ -200,3 +200,12 @@ def sentences(node):
     elif isinstance(node, list):
         for inner in node:
             yield from sentences(inner)
+
+
+def test_a_category_is_a_list_where_the_description_says_so():
+    cat = {"name": "cat", "in": "query", "schema": {"type": "string", "enum": ["a", "b"]}}
+    says = "It is possible to pass up to 10 categories at the time (comma separated)."
+
+    for description, many in ((says, True), ("One category.", False)):
+        found = endpoint_of({"type": "object"}, parameters=[cat], description=description)
+        assert found.parameter("cat").many is many

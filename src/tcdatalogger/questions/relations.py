@@ -172,9 +172,10 @@ class Relations:
 
     def _suits(self, endpoint: EndpointSettings, need: Need) -> bool:
         """Whether an endpoint asks for what the question is about."""
-        given = dict(query(endpoint, self._known.find(endpoint.path)[0]))
+        entry = self._known.find(endpoint.path)[0]
         return need.one_will_do or all(
-            given.get(name) in _values(value) for name, value in need.params.items()
+            any(_asks_for(endpoint, entry, name, each) for each in _values(value))
+            for name, value in need.params.items()
         )
 
     def _lacks(self, path: str, need: Need) -> Iterator[Lack]:
@@ -182,7 +183,7 @@ class Relations:
         found = [endpoint for endpoint in self.endpoints(path, need) if endpoint.enabled]
         for name, values in need.params.items():
             for value in () if need.one_will_do and found else _values(values):
-                if not any(dict(query(e, entry)).get(name) == value for e in found):
+                if not any(_asks_for(each, entry, name, value) for each in found):
                     says = f"Nothing logs {path} with {name} = {value} yet."
                     given = {name: value}
                     yield Lack(path, says, self.toml(entry, need, given), not need.optional)
@@ -347,6 +348,12 @@ def _shared(one: Source, other: Source) -> Source:
 
 def _any_mode(found: Iterable[EndpointSettings], need: Need) -> bool:
     return any(endpoint.storage_mode in need.modes for endpoint in found)
+
+
+def _asks_for(endpoint: EndpointSettings, entry: Endpoint, name: str, value: str) -> bool:
+    """Whether an endpoint sets a parameter to a value, alone or in a list with others."""
+    given = dict(query(endpoint, entry)).get(name, "")
+    return value in (given, *(part.strip() for part in given.split(",")))
 
 
 def _values(value: str | Sequence[str]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ params = { cat = "armoryAction" }
 optional = true
 */
 with line as (
-    select _subject_id, id, timestamp, text,
+    select _subject_id, id, timestamp, text, _cat = 'armoryAction' as is_of_armory,
            coalesce(first_group(text, '^<a [^>]*>([^<]+)</a> '), first_group(text, '^([^ <]+) '))
                as actor,
            first_group(text, '^<a [^>]*XID=([0-9]+)') as actor_id,
@@ -43,7 +43,8 @@ with line as (
                     first_group(text, ' retrieved [0-9]+ ?x (.+) from '),
                     first_group(text, ' (?:returned|deposited) [0-9]+ ?x (.+)$')) as thing
     from {faction_news:now}
-    where _cat = 'armoryAction' and timestamp >= $since and timestamp <= $until
+    where ',' || replace(_cat, ' ', '') || ',' like '%,armoryAction,%'
+      and timestamp >= $since and timestamp <= $until
 ),
 act as (
     select _subject_id, timestamp, id, text,
@@ -56,6 +57,7 @@ act as (
            case when other is null or other = 'themselves' then actor_id else other_id end
                as member_id
     from line
+    where is_of_armory or (actor is not null and told is not null and thing is not null)
 ),
 price as (
     select name, value_market_price as price

@@ -7,7 +7,8 @@ definition = """
 The difference of two pictures of a member that follow each other: it lies somewhere between them, and may
 be several movements that add up. Beside it stand the lines of the news from the same time: what was
 deposited or raised is added, what was given or lowered is taken away. What is left unexplained are payouts
-of crimes, and whatever the news do not tell. A line that nobody is found for has a row of its own, without
+of crimes, and whatever the news do not tell. Where as much came in as went out between two pictures,
+there is no change, and no row. A line that nobody is found for has a row of its own, without
 a change. Without the news every change is unexplained."""
 chart = { kind = "list", label = "member", values = ["moved"] }
 units = { from_picture = "time", to_picture = "time", before = "money", after = "money", moved = "money", in_news = "money", unexplained = "money" }
@@ -44,6 +45,8 @@ named as (
 -- With tags a member has an id, without tags a name alone.
 line as (
     select n._subject_id, n.id, n.timestamp, n.text,
+           replace(replace(replace(replace(coalesce(n._cat, ''), 'depositFunds', ''), 'giveFunds', ''),
+               ',', ''), ' ', '') = '' as is_of_vault,
            cast(first_group(n.text,
                'XID=([0-9]+)[^>]*>[^<]*</a> (?:deposited|was given) [$]') as int64) as giver_id,
            cast(first_group(n.text,
@@ -67,6 +70,7 @@ meant as (
            coalesce(l.giver_id, l.owner_id, m.member_id) as member_id
     from line as l
     left join named as m on m._subject_id = l._subject_id and m.username = l.name
+    where l.is_of_vault or l.amount is not null
 ),
 placed as (
     select l._subject_id, l.id, l.timestamp, l.text, l.name, l.amount, p.member_id,
@@ -93,7 +97,7 @@ movement as (
         on t._subject_id = p._subject_id and t.member_id = p.member_id
         and t.server_timestamp = p.server_timestamp
     where p.server_timestamp >= $since and p.before is not null
-      and (p.money <> p.before or t.lines is not null)
+      and (p.money <> p.before or t.amount <> 0)
     union all
     select timestamp, name, null, null, null, amount, null, text, null, null, _subject_id, id
     from placed

@@ -67,10 +67,11 @@ moved as (
     group by _subject_id, monday
 ),
 line as (
-    select _subject_id, lower(text) as said,
+    select _subject_id, lower(text) as said, coalesce(_cat, 'membership') = 'membership' as is_sure,
            cast(timestamp - interval (mod(unix_date(cast(timestamp as date)) + 3, 7)) day as date) as monday
     from {faction_news:now}
     where timestamp >= $since
+      and (_cat is null or ',' || replace(_cat, ' ', '') || ',' like '%,membership,%')
 ),
 told as (
     select _subject_id, monday,
@@ -79,7 +80,7 @@ told as (
                as in_news,
            count(case when said like '% left the faction%'
                       or said like '% kicked out of the faction%' then 1 end) as out_news,
-           count(case when said not like '% the faction%' and said not like '% position %'
+           count(case when is_sure and said not like '% the faction%' and said not like '% position %'
                       and said not like '%faction status%' then 1 end) as unread_news
     from line
     group by _subject_id, monday

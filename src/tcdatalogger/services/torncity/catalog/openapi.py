@@ -39,6 +39,8 @@ Node = Mapping[str, Any]
 
 _KINDS = {"integer": Kind.INT, "number": Kind.FLOAT, "string": Kind.TEXT, "boolean": Kind.BOOL}
 _FACTION_ACCESS = "faction api access"
+_MANY_CATEGORIES = "categories at the time (comma separated)"
+"""What a description says where `cat` takes a list; its schema has one value."""
 _MONTHS = (
     "january february march april may june july august september october november december".split()
 )
@@ -197,7 +199,11 @@ def _endpoint(path: str, get: Node, components: Node, reader: _Reader) -> dict[s
         "route": route,
         "paging": next((kind for kind, needs in _PAGING if needs <= names), "none"),
         "limit": limit and limit["schema"].get("maximum", 100),
-        "parameters": [_parameter(n, reader) for n in resolved if n["name"] not in _TRANSPORT],
+        "parameters": [
+            _parameter(n, reader, many=n["name"] == "cat" and _MANY_CATEGORIES in description)
+            for n in resolved
+            if n["name"] not in _TRANSPORT
+        ],
     }
 
 
@@ -216,10 +222,9 @@ def _access(parameters: list[Node]) -> str:
     raise ConfigError("The document has an endpoint without a `key` parameter.")
 
 
-def _parameter(node: Node, reader: _Reader) -> dict[str, Any]:
+def _parameter(node: Node, reader: _Reader, *, many: bool) -> dict[str, Any]:
     schema = node["schema"]
     shape = reader.shape(schema, "")
-    many = isinstance(shape, List)
     inner = shape.element if isinstance(shape, List) else shape
     scalar = inner if isinstance(inner, Scalar) else Scalar(Kind.TEXT)
     words = {Kind.INT: "int", Kind.BOOL: "bool"}
@@ -228,7 +233,7 @@ def _parameter(node: Node, reader: _Reader) -> dict[str, Any]:
         "where": node["in"],
         "required": bool(node.get("required")),
         "kind": words.get(scalar.kind, "text"),
-        "many": many,
+        "many": many or isinstance(shape, List),
         "values": () if scalar.open else scalar.values,
         "default": schema.get("default"),
         "minimum": schema.get("minimum"),

@@ -11,8 +11,10 @@ async function look() {
     const before = mark;
     mark = told.headers.get("ETag");
     if (before === null && !document.querySelector("[data-again]")) return;
-    const at = document.activeElement;
-    if (at && at.matches("input, select, textarea")) { mark = before; return; }
+    if (main().querySelector(":focus-visible, input:focus, select:focus, textarea:focus")) {
+      mark = before;  // who fills in a field or goes by keys keeps the place; later it is asked again
+      return;
+    }
     const page = await fetch(location.href);
     if (!page.ok) return;
     const found = new DOMParser().parseFromString(await page.text(), "text/html").getElementById("main");

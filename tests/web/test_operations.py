@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shlex
@@ -30,6 +31,7 @@ from tcdatalogger.services.torncity.client.rate_limiter import Pause
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.lists.cursor import Cursor, TimeRange
 from tcdatalogger.services.torncity.processing.task import Fetched, Page
+from tcdatalogger.web.render import LINKS, PACKED
 
 NOW = float(known_faction.LATER)
 KEY = "a" * 16
@@ -184,6 +186,7 @@ def test_the_runs_of_a_day_are_lanes_with_links_of_those_that_failed(place):
     assert text.count('<rect class="bad"') == 2
     for number in (3, 4):
         assert f'<a href="/ops/runs/{run_id(number)}" aria-label="crimes failed' in text
+    assert 'href="/ops/runs?endpoint=crimes&amp;status=failed" aria-label="2 failed runs' in text
     assert "crimes: 2 runs, 2 failed" in text
     assert "members: 3 runs, 0 failed" in text
 
@@ -214,17 +217,44 @@ def test_an_address_that_names_no_status_is_refused_in_words(place):
     said = place.get("/ops/runs?status=faild", 400)
 
     assert "failed" in said
-    place.get("/ops/runs?rows=many", 400)
-    place.get("/ops/runs?rows=1000000", 400)
 
 
-def test_more_runs_are_a_link_away(place):
-    for number in range(100, 160):
-        place.state.write_run(record(number, "members", number))
+def test_older_runs_are_a_link_away_and_none_is_left_out_or_shown_twice(place):
+    for number in range(100, 220):
+        place.state.write_run(record(number, "members", 500 + number // 3))  # some at one moment
 
-    assert 'href="/ops/runs?endpoint=members&amp;rows=200"' in place.get(
-        "/ops/runs?endpoint=members"
-    )
+    path, found = "/ops/runs?endpoint=members", []
+    while path:
+        text = place.get(path)
+        table = text.partition('<table class="rows">')[2]
+        found.append(re.findall(r"<td[^>]*>(20260101T[^<]*)</td>", table))
+        path = next(iter(re.findall(r'href="([^"]*)">Older runs', text)), "").replace("&amp;", "&")
+
+    assert [len(each) for each in found] == [50, 50, 23]
+    assert len({each for page in found for each in page}) == 123
+    assert ">The newest</a>" in text
+    assert "No run is older" in place.get(f"/ops/runs?before={run_id(6)}")
+    assert "No run is older" in place.get("/ops/runs?before=nobody")
+
+
+@pytest.mark.slow
+def test_pages_with_much_to_tell_stay_light(place):
+    for number in range(3_000):
+        name = f"endpoint_{number % 30}"
+        place.state.write_run(record(1_000 + number, name, 27 * number, "failed", error="Busy"))
+    pages = [hashlib.sha256(str(n).encode()).hexdigest() * 3 for n in range(400)]
+    place.log.write_text("".join(line(1, "read", run_id=run_id(1_000), page=p) for p in pages))
+
+    for path in (*STATE_PAGES, f"/ops/runs/{run_id(1_000)}", "/ops/endpoints/endpoint_1"):
+        text = place.get(path)
+        packed = place.site.client.get(path, headers={"accept-encoding": "gzip"})
+        stops = re.findall(r'<a (?![^>]*tabindex="-1")', text)
+        assert int(packed.headers["content-length"]) <= PACKED, path
+        assert len(stops) <= LINKS, path
+    lanes = place.get("/ops/runs").partition('<table class="lanes">')[2]
+    assert lanes.count('<path class="bad"') == 30
+    assert "older lines are not read here" in place.get("/ops/logs")
+    assert "There are more lines" in place.get(f"/ops/runs/{run_id(1_000)}")
 
 
 def test_a_run_says_what_it_did_and_what_was_new(place):

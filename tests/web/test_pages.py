@@ -14,6 +14,7 @@ import pytest
 
 from shared import held
 from tcdatalogger.questions import question
+from tcdatalogger.web.render import LINKS, PACKED, commands
 
 SECTIONS = ("/crimes", "/members", "/money", "/war", "/armory", "/market", "/me")
 PAGES = ("/", *SECTIONS, "/questions")
@@ -122,6 +123,18 @@ def test_a_broken_warehouse_is_said_to_be_one(open_site, tmp_path):
 
     assert "This was refused" in text
     assert "is not a DuckDB file" in text
+
+
+def test_a_long_path_may_be_broken_into_lines_where_its_folders_end(open_site, tmp_path):
+    file = tmp_path / "a-<folder>-of-a-name" / "broken.duckdb"
+    file.parent.mkdir()
+    file.write_bytes(b"no database" * 1_000)
+
+    text = open_site(file).get("/members")
+
+    assert "/<wbr>broken.duckdb" in text
+    assert "<wbr>a-&lt;folder&gt;-of-a-name/<wbr>" in text
+    assert str(commands("and/or")) == "and/or"
 
 
 def test_what_a_member_is_called_is_never_html(open_site, tmp_path):
@@ -276,6 +289,63 @@ def test_a_chart_draws_the_largest_lines_and_says_how_many_it_leaves_out(open_si
     [key] = re.findall(r'<figcaption class="key">(.*?)</figcaption>', text)
     assert re.findall(r"line\d", key) == ["line7", "line6", "line5", "line4", "line3"]
     assert "and 2 more" in key
+
+
+DIGITS = "(select 0 as n union all " + " union all ".join(f"select {n}" for n in range(1, 10)) + ")"
+LED = 'links = { name = "member_id", other = "user_id" }\n'
+MANY = f"""/*
+title = "Many?"
+page = "war"
+caption = "All."
+chart = {{ kind = "KIND", label = "LABEL", values = ["one", "two"], across = "across" }}
+units = {{ one = "money" }}
+{LED}
+[needs."/faction/members"]
+*/
+with number as (
+    select a.n + 10 * b.n + 100 * c.n + 1000 * d.n as n
+    from {DIGITS} a cross join {DIGITS} b cross join {DIGITS} c cross join {DIGITS} d
+)
+select md5(cast(n as string)) as name, md5(cast(-n as string)) as other,
+       n * 7919 + 1000000 as one, mod(n * 104729, 99991) as two,
+       mod(n, 50) as down, 'no. ' || cast(cast(floor(n / 50) as int64) as string) as across,
+       n as member_id, n + 10000 as user_id TEXTS
+from (select distinct _subject_id from {{faction_members:now}}) one cross join number
+where n < ROWS
+order by n nulls last
+"""
+"""Rows of two factions, each with two links."""
+LONG = "".join(
+    f", {' || '.join([f'md5(cast(n as string) || {part!r})' for part in parts])} as text_{parts[0]}"
+    for parts in ("abcdefghij", "klmnopqrst", "uvwxyzABCD")
+)
+"""Three texts of 320 letters."""
+
+
+def many(kind: str, rows: int = 1_000, label: str = "name", texts: str = "") -> str:
+    """A question of many rows, with a chart of a kind."""
+    sql = MANY.replace("KIND", kind).replace("ROWS", str(rows))
+    return sql.replace("LABEL", label).replace("TEXTS", texts)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *map(many, ("table", "list", "bars", "stack", "line", "tiles")),
+        pytest.param(many("matrix", 6_000, "down"), marks=pytest.mark.slow),
+        many("table", texts=LONG),
+        many("table", texts=LONG).replace(LED, ""),
+    ],
+    ids=["table", "list", "bars", "stack", "line", "tiles", "matrix", "texts", "no links"],
+)
+def test_no_page_is_heavy_or_full_of_links_however_many_rows_there_are(open_site, warehouse, sql):
+    site = open_site(warehouse, questions={f"many-{n}": sql for n in range(4)})
+    for path in ("/questions/many-1", "/war"):
+        text = site.get(path)
+        packed = site.client.get(path, headers={"accept-encoding": "gzip"})
+        assert int(packed.headers["content-length"]) <= PACKED, path
+        assert text.count("<a ") <= LINKS, path
+    assert re.search(r'<a href="/q/many-1.csv">and [\d,]+ more', site.get("/questions/many-1"))
 
 
 # --- answers for programs ------------------------------------------------------------------------

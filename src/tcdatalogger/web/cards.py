@@ -93,7 +93,7 @@ def cards(
         context: the installation.
         questions: in their order.
         query: of the address, with values of parameters.
-        rows: how many each shows; None for as many as a card has room for.
+        rows: how many each shows at most; None for as many as a card has room for.
 
     Raises:
         UsageError: a value is none of its parameter.

@@ -35,6 +35,10 @@ POINTS: Final = 240
 WIDTH, HEIGHT = 600, 150
 """The grid of a line chart."""
 
+COLUMNS: Final = 100
+"""The most columns of a grid: as many as a faction has members."""
+LONGEST: Final = 300
+"""The most letters of a cell."""
 SPARE: Final = 2
 """Rows more than there is room for that are drawn all the same: to say that they are left out takes
 as much."""
@@ -149,6 +153,7 @@ class Heat:
         rows: name and cells.
         low, high: the values of the lightest and the darkest cell.
         written: whether each cell shows its value.
+        narrowed: how many columns there is no room for, the last ones.
     """
 
     corner: str
@@ -158,6 +163,7 @@ class Heat:
     high: str
     written: bool
     left_out: int = 0
+    narrowed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,14 +234,15 @@ def draw(answer: Answer, most: int) -> Drawing:
     asked, count = answer.question, answer.rows.num_rows
     most = count if count <= most + SPARE else most
     rows = answer.rows.slice(0, most if asked.chart.kind in {"table", "list"} else None).to_pylist()
-    table = _table(asked, answer.names, rows[:most], count - most)
     kinds: Mapping[str, Callable[[Question, Sequence[Mapping[str, Any]], int], Any]] = {
         "bars": _bars, "stack": _stack, "heat": _heat, "matrix": _matrix, "line": _line,
         "tiles": _tiles,
     }  # fmt: skip
     kind = asked.chart.kind
     chart = kinds[kind](asked, rows, most) if kind in kinds and rows else None
-    return Drawing(kind, table, table) if chart is None else Drawing(kind, chart, table)
+    bare = asked.chart.label if isinstance(chart, Bars) else ""
+    table = _table(asked, answer.names, rows[:most], count - most, bare)
+    return Drawing(kind, table if chart is None else chart, table)
 
 
 # --- cells ---------------------------------------------------------------------------------------
@@ -247,10 +254,17 @@ def _cell(asked: Question, row: Mapping[str, Any], name: str) -> Cell:
     if unit == "rating":
         tone, text = rating(text)
     full = in_full(value, unit)
+    if len(text) > LONGEST:
+        text = full = clipped(text, LONGEST)
     href = ""
     if name in asked.links and value is not None:
         href = place(asked.links[name], row.get(asked.links[name]))
     return Cell(text, full if full != text and unit != "rating" else "", href, tone)
+
+
+def clipped(text: str, most: int) -> str:
+    """The beginning of a text that is longer than said, with how many letters it has."""
+    return text if len(text) <= most else f"{text[:most]}… ({len(text):,} letters)"
 
 
 def place(column: str, number: Any) -> str:
@@ -265,8 +279,13 @@ def place(column: str, number: Any) -> str:
 
 
 def _table(
-    asked: Question, names: Sequence[str], rows: Sequence[Mapping[str, Any]], left_out: int
+    asked: Question,
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    left_out: int,
+    bare: str,
 ) -> Table:
+    """Rows as a table; a column that stands beside it with its links, `bare`, has none here."""
     main = set(asked.chart.columns)
     columns = tuple(
         Column(
@@ -276,7 +295,13 @@ def _table(
         )
         for at, name in enumerate(names)
     )
-    cells = tuple(tuple(_cell(asked, row, name) for name in names) for row in rows)
+    cells = tuple(
+        tuple(
+            replace(_cell(asked, row, name), href="") if name == bare else _cell(asked, row, name)
+            for name in names
+        )
+        for row in rows
+    )
     return Table(columns, cells, left_out)
 
 
@@ -378,7 +403,8 @@ def _grid(
     if not (chart.label and chart.across and chart.values):
         return None
     value = chart.values[0]
-    across = _axis(asked, chart.across, [row[chart.across] for row in rows])
+    wide = _axis(asked, chart.across, [row[chart.across] for row in rows])
+    across = wide[:COLUMNS]
     down = _axis(asked, chart.label, [row[chart.label] for row in rows])
     at = {(row[chart.label], row[chart.across]): row for row in rows}
     first = {row[chart.label]: row for row in reversed(rows)}
@@ -404,6 +430,7 @@ def _grid(
         shown(high, unit),
         written,
         max(0, len(down) - most),
+        len(wide) - len(across),
     )
 
 

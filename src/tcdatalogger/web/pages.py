@@ -19,9 +19,9 @@ from tcdatalogger.errors import ConfigError, DataRefused, Failure, UsageError
 from tcdatalogger.models import tabular
 from tcdatalogger.questions.answers import DAYS, Answer, given
 from tcdatalogger.questions.question import PAGES, Question
-from tcdatalogger.web.cards import PERIODS, WAIT, cards, texts
+from tcdatalogger.web.cards import MOST_ROWS, PERIODS, WAIT, cards, texts
 from tcdatalogger.web.context import Context, context, viewer
-from tcdatalogger.web.render import page
+from tcdatalogger.web.render import fewer, is_light, page
 from tcdatalogger.web.shelf import Asked, Shelved
 
 TITLES: Final = {
@@ -44,8 +44,8 @@ ORDER: Final = (
 )
 """The questions that come first on their pages, in this order; the others follow by name."""
 
-ALL_ROWS: Final = 300
-"""Rows on the page of a question."""
+ALL_ROWS: Final = 100
+"""Rows on the page of a question at most: as many as a faction has members."""
 SCHEMES: Final = ("light", "dark")
 """For what pages pictures are."""
 
@@ -75,15 +75,19 @@ def section(request: Request) -> Response:
     looks = viewer(request)
     asked = in_order([each for each in here.questions.values() if each.page == name])
     seen = [each for each in asked if looks.sees(each)]
-    found = cards(here, seen, request.query_params)
-    return page(
-        request,
-        "section.html",
-        title=TITLES[name],
-        cards=sorted(found, key=lambda each: (each.body == "lacking", each.wide)),
-        hidden=len(asked) - len(seen),
-        periods=PERIODS,
-    )
+    for rows in (None, *fewer(MOST_ROWS // 2)):
+        found = cards(here, seen, request.query_params, rows)
+        made = page(
+            request,
+            "section.html",
+            title=TITLES[name],
+            cards=sorted(found, key=lambda each: (each.body == "lacking", each.wide)),
+            hidden=len(asked) - len(seen),
+            periods=PERIODS,
+        )
+        if is_light(made):
+            break
+    return made
 
 
 def questions(request: Request) -> Response:
@@ -109,16 +113,20 @@ def question(request: Request) -> Response:
     asked = _named(here, request)
     if isinstance(asked, Response):
         return asked
-    [card] = cards(here, [asked], request.query_params, ALL_ROWS)
     values = given(asked, texts(asked, request.query_params))
-    return page(
-        request,
-        "question.html",
-        card=card,
-        params={"days": DAYS, **asked.params},
-        values=values,
-        section=TITLES[asked.page],
-    )
+    for rows in fewer(ALL_ROWS):
+        [card] = cards(here, [asked], request.query_params, rows)
+        made = page(
+            request,
+            "question.html",
+            card=card,
+            params={"days": DAYS, **asked.params},
+            values=values,
+            section=TITLES[asked.page],
+        )
+        if is_light(made):
+            break
+    return made
 
 
 def answer(request: Request) -> Response:

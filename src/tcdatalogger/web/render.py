@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -30,6 +33,15 @@ NAV: Final = (
 )
 """The pages that stand on every page."""
 
+PACKED: Final = 20_000
+"""Bytes of a page at most, packed as it is sent."""
+LINKS: Final = 200
+"""Links of a page at most that are stops for who has only a keyboard."""
+
+LONG_WORD: Final = 24
+"""Letters of a word that has room in a line of a phone."""
+
+_SEPARATOR: Final = re.compile(r"(?<=[/\\])(?=[^/\\\s])")
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "woff2": "font/woff2"}
 _YEAR: Final = "public, max-age=31536000, immutable"
 
@@ -51,13 +63,40 @@ def _environment() -> jinja2.Environment:
 
 def commands(text: str) -> Markup:
     """A text with its commands, which stand between backticks, as code; a last backtick that has no
-    other one begins none.
+    other one begins none. A long path may be broken into lines after each of its separators.
     """
     parts = text.split("`")
     return Markup("").join(
-        Markup("<code>{}</code>").format(part) if n % 2 and n < len(parts) - 1 else escape(part)
+        Markup("<code>{}</code>").format(_broken(part))
+        if n % 2 and n < len(parts) - 1
+        else _broken(part)
         for n, part in enumerate(parts)
     )
+
+
+def _broken(text: str) -> Markup:
+    return Markup(" ").join(
+        Markup("<wbr>").join(map(escape, _SEPARATOR.split(word)))
+        if len(word) > LONG_WORD
+        else escape(word)
+        for word in text.split(" ")
+    )
+
+
+def fewer(rows: int) -> Iterator[int]:
+    """So many rows, then fewer and fewer, and one in the end: until a page `is_light`."""
+    while rows > 1:
+        yield rows
+        rows = rows * 3 // 4
+    yield 1
+
+
+def is_light(answer: Response) -> bool:
+    """Whether a page has no more bytes and no more links than `PACKED` and `LINKS` say."""
+    body = bytes(answer.body)
+    if body.count(b"<a ") - body.count(b'tabindex="-1"') > LINKS:
+        return False
+    return len(body) <= PACKED or len(gzip.compress(body)) <= PACKED
 
 
 def page(request: Request, template: str, status: int = 200, **facts: Any) -> Response:

@@ -183,7 +183,7 @@ class State:
         with self.writing() as db:
             _write(db, run)
 
-    def runs(
+    def runs(  # noqa: PLR0913  # runs are chosen in many ways
         self,
         *,
         endpoint: str | None = None,
@@ -191,6 +191,7 @@ class State:
         begins: str | None = None,
         status: str | None = None,
         since: float | None = None,
+        before: str | None = None,
         regular: bool = False,
         most: int = 20,
     ) -> list[RunRecord]:
@@ -202,6 +203,7 @@ class State:
             begins: only runs whose id begins with this text.
             status: only runs with this status.
             since: only runs that began at this time or later; seconds since 1970.
+            before: only runs that stand after the one of this id; none where nobody knows it.
             regular: whether runs of backfills are left out.
             most: the most runs to return.
         """
@@ -211,6 +213,7 @@ class State:
             "run_id like ?": None if begins is None else f"{begins}%",
             "status = ?": status,
             "started_at >= ?": since,
+            "(started_at, place) < (select started_at, place from runs where run_id = ?)": before,
             "facts not like ?": '%"backfill": true%' if regular else None,
         }
         given = {clause: value for clause, value in wanted.items() if value is not None}

@@ -106,6 +106,7 @@ def newest(
     endpoint: str | None = None,
     status: str | None = None,
     since: float | None = None,
+    before: str | None = None,
     most: int = 20,
 ) -> tuple[RunView, ...]:
     """The newest runs first.
@@ -115,11 +116,12 @@ def newest(
         endpoint: only its runs; None for all.
         status: only runs of this one of `STATUSES`; None for all.
         since: only runs that began then or later, seconds since 1970; None for all.
+        before: only runs that began before the one of this id; None for all.
         most: how many.
     """
     if state is None:
         return ()
-    found = state.runs(endpoint=endpoint, status=status, since=since, most=most)
+    found = state.runs(endpoint=endpoint, status=status, since=since, before=before, most=most)
     return tuple(view(run) for run in found)
 
 

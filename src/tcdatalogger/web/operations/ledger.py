@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, TypeVar
 
 from starlette.requests import Request
@@ -20,15 +20,18 @@ from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import harmless
 from tcdatalogger.web.context import Context, context, viewer
-from tcdatalogger.web.drawing import Cell, Table
+from tcdatalogger.web.drawing import LONGEST, Cell, Table, clipped
 from tcdatalogger.web.operations import common as ops
+from tcdatalogger.web.render import fewer, is_light
 from tcdatalogger.web.shelf import Shelved, Wanted
 
 ROWS: Final = 200
-"""Lines of a page."""
+"""Lines of a page at most."""
+SPANS: Final = 100
+"""Stretches of history on the page of an endpoint at most."""
 WAIT: Final = 0.3
 """Seconds that a page waits for what nobody has read yet; then it says that it is being read."""
-LONGEST: Final = 4_000
+LETTERS: Final = 4_000
 """Letters of a record that are shown."""
 
 T = TypeVar("T")
@@ -122,14 +125,14 @@ def schema(request: Request) -> Response:
         (
             Cell(one.table_name, href=ops.address("/ops/schema", table=one.table_name)),
             Cell(str(one.version)),
-            Cell("; ".join(one.diff) or "-"),
+            Cell(clipped("; ".join(one.diff), LONGEST) or "-"),
             Cell(one.cause),
             Cell(
                 f"{one.created_at:%Y-%m-%d %H:%M}",
                 ops.moment(one.created_at),
                 _run(one.run_id, known),
             ),
-            Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
+            Cell(one.endpoint),
             Cell(one.catalog_version),
         )
         for one in lines
@@ -162,7 +165,7 @@ def drift(request: Request) -> Response:
             _foreign(here, request, one.endpoint, one.example or "", 120),
             Cell(one.cause),
             Cell(f"{one.seen_at:%Y-%m-%d %H:%M}", ops.moment(one.seen_at), _run(one.run_id, known)),
-            Cell(one.endpoint, href=ops.endpoint_address(one.endpoint)),
+            Cell(one.endpoint),
         )
         for one in lines
     ]
@@ -195,7 +198,7 @@ def quarantine(request: Request) -> Response:
             "path": harmless(one.path),
             "reason": harmless(one.reason),
             "again": one.again,
-            "record": _foreign(here, request, one.endpoint, _indented(one.record), LONGEST).text,
+            "record": _foreign(here, request, one.endpoint, _indented(one.record), LETTERS).text,
             "file": one.archive_file,
         }
         for one in lines
@@ -218,11 +221,26 @@ def _page(
     request: Request,
     found: Shelved[Any],
     *,
-    title: str,
+    cut: bool,
+    table: Table | None = None,
+    records: Sequence[Mapping[str, Any]] = (),
     template: str = "ops_ledger.html",
     **facts: Any,
 ) -> Response:
-    return ops.ops(request, template, title=title, found=found, **{"newest": None, **facts})
+    """A page with as many lines of its table, or as many records, as there is room for."""
+    for most in fewer(ROWS):
+        made = ops.ops(
+            request,
+            template,
+            found=found,
+            table=None if table is None else replace(table, rows=table.rows[:most]),
+            records=records[:most],
+            cut=cut or max(len(records), len(table.rows) if table else 0) > most,
+            **{"newest": None, **facts},
+        )
+        if is_light(made):
+            break
+    return made
 
 
 def _lines(here: Context, every: Sequence[L]) -> tuple[Sequence[L], frozenset[str], bool]:
@@ -252,8 +270,7 @@ def _foreign(here: Context, request: Request, endpoint: str, text: str, most: in
     """A value that Torn sent; of the owner's own endpoints only the owner sees it."""
     if viewer(request).role != "owner" and owners_own(here, endpoint):
         return Cell("only the key's owner sees it")
-    text = harmless(text)
-    return Cell(text if len(text) <= most else f"{text[:most]}… ({len(text):,} letters)")
+    return Cell(clipped(harmless(text), most))
 
 
 def _indented(record: str) -> str:
@@ -274,4 +291,5 @@ def spans(found: Shelved[tuple[PlaceCoverage, ...]]) -> Table | None:
         for each in found.answer or ()
         for n, (low, high) in enumerate(each.spans)
     ]
-    return ops.table(("list", "from", "to"), rows) if rows else None
+    table = ops.table(("list", "from", "to"), rows[:SPANS])
+    return replace(table, left_out=max(0, len(rows) - SPANS)) if rows else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from starlette.requests import Request
@@ -161,7 +161,7 @@ def endpoints(found: Status, fresh: Mapping[str, Freshness], now: float) -> Tabl
             ops.when(None if one.fresh_seconds is None else now - one.fresh_seconds, now),
             due(one, now),
             Cell(one.frequency or "by hand"),
-            Cell("-") if last is None else ops.result(last),
+            Cell("-") if last is None else _result(last),
             ops.count(sum(one.rows.values())),
             ops.count(
                 one.quarantined, ops.address("/ops/quarantine", endpoint=one.endpoint), "warn"
@@ -184,6 +184,12 @@ def endpoints(found: Status, fresh: Mapping[str, Freshness], now: float) -> Tabl
         ops.number("waiting", optional=True),
     )
     return ops.table(columns, [row for _, row in rows])
+
+
+def _result(last: RunView) -> Cell:
+    """What became of a run; where it ended well, its endpoint is the way to it."""
+    found = ops.result(last)
+    return replace(found, href="") if found.tone == "good" else found
 
 
 def due(one: EndpointStatus, now: float) -> Cell:

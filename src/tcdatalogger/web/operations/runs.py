@@ -23,11 +23,10 @@ from tcdatalogger.web.drawing import Bar, Bars, Cell, Table
 from tcdatalogger.web.operations import common as ops
 from tcdatalogger.web.operations import timeline
 from tcdatalogger.web.operations.logs import lines
-from tcdatalogger.web.render import page
+from tcdatalogger.web.render import fewer, is_light, page
 
 ROWS: Final = 50
-"""Runs of the table, without `rows` in the address."""
-MOST_ROWS: Final = 1_000
+"""Runs of the table."""
 DRAWN: Final = 5_000
 """Runs of a timeline at most, the newest ones."""
 LINES: Final = 200
@@ -37,7 +36,7 @@ MARGIN: Final = 60.0
 
 
 def runs(request: Request) -> Response:
-    """All runs; the address says of which endpoint and status."""
+    """All runs; the address says of which endpoint and status, and before which run."""
     here, query = context(request), request.query_params
     endpoint, status = query.get("endpoint", ""), query.get("status", "")
     if status and status not in STATUSES:
@@ -46,41 +45,39 @@ def runs(request: Request) -> Response:
             f"There is no status {status!r}.",
             remedy=did_you_mean(status, STATUSES, f"There are: {known}."),
         )
-    most = _most(query.get("rows", ""))
+    before = query.get("before", "")
     state, now = ops.state_now(here), here.clock.now()
     name, ended = endpoint or None, status or None
     day = newest(state, endpoint=name, status=ended, since=now - timeline.SPAN, most=DRAWN)
-    found = newest(state, endpoint=name, status=ended, most=most + 1)
-    return ops.ops(
-        request,
-        "ops_runs.html",
-        title="Runs",
-        begun=state is not None,
-        endpoint=endpoint,
-        wanted=status,
-        statuses=STATUSES,
-        endpoints=_names(here, day, endpoint),
-        lanes=timeline.lanes(day, now),
-        hours=timeline.hours(now),
-        cut=len(day) == DRAWN,
-        width=timeline.WIDTH,
-        height=timeline.HEIGHT,
-        failed=_failed(day, endpoint),
-        runs=table(found[:most], now),
-        more=ops.address(
-            "/ops/runs", endpoint=name, status=ended, rows=str(min(most * 4, MOST_ROWS))
+    found = newest(state, endpoint=name, status=ended, before=before or None, most=ROWS + 1)
+    for links in fewer(timeline.LINKS):
+        made = ops.ops(
+            request,
+            "ops_runs.html",
+            title="Runs",
+            begun=state is not None,
+            endpoint=endpoint,
+            wanted=status,
+            statuses=STATUSES,
+            endpoints=_names(here, day, endpoint),
+            lanes=timeline.lanes(day, now, links),
+            hours=timeline.hours(now),
+            cut=len(day) == DRAWN,
+            width=timeline.WIDTH,
+            height=timeline.HEIGHT,
+            failed=_failed(day, endpoint),
+            runs=table(found[:ROWS], now),
+            before=before,
+            newer=ops.address("/ops/runs", endpoint=name, status=ended),
+            older=ops.address(
+                "/ops/runs", endpoint=name, status=ended, before=found[ROWS - 1].record.run_id
+            )
+            if len(found) > ROWS
+            else "",
         )
-        if len(found) > most and most < MOST_ROWS
-        else "",
-    )
-
-
-def _most(text: str) -> int:
-    if not text:
-        return ROWS
-    if not (text.isascii() and text.isdecimal() and 0 < int(text[:9]) <= MOST_ROWS):
-        raise UsageError(f"rows is a number from 1 to {MOST_ROWS}.")
-    return int(text)
+        if is_light(made):
+            break
+    return made
 
 
 def _names(here: Context, day: tuple[RunView, ...], endpoint: str) -> list[str]:
@@ -127,12 +124,12 @@ def table(found: tuple[RunView, ...], now: float, *, of_one: bool = False) -> Ta
                 else (Cell(run.record.endpoint, href=ops.endpoint_address(run.record.endpoint)),)
             ),
             ops.result(run),
-            ops.when(min(run.record.started_at, now), now, ops.run_address(run.record.run_id)),
+            ops.when(min(run.record.started_at, now), now),
             ops.count(run.rows),
             ops.count(run.record.quarantined, tone="warn"),
             ops.count(run.calls),
             ops.length(run.seconds),
-            Cell(run.record.run_id, href=ops.run_address(run.record.run_id)),
+            Cell(run.record.run_id),
         )
         for run in found
     ]
@@ -153,27 +150,32 @@ def run(request: Request) -> Response:
     record, found = known[0], view(known[0])
     endpoint = here.settings.endpoint(record.endpoint)
     tail = log_of(here, record, now)
-    return ops.ops(
-        request,
-        "ops_run.html",
-        title=f"Run of {record.endpoint}",
-        run=found,
-        record=record,
-        tone=ops.tone(found),
-        error=redact(record.error),
-        remedy=redact(record.remedy),
-        endpoint_href=ops.endpoint_address(record.endpoint),
-        facts=list(facts(found, now)),
-        steps=_steps(record),
-        rows=_rows(record),
-        says=list(_says(record)),
-        mends=mends(record, endpoint, newest=_is_newest(state, record)),
-        archive=_archive(here, record),
-        log_file=here.settings.log.file,
-        log=None if tail is None else lines(tail, of_one=True),
-        log_whole=tail is None or tail.whole,
-        logs=ops.address("/ops/logs", run=run_id),
-    )
+    newest_of_all = _is_newest(state, record)
+    for most in fewer(LINES):
+        made = ops.ops(
+            request,
+            "ops_run.html",
+            title=f"Run of {record.endpoint}",
+            run=found,
+            record=record,
+            tone=ops.tone(found),
+            error=redact(record.error),
+            remedy=redact(record.remedy),
+            endpoint_href=ops.endpoint_address(record.endpoint),
+            facts=list(facts(found, now)),
+            steps=_steps(record),
+            rows=_rows(record),
+            says=list(_says(record)),
+            mends=mends(record, endpoint, newest=newest_of_all),
+            archive=_archive(here, record),
+            log_file=here.settings.log.file,
+            log=None if tail is None else lines(tail, most, of_one=True),
+            log_whole=tail is None or (tail.whole and len(tail.lines) <= most),
+            logs=ops.address("/ops/logs", run=run_id),
+        )
+        if is_light(made):
+            break
+    return made
 
 
 def log_of(here: Context, record: RunRecord, now: float) -> LogTail | None:

@@ -17,9 +17,9 @@ HEIGHT: Final = 10
 NARROWEST: Final = 8
 """Columns of a failed run at least, so that nobody overlooks it on a phone."""
 LINKS: Final = 60
-"""Failed runs of a lane that are links, the newest ones."""
+"""Failed runs of a lane that are links at most, the newest ones."""
 
-_KINDS: Final = ("good", "warn", "run", "none")
+_KINDS: Final = ("good", "warn", "run", "none", "bad")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,30 +45,33 @@ class Lane:
     Attributes:
         endpoint: its name.
         href: its page.
-        paths: the outline of the runs of a kind: `good`, `warn`, `run`, `none`.
-        bad: the failed runs, which stand before the others.
+        worst: the list of its failed runs.
+        paths: the outline of the runs of a kind: `good`, `warn`, `run`, `none`, `bad`.
+        bad: the failed runs that are links, which stand before the others.
         runs, failed: how many.
     """
 
     endpoint: str
     href: str
+    worst: str
     paths: tuple[tuple[str, str], ...]
     bad: tuple[FailedRun, ...]
     runs: int
     failed: int
 
 
-def lanes(runs: Sequence[RunView], now: float) -> tuple[Lane, ...]:
+def lanes(runs: Sequence[RunView], now: float, links: int = LINKS) -> tuple[Lane, ...]:
     """The lanes of the runs of the last day, those with failed runs first, then by name.
 
     Args:
         runs: in any order.
         now: the right end, seconds since 1970.
+        links: how many failed runs of a lane are links.
     """
     by_endpoint: dict[str, list[RunView]] = {}
     for run in runs:
         by_endpoint.setdefault(run.record.endpoint, []).append(run)
-    found = [_lane(name, of, now) for name, of in by_endpoint.items()]
+    found = [_lane(name, of, now, links) for name, of in by_endpoint.items()]
     return tuple(sorted(found, key=lambda lane: (not lane.failed, lane.endpoint)))
 
 
@@ -77,13 +80,16 @@ def hours(now: float) -> tuple[str, ...]:
     return tuple(f"{ops.moment(now - SPAN * part / 4)[11:16]}" for part in range(4, -1, -1))
 
 
-def _lane(name: str, runs: list[RunView], now: float) -> Lane:
+def _lane(name: str, runs: list[RunView], now: float, links: int) -> Lane:
     cells: dict[str, set[int]] = {kind: set() for kind in _KINDS}
-    bad = []
+    bad: list[FailedRun] = []
+    ends: list[str] = []
     for run in sorted(runs, key=lambda each: each.began, reverse=True):
         first, last = _columns(run, now)
         kind = _kind(run)
         if kind == "bad":
+            ends.append(run.record.status)
+        if kind == "bad" and len(bad) < links:
             width = max(NARROWEST, last - first)
             says = f"{name} {run.result}, {ops.moment(run.began)}"
             bad.append(
@@ -96,10 +102,11 @@ def _lane(name: str, runs: list[RunView], now: float) -> Lane:
     return Lane(
         name,
         ops.endpoint_address(name),
+        ops.address("/ops/runs", endpoint=name, status=ends[0] if len(set(ends)) == 1 else None),
         tuple((kind, _outline(at)) for kind, at in cells.items() if at),
-        tuple(reversed(bad[:LINKS])),
+        tuple(reversed(bad)),
         len(runs),
-        len(bad),
+        len(ends),
     )
 
 

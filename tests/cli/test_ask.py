@@ -72,6 +72,9 @@ def test_an_answer_is_a_table_with_a_bar_and_the_moment_that_it_is_about(logged)
     assert "█" in done.out
     assert "member_id" not in done.out
     assert "As of 2026-" in done.out
+    heads, *rows = done.out.split("\n\n")[1].splitlines()
+    end = heads.index("days_in_faction") + len("days_in_faction")
+    assert {row[end - 2 : end] for row in rows} == {" d"}
 
 
 def test_an_answer_is_csv_json_and_parquet_with_the_same_rows(logged):

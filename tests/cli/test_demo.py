@@ -43,7 +43,7 @@ def test_a_person_sees_polls_tables_answers_and_where_things_are(demo, workplace
     done = demo("--polls", "2")
 
     assert done.code == 0
-    for text in ("poll 2 of 2", "faction_crimes_slots", "Who was not seen?", "torn.duckdb"):
+    for text in ("poll 2 of 2", "faction_crimes_slots", "Who was not seen?", "ui --open", " ask\n"):
         assert text in done.out
     assert "member_id" not in done.out  # ids make links, and are read by nobody
 

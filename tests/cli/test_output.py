@@ -28,6 +28,12 @@ def test_columns_are_aligned_and_numbers_stand_right(capsys):
     )
 
 
+def test_who_prints_may_say_which_columns_have_numbers(capsys):
+    output.print_table(("money", "name"), [("$5.1m", "1"), ("$10k", "2")], [True, False])
+
+    assert capsys.readouterr().out.splitlines() == ["money  name", "$5.1m  1", " $10k  2"]
+
+
 def test_a_table_on_a_terminal_keeps_brackets_as_they_are(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     output.print_table(("name",), [("[red]me[/red]",)])

@@ -93,3 +93,12 @@ def test_later_is_always_later(text, moment):
 def test_any_text_is_a_duration_or_a_value_error(text):
     with contextlib.suppress(ValueError):
         assert parse(text).after(0.0) > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("PT24H", "24 h"), ("PT1H30M", "1 h 30 min"), ("PT90M", "90 min"), ("P1D", "1 day"),
+     ("P2W", "2 weeks"), ("P1Y6M", "1 year 6 months"), ("PT45S", "45 s")],
+)  # fmt: skip
+def test_a_duration_is_read_in_words(text, words):
+    assert parse(text).words == words

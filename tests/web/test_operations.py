@@ -133,6 +133,8 @@ def test_the_first_page_has_each_endpoint_the_worst_first(place):
         r"crimes failing, 2 times .* members 2 set aside .* diary not stored yet", said
     )
     assert "No scheduler is alive" in said
+    assert "1 h" in said
+    assert "PT1H" not in said
 
 
 def test_an_alert_leads_to_what_it_is_about(place):

@@ -14,6 +14,7 @@ import pytest
 
 from shared import held
 from tcdatalogger.questions import question
+from tcdatalogger.questions.pictures.colours import DARK, LIGHT
 from tcdatalogger.web.render import LINKS, PACKED, commands
 
 SECTIONS = ("/crimes", "/members", "/money", "/war", "/armory", "/market", "/me")
@@ -257,6 +258,30 @@ units = { verdict = "rating", share = "percent" }
 select name, 'nobody knows' as verdict, cast(0.25 as numeric) as share
 from {faction_members:now} order by name nulls last
 """
+
+
+def test_pages_have_the_colours_of_pictures(site):
+    style = site.client.get("/static/style.css").text
+    light, dark = (set(re.findall(r"(--[\w-]+): #", style.split("dark)")[at])) for at in (0, 1))
+
+    assert light == dark >= set(re.findall(r"var\((--[\w-]+)\)", style))
+    for colours in (LIGHT, DARK):
+        assert f"--card: {colours.paper};" in style
+        assert f"--s2: {colours.second};" in style
+        assert f"--h8: {colours.ramp[8]};" in style
+
+
+def test_no_line_is_broken_before_a_percent_sign(open_site, warehouse):
+    sql = (
+        '/*\ntitle = "How full?"\npage = "crimes"\nasks = ["planner"]\ncaption = "Of slots."\n'
+        'chart = { kind = "table" }\nunits = { rate = "percent" }\n[needs."/faction/members"]\n*/\n'
+        "select 'Ada 100 %, Bob 90 %' as slots, 0.5 as rate\n"
+        "from {faction_members:now} order by id limit 1\n"
+    )
+    text = open_site(warehouse, questions={"full": sql}).get("/questions/full")
+
+    assert "Ada 100\N{NO-BREAK SPACE}%, Bob 90\N{NO-BREAK SPACE}%" in text
+    assert "50\N{NO-BREAK SPACE}%" in text
 
 
 def test_a_text_that_is_no_rating_is_shown_whole_and_a_decimal_is_a_number(open_site, warehouse):

@@ -12,8 +12,8 @@ BAR: Final = 16
 """Letters of the longest bar."""
 
 
-def as_table(answer: Answer, most: int) -> tuple[list[str], list[list[str]]]:
-    """The columns of an answer and its first rows, as people read them.
+def as_table(answer: Answer, most: int) -> tuple[list[str], list[list[str]], list[bool]]:
+    """The columns of an answer, its first rows as people read them, and which columns have numbers.
 
     A chart of bars has a column of bars.
 
@@ -21,17 +21,19 @@ def as_table(answer: Answer, most: int) -> tuple[list[str], list[list[str]]]:
         answer: the answer; one without rows has no columns.
         most: rows, at most.
     """
-    from tcdatalogger.questions.numbers import shown
+    from tcdatalogger.questions.numbers import is_numeric, shown
 
     if answer.rows is None:
-        return [], []
+        return [], [], []
     names, units = answer.names, answer.question.units
     rows = answer.rows.select(names).slice(0, most).to_pylist()
     bars = _bars(answer, rows)
     cells = [[shown(row[name], units.get(name)) for name in names] for row in rows]
+    numeric = [is_numeric(units.get(name), (row[name] for row in rows)) for name in names]
     if not bars:
-        return names, cells
-    return [*names, ""], [[*line, bar] for line, bar in zip(cells, bars, strict=True)]
+        return names, cells, numeric
+    lines = [[*line, bar] for line, bar in zip(cells, bars, strict=True)]
+    return [*names, ""], lines, [*numeric, False]
 
 
 def _bars(answer: Answer, rows: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -102,6 +102,7 @@ def print_json(value: object, *, line: bool = False) -> None:
 def print_table(
     columns: Sequence[str],
     rows: Iterable[Sequence[object]],
+    numeric: Sequence[bool] | None = None,
     *,
     title: str = "",
     upright: bool = False,
@@ -111,12 +112,13 @@ def print_table(
     Args:
         columns: their names.
         rows: a value for each column.
+        numeric: which columns stand to the right; None for those whose values are numbers.
         title: printed above the table.
         upright: whether rows that are wider than the terminal are printed one below the other, with
             a line for each value: for queries, whose rows may have any width.
     """
     found = [list(row) for row in rows]
-    numbers = [_numeric(row[index] for row in found) for index in range(len(columns))]
+    numbers = numeric or [_numeric(row[at] for row in found) for at in range(len(columns))]
     columns = [one_line(name) for name in columns]
     texts = [[one_line(cell(value)) for value in row] for row in found]
     if sys.stdout.isatty():

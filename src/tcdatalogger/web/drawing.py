@@ -6,6 +6,7 @@ A drawing has no colours and no sizes of a screen: widths are shares of 100, lev
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -43,6 +44,8 @@ SPARE: Final = 2
 """Rows more than there is room for that are drawn all the same: to say that they are left out takes
 as much."""
 
+_BEFORE_PERCENT: Final = re.compile(r"(?<=\d) (?=%)")
+"""A line is not broken between a number and its sign."""
 _PLACES: Final[Mapping[str, str]] = {
     "member_id": "https://www.torn.com/profiles.php?XID=",
     "user_id": "https://www.torn.com/profiles.php?XID=",
@@ -259,7 +262,8 @@ def _cell(asked: Question, row: Mapping[str, Any], name: str) -> Cell:
     href = ""
     if name in asked.links and value is not None:
         href = place(asked.links[name], row.get(asked.links[name]))
-    return Cell(text, full if full != text and unit != "rating" else "", href, tone)
+    title = full if full != text and unit != "rating" else ""
+    return Cell(_BEFORE_PERCENT.sub("\N{NO-BREAK SPACE}", text), title, href, tone)
 
 
 def clipped(text: str, most: int) -> str:

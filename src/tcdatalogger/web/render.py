@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from tcdatalogger import __version__
 from tcdatalogger.questions.numbers import moment
+from tcdatalogger.questions.pictures import colours
 from tcdatalogger.web.context import viewer
 
 NAV: Final = (
@@ -43,6 +44,8 @@ LONG_WORD: Final = 24
 
 _SEPARATOR: Final = re.compile(r"(?<=[/\\])(?=[^/\\\s])")
 _TYPES: Final = {"css": "text/css", "js": "text/javascript", "woff2": "font/woff2"}
+_STYLE: Final = "style.css"
+"""The file of style; the colours, which pictures have too, come before what it says."""
 _YEAR: Final = "public, max-age=31536000, immutable"
 
 
@@ -122,6 +125,8 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> Re
 def _static(name: str) -> tuple[bytes, str]:
     """The bytes of a file of `static/`, and what they are known by."""
     body = files(__package__).joinpath("static", name).read_bytes()
+    if name == _STYLE:
+        body = colours.style().encode() + body
     return body, hashlib.sha256(body).hexdigest()[:12]
 
 

@@ -444,8 +444,7 @@ def _print(answer: Answer) -> None:
         say("(no rows)")
     else:
         most = MOST_ROWS if sys.stdout.isatty() else answer.rows.num_rows
-        columns, rows = as_table(answer, most)
-        print_table(columns, rows, upright=True)
+        print_table(*as_table(answer, most), upright=True)
         if answer.rows.num_rows > most:
             say(f"… and {number(answer.rows.num_rows - most)} rows more", err=True)
     if answer.until is not None:

@@ -340,9 +340,10 @@ def _print(facts: _Facts) -> None:
         f"Every answer:    {facts.folder / 'archive'}\n"
         f"The settings:    {config}\n"
         f"See it:          {program(config=False)} --config {config} ui --open\n"
-        f"Ask it yourself: {program(config=False)} --config {config} "
+        f"Ask it yourself: {program(config=False)} --config {config} ask\n"
+        f"In SQL:          {program(config=False)} --config {config} "
         f'query "select * from faction_crimes limit 3"\n'
-        f"Your own faction: {program()} init"
+        f"Your faction:    {program()} init"
     )
 
 

@@ -9,6 +9,8 @@ from whenever import Instant, ItemizedDelta
 
 _FRACTION = re.compile(r"\d[.,]\d")
 _CENTURY = 36_525 * 86_400
+_SHORT = {"hours": "h", "minutes": "min", "seconds": "s"}
+"""Units that have no plural."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,12 @@ class Duration:
         months = 12 * parts.get("years", 0) + parts.get("months", 0)
         return months, 7 * parts.get("weeks", 0) + parts.get("days", 0)
 
+    @property
+    def words(self) -> str:
+        """The duration as people read it: `24 h`, `1 h 30 min`, `2 weeks`."""
+        told = ItemizedDelta.parse_iso(self.text)
+        return " ".join(f"{count} {_words(unit, count)}" for unit, count in told.items() if count)
+
     def _from(self, moment: float, zone: str, sign: int) -> float:
         if self.seconds is not None:
             return moment + sign * self.seconds
@@ -56,6 +64,10 @@ class Duration:
 
     def __str__(self) -> str:
         return self.text
+
+
+def _words(unit: str, count: int) -> str:
+    return _SHORT.get(unit) or (unit.removesuffix("s") if count == 1 else unit)
 
 
 def parse(text: str) -> Duration:

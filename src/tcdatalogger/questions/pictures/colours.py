@@ -1,4 +1,4 @@
-"""The colours of pictures, by light and by dark."""
+"""The colours of pages and pictures, by light and by dark."""
 
 from __future__ import annotations
 
@@ -11,21 +11,25 @@ class Colours:
     """The colours of one scheme, as `#rrggbb`.
 
     Attributes:
-        paper: of the picture.
+        ground: of a page, behind its cards.
+        paper: of a card, and of a picture.
         ink, mute: of text, and of text beside it.
         line: between rows, and of axes.
         series: of series, in their order; of two series the first and `second`.
         second: of the second of two series.
+        area: below a line.
         ramp: from little to much; colours between them are mixed.
         good, warn, bad: of ratings.
     """
 
+    ground: str
     paper: str
     ink: str
     mute: str
     line: str
     series: tuple[str, ...]
     second: str
+    area: str
     ramp: tuple[str, ...]
     good: str
     warn: str
@@ -54,30 +58,72 @@ class Colours:
 
 
 LIGHT: Final = Colours(
+    ground="#f7f7f5",
     paper="#ffffff",
-    ink="#15181c",
-    mute="#636972",
-    line="#e4e6e4",
-    series=("#0b7a6f", "#d9922b", "#4477cc", "#bb4f76", "#7d62b3", "#7f8832", "#878d95"),
-    second="#8fd0c4",
-    ramp=("#edf2f0", "#8fd0c4", "#0b7a6f", "#063f39"),
-    good="#157a3c",
-    warn="#95600a",
-    bad="#c22f2f",
+    ink="#1a1d1f",
+    mute="#5d656b",
+    line="#e4e5e2",
+    series=("#0b7a6f", "#b2701a", "#5b6cae", "#8a5a83", "#bb4f76", "#7f8832", "#878d95"),
+    second="#8fcfc5",
+    area="#dcefeb",
+    ramp=(
+        *("#efefec", "#dceeea", "#bfe2db", "#96d0c5", "#68bbad"),
+        *("#3aa394", "#147e71", "#0b6b61", "#064f48"),
+    ),
+    good="#18794e",
+    warn="#8f5200",
+    bad="#b3261e",
 )
 
 DARK: Final = Colours(
-    paper="#191c20",
-    ink="#eceef0",
-    mute="#9ba2aa",
-    line="#2d3238",
-    series=("#3fbfae", "#e5ae57", "#7ea6ee", "#e489ab", "#b09ae0", "#b7c066", "#8f959d"),
-    second="#1f6a60",
-    ramp=("#22292c", "#1f6a60", "#3fbfae", "#bff5ec"),
-    good="#5fc98a",
-    warn="#e5ae57",
-    bad="#f08080",
+    ground="#121416",
+    paper="#1a1d21",
+    ink="#e8eaec",
+    mute="#9aa3ab",
+    line="#2b3036",
+    series=("#3fbfae", "#dba14d", "#93a4ea", "#cb93c2", "#e489ab", "#b7c066", "#8f959d"),
+    second="#22685f",
+    area="#17332f",
+    ramp=(
+        *("#20252a", "#1d302f", "#1b413d", "#1c554f", "#1f6d64"),
+        *("#2f9a8d", "#43b0a2", "#5cc5b6", "#a3e6db"),
+    ),
+    good="#5bc98f",
+    warn="#e0a74a",
+    bad="#ff7b72",
 )
+
+
+def style() -> str:
+    """The colours as CSS: variables of a page, by light, and by dark where a screen is dark."""
+    return (
+        f":root {{ color-scheme: light dark; {_variables(LIGHT)} }}\n"
+        f"@media (prefers-color-scheme: dark) {{ :root {{ {_variables(DARK)} }} }}\n"
+    )
+
+
+def _variables(colours: Colours) -> str:
+    first, *others = colours.series
+    series = (first, colours.second, *others)
+    return " ".join(
+        f"--{name}: {colour};"
+        for name, colour in {
+            "bg": colours.ground,
+            "card": colours.paper,
+            "ink": colours.ink,
+            "mute": colours.mute,
+            "line": colours.line,
+            "accent": colours.accent,
+            "on-accent": colours.on(colours.accent),
+            **{f"s{number}": colour for number, colour in enumerate(series, 1)},
+            "area": colours.area,
+            **{f"h{level}": colour for level, colour in enumerate(colours.ramp)},
+            **{f"on-h{level}": colours.on(each) for level, each in enumerate(colours.ramp)},
+            "good": colours.good,
+            "warn": colours.warn,
+            "bad": colours.bad,
+        }.items()
+    )
 
 
 def _mixed(one: str, other: str, share: float) -> str:

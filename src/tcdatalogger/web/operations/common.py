@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tcdatalogger.clock import ago, span, utc
+from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.core.state.store import State
 from tcdatalogger.core.views.runs import RunView
@@ -142,6 +143,11 @@ def moment(seconds: float | datetime | None) -> str:
         return ""
     at = seconds if isinstance(seconds, datetime) else utc(seconds)
     return f"{at:%Y-%m-%d %H:%M:%S}"
+
+
+def every(frequency: str | None) -> Cell:
+    """How often something is done; as it is configured in the title."""
+    return Cell(parse(frequency).words, frequency) if frequency else Cell("by hand")
 
 
 def length(seconds: float | None) -> Cell:

@@ -80,7 +80,7 @@ def _facts(one: EndpointStatus, now: float) -> Iterator[tuple[str, Cell]]:
     good = None if one.fresh_seconds is None else now - one.fresh_seconds
     yield "last good", ops.when(good, now)
     yield "next", due(one, now)
-    yield "every", Cell(one.frequency or "by hand")
+    yield "every", ops.every(one.frequency)
     yield "storage mode", Cell(one.storage_mode)
     if one.pending:
         yield "waiting", Cell(f"{one.pending:,} runs are stored by the next one", tone="warn")

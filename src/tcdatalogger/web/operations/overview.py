@@ -160,7 +160,7 @@ def endpoints(found: Status, fresh: Mapping[str, Freshness], now: float) -> Tabl
             Cell(word, last.record.error if last else "", "", tone),
             ops.when(None if one.fresh_seconds is None else now - one.fresh_seconds, now),
             due(one, now),
-            Cell(one.frequency or "by hand"),
+            ops.every(one.frequency),
             Cell("-") if last is None else _result(last),
             ops.count(sum(one.rows.values())),
             ops.count(
@@ -256,7 +256,7 @@ def _backup(found: Status, now: float) -> Table | None:
     row = (
         Cell("none yet") if last is None else ops.result(last),
         Cell("never") if last is None else ops.when(last.latest, now),
-        Cell(often or "by hand"),
+        ops.every(often),
         Cell("by hand") if due is None else Cell(_due_in(due.timestamp(), now)),
     )
     return ops.table(("backup", "when", "every", "next"), [row])

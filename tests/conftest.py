@@ -81,8 +81,26 @@ hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
 hypothesis.settings.register_profile("many", max_examples=150, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("many" if os.environ.get("CI") else "quick")
 
+FEW = 2
+"""Cases of a test that are all quick."""
 LEFT_OUT = pytest.StashKey[int]()
 """How many tests marked slow are left out."""
+
+
+def leave_every_second(items: list[pytest.Item]) -> None:
+    """Mark every second case of tests that store in a file slow, where there are three and more.
+
+    Which ones hangs on the name of the test: so each storage mode is among the others' quick ones.
+    """
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        stores = {"workplace", "make_store"} & set(getattr(item, "fixturenames", ()))
+        if stores and "[memory" not in item.name and not item.get_closest_marker("slow"):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for name, mine in cases.items():
+        for number, item in enumerate(mine):
+            if len(mine) > FEW and (number + len(name)) % 2:
+                item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -101,6 +119,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # A job of the emulator takes a second, and so does the start of a browser.
         if {"bigquery", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
+    leave_every_second(items)
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import pytest
 
 from shared import rest_slow
+from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.operations.copy import transfer
 from tcdatalogger.errors import Busy, DataRefused, UsageError
 from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.renames import renamed
 from tcdatalogger.models.schema import Type
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from warehouses import holdings
 from warehouses.conftest import KINDS, SERVED_AT, Maker, store_maker
@@ -68,9 +71,25 @@ def fill(warehouse, load, modes=MODES):
     warehouse.note_checks(Checked("append", "odd", "load", SERVED_AT, ()))
 
 
+@pytest.fixture(scope="session")
+def filled_file(tmp_path_factory):
+    """The file of a filled warehouse, which every test gets a copy of, and who made its loads."""
+    file = tmp_path_factory.mktemp("filled") / "torn.duckdb"
+    with DuckDBWarehouse(file, ManualClock()) as warehouse:
+        load = Maker(lambda: warehouse)
+        fill(warehouse, load)
+    return file, load
+
+
 @pytest.fixture
-def filled(warehouse, load):
-    fill(warehouse, load)
+def filled(request, tmp_path, warehouse, load):
+    if request.node.callspec.params["make_store"] != "duckdb":
+        fill(warehouse, load)
+        return warehouse
+    file, made = request.getfixturevalue("filled_file")
+    shutil.copy(file, tmp_path / "torn.duckdb")
+    load.runs, load.made = made.runs, set(made.made)
+    load.clock.sleep(made.clock.now() - load.clock.now())
     return warehouse
 
 

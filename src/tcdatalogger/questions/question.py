@@ -22,6 +22,7 @@ The text names relations and not tables (`relations.py`), and parameters as `$ho
 
 from __future__ import annotations
 
+import functools
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -272,6 +273,7 @@ def _wrong(place: str, what: str) -> ConfigError:
     )
 
 
+@functools.cache
 def shipped() -> Mapping[str, Question]:
     """The questions of this program by name: by page, and there in the order of their names."""
     folder = files(__package__).joinpath("pack")

@@ -77,7 +77,7 @@ storage_mode = "replace"
 
 
 # A deadline would measure how busy the machine is.
-hypothesis.settings.register_profile("quick", max_examples=25, deadline=None)
+hypothesis.settings.register_profile("quick", max_examples=15, deadline=None)
 hypothesis.settings.register_profile("many", max_examples=150, deadline=None, print_blob=True)
 hypothesis.settings.load_profile("many" if os.environ.get("CI") else "quick")
 

@@ -6,7 +6,7 @@ import ast
 import functools
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,14 @@ def parts(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
-def classes(tree: ast.AST) -> Iterator[str]:
+def classes(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """The names of classes, without underscores in front."""
-    return (node.name.lstrip("_") for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    return (node.name.lstrip("_") for node in nodes if isinstance(node, ast.ClassDef))
 
 
-def names(tree: ast.AST) -> Iterator[str]:
+def names(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """The names of functions, without underscores in front, and the events of the log."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.FunctionDef(name=name):
                 yield name.lstrip("_")
@@ -45,11 +45,11 @@ def names(tree: ast.AST) -> Iterator[str]:
                 continue
 
 
-def identifiers(tree: ast.AST) -> Iterator[str]:
+def identifiers(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """All names of the code, and the events of the log."""
-    yield from classes(tree)
-    yield from names(tree)
-    for node in ast.walk(tree):
+    yield from classes(nodes)
+    yield from names(nodes)
+    for node in nodes:
         match node:
             case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name):
                 yield name
@@ -59,9 +59,9 @@ def identifiers(tree: ast.AST) -> Iterator[str]:
                 continue
 
 
-def values(tree: ast.AST) -> Iterator[str]:
+def values(nodes: Sequence[ast.AST]) -> Iterator[str]:
     """All texts that are a value of their own."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
 
@@ -75,15 +75,15 @@ def found(row: dict[str, Any], place: Path) -> set[str]:
 def words(place: Path) -> dict[str, set[str]]:
     """The words of a file, by what they stand as; a page has words of its text alone."""
     text = place.read_text("utf-8")
-    tree = ast.parse(text if place.suffix == ".py" else "")
+    nodes = list(ast.walk(ast.parse(text if place.suffix == ".py" else "")))
     stem = [place.stem] if place.suffix == ".py" else []
     return {
         "text": set(parts(text)),
-        "class": set(classes(tree)),
-        "name": set(names(tree)),
+        "class": set(classes(nodes)),
+        "name": set(names(nodes)),
         "module": set(stem),
-        "value": set(values(tree)),
-        "part": {word for name in (*stem, *identifiers(tree)) for word in parts(name)},
+        "value": set(values(nodes)),
+        "part": {word for name in (*stem, *identifiers(nodes)) for word in parts(name)},
     }
 
 

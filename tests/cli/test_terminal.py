@@ -87,6 +87,7 @@ def words(place):
     ]
 
 
+@pytest.mark.slow
 def test_no_command_prints_what_a_terminal_obeys(hostile):
     assert hostile.run("run", "faction_members").code == 0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from shared import PROGRAM
+from shared import PROGRAM, rest_slow
 
 
 def fill(place):
@@ -37,7 +37,9 @@ def begun(place, *words):
             process.kill()
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), rest_slow([(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+)
 def test_it_shows_what_was_logged_and_ends_by_a_signal(workplace, once, number, code):
     once(fill)
     with begun(workplace, "--listen", "127.0.0.1:0") as (process, address):

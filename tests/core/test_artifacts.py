@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pyarrow.parquet as pq
 import pytest
@@ -56,7 +57,10 @@ def step(artifacts, run_id):
     return json.loads(file.read_text())["step"] if file.exists() else ""
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=12)
+@settings(
+    max_examples=12 if os.environ.get("CI") else 5,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(records=RECORDS)
 def test_rows_lie_there_as_they_were(artifacts, records):
     one = task()

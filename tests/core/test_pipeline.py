@@ -234,6 +234,7 @@ EVERY_WAY = [
 ]
 
 
+@pytest.mark.slow
 def test_the_key_is_in_no_output_log_archive_state_or_warehouse(workplace, city):
     workplace.write(extra='[log]\nfile = "torn.log"\nlevel = "debug"\n')
     faults = [{"kind": "http", "status": 403, "times": 1}, {"kind": "error", "code": 2, "times": 1}]

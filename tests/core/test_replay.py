@@ -64,7 +64,7 @@ def test_a_replayed_run_has_the_same_rows_as_before_however_often_it_is_replayed
     place.log("faction_crimes")
     before = place.tables()
 
-    for _ in range(3):
+    for _ in range(2):
         place.clock.sleep(60)
         one = place.again(replay, run.run_id)
         assert one.receipt.rows == run.rows

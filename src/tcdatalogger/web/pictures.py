@@ -18,7 +18,7 @@ MOST_BYTES: Final = 32_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _Drawn:
     read_at: float
     png: bytes
 
@@ -27,7 +27,7 @@ class Pictures:
     """Pictures of answers, drawn one after the other and kept until the answer is read again."""
 
     def __init__(self) -> None:
-        self._kept: dict[Hashable, _Kept] = {}
+        self._kept: dict[Hashable, _Drawn] = {}
         self._drawing = ThreadPoolExecutor(1, "pictures")
 
     async def png(self, shelved: Shelved[Answer], answer: Answer, *, dark: bool) -> bytes:
@@ -49,7 +49,7 @@ class Pictures:
         key = (shelved.asked.key, dark)
         kept = self._kept.pop(key, None)
         if kept is None or kept.read_at != shelved.read_at:
-            kept = _Kept(shelved.read_at, png_apart(svg(answer, dark=dark)))
+            kept = _Drawn(shelved.read_at, png_apart(svg(answer, dark=dark)))
         self._kept[key] = kept  # at the end: the first is what nobody asks for any more
         size = sum(len(each.png) for each in self._kept.values())
         while size > MOST_BYTES:

@@ -1,4 +1,5 @@
-"""How long a process takes that asks for help, and one that runs one endpoint with one page.
+"""How long a process takes that asks for help, one that runs one endpoint with one page, and one
+that serves its first page.
 
     python benchmarks/startup.py [ROUNDS] [--pandas]
 
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from tcdatalogger.sandbox.api.city import Rules
@@ -61,6 +63,30 @@ def measure(name: str, words: list[str], rounds: int, **options) -> None:
     print(f"{name:40} median {median:6.0f} ms   best {best:6.0f} ms   CPU {cpu:6.0f} ms")
 
 
+def measure_ui(rounds: int, **options) -> None:
+    """The same of `ui`, until its address is printed and until the first page is there."""
+    took, said, worked = [], [], []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        with subprocess.Popen(
+            [*PROGRAM, "ui", "--listen", "127.0.0.1:0"],
+            stdout=subprocess.PIPE, text=True, **options,
+        ) as process:  # fmt: skip
+            address = process.stdout.readline().split()[-1]
+            said.append(1000 * (time.perf_counter() - began))
+            with urllib.request.urlopen(address) as answer:
+                answer.read()
+            took.append(1000 * (time.perf_counter() - began))
+            process.terminate()
+            worked.append(1000 * sum(os.wait4(process.pid, 0)[2][:2]))
+    for name, each in (("ui, its address", said), ("ui, its first page", took)):
+        cpu = statistics.median(worked)
+        print(
+            f"{name:40} median {statistics.median(each):6.0f} ms   best {min(each):6.0f} ms   "
+            f"CPU {cpu:6.0f} ms"
+        )
+
+
 def main() -> None:
     given = [word for word in sys.argv[1:] if word != "--pandas"]
     rounds = int(given[0]) if given else 9
@@ -76,6 +102,7 @@ def main() -> None:
         measure("run one endpoint with one page, first", ["run", "--all"], 1, **quiet)
         measure("run one endpoint with one page", ["run", "--all"], rounds, **quiet)
         measure("status", ["status"], rounds, **quiet)
+        measure_ui(rounds, **quiet)
 
 
 if __name__ == "__main__":

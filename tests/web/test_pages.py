@@ -13,8 +13,10 @@ import known_faction
 import pytest
 
 from shared import held
-from tcdatalogger.questions import question
+from tcdatalogger.questions import answers, question
 from tcdatalogger.questions.pictures.colours import DARK, LIGHT
+from tcdatalogger.web import today
+from tcdatalogger.web.app import begin
 from tcdatalogger.web.render import LINKS, PACKED, commands
 
 SECTIONS = ("/crimes", "/members", "/money", "/war", "/armory", "/market", "/me")
@@ -282,6 +284,22 @@ def test_no_line_is_broken_before_a_percent_sign(open_site, warehouse):
 
     assert "Ada 100\N{NO-BREAK SPACE}%, Bob 90\N{NO-BREAK SPACE}%" in text
     assert "50\N{NO-BREAK SPACE}%" in text
+
+
+def test_at_the_start_the_answers_of_the_first_page_are_read_first(site, monkeypatch):
+    read = []
+
+    def ask(warehouse, relations, question, values):
+        read.append(question.name)
+        return answers.ask(warehouse, relations, question, values)
+
+    monkeypatch.setattr("tcdatalogger.web.shelf.ask", ask)
+    begin(site.context)
+    site.read()
+    first = [name for name in read if name in today.QUESTIONS]
+
+    assert len(read) > len(first) > 5
+    assert read[: len(first)] == first
 
 
 def test_a_text_that_is_no_rating_is_shown_whole_and_a_decimal_is_a_number(open_site, warehouse):

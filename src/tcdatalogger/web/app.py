@@ -58,8 +58,11 @@ def make_context(
 
 
 def begin(context: Context) -> None:
-    """Let the shelf read what pages will show, so that it is there when somebody looks."""
+    """Let the shelf read what pages will show, those of the first page before the others: so it is
+    there when somebody looks.
+    """
     ready = [each for each in context.questions.values() if not context.relations.is_blocked(each)]
+    ready.sort(key=lambda each: each.name not in today.QUESTIONS)
     context.shelf.look([Asked(each, given(each, {})) for each in ready])
 
 

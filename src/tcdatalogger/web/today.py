@@ -67,6 +67,8 @@ MEASURES: Final = (
 )
 CARDS: Final = ("oc-now", "oc-income", "oc-profit", "activity-heatmap", "inactive-members",
                 "faction-wealth", "oc-participation", "balance-movements")  # fmt: skip
+QUESTIONS: Final = frozenset({*CARDS, *(each.question for each in MEASURES)})
+"""All questions of the page."""
 MOST: Final = 6
 """Cards on the page."""
 

@@ -87,8 +87,8 @@ LEFT_OUT = pytest.StashKey[int]()
 """How many tests marked slow are left out."""
 
 
-def leave_every_second(items: list[pytest.Item]) -> None:
-    """Mark every second case of tests that store in a file slow, where there are three and more.
+def leave_two_of_three(items: list[pytest.Item]) -> None:
+    """Mark two of three cases of tests that store in a file slow, where there are so many.
 
     Which ones hangs on the name of the test: so each storage mode is among the others' quick ones.
     """
@@ -99,7 +99,7 @@ def leave_every_second(items: list[pytest.Item]) -> None:
             cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
     for name, mine in cases.items():
         for number, item in enumerate(mine):
-            if len(mine) > FEW and (number + len(name)) % 2:
+            if len(mine) > FEW and (number + len(name)) % 3:
                 item.add_marker(pytest.mark.slow)
 
 
@@ -119,7 +119,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # A job of the emulator takes a second, and so does the start of a browser.
         if {"bigquery", "browser"} & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
-    leave_every_second(items)
+    leave_two_of_three(items)
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
 
 

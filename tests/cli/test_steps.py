@@ -360,6 +360,7 @@ def test_a_run_before_the_first_load_and_one_in_between_are_both_there_once(livi
     assert len(found) == len(set(found))
 
 
+@pytest.mark.slow
 def test_where_all_before_it_was_taken_back_the_next_run_reads_the_gap(living):
     first = run(living, "attacks")["run_id"]
     living.later(5 * 3_600)

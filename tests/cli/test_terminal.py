@@ -150,6 +150,7 @@ def test_a_real_terminal_gets_no_order_in_a_drawn_table(hostile, columns):
     assert "[bold]markup[/bold]" in shown
 
 
+@pytest.mark.slow
 def test_the_id_of_a_run_can_be_copied_from_a_terminal_of_80_columns(workplace):
     workplace.run("run", "faction_members", "faction_crimes")
     run = workplace.value("select max(run_id) from _tcd_loads")

@@ -141,6 +141,7 @@ def test_records_that_fail_are_set_aside_as_torn_sent_them(checked):
         assert line["path"].startswith("members[")
 
 
+@pytest.mark.slow
 def test_what_was_set_aside_is_tried_again_by_the_check_of_today(checked):
     place = checked('{ column = "level", max = 40, on_failure = "quarantine" }')
     run(place)

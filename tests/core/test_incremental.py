@@ -125,6 +125,7 @@ def test_a_list_that_is_empty_at_first_is_gone_on_from_there(place):
     assert set(place.ids("attacks")) >= place.expected("attacks", int(START) - 61)
 
 
+@pytest.mark.slow
 def test_a_walk_that_was_stopped_leaves_the_cursor(place):
     place.log("attacks")
     before = place.spans("attacks")

@@ -25,6 +25,7 @@ def since(before, city):
     }
 
 
+@pytest.mark.slow
 def test_several_endpoints_of_one_key_ask_about_it_once(workplace, city):
     before = calls(city)
 

@@ -320,6 +320,7 @@ def test_what_takes_too_long_to_store_does_not_keep_its_endpoint_from_running(
     assert set(runs_of(place).values()) == {30}
 
 
+@pytest.mark.slow
 def test_what_is_pending_is_stored_a_run_at_a_time_and_what_is_stored_stays(
     place, unavailable, free, endless
 ):
@@ -339,6 +340,7 @@ def test_what_is_pending_is_stored_a_run_at_a_time_and_what_is_stored_stays(
     assert set(runs_of(place).values()) == {30}
 
 
+@pytest.mark.slow
 def test_a_history_takes_no_older_run_after_a_later_one_and_replay_puts_it_in_its_place(
     place, unavailable, free, endless
 ):
@@ -414,6 +416,7 @@ def test_rows_that_torn_no_longer_shows_arrive(living, unavailable, free, lie):
     assert seen <= {row["id"] for row in living.sql("select id from attacks")}
 
 
+@pytest.mark.slow
 def test_a_cursor_never_jumps_over_what_nobody_read(living, unavailable, free):
     """The warehouse came back from a backup: the archive knows of more than the ledger."""
     living.write(ATTACKS)

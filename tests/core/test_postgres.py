@@ -152,6 +152,7 @@ with State(sys.argv[1]) as state, state.writing() as db:
 """
 
 
+@pytest.mark.slow
 def test_a_process_that_is_paused_within_a_transaction_does_not_stop_the_others(postgres_url):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, postgres_url], text=True,

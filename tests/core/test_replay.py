@@ -203,6 +203,7 @@ def test_a_warehouse_that_is_gone_is_rebuilt_with_the_same_rows(place):
     assert place.tables() == before
 
 
+@pytest.mark.slow
 def test_a_rebuild_of_what_is_there_changes_no_row_however_often(place):
     place.log("faction_crimes")
     place.log("faction_crimes")

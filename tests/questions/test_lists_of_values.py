@@ -71,3 +71,11 @@ def test_an_endpoint_of_several_categories_counts_for_each(tmp_path, told):
         "Nothing logs /faction/news with cat = depositFunds yet.",
         "Nothing logs /faction/news with cat = giveFunds yet.",
     ]
+
+
+def test_questions_about_news_are_answered_without_them(logged):
+    lines = "".join(endpoint(name, path) for name, path in PATHS.items() if name != "news")
+    without = installed(logged.file, lines)
+
+    assert without.ask("turnover").rows.to_pylist()[0]["in_news"] is None
+    assert [row["moved"] for row in without.ask("balance-movements").rows.to_pylist()] == [1_000]

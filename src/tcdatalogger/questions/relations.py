@@ -249,6 +249,8 @@ class Relations:
         for table in plain.tables:
             suffix = table.name.removeprefix(plain.tables[0].name)
             types = {column.name: column.type for column in table.columns}
+            if not suffix:  # also where nothing is logged that sets them
+                types |= {f"_{name}": Type.TEXT for name in need.params}
             sources: dict[str, Source] = {}
             for endpoint, shaped, named in families:
                 source = self._source(endpoint, entry, shaped, named, suffix, stored)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import resource
+import sys
 
 import pyarrow.parquet as pq
 import pytest
@@ -216,3 +218,20 @@ def test_a_query_that_takes_too_long_says_how_to_let_it(logged, monkeypatch):
     assert stopped.code == 124
     assert "query --unlimited`" in stopped.err
     assert done.json == [{"n": 299_997_000}]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not hold this limit")
+def test_memory_beside_that_of_the_engine_has_a_limit_that_ends_with_the_query(logged):
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+
+    refused = logged.run("query", "select length(repeat('x', 2000000000)) as n")
+
+    assert refused.code == 2
+    assert "takes more than 512 MB of memory" in refused.err
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+def test_a_name_that_is_not_there_is_shown_at_its_place(logged):
+    refused = logged.run("query", "select id,\n  nane from faction_members")
+
+    assert "LINE 2:   nane from faction_members\n          ^^^^" in refused.err

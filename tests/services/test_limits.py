@@ -50,6 +50,15 @@ def test_a_limit_cannot_be_lifted_by_a_query(file):
         warehouse.query("set memory_limit = '9GB'")
 
 
+def test_of_the_first_rows_of_a_query_no_others_are_made(file):
+    many = "select range as n from range(100000000000)"
+    with reader(file, Limits(5.0, 100_000_000, 1)) as warehouse:
+        assert warehouse.query(many, 3).to_pylist() == [{"n": 0}, {"n": 1}, {"n": 2}]
+        assert warehouse.query("from members order by id desc", 5_000).num_rows == 1
+        assert warehouse.query("select id from members where false", 5).column_names == ["id"]
+        assert warehouse.query("select range from range(5000)", 4_097).num_rows == 4_097
+
+
 def test_without_limits_a_query_has_the_threads_of_the_machine(file):
     asked = "select current_setting('threads') as n"
     with reader(file, Limits(5.0, 500_000_000, 1)) as warehouse:

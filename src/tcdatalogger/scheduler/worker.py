@@ -10,15 +10,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tcdatalogger import ending
+from tcdatalogger import ending, memory
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.errors import Failure, Stopped
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from tcdatalogger.core.state.store import RunRecord
 
 _PR_SET_PDEATHSIG: Final = 1
-_STACKS: Final = 16 * 1024**2
-"""Bytes that DuckDB and Arrow reserve for a thread on each processor, and hardly use."""
 
 STOPPED: Final = Stopped.exit_code
 _STOP: Final = Report("stopped", STOPPED, "It was told to end.", "Stopped")
@@ -48,7 +44,7 @@ def main(job: Job, pipe: Connection) -> None:
     _die_with_the_daemon()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to answer
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    lift = _limit(job.memory)
+    lift = memory.limit(sizes.parse(job.memory) if job.memory else None)
     try:
         log.configure(**job.logs)
         with ending.answered(signal.SIGTERM):
@@ -151,29 +147,6 @@ def _failed(job: Job, error: BaseException) -> Report:
 def _unforeseen(error: str, kind: str) -> Report:
     remedy = "This is a bug, in TCdatalogger or in the endpoint's processor; the log has more."
     return Report("failed", 1, error, kind, remedy)
-
-
-def _limit(memory: str | None) -> Callable[[], None]:
-    """Limit the memory of this process to what it has now and what the setting allows.
-
-    Returns a function that lifts the limit: to report that it was reached takes memory too.
-    """
-    if memory is None or sys.platform != "linux":
-        return lambda: None  # other systems do not hold this limit
-    import resource  # noqa: PLC0415  # there is none on Windows
-
-    kind = resource.RLIMIT_DATA
-    before = resource.getrlimit(kind)
-    bare = next(
-        int(line.split()[1]) * 1024
-        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        if line.startswith("VmData:")
-    )
-    most = bare + (os.cpu_count() or 1) * _STACKS + sizes.parse(memory)
-    if before[1] != resource.RLIM_INFINITY:
-        most = min(most, before[1])
-    resource.setrlimit(kind, (most, before[1]))
-    return lambda: resource.setrlimit(kind, before)
 
 
 def _die_with_the_daemon() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import memory
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
 from tcdatalogger.cli.writing import print_bytes, write_parquet
@@ -82,14 +83,19 @@ def command(
     settings = options.look()
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.models import tabular
-    from tcdatalogger.services.warehouse.protocol import READING
+    from tcdatalogger.services.warehouse.protocol import PROCESS, READING
 
     limits = None if unlimited else READING
-    with (
-        Application(settings) as application,
-        application.warehouse(read_only=True, unsafe=unsafe, limits=limits) as warehouse,
-    ):
-        table = tabular.plain_spans(warehouse.query(sql))
+    lift = memory.limit(PROCESS if limits and settings.warehouse.file else None)
+    try:
+        with (
+            Application(settings) as application,
+            application.warehouse(read_only=True, unsafe=unsafe, limits=limits) as warehouse,
+        ):
+            found = warehouse.query(sql)
+    finally:
+        lift()
+    table = tabular.plain_spans(found)
     if as_json:
         print_json(tabular.records(table))
     elif as_csv:

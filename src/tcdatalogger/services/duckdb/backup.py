@@ -34,6 +34,7 @@ def back_up(
     *,
     key: EncryptionKey | None = None,
     progress: Progress = silent,
+    checked: bool = True,
 ) -> Backup:
     """Copy a file into a folder, and check the copy: its bytes, and that every row can be read.
 
@@ -44,6 +45,7 @@ def back_up(
         patience: as `connect` takes it.
         key: of an encrypted file.
         progress: told of each piece.
+        checked: False for a copy that is no backup: then `tables` is empty.
 
     Raises:
         WarehouseUnavailable, ConfigError: as `connect`.
@@ -51,15 +53,18 @@ def back_up(
         OSError: the copy cannot be written.
     """
     copied = _copied(path, folder, clock, patience, key, progress)
-    for name, wanted in copied.items():
-        files.expect(folder / name, wanted, name, progress)
+    tables = {}
+    if checked:
+        for name, wanted in copied.items():
+            files.expect(folder / name, wanted, name, progress)
+        tables = sums(folder / path.name, clock, patience, key=key, called=str(path))
     return Backup(
         kind="duckdb",
         engine=duckdb.__version__,
         file=path.name,
         encrypted=key is not None,
         files=copied,
-        tables=sums(folder / path.name, clock, patience, key=key, called=str(path)),
+        tables=tables,
     )
 
 

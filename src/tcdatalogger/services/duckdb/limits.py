@@ -63,8 +63,7 @@ def stopped_after(connection: duckdb.DuckDBPyConnection, limits: Limits | None) 
         if not over.is_set():
             raise
         raise TimedOut(
-            f"The query took longer than {limits.seconds:g} s and was stopped: runs wait for the "
-            "warehouse meanwhile.",
+            f"The query took longer than {limits.seconds:g} s and was stopped.",
             remedy=UNLIMITED,
         ) from None
     finally:

@@ -50,5 +50,5 @@ def refuse_writing(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
             raise UsageError(
                 f"The query is refused: {kind.name} is no reading, and the warehouse is opened "
                 "read-only.",
-                remedy="`--parquet FILE` and `--csv` write what a query gives.",
+                remedy="`tcdatalogger query` writes what a query gives: --csv, --parquet FILE.",
             )

@@ -35,6 +35,9 @@ from tcdatalogger.services.warehouse.protocol import (
 )
 from tcdatalogger.services.warehouse.transaction import Transaction
 
+_PIECE: Final = 2_048
+"""Rows that DuckDB makes at once."""
+
 DIALECT: Final = Dialect(quote='"', json_text="cast({} as varchar)")
 """The SQL of DuckDB, where engines differ."""
 
@@ -45,6 +48,8 @@ _OF_THE_ROWS: Final = (
     duckdb.OutOfRangeException,
 )
 _OF_THE_DISK: Final = (duckdb.IOException, duckdb.OutOfMemoryException)
+_OF_THE_MEMORY: Final = (duckdb.OutOfMemoryException, MemoryError)
+_OF_A_NAME: Final = (duckdb.BinderException, duckdb.CatalogException)
 _OF_THE_TABLES: Final = (
     duckdb.BinderException,
     duckdb.CatalogException,
@@ -194,8 +199,12 @@ class DuckDBWarehouse(Warehouse):
         """How many of the table's row groups stand in the order of time; whether all of them do."""
         return layout.describe(self._connection, table)
 
-    def query(self, sql: str) -> pa.Table:
+    def query(self, sql: str, most: int | None = None) -> pa.Table:
         """The rows of a query.
+
+        Args:
+            sql: the query.
+            most: how many rows are wanted, the first ones; None for all.
 
         Raises:
             UsageError: DuckDB refuses it, or it takes more memory than it may.
@@ -206,10 +215,10 @@ class DuckDBWarehouse(Warehouse):
                 refuse_writing(self._connection, sql)
             with stopped_after(self._connection, self._limits):
                 relation = self._connection.sql(sql)
-                return pa.table({}) if relation is None else relation.to_arrow_table()
-        except duckdb.Error as error:
+                return pa.table({}) if relation is None else _rows(relation, most)
+        except (duckdb.Error, MemoryError) as error:  # MemoryError: Arrow's
             ending.check()
-            if self._limits is not None and isinstance(error, duckdb.OutOfMemoryException):
+            if self._limits is not None and isinstance(error, _OF_THE_MEMORY):
                 raise UsageError(
                     f"The query takes more than {in_megabytes(self._limits)} of memory.",
                     remedy=UNLIMITED,
@@ -217,7 +226,7 @@ class DuckDBWarehouse(Warehouse):
             if isinstance(error, _OF_THE_DISK) and disk.is_full(self.path.parent, str(error)):
                 raise disk.full(f"the warehouse {self.path}") from None
             raise UsageError(
-                f"The query is refused: {str(error).rstrip()}",
+                f"The query is refused: {_with_place(self._connection, sql, error)}",
                 remedy=_FILES if _is_locked(error) else _TABLES,
             ) from None
 
@@ -254,7 +263,7 @@ class DuckDBWarehouse(Warehouse):
         self.close()
         return backup.sums(self.path, self._clock, self._patience, key=self._key)
 
-    def back_up(self, folder: Path, progress: Progress = silent) -> Backup:
+    def back_up(self, folder: Path, progress: Progress = silent, *, checked: bool = True) -> Backup:
         """Copy the file as it is now into a folder, and check the copy.
 
         The file is let go first, as one process cannot open it twice.
@@ -264,7 +273,13 @@ class DuckDBWarehouse(Warehouse):
         """
         self.close()
         return backup.back_up(
-            self.path, folder, self._clock, self._patience, key=self._key, progress=progress
+            self.path,
+            folder,
+            self._clock,
+            self._patience,
+            key=self._key,
+            progress=progress,
+            checked=checked,
         )
 
     def batches(self, table: CopiedTable) -> Iterator[pa.RecordBatch]:
@@ -306,12 +321,42 @@ class DuckDBWarehouse(Warehouse):
             self.close()
 
 
+def _with_place(connection: duckdb.DuckDBPyConnection, sql: str, error: Exception) -> str:
+    """What is wrong with a query, and where.
+
+    A relation does not know the place of an unknown name; what is prepared does. It is not run: it
+    gets a parameter that it has no place for.
+    """
+    says = str(error).rstrip()
+    if isinstance(error, _OF_A_NAME) and len(connection.extract_statements(sql)) == 1:
+        try:
+            connection.execute(sql, [None])
+        except duckdb.Error as again:
+            if str(again).startswith(says):
+                return str(again).rstrip()
+    return says
+
+
+def _rows(relation: duckdb.DuckDBPyRelation, most: int | None) -> pa.Table:
+    """The rows of a query; beyond the first ones that are wanted, none is made."""
+    if most is None:
+        return relation.to_arrow_table()
+    reader = relation.to_arrow_reader(min(most, _PIECE))
+    found, count = [], 0
+    for batch in reader:
+        found.append(batch)
+        count += batch.num_rows
+        if count >= most:
+            break
+    return pa.Table.from_batches(found, reader.schema).slice(0, most)
+
+
 def _text(value: str) -> str:
     """A text in SQL, whatever is in it."""
     return "'" + value.replace("'", "''") + "'"
 
 
-def _is_locked(error: duckdb.Error) -> bool:
+def _is_locked(error: Exception) -> bool:
     """Whether a query wanted what is locked: other files, extensions, settings."""
     return isinstance(error, duckdb.PermissionException) or "configuration" in str(error)
 

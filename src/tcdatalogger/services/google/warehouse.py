@@ -428,8 +428,12 @@ class BigQueryWarehouse(Warehouse):
         words = [unit or "no partitions", f"clustered by {clusters}" if clusters else "no clusters"]
         return f"{there.num_rows or 0} rows; {'; '.join(words)}", bool(unit)
 
-    def query(self, sql: str) -> pa.Table:
+    def query(self, sql: str, most: int | None = None) -> pa.Table:
         """The rows of a query.
+
+        Args:
+            sql: the query.
+            most: how many rows are wanted, the first ones; None for all.
 
         Raises:
             UsageError: BigQuery refuses it, or it would change something.
@@ -441,7 +445,7 @@ class BigQueryWarehouse(Warehouse):
                     f"The query is refused: it is no question, but {kind}.",
                     remedy="`tcdatalogger query` changes nothing; `bq query` does.",
                 )
-            return self._client.ask(sql, most_billed=self._most_billed)
+            return self._client.ask(sql, most_billed=self._most_billed).slice(0, most)
         except DataRefused as error:
             raise UsageError(
                 f"The query is refused: {error.message}",

@@ -48,6 +48,8 @@ class Limits:
 
 READING: Final = Limits(5.0, 512_000_000, 1)
 """The limits of a query by people: a page, a question, `tcdatalogger query`."""
+PROCESS: Final = 2 * READING.memory
+"""Bytes of a process for one query of anybody's SQL: those of the engine, and those of its rows."""
 
 
 class EncryptionKey(Protocol):
@@ -155,8 +157,12 @@ class Warehouse(ABC):
         """How a table lies for queries by time, in words of the warehouse's own; whether well."""
 
     @abstractmethod
-    def query(self, sql: str) -> pa.Table:
+    def query(self, sql: str, most: int | None = None) -> pa.Table:
         """The rows of a query.
+
+        Args:
+            sql: the query.
+            most: how many rows are wanted, the first ones; None for all.
 
         Raises:
             UsageError: the warehouse refuses it.
@@ -191,8 +197,19 @@ class Warehouse(ABC):
             WarehouseUnavailable: it cannot be reached now, or is not there yet.
         """
 
-    def back_up(self, folder: Path, progress: Progress = silent) -> Backup | None:  # noqa: ARG002
+    def back_up(
+        self,
+        folder: Path,  # noqa: ARG002
+        progress: Progress = silent,  # noqa: ARG002
+        *,
+        checked: bool = True,  # noqa: ARG002
+    ) -> Backup | None:
         """Copy its files as they are now into a folder, and check the copy.
+
+        Args:
+            folder: that is there.
+            progress: told of each piece.
+            checked: False for a copy that is no backup: then `tables` is empty.
 
         Returns:
             None for a warehouse that has no files here; its tables are copied then.

@@ -1,0 +1,41 @@
+"""Limits the memory of a process: what needs more ends by an error, and takes none from others."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+_STACKS: Final = 16 * 1024**2
+"""Bytes that DuckDB and Arrow reserve for a thread on each processor, and hardly use."""
+
+
+def limit(most: int | None) -> Callable[[], None]:
+    """Limit the memory of this process to what it has now and so much more. Works on Linux alone.
+
+    An engine's own limit is not enough: DuckDB makes a text of `repeat('x', 2000000000)` beside it.
+
+    Args:
+        most: in bytes; None for no limit.
+
+    Returns:
+        A function that lifts the limit: to report that it was reached takes memory too.
+    """
+    if most is None or sys.platform != "linux":
+        return lambda: None  # other systems do not hold this limit
+    import resource  # noqa: PLC0415  # there is none on Windows
+
+    kind = resource.RLIMIT_DATA
+    before = resource.getrlimit(kind)
+    bare = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        if line.startswith("VmData:")
+    )
+    whole = bare + (os.cpu_count() or 1) * _STACKS + most
+    if before[1] != resource.RLIM_INFINITY:
+        whole = min(whole, before[1])
+    resource.setrlimit(kind, (whole, before[1]))
+    return lambda: resource.setrlimit(kind, before)

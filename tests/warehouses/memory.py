@@ -119,7 +119,7 @@ class MemoryWarehouse(Warehouse):
     def layout(self, table):
         return f"{self._memory.tables[table].num_rows} rows in memory", True
 
-    def query(self, sql, most=None):
+    def query(self, sql, most=None):  # noqa: ARG002
         raise UsageError(f"The query is refused: there is no SQL here: {sql}")
 
     def rows(self, table, columns, *, since=None, where=None):

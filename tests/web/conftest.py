@@ -61,6 +61,7 @@ def unread(monkeypatch):
     """Pages that do not wait for what was never read: no thread reads it here."""
     monkeypatch.setattr("tcdatalogger.web.cards.WAIT", 0.0)
     monkeypatch.setattr("tcdatalogger.web.pages.WAIT", 0.0)
+    monkeypatch.setattr("tcdatalogger.web.sql.WAIT", 0.0)
 
 
 @pytest.fixture(scope="session")
@@ -96,7 +97,7 @@ def opened(
     with ExitStack() as stack:
         application = stack.enter_context(Application(settings, clock=clock, environ=environ))
         context = make_context(application, question.known(folder / "questions"))
-        stack.callback(context.state.close)
+        stack.callback(context.close)
         app = create_app(context, who_may(application))
         client = stack.enter_context(TestClient(app, base_url=base, follow_redirects=False))
         yield Site(client, context, clock, file)

@@ -16,7 +16,7 @@ from tcdatalogger.clock import AheadClock, Clock, SystemClock
 from tcdatalogger.core.archive import Archive, remove
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.config.requests import chosen
-from tcdatalogger.core.config.secrets import Secret, resolve
+from tcdatalogger.core.config.secrets import ENCRYPTION_KEY, Secret, resolve
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
 from tcdatalogger.core.run.already_stored import already, busy_outcome
 from tcdatalogger.core.run.checkpoints import StepTables
@@ -64,9 +64,6 @@ _ALL: Final = 100_000
 """Runs at once: more than there can be."""
 
 _log = get_logger("archive")
-
-ENCRYPTION_KEY: Final = "warehouse.encryption_key"
-"""Under which name messages speak of the key of an encrypted warehouse."""
 
 
 def _bytes(text: str | None) -> int | None:

@@ -22,12 +22,14 @@ from tcdatalogger.questions.answers import given
 from tcdatalogger.questions.question import Question
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import READING
-from tcdatalogger.web import pages, today
+from tcdatalogger.web import pages, sql, today
+from tcdatalogger.web.analyst import Analyst
 from tcdatalogger.web.context import Context, Role, StateReader, context
 from tcdatalogger.web.operations import routes as operations
 from tcdatalogger.web.render import page, static
-from tcdatalogger.web.security import Access, SecurityMiddleware, access, login
+from tcdatalogger.web.security import Access, SecurityMiddleware, access, login, only_here
 from tcdatalogger.web.shelf import Asked, Shelf
+from tcdatalogger.web.sql import StoredTables
 
 SHORTEST_GZIP = 500
 """Bytes from which on an answer is packed."""
@@ -54,7 +56,12 @@ def make_context(
         state.marks,
         clock,
     )
-    return Context(settings, questions, relations, shelf, state, clock, application, program)
+    analyst = None
+    if settings.warehouse.file is not None and only_here(settings.ui):
+        analyst = Analyst(settings.warehouse, clock, application.environ)
+    return Context(
+        settings, questions, relations, shelf, state, clock, application, program, analyst=analyst
+    )
 
 
 def begin(context: Context) -> None:
@@ -64,6 +71,8 @@ def begin(context: Context) -> None:
     ready = [each for each in context.questions.values() if not context.relations.is_blocked(each)]
     ready.sort(key=lambda each: each.name not in today.QUESTIONS)
     context.shelf.look([Asked(each, given(each, {})) for each in ready])
+    if context.analyst is not None:
+        context.shelf.look([StoredTables()])
 
 
 def who_may(application: Application) -> Access:
@@ -100,6 +109,7 @@ def create_app(context: Context, access: Access) -> SecurityMiddleware:
             Route("/", today.today),
             *pages.routes(),
             *operations.routes(),
+            *sql.routes(),
             Route("/login", login, methods=["GET", "POST"]),
             Route("/state.json", state),
             Route("/static/{name}", static),

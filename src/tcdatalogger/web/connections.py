@@ -11,7 +11,7 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import h11
 import uvicorn
@@ -21,6 +21,9 @@ from uvicorn.server import ServerState
 
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.web.security import household
+
+LONGEST_HEAD: Final = 131_072
+"""Bytes of a request until its content: SQL stands in an address, where `ä` takes six of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,7 @@ class ServerConfig(uvicorn.Config):
             proxy_headers=False,
             timeout_graceful_shutdown=1,
             limit_concurrency=limits.of_all + 1,  # of answers whose connection has ended
+            h11_max_incomplete_event_size=LONGEST_HEAD,
         )
         self.limits = limits
         self.tls = tls

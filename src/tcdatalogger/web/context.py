@@ -17,6 +17,7 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Failure
 from tcdatalogger.questions.question import Audience, Question
 from tcdatalogger.questions.relations import Relations
+from tcdatalogger.web.analyst import Analyst
 from tcdatalogger.web.pictures import Pictures
 from tcdatalogger.web.shelf import Shelf
 
@@ -131,6 +132,7 @@ class Context:
         application: the parts that the pages are wired from.
         program: how commands on the pages call the program.
         pictures: those that were drawn.
+        analyst: asks SQL of a copy; None where others see the pages, and for BigQuery.
     """
 
     settings: Settings
@@ -142,8 +144,20 @@ class Context:
     application: Application
     program: str = "tcdatalogger"
     pictures: Pictures = field(default_factory=Pictures)
+    analyst: Analyst | None = None
+
+    def close(self) -> None:
+        """Close the state, and take the analyst's copy away."""
+        self.state.close()
+        if self.analyst is not None:
+            self.analyst.close()
 
 
 def context(request: Request) -> Context:
     """What the page of a request is made from."""
     return cast("Context", request.app.state.context)
+
+
+def analyst(request: Request) -> Analyst | None:
+    """Who answers the SQL of somebody; None for who may not ask any."""
+    return context(request).analyst if viewer(request).role == "owner" else None

@@ -18,7 +18,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from tcdatalogger import __version__
 from tcdatalogger.questions.numbers import moment
 from tcdatalogger.questions.pictures import colours
-from tcdatalogger.web.context import viewer
+from tcdatalogger.web.context import analyst, viewer
 
 NAV: Final = (
     ("/", "Today"),
@@ -30,9 +30,10 @@ NAV: Final = (
     ("/market", "Market"),
     ("/me", "Me"),
     ("/questions", "Questions"),
+    ("/sql", "SQL"),
     ("/ops", "Operations"),
 )
-"""The pages that stand on every page."""
+"""The pages that stand on every page, for who may see them."""
 
 PACKED: Final = 20_000
 """Bytes of a page at most, packed as it is sent."""
@@ -60,7 +61,7 @@ def _environment() -> jinja2.Environment:
         auto_reload=False,
     )
     made.filters |= {"commands": commands, "moment": moment}
-    made.globals |= {"nav": NAV, "static": _address, "version": __version__}
+    made.globals |= {"static": _address, "version": __version__}
     return made
 
 
@@ -116,9 +117,26 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> Re
     text = (
         _environment()
         .get_template(template)
-        .render(here=here, viewer=viewer(request), query=request.query_params, **facts)
+        .render(
+            here=here,
+            nav=_nav(request),
+            viewer=viewer(request),
+            query=request.query_params,
+            **facts,
+        )
     )
     return HTMLResponse(text, status)
+
+
+def _nav(request: Request) -> dict[str, str]:
+    """The pages that somebody may see."""
+    role = viewer(request).role
+    seen = {
+        "/me": role == "owner",
+        "/sql": analyst(request) is not None,
+        "/ops": role != "member",
+    }
+    return {address: name for address, name in NAV if seen.get(address, True)}
 
 
 @cache

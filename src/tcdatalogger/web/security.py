@@ -64,6 +64,19 @@ def exposed(ui: UiSettings) -> bool:
     return bool(ui.hosts) or not _is_loopback(ui.listen.rpartition(":")[0])
 
 
+def only_here(ui: UiSettings) -> bool:
+    """Whether nobody sees the pages but who sits at this machine, and nobody has to sign in."""
+    return not (exposed(ui) or ui.behind_proxy or ui.passwords)
+
+
+def comes_from_here(headers: Headers) -> bool:
+    """Whether a page of ours led to an address, or somebody wrote it; and no page of another site.
+
+    Every browser says so since 2023. What another site could have asked is not run.
+    """
+    return headers.get("sec-fetch-site") in {"same-origin", "none"}
+
+
 def refuse_exposed(ui: UiSettings) -> None:
     """Refuse to be seen by others without a password, or by who listens on the way.
 

@@ -173,8 +173,7 @@ def _settings_if_any(options: Options) -> Settings | None:
 def _key(reference: str | None) -> Callable[[], Secret] | None:
     if reference is None:
         return None
-    from tcdatalogger.core.config.secrets import misplaced, resolve
-    from tcdatalogger.core.main import ENCRYPTION_KEY
+    from tcdatalogger.core.config.secrets import ENCRYPTION_KEY, misplaced, resolve
 
     if misplaced(reference, os.environ):
         resolve(ENCRYPTION_KEY, reference, os.environ)  # says so: it is not to be shown

@@ -104,7 +104,7 @@ def serve(
         try:
             uvicorn.Server(config).run(sockets=[listener])
         finally:
-            context.state.close()
+            context.close()
 
 
 def _listening(ui: UiSettings) -> socket.socket:

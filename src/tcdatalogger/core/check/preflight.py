@@ -13,8 +13,9 @@ from tcdatalogger import disk, private
 from tcdatalogger.core.check import bigquery, stored_tables
 from tcdatalogger.core.check.finding import Finding
 from tcdatalogger.core.config.paths import without_password
+from tcdatalogger.core.config.secrets import ENCRYPTION_KEY
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings, WarehouseSettings
-from tcdatalogger.core.main import ENCRYPTION_KEY, Application
+from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.key_selection import subject
 from tcdatalogger.core.run.task import queried
 from tcdatalogger.core.state import migrations

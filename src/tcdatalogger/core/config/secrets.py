@@ -16,6 +16,8 @@ from tcdatalogger.observability.redact import register
 SCHEMES = ("env", "file", "keyring")
 LARGEST_FILE = 65_536
 """The most bytes of a file with a key: no key is so long, and some files never end."""
+ENCRYPTION_KEY: Final = "warehouse.encryption_key"
+"""Under which name messages speak of the key of an encrypted warehouse."""
 
 _LIKE_A_KEY: Final = re.compile(r"(?<![\w-])[A-Za-z0-9]{16}(?![\w-])")
 """Matches a key that is not a part of a longer word."""

@@ -4,6 +4,7 @@ const main = () => document.getElementById("main");
 let mark = null;
 
 async function look() {
+  if (document.querySelector("[data-still]")) return;
   try {
     const told = await fetch("/state.json", { headers: mark ? { "If-None-Match": mark } : {} });
     if (told.status === 401) return location.reload();
@@ -39,12 +40,13 @@ document.addEventListener("click", async (event) => {
   button.textContent = "Copied";
 });
 
-const PAGES = { t: "/", c: "/crimes", m: "/members", w: "/war", o: "/ops", q: "/questions" };
+const PAGES = { t: "/", c: "/crimes", m: "/members", w: "/war", o: "/ops", q: "/questions", s: "/sql" };
 let went = false;
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return event.target.form?.requestSubmit();
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   const key = event.key;
-  if (went && PAGES[key]) location.href = PAGES[key];
+  if (went && PAGES[key]) document.querySelector(`nav a[href="${PAGES[key]}"]`)?.click();
   went = key === "g";
   const links = [...document.querySelectorAll("main a")];
   const step = { j: 1, k: -1 }[key];

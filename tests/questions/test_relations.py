@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import duckdb
 import pytest
@@ -246,3 +247,19 @@ def test_a_wrong_value_is_told_with_a_right_one(known, given, says):
 @every(st.text(alphabet="ab'\"`{}$/*-1.; \n:()", max_size=40))
 def test_the_tokens_of_any_text_are_the_text(sql):
     assert "".join(token.text for token in tokens(sql)) == sql
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n for n, q in question.shipped().items() if any(need.optional for need in q.needs.values())],
+)
+def test_a_question_is_answered_where_nobody_logs_what_it_can_do_without(known, tmp_path, name):
+    file = tmp_path / "t.duckdb"
+    nothing = installed(file, "").relations.lacks(question.shipped()[name])
+    shutil.copy(known.file, file)
+    here = installed(file, "\n\n".join(lack.remedy for lack in nothing if lack.blocks))
+
+    answer = here.ask(name)
+
+    assert [lack for lack in answer.lacks if lack.blocks] == []
+    assert any(not lack.blocks for lack in answer.lacks)

@@ -79,6 +79,16 @@ def umask() -> Iterator[None]:
                 os.umask(first)
 
 
+def mask() -> int:
+    """The mask of the process outside of all `umask` blocks: for files that are to be seen."""
+    with _alone:
+        if _masks:
+            return _masks[0]
+        found = os.umask(_OTHERS)
+        os.umask(found)
+        return found
+
+
 def wider(path: Path) -> str:
     """Who else may read or write a file or a folder, as `others may read it`; "" for nobody."""
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -24,7 +24,7 @@ from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import READING
 from tcdatalogger.web import pages, sql, today
 from tcdatalogger.web.analyst import Analyst
-from tcdatalogger.web.context import Context, Role, StateReader, context
+from tcdatalogger.web.context import PERIODS, Context, Role, StateReader, context
 from tcdatalogger.web.operations import routes as operations
 from tcdatalogger.web.render import page, static
 from tcdatalogger.web.security import Access, SecurityMiddleware, access, login, only_here
@@ -38,7 +38,13 @@ PATIENCE = 0.3
 
 
 def make_context(
-    application: Application, questions: Mapping[str, Question], program: str = "tcdatalogger"
+    application: Application,
+    questions: Mapping[str, Question],
+    program: str = "tcdatalogger",
+    *,
+    patience: float | None = PATIENCE,
+    follows: bool = True,
+    periods: tuple[int, ...] = PERIODS,
 ) -> Context:
     """What the pages of an installation are made from; the shelf is begun by `with context.shelf`.
 
@@ -46,21 +52,35 @@ def make_context(
         application: with the settings.
         questions: by name.
         program: how commands on the pages call the program.
+        patience: seconds that the shelf waits for a warehouse that another program has open; None
+            for the usual time of commands.
+        follows: whether answers are read again when there is something new.
+        periods: days that a page offers.
     """
     settings, clock = application.settings, application.clock
     relations = Relations(settings, application.catalog, clock.now())
     state = StateReader(settings, clock)
+    marks = state.marks()
     shelf = Shelf(
-        lambda: application.warehouse(PATIENCE, read_only=True, limits=READING),
+        lambda: application.warehouse(patience, read_only=True, limits=READING),
         relations,
-        state.marks,
+        state.marks if follows else lambda: marks,
         clock,
     )
     analyst = None
     if settings.warehouse.file is not None and only_here(settings.ui):
         analyst = Analyst(settings.warehouse, clock, application.environ)
     return Context(
-        settings, questions, relations, shelf, state, clock, application, program, analyst=analyst
+        settings,
+        questions,
+        relations,
+        shelf,
+        state,
+        clock,
+        application,
+        program,
+        analyst=analyst,
+        periods=periods,
     )
 
 
@@ -104,6 +124,17 @@ def create_app(context: Context, access: Access) -> SecurityMiddleware:
         context: what pages are made from.
         access: who may ask.
     """
+    app = make_app(context)
+    app.state.access = access
+    return SecurityMiddleware(app, access)
+
+
+def make_app(context: Context) -> Starlette:
+    """The application itself: the state of each scope says who looks, by a `Viewer`.
+
+    Args:
+        context: what pages are made from.
+    """
     app = Starlette(
         routes=[
             Route("/", today.today),
@@ -117,8 +148,8 @@ def create_app(context: Context, access: Access) -> SecurityMiddleware:
         middleware=[Middleware(GZipMiddleware, minimum_size=SHORTEST_GZIP)],
         exception_handlers={Failure: pages.problem, HTTPException: _not_found},
     )
-    app.state.context, app.state.access = context, access
-    return SecurityMiddleware(app, access)
+    app.state.context = context
+    return app
 
 
 def state(request: Request) -> Response:

@@ -23,8 +23,6 @@ ROWS: Final[Mapping[str, int]] = {"table": 6, "list": 8}
 """Rows of a card by the kind of its chart."""
 MOST_ROWS: Final = 12
 """Rows of a card of any other kind."""
-PERIODS: Final = (7, 30, 90)
-"""Days that a page offers."""
 _LONGER: Final = (7, 30, 90, 365, MOST_DAYS)
 
 Body = Literal["drawn", "lacking", "unstored", "empty", "waiting", "held", "failed", "slow"]

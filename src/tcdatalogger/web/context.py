@@ -24,6 +24,8 @@ from tcdatalogger.web.shelf import Shelf
 Role = Literal["owner", "officer", "member"]
 """Who looks: `owner` sees all, `officer` nothing of the owner's own, `member` what all may see."""
 
+PERIODS: Final = (7, 30, 90)
+"""Days that a page offers."""
 _SEES: Final[Mapping[Role, tuple[Audience, ...]]] = {
     "owner": ("faction", "officer", "owner"),
     "officer": ("faction", "officer"),
@@ -40,10 +42,13 @@ class Viewer:
     Attributes:
         role: what this one may see.
         signed_in: whether by a password; False on a machine of one's own, where there is none.
+        exported: whether the page becomes a file, which a browser cannot ask for anything else:
+            without script, forms, what is to be configured, and what is about this machine.
     """
 
     role: Role = "owner"
     signed_in: bool = False
+    exported: bool = False
 
     def sees(self, question: Question) -> bool:
         """Whether this one may see the answer to a question."""
@@ -133,6 +138,7 @@ class Context:
         program: how commands on the pages call the program.
         pictures: those that were drawn.
         analyst: asks SQL of a copy; None where others see the pages, and for BigQuery.
+        periods: days that a page offers.
     """
 
     settings: Settings
@@ -145,6 +151,7 @@ class Context:
     program: str = "tcdatalogger"
     pictures: Pictures = field(default_factory=Pictures)
     analyst: Analyst | None = None
+    periods: tuple[int, ...] = PERIODS
 
     def close(self) -> None:
         """Close the state, and take the analyst's copy away."""

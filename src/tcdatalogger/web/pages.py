@@ -18,9 +18,10 @@ from starlette.routing import Route
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, UsageError
 from tcdatalogger.models import tabular
 from tcdatalogger.questions.answers import DAYS, Answer, given
+from tcdatalogger.questions.pictures.png import lacking
 from tcdatalogger.questions.question import PAGES, Question
-from tcdatalogger.web.cards import MOST_ROWS, PERIODS, WAIT, cards, texts
-from tcdatalogger.web.context import Context, context, viewer
+from tcdatalogger.web.cards import MOST_ROWS, WAIT, cards, texts
+from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.render import fewer, is_light, page
 from tcdatalogger.web.shelf import Asked, Shelved
 
@@ -74,7 +75,7 @@ def section(request: Request) -> Response:
     here, name = context(request), request.url.path.strip("/")
     looks = viewer(request)
     asked = in_order([each for each in here.questions.values() if each.page == name])
-    seen = [each for each in asked if looks.sees(each)]
+    seen = [each for each in asked if _is_shown(here, looks, each)]
     for rows in (None, *fewer(MOST_ROWS // 2)):
         found = cards(here, seen, request.query_params, rows)
         made = page(
@@ -83,11 +84,16 @@ def section(request: Request) -> Response:
             title=TITLES[name],
             cards=sorted(found, key=lambda each: (each.body == "lacking", each.wide)),
             hidden=len(asked) - len(seen),
-            periods=PERIODS,
+            periods=here.periods,
         )
         if is_light(made):
             break
     return made
+
+
+def _is_shown(here: Context, looks: Viewer, asked: Question) -> bool:
+    """Whether a page names a question; a file none that has no answer here."""
+    return looks.sees(asked) and not (looks.exported and here.relations.is_blocked(asked))
 
 
 def questions(request: Request) -> Response:
@@ -99,7 +105,7 @@ def questions(request: Request) -> Response:
             [
                 (each, here.relations.lacks(each))
                 for each in in_order([q for q in here.questions.values() if q.page == name])
-                if looks.sees(each)
+                if _is_shown(here, looks, each)
             ],
         )
         for name in PAGES
@@ -123,6 +129,8 @@ def question(request: Request) -> Response:
             params={"days": DAYS, **asked.params},
             values=values,
             section=TITLES[asked.page],
+            periods=here.periods,
+            draws=not viewer(request).exported or lacking() is None,
         )
         if is_light(made):
             break

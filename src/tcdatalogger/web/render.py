@@ -16,9 +16,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from tcdatalogger import __version__
+from tcdatalogger.clock import utc
 from tcdatalogger.questions.numbers import moment
 from tcdatalogger.questions.pictures import colours
-from tcdatalogger.web.context import analyst, viewer
+from tcdatalogger.questions.question import PAGES
+from tcdatalogger.web.context import analyst, context, viewer
 
 NAV: Final = (
     ("/", "Today"),
@@ -44,7 +46,12 @@ LONG_WORD: Final = 24
 """Letters of a word that has room in a line of a phone."""
 
 _SEPARATOR: Final = re.compile(r"(?<=[/\\])(?=[^/\\\s])")
-_TYPES: Final = {"css": "text/css", "js": "text/javascript", "woff2": "font/woff2"}
+_TYPES: Final = {
+    "css": "text/css",
+    "js": "text/javascript",
+    "txt": "text/plain",
+    "woff2": "font/woff2",
+}
 _STYLE: Final = "style.css"
 """The file of style; the colours, which pictures have too, come before what it says."""
 _YEAR: Final = "public, max-age=31536000, immutable"
@@ -122,6 +129,7 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> Re
             nav=_nav(request),
             viewer=viewer(request),
             query=request.query_params,
+            made=utc(context(request).clock.now()),
             **facts,
         )
     )
@@ -129,13 +137,17 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> Re
 
 
 def _nav(request: Request) -> dict[str, str]:
-    """The pages that somebody may see."""
-    role = viewer(request).role
+    """The pages that somebody may see; in files those alone that have an answer."""
+    here, looks = context(request), viewer(request)
     seen = {
-        "/me": role == "owner",
-        "/sql": analyst(request) is not None,
-        "/ops": role != "member",
+        "/me": looks.role == "owner",
+        "/sql": analyst(request) is not None and not looks.exported,
+        "/ops": looks.role != "member" and not looks.exported,
     }
+    if looks.exported:
+        asked = [each for each in here.questions.values() if looks.sees(each)]
+        answered = {each.page for each in asked if not here.relations.is_blocked(each)}
+        seen |= {f"/{name}": name in answered for name in PAGES}
     return {address: name for address, name in NAV if seen.get(address, True)}
 
 

@@ -210,6 +210,11 @@ class Shelf:
                 self._changed.wait_for(lambda: all(entry.tried for entry in entries), wait)
             return [self._shown(entry, marks, now) for entry in entries]
 
+    def kept(self) -> list[Shelved[Any]]:
+        """All that was asked for and is kept, as it stands."""
+        with self._changed:
+            return [entry.shelved for entry in self._entries.values()]
+
     @property
     def version(self) -> int:
         """A number that changes when an answer does."""

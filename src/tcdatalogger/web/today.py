@@ -17,7 +17,7 @@ from tcdatalogger.questions.answers import Answer, days_of, given
 from tcdatalogger.questions.numbers import in_full, shown
 from tcdatalogger.questions.question import Unit
 from tcdatalogger.scheduler.monitoring import notify
-from tcdatalogger.web.cards import PERIODS, cards
+from tcdatalogger.web.cards import cards
 from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.drawing import Cell, Tile
 from tcdatalogger.web.render import page
@@ -84,10 +84,12 @@ def today(request: Request) -> Response:
         "today.html",
         title="Today",
         tiles=tiles(here, looks, query),
-        needs=what_needs_you(here) if looks.role != "member" else (),
+        needs=what_needs_you(here) if looks.role != "member" and not looks.exported else (),
         cards=found,
-        lacking=sum(map(here.relations.is_blocked, here.questions.values())),
-        periods=PERIODS,
+        lacking=0
+        if looks.exported
+        else sum(map(here.relations.is_blocked, here.questions.values())),
+        periods=here.periods,
     )
 
 

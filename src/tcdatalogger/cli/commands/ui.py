@@ -5,19 +5,22 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from tcdatalogger.cli import Options
-from tcdatalogger.cli.output import program, say
+from tcdatalogger.cli.output import counted, json_option, print_json, program, say
+from tcdatalogger.clock import span
 from tcdatalogger.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import UiSettings
     from tcdatalogger.core.main import Application
     from tcdatalogger.questions.question import Question
+    from tcdatalogger.web.context import Role
 
 _BACKLOG = 128
 _SEND_BUFFER = 128 * 1_024
@@ -30,18 +33,55 @@ grows by itself a slow reader could not be told from one that reads nothing.
     epilog="\b\nExample:\n"
     "  tcdatalogger ui --open\n"
     "  tcdatalogger ui --listen 127.0.0.1:9000\n"
-    "  tcdatalogger ui --listen 0.0.0.0:8765 --behind-proxy",
+    "  tcdatalogger ui --listen 0.0.0.0:8765 --behind-proxy\n"
+    "  tcdatalogger ui --export site --role officer --days 7 --days 30",
 )
 @click.option("--listen", metavar="HOST:PORT", help="Where to listen. [ui.listen]")
 @click.option("--behind-proxy", is_flag=True, help="A proxy with TLS stands before it.")
 @click.option("--open", "opens", is_flag=True, help="Open the first page in a browser.")
+@click.option(
+    "--export",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Write the pages as files for a web server, and end; an export that is there is replaced.",
+)
+@click.option(
+    "--role",
+    type=click.Choice(["member", "officer", "owner"]),
+    help="With --export: what this role may see. [member]",
+)
+@click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    multiple=True,
+    metavar="N",
+    help="With --export: a period that pages offer; once for each. [7, 30, 90]",
+)
+@json_option
 @click.pass_obj
-def command(options: Options, listen: str | None, behind_proxy: bool, opens: bool) -> None:
+def command(
+    options: Options,
+    listen: str | None,
+    behind_proxy: bool,
+    opens: bool,
+    folder: Path | None,
+    role: Role | None,
+    days: tuple[int, ...],
+    as_json: bool,
+) -> None:
     """Show what was logged on pages of this machine, until Ctrl-C.
 
     Nothing can be changed there, and no run waits for who looks. Others than this machine see the
     pages only with a password and TLS: docs/dashboard.md.
     """
+    if folder is None and (role or days or as_json):
+        raise UsageError("--role, --days and --json go with --export.")
+    if folder is not None and (listen is not None or behind_proxy or opens):
+        raise UsageError("--export serves nothing: --listen, --behind-proxy and --open go without.")
+    if folder is not None:
+        _export(options, folder, role or "member", days, as_json=as_json)
+        return
     settings = options.look()
     host, _, port = (listen or settings.ui.listen).rpartition(":")
     if not (host and port.isdecimal()):
@@ -62,6 +102,39 @@ def command(options: Options, listen: str | None, behind_proxy: bool, opens: boo
     folder = configuration.locate(options.config, os.environ).parent / "questions"
     with Application(settings.model_copy(update={"ui": ui})) as application:
         serve(application, question.known(folder), opens=opens)
+
+
+def _export(
+    options: Options, folder: Path, role: Role, days: tuple[int, ...], *, as_json: bool
+) -> None:
+    """Write the pages as files, and say what is in them; what went wrong is told at the end."""
+    settings = options.look()
+    from tcdatalogger.cli.commands.backup import BackupLines
+    from tcdatalogger.core.config import configuration, sizes
+    from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.questions import question
+    from tcdatalogger.web.context import PERIODS
+    from tcdatalogger.web.export import Wish, export
+
+    beside = configuration.locate(options.config, os.environ).parent / "questions"
+    wish = Wish(role, tuple(sorted(set(days))) or PERIODS)
+    with Application(settings) as application:
+        found = export(application, question.known(beside), folder, wish, BackupLines())
+    if as_json:
+        print_json({"folder": folder, "role": role, **asdict(found)})
+        raise SystemExit(ConfigError.exit_code if found.problems else 0)
+    whose = {"member": "a member", "officer": "an officer", "owner": "the owner"}[role]
+    say(
+        f"{folder}: {counted(found.pages, 'page')}, {counted(found.files, 'file')}, "
+        f"{sizes.shown(found.bytes)}, as {whose} sees them, in {span(found.seconds)}"
+    )
+    if found.without_pictures:
+        say(f"There are no pictures. {found.without_pictures}", err=True)
+    if found.problems:
+        raise ConfigError(
+            f"{counted(len(found.problems), 'answer')} went wrong; the rest was exported.",
+            problems=found.problems,
+        )
 
 
 def serve(

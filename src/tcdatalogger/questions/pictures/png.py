@@ -59,8 +59,8 @@ def png_apart(svg_text: str) -> bytes:
         ConfigError: the package resvg-py is not installed.
         DataRefused: it could not be drawn.
     """
-    if importlib.util.find_spec("resvg_py") is None:
-        raise _not_installed()
+    if (lacks := lacking()) is not None:
+        raise lacks
     command = [sys.executable, "-P", "-m", __name__]
     try:
         done = subprocess.run(  # noqa: S603  # this program
@@ -73,6 +73,11 @@ def png_apart(svg_text: str) -> bytes:
         says = one_line(last) or f"its process ended with {done.returncode}"
         raise DataRefused(f"The picture could not be drawn: {says}.")
     return done.stdout
+
+
+def lacking() -> ConfigError | None:
+    """Why no PNG can be drawn here; None where it can be."""
+    return _not_installed() if importlib.util.find_spec("resvg_py") is None else None
 
 
 def _not_installed() -> ConfigError:

@@ -306,7 +306,7 @@ def test_a_text_that_is_no_rating_is_shown_whole_and_a_decimal_is_a_number(open_
     text = open_site(warehouse, questions={"rated": RATED}).get("/questions/rated")
 
     assert ">nobody knows<" in text
-    assert "25 %" in text
+    assert "25\N{NO-BREAK SPACE}%" in text
 
 
 LINES = """/*

@@ -40,9 +40,9 @@ class Site:
     file: Path
 
     def read(self) -> None:
-        """Let the shelf read all that pages want, as its thread does by itself."""
+        """Let the cache read all that pages want, as its thread does by itself."""
         for _ in range(200):
-            pause = self.context.shelf.refresh()
+            pause = self.context.cache.refresh()
             if pause > 5:
                 return
             self.clock.sleep(pause)

@@ -41,7 +41,7 @@ ENDPOINTS = (
     + endpoint("diary", "/user/log")
 )
 STATE_PAGES = ("/ops", "/ops/runs", "/ops/budget", "/ops/logs")
-SHELF_PAGES = ("/ops/schema", "/ops/drift", "/ops/quarantine")
+CACHE_PAGES = ("/ops/schema", "/ops/drift", "/ops/quarantine")
 
 
 def run_id(number: int) -> str:
@@ -479,7 +479,7 @@ def test_what_is_the_owners_own_is_not_shown_to_an_officer(open_site, logged):
     assert "only the key&#39;s owner sees it" in text
 
 
-@pytest.mark.parametrize("path", SHELF_PAGES)
+@pytest.mark.parametrize("path", CACHE_PAGES)
 def test_pages_of_the_ledger_say_how_the_warehouse_stands(open_site, tmp_path, logged, path):
     nothing = open_site(tmp_path / "none.duckdb")
     assert "Being read" in nothing.client.get(path).text
@@ -628,7 +628,7 @@ def every_page() -> list[str]:
     """The addresses of all operations pages."""
     return [
         *STATE_PAGES,
-        *SHELF_PAGES,
+        *CACHE_PAGES,
         *(f"/ops/runs/{each.run_id}" for each in RUNS),
         *(f"/ops/endpoints/{name}" for name in ("members", "crimes", "diary")),
     ]
@@ -648,7 +648,7 @@ def test_members_see_no_operations_page_and_officers_do(open_site, tmp_path):
         assert site.client.get(path).status_code == 403
     assert 'href="/ops"' not in site.client.get("/").text
     sign_in("officer-password-2")
-    for path in (*STATE_PAGES, *SHELF_PAGES, "/ops/endpoints/members"):
+    for path in (*STATE_PAGES, *CACHE_PAGES, "/ops/endpoints/members"):
         assert site.client.get(path).status_code == 200
     assert 'href="/ops"' in site.client.get("/").text
 

@@ -293,7 +293,7 @@ def test_at_the_start_the_answers_of_the_first_page_are_read_first(site, monkeyp
         read.append(question.name)
         return answers.ask(warehouse, relations, question, values)
 
-    monkeypatch.setattr("tcdatalogger.web.shelf.ask", ask)
+    monkeypatch.setattr("tcdatalogger.web.cache.ask", ask)
     begin(site.context)
     site.read()
     first = [name for name in read if name in today.QUESTIONS]

@@ -24,17 +24,17 @@ from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import READING
 from tcdatalogger.web import pages, sql, today
 from tcdatalogger.web.analyst import Analyst
+from tcdatalogger.web.cache import AnswerCache, Asked
 from tcdatalogger.web.context import PERIODS, Context, Role, StateReader, context
 from tcdatalogger.web.operations import routes as operations
 from tcdatalogger.web.render import page, static
 from tcdatalogger.web.security import Access, SecurityMiddleware, access, login, only_here
-from tcdatalogger.web.shelf import Asked, Shelf
 from tcdatalogger.web.sql import StoredTables
 
 SHORTEST_GZIP = 500
 """Bytes from which on an answer is packed."""
 PATIENCE = 0.3
-"""Seconds that the shelf waits for a warehouse that another program has open."""
+"""Seconds that the cache waits for a warehouse that another program has open."""
 
 
 def make_context(
@@ -46,13 +46,13 @@ def make_context(
     follows: bool = True,
     periods: tuple[int, ...] = PERIODS,
 ) -> Context:
-    """What the pages of an installation are made from; the shelf is begun by `with context.shelf`.
+    """What the pages of an installation are made from; the cache is begun by `with context.cache`.
 
     Args:
         application: with the settings.
         questions: by name.
         program: how commands on the pages call the program.
-        patience: seconds that the shelf waits for a warehouse that another program has open; None
+        patience: seconds that the cache waits for a warehouse that another program has open; None
             for the usual time of commands.
         follows: whether answers are read again when there is something new.
         periods: days that a page offers.
@@ -61,7 +61,7 @@ def make_context(
     relations = Relations(settings, application.catalog, clock.now())
     state = StateReader(settings, clock)
     marks = state.marks()
-    shelf = Shelf(
+    cache = AnswerCache(
         lambda: application.warehouse(patience, read_only=True, limits=READING),
         relations,
         state.marks if follows else lambda: marks,
@@ -74,7 +74,7 @@ def make_context(
         settings,
         questions,
         relations,
-        shelf,
+        cache,
         state,
         clock,
         application,
@@ -85,14 +85,14 @@ def make_context(
 
 
 def begin(context: Context) -> None:
-    """Let the shelf read what pages will show, those of the first page before the others: so it is
+    """Let the cache read what pages will show, those of the first page before the others: so it is
     there when somebody looks.
     """
     ready = [each for each in context.questions.values() if not context.relations.is_blocked(each)]
     ready.sort(key=lambda each: each.name not in today.QUESTIONS)
-    context.shelf.look([Asked(each, given(each, {})) for each in ready])
+    context.cache.look([Asked(each, given(each, {})) for each in ready])
     if context.analyst is not None:
-        context.shelf.look([StoredTables()])
+        context.cache.look([StoredTables()])
 
 
 def who_may(application: Application) -> Access:
@@ -156,7 +156,7 @@ def state(request: Request) -> Response:
     """What a page is known by: it changes when a page may show something else."""
     here = context(request)
     marks = sorted(here.state.marks().items())
-    told = json.dumps([here.shelf.version, marks])
+    told = json.dumps([here.cache.version, marks])
     mark = hashlib.sha256(told.encode()).hexdigest()[:16]
     headers = {"etag": f'"{mark}"', "cache-control": "no-cache"}
     if request.headers.get("if-none-match") == headers["etag"]:

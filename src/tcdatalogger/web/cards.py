@@ -13,9 +13,9 @@ from starlette.datastructures import QueryParams
 from tcdatalogger.questions.answers import Answer, days_of, given, said
 from tcdatalogger.questions.question import MOST_DAYS, Question
 from tcdatalogger.questions.relations import Lack
+from tcdatalogger.web.cache import Asked, Cached
 from tcdatalogger.web.context import Context
 from tcdatalogger.web.drawing import Drawing, draw
-from tcdatalogger.web.shelf import Asked, Shelved
 
 WAIT: Final = 1.5
 """Seconds that a page waits for answers that nobody has read yet."""
@@ -27,7 +27,7 @@ _LONGER: Final = (7, 30, 90, 365, MOST_DAYS)
 
 Body = Literal["drawn", "lacking", "unstored", "empty", "waiting", "held", "failed", "slow"]
 """What a card shows: `lacking` where something is not logged, `unstored` where nothing is stored
-yet, `empty` where the answer has no rows; the rest are standings of the shelf."""
+yet, `empty` where the answer has no rows; the rest are standings of the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Card:
         question: the question.
         body: what it shows.
         caption: the sentence about the answer.
-        shelved: what the shelf has; None where something is not logged.
+        cached: what the cache has; None where something is not logged.
         lacks: what the configuration lacks.
         drawing: the answer to draw, where `body` is `drawn`.
         query: of the address of its own page, "" or with `?`.
@@ -50,7 +50,7 @@ class Card:
     question: Question
     body: Body
     caption: str
-    shelved: Shelved[Answer] | None = None
+    cached: Cached[Answer] | None = None
     lacks: tuple[Lack, ...] = ()
     drawing: Drawing | None = None
     query: str = ""
@@ -60,7 +60,7 @@ class Card:
     @property
     def run(self) -> str:
         """The run that stored the newest row of all; "" where the state does not know it."""
-        answer = None if self.shelved is None else self.shelved.answer
+        answer = None if self.cached is None else self.cached.answer
         return answer.run if answer is not None and answer.run in self.runs.values() else ""
 
     @property
@@ -71,9 +71,9 @@ class Card:
     @property
     def until(self) -> datetime | None:
         """The moment that the answer is about."""
-        if self.shelved is None or self.shelved.answer is None:
+        if self.cached is None or self.cached.answer is None:
             return None
-        return self.shelved.answer.until
+        return self.cached.answer.until
 
 
 def texts(question: Question, query: QueryParams) -> dict[str, str]:
@@ -100,15 +100,15 @@ def cards(
     asked = {each.name: Asked(each, given(each, chosen[each.name])) for each in questions}
     lacks = {each.name: context.relations.lacks(each) for each in questions}
     ready = [each for each in questions if not any(lack.blocks for lack in lacks[each.name])]
-    looked = context.shelf.look([asked[each.name] for each in ready], WAIT)
-    shelved = {each.name: found for each, found in zip(ready, looked, strict=True)}
+    looked = context.cache.look([asked[each.name] for each in ready], WAIT)
+    cached = {each.name: found for each, found in zip(ready, looked, strict=True)}
     answers = [found.answer for found in looked if found.answer is not None]
     known = context.state.known({run for each in answers for run in each.runs.values()})
     return [
         _card(
             asked[each.name],
             lacks[each.name],
-            shelved.get(each.name),
+            cached.get(each.name),
             chosen[each.name],
             rows,
             known,
@@ -120,7 +120,7 @@ def cards(
 def _card(
     asked: Asked,
     lacks: tuple[Lack, ...],
-    shelved: Shelved[Answer] | None,
+    cached: Cached[Answer] | None,
     chosen: Mapping[str, str],
     rows: int | None,
     known: Collection[str],
@@ -128,21 +128,21 @@ def _card(
     question = asked.question
     query = f"?{urlencode(chosen)}" if chosen else ""
     caption = said(question.caption, asked.values)
-    if shelved is None:
+    if cached is None:
         return Card(question, "lacking", caption, lacks=lacks, query=query)
-    body = _body(shelved)
+    body = _body(cached)
     days = days_of(asked.values)
     most = rows or ROWS.get(question.chart.kind, MOST_ROWS)
     return Card(
         question,
         body,
         caption,
-        shelved,
+        cached,
         lacks,
-        draw(shelved.answer, most) if body == "drawn" and shelved.answer else None,
+        draw(cached.answer, most) if body == "drawn" and cached.answer else None,
         query,
         next((each for each in _LONGER if each > days), None),
-        {} if shelved.answer is None else _those(shelved.answer.runs, known),
+        {} if cached.answer is None else _those(cached.answer.runs, known),
     )
 
 
@@ -150,10 +150,10 @@ def _those(runs: Mapping[str, str], known: Collection[str]) -> Mapping[str, str]
     return {table: run for table, run in runs.items() if run in known}
 
 
-def _body(shelved: Shelved[Answer]) -> Body:
-    answer = shelved.answer
+def _body(cached: Cached[Answer]) -> Body:
+    answer = cached.answer
     if answer is None:
-        match shelved.standing:
+        match cached.standing:
             case "fresh" | "old":
                 return "waiting"
             case standing:

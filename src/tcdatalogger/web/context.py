@@ -1,4 +1,4 @@
-"""What every page is made from: the installation, the shelf, the state, and who looks."""
+"""What every page is made from: the installation, the cache, the state, and who looks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tcdatalogger.errors import Failure
 from tcdatalogger.questions.question import Audience, Question
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.web.analyst import Analyst
+from tcdatalogger.web.cache import AnswerCache
 from tcdatalogger.web.pictures import Pictures
-from tcdatalogger.web.shelf import Shelf
 
 Role = Literal["owner", "officer", "member"]
 """Who looks: `owner` sees all, `officer` nothing of the owner's own, `member` what all may see."""
@@ -131,7 +131,7 @@ class Context:
         settings: the configuration.
         questions: by name, those of this program and the user's own.
         relations: what the tables mean to a question.
-        shelf: the answers.
+        cache: the answers.
         state: the runs.
         clock: the source of time.
         application: the parts that the pages are wired from.
@@ -144,7 +144,7 @@ class Context:
     settings: Settings
     questions: Mapping[str, Question]
     relations: Relations
-    shelf: Shelf
+    cache: AnswerCache
     state: StateReader
     clock: Clock
     application: Application

@@ -28,8 +28,8 @@ from tcdatalogger.questions.answers import Answer, given
 from tcdatalogger.questions.pictures.png import lacking
 from tcdatalogger.questions.question import PAGES, Question
 from tcdatalogger.web.app import make_app, make_context
+from tcdatalogger.web.cache import Asked, Cached
 from tcdatalogger.web.context import PERIODS, Context, Role, Viewer
-from tcdatalogger.web.shelf import Asked, Shelved
 from tcdatalogger.web.site_folder import replaced
 
 WAIT: Final = 1.0
@@ -125,10 +125,10 @@ def export(
         application, questions, patience=None, follows=False, periods=wish.periods
     )
     try:
-        with replaced(folder) as place, context.shelf:
+        with replaced(folder) as place, context.cache:
             site = _Site(context, wish, place)
             asyncio.run(site.make(progress))
-            answered, wrong = _outcome(context.shelf.kept())
+            answered, wrong = _outcome(context.cache.kept())
     finally:
         context.close()
     return Exported(
@@ -142,7 +142,7 @@ def export(
     )
 
 
-def _outcome(kept: list[Shelved[Any]]) -> tuple[int, list[str]]:
+def _outcome(kept: list[Cached[Any]]) -> tuple[int, list[str]]:
     """How many questions have an answer, and what is wrong with others.
 
     Raises:
@@ -172,7 +172,7 @@ class _Site:
     """Asks for pages, and writes them.
 
     Args:
-        context: what pages are made from; its shelf reads.
+        context: what pages are made from; its cache reads.
         wish: what is to be exported.
         folder: to write into.
     """
@@ -211,12 +211,12 @@ class _Site:
             self._write(at.file, self._linked(at, text, files).encode())
 
     def _begin(self) -> None:
-        """Let the shelf read what pages will show, while the first of them are made."""
+        """Let the cache read what pages will show, while the first of them are made."""
         here, looks = self._context, Viewer(self._wish.role)
         ready = [q for q in here.questions.values() if looks.sees(q)]
         ready = [q for q in ready if not here.relations.is_blocked(q)]
         for days in ({}, *({"days": str(each)} for each in here.periods)):
-            here.shelf.look([Asked(each, given(each, days)) for each in ready])
+            here.cache.look([Asked(each, given(each, days)) for each in ready])
 
     def _client(self) -> httpx2.AsyncClient:
         app, looks = make_app(self._context), Viewer(self._wish.role, exported=True)
@@ -234,17 +234,17 @@ class _Site:
         Raises:
             WarehouseUnavailable: another program has the warehouse for too long.
         """
-        shelf = self._context.shelf
+        cache = self._context.cache
         while True:
             answer = await client.get(url)
-            kept = shelf.kept()
+            kept = cache.kept()
             for each in kept:
                 if each.standing == "held":
                     raise WarehouseUnavailable(each.says, remedy=each.remedy)
             unread = [each.asked for each in kept if each.standing == "waiting"]
             if not unread:
                 return answer
-            await asyncio.to_thread(shelf.look, unread, WAIT)
+            await asyncio.to_thread(cache.look, unread, WAIT)
 
     def _addresses(self, at: _Address, text: str) -> Iterator[_Address]:
         """What the links of a page lead to that is to become a file."""

@@ -20,10 +20,10 @@ from tcdatalogger.models import tabular
 from tcdatalogger.questions.answers import DAYS, Answer, given
 from tcdatalogger.questions.pictures.png import lacking
 from tcdatalogger.questions.question import PAGES, Question
+from tcdatalogger.web.cache import Asked, Cached
 from tcdatalogger.web.cards import MOST_ROWS, WAIT, cards, texts
 from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.render import fewer, is_light, page
-from tcdatalogger.web.shelf import Asked, Shelved
 
 TITLES: Final = {
     "crimes": "Crimes",
@@ -197,8 +197,8 @@ async def picture(request: Request) -> Response:
     return Response(png, media_type="image/png", headers=headers)
 
 
-def _read(request: Request) -> tuple[Shelved[Answer], Answer] | Response:
-    """What the shelf has of the question that an address names, and the answer; a text that says
+def _read(request: Request) -> tuple[Cached[Answer], Answer] | Response:
+    """What the cache has of the question that an address names, and the answer; a text that says
     why there is none.
     """
     here = context(request)
@@ -209,7 +209,7 @@ def _read(request: Request) -> tuple[Shelved[Answer], Answer] | Response:
     if blocks:
         return PlainTextResponse(" ".join(blocks), HTTPStatus.NOT_FOUND)
     values = given(asked, texts(asked, request.query_params))
-    [found] = here.shelf.look([Asked(asked, values)], WAIT)
+    [found] = here.cache.look([Asked(asked, values)], WAIT)
     if found.answer is not None:
         return found, found.answer
     says = found.says or "This is being read."

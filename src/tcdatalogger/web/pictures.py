@@ -11,7 +11,7 @@ from typing import Final
 from tcdatalogger.questions.answers import Answer
 from tcdatalogger.questions.pictures.picture import svg
 from tcdatalogger.questions.pictures.png import png_apart
-from tcdatalogger.web.shelf import Shelved
+from tcdatalogger.web.cache import Cached
 
 MOST_BYTES: Final = 32_000_000
 """Bytes of all pictures that are kept."""
@@ -30,11 +30,11 @@ class Pictures:
         self._kept: dict[Hashable, _Drawn] = {}
         self._drawing = ThreadPoolExecutor(1, "pictures")
 
-    async def png(self, shelved: Shelved[Answer], answer: Answer, *, dark: bool) -> bytes:
+    async def png(self, cached: Cached[Answer], answer: Answer, *, dark: bool) -> bytes:
         """The picture of an answer as PNG.
 
         Args:
-            shelved: what the shelf has.
+            cached: what the cache has.
             answer: of it.
             dark: whether it is for a dark page.
 
@@ -43,13 +43,13 @@ class Pictures:
             DataRefused: it could not be drawn.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._drawing, self._png, shelved, answer, dark)
+        return await loop.run_in_executor(self._drawing, self._png, cached, answer, dark)
 
-    def _png(self, shelved: Shelved[Answer], answer: Answer, dark: bool) -> bytes:  # noqa: FBT001
-        key = (shelved.asked.key, dark)
+    def _png(self, cached: Cached[Answer], answer: Answer, dark: bool) -> bytes:  # noqa: FBT001
+        key = (cached.asked.key, dark)
         kept = self._kept.pop(key, None)
-        if kept is None or kept.read_at != shelved.read_at:
-            kept = _Drawn(shelved.read_at, png_apart(svg(answer, dark=dark)))
+        if kept is None or kept.read_at != cached.read_at:
+            kept = _Drawn(cached.read_at, png_apart(svg(answer, dark=dark)))
         self._kept[key] = kept  # at the end: the first is what nobody asks for any more
         size = sum(len(each.png) for each in self._kept.values())
         while size > MOST_BYTES:

@@ -26,12 +26,12 @@ from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import harmless
 from tcdatalogger.web.analyst import Analyst, Found
+from tcdatalogger.web.cache import Asked
 from tcdatalogger.web.cards import WAIT
 from tcdatalogger.web.context import Context, analyst, context, viewer
 from tcdatalogger.web.drawing import Cell, Column, Table
 from tcdatalogger.web.render import fewer, is_light, page
 from tcdatalogger.web.security import comes_from_here, only_here
-from tcdatalogger.web.shelf import Asked
 
 ROWS: Final = 200
 """Rows on the page."""
@@ -59,11 +59,11 @@ class StoredTable:
 
 @dataclass(frozen=True, slots=True)
 class StoredTables:
-    """What tables there are: the shelf reads it."""
+    """What tables there are: the cache reads it."""
 
     @property
     def key(self) -> Hashable:
-        """What the shelf knows it by."""
+        """What the cache knows it by."""
         return StoredTables
 
     def mark(self, _relations: Relations, marks: Mapping[str, float]) -> float:
@@ -108,7 +108,7 @@ def sql(request: Request) -> Response:
             found = _asked(asks, text, ROWS)
         except Failure as error:
             failure = error
-    [tables] = here.shelf.look([StoredTables()], WAIT)
+    [tables] = here.cache.look([StoredTables()], WAIT)
     copy, now = asks.copy, here.clock.now()
     there = tables.answer or ()
     for rows in fewer(ROWS):
@@ -189,7 +189,7 @@ def _of_question(here: Context, request: Request, name: str) -> tuple[str, str]:
         return "", f"There is no question {name}."
     if here.relations.is_blocked(question):
         return "", f"Nothing logs what the question {name} needs."
-    [found] = here.shelf.look([Asked(question, given(question, {}))], WAIT)
+    [found] = here.cache.look([Asked(question, given(question, {}))], WAIT)
     if found.answer is None:
         return "", found.says or "This is being read; open the page again."
     if not found.answer.sql:

@@ -17,11 +17,11 @@ from tcdatalogger.questions.answers import Answer, days_of, given
 from tcdatalogger.questions.numbers import in_full, shown
 from tcdatalogger.questions.question import Unit
 from tcdatalogger.scheduler.monitoring import notify
+from tcdatalogger.web.cache import Asked, Cached
 from tcdatalogger.web.cards import cards
 from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.drawing import Cell, Tile
 from tcdatalogger.web.render import page
-from tcdatalogger.web.shelf import Asked, Shelved
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -123,9 +123,9 @@ def tiles(here: Context, looks: Viewer, query: QueryParams) -> list[Tile]:
         Asked(here.questions[each.question], given(here.questions[each.question], days))
         for each in measures
     ]
-    now = here.shelf.look(asked)
+    now = here.cache.look(asked)
     before = {
-        each.question: here.shelf.look([_before(one, found.answer.until)])[0]
+        each.question: here.cache.look([_before(one, found.answer.until)])[0]
         for each, one, found in zip(measures, asked, now, strict=True)
         if each.compares and found.answer is not None and found.answer.until is not None
     }
@@ -141,13 +141,13 @@ def _before(asked: Asked, until: datetime) -> Asked:
     return Asked(asked.question, {**asked.values, "until": before})
 
 
-def _number(measure: Measure, shelved: Shelved[Answer] | None) -> float | None:
-    if shelved is None or shelved.answer is None or shelved.answer.rows is None:
+def _number(measure: Measure, cached: Cached[Answer] | None) -> float | None:
+    if cached is None or cached.answer is None or cached.answer.rows is None:
         return None
-    return measure.fold(shelved.answer.rows.to_pylist())
+    return measure.fold(cached.answer.rows.to_pylist())
 
 
-def _tile(measure: Measure, found: Shelved[Answer], before: Shelved[Answer] | None) -> Tile:
+def _tile(measure: Measure, found: Cached[Answer], before: Cached[Answer] | None) -> Tile:
     value, former = _number(measure, found), _number(measure, before)
     cell = Cell("-" if value is None else shown(value, measure.unit), in_full(value, measure.unit))
     change, tone = "", ""

@@ -161,7 +161,7 @@ def serve(
     tls = certificate(ui.certificate, ui.certificate_key) if ui.certificate else None
     with (
         _listening(ui) as listener,
-        (context := make_context(application, questions, program())).shelf,
+        (context := make_context(application, questions, program())).cache,
     ):
         begin(context)
         limits = Limits()

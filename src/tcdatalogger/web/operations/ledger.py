@@ -1,5 +1,5 @@
 """The pages of what the ledger of the warehouse knows: versions of tables, new fields, and records
-that were set aside. They are read by the shelf; a page never opens the warehouse.
+that were set aside. They are read by the cache; a page never opens the warehouse.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tcdatalogger.core.views.schema import TableVersion, versions_in
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import harmless
+from tcdatalogger.web.cache import Cached, Wanted
 from tcdatalogger.web.context import Context, context, viewer
 from tcdatalogger.web.drawing import LONGEST, Cell, Table, clipped
 from tcdatalogger.web.operations import common as ops
 from tcdatalogger.web.render import fewer, is_light
-from tcdatalogger.web.shelf import Shelved, Wanted
 
 ROWS: Final = 200
 """Lines of a page at most."""
@@ -47,7 +47,7 @@ class _Ledger:
 
     @property
     def key(self) -> Hashable:
-        """What the shelf knows it by."""
+        """What the cache knows it by."""
         return type(self), self.endpoint, self.run_id
 
     def mark(self, _relations: Relations, marks: Mapping[str, float]) -> float:
@@ -93,7 +93,7 @@ class History:
 
     @property
     def key(self) -> Hashable:
-        """What the shelf knows it by."""
+        """What the cache knows it by."""
         return History, self.endpoint, self.asked
 
     def mark(self, _relations: Relations, marks: Mapping[str, float]) -> float:
@@ -105,9 +105,9 @@ class History:
         return coverage(warehouse, self.endpoint, self.asked)
 
 
-def look(here: Context, wanted: Wanted[T], wait: float = 0.0) -> Shelved[T]:
-    """What the shelf has of the ledger."""
-    return here.shelf.look([wanted], wait)[0]
+def look(here: Context, wanted: Wanted[T], wait: float = 0.0) -> Cached[T]:
+    """What the cache has of the ledger."""
+    return here.cache.look([wanted], wait)[0]
 
 
 def schema(request: Request) -> Response:
@@ -219,7 +219,7 @@ def quarantine(request: Request) -> Response:
 
 def _page(
     request: Request,
-    found: Shelved[Any],
+    found: Cached[Any],
     *,
     cut: bool,
     table: Table | None = None,
@@ -280,7 +280,7 @@ def _indented(record: str) -> str:
         return record
 
 
-def spans(found: Shelved[tuple[PlaceCoverage, ...]]) -> Table | None:
+def spans(found: Cached[tuple[PlaceCoverage, ...]]) -> Table | None:
     """What was read of each list, as a table; None where nothing was."""
     rows = [
         (

@@ -1,6 +1,6 @@
 """The answers that pages show, and the one gate through which they are read from the warehouse.
 
-A page never opens the warehouse. It asks the shelf, which shows what was read last. Whether that is
+A page never opens the warehouse. It asks the cache, which shows what was read last. Whether that is
 still true is known from the state: each load of an endpoint counts there. What is missing or old is
 read by one thread, all of it in one short opening of the warehouse, so any number of viewers costs
 the runs that want to write as much as one.
@@ -58,7 +58,7 @@ class Wanted(Protocol[T_co]):
 
     @property
     def key(self) -> Hashable:
-        """What the shelf knows it by."""
+        """What the cache knows it by."""
         ...
 
     def mark(self, relations: Relations, marks: Mapping[str, float], /) -> float:
@@ -89,7 +89,7 @@ class Asked:
 
     @property
     def key(self) -> Hashable:
-        """What the shelf knows it by."""
+        """What the cache knows it by."""
         return self.question.name, tuple(sorted(self.values.items(), key=lambda each: each[0]))
 
     def mark(self, relations: Relations, marks: Mapping[str, float], /) -> float:
@@ -118,8 +118,8 @@ def _size(answer: object) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Shelved(Generic[T]):
-    """What the shelf has of a question, or of something else that it reads.
+class Cached(Generic[T]):
+    """What the cache has of a question, or of something else that it reads.
 
     Attributes:
         asked: the question.
@@ -139,7 +139,7 @@ class Shelved(Generic[T]):
 
 @dataclass(slots=True)
 class _Entry:
-    shelved: Shelved[Any]
+    cached: Cached[Any]
     mark: float = -1.0
     seen_at: float = 0.0
     tried: bool = False
@@ -148,10 +148,10 @@ class _Entry:
 
 def _turn(entry: _Entry) -> tuple[bool, float]:
     """The order of reading: what was never read, the last first; then what was read long ago."""
-    return entry.tried, entry.shelved.read_at if entry.tried else -entry.seen_at
+    return entry.tried, entry.cached.read_at if entry.tried else -entry.seen_at
 
 
-class Shelf:
+class AnswerCache:
     """Answers by question and values. Threads may share it.
 
     Args:
@@ -179,7 +179,7 @@ class Shelf:
         self._unfinished = False
         self._version = 0
         self._ended = Event()
-        self._thread = Thread(target=self._forever, name="shelf", daemon=True)
+        self._thread = Thread(target=self._forever, name="cache", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -193,7 +193,7 @@ class Shelf:
 
     # --- to ask ----------------------------------------------------------------------------------
 
-    def look(self, asked: Sequence[Wanted[T]], wait: float = 0.0) -> list[Shelved[T]]:
+    def look(self, asked: Sequence[Wanted[T]], wait: float = 0.0) -> list[Cached[T]]:
         """What there is now of each question; from now on they are kept fresh for a while.
 
         Args:
@@ -210,10 +210,10 @@ class Shelf:
                 self._changed.wait_for(lambda: all(entry.tried for entry in entries), wait)
             return [self._shown(entry, marks, now) for entry in entries]
 
-    def kept(self) -> list[Shelved[Any]]:
+    def kept(self) -> list[Cached[Any]]:
         """All that was asked for and is kept, as it stands."""
         with self._changed:
-            return [entry.shelved for entry in self._entries.values()]
+            return [entry.cached for entry in self._entries.values()]
 
     @property
     def version(self) -> int:
@@ -221,7 +221,7 @@ class Shelf:
         return self._version
 
     def _entry(self, asked: Wanted[Any], now: float) -> _Entry:
-        entry = self._entries.pop(asked.key, None) or _Entry(Shelved(asked))
+        entry = self._entries.pop(asked.key, None) or _Entry(Cached(asked))
         self._entries[asked.key] = entry  # at the end: the first is what nobody looks at any more
         entry.seen_at = now
         return entry
@@ -232,18 +232,18 @@ class Shelf:
             kept -= self._entries.pop(next(iter(self._entries))).size
 
     def _mark(self, entry: _Entry, marks: Mapping[str, float]) -> float:
-        return entry.shelved.asked.mark(self._relations, marks)
+        return entry.cached.asked.mark(self._relations, marks)
 
     def _is_due(self, entry: _Entry, marks: Mapping[str, float], now: float) -> bool:
-        if not entry.tried or entry.shelved.standing == "held":
+        if not entry.tried or entry.cached.standing == "held":
             return True
-        return entry.mark != self._mark(entry, marks) or now - entry.shelved.read_at > OLD
+        return entry.mark != self._mark(entry, marks) or now - entry.cached.read_at > OLD
 
-    def _shown(self, entry: _Entry, marks: Mapping[str, float], now: float) -> Shelved[Any]:
-        shelved = entry.shelved
-        if shelved.standing == "fresh" and self._is_due(entry, marks, now):
-            return replace(shelved, standing="old")
-        return shelved
+    def _shown(self, entry: _Entry, marks: Mapping[str, float], now: float) -> Cached[Any]:
+        cached = entry.cached
+        if cached.standing == "fresh" and self._is_due(entry, marks, now):
+            return replace(cached, standing="old")
+        return cached
 
     # --- to read ---------------------------------------------------------------------------------
 
@@ -299,9 +299,9 @@ class Shelf:
                     return
                 # The mark is older than the answer: a load between the two is read once more.
                 mark = self._mark(entry, marks)
-                found = self._ask(warehouse, entry.shelved)
+                found = self._ask(warehouse, entry.cached)
                 with self._changed:
-                    entry.shelved, entry.mark, entry.tried = found, mark, True
+                    entry.cached, entry.mark, entry.tried = found, mark, True
                     entry.size = _size(found.answer)
                     self._forget()
                     self._changed.notify_all()
@@ -309,7 +309,7 @@ class Shelf:
                     self._held(due, found.says, found.remedy)
                     return
 
-    def _ask(self, warehouse: Warehouse, before: Shelved[Any]) -> Shelved[Any]:
+    def _ask(self, warehouse: Warehouse, before: Cached[Any]) -> Cached[Any]:
         asked, now = before.asked, self._clock.now()
         try:
             answer = asked.read(warehouse, self._relations)
@@ -329,13 +329,13 @@ class Shelf:
             _log.error("answer_failed", error=kind)
             says = f"The answer could not be made: {kind}."
             return replace(before, standing="failed", read_at=now, says=says, remedy="")
-        return Shelved(asked, "fresh", answer, now)
+        return Cached(asked, "fresh", answer, now)
 
     def _held(self, due: Sequence[_Entry], says: str, remedy: str) -> None:
         """Nothing can be read now: say so of all that was to be read."""
         with self._changed:
             for entry in due:
-                entry.shelved = replace(entry.shelved, standing="held", says=says, remedy=remedy)
+                entry.cached = replace(entry.cached, standing="held", says=says, remedy=remedy)
                 entry.tried = True
 
     def _forever(self) -> None:

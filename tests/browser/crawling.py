@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urljoin, urlsplit
@@ -12,14 +13,22 @@ import httpx2
 
 MANY = 4
 """How many pages of one kind are asked: those of ten thousand runs are made the same way."""
+TIMES = 30
+"""How often a page is asked that waits for an answer, each time after all others."""
 
 
 def kind(path: str) -> str:
-    """What pages that are made the same way share: `/runs/12?days=7` is of `/runs/#?days`."""
+    """What pages that are made the same way share: `/runs/12?days=7` is of `/runs/#?days`.
+
+    Files of a type are one kind with each choice, as `/q/#.png?days`.
+    """
     parts = urlsplit(path)
     words = ["#" if re.search(r"\d", word) else word for word in parts.path.split("/")]
     names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
-    return "/".join(words) + ("?" + "&".join(names) if names else "")
+    if not names:
+        return "/".join(words)
+    words[-1] = re.sub(r"^.+\.", "#.", words[-1])
+    return "/".join(words) + "?" + "&".join(names)
 
 
 class _Links(HTMLParser):
@@ -48,14 +57,14 @@ class Found:
         others: the paths of other answers, and their types.
         broken: links that do not answer, and where each stands.
         outside: addresses of others.
-        unread: pages that wait for an answer.
+        unread: pages that waited for an answer to the end, and where a link to each stands.
     """
 
     pages: list[str] = field(default_factory=list)
     others: dict[str, str] = field(default_factory=dict)
     broken: list[str] = field(default_factory=list)
     outside: set[str] = field(default_factory=set)
-    unread: list[str] = field(default_factory=list)
+    unread: list[tuple[str, str]] = field(default_factory=list)
 
     def to_look_at(self) -> list[str]:
         """All pages as a first visitor sees them, and one of each choice that can be made.
@@ -82,14 +91,15 @@ class Found:
 
 def crawl(url: str, many: int = MANY, start: str = "/") -> Found:
     """Follow every link from a page, of each kind as many as said."""
-    found, asked, waiting = Found(), Counter[str](), [(start, "nobody")]
+    found, asked, times, waiting = Found(), Counter[str](), Counter[str](), [(start, "nobody")]
     met = {start}
     with httpx2.Client(base_url=url, timeout=60, follow_redirects=True) as client:
         while waiting:
             path, where = waiting.pop(0)
-            asked[kind(path)] += 1
-            if asked[kind(path)] > many:
-                continue
+            if path not in times:
+                asked[kind(path)] += 1
+                if asked[kind(path)] > many:
+                    continue
             answer = client.get(path)
             if answer.status_code >= 400:
                 found.broken.append(f"{path} answers {answer.status_code}, a link of {where}")
@@ -97,19 +107,26 @@ def crawl(url: str, many: int = MANY, start: str = "/") -> Found:
             if what != "text/html":
                 found.others[path] = what
                 continue
-            found.pages.append(path)
             if "Being read" in answer.text:
-                found.unread.append(path)
-            links = _Links(answer.text)
-            for link in links.found:
-                to = urlsplit(urljoin(f"{url}{path}", link))
-                if f"{to.scheme}://{to.netloc}" != url:
-                    found.outside.add(link)
-                    continue
-                target = to.path + (f"?{to.query}" if to.query else "")
-                if link.startswith("#") and link != "#" and to.fragment not in links.ids:
-                    found.broken.append(f"{link} is no place of {path}")
+                times[path] += 1
+                (waiting if times[path] < TIMES else found.unread).append((path, where))
+                continue
+            found.pages.append(path)
+            for target in _linked(url, path, answer.text, found):
                 if target not in met:
                     met.add(target)
                     waiting.append((target, path))
     return found
+
+
+def _linked(url: str, path: str, text: str, found: Found) -> Iterator[str]:
+    """The paths of ours that a page leads to."""
+    links = _Links(text)
+    for link in links.found:
+        to = urlsplit(urljoin(f"{url}{path}", link))
+        if f"{to.scheme}://{to.netloc}" != url:
+            found.outside.add(link)
+            continue
+        if link.startswith("#") and link != "#" and to.fragment not in links.ids:
+            found.broken.append(f"{link} is no place of {path}")
+        yield to.path + (f"?{to.query}" if to.query else "")

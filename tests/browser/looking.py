@@ -18,6 +18,10 @@ The first two have both widths and both schemes.
 """
 SMALLEST = 12
 """The smallest letters, in pixels."""
+MOST_STOPS = 220
+"""Stops of Tab at most: the links of a page (`render.LINKS`), and its fields and boxes."""
+MANY_TABS = 40
+"""How often Tab is pressed before somebody looks where it went."""
 
 _LISTEN = """
 window.refused = [];
@@ -94,19 +98,65 @@ _STOPS = """() => {
   return count;
 }"""
 
-_HERE = """() => {
-  const element = document.activeElement;
-  if (!element || element === document.body) return null;
-  const style = getComputedStyle(element), box = element.getBoundingClientRect();
-  const inside = box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
-  return {
-    stop: element.dataset.stop,
-    text: (element.innerText || element.value || element.ariaLabel || element.tagName).slice(0, 40),
-    href: element.getAttribute("href") || "",
-    seen: inside && ((style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0)
-      || style.boxShadow !== "none"),
+_WATCH = """() => {
+  const here = () => {
+    const element = document.activeElement;
+    if (!element || element === document.body) return null;
+    const style = getComputedStyle(element), box = element.getBoundingClientRect();
+    const seen = box.right > 0 && box.bottom > 0 && box.left < innerWidth && box.top < innerHeight;
+    return {
+      stop: element.dataset.stop,
+      text: (element.innerText || element.value || element.ariaLabel || element.tagName)
+        .slice(0, 40),
+      href: element.getAttribute("href") || "",
+      seen: seen && ((style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0)
+        || style.boxShadow !== "none"),
+    };
   };
+  window.left = [];
+  addEventListener("keydown", (event) => { if (event.key === "Tab") left.push(here()); }, true);
 }"""
+"""Writes down what each Tab leaves: what it goes to is on the screen only after its event."""
+
+_BEGIN = """() => {
+  document.body.tabIndex = -1;
+  document.body.focus();
+  document.body.removeAttribute("tabindex");
+}"""
+"""The next Tab goes to the first stop, wherever the last one went to."""
+
+_SHAPES = """() => {
+  const told = new Map(), shapes = new Set(), names = new Set();
+  const values = ["role", "type", "tabindex", "scope", "lang", "aria-hidden", "aria-current"];
+  let heading = "";
+  for (const element of document.querySelectorAll("*")) {
+    const tag = element.tagName.toLowerCase(), box = element.getBoundingClientRect();
+    let shape = [tag, ...element.classList].join(".");
+    for (const {name, value} of element.attributes) {
+      if (name !== "class") shape += ` ${name}${values.includes(name) ? "=" + value : ""}`;
+    }
+    if (!element.textContent.trim()) shape += " empty";
+    if (!element.checkVisibility()) shape += " unseen";
+    if (element.scrollWidth > element.clientWidth) shape += " scrolls";
+    if (element.matches("a, button, input, select, summary")) {
+      shape += box.width < 24 ? " narrow" : box.height < 24 ? " low" : "";
+    }
+    if (/^h\\d$/.test(tag)) {
+      shape += ` after ${heading}`;
+      heading = tag;
+    }
+    for (const name of ["id", "aria-label", "aria-labelledby"]) {  // is it the only one?
+      const value = element.getAttribute(name), one = `${name === "id" || tag} ${value}`;
+      if (value !== null && names.has(one)) shape += ` second ${name}`;
+      names.add(one);
+    }
+    shape = `${told.get(element.parentElement) || ""} > ${shape}`;
+    told.set(element, shape);
+    shapes.add(shape);
+  }
+  return [...shapes];
+}"""
+"""How elements are made, each with all that it stands in: in the same ones axe finds the same."""
 
 
 @functools.cache
@@ -122,14 +172,16 @@ class Screen:
     Args:
         page: the tab.
         url: of the pages; nothing else may be asked.
+        shapes: of elements that axe has seen, each on its screen: another tab may go on with them.
 
     Attributes:
         faults: what was wrong, each with the page and the screen.
     """
 
-    def __init__(self, page: Page, url: str) -> None:
+    def __init__(self, page: Page, url: str, shapes: set[tuple[int, str, str]]) -> None:
         self.page = page
         self.url = url
+        self._shapes = shapes
         self.faults: list[str] = []
         self._where = ""
         page.add_init_script(_LISTEN)
@@ -167,12 +219,15 @@ class Screen:
     def look(self, screens: Iterable[tuple[int, str]] = SCREENS) -> None:
         """Look at the page as it is on screens: pairs of a width and a colour scheme."""
         path = self._where
-        self.page.evaluate(axe())
         for width, scheme in screens:
             self.page.set_viewport_size({"width": width, "height": 900})
             self.page.emulate_media(color_scheme=scheme)
             self._where = f"{path} ({width} px, {scheme})"
             self._look_once()
+            shapes = {(width, scheme, shape) for shape in self.page.evaluate(_SHAPES)}
+            if shapes - self._shapes:
+                self._ask_axe()
+            self._shapes |= shapes
         self._where = path
         for refused in self.page.evaluate("refused"):
             self.fault(refused)
@@ -185,7 +240,15 @@ class Screen:
             *page.evaluate(_BROKEN),
         ):
             self.fault(text)
-        options = {"resultTypes": ["violations"], "rules": {"target-size": {"enabled": True}}}
+
+    def _ask_axe(self) -> None:
+        if not self.page.evaluate("'axe' in window"):
+            self.page.evaluate(axe())
+        options = {
+            "resultTypes": ["violations"],
+            "rules": {"target-size": {"enabled": True}},
+            "preload": False,  # styles and films: no rule of these wants them
+        }
         found = self.page.evaluate("(options) => axe.run(options)", options)
         for rule in found["violations"]:
             nodes = [node["html"][:120] for node in rule["nodes"]]
@@ -193,14 +256,13 @@ class Screen:
 
     def tab_through(self) -> None:
         """Press Tab through the page: every link and field is reached, and is seen then."""
-        self.page.evaluate("document.activeElement.blur()")
         stops = self.page.evaluate(_STOPS)
+        if stops > MOST_STOPS:
+            self.fault(f"Tab has {stops} stops")
+        self.page.evaluate(_BEGIN)
+        self.page.evaluate(_WATCH)
         reached: set[str] = set()
-        for number in range(2 * stops + 10):  # a box that scrolls is a stop, too
-            self.page.keyboard.press("Tab")
-            here = self.page.evaluate(_HERE)
-            if here is None or (number and here["stop"] == "0"):
-                break
+        for number, here in enumerate(self._left_by_tab(2 * stops + 10)):
             if number == 0 and not here["href"].startswith("#"):
                 self.fault(
                     f"the first Tab goes to {here['text']!r} and not to the link to the text"
@@ -214,9 +276,22 @@ class Screen:
             html = self.page.locator(f"[data-stop='{stop}']").evaluate("(e) => e.outerHTML")
             self.fault(f"Tab never goes to {html[:120]}")
 
+    def _left_by_tab(self, most: int) -> Iterator[dict[str, Any]]:
+        """What Tab goes through, to the end of the page; a box that scrolls is a stop, too."""
+        count = 0
+        while count < most:
+            for _ in range(MANY_TABS):
+                self.page.keyboard.down("Tab")
+            for here in self.page.evaluate("left.splice(0)"):
+                if count and (here is None or (count > 1 and here["stop"] == "0")):
+                    return
+                if count:
+                    yield here
+                count += 1
+
     def skip(self) -> None:
         """The first link leads to the text: the next Tab goes on within it."""
-        self.page.evaluate("document.activeElement.blur()")
+        self.page.evaluate(_BEGIN)
         self.page.keyboard.press("Tab")
         self.page.keyboard.press("Enter")
         self.page.keyboard.press("Tab")
@@ -225,10 +300,12 @@ class Screen:
 
 
 @contextmanager
-def screen(browser: Browser, url: str, **options: Any) -> Iterator[Screen]:
+def screen(
+    browser: Browser, url: str, shapes: set[tuple[int, str, str]] | None = None, **options: Any
+) -> Iterator[Screen]:
     """A tab of its own, with no cookie and an empty cache, until the end of the block."""
     context = browser.new_context(reduced_motion="reduce", **options)
     try:
-        yield Screen(context.new_page(), url)
+        yield Screen(context.new_page(), url, set() if shapes is None else shapes)
     finally:
         context.close()

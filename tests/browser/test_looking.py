@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 import uvicorn
 from crawling import crawl, kind
-from looking import screen
+from looking import SCREENS, Screen, screen
 from starlette.applications import Starlette
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -50,6 +50,7 @@ FAULTS = {
     "/says": ('<script src="/says.js"></script>', "the console has: careful"),
     "/abroad": ('<img alt="" src="http://127.0.0.1:9/x.png">', "which is not ours"),
     "/heading": ("<h4>Deep</h4>", "axe: heading-order"),
+    "/many": ('<a href="/">To</a> ' * 230, "Tab has 232 stops"),
     "/silent": ('<a class="silent" href="/">Silent</a>', "nobody sees that Tab went to 'Silent'"),
 }
 FILES = {
@@ -112,11 +113,24 @@ def test_every_fault_is_seen(browser, pages):
     for path, (_, says) in FAULTS.items():
         with screen(browser, pages) as tab:
             tab.open(path)
-            tab.look()
+            tab.look(SCREENS[2:])
             tab.tab_through()
         if not any(says in fault for fault in tab.faults):
             unseen[path] = tab.faults
     assert unseen == {}
+
+
+def test_axe_is_asked_again_only_where_a_page_has_something_new(browser, pages, monkeypatch):
+    asked = []
+    ask = Screen._ask_axe
+    monkeypatch.setattr(Screen, "_ask_axe", lambda tab: (asked.append(tab._where), ask(tab)))
+    with screen(browser, pages) as tab:
+        for path in ("/", "/", "/heading", "/pale"):
+            tab.open(path)
+            tab.look([(1440, "light")])
+
+    assert asked == [f"{path} (1440 px, light)" for path in ("/", "/heading", "/pale")]
+    assert [fault.split(": ")[2] for fault in tab.faults] == ["heading-order", "color-contrast"]
 
 
 def test_a_link_to_nowhere_is_found(pages):
@@ -131,3 +145,5 @@ def test_of_pages_of_one_kind_some_are_asked(pages):
     found = crawl(pages, start="/run/1", many=2)
     assert found.pages == ["/run/1", "/", "/run/2?days=7", "/run/3?days=7"]
     assert kind("/run/3?days=7&a=1") == "/run/#?a&days"
+    assert kind("/q/crimes.png?days=7") == kind("/q/members.png?days=90") == "/q/#.png?days"
+    assert kind("/q/crimes.png") == "/q/crimes.png"

@@ -39,9 +39,15 @@ def pages(city):
         yield url, sites.read_all(url)
 
 
-def looked_at(browser, url, found, first=0):
+@pytest.fixture(scope="module")
+def shapes():
+    """Shapes of elements that axe has seen: the same ones are on pages of another state."""
+    return set()
+
+
+def looked_at(browser, url, found, shapes, first=0):
     """What is wrong with the pages: the first ones on all screens, the others on two."""
-    with screen(browser, url) as tab:
+    with screen(browser, url, shapes) as tab:
         for number, path in enumerate(found.to_look_at()):
             tab.open(path)
             tab.look(SCREENS if number < first else SCREENS[:2])
@@ -50,14 +56,14 @@ def looked_at(browser, url, found, first=0):
     return "\n".join([*found.broken, *tab.faults])
 
 
-def test_every_page_is_right_on_every_screen(browser, pages):
+def test_every_page_is_right_on_every_screen(browser, pages, shapes):
     url, found = pages
     assert {kind(path) for path in found.pages} >= {"/", "/crimes", "/members", "/questions"}
-    assert looked_at(browser, url, found, first=12) == ""
+    assert looked_at(browser, url, found, shapes, first=12) == ""
 
 
 @pytest.mark.parametrize("state", ["empty", "held", "broken"])
-def test_every_page_is_right_when_the_warehouse_is_not(browser, city, tmp_path, state):
+def test_every_page_is_right_when_the_warehouse_is_not(browser, city, shapes, tmp_path, state):
     folder = tmp_path / "place"
     shutil.copytree(city, folder)
     file = folder / "torn.duckdb"
@@ -68,17 +74,38 @@ def test_every_page_is_right_when_the_warehouse_is_not(browser, city, tmp_path, 
         file.write_bytes(b"This is no database." * 1000)
     with held(file) if state == "held" else ExitStack(), sites.shown(folder) as url:
         found = sites.read_all(url)
-        assert looked_at(browser, url, found) == ""
+        assert looked_at(browser, url, found, shapes) == ""
 
 
 def test_every_link_and_field_is_reached_by_keys(browser, pages):
     url, found = pages
     with screen(browser, url) as tab:
+        tab.page.route("**/state.json", lambda route: route.fulfill(status=304))  # nothing is new
         for path in found.to_look_at():
             tab.open(path)
             tab.tab_through()
             tab.skip()
         assert "\n".join(tab.faults) == ""
+
+
+def test_what_is_new_waits_until_no_key_and_no_field_is_in_use(browser, pages):
+    url, _ = pages
+    with screen(browser, url) as tab:
+        tab.page.route("**/state.json", lambda route: route.fulfill(headers={"etag": "new"}))
+        tab.open("/questions/oc-participation")
+        there = "document.querySelector('h1').dataset.old === '1'"
+        tab.page.evaluate("document.querySelector('h1').dataset.old = '1'")
+
+        for used in ("main a", "main input"):
+            tab.page.focus(used)
+            tab.page.keyboard.press("Shift+Tab")
+            tab.page.keyboard.press("Tab")
+            tab.page.evaluate("look()")
+            assert tab.page.evaluate(there)
+        tab.page.evaluate("document.activeElement.blur()")
+        tab.page.evaluate("look()")
+        assert not tab.page.evaluate(there)
+        assert tab.faults == []
 
 
 def test_keys_lead_to_pages_and_to_the_list_of_keys(browser, pages):

@@ -25,7 +25,10 @@ import chromium  # noqa: E402
 import sites  # noqa: E402
 from looking import screen  # noqa: E402
 
-MEASURE = """() => {
+MEASURE = """async () => {
+  await new Promise((painted) => new PerformanceObserver((found) => {
+    if (found.getEntriesByName("first-contentful-paint").length) painted();
+  }).observe({ type: "paint", buffered: true }));
   const [page] = performance.getEntriesByType("navigation");
   const paint = performance.getEntriesByName("first-contentful-paint")[0];
   const sizes = performance.getEntries().map((each) => each.transferSize || 0);
@@ -39,7 +42,6 @@ MEASURE = """() => {
 
 def visited(tab):
     """What a visit of the page that is open took."""
-    tab.page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
     return tab.page.evaluate(MEASURE)
 
 

@@ -92,6 +92,12 @@ def shown(folder: Path, program: Sequence[str] = PROGRAM) -> Iterator[str]:
             assert ui.wait(timeout=60) == 130
 
 
+def exported(folder: Path, site: Path) -> None:
+    """Write the pages of a folder as files."""
+    words = [*PROGRAM, "ui", "--export", str(site), "--days", "7"]
+    subprocess.run(words, cwd=folder, env={**os.environ, KEY: "a" * 16}, check=True)
+
+
 def read_all(url: str) -> Found:
     """All pages, each after the program has read what it wants."""
     found = crawl(url)

@@ -141,6 +141,25 @@ def test_foreign_names_are_text_on_pages_and_in_spreadsheets(browser, pages):
     assert [cell for cell in cells if re.match(r"[=+@]|-(?![\d.])", cell)] == []
 
 
+@pytest.mark.slow
+def test_exported_pages_are_right_from_the_disk(browser, city, tmp_path):
+    sites.exported(city, tmp_path / "site")
+    with screen(browser, f"file://{tmp_path}/site") as tab:
+        for path in ("/index.html", "/members.html", "/questions.html", "/questions/chains.html",
+                     "/questions/oc-participation.7-days.html"):  # fmt: skip
+            tab.open(path)
+            tab.look(SCREENS)
+            tab.tab_through()
+            assert tab.page.evaluate("[...document.fonts].map((each) => each.status)") == ["loaded"]
+        for name in sites.FOREIGN.values():
+            assert tab.page.get_by_text(name, exact=True).count() > 0
+        assert tab.page.evaluate(FOREIGN) == 0
+        tab.page.get_by_role("link", name="Members", exact=True).click()
+        tab.page.get_by_role("link", name="7 days", exact=True).click()
+        assert tab.page.url.endswith("/site/members.7-days.html")
+        assert "\n".join(tab.faults) == ""
+
+
 def test_pages_are_small(browser, pages):
     url, found = pages
     big = {}

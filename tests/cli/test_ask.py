@@ -318,3 +318,19 @@ def test_one_question_can_be_checked_by_its_name(logged):
     assert logged.run("ask", "inactive-members", "--check").out == "1 question, no mistake.\n"
     assert logged.run("ask", "how-many", "--check").code == 78
     assert logged.run("ask", "how-mny", "--check").code == 2
+
+
+def test_of_two_factions_one_is_chosen_and_the_others_are_named(logged):
+    logged.key = logged.city.keys["rival"]
+    logged.log("faction_members")
+
+    usual = logged.run("ask", "activity-heatmap")
+    theirs = logged.run("ask", "status-changes", "--faction", "40991", "--json").json
+    wrong = logged.run("ask", "inactive-members", "--faction", "Tin")
+
+    assert "Of faction 40832." in usual.out
+    assert "There are answers of 40832, 40991: --faction ID." in usual.err
+    assert theirs["values"]["faction"] == 40991
+    assert theirs["caption"].endswith("Of faction 40991.")
+    assert wrong.code == 2
+    assert "is no id" in wrong.err

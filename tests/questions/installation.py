@@ -14,6 +14,7 @@ from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.torncity.catalog import catalog
 
+EVERYBODY = dict.fromkeys(question.SUBJECTS.values(), question.ALL)
 HEAD = '[keys]\ndefault = "env:TORN_API_KEY"\n\n'
 
 
@@ -25,16 +26,16 @@ class Installation:
     relations: Relations
 
     def ask(self, name: str, **texts: str) -> Answer:
-        """The answer to a question of this program."""
+        """The answer to a question of this program, of all factions and players together."""
         asked = question.shipped()[name]
         with DuckDBWarehouse(self.file, read_only=True) as warehouse:
-            return ask(warehouse, self.relations, asked, given(asked, texts))
+            return ask(warehouse, self.relations, asked, given(asked, EVERYBODY | texts))
 
     def ask_text(self, text: str, **texts: str) -> Answer:
         """The answer to a question of a test's own, in the text of its file."""
         asked = question.read(text, "mine", "mine.sql")
         with DuckDBWarehouse(self.file, read_only=True) as warehouse:
-            return ask(warehouse, self.relations, asked, given(asked, texts))
+            return ask(warehouse, self.relations, asked, given(asked, EVERYBODY | texts))
 
 
 def installed(file: Path, endpoints: str) -> Installation:

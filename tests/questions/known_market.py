@@ -6,7 +6,7 @@ and what two players and a company see of themselves.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -303,10 +303,16 @@ def install(file: Path, mode: str = "append", names: Iterable[str] = PATHS) -> I
     modes = {name: mode if name in names else "append" for name in PATHS}
     params = {name: ("cat", category) for name, category in NEWS.items()}
     store(file, POLLS, PATHS, modes=modes, params=params)
-    lines = []
+    return installed(file, lines(modes))
+
+
+def lines(modes: Mapping[str, str] | None = None) -> str:
+    """The lines of the endpoints, whose storage modes are given by name."""
+    found = []
     for name, path in PATHS.items():
         ids = {"ids": [206, 260, 800]} if "{id}" in path else {}
-        told = endpoint(name, path, storage_mode=modes[name], **ids).rstrip()
+        mode = (modes or {}).get(name, "append")
+        told = endpoint(name, path, storage_mode=mode, **ids).rstrip()
         of_news = f'params = {{ cat = "{NEWS[name]}" }}' if name in NEWS else ""
-        lines.append(f"{told}\n{of_news}\n\n")
-    return installed(file, "".join(lines))
+        found.append(f"{told}\n{of_news}\n\n")
+    return "".join(found)

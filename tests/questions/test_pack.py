@@ -74,9 +74,9 @@ def test_a_question_says_of_its_columns_only_what_its_answer_has(its, name):
     assert set(re.findall(r"\{(\w+)\}", PACK[name].caption)) <= set(found.values)
 
 
-def of_google(file, installation, name):
+def of_google(file, installation, name, **texts):
     """A question as BigQuery is asked it, and the tables that its text names."""
-    found = installation.ask(name)
+    found = installation.ask(name, **texts)
     with DuckDBWarehouse(file, read_only=True) as warehouse:
         relations = installation.relations.of(PACK[name], warehouse)
         sql = compiled.compiled(PACK[name], relations, found.values, DIALECT)

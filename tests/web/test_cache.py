@@ -6,7 +6,7 @@ import threading
 
 import known_faction
 import pytest
-from installation import installed, known_endpoints
+from installation import EVERYBODY, installed, known_endpoints
 
 from shared import held
 from tcdatalogger.clock import ManualClock
@@ -73,7 +73,7 @@ class Timed(DuckDBWarehouse):
 
 def asked(name, **values):
     found = SHIPPED[name]
-    return Asked(found, given(found, values))
+    return Asked(found, given(found, EVERYBODY | values))
 
 
 def mine(sql):

@@ -10,14 +10,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tcdatalogger.errors import DataRefused, UsageError
-from tcdatalogger.models.schema import SYSTEM
+from tcdatalogger.questions import subjects
 from tcdatalogger.questions.compiled import compiled, named
-from tcdatalogger.questions.question import MOST_DAYS, Parameter, Question, Value, moment
+from tcdatalogger.questions.question import (
+    MOST_DAYS,
+    SUBJECTS,
+    Parameter,
+    Question,
+    Value,
+    moment,
+    subject,
+)
 from tcdatalogger.questions.relations import Lack, Relation, Relations
+from tcdatalogger.questions.subjects import Subject
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.text import did_you_mean
-
-_SEEN, _, _RUN = SYSTEM
 
 DAYS = Parameter(default=30, min=1, max=MOST_DAYS, says="Days to look back.")
 
@@ -34,6 +41,8 @@ class Answer:
         lacks: what the configuration lacks for it.
         tables: the stored tables that it rests on, and their newest rows.
         runs: the run that stored the newest row of each of these tables.
+        subjects: the ids among which somebody can choose whose answer it is, by kind.
+        of: whose it is, where there are several.
     """
 
     question: Question
@@ -43,6 +52,8 @@ class Answer:
     lacks: tuple[Lack, ...] = ()
     tables: Mapping[str, datetime | None] = field(default_factory=dict)
     runs: Mapping[str, str] = field(default_factory=dict)
+    subjects: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    of: tuple[Subject, ...] = ()
 
     @property
     def run(self) -> str:
@@ -71,8 +82,9 @@ class Answer:
 
     @property
     def caption(self) -> str:
-        """The sentence about it, with the values of its parameters."""
-        return said(self.question.caption, self.values)
+        """The sentence about it, with the values of its parameters, and of whom it is."""
+        told = said(self.question.caption, self.values)
+        return f"{told} Of {' and '.join(map(str, self.of))}." if self.of else told
 
 
 def days_of(values: Mapping[str, Value]) -> int:
@@ -107,6 +119,8 @@ def given(question: Question, texts: Mapping[str, str]) -> dict[str, Value]:
     for name, text in texts.items():
         if name == "until":
             found["until"] = moment(text)
+        elif name in SUBJECTS.values():
+            found[name] = subject(name, text)
         elif name in known:
             found[name] = known[name].read(name, text)
         else:
@@ -129,7 +143,8 @@ def ask(
         warehouse: to read.
         relations: of the installation.
         question: the question.
-        values: of its parameters (`given`); without `until` it is asked as of the newest row.
+        values: of its parameters (`given`); without `until` it is asked as of the newest row, and
+            without a subject, where there are several, about the one that `subjects.usual` names.
 
     Raises:
         ConfigError: the question is wrong.
@@ -139,50 +154,103 @@ def ask(
     lacks = relations.lacks(question)
     if any(lack.blocks for lack in lacks):
         return Answer(question, None, values, lacks=lacks)
+    about = looked_up(warehouse, relations, question, values)
+    if about.until is None:
+        return Answer(
+            question, None, values, lacks=lacks, tables=about.tables, runs=about.runs,
+            subjects=about.subjects,
+        )  # fmt: skip
+    whole = whole_values(about, values, about.until)
+    sql = compiled(question, about.relations, whole, warehouse.dialect)
+    rows = plain(warehouse.query(sql))
+    of = tuple(
+        Subject(kind, each, subjects.names(warehouse, relations, kind).get(each, ""))
+        for kind, each in about.whose.items()
+    )
+    return Answer(question, rows, whole, sql, lacks, about.tables, about.runs, about.subjects, of)
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What an answer is about.
+
+    Attributes:
+        relations: of what the question needs, by name.
+        tables: the tables of the roots that it names: the time of the newest row of each.
+        runs: the run that stored each of these rows.
+        until: the moment; None where nothing is stored.
+        whose: whose rows alone, by kind; a kind is left out where all rows count.
+        subjects: among whom somebody can choose, by kind.
+    """
+
+    relations: Mapping[str, Relation]
+    tables: Mapping[str, datetime | None]
+    runs: Mapping[str, str]
+    until: datetime | None
+    whose: Mapping[str, int]
+    subjects: Mapping[str, tuple[int, ...]]
+
+
+def looked_up(
+    warehouse: Warehouse, relations: Relations, question: Question, values: Mapping[str, Value]
+) -> Basis:
+    """What an answer would be about: the moment, and the subject where there are several.
+
+    Args:
+        warehouse: to read.
+        relations: of the installation.
+        question: the question.
+        values: of its parameters (`given`).
+    """
     there = warehouse.exists()
     found = relations.of(question, warehouse if there else None)
-    tables, runs = _newest(warehouse, question, found) if there else ({}, {})
-    times = [time for time in tables.values() if time is not None]
-    if not times and question.needs:
-        return Answer(question, None, values, lacks=lacks, tables=tables, runs=runs)
-    until = values.get("until") or max(times, default=None)
-    if not isinstance(until, datetime):
-        raise DataRefused(f"The question {question.name} needs no path, and names no moment.")
-    whole = {**values, "until": until, "since": until - timedelta(days=days_of(values))}
-    sql = compiled(question, found, whole, warehouse.dialect)
-    return Answer(question, plain(warehouse.query(sql)), whole, sql, lacks, tables, runs)
-
-
-def _newest(
-    warehouse: Warehouse, question: Question, found: Mapping[str, Relation]
-) -> tuple[Mapping[str, datetime | None], Mapping[str, str]]:
-    """The tables of the roots that a question names: the time of the newest row of each, and the
-    run that stored it.
-
-    Run ids begin with their time, so the newest run has the greatest id.
-    """
     roots = {found[each.relation].root for each in named(question, found) if each.state != "fact"}
-    tables = sorted(
-        {
-            source.table: (source.columns[_SEEN], source.columns[_RUN])
-            for root in roots
-            for source in found[root].sources
-            if source.stored
-        }.items()
+    tables_of = [
+        table
+        for root in sorted(roots)
+        for table in subjects.tables_of(
+            found[root], offered=not question.needs[found[root].path].optional
+        )
+    ]
+    stored = subjects.stored(warehouse, tables_of)
+    kinds = relations.kinds(question)
+    offered = {kind: ids for kind in kinds if (ids := subjects.offered(stored, kind))}
+    whose: dict[str, int] = {}
+    for kind in kinds:
+        chosen = values.get(kind)
+        if chosen is None and relations.usual is None:
+            subjects.logged(warehouse, relations)
+        if chosen is None:
+            chosen = (relations.usual or {}).get(kind) or subjects.usual(stored, kind)
+        if isinstance(chosen, int):
+            whose[kind] = chosen
+    mine = [each for each in stored if each.subject == whose.get(each.kind, each.subject)]
+    dated = [each for each in mine if not whose or not each.kind or each.kind in whose]
+    until = values.get("until") or max(
+        (each.newest for each in dated if each.newest is not None), default=None
     )
-    if not tables:
-        return {}, {}
-    name = warehouse.dialect.name
-    text = " union all ".join(
-        f"select {at} as nth, max({name(seen)}) as newest, max({name(run)}) as run "
-        f"from {name(table)}"
-        for at, (table, (seen, run)) in enumerate(tables)
+    if not question.needs and until is None:
+        raise DataRefused(f"The question {question.name} needs no path, and names no moment.")
+    if question.needs and not any(each.newest for each in mine):
+        until = None
+    tables: dict[str, datetime | None] = {each.table: None for each in stored}
+    runs: dict[str, str] = {}
+    for each in mine:
+        before = tables[each.table]
+        if each.newest is not None and (before is None or each.newest > before):
+            tables[each.table] = each.newest
+        if each.run:
+            runs[each.table] = max(each.run, runs.get(each.table, ""))
+    return Basis(
+        found, tables, runs, until if isinstance(until, datetime) else None, whose, offered
     )
-    rows = {row["nth"]: row for row in warehouse.query(text).to_pylist()}
-    return (
-        {table: rows[at]["newest"] for at, (table, _) in enumerate(tables)},
-        {table: rows[at]["run"] for at, (table, _) in enumerate(tables) if rows[at]["run"]},
-    )
+
+
+def whole_values(about: Basis, values: Mapping[str, Value], until: datetime) -> dict[str, Value]:
+    """The values of all parameters, of an answer about the days before a moment."""
+    own = {name: value for name, value in values.items() if name not in SUBJECTS.values()}
+    since = until - timedelta(days=days_of(values))
+    return {**own, **about.whose, "until": until, "since": since}
 
 
 def plain(rows: pa.Table) -> pa.Table:
@@ -200,7 +268,7 @@ def unknown_names(answer: Answer) -> list[str]:
     asked, there = answer.question, set(answer.rows.column_names)
     named = {
         "chart": asked.chart.columns,
-        "units": tuple(asked.units),
+        "units": tuple(name for name, unit in asked.units.items() if unit != "id"),
         "links": (*asked.links, *asked.links.values()),
     }
     return [

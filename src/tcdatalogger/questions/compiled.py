@@ -88,23 +88,27 @@ def compiled(
     relations: Mapping[str, Relation],
     values: Mapping[str, Value],
     dialect: Dialect,
+    known: datetime | None = None,
 ) -> str:
     """The SQL of a question.
 
     Args:
         question: the question.
         relations: of what it needs, by name.
-        values: of its parameters, `since` and `until` among them.
+        values: of its parameters, `since` and `until` among them; of a subject that is among them
+            it has the rows alone.
         dialect: of the warehouse.
+        known: the moment at which what is answered was known; None for `until`.
 
     Raises:
         ConfigError: the text names a relation that the question does not need, or a parameter that
             it does not have.
     """
     words = {token.word for token in meaningful(question.sql)} - {""}
+    at = {**values, "until": known or values["until"]}
     parts: dict[str, str] = {}
     for each in named(question, relations):
-        for name, text in _parts(each, relations, words, values, dialect):
+        for name, text in _parts(each, relations, words, at, dialect):
             parts.setdefault(name, text)
     body = "".join(_replaced(question, values, dialect)).strip()
     if not parts:
@@ -167,14 +171,19 @@ def _parts(
         yield each.part, facts.sql(each.relation)
         return
     relation = relations[each.relation]
-    until = values["until"]
     if relation.name != relation.root and each.state != "all":
         root = Named(relation.root, each.state)
-        yield root.part, _union(relations[root.relation], root, words, until, dialect)
-    yield each.part, _union(relation, each, words, until, dialect)
+        yield root.part, _union(relations[root.relation], root, words, values, dialect)
+    yield each.part, _union(relation, each, words, values, dialect)
 
 
-def _union(relation: Relation, each: Named, words: set[str], until: Value, dialect: Dialect) -> str:
+def _union(
+    relation: Relation,
+    each: Named,
+    words: set[str],
+    values: Mapping[str, Value],
+    dialect: Dialect,
+) -> str:
     """The rows of a relation in a state, from all tables that have some."""
     used = {*SYSTEM}
     for source in relation.sources:
@@ -186,7 +195,7 @@ def _union(relation: Relation, each: Named, words: set[str], until: Value, diale
         if name in used or name.lower() in words
     ]
     texts = [
-        _select(source, relation, each, columns, until, dialect)
+        _select(source, relation, each, columns, values, dialect)
         for source in relation.sources
         if source.stored
     ]
@@ -205,7 +214,7 @@ def _select(
     relation: Relation,
     each: Named,
     columns: Sequence[str],
-    until: Value,
+    values: Mapping[str, Value],
     dialect: Dialect,
 ) -> str:
     """The rows of one table in a state."""
@@ -222,13 +231,17 @@ def _select(
         text if text == f"t.{dialect.name(name)}" else f"{text} as {dialect.name(name)}"
         for name, text in ((name, value(name)) for name in columns)
     )
-    moment = literal(until)
+    where = _where(source, each, literal(values["until"]), value)
+    subject = values.get(relation.kind)
+    if isinstance(subject, int):
+        mine = f"{value(relation.whose)} = {literal(subject)}"
+        where = mine if where == "true" else f"{where} and {mine}"
     lines = [f"    select {listed}", f"    from {dialect.name(source.table)} as t"]
     if _hangs_on_root(source, each):
         lines.append(_of_its_root(source, relation, each, value))
     elif _is_picture(source, each):
-        lines.append(_newest_picture(source, _where(source, each, moment, value), value, dialect))
-    lines.append(f"    where {_where(source, each, moment, value)}")
+        lines.append(_newest_picture(source, where, value, dialect))
+    lines.append(f"    where {where}")
     newest = _newest_row(source, each, value)
     lines += [f"    qualify {newest}"] * bool(newest)
     return "\n".join(lines)

@@ -46,6 +46,8 @@ def shown(value: Any, unit: Unit | None = None) -> str:
             return value.isoformat()
         case int() | float() if unit == "weekday":
             return WEEKDAYS[int(value) % 7]
+        case int() if unit == "id":
+            return str(value)
         case int() | float():
             return _number(value, unit)
         case Decimal():
@@ -59,7 +61,7 @@ def in_full(value: Any, unit: Unit | None = None) -> str:
     if (
         isinstance(value, int | float | Decimal)
         and not isinstance(value, bool)
-        and unit != "weekday"
+        and unit not in {"weekday", "id"}
     ):
         sign = "$" if unit == "money" else ""
         return f"{'-' if value < 0 else ''}{sign}{abs(value):,}"

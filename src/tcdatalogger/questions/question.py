@@ -44,9 +44,10 @@ Kind = Literal["tiles", "list", "bars", "stack", "line", "heat", "matrix", "tabl
 
 Unit = Literal[
     "money", "count", "percent", "days", "hours", "seconds", "time", "date", "respect", "number",
-    "weekday", "text", "flag", "rating",
+    "weekday", "text", "flag", "rating", "id",
 ]  # fmt: skip
-"""What a column counts, and so how people read it. `percent` is a share from 0 to 1; `weekday` is 0
+"""What a column counts, and so how people read it. `id` is a number that tells something apart, as
+every column does whose name ends so. `percent` is a share from 0 to 1; `weekday` is 0
 for Monday; `flag` is yes or no; `rating` is `good`, `warn` or `bad` with what follows a colon."""
 
 Audience = Literal["faction", "officer", "owner"]
@@ -55,12 +56,21 @@ Audience = Literal["faction", "officer", "owner"]
 PAGES: Final = ("crimes", "members", "money", "war", "armory", "market", "me")
 """The pages of questions, in their order."""
 
+SUBJECTS: Final = {"faction": "faction", "user": "player", "company": "company"}
+"""Whom the rows of a path without an id are about, by the section of the path. Each is a parameter
+of the questions that have such rows."""
+ALL: Final = "all"
+"""In place of the id of a subject: the rows of all of them."""
+
 _HEADER: Final = re.compile(r"\A/\*\n(?P<header>.*?)\n\*/\n(?P<sql>.*)\Z", re.DOTALL)
+_IDS: Final = re.compile(r"\b[a-z]\w*_id\b")
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _CHOICE: Final = re.compile(r"[A-Za-z0-9_ .-]+")
 """A choice stands in the SQL as a text: it holds nothing that an engine reads otherwise."""
 
 MOST_DAYS: Final = 3_650
+_LONG: Final = 19
+"""Digits that no id has: a column of integers ends there."""
 _YEARS: Final = (1970, 2999)
 """The years of a moment: before the first and after the last one a calendar may end."""
 
@@ -201,7 +211,8 @@ class Question(_Header, frozen=True, kw_only=True):
         audience: who may see the answer.
         units: what columns count, by their names.
         links: columns with the id of what another column names, by the name of that column.
-        params: what whoever asks may choose, by name. `days`, `since` and `until` are always there.
+        params: what whoever asks may choose, by name. `days`, `since`, `until` and the `SUBJECTS`
+            are always there.
         days: how many days it looks back where nothing else is asked.
         shared: names of its own parts that hold rows of no subject, as prices: they are joined
             without `_subject_id`.
@@ -241,12 +252,13 @@ def read(text: str, name: str, place: str) -> Question:
     for param, what in header.params.items():
         _check(place, param, what)
     facts = {name: getattr(header, name) for name in _Header.__struct_fields__}
+    facts["units"] = dict.fromkeys(_IDS.findall(found["sql"]), "id") | dict(header.units)
     line = found["header"].count("\n") + 4
     return Question(**facts, name=name, place=place, sql=found["sql"].strip() + "\n", line=line)
 
 
 def _check(place: str, name: str, parameter: Parameter) -> None:
-    if name in {"days", "since", "until"}:
+    if name in {"days", "since", "until", *SUBJECTS.values()}:
         raise _wrong(place, f"every question has the parameter {name}")
     if name in {"scheme", "token"}:
         raise _wrong(place, f"{name} means something else in the address of an answer")
@@ -309,6 +321,23 @@ def known(folder: Path | None = None) -> Mapping[str, Question]:
 def _in_order(found: Iterable[Question]) -> Mapping[str, Question]:
     listed = sorted(found, key=lambda each: (PAGES.index(each.page), each.name))
     return {each.name: each for each in listed}
+
+
+def subject(name: str, text: str) -> Value:
+    """The subject that a text names: an id, or `ALL`.
+
+    Args:
+        name: of the parameter, one of `SUBJECTS`.
+        text: what somebody wrote.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if text == ALL:
+        return ALL
+    if not (text.isascii() and text.isdecimal() and len(text) < _LONG):
+        raise UsageError(f"{name} is {text!r}, which is no id.", remedy=f"As: {name}=40832")
+    return int(text)
 
 
 def moment(text: str) -> datetime:

@@ -28,11 +28,13 @@ from tcdatalogger.models.evolution import StoredTypes
 from tcdatalogger.models.records import VERSION
 from tcdatalogger.models.schema import INDEX, SYSTEM, TableFamily, TableSchema, Type
 from tcdatalogger.questions import endpoint_toml
-from tcdatalogger.questions.question import Need, Question
+from tcdatalogger.questions.question import SUBJECTS, Need, Question
 from tcdatalogger.services.torncity.catalog.catalog import Catalog, Endpoint
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
+_WHOSE: Final = {"/faction/{chainId}/chainreport": "faction_id"}
+"""Paths whose rows are about an event of a faction, and the column that says of which one."""
 STATES: Final = ("now", "last", "all", "fact")
 
 
@@ -55,6 +57,7 @@ class Source:
         params: the configured parameters of the only endpoint; a column `_NAME` that is not stored
             has this value.
         stored: whether the table is there.
+        own: whether the path of its endpoints has no id: it is about the owner of the key.
     """
 
     table: str
@@ -68,6 +71,7 @@ class Source:
     of_root: tuple[str, ...]
     params: Mapping[str, str]
     stored: bool
+    own: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +84,16 @@ class Relation:
         path: of the catalogue.
         types: the types of its columns, those of the catalogue and those that were learned.
         sources: the tables with its rows.
+        kind: whom its rows are about, a value of `SUBJECTS`; "" where that is nobody, or where the
+            question asks about any.
+        whose: the column with the id of that.
     """
 
     name: str
     root: str
     path: str
+    kind: str
+    whose: str
     types: Mapping[str, Type]
     sources: tuple[Source, ...]
 
@@ -109,6 +118,10 @@ class Lack:
 class Relations:
     """The relations of an installation.
 
+    Attributes:
+        usual: of whom answers are where nobody chose and several are logged, by kind
+            (`subjects.logged`); None until that was read.
+
     Args:
         settings: the configuration.
         known: the catalogue.
@@ -116,11 +129,13 @@ class Relations:
     """
 
     def __init__(self, settings: Settings, known: Catalog, now: float) -> None:
+        self.usual: Mapping[str, int] | None = None
         self._settings = settings
         self._known = known
         self._now = now
         self._roots = tuple(endpoint.root_table for endpoint in settings.endpoints)
         self._names: dict[str, frozenset[str]] = {}
+        self._kinds: dict[str, tuple[str, ...]] = {}
         self._families: dict[str, tuple[TableFamily, TableFamily]] = {}
 
     def of(self, question: Question, warehouse: Warehouse | None) -> Mapping[str, Relation]:
@@ -155,6 +170,26 @@ class Relations:
             )
         return self._names[question.name]
 
+    def own_roots(self) -> Mapping[str, str]:
+        """The root tables of paths about the owner of a key, and whom their rows are about."""
+        return {
+            self._family(endpoint)[1].tables[0].name: SUBJECTS[entry.section]
+            for endpoint in self._settings.endpoints
+            for entry, _ in (self._known.find(endpoint.path),)
+            if entry.of_key_owner and entry.section in SUBJECTS
+        }
+
+    def kinds(self, question: Question) -> tuple[str, ...]:
+        """Whom the answer to a question is about, in the order of `SUBJECTS`.
+
+        What a player was sent is part of an answer about a faction, whoever of it the player is.
+        """
+        if question.name not in self._kinds:
+            found = {self._kind(self._known.find(path)[0]) for path in question.needs}
+            listed = tuple(kind for kind in SUBJECTS.values() if kind in found)
+            self._kinds[question.name] = ("faction",) if "faction" in found else listed
+        return self._kinds[question.name]
+
     def lacks(self, question: Question) -> tuple[Lack, ...]:
         """What the configuration lacks for an answer."""
         return tuple(
@@ -169,6 +204,12 @@ class Relations:
 
     def _path(self, endpoint: EndpointSettings) -> str:
         return self._known.find(endpoint.path)[0].path
+
+    @staticmethod
+    def _kind(entry: Endpoint) -> str:
+        """Whom the rows of a path are about: the faction, player or company of a key."""
+        of_one = entry.of_key_owner or entry.path in _WHOSE
+        return SUBJECTS.get(entry.section, "") if of_one else ""
 
     def _suits(self, endpoint: EndpointSettings, need: Need) -> bool:
         """Whether an endpoint asks for what the question is about."""
@@ -262,7 +303,13 @@ class Relations:
                 before = sources.get(source.table)
                 sources[source.table] = source if before is None else _shared(before, source)
             yield Relation(
-                f"{entry.name}{suffix}", entry.name, path, types, tuple(sources.values())
+                f"{entry.name}{suffix}",
+                entry.name,
+                path,
+                self._kind(entry),
+                _WHOSE.get(path, SYSTEM[1]),
+                types,
+                tuple(sources.values()),
             )
 
     def _family(self, endpoint: EndpointSettings) -> tuple[TableFamily, TableFamily]:
@@ -308,6 +355,7 @@ class Relations:
             of_root=of_root,
             params={f"_{name}": value for name, value in query(endpoint, entry)},
             stored=bool(there),
+            own=self._known.find(endpoint.path)[0].of_key_owner,
         )
 
 
@@ -344,6 +392,7 @@ def _shared(one: Source, other: Source) -> Source:
         one,
         endpoints=(*one.endpoints, *other.endpoints),
         picture=one.picture and other.picture,
+        own=one.own and other.own,
         params={name: v for name, v in one.params.items() if other.params.get(name) == v},
     )
 

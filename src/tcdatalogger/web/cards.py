@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -10,9 +10,12 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
+from tcdatalogger.questions import subjects
 from tcdatalogger.questions.answers import Answer, days_of, given, said
-from tcdatalogger.questions.question import MOST_DAYS, Question
-from tcdatalogger.questions.relations import Lack
+from tcdatalogger.questions.question import MOST_DAYS, Question, subject
+from tcdatalogger.questions.relations import Lack, Relations
+from tcdatalogger.questions.subjects import Subject
+from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.web.cache import Asked, Cached
 from tcdatalogger.web.context import Context
 from tcdatalogger.web.drawing import Drawing, draw
@@ -76,10 +79,84 @@ class Card:
         return self.cached.answer.until
 
 
-def texts(question: Question, query: QueryParams) -> dict[str, str]:
+def texts(context: Context, question: Question, query: QueryParams) -> dict[str, str]:
     """What the address of a page says of a question; other parameters are other questions'."""
-    names = {"days", "until", *question.params}
+    names = {"days", "until", *question.params, *context.relations.kinds(question)}
     return {name: value for name, value in query.items() if name in names and value != ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Who is logged, as the cache reads it: an endpoint may bring somebody with its first load."""
+
+    key: Hashable = "subjects"
+
+    def mark(self, _relations: Relations, marks: Mapping[str, float], /) -> float:
+        """How many endpoints have stored something."""
+        return float(sum(count > 0 for count in marks.values()))
+
+    def read(
+        self, warehouse: Warehouse, relations: Relations, /
+    ) -> Mapping[str, tuple[Subject, ...]]:
+        """Who it is, by kind."""
+        return subjects.known(warehouse, relations)
+
+
+def logged(context: Context) -> Mapping[str, tuple[Subject, ...]]:
+    """Who is logged, the one first of whom answers are where nobody chose; none before the first
+    reading.
+    """
+    [found] = context.cache.look([Logged()], WAIT)
+    return found.answer or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Of whom a page is.
+
+    Attributes:
+        kind: faction, player or company.
+        chosen: the one that it is of; None for all together.
+        others: all that can be chosen, where there are several.
+    """
+
+    kind: str
+    chosen: Subject | None
+    others: tuple[Subject, ...] = ()
+
+
+def choices(
+    context: Context,
+    questions: Sequence[Question],
+    query: QueryParams,
+    more: Mapping[str, Sequence[int]] | None = None,
+) -> tuple[Choice, ...]:
+    """Of whom the answers to some questions are, by the address of their page.
+
+    Args:
+        context: the installation.
+        questions: of the page.
+        query: of the address.
+        more: ids that can be chosen too, by kind.
+
+    Raises:
+        UsageError: the address names no id.
+    """
+    kinds = {kind for each in questions for kind in context.relations.kinds(each)}
+    found = []
+    for kind, known in logged(context).items() if kinds else ():
+        if kind not in kinds or not known:
+            continue
+        ids = {each.id for each in known}
+        told = subject(kind, query.get(kind) or str(known[0].id))
+        further = {each for each in (*(more or {}).get(kind, ()), told) if isinstance(each, int)}
+        listed = (*known, *(Subject(kind, each) for each in sorted(further - ids)))
+        chosen = next((each for each in listed if each.id == told), None)
+        if listed[1:]:
+            found.append(Choice(kind, chosen, listed))
+        elif chosen is not None and chosen.name:
+            found.append(Choice(kind, chosen))
+    return tuple(found)
 
 
 def cards(
@@ -96,7 +173,7 @@ def cards(
     Raises:
         UsageError: a value is none of its parameter.
     """
-    chosen = {each.name: texts(each, query) for each in questions}
+    chosen = {each.name: texts(context, each, query) for each in questions}
     asked = {each.name: Asked(each, given(each, chosen[each.name])) for each in questions}
     lacks = {each.name: context.relations.lacks(each) for each in questions}
     ready = [each for each in questions if not any(lack.blocks for lack in lacks[each.name])]
@@ -128,6 +205,8 @@ def _card(
     question = asked.question
     query = f"?{urlencode(chosen)}" if chosen else ""
     caption = said(question.caption, asked.values)
+    if cached is not None and cached.answer is not None:
+        caption = cached.answer.caption
     if cached is None:
         return Card(question, "lacking", caption, lacks=lacks, query=query)
     body = _body(cached)

@@ -21,7 +21,7 @@ from tcdatalogger.questions.answers import DAYS, Answer, given
 from tcdatalogger.questions.pictures.png import lacking
 from tcdatalogger.questions.question import PAGES, Question
 from tcdatalogger.web.cache import Asked, Cached
-from tcdatalogger.web.cards import MOST_ROWS, WAIT, cards, texts
+from tcdatalogger.web.cards import MOST_ROWS, WAIT, cards, choices, texts
 from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.render import fewer, is_light, page
 
@@ -82,6 +82,7 @@ def section(request: Request) -> Response:
             request,
             "section.html",
             title=TITLES[name],
+            choices=choices(here, seen, request.query_params),
             cards=sorted(found, key=lambda each: (each.body == "lacking", each.wide)),
             hidden=len(asked) - len(seen),
             periods=here.periods,
@@ -119,13 +120,17 @@ def question(request: Request) -> Response:
     asked = _named(here, request)
     if isinstance(asked, Response):
         return asked
-    values = given(asked, texts(asked, request.query_params))
+    values = given(asked, texts(here, asked, request.query_params))
     for rows in fewer(ALL_ROWS):
         [card] = cards(here, [asked], request.query_params, rows)
+        answer = None if card.shelved is None else card.shelved.answer
         made = page(
             request,
             "question.html",
             card=card,
+            choices=choices(
+                here, [asked], request.query_params, {} if answer is None else answer.subjects
+            ),
             params={"days": DAYS, **asked.params},
             values=values,
             section=TITLES[asked.page],
@@ -208,7 +213,7 @@ def _read(request: Request) -> tuple[Cached[Answer], Answer] | Response:
     blocks = [lack.says for lack in here.relations.lacks(asked) if lack.blocks]
     if blocks:
         return PlainTextResponse(" ".join(blocks), HTTPStatus.NOT_FOUND)
-    values = given(asked, texts(asked, request.query_params))
+    values = given(asked, texts(here, asked, request.query_params))
     [found] = here.cache.look([Asked(asked, values)], WAIT)
     if found.answer is not None:
         return found, found.answer

@@ -6,12 +6,14 @@ import gzip
 import hashlib
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import jinja2
 from markupsafe import Markup, escape
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
@@ -19,7 +21,7 @@ from tcdatalogger import __version__
 from tcdatalogger.clock import utc
 from tcdatalogger.questions.numbers import moment
 from tcdatalogger.questions.pictures import colours
-from tcdatalogger.questions.question import PAGES
+from tcdatalogger.questions.question import PAGES, SUBJECTS
 from tcdatalogger.web.context import analyst, context, viewer
 
 NAV: Final = (
@@ -46,6 +48,9 @@ LONG_WORD: Final = 24
 """Letters of a word that has room in a line of a phone."""
 
 _SEPARATOR: Final = re.compile(r"(?<=[/\\])(?=[^/\\\s])")
+OF_NOBODY: Final = ("/ops", "/sql")
+"""Those of them that are the same of whichever faction the others are."""
+
 _TYPES: Final = {
     "css": "text/css",
     "js": "text/javascript",
@@ -68,7 +73,7 @@ def _environment() -> jinja2.Environment:
         auto_reload=False,
     )
     made.filters |= {"commands": commands, "moment": moment}
-    made.globals |= {"static": _address, "version": __version__}
+    made.globals |= {"of_nobody": OF_NOBODY, "static": _address, "version": __version__}
     return made
 
 
@@ -119,16 +124,17 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> Re
         status: of the answer.
         facts: what the template shows.
     """
-    path = request.url.path
+    path, query = request.url.path, request.query_params
     here = next((each for each, _ in NAV[1:] if path == each or path.startswith(f"{each}/")), "/")
     text = (
         _environment()
         .get_template(template)
         .render(
             here=here,
-            nav=_nav(request),
+            nav=nav(request),
             viewer=viewer(request),
-            query=request.query_params,
+            query=query,
+            keep=partial(keep, query),
             made=utc(context(request).clock.now()),
             **facts,
         )
@@ -136,7 +142,7 @@ def page(request: Request, template: str, status: int = 200, **facts: Any) -> Re
     return HTMLResponse(text, status)
 
 
-def _nav(request: Request) -> dict[str, str]:
+def nav(request: Request) -> dict[str, str]:
     """The pages that somebody may see; in files those alone that have an answer."""
     here, looks = context(request), viewer(request)
     seen = {
@@ -149,6 +155,18 @@ def _nav(request: Request) -> dict[str, str]:
         answered = {each.page for each in asked if not here.relations.is_blocked(each)}
         seen |= {f"/{name}": name in answered for name in PAGES}
     return {address: name for address, name in NAV if seen.get(address, True)}
+
+
+def keep(query: QueryParams, **changes: object) -> str:
+    """The query of a link that keeps of whom the pages are: "" or with `?`.
+
+    Args:
+        query: of the address of the page.
+        changes: what else stands in it; None for what does not.
+    """
+    kept = {kind: query[kind] for kind in SUBJECTS.values() if query.get(kind)} | changes
+    told = urlencode({name: value for name, value in kept.items() if value is not None})
+    return f"?{told}" if told else ""
 
 
 @cache

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
+from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -13,12 +13,15 @@ from starlette.responses import Response
 
 from tcdatalogger.core.state.alerts import AlertEvent
 from tcdatalogger.errors import Failure
+from tcdatalogger.questions import before
 from tcdatalogger.questions.answers import Answer, days_of, given
 from tcdatalogger.questions.numbers import in_full, shown
 from tcdatalogger.questions.question import Unit
+from tcdatalogger.questions.relations import Relations
 from tcdatalogger.scheduler.monitoring import notify
-from tcdatalogger.web.cache import Asked, Cached
-from tcdatalogger.web.cards import cards
+from tcdatalogger.services.warehouse.protocol import Warehouse
+from tcdatalogger.web.cache import Asked
+from tcdatalogger.web.cards import cards, choices, texts
 from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.drawing import Cell, Tile
 from tcdatalogger.web.render import page
@@ -35,7 +38,8 @@ class Measure:
         question: by name.
         fold: makes the number of the rows.
         unit: what it counts.
-        compares: whether the period before is asked too.
+        against: what it is compared with: the days before these, or the `PICTURES` when these
+            began.
         good: whether more is good (1), bad (-1), or neither (0).
     """
 
@@ -43,7 +47,7 @@ class Measure:
     question: str
     fold: Callable[[Rows], float | None]
     unit: Unit
-    compares: bool = False
+    against: Literal["period", "picture"] = "period"
     good: int = 0
 
 
@@ -60,11 +64,13 @@ def _last(column: str) -> Callable[[Rows], float | None]:
 
 
 MEASURES: Final = (
-    Measure("Crimes brought in", "oc-profit", _sum("value"), "money", compares=True, good=1),
-    Measure("Free for a crime", "oc-participation", _false("in_crime_now"), "count"),
-    Measure("Not seen for a day", "inactive-members", len, "count"),
-    Measure("Paid to members", "crime-earnings", _sum("to_members"), "money", compares=True),
+    Measure("Crimes brought in", "oc-profit", _sum("value"), "money", good=1),
+    Measure("Free for a crime", "oc-participation", _false("in_crime_now"), "count", "picture", -1),
+    Measure("Not seen for a day", "inactive-members", len, "count", "picture", -1),
+    Measure("Paid to members", "crime-earnings", _sum("to_members"), "money"),
 )
+PICTURES: Final = "/faction/members"
+"""Of what the pictures are that numbers of now are compared with."""
 CARDS: Final = ("oc-now", "oc-income", "oc-profit", "activity-heatmap", "inactive-members",
                 "faction-wealth", "oc-participation", "balance-movements")  # fmt: skip
 QUESTIONS: Final = frozenset({*CARDS, *(each.question for each in MEASURES)})
@@ -83,6 +89,7 @@ def today(request: Request) -> Response:
         request,
         "today.html",
         title="Today",
+        choices=choices(here, ready, query),
         tiles=tiles(here, looks, query),
         needs=what_needs_you(here) if looks.role != "member" and not looks.exported else (),
         cards=found,
@@ -109,8 +116,32 @@ def what_needs_you(here: Context) -> list[tuple[AlertEvent, list[AlertEvent]]]:
     return [(first, others) for first, *others in kinds.values()]
 
 
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What the cache reads to compare a number with: the answer of before, None for none."""
+
+    asked: Asked
+    against: Literal["period", "picture"]
+
+    @property
+    def key(self) -> Hashable:
+        """What the cache knows it by."""
+        return "before", self.against, self.asked.key
+
+    def mark(self, relations: Relations, marks: Mapping[str, float], /) -> float:
+        """As that of the answer of now."""
+        return self.asked.mark(relations, marks)
+
+    def read(self, warehouse: Warehouse, relations: Relations, /) -> Answer | None:
+        """The answer of before."""
+        question, values = self.asked.question, self.asked.values
+        if self.against == "picture":
+            return before.picture(warehouse, relations, question, values, PICTURES)
+        return before.period(warehouse, relations, question, values)
+
+
 def tiles(here: Context, looks: Viewer, query: QueryParams) -> list[Tile]:
-    """The numbers of the page, each with the change on the period before."""
+    """The numbers of the page, each with the change on the days before."""
     measures = [
         each
         for each in MEASURES
@@ -118,44 +149,50 @@ def tiles(here: Context, looks: Viewer, query: QueryParams) -> list[Tile]:
         and looks.sees(here.questions[each.question])
         and not here.relations.is_blocked(here.questions[each.question])
     ]
-    days = {"days": query["days"]} if query.get("days") else {}
-    asked = [
-        Asked(here.questions[each.question], given(here.questions[each.question], days))
-        for each in measures
-    ]
+    questions = [here.questions[each.question] for each in measures]
+    chosen = [texts(here, each, query) for each in questions]
+    asked = [Asked(each, given(each, told)) for each, told in zip(questions, chosen, strict=True)]
     now = here.cache.look(asked)
-    before = {
-        each.question: here.cache.look([_before(one, found.answer.until)])[0]
-        for each, one, found in zip(measures, asked, now, strict=True)
-        if each.compares and found.answer is not None and found.answer.until is not None
-    }
+    former = here.cache.look(
+        [Before(one, each.against) for one, each in zip(asked, measures, strict=True)]
+    )
     return [
-        _tile(each, found, before.get(each.question))
-        for each, found in zip(measures, now, strict=True)
+        _tile(each, found.answer, earlier.answer, f"?{urlencode(told)}" if told else "")
+        for each, found, earlier, told in zip(measures, now, former, chosen, strict=True)
     ]
 
 
-def _before(asked: Asked, until: datetime) -> Asked:
-    """The same question about the period before the one that ends at a moment."""
-    before = until - timedelta(days=days_of(asked.values))
-    return Asked(asked.question, {**asked.values, "until": before})
-
-
-def _number(measure: Measure, cached: Cached[Answer] | None) -> float | None:
-    if cached is None or cached.answer is None or cached.answer.rows is None:
+def _number(measure: Measure, answer: Answer | None) -> float | None:
+    if answer is None or answer.rows is None:
         return None
-    return measure.fold(cached.answer.rows.to_pylist())
+    return measure.fold(answer.rows.to_pylist())
 
 
-def _tile(measure: Measure, found: Cached[Answer], before: Cached[Answer] | None) -> Tile:
-    value, former = _number(measure, found), _number(measure, before)
+def _tile(measure: Measure, now: Answer | None, former: Answer | None, query: str) -> Tile:
+    value, earlier = _number(measure, now), _number(measure, former)
     cell = Cell("-" if value is None else shown(value, measure.unit), in_full(value, measure.unit))
     change, tone = "", ""
-    if value is not None and former and found.answer is not None:
-        share = (value - former) / abs(former)
-        days = found.answer.values["days"]
-        change = f"{share:+.0%} on the {days} days before"
-        tone = {1: "good", -1: "bad"}.get(
-            measure.good * (share > 0) - measure.good * (share < 0), ""
-        )
-    return Tile(measure.name, cell, change, tone, f"/questions/{measure.question}")
+    if now is not None and value is not None and earlier is not None:
+        change = _change(measure, value, earlier, days_of(now.values))
+        better = measure.good * (value - earlier)
+        tone = "good" if better > 0 else "bad" if better < 0 else ""
+    return Tile(measure.name, cell, change, tone, f"/questions/{measure.question}{query}")
+
+
+def _change(measure: Measure, value: float, earlier: float, days: int) -> str:
+    """How a number stands to the one before, in words that can be read aloud."""
+    ago = f"{days} day{'' if days == 1 else 's'}"
+    if measure.against == "picture":
+        than = f"{ago} ago"
+        if value == earlier:
+            return f"as many as {than}"
+        more = "more" if value > earlier else "fewer"
+        return f"{shown(abs(value - earlier), measure.unit)} {more} than {than}"
+    than = f"the {ago} before"
+    if value == earlier:
+        return f"as much as in {than}"
+    return (
+        f"{(value - earlier) / abs(earlier):+.0%}".replace("%", f" % on {than}")
+        if earlier
+        else (f"nothing in {than}")
+    )

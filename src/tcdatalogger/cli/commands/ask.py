@@ -55,6 +55,9 @@ MOST_ROWS = 60
     metavar="NAME=VALUE",
     help="Choose a value of the question, as hours=48; `ask NAME --about` lists them.",
 )
+@click.option("--faction", metavar="ID", help="Of which faction, where several are logged; or all.")
+@click.option("--player", metavar="ID", help="The same of players.")
+@click.option("--company", metavar="ID", help="The same of companies.")
 @click.option("--about", is_flag=True, help="Say what is counted, and what can be chosen.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL that answers it here.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -93,6 +96,9 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     days: str | None,
     until: str | None,
     params: tuple[str, ...],
+    faction: str | None,
+    player: str | None,
+    company: str | None,
     about: bool,
     as_sql: bool,
     as_csv: bool,
@@ -128,6 +134,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     if digest:
         _digest(options)
         return
+    whose = {"faction": faction, "player": player, "company": company}
     settings = options.look()
     from tcdatalogger.core.config import configuration  # pydantic
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
@@ -144,7 +151,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
             _check(application, these, relations, as_json=as_json)
             return
         if everything and png is not None:
-            texts = _texts(days, until, params)
+            texts = _texts(days, until, params, whose)
             _draw_all(application, known, relations, texts, png, dark=dark, owner=owner)
             return
         if name is None:
@@ -156,7 +163,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
         if about:
             _about(asked)
             return
-        texts = _texts(days, until, params)
+        texts = _texts(days, until, params, whose)
         values = answers.given(asked, texts)
         lacks = [lack for lack in relations.lacks(asked) if lack.blocks]
         if lacks:
@@ -195,8 +202,10 @@ def _for_the_owner(name: str) -> UsageError:
     )
 
 
-def _texts(days: str | None, until: str | None, params: Sequence[str]) -> dict[str, str]:
-    found = {"days": days, "until": until}
+def _texts(
+    days: str | None, until: str | None, params: Sequence[str], whose: Mapping[str, str | None]
+) -> dict[str, str]:
+    found = {"days": days, "until": until, **whose}
     texts = {name: value for name, value in found.items() if value is not None}
     for param in params:
         name, sign, value = param.partition("=")
@@ -369,7 +378,8 @@ def _draw_all(
     for name, each in known.items():
         if each.audience == "owner" and not owner:
             continue
-        own = {k: text for k, text in texts.items() if k in {"days", "until", *each.params}}
+        mine = {"days", "until", *each.params, *relations.kinds(each)}
+        own = {name: text for name, text in texts.items() if name in mine}
         try:
             values = answers.given(each, own)
             # Opened for each: whoever writes waits for one question at most.
@@ -447,5 +457,8 @@ def _print(answer: Answer) -> None:
         print_table(*as_table(answer, most), upright=True)
         if answer.rows.num_rows > most:
             say(f"… and {number(answer.rows.num_rows - most)} rows more", err=True)
+    for kind, ids in answer.subjects.items():
+        if ids[1:]:
+            say(f"There are answers of {', '.join(map(str, ids))}: --{kind} ID.", err=True)
     if answer.until is not None:
         say(f"\nAs of {moment(answer.until)}. `ask {asked.name} --about` says what is counted.")

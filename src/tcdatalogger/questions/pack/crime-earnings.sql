@@ -17,7 +17,8 @@ with paid as (
            rewards_payout_paid_at as paid_at,
            cast(round(rewards_money * rewards_payout_percentage / 100) as int64) as to_members
     from {faction_crimes:now}
-    where status = 'Successful' and rewards_payout_paid_at >= $since and rewards_money > 0
+    where status = 'Successful' and rewards_payout_paid_at >= $since
+      and rewards_payout_paid_at < $until and rewards_money > 0
 )
 select paid_at, name as crime, money, percentage as payout_percent,
        money - to_members as to_faction, to_members, id as crime_id

@@ -7,12 +7,17 @@ definition = """
 The money of the vault less the balances of the members in the same picture; of each day the last
 picture. What a former member left behind is the faction's here, unless the endpoint asks for all
 (`cat = "all"`): then it is still that member's."""
-chart = { kind = "line", label = "day", values = ["own"], series = "faction_id" }
+chart = { kind = "line", label = "day", values = ["own"], series = "faction" }
 units = { day = "date", own = "money", change = "money", vault = "money", of_members = "money", own_points = "count", seen_at = "time" }
+links = { faction = "faction_id" }
 audience = "officer"
 
 [needs."/faction/balance"]
 modes = ["append", "history"]
+
+[needs."/faction/basic"]
+optional = true
+also = ["/faction/{id}/basic"]
 */
 with held as (
     select _subject_id, _run_id, sum(money) as money, sum(points) as points
@@ -30,8 +35,20 @@ picture as (
     qualify row_number() over (
         partition by b._subject_id, cast(b.server_timestamp as date)
         order by b.server_timestamp desc, b._run_id desc) = 1
+),
+called as (
+    select c._subject_id, c.name
+    from {faction_basic:now} as c
+    where true
+    qualify row_number() over (
+        partition by c._subject_id order by c.server_timestamp desc, c._run_id desc) = 1
 )
-select day, own, own - lag(own) over (partition by _subject_id order by day) as change,
-       vault, of_members, own_points, seen_at, _subject_id as faction_id
-from picture
+select p.day, p.own,
+       p.own - lag(p.own) over (partition by p._subject_id order by p.day) as change,
+       p.vault, p.of_members, p.own_points, p.seen_at,
+       coalesce(c.name || ' [' || cast(p._subject_id as string) || ']',
+                'faction ' || cast(p._subject_id as string)) as faction,
+       p._subject_id as faction_id
+from picture as p
+left join called as c on c._subject_id = p._subject_id
 order by day nulls last, faction_id nulls last

@@ -5,8 +5,8 @@ asks = ["planner"]
 caption = "Open slots of crimes, those that end first at the top, and members without a crime who were seen in the last {hours} hours: the pass rate that each had last in that position."
 definition = """
 A member is free whom Torn does not call busy, and who is in no slot of a crime that recruits or plans.
-Torn says who is busy only to members of the same faction, for others it always says no: which member's
-key asked is not known here, so the slots count too. Whoever left a crime, or whose crime was executed,
+Torn says who is busy only to members of the same faction, and the key that reads /faction/members is one
+of a member; the slots count too, as crimes and members are read at two times. Whoever left a crime, or whose crime was executed,
 after the crimes were read is free here when they are read again. The number is the pass rate in the
 newest slot that the member held in a crime of that name and position. It is empty where the member held
 none, and where Torn sent 0, as it does for crimes that expired. The rate that Torn sends for the empty

@@ -5,7 +5,7 @@ asks = ["leader", "quartermaster"]
 caption = "Members of the newest picture: {crimes} crimes or {items} items in {days} days, and seen in the last {seen} days; whoever is here for less than {tenure} days is too new."
 definition = """
 A member does enough with so many crimes that were executed in the time, or so many items that he sent to
-the owner of the key. Who does enough and was seen is good, and one whose position is Recruit is to be
+a member whose key logs the events. Who does enough and was seen is good, and one whose position is Recruit is to be
 promoted; who lacks one of the two is to be warned, who lacks both to be removed. `level` is the
 player's, and says nothing about the rank. Items are counted from the texts of events, as "You were sent
 4x Xanax from": a sender is known by the id in the link, else by his name. Senders who are no members, or
@@ -58,7 +58,8 @@ sent as (
            coalesce(first_group(event, ' from (?:<a [^>]*>)?([A-Za-z0-9_-]+)'), 'not read') as sender,
            coalesce(cast(first_group(event, '^You were sent ([0-9]+)x ') as int64), 1) as quantity
     from {user_events:now}
-    where starts_with(event, 'You were sent ') and not starts_with(event, 'You were sent $')
+    where _subject_id in (select id from member)
+      and starts_with(event, 'You were sent ') and not starts_with(event, 'You were sent $')
       and timestamp >= $since
 ),
 known_as as (

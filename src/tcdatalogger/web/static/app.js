@@ -46,7 +46,7 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return event.target.form?.requestSubmit();
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.matches("input, select, textarea")) return;
   const key = event.key;
-  if (went && PAGES[key]) document.querySelector(`nav a[href="${PAGES[key]}"]`)?.click();
+  if (went && PAGES[key]) document.querySelector(`nav a[href^="${PAGES[key]}"]`)?.click();
   went = key === "g";
   const links = [...document.querySelectorAll("main a")];
   const step = { j: 1, k: -1 }[key];

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tcdatalogger.models.schema import SYSTEM
-from tcdatalogger.questions.answers import Basis, Answer, days_of, looked_up, plain, whole_values
+from tcdatalogger.questions.answers import Answer, Basis, days_of, looked_up, plain, whole_values
 from tcdatalogger.questions.compiled import compiled, literal
 from tcdatalogger.questions.question import MOST_DAYS, Question, Value
 from tcdatalogger.questions.relations import Relations, Source

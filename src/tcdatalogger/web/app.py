@@ -22,9 +22,10 @@ from tcdatalogger.questions.answers import given
 from tcdatalogger.questions.question import Question
 from tcdatalogger.questions.relations import Relations
 from tcdatalogger.services.warehouse.protocol import READING
-from tcdatalogger.web import pages, sql, today
+from tcdatalogger.web import pages, search, sql, today
 from tcdatalogger.web.analyst import Analyst
 from tcdatalogger.web.cache import AnswerCache, Asked
+from tcdatalogger.web.cards import Logged
 from tcdatalogger.web.context import PERIODS, Context, Role, StateReader, context
 from tcdatalogger.web.operations import routes as operations
 from tcdatalogger.web.render import page, static
@@ -90,6 +91,7 @@ def begin(context: Context) -> None:
     """
     ready = [each for each in context.questions.values() if not context.relations.is_blocked(each)]
     ready.sort(key=lambda each: each.name not in today.QUESTIONS)
+    context.cache.look([Logged()])
     context.cache.look([Asked(each, given(each, {})) for each in ready])
     if context.analyst is not None:
         context.cache.look([StoredTables()])
@@ -139,6 +141,7 @@ def make_app(context: Context) -> Starlette:
         routes=[
             Route("/", today.today),
             *pages.routes(),
+            Route("/search", search.search),
             *operations.routes(),
             *sql.routes(),
             Route("/login", login, methods=["GET", "POST"]),

@@ -123,7 +123,7 @@ def question(request: Request) -> Response:
     values = given(asked, texts(here, asked, request.query_params))
     for rows in fewer(ALL_ROWS):
         [card] = cards(here, [asked], request.query_params, rows)
-        answer = None if card.shelved is None else card.shelved.answer
+        answer = None if card.cached is None else card.cached.answer
         made = page(
             request,
             "question.html",

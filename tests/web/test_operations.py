@@ -137,6 +137,19 @@ def test_the_first_page_has_each_endpoint_the_worst_first(place):
     assert "PT1H" not in said
 
 
+def test_an_endpoint_that_is_off_or_never_ran_or_lacks_data_is_said_to_be_so(open_site, tmp_path):
+    more = endpoint("idle", "/torn/items") + endpoint("out", "/faction/basic", enabled=False)
+    site = open_site(tmp_path / "none.duckdb", endpoints=ENDPOINTS + more)
+    with State(site.context.settings.state.url, ManualClock(NOW)) as state:
+        state.write_run(record(1, "members", 60, absent=2, rows={"members": 41}))
+
+        said = words(site.client.get("/ops").text)
+
+    assert "members lacks data" in said
+    assert "idle never ran" in said
+    assert "out off" in said
+
+
 def test_an_alert_leads_to_what_it_is_about(place):
     text = place.get("/ops")
 

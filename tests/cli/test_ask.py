@@ -334,3 +334,17 @@ def test_of_two_factions_one_is_chosen_and_the_others_are_named(logged):
     assert theirs["caption"].endswith("Of faction 40991.")
     assert wrong.code == 2
     assert "is no id" in wrong.err
+
+
+def test_a_question_is_asked_about_one_thing_by_its_id(logged):
+    rows = logged.run("ask", "members", "--json").json["rows"]
+    number = rows[0]["member_id"]
+
+    one = logged.run("ask", "members", "--member", str(number), "--json")
+    same = logged.run("ask", "members", "--param", f"member={number}", "--json")
+    wrong = logged.run("ask", "inactive-members", "--member", "1")
+
+    assert len(rows) > 1
+    assert one.json["rows"] == same.json["rows"] == rows[:1]
+    assert wrong.code == 2
+    assert "has no parameter 'member'" in wrong.err

@@ -387,3 +387,43 @@ def test_factions_are_compared_by_their_newest_pictures(logged):
         assert row["came_30_days"] == sum(member["days_in_faction"] < 30 for member in told)
         assert row["in_hospital"] == sum(m["status"]["state"] == "Hospital" for m in told)
         assert row["revivable"] == sum(member["is_revivable"] for member in told)
+
+
+def test_what_a_member_did_in_crimes_is_in_the_books(logged):
+    low, names = (
+        now(logged) - 30 * DAY,
+        {m["id"]: m["name"] for m in members_at(logged, int(START))},
+    )
+    expected = defaultdict(set)
+    for crime in crimes_of(logged):
+        over = crime["executed_at"] or (crime["status"] == "Expired" and crime["expired_at"])
+        if over and over < low:
+            continue
+        for slot in crew(crime):
+            expected[slot["user"]["id"]].add(
+                (crime["id"], slot["position_info"]["label"], slot["checkpoint_pass_rate"] or None)
+            )
+    busy = sorted(expected, key=lambda member: -len(expected[member]))[:3]
+
+    assert all(len(expected[member]) > 1 for member in busy)
+    for member in busy:
+        rows = logged.ask("crime-slots", member=str(member)).rows.to_pylist()
+        found = [(row["crime_id"], row["position"], row["pass_rate"]) for row in rows]
+        assert len(found) == len(set(found))
+        assert set(found) == expected[member]
+        assert {row["member"] for row in rows} == {names.get(member, rows[0]["member"])}
+
+
+def test_who_is_there_is_who_the_city_lists(logged):
+    here = {each["id"]: each for each in members_at(logged, now(logged))}
+
+    rows = rows_of(logged, "members", "member_id")
+
+    assert {member for member, row in rows.items() if row["is_there"]} == here.keys()
+    for member, each in here.items():
+        row = rows[member]
+        assert (row["member"], row["position"], row["level"], row["days_in_faction"]) == (
+            each["name"], each["position"], each["level"], each["days_in_faction"],
+        )  # fmt: skip
+    (one,) = logged.ask("members", member=str(max(here))).rows.to_pylist()
+    assert one == rows[max(here)]

@@ -125,6 +125,48 @@ def test_a_payout_is_the_pool_by_points_to_the_last_dollar(logged, pool):
     assert sum(row["payout"] for row in rows) == int(pool)
 
 
+def test_each_war_has_the_hits_of_the_books_for_all_and_for_one(logged):
+    found = past_and_present(logged)
+    listed = {row["war_id"]: row for row in answered(logged, "wars")}
+
+    for which, war in found.items():
+        acts, respect, _ = fought(logged, war)
+        row = listed[war.id]
+        assert row["war"] == war.enemy(HOME).name
+        assert row["war_hits"] == sum(act["war_hits"] for act in acts.values()) > 0
+        assert row["fighters"] == sum(act["war_hits"] > 0 for act in acts.values())
+        assert row["respect_gained"] == pytest.approx(float(sum(respect.values())), abs=0.01)
+        assert (row["result"] == "warn: still on") == (which == "running")
+        best = max(acts, key=lambda member: acts[member]["war_hits"])
+        mine = {row["war_id"]: row for row in answered(logged, "wars", member=str(best))}
+        assert mine.keys() == listed.keys()
+        assert mine[war.id]["war_hits"] == acts[best]["war_hits"]
+
+
+def test_the_attacks_of_a_member_are_those_of_the_books(logged):
+    now = int(logged.city.now())
+    expected = defaultdict(list)
+    for each in logged.city.expected("attacks"):
+        if not now - 7 * DAY <= each["ended"] <= now:
+            continue
+        for side in ("attacker", "defender"):
+            if faction(each[side]) == HOME.id:
+                expected[each[side]["id"]].append((each["ended"], side, each["result"]))
+    busy = max(expected, key=lambda member: len({side for _, side, _ in expected[member]}))
+
+    rows = answered(logged, "attacks", member=str(busy))
+
+    assert {side for _, side, _ in expected[busy]} == {"attacker", "defender"}
+    assert Counter(
+        (
+            seconds(row["ended"]),
+            "defender" if " was " in row["did"] or " defended" in row["did"] else "attacker",
+            row["did"].rpartition(" ")[2],
+        )
+        for row in rows
+    ) == Counter(expected[busy])
+
+
 def test_retaliations_are_the_answers_to_hits_that_were_suffered(logged):
     now = int(logged.city.now())
     whole = logged.city.expected("attacks")

@@ -31,7 +31,8 @@ OF_GOOGLE = {
 
 
 OF_MARKET = frozenset(
-    """auction-prices balance-movements company-profit company-staff faction-wealth item-prices
+    """auction-prices balance-movements balances company-profit company-staff faction-wealth
+    item-circulation item-prices
     job-points log-income market-spread missions networth price-movers stock-roi
     travel-profit""".split()
 )

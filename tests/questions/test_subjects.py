@@ -111,7 +111,13 @@ def choice(name: str, here: Installation, *, other: bool = False) -> dict[str, s
 
 
 def plain(found: Answer) -> list | None:
-    return None if found.rows is None else found.rows.to_pylist()
+    """The rows without the runs that stored them: those of two installations differ."""
+    if found.rows is None:
+        return None
+    return [
+        {name: value for name, value in row.items() if name != "run_id"}
+        for row in found.rows.to_pylist()
+    ]
 
 
 COMPARES = {"faction-comparison"}

@@ -61,6 +61,8 @@ SUBJECTS: Final = {"faction": "faction", "user": "player", "company": "company"}
 of the questions that have such rows."""
 ALL: Final = "all"
 """In place of the id of a subject: the rows of all of them."""
+THINGS: Final = ("member", "crime", "war", "item")
+"""The things that have a page of their own: a question says which of them it can be about."""
 
 _HEADER: Final = re.compile(r"\A/\*\n(?P<header>.*?)\n\*/\n(?P<sql>.*)\Z", re.DOTALL)
 _IDS: Final = re.compile(r"\b[a-z]\w*_id\b")
@@ -71,6 +73,8 @@ _CHOICE: Final = re.compile(r"[A-Za-z0-9_ .-]+")
 MOST_DAYS: Final = 3_650
 _LONG: Final = 19
 """Digits that no id has: a column of integers ends there."""
+MOST_ID: Final = 2**63 - 1
+"""The largest id that both engines can compare."""
 _YEARS: Final = (1970, 2999)
 """The years of a moment: before the first and after the last one a calendar may end."""
 
@@ -184,6 +188,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     asks: tuple[str, ...] = ()
     definition: str = ""
     audience: Audience = "faction"
+    of: str | tuple[str, ...] = ()
     units: Mapping[str, Unit] = {}
     links: Mapping[str, str] = {}
     params: Mapping[str, Parameter] = {}
@@ -209,6 +214,8 @@ class Question(_Header, frozen=True, kw_only=True):
             member.
         definition: what exactly is counted, and what a reader may take wrongly.
         audience: who may see the answer.
+        of: what it can be about one of, `THINGS`: the id is the parameter of that name, `$member`,
+            and the page of that thing shows the question.
         units: what columns count, by their names.
         links: columns with the id of what another column names, by the name of that column.
         params: what whoever asks may choose, by name. `days`, `since`, `until` and the `SUBJECTS`
@@ -223,6 +230,11 @@ class Question(_Header, frozen=True, kw_only=True):
     place: str
     sql: str
     line: int = 1
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """What it can be about one of."""
+        return (self.of,) if isinstance(self.of, str) else self.of
 
 
 def read(text: str, name: str, place: str) -> Question:
@@ -254,7 +266,23 @@ def read(text: str, name: str, place: str) -> Question:
     facts = {name: getattr(header, name) for name in _Header.__struct_fields__}
     facts["units"] = dict.fromkeys(_IDS.findall(found["sql"]), "id") | dict(header.units)
     line = found["header"].count("\n") + 4
-    return Question(**facts, name=name, place=place, sql=found["sql"].strip() + "\n", line=line)
+    asked = Question(**facts, name=name, place=place, sql=found["sql"].strip() + "\n", line=line)
+    return msgspec.structs.replace(asked, params={**_of_one(asked), **header.params})
+
+
+def _of_one(asked: Question) -> dict[str, Parameter]:
+    """The parameters of the things that a question can be about, where it says no more of them."""
+    for thing in asked.things:
+        if thing not in THINGS:
+            raise _wrong(asked.place, f"it is of {thing!r}, and can be of {', '.join(THINGS)}")
+        if thing in asked.params and asked.params[thing].type != "int":
+            raise _wrong(asked.place, f"the parameter {thing} is an id, and has the type int")
+        if re.search(rf"\${thing}\b", asked.sql) is None:
+            raise _wrong(asked.place, f"it is of one {thing}, and its text does not name ${thing}")
+    return {
+        thing: Parameter(min=1, max=MOST_ID, says=f"Id of the {thing}; without it all of them.")
+        for thing in asked.things
+    }
 
 
 def _check(place: str, name: str, parameter: Parameter) -> None:

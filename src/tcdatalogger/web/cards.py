@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 from urllib.parse import urlencode
 
-from starlette.datastructures import QueryParams
-
 from tcdatalogger.questions import subjects
 from tcdatalogger.questions.answers import Answer, days_of, given, said
-from tcdatalogger.questions.question import MOST_DAYS, Question, subject
+from tcdatalogger.questions.question import MOST_DAYS, Question, Value, subject
 from tcdatalogger.questions.relations import Lack, Relations
 from tcdatalogger.questions.subjects import Subject
 from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.web.cache import Asked, Cached
-from tcdatalogger.web.context import Context
-from tcdatalogger.web.drawing import Drawing, draw
+from tcdatalogger.web.context import Context, Viewer
+from tcdatalogger.web.drawing import RUN, SPARE, Drawing, draw
 
 WAIT: Final = 1.5
 """Seconds that a page waits for answers that nobody has read yet."""
@@ -46,8 +44,10 @@ class Card:
         drawing: the answer to draw, where `body` is `drawn`.
         query: of the address of its own page, "" or with `?`.
         longer: days to look back for an answer that has no rows; None for no more.
-        runs: the run that stored the newest row of each table that it rests on, where the state
-            knows it.
+        look_back: the same as the query of the address of its own page.
+        values: of the parameters.
+        runs: the run that stored the newest row of each table that it rests on, where whoever looks
+            has a page of it.
     """
 
     question: Question
@@ -58,11 +58,13 @@ class Card:
     drawing: Drawing | None = None
     query: str = ""
     longer: int | None = None
+    look_back: str = ""
+    values: Mapping[str, Value] = field(default_factory=dict)
     runs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run(self) -> str:
-        """The run that stored the newest row of all; "" where the state does not know it."""
+        """The run that stored the newest row of all; "" where whoever looks has no page of it."""
         answer = None if self.cached is None else self.cached.answer
         return answer.run if answer is not None and answer.run in self.runs.values() else ""
 
@@ -79,7 +81,7 @@ class Card:
         return self.cached.answer.until
 
 
-def texts(context: Context, question: Question, query: QueryParams) -> dict[str, str]:
+def texts(context: Context, question: Question, query: Mapping[str, str]) -> dict[str, str]:
     """What the address of a page says of a question; other parameters are other questions'."""
     names = {"days", "until", *question.params, *context.relations.kinds(question)}
     return {name: value for name, value in query.items() if name in names and value != ""}
@@ -128,7 +130,7 @@ class Choice:
 def choices(
     context: Context,
     questions: Sequence[Question],
-    query: QueryParams,
+    query: Mapping[str, str],
     more: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[Choice, ...]:
     """Of whom the answers to some questions are, by the address of their page.
@@ -160,12 +162,17 @@ def choices(
 
 
 def cards(
-    context: Context, questions: Sequence[Question], query: QueryParams, rows: int | None = None
+    context: Context,
+    looks: Viewer,
+    questions: Sequence[Question],
+    query: Mapping[str, str],
+    rows: int | None = None,
 ) -> list[Card]:
     """The cards of questions, all read together.
 
     Args:
         context: the installation.
+        looks: for whom.
         questions: in their order.
         query: of the address, with values of parameters.
         rows: how many each shows at most; None for as many as a card has room for.
@@ -179,8 +186,8 @@ def cards(
     ready = [each for each in questions if not any(lack.blocks for lack in lacks[each.name])]
     looked = context.cache.look([asked[each.name] for each in ready], WAIT)
     cached = {each.name: found for each, found in zip(ready, looked, strict=True)}
-    answers = [found.answer for found in looked if found.answer is not None]
-    known = context.state.known({run for each in answers for run in each.runs.values()})
+    named = {run for found in looked for run in _runs(found.answer, rows or MOST_ROWS)}
+    known = context.state.known(named) if looks.role != "member" else frozenset[str]()
     return [
         _card(
             asked[each.name],
@@ -208,21 +215,34 @@ def _card(
     if cached is not None and cached.answer is not None:
         caption = cached.answer.caption
     if cached is None:
-        return Card(question, "lacking", caption, lacks=lacks, query=query)
+        return Card(question, "lacking", caption, lacks=lacks, query=query, values=asked.values)
     body = _body(cached)
     days = days_of(asked.values)
     most = rows or ROWS.get(question.chart.kind, MOST_ROWS)
+    longer = next((each for each in _LONGER if each > days), None)
     return Card(
         question,
         body,
         caption,
         cached,
         lacks,
-        draw(cached.answer, most) if body == "drawn" and cached.answer else None,
+        draw(cached.answer, most, known) if body == "drawn" and cached.answer else None,
         query,
-        next((each for each in _LONGER if each > days), None),
+        longer,
+        urlencode({**chosen, "days": longer}) if longer else "",
+        asked.values,
         {} if cached.answer is None else _those(cached.answer.runs, known),
     )
+
+
+def _runs(answer: Answer | None, most: int) -> Iterator[str]:
+    """The runs that an answer names: of the tables that it rests on, and in its first rows."""
+    if answer is None:
+        return
+    yield from answer.runs.values()
+    if answer.rows is not None and RUN in answer.rows.column_names:
+        first = answer.rows.column(RUN).slice(0, most + SPARE).to_pylist()
+        yield from (each for each in first if isinstance(each, str))
 
 
 def _those(runs: Mapping[str, str], known: Collection[str]) -> Mapping[str, str]:

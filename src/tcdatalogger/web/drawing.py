@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 from tcdatalogger.questions.answers import Answer
 from tcdatalogger.questions.numbers import (
@@ -26,7 +27,10 @@ from tcdatalogger.questions.numbers import (
     shown,
 )
 from tcdatalogger.questions.question import Question, Unit
+from tcdatalogger.web.things import place
 
+RUN: Final = "run_id"
+"""The column of an answer with the run that stored what its row tells."""
 LEVELS: Final = 8
 """The darkest level of a heat map."""
 SERIES: Final = 5
@@ -46,20 +50,6 @@ as much."""
 
 _BEFORE_PERCENT: Final = re.compile(r"(?<=\d) (?=%)")
 """A line is not broken between a number and its sign."""
-_PLACES: Final[Mapping[str, str]] = {
-    "member_id": "https://www.torn.com/profiles.php?XID=",
-    "user_id": "https://www.torn.com/profiles.php?XID=",
-    "attacker_id": "https://www.torn.com/profiles.php?XID=",
-    "defender_id": "https://www.torn.com/profiles.php?XID=",
-    "faction_id": "https://www.torn.com/factions.php?step=profile&ID=",
-    "company_id": "https://www.torn.com/joblist.php#/p=corpinfo&ID=",
-    "crime_id": "https://www.torn.com/factions.php?step=your&type=1#/tab=crimes&crimeId=",
-    "item_id": "https://www.torn.com/page.php?sid=ItemMarket#/market/view=search&itemID=",
-    "stock_id": "https://www.torn.com/page.php?sid=stocks&stockID=",
-    "war_id": "https://www.torn.com/war.php?step=rankreport&rankID=",
-    "chain_id": "https://www.torn.com/war.php?step=chainreport&chainID=",
-}
-"""Where an id leads, by what its column ends with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,13 +214,19 @@ class Drawing:
     chart: Table | Bars | Heat | Line | tuple[Tile, ...]
     table: Table
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the table says more than the chart, and does not stand below it."""
+        return self.chart is not self.table and self.kind != "line"
 
-def draw(answer: Answer, most: int) -> Drawing:
+
+def draw(answer: Answer, most: int, runs: Collection[str] = ()) -> Drawing:
     """An answer as values to draw.
 
     Args:
         answer: with rows.
         most: how many rows there is room for.
+        runs: those that have a page: a column `run_id` leads to it.
     """
     if answer.rows is None:
         raise ValueError("there is nothing to draw")
@@ -244,7 +240,7 @@ def draw(answer: Answer, most: int) -> Drawing:
     kind = asked.chart.kind
     chart = kinds[kind](asked, rows, most) if kind in kinds and rows else None
     bare = asked.chart.label if isinstance(chart, Bars) else ""
-    table = _table(asked, answer.names, rows[:most], count - most, bare)
+    table = _table(asked, answer.names, rows[:most], count - most, bare, runs)
     return Drawing(kind, table if chart is None else chart, table)
 
 
@@ -259,9 +255,8 @@ def _cell(asked: Question, row: Mapping[str, Any], name: str) -> Cell:
     full = in_full(value, unit)
     if len(text) > LONGEST:
         text = full = clipped(text, LONGEST)
-    href = ""
-    if name in asked.links and value is not None:
-        href = place(asked.links[name], row.get(asked.links[name]))
+    column = asked.links.get(name, name)
+    href = "" if value is None else place(column, row.get(column))
     title = full if full != text and unit != "rating" else ""
     return Cell(_BEFORE_PERCENT.sub("\N{NO-BREAK SPACE}", text), title, href, tone)
 
@@ -269,14 +264,6 @@ def _cell(asked: Question, row: Mapping[str, Any], name: str) -> Cell:
 def clipped(text: str, most: int) -> str:
     """The beginning of a text that is longer than said, with how many letters it has."""
     return text if len(text) <= most else f"{text[:most]}… ({len(text):,} letters)"
-
-
-def place(column: str, number: Any) -> str:
-    """Where an id leads; "" where it leads nowhere."""
-    if not isinstance(number, int) or isinstance(number, bool):
-        return ""
-    found = _PLACES.get("_".join(column.split("_")[-2:]))
-    return "" if found is None else f"{found}{number}"
 
 
 # --- tables --------------------------------------------------------------------------------------
@@ -288,6 +275,7 @@ def _table(
     rows: Sequence[Mapping[str, Any]],
     left_out: int,
     bare: str,
+    runs: Collection[str],
 ) -> Table:
     """Rows as a table; a column that stands beside it with its links, `bare`, has none here."""
     main = set(asked.chart.columns)
@@ -301,12 +289,21 @@ def _table(
     )
     cells = tuple(
         tuple(
-            replace(_cell(asked, row, name), href="") if name == bare else _cell(asked, row, name)
+            _run(row[name])
+            if name == RUN and row[name] in runs
+            else replace(_cell(asked, row, name), href="")
+            if name == bare
+            else _cell(asked, row, name)
             for name in names
         )
         for row in rows
     )
     return Table(columns, cells, left_out)
+
+
+def _run(run_id: str) -> Cell:
+    """A run that has a page."""
+    return Cell(run_id, href=f"/ops/runs/{quote(run_id, safe='')}")
 
 
 def _tiles(

@@ -1,7 +1,8 @@
 """The pages as files: `tcdatalogger ui --export`, for a web server that runs nothing.
 
 The application is asked as a browser asks it, and links are followed from the first page. A link
-becomes one from file to file; what leads to no file, as an operations page, is only text.
+becomes one from file to file; what leads to no file, as an operations page, is only text. Pages of
+one member, crime, war or item are too many to be files: what leads to them leads to Torn.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from html import unescape
+from html import escape, unescape
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -31,6 +32,7 @@ from tcdatalogger.web.app import make_app, make_context
 from tcdatalogger.web.cache import Asked, Cached
 from tcdatalogger.web.context import PERIODS, Context, Role, Viewer
 from tcdatalogger.web.site_folder import replaced
+from tcdatalogger.web.things import on_torn
 
 WAIT: Final = 1.0
 """Seconds after which answers that are waited for count as looked at again."""
@@ -258,6 +260,8 @@ class _Site:
         first, _, rest = to.path.strip("/").partition("/")
         if to.scheme or to.netloc or href.startswith("#") or first not in _FIRST:
             return None
+        if on_torn(to.path):
+            return None
         if first == "static":  # its query is what the browser knows its content by
             return _Address(to.path)
         chosen = parse_qs(to.query)
@@ -272,6 +276,8 @@ class _Site:
 
         def linked(tag: str) -> str | None:
             href = _HREF.search(tag)
+            if href is not None and (torn := on_torn(unescape(href[1]))):
+                return _HREF.sub(lambda _: f'href="{escape(torn)}" rel="noreferrer noopener"', tag)
             to = None if href is None else self._address(at, href[1])
             if href is None or (to is None and _is_kept(href[1])):
                 return tag

@@ -1,15 +1,16 @@
-"""The pages of questions: each page of the pack, all questions, one question, and its answer as
-CSV, JSON and PNG.
+"""The pages of questions: each page of the pack, one member, crime, war or item, all questions,
+one question, and its answer as CSV, JSON and PNG.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
@@ -19,11 +20,12 @@ from tcdatalogger.errors import ConfigError, DataRefused, Failure, UsageError
 from tcdatalogger.models import tabular
 from tcdatalogger.questions.answers import DAYS, Answer, given
 from tcdatalogger.questions.pictures.png import lacking
-from tcdatalogger.questions.question import PAGES, Question
+from tcdatalogger.questions.question import ALL, MOST_DAYS, MOST_ID, PAGES, SUBJECTS, Question
 from tcdatalogger.web.cache import Asked, Cached
-from tcdatalogger.web.cards import MOST_ROWS, WAIT, cards, choices, texts
+from tcdatalogger.web.cards import MOST_ROWS, WAIT, Card, cards, choices, texts
 from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.render import fewer, is_light, page
+from tcdatalogger.web.things import THINGS, Thing, last_words
 
 TITLES: Final = {
     "crimes": "Crimes",
@@ -38,13 +40,23 @@ ORDER: Final = (
     *("oc-now", "oc-assign", "oc-participation", "oc-income", "oc-profit", "cpr-by-role"),
     *("inactive-members", "requirements", "activity-heatmap", "turnover", "status-changes"),
     *("faction-wealth", "balance-movements", "crime-earnings"),
-    *("war-hits", "war-payout", "retaliation", "chains"),
+    *("wars", "war-hits", "war-score", "war-payout", "retaliation", "chains"),
     *("armory-use", "contributions"),
     *("item-prices", "market-spread", "travel-profit", "stock-roi"),
     *("networth", "log-income"),
 )
 """The questions that come first on their pages, in this order; the others follow by name."""
 
+OF_ONE: Final = (
+    *("members", "activity-heatmap", "crime-slots", "oc-crews", "wars"),
+    *("item-prices", "item-circulation"),
+)
+"""The questions that come first on the page of one thing. The first one there is of all things of
+its kind, so what it does not name is unknown.
+"""
+
+ROWS_OF_ONE: Final = 30
+"""Rows of a card on the page of one thing: whoever opens it wants to read."""
 ALL_ROWS: Final = 100
 """Rows on the page of a question at most: as many as a faction has members."""
 SCHEMES: Final = ("light", "dark")
@@ -55,6 +67,7 @@ def routes() -> list[Route]:
     """The addresses of these pages."""
     return [
         *(Route(f"/{name}", section, name=name) for name in PAGES),
+        *(Route(f"{each.path}/{{number:int}}", thing, name=each.name) for each in THINGS),
         Route("/questions", questions),
         Route("/questions/{name}", question),
         Route("/q/{name}.png", picture),
@@ -62,11 +75,11 @@ def routes() -> list[Route]:
     ]
 
 
-def in_order(found: list[Question]) -> list[Question]:
-    """Questions as they stand on a page."""
+def in_order(found: Iterable[Question], first: Sequence[str] = ORDER) -> list[Question]:
+    """Questions as they stand on a page: those with these names first, the others by name."""
     return sorted(
         found,
-        key=lambda each: (ORDER.index(each.name) if each.name in ORDER else len(ORDER), each.name),
+        key=lambda each: (first.index(each.name) if each.name in first else len(first), each.name),
     )
 
 
@@ -77,7 +90,7 @@ def section(request: Request) -> Response:
     asked = in_order([each for each in here.questions.values() if each.page == name])
     seen = [each for each in asked if _is_shown(here, looks, each)]
     for rows in (None, *fewer(MOST_ROWS // 2)):
-        found = cards(here, seen, request.query_params, rows)
+        found = cards(here, looks, seen, request.query_params, rows)
         made = page(
             request,
             "section.html",
@@ -95,6 +108,69 @@ def section(request: Request) -> Response:
 def _is_shown(here: Context, looks: Viewer, asked: Question) -> bool:
     """Whether a page names a question; a file none that has no answer here."""
     return looks.sees(asked) and not (looks.exported and here.relations.is_blocked(asked))
+
+
+def thing(request: Request) -> Response:
+    """The page of one member, crime, war or item: every question that can be about one."""
+    here, looks, number = context(request), viewer(request), request.path_params["number"]
+    of = next(each for each in THINGS if request.url.path.startswith(f"{each.path}/"))
+    # An id is of one faction alone, whichever it is: nobody has to choose it first.
+    whose = dict.fromkeys(SUBJECTS.values(), ALL)
+    query = {**whose, **request.query_params, of.name: str(number)}
+    asked = in_order(
+        (q for q in here.questions.values() if of.name in q.things and looks.sees(q)),
+        (*OF_ONE, *ORDER),
+    )
+    if not 1 <= number <= MOST_ID:
+        return _unknown(request, of, number)
+    for rows in fewer(ROWS_OF_ONE):
+        found = cards(here, looks, asked, query, rows)
+        ready = [each for each in found if each.body != "lacking"]
+        called = name_of(of, number, ready)
+        settled = all(each.body in {"drawn", "empty", "unstored"} for each in ready)
+        if not called and settled and ready and ready[0].question is asked[0]:
+            return _unknown(request, of, number)
+        made = page(
+            request,
+            "thing.html",
+            title=f"{called or of.name.capitalize()} [{number}]",
+            thing=of,
+            number=number,
+            choices=choices(here, asked, query),
+            section=TITLES[of.section],
+            cards=[
+                (each, {k: p for k, p in each.question.params.items() if k != of.name})
+                for each in ready or found
+            ],
+            lacking=len(found) - len(ready) if ready else 0,
+            periods=here.periods if of.goes_on else (),
+        )
+        if is_light(made):
+            break
+    return made
+
+
+def name_of(of: Thing, number: int, found: Iterable[Card]) -> str:
+    """What a thing is called in the first answer that names it; "" where none does."""
+    for card in found:
+        answer = card.cached.answer if card.cached else None
+        if answer is None or answer.rows is None:
+            continue
+        for name, column in card.question.links.items():
+            if last_words(column) == f"{of.name}_id" and {name, column} <= set(
+                answer.rows.column_names
+            ):
+                those = answer.rows.filter(pc.equal(answer.rows.column(column), number))
+                if those.num_rows:
+                    return str(those.column(name)[0].as_py() or number)
+    return ""
+
+
+def _unknown(request: Request, of: Thing, number: int) -> Response:
+    says = f"Nothing that is stored names the {of.name} {number}."
+    remedy = f"`{of.path}/{number}?days={MOST_DAYS}` looks further back." if of.goes_on else ""
+    title = f"{of.name.capitalize()} [{number}]"
+    return page(request, "problem.html", 404, title=title, says=says, remedy=remedy)
 
 
 def questions(request: Request) -> Response:
@@ -122,7 +198,7 @@ def question(request: Request) -> Response:
         return asked
     values = given(asked, texts(here, asked, request.query_params))
     for rows in fewer(ALL_ROWS):
-        [card] = cards(here, [asked], request.query_params, rows)
+        [card] = cards(here, viewer(request), [asked], request.query_params, rows)
         answer = None if card.cached is None else card.cached.answer
         made = page(
             request,

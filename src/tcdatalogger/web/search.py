@@ -16,8 +16,8 @@ from tcdatalogger.questions.question import Question
 from tcdatalogger.web.cache import Asked
 from tcdatalogger.web.cards import WAIT, texts
 from tcdatalogger.web.context import Context, Viewer, context, viewer
-from tcdatalogger.web.drawing import place
 from tcdatalogger.web.render import OF_NOBODY, keep, nav, page
+from tcdatalogger.web.things import place
 
 MOST: Final = 10
 """The most that is shown of one kind."""

@@ -84,7 +84,7 @@ def today(request: Request) -> Response:
     here, looks, query = context(request), viewer(request), request.query_params
     seen = [here.questions[name] for name in CARDS if name in here.questions]
     ready = [q for q in seen if looks.sees(q) and not here.relations.is_blocked(q)][:MOST]
-    found = cards(here, ready, query)
+    found = cards(here, looks, ready, query)
     return page(
         request,
         "today.html",

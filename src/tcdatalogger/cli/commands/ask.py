@@ -39,6 +39,7 @@ MOST_ROWS = 60
     epilog="\b\nExample:\n"
     "  tcdatalogger ask\n"
     "  tcdatalogger ask inactive-members --param hours=48\n"
+    "  tcdatalogger ask crime-slots --member 150001\n"
     "  tcdatalogger ask oc-profit --days 90 --csv > profit.csv\n"
     "  tcdatalogger ask oc-profit --png profit.png\n"
     "  tcdatalogger ask --all --png pictures\n"
@@ -58,6 +59,10 @@ MOST_ROWS = 60
 @click.option("--faction", metavar="ID", help="Of which faction, where several are logged; or all.")
 @click.option("--player", metavar="ID", help="The same of players.")
 @click.option("--company", metavar="ID", help="The same of companies.")
+@click.option("--member", metavar="ID", help="About one member: short for --param member=ID.")
+@click.option("--crime", metavar="ID", help="About one crime.")
+@click.option("--war", metavar="ID", help="About one war.")
+@click.option("--item", metavar="ID", help="About one item.")
 @click.option("--about", is_flag=True, help="Say what is counted, and what can be chosen.")
 @click.option("--sql", "as_sql", is_flag=True, help="Print the SQL that answers it here.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV.")
@@ -99,6 +104,10 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     faction: str | None,
     player: str | None,
     company: str | None,
+    member: str | None,
+    crime: str | None,
+    war: str | None,
+    item: str | None,
     about: bool,
     as_sql: bool,
     as_csv: bool,
@@ -142,6 +151,8 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     from tcdatalogger.questions.relations import Relations
     from tcdatalogger.services.warehouse.protocol import READING
 
+    things = {"member": member, "crime": crime, "war": war, "item": item}
+    texts = _texts({"days": days, "until": until, **whose, **things}, params)
     folder = configuration.locate(options.config, os.environ).parent / "questions"
     known = question.known(folder)
     with Application(settings) as application:
@@ -151,7 +162,6 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
             _check(application, these, relations, as_json=as_json)
             return
         if everything and png is not None:
-            texts = _texts(days, until, params, whose)
             _draw_all(application, known, relations, texts, png, dark=dark, owner=owner)
             return
         if name is None:
@@ -163,7 +173,6 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
         if about:
             _about(asked)
             return
-        texts = _texts(days, until, params, whose)
         values = answers.given(asked, texts)
         lacks = [lack for lack in relations.lacks(asked) if lack.blocks]
         if lacks:
@@ -202,10 +211,8 @@ def _for_the_owner(name: str) -> UsageError:
     )
 
 
-def _texts(
-    days: str | None, until: str | None, params: Sequence[str], whose: Mapping[str, str | None]
-) -> dict[str, str]:
-    found = {"days": days, "until": until, **whose}
+def _texts(found: Mapping[str, str | None], params: Sequence[str]) -> dict[str, str]:
+    """What was written of the parameters: by options of their own, and by --param."""
     texts = {name: value for name, value in found.items() if value is not None}
     for param in params:
         name, sign, value = param.partition("=")

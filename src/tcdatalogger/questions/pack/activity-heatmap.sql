@@ -1,6 +1,7 @@
 /*
 title = "When are we awake?"
 page = "members"
+of = "member"
 asks = ["warlord", "leader"]
 caption = "Members who were active, by weekday and hour of Torn's time, in the last {days} days."
 definition = """
@@ -19,7 +20,7 @@ with picture as (
            lag(server_timestamp) over (
                partition by _subject_id, id order by server_timestamp, _run_id) as seen
     from {faction_members:all}
-    where server_timestamp >= $since
+    where server_timestamp >= $since and ($member is null or id = $member)
 ),
 span as (
     select _subject_id, id,

@@ -1,6 +1,7 @@
 /*
 title = "Who uses what of the armory?"
 page = "armory"
+of = "member"
 asks = ["quartermaster", "leader"]
 caption = "Items of the armory by member, read from the news of the last {days} days; what could not be read is counted."
 definition = """
@@ -90,5 +91,6 @@ select c.item, c.member, c.used, c.filled, c.given, c.loaned, c.returned, c.depo
 from counted as c
 left join price as p on p.name = c.item
 left join example as e on e._subject_id = c._subject_id and e.item = c.item
+where $member is null or c.member_id = $member
 order by c.not_understood nulls last, c.used desc, c.given desc, c.loaned desc, c.item nulls last,
          c.member nulls last, c._subject_id nulls last

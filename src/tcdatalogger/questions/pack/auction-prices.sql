@@ -1,6 +1,7 @@
 /*
 title = "What do things go for at auction?"
 page = "market"
+of = "item"
 asks = ["trader"]
 caption = "Items that were auctioned at least {least} times in the last {days} days."
 definition = """
@@ -49,5 +50,5 @@ select s.item, nullif(s.rarity, '') as rarity, s.sales, s.lowest, s.middle_price
        s.last_sale, s.last_price, s.item_id
 from sold as s
 left join {torn_items:last} as i on i.id = s.item_id
-where s.sales >= $least
+where s.sales >= $least and ($item is null or s.item_id = $item)
 order by s.sales desc, s.middle_price desc, s.item_id desc, rarity nulls last

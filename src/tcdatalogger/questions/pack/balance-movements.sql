@@ -1,6 +1,7 @@
 /*
 title = "Who put in, who took out?"
 page = "money"
+of = "member"
 asks = ["banker", "leader"]
 caption = "Changes of members' balances between two pictures, of the last {days} days, and what the news say of them; the newest first."
 definition = """
@@ -106,4 +107,5 @@ movement as (
 select to_picture, member, before, after, moved, in_news, unexplained, news, from_picture,
        member_id, faction_id
 from movement
+where $member is null or member_id = $member
 order by to_picture desc, abs(moved) desc, member_id desc, faction_id desc, line_id desc

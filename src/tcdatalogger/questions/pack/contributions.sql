@@ -1,6 +1,7 @@
 /*
 title = "Who trains, who takes drugs, who revives?"
 page = "armory"
+of = "member"
 asks = ["leader", "quartermaster"]
 caption = "What each member of the newest picture added to the faction's statistics in the last {days} days."
 definition = """
@@ -52,5 +53,5 @@ select p._stat as stat, p.username as member, s.added, p.value as total, s.falls
 from picture as p
 join step as s on s._subject_id = p._subject_id and s._stat = p._stat and s.id = p.id
 join here as h on h._subject_id = p._subject_id and h._stat = p._stat and h.id = p.id
-where p.age = 1
+where p.age = 1 and ($member is null or p.id = $member)
 order by stat nulls last, s.added desc, total desc, p.id desc, p._subject_id desc

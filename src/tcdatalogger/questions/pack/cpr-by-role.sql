@@ -1,6 +1,7 @@
 /*
 title = "How good are we in each role, and are we better than before?"
 page = "crimes"
+of = "member"
 asks = ["planner"]
 caption = "Each member's newest pass rate in a position, and what it gained since the first."
 definition = """
@@ -23,6 +24,7 @@ with held as (
     from {faction_crimes:now} as c
     join {faction_crimes_slots:now} as s on s._subject_id = c._subject_id and s.crime_id = c.id
     where s.user_id is not null and s.checkpoint_pass_rate > 0
+      and ($member is null or s.user_id = $member)
 )
 select crime, difficulty, position, count(*) as members, avg(rate) as mean_rate,
        min(rate) as lowest, max(rate) as highest, avg(rate - first_rate) as gained

@@ -9,7 +9,7 @@ that a sum over the column is right. The pass rate of an empty slot is that of t
 of a crime that expired is sent as 0: both are left out."""
 chart = { kind = "table", label = "crime" }
 units = { created_at = "time", planning_at = "time", ready_at = "time", executed_at = "time", expired_at = "time", joined_at = "time", paid_at = "time", money = "money", pass_rate = "number", item_is_reusable = "flag", item_is_available = "flag" }
-links = { crime = "crime_id", member = "member_id" }
+links = { crime = "crime_id", member = "member_id", required_item = "required_item_id" }
 shared = ["torn_items"]
 days = 365
 

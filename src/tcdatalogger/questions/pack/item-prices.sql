@@ -1,6 +1,7 @@
 /*
 title = "How does the price of an item move?"
 page = "market"
+of = "item"
 asks = ["trader"]
 caption = "The market price of item {item} and how many of it there are, day by day, of the last {days} days."
 definition = """
@@ -41,7 +42,7 @@ month_ago as (
     where b.price is not null
     qualify row_number() over (partition by q.day order by b.day desc) = 1
 )
-select q.day, q.name as item, q.price,
+select q.day, first_value(q.name) over (order by q.day desc) as item, q.price,
        (q.price - w.price) / nullif(w.price, 0) as change_7_days,
        (q.price - m.price) / nullif(m.price, 0) as change_30_days,
        q.circulation, q.id as item_id

@@ -1,6 +1,7 @@
 /*
 title = "Where is something under price?"
 page = "market"
+of = "item"
 asks = ["trader"]
 caption = "What {units} units cost on the item market now, against what one gets for them after {tax} percent tax."
 definition = """
@@ -59,4 +60,5 @@ select item_name as item, lowest, cost_each, average_price, market_price, gain,
        found, on_sale, cache_timestamp as listed_at,
        unix_seconds($until) - unix_seconds(cache_timestamp) as age, item_id
 from spread
+where $item is null or item_id = $item
 order by gain_share desc, item_id desc

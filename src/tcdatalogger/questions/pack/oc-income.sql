@@ -1,6 +1,7 @@
 /*
 title = "What did each member earn by crimes?"
 page = "crimes"
+of = "member"
 asks = ["leader", "member"]
 caption = "Money and items of the successful crimes of the last {days} days, in equal parts for everybody who was in them."
 definition = """
@@ -89,4 +90,5 @@ select coalesce(m.name, cast(p.id as string)) as member, coalesce(e.crimes, 0) a
 from person as p
 left join earned as e on e._subject_id = p._subject_id and e.user_id = p.id
 left join {faction_members:last} as m on m._subject_id = p._subject_id and m.id = p.id
+where $member is null or p.id = $member
 order by value desc, member nulls last, member_id nulls last, p._subject_id nulls last

@@ -1,8 +1,9 @@
 /*
 title = "Do we hit back in five minutes?"
 page = "war"
+of = "war"
 asks = ["warlord"]
-caption = "Hits on members by known attackers in the last {days} days, and how many were answered within {seconds} seconds."
+caption = "Hits on members by known attackers in the last {days} days, or in one war, and how many were answered within {seconds} seconds."
 definition = """
 A hit suffered is an attack on a member that somebody of another faction or of none won, and whose name
 is known: nobody can answer a hidden one. It is answered if a member began an attack on the same person
@@ -14,16 +15,41 @@ units = { day = "date", share = "percent" }
 
 [needs."/faction/attacks"]
 
+[needs."/faction/rankedwars"]
+optional = true
+
+[needs."/faction/wars"]
+optional = true
+
 [params]
 seconds = { default = 300, min = 1, max = 86_400, says = "Seconds after a hit in which an attack is an answer." }
 */
-with suffered as (
-    select _subject_id, id, ended, attacker_id
+with told as (
+    select _subject_id, id as war_id, w.start as begun, case when w.end > w.start then w.end end as ended
+    from {faction_rankedwars:now} as w
+    union all
+    select _subject_id, wars_ranked_war_id, wars_ranked_start,
+           case when wars_ranked_end > wars_ranked_start then wars_ranked_end end
+    from {faction_wars:all}
+),
+span as (
+    select _subject_id, min(begun) as begun, coalesce(max(ended), $until) as ended
+    from told
+    where war_id = $war
+    group by _subject_id
+    union all
+    select distinct _subject_id, $since, $until
     from {faction_attacks:now}
-    where defender_faction_id = _subject_id and attacker_id is not null
-      and coalesce(attacker_faction_id, 0) <> _subject_id
-      and result in ('Attacked', 'Mugged', 'Hospitalized', 'Arrested', 'Looted', 'Special', 'Bounty')
-      and ended >= $since and ended <= $until
+    where $war is null
+),
+suffered as (
+    select a._subject_id, a.id, a.ended, a.attacker_id
+    from {faction_attacks:now} as a
+    join span as p
+        on p._subject_id = a._subject_id and a.ended >= p.begun and a.ended <= p.ended
+    where a.defender_faction_id = a._subject_id and a.attacker_id is not null
+      and coalesce(a.attacker_faction_id, 0) <> a._subject_id
+      and a.result in ('Attacked', 'Mugged', 'Hospitalized', 'Arrested', 'Looted', 'Special', 'Bounty')
 ),
 answer as (
     select s._subject_id, s.id, s.ended,

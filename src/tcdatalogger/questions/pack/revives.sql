@@ -1,6 +1,7 @@
 /*
 title = "Who revives, and who is revived?"
 page = "war"
+of = "member"
 asks = ["warlord", "leader"]
 caption = "Revives given and received by members in the last {days} days."
 definition = """
@@ -61,4 +62,5 @@ select n.member, c.given, c.received, c.failed, c.outside, c.chance, k.skill, c.
 from counted as c
 join named as n on n._subject_id = c._subject_id and n.member_id = c.member_id
 left join skilled as k on k._subject_id = c._subject_id and k.member_id = c.member_id
+where $member is null or c.member_id = $member
 order by c.given desc, c.received desc, c.failed desc, c.member_id desc, c._subject_id desc

@@ -1,6 +1,7 @@
 /*
 title = "Who changed state?"
 page = "members"
+of = "member"
 asks = ["leader", "warlord"]
 caption = "Changes of a member's state between two pictures, of the last {days} days, newest first."
 definition = """
@@ -24,5 +25,5 @@ with picture as (
 )
 select seen_at, name as member, was || ' -> ' || state as change, description, id as member_id
 from picture
-where was <> state and seen_at >= $since
+where was <> state and seen_at >= $since and ($member is null or id = $member)
 order by seen_at desc, member_id desc

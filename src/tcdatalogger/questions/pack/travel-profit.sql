@@ -1,6 +1,7 @@
 /*
 title = "What is worth bringing from abroad?"
 page = "market"
+of = "item"
 asks = ["trader", "member"]
 caption = "Profit of {capacity} items for each hour in the air, there and back, at {speed} percent of the standard time."
 definition = """
@@ -34,4 +35,5 @@ trip as (
 select name as item, country, buy_price, market_price, gain, gain * $capacity as profit, flight,
        gain * $capacity * 60 / nullif(flight, 0) as profit_per_hour, item_id
 from trip
+where $item is null or item_id = $item
 order by profit_per_hour desc, item_id desc, country nulls last, shop nulls last, _index nulls last

@@ -1,6 +1,7 @@
 /*
 title = "Who did what in the war?"
 page = "war"
+of = "war"
 asks = ["warlord"]
 caption = "Attacks of each member in a ranked war; members without any are in the list."
 definition = """
@@ -13,7 +14,7 @@ fought for the faction. Respect is what war hits brought; bonus respect is the p
 hits 10, 25, 50 and so on of a chain."""
 chart = { kind = "bars", label = "member", values = ["war_hits"] }
 units = { respect_gained = "respect", bonus_respect = "respect", fair_fight = "number", begun = "time", until = "time", still_on = "flag" }
-links = { member = "member_id" }
+links = { member = "member_id", enemy = "war_id" }
 
 [needs."/faction/attacks"]
 

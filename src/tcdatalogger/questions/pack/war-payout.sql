@@ -1,6 +1,7 @@
 /*
 title = "What does each get of the war?"
 page = "war"
+of = "war"
 asks = ["warlord", "banker"]
 caption = "A pool of ${pool}, divided by points: {war_hit} for a war hit, {special_hit} for a special one, {assist} for an assist, {outside_hit} for an outside hit, {hit_taken} for a hit taken."
 definition = """

@@ -17,7 +17,7 @@ async function look() {
       return;
     }
     const page = await fetch(location.href);
-    if (!page.ok) return;
+    if (page.status > 404) return;
     const found = new DOMParser().parseFromString(await page.text(), "text/html").getElementById("main");
     if (!found) return;
     const open = [...document.querySelectorAll("main details")].map((each) => each.open);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -127,12 +128,15 @@ class Analyst:
         return Found(rows.slice(0, most), rows.num_rows > most, ended.seconds)
 
     def close(self) -> None:
-        """End a query that is being asked, and take the copy away."""
+        """End a query that is being asked, and take the copy away; that of others stays."""
         self._closed = True
         self._helper.kill()
         with self._turn:
             self._helper.close()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            if self._copy is not None:
+                shutil.rmtree(self._copy.file.parent, ignore_errors=True)
+            with suppress(OSError):  # there is none, or another process has its copy in it
+                self._folder.rmdir()
             self._copy = None
 
     def _current(self) -> AnalystCopy:

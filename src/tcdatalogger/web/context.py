@@ -154,8 +154,9 @@ class Context:
     periods: tuple[int, ...] = PERIODS
 
     def close(self) -> None:
-        """Close the state, and take the analyst's copy away."""
+        """Close the state, draw no more pictures, and take the analyst's copy away."""
         self.state.close()
+        self.pictures.close()
         if self.analyst is not None:
             self.analyst.close()
 

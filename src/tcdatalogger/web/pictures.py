@@ -30,6 +30,10 @@ class Pictures:
         self._kept: dict[Hashable, _Drawn] = {}
         self._drawing = ThreadPoolExecutor(1, "pictures")
 
+    def close(self) -> None:
+        """Draw nothing more: what is drawn now is the last one, whoever waits."""
+        self._drawing.shutdown(wait=False, cancel_futures=True)
+
     async def png(self, cached: Cached[Answer], answer: Answer, *, dark: bool) -> bytes:
         """The picture of an answer as PNG.
 

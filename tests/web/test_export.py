@@ -18,6 +18,7 @@ import pytest
 from shared import held, rest_slow
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.questions import question
+from tcdatalogger.web import site_folder
 from tcdatalogger.web.site_folder import MARKER
 
 FOREIGN = '"><a href="/evil">x</a><script>1</script>'
@@ -266,6 +267,82 @@ def test_a_second_export_replaces_the_first_and_keeps_what_others_put_there(logg
     assert stat.S_IMODE(site.stat().st_mode) == 0o750
     export(logged)  # the third: what others put there is theirs still
     assert ".htaccess" in files(logged)
+    assert [each.name for each in logged.folder.glob(".site*")] == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_others_put_there_keeps_its_rights_and_its_folders_and_they_may_write_on(logged):
+    assert export(logged).code == 0
+    site = logged.folder / "site"
+    shared, upload = site / "shared", site / "shared" / "upload"
+    upload.mkdir(parents=True)
+    (shared / "list.txt").write_text("a")
+    (shared / "all").symlink_to("upload")
+    upload.chmod(0o2777)
+    shared.chmod(0o755)
+    (shared / "list.txt").chmod(0o644)
+
+    with (shared / "list.txt").open("a") as theirs:
+        before = os.umask(0o077)
+        try:
+            assert export(logged).code == 0
+        finally:
+            os.umask(before)
+        theirs.write("b")
+
+    assert stat.S_IMODE(upload.stat().st_mode) == 0o2777  # an empty one is theirs too
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o755
+    assert stat.S_IMODE((shared / "list.txt").stat().st_mode) == 0o644
+    assert (shared / "list.txt").read_text() == "ab"
+    assert (shared / "all").readlink().name == "upload"
+
+
+@pytest.mark.usefixtures("folder")
+def test_where_a_file_cannot_be_in_two_folders_it_is_copied(logged, monkeypatch):
+    assert export(logged).code == 0
+    (logged.folder / "site" / ".htaccess").write_text("Require valid-user")
+
+    def refused(*_, **_more):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refused)
+
+    assert export(logged).code == 0
+    assert files(logged)[".htaccess"].read_text() == "Require valid-user"
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_export_that_was_killed_between_its_two_steps_is_there_again(logged):
+    assert export(logged).code == 0
+    site = logged.folder / "site"
+    (site / ".htaccess").write_text("Require valid-user")
+    site.rename(logged.folder / ".site.old-1")
+
+    assert export(logged).code == 0
+
+    assert files(logged)[".htaccess"].read_text() == "Require valid-user"
+    assert [each.name for each in logged.folder.glob(".site*")] == []
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_exports_at_a_time_are_both_whole_whatever_the_ids_of_their_processes(
+    logged, monkeypatch
+):
+    real, inner = site_folder._mark, []
+
+    def marked(folder, names):
+        real(folder, names)
+        if not inner:  # another one begins and ends while this one is being made
+            inner.append(None)
+            with site_folder.replaced(logged.folder / "site") as other:
+                (other / "index.html").write_text("other")
+
+    monkeypatch.setattr(site_folder, "_mark", marked)
+
+    done = export(logged)
+
+    assert done.code == 0, done.err
+    assert "<h1>Today" in files(logged)["index.html"].read_text()
     assert [each.name for each in logged.folder.glob(".site*")] == []
 
 

@@ -7,9 +7,11 @@ step, so nobody is ever served half of the old and half of the new.
 from __future__ import annotations
 
 import ctypes
+import glob
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -45,12 +47,13 @@ def replaced(folder: Path) -> Iterator[Path]:
     """
     target = folder.resolve()
     _refuse(folder, target)
-    new = target.with_name(f".{target.name}.new-{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         _tidy(target)
-        _begin(new, target)
+        # Not by the id of this process: in two containers that may be the same.
+        new = Path(tempfile.mkdtemp(prefix=f".{target.name}.new-", dir=target.parent))
         try:
+            _begin(new, target)
             yield new
             _mark(new, sorted(_names(new) - {MARKER}))
             _show(new)
@@ -100,22 +103,33 @@ def _names(folder: Path) -> set[str]:
 
 
 def _tidy(target: Path) -> None:
-    """Remove what exports left that were killed."""
-    for left in target.parent.glob(f".{target.name}.new-*"):
-        if _ours(left) is not None and time.time() - (left / MARKER).stat().st_mtime > _LEFT:
+    """Remove what exports left that were killed; what one of them had moved away comes back."""
+    name = glob.escape(target.name)
+    moved = sorted(target.parent.glob(f".{name}.old-*"))
+    for left in (*moved, *target.parent.glob(f".{name}.new-*")):
+        if _ours(left) is None:
+            continue
+        if left in moved and not target.exists():
+            left.rename(target)
+        elif time.time() - (left / MARKER).stat().st_mtime > _LEFT:
             shutil.rmtree(left, ignore_errors=True)
 
 
 def _begin(new: Path, target: Path) -> None:
     """Make the new folder; whoever may read the old one may read it."""
-    shutil.rmtree(new, ignore_errors=True)
-    new.mkdir()
     new.chmod(_FOLDER & ~private.mask())
     if target.exists():
-        with suppress(OSError):  # a group that this user may not give
-            os.chown(new, -1, target.stat().st_gid)
-        shutil.copymode(target, new)
+        _like(new, target)
     _mark(new, [])
+
+
+def _like(new: Path, old: Path) -> None:
+    """Give a folder the owner and the rights of another one, as far as this user may."""
+    facts = old.stat()
+    for owner in (-1, facts.st_uid):
+        with suppress(OSError):
+            os.chown(new, owner, facts.st_gid)
+    shutil.copymode(old, new)
 
 
 def _show(new: Path) -> None:
@@ -133,16 +147,39 @@ def _mark(folder: Path, files: Sequence[str]) -> None:
 
 
 def _keep(target: Path, new: Path) -> None:
-    """Take over what others have put into the old folder."""
-    ours = _ours(target)
-    for name in sorted(_names(target) - ours - {MARKER}) if ours is not None else ():
+    """Take over what others have put into the old folder, with its owners and rights."""
+    if (ours := _ours(target)) is None:
+        return
+    theirs = sorted(_names(target) - ours - {MARKER})
+    for name in theirs:
         if (new / name).exists():
             raise UsageError(
                 f"A page is to be called {name}, and no export has made the file of this name.",
                 remedy=f"Move {target / name} away.",
             )
-        (new / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(target / name, new / name, follow_symlinks=False)
+    there = {
+        path.relative_to(target)
+        for path in target.rglob("*")
+        if path.is_dir() and not path.is_symlink()
+    }
+    there -= {each for name in ours for each in Path(name).parents}  # an empty one of ours goes
+    there |= {each for name in theirs for each in Path(name).parents}
+    made = [each for each in sorted(there) if not (new / each).is_dir()]
+    for each in made:
+        (new / each).mkdir()
+    for name in theirs:
+        _take(target / name, new / name)
+    for each in reversed(made):
+        _like(new / each, target / each)
+
+
+def _take(old: Path, new: Path) -> None:
+    """Let a file be in another folder too: the same one, as others may write to it just now."""
+    with suppress(FileNotFoundError):  # somebody has removed it meanwhile
+        try:
+            os.link(old, new, follow_symlinks=False)
+        except (OSError, NotImplementedError):  # a system of files that cannot, a file of others
+            shutil.copy2(old, new, follow_symlinks=False)
 
 
 def _move(new: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ import json
 import re
 import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import known_faction
@@ -155,6 +155,25 @@ def test_what_a_member_is_called_is_never_html(open_site, tmp_path):
         assert hostile not in page, path
         assert Links(page).tags.count("script") == 1, path
     assert "&lt;script&gt;" in site.get("/members")
+
+
+def test_a_name_turns_no_letters_around_and_hides_none(open_site, warehouse):
+    mine = """/*
+title = "Mine?"
+page = "members"
+caption = "All \u202e of it."
+chart = { kind = "table" }
+
+[needs."/faction/members"]
+*/
+select 'a\u202eb\u200fc\x1b[31md\U000e0041' as name, id from {faction_members:now} order by id
+"""
+    site = open_site(warehouse, questions={"mine": mine})
+
+    for path in ("/members", "/questions/mine", "/questions"):
+        text = site.get(path)
+        assert not re.search("[\u202e\u200f\x1b\U000e0041]", text), path
+    assert "a\\u202eb\\u200fc\\x1b[31md" in site.get("/questions/mine")
 
 
 def test_an_answer_is_read_as_csv_and_as_json(site):
@@ -487,6 +506,33 @@ def test_pages_are_answered_while_a_picture_is_drawn(site, monkeypatch):
 
         assert page.status_code == 200
         assert asked.result().content == b"PNG"
+
+
+def test_pages_that_end_draw_no_picture_for_those_who_wait(site, monkeypatch):
+    drawn, begun, over = [], threading.Event(), threading.Event()
+
+    def draw(svg):
+        drawn.append(svg)
+        begun.set()
+        assert over.wait(30)
+        return b"PNG"
+
+    monkeypatch.setattr("tcdatalogger.web.pictures.png_apart", draw)
+    site.get("/questions/inactive-members")
+    paths = [f"/q/inactive-members.png?scheme={scheme}" for scheme in ("light", "dark")]
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(site.client.get, paths[0])
+        assert begun.wait(30)
+        second = pool.submit(site.client.get, paths[1])
+        while not site.context.pictures._drawing._work_queue.qsize():
+            assert not second.done()
+        site.context.close()
+        over.set()
+
+        assert first.result().content == b"PNG"
+        with pytest.raises(CancelledError):
+            second.result()
+    assert len(drawn) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -84,3 +84,22 @@ def test_a_member_finds_no_page_and_no_question_that_is_not_for_him(open_site, w
     assert "How does my worth grow?" not in found(site, "worth")
     assert "What is the faction&#39;s own?" not in found(site, "own")
     assert "Bobby" in found(site, "bobby")
+
+
+def test_a_question_of_ones_own_is_not_taken_for_one_of_the_search(open_site, warehouse):
+    own = """/*
+title = "Whom?"
+page = "members"
+caption = "All of them."
+chart = { kind = "table" }
+
+[needs."/faction/members"]
+*/
+select id, 'Mallory' as name, '' as more from {faction_members:now} order by id
+"""
+    site = open_site(warehouse, questions={"search-member": own})
+
+    assert "Mallory" in site.get("/questions/search-member")
+
+    assert "Mallory" not in found(site, "mallory")
+    assert "Bobby" in found(site, "bobby")

@@ -308,6 +308,31 @@ def test_the_copy_goes_with_the_pages_and_that_of_a_killed_process_at_the_next_c
     assert list(tmp_path.glob("*.analyst")) == []
 
 
+def test_pages_that_end_leave_the_copy_of_others_alone(mine, open_site):
+    ask(mine, "select 1")
+    other = open_site(mine.file)  # as `ui --export` beside it
+
+    other.context.close()
+
+    assert len(copies(mine)) == 1
+    assert "1 row in" in ask(mine, "select 1").text
+
+
+def test_a_value_that_python_has_no_word_for_is_a_text_wherever_it_is(mine):
+    sql = (
+        "select [date '294247-01-10', null] as list, {'at': timestamp '32103-01-10'} as struct, "
+        "map {'a': timestamptz '32103-01-10 00:00:00+00'} as map, timestamp '32103-01-10' as plain"
+    )
+
+    [row] = cells(ask(mine, sql).text)
+    answer = ask(mine, sql, "/sql.csv")
+
+    assert "null" in row[0]
+    assert all("32103-01-10" in each for each in row[1:])
+    assert answer.status_code == 200
+    assert answer.text.count("32103-01-10") == 3
+
+
 @pytest.mark.parametrize("site_of", ["cross-site", "same-site", None])
 def test_what_another_site_asks_is_shown_and_not_run(mine, site_of):
     headers = {} if site_of is None else {"sec-fetch-site": site_of}

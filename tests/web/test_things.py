@@ -105,6 +105,11 @@ def test_what_nothing_names_is_said_to_be_unknown(site, path):
     assert "Nothing that is stored names the" in answer.text
 
 
+@pytest.mark.parametrize("number", ["9" * 5_000, "-1", "1.5", "%D9%A7", "x"])
+def test_what_is_no_number_is_no_page(site, number):
+    assert site.client.get(f"/members/{number}").status_code == 404
+
+
 def test_a_thing_is_not_called_unknown_before_its_answers_are_read(site):
     answer = site.client.get("/members/2")
 

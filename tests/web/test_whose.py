@@ -8,6 +8,9 @@ import known_faction
 import pytest
 from known_faction import OURS, THEIRS, Poll
 
+from tcdatalogger.questions import discord
+from tcdatalogger.questions.subjects import Subject
+
 pytestmark = pytest.mark.usefixtures("unread")
 NAMED = (
     Poll("faction_basic", OURS, known_faction.LATER, {"basic": {"id": OURS, "name": "Lights"}}),
@@ -35,6 +38,14 @@ def test_a_page_is_of_the_faction_that_was_logged_first_and_says_so(mixed):
     assert "Eve" not in text
     assert f'<a href="?faction={OURS}" aria-current="true">Lights [{OURS}]</a>' in text
     assert f"Of Lights [{OURS}]." in text
+
+
+def test_a_name_of_a_faction_is_text_wherever_it_stands():
+    named = str(Subject("faction", 1, "a\nb\u202e\x1b[31m@everyone [x](https://y) `rm`"))
+
+    assert named == "a\\nb\\u202e\\x1b[31m@everyone [x](https://y) `rm` [1]"
+    told = discord.plain(f"Of {named}.")
+    assert "\\@everyone \\[x\\]\\(https\\://y\\) \\`rm\\`" in told
 
 
 def test_another_faction_is_chosen_in_the_address_and_stays_in_all_links(mixed):

@@ -66,11 +66,32 @@ def rows(table: pa.Table) -> Iterator[tuple[Any, ...]]:
 
     DuckDB's sums of integers are decimals without a fraction; they become integers again.
     """
-    columns = [column.to_pylist() for column in table.columns]
+    columns = [values(column) for column in table.columns]
     for row in zip(*columns, strict=True):
         yield tuple(
             int(v) if isinstance(v, Decimal) and v == v.to_integral_value() else v for v in row
         )
+
+
+def values(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column; one that Python has no word for, as the year 32103, is a text."""
+    try:
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return list(map(_value, column))
+
+
+def _value(each: pa.Scalar) -> Any:
+    if not each.is_valid:
+        return None
+    if isinstance(each, pa.ListScalar):  # a map is one too
+        return list(map(_value, each.values))
+    if isinstance(each, pa.StructScalar):
+        return {name: _value(each[name]) for name in each.type.names}
+    try:
+        return each.as_py()
+    except (ValueError, OverflowError):
+        return each.cast(pa.string()).as_py()
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -122,8 +143,10 @@ def slices(table: pa.Table) -> Iterator[pa.Table]:
 
 def _cells(column: pa.ChunkedArray, *, raw: bool, whole_seconds: bool) -> pa.ChunkedArray:
     if pa.types.is_nested(column.type):  # CSV has no type for it
-        texts = [None if v is None else _json(v) for v in column.to_pylist()]
+        texts = [None if v is None else _json(v) for v in values(column)]
         column = pa.chunked_array([pa.array(texts, pa.string())])
+    elif pa.types.is_dictionary(column.type) or pa.types.is_binary(column.type):
+        column = column.cast(pa.string())  # an enum, and what may be a text all the same
     elif pa.types.is_timestamp(column.type):
         if whole_seconds:
             column = column.cast(pa.timestamp("s", column.type.tz))

@@ -17,6 +17,7 @@ from tcdatalogger.questions.compiled import compiled
 from tcdatalogger.questions.question import SUBJECTS, Value
 from tcdatalogger.questions.relations import Relation, Relations
 from tcdatalogger.services.warehouse.protocol import Warehouse
+from tcdatalogger.text import one_line
 
 _SEEN, _SUBJECT, _RUN = SYSTEM
 
@@ -94,7 +95,7 @@ class Subject:
     name: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} [{self.id}]" if self.name else f"{self.kind} {self.id}"
+        return f"{one_line(self.name)} [{self.id}]" if self.name else f"{self.kind} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)

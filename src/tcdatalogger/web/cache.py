@@ -90,7 +90,9 @@ class Asked:
     @property
     def key(self) -> Hashable:
         """What the cache knows it by."""
-        return self.question.name, tuple(sorted(self.values.items(), key=lambda each: each[0]))
+        values = tuple(sorted(self.values.items(), key=lambda each: each[0]))
+        # The search has questions of its own, and somebody may call one of his as it does.
+        return self.question.place, self.question.name, values
 
     def mark(self, relations: Relations, marks: Mapping[str, float], /) -> float:
         """How many loads its endpoints have made."""

@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -59,6 +60,8 @@ ROWS_OF_ONE: Final = 30
 """Rows of a card on the page of one thing: whoever opens it wants to read."""
 ALL_ROWS: Final = 100
 """Rows on the page of a question at most: as many as a faction has members."""
+_LONGEST_NUMBER: Final = 100
+"""Digits of a number that is read at all: Python refuses some thousands of them."""
 SCHEMES: Final = ("light", "dark")
 """For what pages pictures are."""
 
@@ -67,7 +70,7 @@ def routes() -> list[Route]:
     """The addresses of these pages."""
     return [
         *(Route(f"/{name}", section, name=name) for name in PAGES),
-        *(Route(f"{each.path}/{{number:int}}", thing, name=each.name) for each in THINGS),
+        *(Route(f"{each.path}/{{number}}", thing, name=each.name) for each in THINGS),
         Route("/questions", questions),
         Route("/questions/{name}", question),
         Route("/q/{name}.png", picture),
@@ -112,7 +115,10 @@ def _is_shown(here: Context, looks: Viewer, asked: Question) -> bool:
 
 def thing(request: Request) -> Response:
     """The page of one member, crime, war or item: every question that can be about one."""
-    here, looks, number = context(request), viewer(request), request.path_params["number"]
+    here, looks, text = context(request), viewer(request), request.path_params["number"]
+    if not (text.isascii() and text.isdecimal() and len(text) < _LONGEST_NUMBER):
+        raise HTTPException(HTTPStatus.NOT_FOUND)
+    number = int(text)
     of = next(each for each in THINGS if request.url.path.startswith(f"{each.path}/"))
     # An id is of one faction alone, whichever it is: nobody has to choose it first.
     whose = dict.fromkeys(SUBJECTS.values(), ALL)

@@ -22,6 +22,7 @@ from tcdatalogger.clock import utc
 from tcdatalogger.questions.numbers import moment
 from tcdatalogger.questions.pictures import colours
 from tcdatalogger.questions.question import PAGES, SUBJECTS
+from tcdatalogger.text import harmless
 from tcdatalogger.web.context import analyst, context, viewer
 
 NAV: Final = (
@@ -67,6 +68,7 @@ def _environment() -> jinja2.Environment:
     made = jinja2.Environment(
         loader=jinja2.PackageLoader("tcdatalogger.web"),
         autoescape=True,
+        finalize=_harmless,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -77,11 +79,18 @@ def _environment() -> jinja2.Environment:
     return made
 
 
+def _harmless(value: object) -> object:
+    """What a template writes: no name turns the letters beside it around, or cannot be sent."""
+    if isinstance(value, Markup):
+        return value
+    return harmless(str(value).replace("\r\n", "\n"))
+
+
 def commands(text: str) -> Markup:
     """A text with its commands, which stand between backticks, as code; a last backtick that has no
     other one begins none. A long path may be broken into lines after each of its separators.
     """
-    parts = text.split("`")
+    parts = harmless(text).split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(_broken(part))
         if n % 2 and n < len(parts) - 1

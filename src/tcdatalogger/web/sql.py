@@ -223,10 +223,10 @@ def _refusal(failure: Failure) -> tuple[str, str, str]:
 
 
 def _table(found: Found, most: int) -> Table:
-    """Rows as people read them; a value that Python has no word for stands as Arrow's text."""
+    """Rows as people read them."""
     rows = tabular.plain_spans(found.rows.slice(0, most))
     columns = tuple(Column(field.name, _is_number(field.type)) for field in rows.schema)
-    values = [_values(column) for column in rows.columns]
+    values = [tabular.values(column) for column in rows.columns]
     return Table(columns, tuple(tuple(map(_cell, row)) for row in zip(*values, strict=True)))
 
 
@@ -234,13 +234,6 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     )
-
-
-def _values(column: pa.ChunkedArray) -> list[Any]:
-    try:
-        return list(column.to_pylist())
-    except (ValueError, OverflowError):  # a time after the year 9999
-        return list(column.cast(pa.string()).to_pylist())
 
 
 def _cell(value: Any) -> Cell:

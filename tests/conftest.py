@@ -13,8 +13,9 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,12 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.fixture(scope="session", autouse=True)
 def _bare() -> None:
-    """Processes that tests start have no pandas: `tests/bare` says why. Those of xdist have it."""
+    """Processes that tests start have no pandas: `tests/bare` says why.
+
+    This one has it before a command that a test runs in it hides it from Arrow.
+    """
+    with suppress(ImportError):
+        import_module("pandas")
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [str(Path(__file__).parent / "bare"), *filter(None, [os.environ.get("PYTHONPATH")])]
     )

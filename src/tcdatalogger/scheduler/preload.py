@@ -1,7 +1,8 @@
-"""Modules that the forkserver imports when it starts, so that its children have them already.
+"""What the forkserver imports and reads when it starts, so that its children have it already.
 
-It holds imports alone: a thread, a connection or a file would be broken in a child. The imports
-start one thread, of Arrow's allocator, which is made for forks.
+It holds no thread, no connection and no open file: these would be broken in a child. The imports
+start one thread, of Arrow's allocator, which is made for forks. No list becomes an Arrow array
+here: by the first one Arrow looks for pandas, and that hangs on the run (`without_pandas`).
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ import pyarrow.parquet
 import tcdatalogger.core.main
 import tcdatalogger.core.operations.replay
 import tcdatalogger.scheduler.worker
+import tcdatalogger.services.duckdb.warehouse
 import tcdatalogger.services.torncity.endpoints.registry
 from tcdatalogger.scheduler import process_tree
+from tcdatalogger.services.torncity.catalog import catalog, time_fields
+from tcdatalogger.services.torncity.client import connections
 
 __all__ = ["pyarrow", "tcdatalogger"]
 
@@ -43,6 +47,13 @@ def _end_the_children() -> None:
             return
         time.sleep(0.01)  # their children become ours when they have ended
 
+
+# What each run would read, make or compile for itself.
+catalog.load()
+time_fields.paths()
+with suppress(OSError):  # each run says what is wrong with it
+    connections.trusted()
+"".encode("idna")
 
 # The garbage collector leaves these objects alone: a child that it ran in would copy their memory.
 gc.collect()

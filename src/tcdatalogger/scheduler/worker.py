@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import parent_process
 from typing import TYPE_CHECKING, Any, Final
 
-from tcdatalogger import ending, memory
+from tcdatalogger import ending, memory, without_pandas
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.errors import Failure, Stopped
@@ -78,6 +78,7 @@ def run_job(job: Job) -> Report:
     """
     from tcdatalogger.core.main import Application  # noqa: PLC0415  # not in the daemon
 
+    without_pandas.begin(job.settings.endpoints)
     with Application(job.settings) as application:
         if job.name == BACKUP:
             return _backed_up(job, application)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import without_pandas
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.lookup import stored_run
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
@@ -44,6 +45,7 @@ def command(
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.core.operations.replay import replay
 
+    without_pandas.begin(settings.endpoints)
     with Application(settings) as application:
         run_id = stored_run(application, run_id)
         taken = [stored_run(application, run) for run in with_]
@@ -79,6 +81,7 @@ def rebuild_command(
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.operations.replay import rebuild
 
+    without_pandas.begin(settings.endpoints)
     with Application(settings) as application:
         application.chosen([name])  # a wrong name is reported first, with a similar one
         out = [stored_run(application, run, endpoint=name) for run in without]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import without_pandas
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.lookup import find_run
 from tcdatalogger.cli.output import (
@@ -124,6 +125,7 @@ def command(
 
     run_id = run_id and already_stored.run_id(run_id)
 
+    without_pandas.begin(settings.endpoints)
     progress = ProgressLines(quiet=as_json and not sys.stderr.isatty())
     with Application(settings, tell=progress.tell) as application:
         chosen = application.chosen(names, everything=everything, tag=tag)

@@ -6,16 +6,44 @@ take days. Here every read is also limited by the time that is left for the call
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 import httpcore2
 import httpx2
 
+_PLACES: Final = (
+    "/etc/ssl/cert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/pki/tls/cert.pem",
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
+"""Where systems have their certificates besides the places that OpenSSL names, as httpcore2 has."""
+
 ENDS: Final[ContextVar[float]] = ContextVar("ENDS")
 """The time by the monotonic clock at which the call of this thread must end."""
+
+
+def trusted() -> ssl.SSLContext:
+    """The certificates that this machine trusts: read once, and again after they have changed."""
+    paths = ssl.get_default_verify_paths()
+    found = []
+    for place in (paths.cafile, paths.capath, *_PLACES):
+        with suppress(OSError):
+            found.append((place, Path(place or "").stat().st_mtime_ns))
+    return _trusted(tuple(found))
+
+
+@lru_cache(maxsize=1)
+def _trusted(_found: tuple[tuple[str, int], ...]) -> ssl.SSLContext:
+    return httpx2.create_ssl_context()
 
 
 def hurry(client: httpx2.Client) -> None:

@@ -266,12 +266,15 @@ def _open(scheme: str, timeouts: Timeouts, contact: str) -> httpx2.Client:
     """
     import httpx2  # noqa: PLC0415 - see `Transport.call`
 
-    from tcdatalogger.services.torncity.client.connections import hurry  # noqa: PLC0415 - the same
+    from tcdatalogger.services.torncity.client.connections import (  # noqa: PLC0415 - the same
+        hurry,
+        trusted,
+    )
 
     plain = scheme == "http"
     about = f" (+{contact})" if contact else " (logger for Torn's API)"
     client = httpx2.Client(
-        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else True,
+        verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if plain else trusted(),
         trust_env=not plain,
         follow_redirects=False,
         timeout=httpx2.Timeout(timeouts.read, connect=timeouts.connect),

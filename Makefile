@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser clean
+.PHONY: help demo test test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser rivals clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -58,6 +58,14 @@ browser: .tools/browser/chromium ## fetch Debian's Chromium for the tests of the
 
 .tools/browser/chromium: scripts/fetch_browser.sh
 	scripts/fetch_browser.sh
+
+rivals: .tools/rivals/.installed ## an environment with dlt, which benchmarks/peers.py compares with
+
+.tools/rivals/.installed:
+	$(PYTHON) -m venv .tools/rivals
+	.tools/rivals/bin/python -m pip install --quiet --disable-pip-version-check 'dlt[duckdb,parquet]>=1.31,<2' orjson \
+		$$($(BIN)/python -m pip freeze | grep -iE '^(duckdb|pyarrow)==')
+	@touch $@
 
 lock:            ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt

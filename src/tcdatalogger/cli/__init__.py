@@ -98,6 +98,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.config:command",
             "Show the configuration or its schema.",
         ),
+        "bench": (
+            "tcdatalogger.cli.commands.bench:command",
+            "Measure what the runs of your endpoints cost.",
+        ),
         "sandbox": (
             "tcdatalogger.cli.commands.sandbox:command",
             "Serve a Torn City on this machine.",

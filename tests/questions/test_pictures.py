@@ -194,6 +194,29 @@ def test_a_line_is_broken_where_a_value_is_missing():
     assert len(lines) == 2
 
 
+@pytest.mark.parametrize("kind", ["line", "stack"])
+def test_a_picture_of_very_many_points_has_those_that_can_be_seen(kind):
+    peak, second = 10**12, timedelta(seconds=1)
+    rows = [
+        row(f"m{at % 50}", money=peak if at == 5_003 else at % 50, day=NOW + at * second)
+        for at in range(8_000)
+    ]
+    chart = f'kind = "{kind}", label = "day", values = ["money"]'
+
+    one = svg(answered(rows, chart))
+    many = svg(answered(rows, f'{chart}, series = "name"'))
+
+    assert len(one) < 120_000
+    assert len(many) < 120_000
+    if kind == "line":
+        [path] = [e for e in ET.fromstring(one).iter(f"{SVG}path") if e.get("stroke-width") == "2"]
+        heights = [float(y) for _, y in re.findall(r"([\d.]+)[ ,]([\d.]+)", path.get("d"))]
+        assert max(heights) - min(heights) > 250
+    assert "and 43 more" in many
+    if kind == "stack":
+        assert "The first 7,000 columns are left out." in one
+
+
 def test_a_heat_map_of_weekdays_has_all_days_and_hours_also_those_without_rows():
     rows = [{"weekday": 2, "hour": 5, "active": 3.0}, {"weekday": 6, "hour": 7, "active": 9.0}]
     chart = 'kind = "heat", label = "weekday", across = "hour", values = ["active"]'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -143,3 +143,20 @@ def _three(value: float) -> str:
     """Three figures."""
     places = next((places for size, places in _WHOLE if abs(value) >= size), 2)
     return f"{value:.{places}f}"
+
+
+def thinned(points: Sequence[tuple[float, float]], most: int) -> Sequence[tuple[float, float]]:
+    """Fewer points: of each stretch the lowest and the highest, so that no peak is lost.
+
+    Args:
+        points: by their places, from left to right.
+        most: how many are drawn, and two more.
+    """
+    if len(points) <= most:
+        return points
+    step = math.ceil(2 * len(points) / most)
+    kept: set[tuple[float, float]] = {points[0], points[-1]}
+    for at in range(0, len(points), step):
+        stretch = points[at : at + step]
+        kept |= {min(stretch, key=lambda each: each[1]), max(stretch, key=lambda each: each[1])}
+    return sorted(kept)

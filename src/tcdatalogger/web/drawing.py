@@ -5,7 +5,6 @@ A drawing has no colours and no sizes of a screen: widths are shares of 100, lev
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,6 +24,7 @@ from tcdatalogger.questions.numbers import (
     number,
     rating,
     shown,
+    thinned,
 )
 from tcdatalogger.questions.question import Question, Unit
 from tcdatalogger.web.things import place
@@ -493,7 +493,7 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
         told.sort()
         return [
             (round(x * WIDTH, 1), round(HEIGHT * (1 - (y - bottom) / (top - bottom)), 1))
-            for x, y in _thinned(told)
+            for x, y in thinned(told, POINTS)
         ]
 
     found = []
@@ -534,18 +534,6 @@ def _positions(along: Sequence[Any]) -> Mapping[Any, float]:
         sizes = [float(n) for n in range(len(along))]
     span = sizes[-1] - sizes[0] or 1.0
     return {x: (size - sizes[0]) / span for x, size in zip(along, sizes, strict=True)}
-
-
-def _thinned(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
-    """Fewer points: of each stretch the lowest and the highest, so that no peak is lost."""
-    if len(points) <= POINTS:
-        return points
-    step = math.ceil(2 * len(points) / POINTS)
-    kept: set[tuple[float, float]] = {points[0], points[-1]}
-    for at in range(0, len(points), step):
-        stretch = points[at : at + step]
-        kept |= {min(stretch, key=lambda each: each[1]), max(stretch, key=lambda each: each[1])}
-    return sorted(kept)
 
 
 def _end(value: Any, unit: Unit | None) -> str:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from tcdatalogger.questions.numbers import heading, number, shown
+from tcdatalogger.questions.numbers import heading, number, shown, thinned
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SMALL, Canvas
 from tcdatalogger.questions.pictures.cells import Cells, day, distinct, more
 from tcdatalogger.questions.pictures.rows import legend
 
 _HIGH: Final = 300.0
+_POINTS: Final = 1_000
+"""Points of a line at most: more would lie on one another."""
+_COLUMNS: Final = 1_000
+"""Columns at most, the last ones: more would be narrower than a point."""
 _SERIES: Final = 7
 """Series that are drawn; the others are left out."""
 _NAMES: Final = 8
@@ -36,10 +41,6 @@ class _Series:
     @property
     def last(self) -> float:
         return next((value for value in reversed(self.values) if value is not None), 0.0)
-
-    @property
-    def size(self) -> float:
-        return sum(abs(value) for value in self.values if value is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,14 @@ def draw(canvas: Canvas, cells: Cells, top: float) -> tuple[float, list[str]]:
 
     Returns where the drawing ends, and what is to be said below it.
     """
-    labels, found = _series(cells)
-    unit = cells.unit(cells.chart.values[0])
-    series = sorted(found, key=lambda each: -each.size)[:_SERIES] if len(found) > _SERIES else found
-    notes = [more(len(found) - len(series))] if len(found) > len(series) else []
     columns = cells.chart.kind in {"bars", "stack"}
+    every = _labels(cells)
+    labels = every[-_COLUMNS:] if columns else every
+    series, left_out = _series(cells, labels)
+    unit = cells.unit(cells.chart.values[0])
+    notes = [more(left_out)] if left_out else []
+    if len(every) > len(labels):
+        notes.append(f"The first {len(every) - len(labels):,} columns are left out.")
     if columns and len(series) > 1:
         top = legend(canvas, [each.name for each in series], top)
     low, high = _ends(cells, series)
@@ -110,24 +114,37 @@ def draw(canvas: Canvas, cells: Cells, top: float) -> tuple[float, list[str]]:
 # --- what is drawn -------------------------------------------------------------------------------
 
 
-def _series(cells: Cells) -> tuple[list[Any], list[_Series]]:
-    """The labels from left to right, and the series along them."""
-    chart = cells.chart
-    labels = distinct([row[chart.label] for row in cells.rows])
-    if cells.is_time(chart.label) or cells.is_number(chart.label):
+def _labels(cells: Cells) -> list[Any]:
+    """The labels from left to right."""
+    label = cells.chart.label
+    labels = distinct([row[label] for row in cells.rows])
+    if cells.is_time(label) or cells.is_number(label):
         labels.sort()
+    return labels
+
+
+def _series(cells: Cells, labels: Sequence[Any]) -> tuple[list[_Series], int]:
+    """The largest series along the labels, and how many others there are."""
+    chart = cells.chart
     if not chart.series:
         by_label = {row[chart.label]: row for row in cells.rows}
-        return labels, [
-            _Series(heading(name), tuple(number(by_label[label][name]) for label in labels))
-            for name in chart.values
-        ]
-    value = chart.values[0]
-    found = {(row[chart.label], row[chart.series]): number(row[value]) for row in cells.rows}
-    return labels, [
-        _Series(cells.said(name, chart.series), tuple(found.get((label, name)) for label in labels))
-        for name in dict.fromkeys(row[chart.series] for row in cells.rows)
-    ]
+        names = list(chart.values)
+        found = {(at, name): number(by_label[at][name]) for at in labels for name in names}
+        said = {name: heading(name) for name in names}
+    else:
+        value = chart.values[0]
+        found = {(row[chart.label], row[chart.series]): number(row[value]) for row in cells.rows}
+        names = list(dict.fromkeys(row[chart.series] for row in cells.rows))
+        said = {name: cells.said(name, chart.series) for name in names}
+    left_out = max(0, len(names) - _SERIES)
+    if left_out:
+        sizes: defaultdict[Any, float] = defaultdict(float)
+        for (_, name), known in found.items():
+            sizes[name] += abs(known or 0.0)
+        names = sorted(names, key=lambda name: -sizes[name])[:_SERIES]
+    return [
+        _Series(said[name], tuple(found.get((at, name)) for at in labels)) for name in names
+    ], left_out
 
 
 def _ends(cells: Cells, series: Sequence[_Series]) -> tuple[float, float]:
@@ -196,19 +213,21 @@ def _lines(canvas: Canvas, cells: Cells, plot: _Plot, series: Sequence[_Series])
     colours = canvas.colours.of_series(len(series))
     marks = []
     for each, colour, said in zip(series, colours, _ends_said(cells, series), strict=True):
-        for part in _parts(plot, each):
+        parts = _parts(plot, each)
+        for part in parts:
             if len(series) == 1 and plot.low == 0:
                 base = plot.y(0)
                 around = [(part[0][0], base), *part, (part[-1][0], base)]
                 canvas.area(around, colour, opacity=0.16)
-            if len(part) == 1:
-                canvas.dot(*part[0], 2.5, colour)
-            else:
+            if len(part) > 1:
                 canvas.curve(part, colour)
-        points = [point for part in _parts(plot, each) for point in part]
-        if points:
-            canvas.dot(*points[-1], 3.5, colour)
-            marks.append((points[-1][1], colour, said))
+        alone = {(round(x), round(y)): (x, y) for [(x, y), *more] in parts if not more}
+        for point in alone.values():
+            canvas.dot(*point, 2.5, colour)
+        if parts:
+            end = parts[-1][-1]
+            canvas.dot(*end, 3.5, colour)
+            marks.append((end[1], colour, said))
     y = plot.top - _APART
     over = max(0.0, len(marks) * _APART - (plot.bottom - plot.top))
     for at, colour, (name, last) in sorted(marks):
@@ -224,7 +243,7 @@ def _lines(canvas: Canvas, cells: Cells, plot: _Plot, series: Sequence[_Series])
         canvas.text(x, y + 4, last, size=SMALL, bold=True)
 
 
-def _parts(plot: _Plot, series: _Series) -> list[list[tuple[float, float]]]:
+def _parts(plot: _Plot, series: _Series) -> list[Sequence[tuple[float, float]]]:
     """The points of a line, broken where a value is missing."""
     parts: list[list[tuple[float, float]]] = [[]]
     for x, value in zip(plot.xs, series.values, strict=True):
@@ -232,7 +251,7 @@ def _parts(plot: _Plot, series: _Series) -> list[list[tuple[float, float]]]:
             parts.append([])
         else:
             parts[-1].append((x, plot.y(value)))
-    return [part for part in parts if part]
+    return [thinned(part, _POINTS) for part in parts if part]
 
 
 def _columns(canvas: Canvas, cells: Cells, plot: _Plot, series: Sequence[_Series]) -> None:

@@ -508,6 +508,17 @@ def test_pages_are_answered_while_a_picture_is_drawn(site, monkeypatch):
         assert asked.result().content == b"PNG"
 
 
+def test_answers_that_were_read_at_the_same_time_have_each_a_picture_of_their_own(site, drawn):
+    paths = [f"/q/inactive-members.png{query}" for query in ("", "?hours=100")]
+    for path in paths:
+        site.client.get(path)
+    site.read()
+
+    pictures = {site.client.get(path).content for path in paths * 2}
+
+    assert len(pictures) == len(drawn) == 2
+
+
 def test_pages_that_end_draw_no_picture_for_those_who_wait(site, monkeypatch):
     drawn, begun, over = [], threading.Event(), threading.Event()
 

@@ -200,6 +200,20 @@ def test_behind_a_proxy_the_caller_of_the_proxy_is_counted(open_site, warehouse)
     assert tried("2001:db8::2")[0] == 429  # of one household
 
 
+def test_a_caller_hides_behind_no_header_of_its_own(open_site, warehouse):
+    site = open_site(warehouse, ALL.replace("[ui]", "[ui]\nbehind_proxy = true"))
+    codes = [
+        site.client.post(
+            "/login",
+            data={"password": "a-wrong-password"},
+            headers=[("x-forwarded-for", f"10.0.0.{n}"), ("x-forwarded-for", "7.7.7.7")],
+        ).status_code
+        for n in range(6)
+    ]
+
+    assert codes == [401] * 5 + [429]
+
+
 @pytest.mark.parametrize(
     ("role", "seen"),
     [

@@ -87,6 +87,13 @@ def test_the_numbers_of_today_are_of_the_chosen_faction(mixed):
     assert f"/questions/oc-profit?faction={THEIRS}" in theirs
 
 
+def test_a_number_is_not_compared_with_a_time_when_another_faction_alone_was_logged(mixed):
+    ours, theirs = mixed.get("/?days=8"), mixed.get(f"/?days=8&faction={THEIRS}")
+
+    assert "than 8 days ago" in ours
+    assert "8 days ago" not in theirs
+
+
 def test_all_together_is_a_choice_of_a_question(mixed):
     text = mixed.get("/questions/inactive-members?faction=all")
 

@@ -369,7 +369,8 @@ def _address(request: Request, *, behind_proxy: bool) -> str:
     """Who tries: of a proxy what it says of its caller."""
     told = request.client.host if request.client else ""
     if behind_proxy:
-        told = request.headers.get("x-forwarded-for", told).rpartition(",")[2].strip()
+        # A proxy adds its word at the end, or as a header of its own after that of its caller.
+        told = ([told, *request.headers.getlist("x-forwarded-for")][-1]).rpartition(",")[2].strip()
     return household(told)
 
 

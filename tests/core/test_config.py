@@ -492,6 +492,10 @@ def test_a_wrong_endpoint_is_told_where_and_why(write, lines, line, said):
         ('[torn]\nurl = "api.torn.com"', "2: torn.url: must be a web address"),
         ('[torn]\nuser_agent = "a\\nb"', "2: torn.user_agent: has a character"),
         ('[log]\nlevel = "loud"', "2: log.level: 'loud' is not one of debug"),
+        (
+            '[ui]\npasswords = { leader = "env:P" }',
+            "2: ui.passwords.leader: 'leader' is not one of owner, officer, member",
+        ),
         ("warehouse = 5", "1: warehouse: must be a table. Write it as [warehouse]"),
         ("keys = 5", "1: keys: must be a table"),
         ("[keys]\na = 5", "2: keys.a: must be a text"),

@@ -44,6 +44,21 @@ def test_a_document_may_have_several_lines_and_is_as_secret_as_a_key(tmp_path):
         resolve(place, "env:NOTHING", {}, document=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("default", "YOUR_KEY"),
+        ("digest.webhook", "https://YOUR_WEBHOOK"),
+        ("ui.passwords.owner", '"$(openssl rand -base64 18)"'),
+        ("ui.tokens.member", '"$(openssl rand -base64 18)"'),
+    ],
+)
+def test_a_variable_that_is_not_set_is_set_by_a_command_of_its_kind(name, value):
+    with pytest.raises(ConfigError) as refused:
+        resolve(name, "env:NOT_SET", {})
+    assert refused.value.remedy == f"Set it: export NOT_SET={value}"
+
+
 def test_a_key_comes_from_a_keyring_where_one_is_installed(monkeypatch):
     ring = types.ModuleType("keyring")
     ring.get_password = lambda service, user: KEY if (service, user) == ("torn", "me") else None

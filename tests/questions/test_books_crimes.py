@@ -370,6 +370,9 @@ def test_requirements_judge_by_crimes_by_the_last_action_and_by_the_days_in_the_
     found = {row["member_id"]: row["verdict"] for row in rows if row["member_id"] is not None}
     assert found == expected
     assert len(set(expected.values())) > 3
+    # Nothing logs the events of a member: nobody knows who sent items, and none is no answer.
+    assert {row["items_sent"] for row in rows} == {None}
+    assert None not in {row["chain_hits"] for row in rows}
 
 
 def test_factions_are_compared_by_their_newest_pictures(logged):

@@ -97,7 +97,10 @@ def test_an_endpoint_is_late_two_periods_after_it_was_due(place):
     place.clock.sleep(3 * PERIOD - 1)
     assert place.look() == []
     place.clock.sleep(1)
-    assert place.look() == [("late:faction_crimes", "begins")]
+    place.notifier.look(place.settings, place.state)
+    [told] = place.posts.pop()["alerts"]
+    assert told["event"] == "late:faction_crimes"
+    assert "it is to run every 15 min, and its last good run ended" in told["text"]
     place.clock.sleep(10 * PERIOD)
     assert place.look() == []
     place.ran()

@@ -261,7 +261,8 @@ def test_the_check_knows_its_questions(place):
     place.configure(TOLD.replace("activity-heatmap", "activity-heatmaps"))
     done = place.workplace.run("check", "--offline")
     assert done.code == 78
-    assert "Did you mean 'activity-heatmap'?" in done.out
+    assert "There is no question 'activity-heatmaps'. Did you mean 'activity-heatmap'?" in done.out
+    assert "\\n" not in done.out
 
 
 @pytest.mark.slow

@@ -19,6 +19,15 @@ from tcdatalogger.web import today
 from tcdatalogger.web.app import begin
 from tcdatalogger.web.render import LINKS, PACKED, commands
 
+QUESTION = """/*
+title = "{0}"
+page = "members"
+caption = "All."
+chart = {{ kind = "{0}", label = "name", values = ["war_hits"] }}
+
+[needs."/faction/members"]
+*/
+"""
 SECTIONS = ("/crimes", "/members", "/money", "/war", "/armory", "/market", "/me")
 PAGES = ("/", *SECTIONS, "/questions")
 OF_ONE = ("/members/2", "/crimes/10", "/market/items/206")
@@ -210,6 +219,46 @@ def test_numbers_that_json_cannot_write_are_texts_also_within_lists(open_site, w
 
     rows = site.client.get("/q/odd.json").json()["rows"]
     assert rows == [{"one": "nan", "more": ["inf", 1.5]}]
+
+
+def test_how_often_something_is_read_is_said_in_words_and_commands_of_texts_are_code(site):
+    text = site.get("/questions/oc-now")
+    assert "is read every 1 h; this question is exact where it is read every 15 min." in text
+    assert "every PT" not in text
+
+    assert "<code>hits</code> says so." in " ".join(site.get("/questions/requirements").split())
+
+
+def test_a_bar_says_what_it_counts_and_a_line_that_hardly_moves_is_seen_to_move(
+    open_site, warehouse
+):
+    bars = QUESTION.format("bars") + (
+        "select distinct 'Bobby' as name, 3 as war_hits from {faction_members:now} order by name"
+    )
+    lines = QUESTION.format("line") + (
+        "select distinct n as name, 13000000 + 40000 * n as war_hits from {faction_members:now} "
+        "cross join (select 0 as n union all select 1) as x order by name"
+    )
+    site = open_site(warehouse, questions={"bars": bars, "lines": lines})
+    assert '<p class="key"><span class="s1">war hits</span></p>' in site.get("/questions/bars")
+    text = site.get("/questions/lines")
+    assert '<p class="edge low">13,000,000 at the lower edge</p>' in text
+    assert 'points="0,150 600,0"' in text
+    # A line that falls to less than sixty hundredths begins at zero, as in a picture.
+    lines = lines.replace("40000 * n", "-6000000 * n")
+    text = open_site(warehouse, questions={"lines": lines}).get("/questions/lines")
+    assert '<p class="edge low">0</p>' in text
+
+
+def test_the_questions_of_one_who_asks_are_listed_alone(site):
+    every, leader = (
+        set(re.findall(r'<a href="/questions/([a-z-]+)"', site.get(path)))
+        for path in ("/questions", "/questions?asks=leader")
+    )
+
+    assert leader == {name for name in every if "leader" in site.context.questions[name].asks}
+    assert {"requirements", "war-hits"} <= leader < every
+    assert "Nobody of this name" in site.get("/questions?asks=nobody")
 
 
 def test_parameters_stand_in_the_address(site):

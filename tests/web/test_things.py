@@ -194,3 +194,10 @@ def test_nothing_in_these_days_leads_further_back_for_the_same_thing(site):
     text = site.get("/members/3?days=1")
 
     assert re.search(r'/questions/crime-slots\?[^"]*days=7&amp;member=3"', text)
+
+
+def test_the_member_stands_there_with_all_columns_and_lists_of_many_rows_stay_narrow(site):
+    text = site.get("/members/2")
+
+    assert re.search(r'<section class="card full" aria-labelledby="q-members"', text)
+    assert re.search(r'<section class="card" aria-labelledby="q-crime-slots"', text)

@@ -24,6 +24,8 @@ _SMALL: Final = 10_000
 """Numbers below this are written in full."""
 _COUNTS: Final = 1_000_000
 """Counts below this are written in full."""
+_FLAT: Final = 0.6
+"""The share of its highest value above which all of a line is to lie for an axis without zero."""
 _WHOLE: Final = ((99.95, 0), (9.995, 1))
 """From which size on three figures have how many behind the point."""
 
@@ -92,6 +94,13 @@ def number(value: Any) -> float | None:
         return None
     found = value if isinstance(value, int) else float(value)
     return found if math.isfinite(found) else None
+
+
+def from_zero(low: float, high: float) -> bool:
+    """Whether the axis of lines from `low` to `high` begins at zero: not where one is below it, nor
+    where all lie so far above it that nobody would see them move.
+    """
+    return low >= 0 and (low <= _FLAT * high or low == high)
 
 
 def are_hours(name: str, values: Collection[Any]) -> bool:

@@ -244,11 +244,11 @@ class Relations:
                 )
             often = endpoint.frequency
             if need.every and (often is None or often.after(0.0) > parse(need.every).after(0.0)):
-                read = "by hand" if often is None else f"every {often}"
+                read = "by hand" if often is None else f"every {often.words}"
                 yield Lack(
                     path,
                     f"{endpoint.name} is read {read}; this question is exact where it is read "
-                    f"every {need.every}.",
+                    f"every {parse(need.every).words}.",
                     f'Set frequency = "{need.every}" of {endpoint.name}.',
                     blocks=False,
                 )

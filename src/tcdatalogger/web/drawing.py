@@ -17,6 +17,7 @@ from tcdatalogger.questions.numbers import (
     HOURS,
     WEEKDAYS,
     are_hours,
+    from_zero,
     heading,
     in_full,
     is_numeric,
@@ -478,13 +479,14 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
     if left_out:
         lines = dict(sorted(lines.items(), key=lambda each: -_size(each[1]))[:SERIES])
     along = sorted({x for points in lines.values() for x, _ in points if x is not None})
-    values = [float(y) for points in lines.values() for _, y in points if number(y) is not None]
+    values = [y for points in lines.values() for _, y in points if number(y) is not None]
     if not along or not values:
         return None
     unit = asked.units.get(chart.values[0])
-    low, high = min(values), max(values)
-    from_zero = low >= 0 and (len(lines) == 1 or low < high / 2)
-    bottom = 0.0 if from_zero else low
+    least, largest = min(values), max(values)
+    low, high = float(least), float(largest)
+    zero = from_zero(low, high)
+    bottom = 0.0 if zero else low
     top = high if high > bottom else bottom + 1.0
     where = _positions(along)
 
@@ -506,13 +508,16 @@ def _line(asked: Question, rows: Sequence[Mapping[str, Any]], _most: int) -> Lin
         last = next(y for _, y in reversed(each) if number(y) is not None)
         found.append(Series(name, text, area, Cell(shown(last, unit), in_full(last, unit))))
     label = asked.units.get(chart.label)
+    # Two edges that differ by less than three figures say, are told with all of theirs.
+    edge = 0 if zero else least
+    told = in_full if shown(largest, unit) == shown(edge, unit) else shown
     return Line(
         tuple(found),
         _end(along[0], label),
         _end(along[-1], label),
-        shown(high, unit),
-        shown(bottom, unit),
-        from_zero,
+        told(largest, unit),
+        told(edge, unit),
+        zero,
         left_out,
     )
 

@@ -180,20 +180,20 @@ def _unknown(request: Request, of: Thing, number: int) -> Response:
 
 
 def questions(request: Request) -> Response:
-    """All questions by page, and what those lack that have no answer here."""
+    """All questions by page, or those of one who asks, and what those lack that have no answer
+    here.
+    """
     here, looks = context(request), viewer(request)
+    found = [each for each in here.questions.values() if _is_shown(here, looks, each)]
+    who = request.query_params.get("asks")
+    chosen = [each for each in found if who in each.asks] if who else found
     listed = [
-        (
-            TITLES[name],
-            [
-                (each, here.relations.lacks(each))
-                for each in in_order([q for q in here.questions.values() if q.page == name])
-                if _is_shown(here, looks, each)
-            ],
-        )
+        (TITLES[name], [(q, here.relations.lacks(q)) for q in in_order(those)])
         for name in PAGES
+        if (those := [each for each in chosen if each.page == name])
     ]
-    return page(request, "questions.html", listed=[each for each in listed if each[1]])
+    askers = sorted({name for each in found for name in each.asks})
+    return page(request, "questions.html", listed=listed, askers=askers)
 
 
 def question(request: Request) -> Response:

@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from tcdatalogger import __version__
 from tcdatalogger.clock import utc
+from tcdatalogger.core.config import durations
 from tcdatalogger.questions.numbers import moment
 from tcdatalogger.questions.pictures import colours
 from tcdatalogger.questions.question import PAGES, SUBJECTS
@@ -74,7 +75,11 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    made.filters |= {"commands": commands, "moment": moment}
+    made.filters |= {
+        "commands": commands,
+        "duration": lambda text: durations.parse(text).words,
+        "moment": moment,
+    }
     made.globals |= {"of_nobody": OF_NOBODY, "static": _address, "version": __version__}
     return made
 

@@ -113,7 +113,10 @@ def refuse_short(passwords: Mapping[Role, Secret]) -> None:
             )
         others = [other for name, other in passwords.items() if name != role]
         if any(_same(password.reveal(), other.reveal()) for other in others):
-            raise ConfigError(f"The password {password.name} is that of another role too.")
+            raise ConfigError(
+                f"The password {password.name} is that of another role too.",
+                remedy="Each role needs one of its own: `openssl rand -base64 18` makes it.",
+            )
 
 
 def _is_loopback(host: str) -> bool:

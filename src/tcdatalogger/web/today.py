@@ -67,7 +67,7 @@ MEASURES: Final = (
     Measure("Crimes brought in", "oc-profit", _sum("value"), "money", good=1),
     Measure("Free for a crime", "oc-participation", _false("in_crime_now"), "count", "picture", -1),
     Measure("Not seen for a day", "inactive-members", len, "count", "picture", -1),
-    Measure("Paid to members", "crime-earnings", _sum("to_members"), "money"),
+    Measure("Left to the faction", "crime-earnings", _sum("to_faction"), "money", good=1),
 )
 PICTURES: Final = "/faction/members"
 """Of what the pictures are that numbers of now are compared with."""
@@ -172,6 +172,8 @@ def _tile(measure: Measure, now: Answer | None, former: Answer | None, query: st
     value, earlier = _number(measure, now), _number(measure, former)
     cell = Cell("-" if value is None else shown(value, measure.unit), in_full(value, measure.unit))
     change, tone = "", ""
+    if now is not None and value is not None and measure.against == "period":
+        change = f"in {_days(days_of(now.values))}"
     if now is not None and value is not None and earlier is not None:
         change = _change(measure, value, earlier, days_of(now.values))
         better = measure.good * (value - earlier)
@@ -181,7 +183,7 @@ def _tile(measure: Measure, now: Answer | None, former: Answer | None, query: st
 
 def _change(measure: Measure, value: float, earlier: float, days: int) -> str:
     """How a number stands to the one before, in words that can be read aloud."""
-    ago = f"{days} day{'' if days == 1 else 's'}"
+    ago = _days(days)
     if measure.against == "picture":
         than = f"{ago} ago"
         if value == earlier:
@@ -196,3 +198,7 @@ def _change(measure: Measure, value: float, earlier: float, days: int) -> str:
         if earlier
         else (f"nothing in {than}")
     )
+
+
+def _days(count: int) -> str:
+    return f"{count} day{'' if count == 1 else 's'}"

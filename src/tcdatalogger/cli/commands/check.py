@@ -105,7 +105,7 @@ def _digest(settings: Settings) -> Finding:
     except ConfigError as failure:
         return Finding(part, "", failure)
     if problems := [says for name in told.questions if (says := digest.refused(name, known, told))]:
-        return Finding(part, "", ConfigError("The digest cannot be whole.", problems=problems))
+        return Finding(part, "", ConfigError(" ".join(problems)))
     names = ", ".join(told.questions)
     return Finding(part, f"{names}; at {told.at} {told.timezone}, every {told.frequency}")
 

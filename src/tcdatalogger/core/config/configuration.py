@@ -393,6 +393,8 @@ def _note(
             break
         loc.append(step)
         here = here[step] if _holds(here, step) else None
+    if "[key]" in error["loc"][-1:]:  # not the value is wrong, but what it is called
+        here = loc[-1]
     problems.add((*place, *loc), *_sentence(model, error, here))
     return {str(loc[0])} if loc else {"path", "url"}
 

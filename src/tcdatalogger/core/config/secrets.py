@@ -162,8 +162,14 @@ def _what(name: str) -> str:
     return f"the value of {name}" if "." in name else f"the key {name!r}"
 
 
-_PLACEHOLDERS = dict.fromkeys(("alerts.webhook", "digest.webhook"), "https://YOUR_WEBHOOK")
-"""Examples of values that are no keys, for a command that sets them."""
+_PLACEHOLDERS = {
+    "alerts.webhook": "https://YOUR_WEBHOOK",
+    "digest.webhook": "https://YOUR_WEBHOOK",
+    "ui.passwords": '"$(openssl rand -base64 18)"',
+    "ui.tokens": '"$(openssl rand -base64 18)"',
+}
+"""What a command sets that is no key of Torn's, by the place in the configuration or by the table
+of it."""
 
 
 def _of(name: str, reference: str) -> str:
@@ -174,9 +180,12 @@ def _of(name: str, reference: str) -> str:
 def _from_env(name: str, variable: str, environ: Mapping[str, str]) -> str:
     value = environ.get(variable)
     if value is None:
+        placeholder = _PLACEHOLDERS.get(name) or _PLACEHOLDERS.get(
+            name.rpartition(".")[0], "YOUR_KEY"
+        )
         raise ConfigError(
             f"The environment variable {variable}, where {_what(name)} should be, is not set.",
-            remedy=f"Set it: export {variable}={_PLACEHOLDERS.get(name, 'YOUR_KEY')}",
+            remedy=f"Set it: export {variable}={placeholder}",
         )
     return value
 

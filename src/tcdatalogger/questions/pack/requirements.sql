@@ -10,12 +10,13 @@ promoted; who lacks one of the two is to be warned, who lacks both to be removed
 player's, and says nothing about the rank. Items are counted from the texts of events, as "You were sent
 4x Xanax from": a sender is known by the id in the link, else by his name. Senders who are no members, or
 have another name now, stand at the end. Hits in chains are shown, and are no condition unless
-`hits` says so."""
+`hits` says so. Where no events, or no chain reports, are stored, items, or hits, are not known, and
+count as none."""
 chart = { kind = "table", label = "member", values = ["verdict", "crimes", "items_sent", "days_ago"] }
 units = { verdict = "rating", days_ago = "days", days_in_faction = "days", crimes = "count", items_sent = "count", chain_hits = "count" }
 links = { member = "member_id" }
 audience = "officer"
-shared = ["known_as", "gift"]
+shared = ["known_as", "gift", "heard"]
 
 [needs."/faction/crimes"]
 [needs."/faction/members"]
@@ -76,14 +77,20 @@ gift as (
     group by coalesce(s.sender_id, k.id),
              case when coalesce(s.sender_id, k.id) is null then s.sender end
 ),
+heard as (
+    select (select max(timestamp) from {user_events:all}) as last_event,
+           (select max(start) from {faction_chainreport_attackers:all}) as last_chain
+),
 judged as (
     select m.id, m.name, m.level, m.position, m.days_in_faction, m.idle,
-           coalesce(p.crimes, 0) as crimes, coalesce(g.items, 0) as items,
-           coalesce(h.hits, 0) as hits,
+           coalesce(p.crimes, 0) as crimes,
+           case when e.last_event is not null then coalesce(g.items, 0) end as items,
+           case when e.last_chain is not null then coalesce(h.hits, 0) end as hits,
            (coalesce(p.crimes, 0) >= $crimes or coalesce(g.items, 0) >= $items)
                and coalesce(h.hits, 0) >= $hits as does_enough,
            m.idle <= $seen * 86400 as was_seen
     from member as m
+    cross join heard as e
     left join part as p on p._subject_id = m._subject_id and p.user_id = m.id
     left join hit as h on h.faction_id = m._subject_id and h.attacker_id = m.id
     left join gift as g on g.sender_id = m.id

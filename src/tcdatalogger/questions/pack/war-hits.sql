@@ -2,8 +2,8 @@
 title = "Who did what in the war?"
 page = "war"
 of = "war"
-asks = ["warlord"]
-caption = "Attacks of each member in a ranked war; members without any are in the list."
+asks = ["warlord", "leader"]
+caption = "Attacks of each member in the newest ranked war, or in the one that is chosen; members without any are in the list."
 definition = """
 The war is the newest that has begun, or the one whose number is given. What counts ended between the
 begin and the end of the war; a war that is still on goes to the moment of the answer. A war hit was won

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from tcdatalogger.questions.numbers import heading, number, shown, thinned
+from tcdatalogger.questions.numbers import from_zero, heading, number, shown, thinned
 from tcdatalogger.questions.pictures import letters
 from tcdatalogger.questions.pictures.canvas import LEFT, RIGHT, SMALL, Canvas
 from tcdatalogger.questions.pictures.cells import Cells, day, distinct, more
@@ -24,8 +24,6 @@ _SERIES: Final = 7
 """Series that are drawn; the others are left out."""
 _NAMES: Final = 8
 """Names along the bottom at most."""
-_FLAT: Final = 0.6
-"""The share of its highest value above which all of a line is to lie for an axis without zero."""
 _NAMED: Final = 180.0
 """How wide the names at the right are at most."""
 _APART: Final = 17.0
@@ -155,7 +153,7 @@ def _ends(cells: Cells, series: Sequence[_Series]) -> tuple[float, float]:
         known = [sum(v for v in each if v and v > 0) for each in at_once]
         known += [sum(v for v in each if v and v < 0) for each in at_once]
     low, high = min(known, default=0.0), max(known, default=0.0)
-    if cells.chart.kind == "line" and low > _FLAT * high > 0 and high > low:
+    if cells.chart.kind == "line" and low > 0 and not from_zero(low, high):
         return low, high
     low, high = min(low, 0.0), max(high, 0.0)
     return (low, high) if high > low else (low, low + 1)

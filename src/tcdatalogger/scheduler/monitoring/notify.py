@@ -117,11 +117,11 @@ def _of_endpoint(fresh: Freshness, failures: int, now: float) -> Iterator[AlertE
             last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
             since=last.failing_since or now,
         )
-    if fresh.late:
+    if fresh.late and (often := fresh.endpoint.frequency):
         when = "never" if last.success_at is None else moment(last.success_at)
         yield AlertEvent(
             f"late:{name}",
-            f"{name} is late: it is to run every {fresh.endpoint.frequency}, and its last good run "
+            f"{name} is late: it is to run every {often.words}, and its last good run "
             f"ended {when}.",
             last.remedy
             if last.failures

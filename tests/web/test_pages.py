@@ -148,6 +148,7 @@ def test_a_long_path_may_be_broken_into_lines_where_its_folders_end(open_site, t
     assert "/<wbr>broken.duckdb" in text
     assert "<wbr>a-&lt;folder&gt;-of-a-name/<wbr>" in text
     assert str(commands("and/or")) == "and/or"
+    assert str(commands("a\u202e `b\x1b`")) == r"a\u202e <code>b\x1b</code>"
 
 
 def test_what_a_member_is_called_is_never_html(open_site, tmp_path):

@@ -60,7 +60,7 @@ class Site:
 def unread(monkeypatch):
     """Pages that do not wait for what was never read: no thread reads it here."""
     monkeypatch.setattr("tcdatalogger.web.cards.WAIT", 0.0)
-    monkeypatch.setattr("tcdatalogger.web.pages.WAIT", 0.0)
+    monkeypatch.setattr("tcdatalogger.web.pages.PATIENCE", 0.0)
     monkeypatch.setattr("tcdatalogger.web.sql.WAIT", 0.0)
 
 

@@ -276,6 +276,25 @@ def test_a_parameter_that_is_none_of_the_question_is_refused_in_words(site):
     assert answer.status_code == 400
     assert "is no number" in answer.text
     assert site.client.get("/members?days=0").status_code == 400
+    of_no_number = site.client.get("/questions/balances?member=Bobby").text
+    assert "search shows it beside the name" in of_no_number
+    assert "member=1" not in of_no_number
+
+
+def test_columns_that_fall_away_on_a_phone_stand_behind_those_that_stay(site):
+    heads = re.findall(r'<th scope="col" class="([^"]*)">([^<]*)', site.get("/questions/oc-now"))
+
+    stays = ["opt" not in classes for classes, _ in heads[:10]]
+    assert [name for _, name in heads[:3]] == ["crime", "need", "slots"]
+    assert stays == [True] * 3 + [False] * 7
+
+
+def test_days_are_offered_only_where_an_answer_looks_back(site):
+    assert 'name="days"' in site.get("/questions/oc-profit")
+    assert 'name="days"' not in site.get("/questions/oc-participation")
+    nothing = site.get("/questions/inactive-members?hours=2160")
+    assert "Nothing." in nothing
+    assert "Look back" not in nothing
 
 
 @pytest.mark.parametrize(
@@ -594,6 +613,31 @@ def test_pages_that_end_draw_no_picture_for_those_who_wait(site, monkeypatch):
         with pytest.raises(CancelledError):
             second.result()
     assert len(drawn) == 1
+
+
+def test_a_program_waits_for_an_answer_that_was_never_read(open_site, warehouse, monkeypatch):
+    monkeypatch.setattr("tcdatalogger.web.pages.PATIENCE", 30.0)
+    site = open_site(warehouse)
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(site.client.get, "/q/inactive-members.csv")
+        while not site.context.cache.kept():
+            assert not asked.done()
+        site.read()
+
+        assert asked.result().status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "says"),
+    [
+        ("oc-nothing.csv", 404, "There is no question oc-nothing."),
+        ("inactive-members.csv?hours=2d", 400, "hours is '2d', which is no number. As: hours=24"),
+    ],
+)
+def test_programs_read_in_a_line_what_is_wrong_with_an_address(site, path, status, says):
+    answer = site.client.get(f"/q/{path}")
+
+    assert (answer.status_code, answer.text) == (status, says)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -180,6 +180,7 @@ def test_weights_of_a_payout_are_chosen_on_the_page_of_the_war_and_stay_chosen(s
     assert '<input type="hidden" name="seconds" value="60">' in after
     assert "9 for an assist" in after
     assert 'name="war"' not in after
+    assert re.search(r">\$\d\d,\d{3},\d{3}<", before), "what is paid is written in full"
 
 
 def test_a_state_of_a_crime_leads_to_the_run_that_stored_it(site):

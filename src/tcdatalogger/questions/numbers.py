@@ -15,7 +15,7 @@ HOURS: Final = 24
 """Hours of a day."""
 RATINGS: Final = ("good", "warn", "bad")
 _NUMERIC: Final[frozenset[Unit]] = frozenset(
-    {"money", "count", "percent", "days", "hours", "seconds", "respect", "number"}
+    {"money", "dollars", "count", "percent", "days", "hours", "seconds", "respect", "number"}
 )
 """Units of numbers."""
 
@@ -65,7 +65,7 @@ def in_full(value: Any, unit: Unit | None = None) -> str:
         and not isinstance(value, bool)
         and unit not in {"weekday", "id"}
     ):
-        sign = "$" if unit == "money" else ""
+        sign = "$" if unit in {"money", "dollars"} else ""
         return f"{'-' if value < 0 else ''}{sign}{abs(value):,}"
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S} TCT"
@@ -128,6 +128,8 @@ def _number(value: float, unit: Unit | None) -> str:
         return f"{_figures(value)} s"
     if unit == "money":
         return f"{'-' if value < 0 else ''}${short(abs(value))}"
+    if unit == "dollars":
+        return in_full(value, unit)
     if isinstance(value, int):
         return f"{value:,}" if abs(value) < _COUNTS else short(value)
     return _figures(value) if abs(value) < _SMALL else short(value)

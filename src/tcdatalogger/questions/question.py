@@ -43,12 +43,13 @@ Kind = Literal["tiles", "list", "bars", "stack", "line", "heat", "matrix", "tabl
 """How an answer is drawn."""
 
 Unit = Literal[
-    "money", "count", "percent", "days", "hours", "seconds", "time", "date", "respect", "number",
-    "weekday", "text", "flag", "rating", "id",
+    "money", "dollars", "count", "percent", "days", "hours", "seconds", "time", "date", "respect",
+    "number", "weekday", "text", "flag", "rating", "id",
 ]  # fmt: skip
 """What a column counts, and so how people read it. `id` is a number that tells something apart, as
-every column does whose name ends so. `percent` is a share from 0 to 1; `weekday` is 0
-for Monday; `flag` is yes or no; `rating` is `good`, `warn` or `bad` with what follows a colon."""
+every column does whose name ends so. `dollars` is money that somebody
+pays, written in full. `percent` is a share from 0 to 1; `weekday` is 0 for Monday; `flag` is
+yes or no; `rating` is `good`, `warn` or `bad` with what follows a colon."""
 
 Audience = Literal["faction", "officer", "owner"]
 """Who may see an answer, the largest circle first."""
@@ -153,7 +154,8 @@ class Parameter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return self.checked(name, {"int": int, "float": float, "choice": str}[self.type](text))
         except ValueError:
             raise UsageError(
-                f"{name} is {text!r}, which is no number.", remedy=f"As: {name}={self.default or 1}"
+                f"{name} is {text!r}, which is no number.",
+                remedy=self.says if self.default is None else f"As: {name}={self.default}",
             ) from None
 
     def checked(self, name: str, value: float | str) -> Value:
@@ -232,6 +234,11 @@ class Question(_Header, frozen=True, kw_only=True):
     line: int = 1
 
     @property
+    def looks_back(self) -> bool:
+        """Whether the answer depends on how many days it looks back."""
+        return re.search(r"\$(since|days)\b", self.sql) is not None
+
+    @property
     def things(self) -> tuple[str, ...]:
         """What it can be about one of."""
         return (self.of,) if isinstance(self.of, str) else self.of
@@ -280,7 +287,9 @@ def _of_one(asked: Question) -> dict[str, Parameter]:
         if re.search(rf"\${thing}\b", asked.sql) is None:
             raise _wrong(asked.place, f"it is of one {thing}, and its text does not name ${thing}")
     return {
-        thing: Parameter(min=1, max=MOST_ID, says=f"Id of the {thing}; without it all of them.")
+        thing: Parameter(
+            min=1, max=MOST_ID, says=f"Id of the {thing}; search shows it beside the name."
+        )
         for thing in asked.things
     }
 

@@ -219,7 +219,7 @@ def _card(
     body = _body(cached)
     days = days_of(asked.values)
     most = rows or ROWS.get(question.chart.kind, MOST_ROWS)
-    longer = next((each for each in _LONGER if each > days), None)
+    longer = next((each for each in _LONGER if each > days and question.looks_back), None)
     return Card(
         question,
         body,

@@ -278,15 +278,19 @@ def _table(
     bare: str,
     runs: Collection[str],
 ) -> Table:
-    """Rows as a table; a column that stands beside it with its links, `bare`, has none here."""
-    main = set(asked.chart.columns)
+    """Rows as a table; a column that stands beside it with its links, `bare`, has none here.
+
+    Columns that fall away where there is no room stand behind those that stay.
+    """
+    main = {*names[:2], *asked.chart.columns} if asked.chart.columns else set(names)
+    names = sorted(names, key=lambda name: name not in main)
     columns = tuple(
         Column(
             heading(name),
             is_numeric(asked.units.get(name), (row[name] for row in rows)),
-            bool(main) and name not in main and at > 1,
+            name not in main,
         )
-        for at, name in enumerate(names)
+        for name in names
     )
     cells = tuple(
         tuple(

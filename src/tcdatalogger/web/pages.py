@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,7 @@ from tcdatalogger.questions.answers import DAYS, Answer, given
 from tcdatalogger.questions.pictures.png import lacking
 from tcdatalogger.questions.question import ALL, MOST_DAYS, MOST_ID, PAGES, SUBJECTS, Question
 from tcdatalogger.web.cache import Asked, Cached
-from tcdatalogger.web.cards import MOST_ROWS, WAIT, Card, cards, choices, texts
+from tcdatalogger.web.cards import MOST_ROWS, Card, cards, choices, texts
 from tcdatalogger.web.context import Context, Viewer, context, viewer
 from tcdatalogger.web.render import fewer, is_light, page
 from tcdatalogger.web.things import THINGS, Thing, last_words
@@ -56,6 +56,9 @@ OF_ONE: Final = (
 its kind, so what it does not name is unknown.
 """
 
+PATIENCE: Final = 5.0
+"""Seconds that a program waits for an answer that was never read: a spreadsheet asks once,
+and shows for an hour that it got nothing."""
 ROWS_OF_ONE: Final = 30
 """Rows of a card on the page of one thing: whoever opens it wants to read."""
 ALL_ROWS: Final = 100
@@ -200,8 +203,10 @@ def question(request: Request) -> Response:
     """One question: its answer, what can be chosen, what is counted, and the SQL."""
     here = context(request)
     asked = _named(here, request)
-    if isinstance(asked, Response):
-        return asked
+    if isinstance(asked, _Refused):
+        return page(
+            request, "problem.html", asked.status, title=asked.title, says=asked.says, remedy=""
+        )
     values = given(asked, texts(here, asked, request.query_params))
     for rows in fewer(ALL_ROWS):
         [card] = cards(here, viewer(request), [asked], request.query_params, rows)
@@ -213,7 +218,7 @@ def question(request: Request) -> Response:
             choices=choices(
                 here, [asked], request.query_params, {} if answer is None else answer.subjects
             ),
-            params={"days": DAYS, **asked.params},
+            params={**({"days": DAYS} if asked.looks_back else {}), **asked.params},
             values=values,
             section=TITLES[asked.page],
             periods=here.periods,
@@ -290,13 +295,13 @@ def _read(request: Request) -> tuple[Cached[Answer], Answer] | Response:
     """
     here = context(request)
     asked = _named(here, request)
-    if isinstance(asked, Response):
-        return asked
+    if isinstance(asked, _Refused):
+        return PlainTextResponse(asked.says, asked.status)
     blocks = [lack.says for lack in here.relations.lacks(asked) if lack.blocks]
     if blocks:
         return PlainTextResponse(" ".join(blocks), HTTPStatus.NOT_FOUND)
     values = given(asked, texts(here, asked, request.query_params))
-    [found] = here.cache.look([Asked(asked, values)], WAIT)
+    [found] = here.cache.look([Asked(asked, values)], PATIENCE)
     if found.answer is not None:
         return found, found.answer
     says = found.says or "This is being read."
@@ -317,24 +322,32 @@ def _plain(value: object) -> object:
             return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def _named(here: Context, request: Request) -> Question | Response:
-    """The question that an address names; a page that says why there is none."""
+class _Refused(NamedTuple):
+    """Why an address has no question for who asks: a status of HTTP, a title, a sentence."""
+
+    status: int
+    title: str
+    says: str
+
+
+def _named(here: Context, request: Request) -> Question | _Refused:
+    """The question that an address names."""
     name = request.path_params["name"]
     found = here.questions.get(name)
     if found is None:
-        says = f"There is no question {name}."
-        return page(request, "problem.html", 404, title="Not found", says=says, remedy="")
+        return _Refused(404, "Not found", f"There is no question {name}.")
     if not viewer(request).sees(found):
         whose = "The key's owner" if found.audience == "owner" else "An officer"
-        says = f"{whose} sees this, and nobody else."
-        return page(request, "problem.html", 403, title=found.title, says=says, remedy="")
+        return _Refused(403, found.title, f"{whose} sees this, and nobody else.")
     return found
 
 
 def problem(request: Request, error: Exception) -> Response:
-    """The page of a failure: what is wrong, and what to do."""
+    """What is wrong, and what to do: a page, and a text for programs."""
     if not isinstance(error, Failure):
         raise error
+    if request.url.path.startswith("/q/"):
+        return PlainTextResponse(f"{error.message} {error.remedy}".strip(), HTTPStatus.BAD_REQUEST)
     return page(
         request, "problem.html", 400, title="Not so", says=error.message, remedy=error.remedy
     )

@@ -11,7 +11,7 @@ deposited or raised is added, what was given or lowered is taken away. What is l
 of crimes, and whatever the news do not tell. Where as much came in as went out between two pictures,
 there is no change, and no row. A line that nobody is found for has a row of its own, without
 a change. Without the news every change is unexplained."""
-chart = { kind = "list", label = "member", values = ["moved"] }
+chart = { kind = "list", label = "member", values = ["moved", "in_news"] }
 units = { from_picture = "time", to_picture = "time", before = "money", after = "money", moved = "money", in_news = "money", unexplained = "money" }
 links = { member = "member_id" }
 audience = "officer"
@@ -43,9 +43,11 @@ named as (
     qualify row_number() over (
         partition by _subject_id, username order by server_timestamp desc, member_id desc) = 1
 ),
--- With tags a member has an id, without tags a name alone.
+-- With tags a member has an id, without tags a name alone. A line names two members at most.
 line as (
-    select n._subject_id, n.id, n.timestamp, n.text,
+    select n._subject_id, n.id, n.timestamp, replace(n.text, '</a>', '') as without_ends,
+           coalesce(first_group(n.text, '(<a [^>]*>)'), '</a>') as first_tag,
+           coalesce(first_group(n.text, '<a [^>]*>.*(<a [^>]*>)'), '</a>') as last_tag,
            replace(replace(replace(replace(coalesce(n._cat, ''), 'depositFunds', ''), 'giveFunds', ''),
                ',', ''), ' ', '') = '' as is_of_vault,
            cast(first_group(n.text,
@@ -67,7 +69,8 @@ line as (
     where n.timestamp >= $since and n.timestamp > w.begun and n.timestamp <= w.ended
 ),
 meant as (
-    select l._subject_id, l.id, l.timestamp, l.text, l.name, l.amount,
+    select l._subject_id, l.id, l.timestamp, l.name, l.amount,
+           replace(replace(l.without_ends, l.first_tag, ''), l.last_tag, '') as text,
            coalesce(l.giver_id, l.owner_id, m.member_id) as member_id
     from line as l
     left join named as m on m._subject_id = l._subject_id and m.username = l.name

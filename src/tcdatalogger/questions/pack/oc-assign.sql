@@ -12,7 +12,7 @@ newest slot that the member held in a crime of that name and position. It is emp
 none, and where Torn sent 0, as it does for crimes that expired. The rate that Torn sends for the empty
 slot itself is that of the key's owner, and is not shown."""
 chart = { kind = "matrix", label = "slot", across = "member", values = ["pass_rate"] }
-units = { pass_rate = "number", expired_at = "time", last_seen = "time" }
+units = { pass_rate = "number", expires_at = "time", last_seen = "time" }
 links = { member = "member_id", crime = "crime_id" }
 shared = ["torn_items"]
 
@@ -60,7 +60,7 @@ free as (
 )
 select s.crime || ' ' || cast(s.crime_id as string) || ', ' || s.role as slot, f.name as member,
        h.rate as pass_rate, i.name as item_needed, f.status_state as state,
-       f.last_action_timestamp as last_seen, s.crime, s.difficulty, s.expired_at,
+       f.last_action_timestamp as last_seen, s.crime, s.difficulty, s.expired_at as expires_at,
        f.id as member_id, s.crime_id
 from slot as s
 join free as f on f._subject_id = s._subject_id

@@ -2,15 +2,15 @@
 title = "Which crimes need somebody now?"
 page = "crimes"
 asks = ["planner", "leader"]
-caption = "Crimes that wait for a member, an item, their execution or their payout, the worst first."
+caption = "Crimes that wait for a member, an item, their execution or their payout, the worst first. Beside a member stands the pass rate."
 definition = """
 A slot is open where nobody is in it. An item is missing where the member of a slot needs it and it is
-not there; who joins an open slot may bring it. A crime is late that plans and was ready before now. A
+not there; who joins an open slot may bring it. The pass rate is that of the member in this slot. A crime is late that plans and was ready before now. A
 crime of the last days that was successful and brought money is not paid automatically until Torn names
 a payout; a leader may have paid it by hand, which nothing tells. The newest picture of the crimes is
 looked at: what was executed since then still stands here."""
 chart = { kind = "list", label = "crime", values = ["need", "slots"] }
-units = { need = "rating", ready_at = "time", expired_at = "time", not_paid = "money" }
+units = { need = "rating", ready_at = "time", expires_at = "time", not_paid = "money" }
 links = { crime = "crime_id" }
 shared = ["torn_items"]
 
@@ -25,7 +25,8 @@ optional = true
 optional = true
 */
 with slot as (
-    select s._subject_id, s.crime_id, s._index, s.user_id, s.user_progress,
+    select s._subject_id, s.crime_id, s._index, s.user_id,
+           nullif(s.checkpoint_pass_rate, 0) as pass_rate,
            coalesce(s.position_info_label, s.position) as role,
            coalesce(m.name, cast(s.user_id as string)) as member,
            coalesce(i.name, 'item ' || cast(s.item_requirement_id as string)) as item,
@@ -40,7 +41,7 @@ crew as (
            string_agg(
                role || ': ' || case
                    when user_id is null then 'open'
-                   else member || ' ' || cast(cast(floor(user_progress) as int64) as string) || ' %'
+                   else member || coalesce(' ' || cast(pass_rate as string), '')
                end || case when lacks = 1 then ' without ' || item else '' end,
                ', ' order by _index) as slots
     from slot
@@ -65,7 +66,7 @@ select case when late + lacking > 0 then 'bad: ' else 'warn: ' end || substr(
            || case when open_slots > 0 then ', open slots' else '' end
            || case when not_paid > 0 then ', not paid automatically' else '' end, 3) as need,
        name as crime, difficulty, status, open_slots, lacking as missing_items,
-       ready_at, expired_at, not_paid, slots, id as crime_id
+       ready_at, expired_at as expires_at, not_paid, slots, id as crime_id
 from crime
 where late + lacking + open_slots > 0 or not_paid > 0
 order by late desc, case when lacking > 0 then 0 else 1 end nulls last,

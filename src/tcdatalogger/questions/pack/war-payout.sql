@@ -10,7 +10,7 @@ whatever respect it brought. Payout is the pool times the points of a member, di
 are cut off, and the dollars that are left go one each to whoever lost the largest part by that: the sum
 is the pool exactly. Where nobody has a point there is no payout."""
 chart = { kind = "bars", label = "member", values = ["payout"] }
-units = { payout = "money", share = "percent", begun = "time", until = "time", still_on = "flag" }
+units = { payout = "dollars", share = "percent", begun = "time", until = "time", still_on = "flag" }
 links = { member = "member_id" }
 audience = "officer"
 

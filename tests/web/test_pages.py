@@ -362,6 +362,12 @@ def test_pages_have_the_colours_of_pictures(site):
         assert f"--h8: {colours.ramp[8]};" in style
 
 
+def test_no_line_is_broken_behind_the_mark_of_a_rating(site):
+    [style] = re.findall(r'href="(/static/style\.css[^"]*)"', site.get("/war"))
+    marks = re.findall(r'content: "([●▲■][^"]*)"', site.client.get(style).text)
+    assert marks == [r"●\a0", r"▲\a0", r"■\a0"]
+
+
 def test_no_line_is_broken_before_a_percent_sign(open_site, warehouse):
     sql = (
         '/*\ntitle = "How full?"\npage = "crimes"\nasks = ["planner"]\ncaption = "Of slots."\n'

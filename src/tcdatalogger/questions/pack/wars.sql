@@ -9,7 +9,7 @@ A war goes from its begin to its end; one that is still on goes to the moment of
 the newest that was read. War hits are those of the question war-hits. Fighters are members with a war
 hit. A war that was over before the first attack that is stored has none of these numbers. The list is not
 cut by days."""
-chart = { kind = "list", label = "war", values = ["begun", "result", "score", "war_hits"] }
+chart = { kind = "list", label = "war", values = ["begun", "result", "war_hits"] }
 units = { result = "rating", begun = "time", until = "time", score = "count", enemy_score = "count", target = "count", war_hits = "count", respect_gained = "respect", fighters = "count" }
 links = { war = "war_id" }
 

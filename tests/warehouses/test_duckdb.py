@@ -16,6 +16,7 @@ from shared import held
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.models.schema import Type
+from tcdatalogger.services.duckdb import lock_table
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.ledger_tables import LEDGER
@@ -74,6 +75,19 @@ def test_a_file_that_is_let_go_in_time_is_taken(file, load):
             assert warehouse.commit(made).rows == {"wars": 1, "wars_hits": 0}
 
     assert len(clock.slept) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_who_holds_a_file_is_seen_without_opening_it(file, load):
+    with DuckDBWarehouse(file) as store:
+        store.commit(load())
+        assert lock_table.holder(file) is None, "it is this process"
+
+    with held(file) as holder:
+        assert lock_table.holder(file) == holder.pid
+        assert lock_table.holder(file, read_only=True) == holder.pid
+        assert lock_table.holder(file.with_name("other.duckdb")) is None
+    assert lock_table.holder(file) is None
 
 
 def test_readers_beside_each_other_do_not_wait(file, load):

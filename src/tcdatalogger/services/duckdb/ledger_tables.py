@@ -122,6 +122,11 @@ class DuckDBLedgerTables:
     ) -> list[tuple[Any, ...]]:
         """Read the different values that some columns have together."""
         test, values = _where(where)
+        if len(columns) == 1:  # mostly there is one value; a distinct takes ten times as long
+            least = f"select min({columns[0]}), max({columns[0]}), count(*) - count({columns[0]})"
+            for first, last, nulls in self._asked(table, f"{least} from {{}}{test}", values):
+                if first == last and not (nulls and first is not None):
+                    return [(first,)] if nulls or first is not None else []
         return self._asked(table, f"select distinct {', '.join(columns)} from {{}}{test}", values)
 
     def add(self, table: LedgerTable, lines: Sequence[Mapping[str, object]]) -> None:

@@ -100,6 +100,7 @@ class DuckDBWarehouse(Warehouse):
         self._patience = patience
         self._read_only = read_only
         self._open: duckdb.DuckDBPyConnection | None = None
+        self._looks: DuckDBTransaction | None = None
 
     def __exit__(
         self,
@@ -115,7 +116,7 @@ class DuckDBWarehouse(Warehouse):
         """Let the file go."""
         if self._open is not None:
             self._open.close()
-            self._open = None
+            self._open = self._looks = None
 
     @property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -139,7 +140,9 @@ class DuckDBWarehouse(Warehouse):
             WarehouseUnavailable: the file is held by another program.
         """
         try:
-            yield DuckDBTransaction(Session(self._connection)) if self.path.exists() else None
+            if self._looks is None and self.path.exists():
+                self._looks = DuckDBTransaction(Session(self._connection))
+            yield self._looks
         except duckdb.Error as error:
             ending.check()
             raise _failure(self.path, error) from None
@@ -164,7 +167,7 @@ class DuckDBWarehouse(Warehouse):
         Args:
             made: whether the ledger is made first, where it is not there.
         """
-        session = Session(self._connection)
+        session, self._looks = Session(self._connection), None
         try:
             ledger = DuckDBLedgerTables(session)
             complete = not made or ledger.complete()

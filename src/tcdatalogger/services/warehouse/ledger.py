@@ -43,7 +43,7 @@ ROLLED_BACK: Final = "rollback "
 KEPT_FAILURES: Final = 100
 """Failures of one check that stay in the ledger."""
 
-_RECENT: Final = 1_000
+RECENT: Final = 1_000
 """Loads that are looked through for rows: a table of years is not read for its last ones."""
 
 _LINE: Final = (
@@ -138,6 +138,7 @@ class Ledger:
 
     def __init__(self, tables: LedgerTables) -> None:
         self._tables = tables
+        self._newest: tuple[tuple[str, ...], dict[str, tuple[int, int, str]]] | None = None
 
     # --- loads -----------------------------------------------------------------------------------
 
@@ -192,7 +193,7 @@ class Ledger:
             without: a run whose loads do not count.
         """
         where = {"endpoint": endpoint, "superseded_by": None, "cursor": PRESENT}
-        for most in (_RECENT, 0) if without else (1,):
+        for most in (RECENT, 0) if without else (1,):
             rows = self._tables.read(LOADS, ["run_id", "cursor"], where, newest=most)
             for run, cursor in rows:
                 if run != without:
@@ -212,12 +213,13 @@ class Ledger:
         A record of the quarantine that is stored later is appended to a `replace`, and does not
         tell.
         """
-        for most in (_RECENT, 0):
-            lines = self.loads(endpoint=endpoint, root=root, counting=True, most=most)
-            replaced = {line.run_id for line in lines if line.mode == "replace"}
-            for line in lines:
-                if line.mode != "append" or line.run_id not in replaced:
-                    return line.mode
+        where = {"endpoint": endpoint, "root_table": root, "superseded_by": None}
+        for most in (RECENT, 0):
+            lines = self._tables.read(LOADS, ["run_id", "mode"], where, newest=most)
+            replaced = {run for run, mode in lines if mode == "replace"}
+            for run, mode in lines:
+                if mode != "append" or run not in replaced:
+                    return str(mode)
             if len(lines) < most:
                 break
         return None
@@ -233,9 +235,14 @@ class Ledger:
         where = {"endpoint": endpoint, "mode": mode, "root_table": root, "superseded_by": None}
         return [str(run) for (run,) in self._tables.distinct(LOADS, ["run_id"], where)]
 
-    def recent_runs(self, endpoint: str) -> list[str]:
-        """The runs of the newest loads of an endpoint, the newest first."""
-        rows = self._tables.read(LOADS, ["run_id"], {"endpoint": endpoint}, newest=_RECENT)
+    def recent_runs(self, endpoint: str, most: int = RECENT) -> list[str]:
+        """The runs of the newest loads of an endpoint, the newest first.
+
+        Args:
+            endpoint: its name.
+            most: how many loads are looked at.
+        """
+        rows = self._tables.read(LOADS, ["run_id"], {"endpoint": endpoint}, newest=most)
         return list(dict.fromkeys(str(run) for (run,) in rows))
 
     def family(self, root: str) -> list[str]:
@@ -465,10 +472,15 @@ class Ledger:
 
     # --- owners ----------------------------------------------------------------------------------
 
-    def owners(self) -> tuple[TableOwner, ...]:
-        """Whose each table is; also of tables that are no longer there."""
+    def owners(self, tables: Sequence[str] | None = None) -> tuple[TableOwner, ...]:
+        """Whose each table is; also of tables that are no longer there.
+
+        Args:
+            tables: of these alone; None for all.
+        """
         names = ("table_name", "family", "plain", "path", "endpoint")
-        rows = self._tables.read(OWNERS, names, {})
+        where: dict[str, object] = {} if tables is None else {"table_name": tuple(tables)}
+        rows = self._tables.read(OWNERS, names, where)
         return tuple(TableOwner(*map(str, row)) for row in reversed(rows))
 
     def write_owners(self, owners: Sequence[TableOwner], at: float) -> None:
@@ -554,13 +566,19 @@ class Ledger:
 
     def newest_versions(self, tables: Sequence[str]) -> dict[str, tuple[int, tuple[str, ...]]]:
         """The number of the newest version of each table, and its key."""
-        rows = self._tables.read(
-            SCHEMAS, ("table_name", "version", "key"), {"table_name": tuple(tables)}
-        )
-        found = {}
-        for name, version, key in sorted(rows):
-            found[str(name)] = (int(version), tuple(map(str, json.loads(key))))
-        return found
+        return {
+            name: (version, tuple(map(str, json.loads(key))))
+            for name, (version, _, key) in self._newest_of(tables).items()
+        }
+
+    def _newest_of(self, tables: Sequence[str]) -> dict[str, tuple[int, int, str]]:
+        """The number of the newest version of each table, its place in the ledger, and its key."""
+        if self._newest is None or self._newest[0] != tuple(tables):
+            names = ("table_name", "version", SEQ, "key")
+            rows = self._tables.read(SCHEMAS, names, {"table_name": tuple(tables)})
+            found = {str(name): (int(v), int(seq), key) for name, v, seq, key in sorted(rows)}
+            self._newest = (tuple(tables), found)
+        return self._newest[1]
 
     def telling(self, table: str) -> frozenset[str]:
         """The parameters of the query that are in the key of a stored table."""
@@ -579,16 +597,10 @@ class Ledger:
         Tables whose newest version calls all of them as the family does are left out: no load of a
         table that stays as it is reads its whole history.
         """
-        tables = tuple(table.name for table in family.tables)
-        newest: dict[str, int] = {}
-        for name, version, seq in sorted(
-            self._tables.read(SCHEMAS, ("table_name", "version", SEQ), {"table_name": tables})
-        ):
-            del version  # only the order counts
-            newest[str(name)] = seq
+        newest = self._newest_of([table.name for table in family.tables])
         called: dict[str, dict[Origin, str]] = {}
         if newest:
-            lines = {SEQ: tuple(newest.values())}
+            lines = {SEQ: tuple(seq for _, seq, _ in newest.values())}
             for name, text in self._tables.read(SCHEMAS, ("table_name", "columns"), lines):
                 called[str(name)] = _called([Version(0, "", _columns(text))])
         return {
@@ -616,6 +628,7 @@ class Ledger:
             "backup": line.backup or None,
         }
         self._tables.add(SCHEMAS, [values])
+        self._newest = None
 
     def _schema_lines(self, where: Mapping[str, object]) -> Iterator[SchemaLine]:
         for row in self._tables.read(SCHEMAS, _SCHEMA, where):

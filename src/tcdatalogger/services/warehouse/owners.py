@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.owners import TableOwner, free, of_another
 from tcdatalogger.services.warehouse.load import Load
 from tcdatalogger.services.warehouse.transaction import Transaction
 
 
-def read(transaction: Transaction) -> tuple[TableOwner, ...]:
-    """The owners of all tables that are there."""
-    owners = transaction.ledger.owners()
+def read(transaction: Transaction, tables: Sequence[str] | None = None) -> tuple[TableOwner, ...]:
+    """The owners of all tables that are there, or of those of `tables` that are."""
+    owners = transaction.ledger.owners(tables)
     there = set(transaction.there([owner.table for owner in owners]))
     return tuple(owner for owner in owners if owner.table in there)
 
 
 def refuse_others(transaction: Transaction, load: Load) -> tuple[TableOwner, ...]:
-    """The owners of all tables that are there, unless a table of a load is somebody else's.
+    """The owners of those tables of a load that are there, unless one is somebody else's.
 
     Raises:
         DataRefused: one is.
     """
-    known = read(transaction)
+    known = read(transaction, [table.name for table in load.family.tables])
     root = load.family.tables[0].name
     other = of_another(load.family, load.endpoint, load.path, known)
     if other is not None:
-        name = free(root, [owner.table for owner in known])
+        name = free(root, [owner.table for owner in read(transaction)])
         raise DataRefused(
             f"The table {other.table} belongs to the endpoint {other.endpoint} ({other.family}), "
             f"and {load.endpoint} would fill it too.",

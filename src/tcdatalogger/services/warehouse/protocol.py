@@ -22,10 +22,13 @@ from tcdatalogger.models.shape import Object
 from tcdatalogger.services.warehouse import modes, owners, rollback, schema_changes
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from tcdatalogger.services.warehouse.dialect import Dialect
-from tcdatalogger.services.warehouse.ledger import Ledger, LedgerLine
+from tcdatalogger.services.warehouse.ledger import RECENT, Ledger, LedgerLine
 from tcdatalogger.services.warehouse.ledger_tables import NoLedgerTables
 from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
 from tcdatalogger.services.warehouse.transaction import Transaction
+
+_FIRST: Final = 3
+"""Loads that are looked at first where mostly the newest one tells."""
 
 PATIENCE: Final = 20.0
 """Seconds to wait for a warehouse that another program has open."""
@@ -346,7 +349,11 @@ class Warehouse(ABC):
         with self._reading() as there:
             if there is None or not there.there([table]):
                 return None
-            return there.subject(table, there.ledger.recent_runs(endpoint))
+            for most in (_FIRST, RECENT):
+                found = there.subject(table, there.ledger.recent_runs(endpoint, most))
+                if found is not None:
+                    return found
+            return None
 
     def note_checks(self, checked: Checked) -> None:
         """Write down which checks a load failed that is not stored.

@@ -126,8 +126,6 @@ def write_versions(ledger: Ledger, load: Load, steps: Sequence[Step], cause: str
     The cause is found out where none is given.
     """
     there = ledger.newest_versions([table.name for table in load.family.tables])
-    last = ledger.newest(load.endpoint, counting=False)
-    before = None if last is None else last.catalog_version
     newest = {name: version for name, (version, _) in there.items()}
     for table in load.family.tables:
         version, key = there.get(table.name, (0, None))
@@ -148,7 +146,7 @@ def write_versions(ledger: Ledger, load: Load, steps: Sequence[Step], cause: str
                 kept(load.family, table),
                 tuple(table.key),
                 tuple(changes),
-                cause or _cause(load, table, before, {s.column for s in of_table}, learned=learned),
+                cause or _cause(ledger, load, table, {s.column for s in of_table}, learned=learned),
                 load.catalog_version,
                 load.family.shape,
                 load.committed_at,
@@ -178,25 +176,26 @@ def _learned(load: Load, table: TableSchema, added: set[str]) -> bool:
 
 
 def _cause(
-    load: Load, table: TableSchema, before: str | None, changed: set[str], *, learned: bool
+    ledger: Ledger, load: Load, table: TableSchema, changed: set[str], *, learned: bool
 ) -> str:
     """Why a table changes.
 
     Args:
+        ledger: with the load before; that of this one is not in it yet.
         load: the load that changes the table.
         table: the table as the load has it.
-        before: the version of the catalogue of the load before, None for the first load.
         changed: the changed columns, "" for the whole table.
         learned: whether the load brings a column that the catalogue lacks.
     """
     if learned:
         return "drift"
+    before = ledger.newest(load.endpoint, counting=False)
     if before is None:
         return "first load"
     added = {column.name for column in table.added} - set(VERSION)
     if changed and changed <= added:
         return "processor"
-    if before != load.catalog_version:
+    if before.catalog_version != load.catalog_version:
         return "catalogue change"
     frames = not load.family.shape.fields
     of_frame = {"", *(column.name for column in table.data_columns)} - set(VERSION)

@@ -13,7 +13,7 @@ COMMAND = """
 import sys
 from tcdatalogger.cli import main
 code = main(["run", "faction_basic", "--json"])
-sys.exit(code or 10 * ("pandas" in sys.modules))
+sys.exit(code or 10 * bool({"pandas", "numpy"} & sys.modules.keys()))
 """
 CHILD = """
 import sys

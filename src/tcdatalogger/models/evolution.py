@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING, Final
 
 from tcdatalogger.models.schema import Column, TableFamily, TableSchema, Type
 from tcdatalogger.models.shape import Kind, List, Object, Scalar, Shape, walk
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 StoredTypes = Mapping[str, Mapping[str, Type | None]]
 """The types of the columns of each stored table; None for a type that is none of `Type`."""
@@ -138,6 +138,8 @@ def _type_steps(table: str, column: Column, was: Type | None) -> Iterator[Step]:
 
 def too_long(values: pa.ChunkedArray) -> list[int]:
     """The integers that a float would change, in the order of the values."""
+    import pyarrow.compute as pc  # noqa: PLC0415  # the configuration needs none, and it is slow
+
     long = pc.or_(pc.greater(values, WHOLE), pc.less(values, -WHOLE))
     suspects = values.filter(pc.fill_null(long, fill_value=False))
     return [value for value in suspects.to_pylist() if int(float(value)) != value]

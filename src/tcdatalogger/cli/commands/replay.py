@@ -42,10 +42,10 @@ def command(
     something, or `last` for the newest of all such runs.
     """
     settings = options.load()
+    without_pandas.begin(settings.endpoints)
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.core.operations.replay import replay
 
-    without_pandas.begin(settings.endpoints)
     with Application(settings) as application:
         run_id = stored_run(application, run_id)
         taken = [stored_run(application, run) for run in with_]
@@ -78,10 +78,10 @@ def rebuild_command(
     a check or a contract). --with takes such a run in; today's checks and contract hold for it too.
     """
     settings = options.load()
+    without_pandas.begin(settings.endpoints)
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.operations.replay import rebuild
 
-    without_pandas.begin(settings.endpoints)
     with Application(settings) as application:
         application.chosen([name])  # a wrong name is reported first, with a similar one
         out = [stored_run(application, run, endpoint=name) for run in without]

@@ -120,12 +120,12 @@ def command(
     if not said and going_on is not None:
         names = (_whose(options, going_on),)
     settings = options.load(names=names or None)
+    without_pandas.begin(settings.endpoints)
     from tcdatalogger.core.main import Application  # pyarrow, duckdb, httpx2
     from tcdatalogger.core.run import already_stored
 
     run_id = run_id and already_stored.run_id(run_id)
 
-    without_pandas.begin(settings.endpoints)
     progress = ProgressLines(quiet=as_json and not sys.stderr.isatty())
     with Application(settings, tell=progress.tell) as application:
         chosen = application.chosen(names, everything=everything, tag=tag)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tcdatalogger import without_pandas
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
 from tcdatalogger.errors import UsageError
@@ -209,6 +210,7 @@ def _steps_of(name: str, steps: Sequence[Step], *, applied: bool) -> dict[str, A
 def _versions(options: Options, name: str | None) -> tuple[TableVersion, ...]:
     """The versions of a table, of the tables of an endpoint or of all, the oldest first."""
     settings = options.load()
+    without_pandas.begin(())  # it runs no processor
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
     from tcdatalogger.core.views.schema import versions
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-
-import pyarrow as pa
-import pyarrow.compute as pc
+from typing import TYPE_CHECKING
 
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.distinct import distinct
 from tcdatalogger.models.schema import TableFamily, TableSchema
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,5 @@ def _repeated(table: TableSchema, rows: pa.Table) -> int:
     keys = rows.select(names)
     for name in table.key:
         if name != "_subject_id" and keys.column(name).null_count:
-            keys = keys.filter(pc.is_valid(keys.column(name)))
-    distinct = keys.group_by(names, use_threads=False).aggregate([]).num_rows
-    return int(keys.num_rows - distinct)
+            keys = keys.filter(keys.column(name).is_valid())
+    return int(keys.num_rows - distinct(keys))

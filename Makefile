@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser rivals clean
+.PHONY: help demo test bench test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser rivals clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -58,6 +58,9 @@ browser: .tools/browser/chromium ## fetch Debian's Chromium for the tests of the
 
 .tools/browser/chromium: scripts/fetch_browser.sh
 	scripts/fetch_browser.sh
+
+bench: $(DEV_STAMP) rivals ## run the benchmarks and write docs/performance.md (ten minutes; ARGS=--large: hours)
+	$(BIN)/python benchmarks/report.py $(ARGS)
 
 rivals: .tools/rivals/.installed ## an environment with dlt, which benchmarks/peers.py compares with
 

@@ -1,11 +1,12 @@
 """Pages for benchmarks: files of JSON for everybody, and the same bytes as an archived run for us.
 
-    python benchmarks/bodies.py KIND PAGES FOLDER [--runs N]
+    python benchmarks/bodies.py KIND PAGES FOLDER [--runs N] [--times N]
 
 KIND is `crimes`, `members` or `items`. The records are those of a city of the sandbox, over and
 over, each with an id of its own: 100 crimes or members a page, about 1,400 items. FOLDER gets
 `pages/page_00000.json` and so on, and `project/` with a configuration and an archive. With
-`--runs`, the pages are dealt to so many runs, each a second after the one before.
+`--runs`, the pages are dealt to so many runs, each a second after the one before. With `--times`,
+every page is there so many times, as where a list moves while it is read.
 """
 
 from __future__ import annotations
@@ -60,17 +61,18 @@ def records(kind: str) -> list[dict]:
         return found
 
 
-def pages(kind: str, count: int) -> list[bytes]:
-    """As many pages; no id is there twice."""
+def pages(kind: str, count: int, url: str = "https://api.torn.com/v2") -> list[bytes]:
+    """As many pages; no id is there twice, and each page of crimes links to the next."""
     again = itertools.cycle(records(kind))
-    _, size = KINDS[kind]
+    path, size = KINDS[kind]
     ids = itertools.count(1)
     made = []
-    for _ in range(count):
+    for number in range(count):
         body: dict = {kind: [{**next(again), "id": next(ids)} for _ in range(size)]}
         if kind == "crimes":
-            links = "https://api.torn.com/v2/faction/crimes?limit=100&offset="
-            body["_metadata"] = {"links": {"next": f"{links}{next(ids)}", "prev": None}}
+            following = f"{url}{path}?limit={size}&offset={size * (number + 1)}"
+            more = following if number + 1 < count else None
+            body["_metadata"] = {"links": {"next": more, "prev": None}}
         made.append(json.dumps(body, separators=(",", ":")).encode())
     return made
 
@@ -105,8 +107,9 @@ def main() -> None:
     arguments.add_argument("pages", type=int)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--runs", type=int, default=1)
+    arguments.add_argument("--times", type=int, default=1)
     chosen = arguments.parse_args()
-    bodies = pages(chosen.kind, chosen.pages)
+    bodies = pages(chosen.kind, chosen.pages) * chosen.times
     archived(chosen.kind, bodies, chosen.folder / "project", chosen.runs)
     (chosen.folder / "pages").mkdir()
     for number, body in enumerate(bodies):

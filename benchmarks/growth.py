@@ -1,6 +1,6 @@
 """How the costs grow: with rows, endpoints, runs in the state, archive files, runs to rebuild.
 
-    python benchmarks/growth.py [rows endpoints runs archive rebuild] [--large] [--json]
+    python benchmarks/growth.py [rows endpoints tables runs archive rebuild] [--large] [--json]
 
 Each part is measured at several sizes, the smallest first; a flat line is what is wanted.
 `--large` takes sizes as large as anybody's will become: that takes an hour and 30 GB.
@@ -23,12 +23,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from measured import PROGRAM, answer, measured, plain
+from measured import PROGRAM, UNLIMITED, answer, measured, plain
 
 HERE = Path(__file__).resolve().parent
 SIZES = {
     "rows": (0, 250_000, 1_000_000),
     "endpoints": (100, 1_000, 10_000),
+    "tables": (1, 60),
     "runs": (1_000, 100_000),
     "archive": (100, 10_000),
     "rebuild": (50, 500),
@@ -36,6 +37,7 @@ SIZES = {
 LARGE = {
     "rows": (0, 1_000_000, 10_000_000, 50_000_000),
     "endpoints": (100, 1_000, 10_000),
+    "tables": (1, 60, 240),
     "runs": (1_000, 100_000, 1_000_000),
     "archive": (100, 10_000, 100_000),
     "rebuild": (100, 1_000, 10_000),
@@ -94,15 +96,15 @@ took = []
 with DuckDBWarehouse(file) as warehouse:
     for number in range(loads):
         one = load(1 + number, 2 + number)
-        began = time.perf_counter()
+        began = time.process_time()
         warehouse.commit(one)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
 print(json.dumps(took))
 """
 
 
 def rows(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
-    """The store step of 100 rows into a table of so many."""
+    """The store step of 100 rows into a table of so many; milliseconds of processor."""
     for mode in ("append", "merge", "history"):
         for size in sizes:
             file = folder / f"{mode}-{size}.duckdb"
@@ -113,7 +115,7 @@ def rows(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
             )  # fmt: skip
             if done.returncode:
                 raise SystemExit(done.stderr)
-            took = json.loads(done.stdout)
+            took = json.loads(done.stdout.splitlines()[-1])
             file.unlink()
             yield Point(f"store 100 rows, {mode}", size, 1000 * statistics.median(took[1:]), "ms")
 
@@ -269,6 +271,20 @@ def first_runs(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
             yield Point("the first run", size, least(words, home, 1, environ), "s")
 
 
+def tables(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
+    """A run of one page, by the endpoints that have their tables in the same file."""
+    with City() as (url, key):
+        for size in sizes:
+            home = folder / f"tables-{size}"
+            home.mkdir()
+            configured(home, size, url)
+            environ = {**plain(home), "TORN_API_KEY": key}
+            measured([*UNLIMITED, "run", "--all", "--log-level", "error"], home, environ)
+            yield Point("a run", size, least([*PROGRAM, "run", "e0"], home, environ=environ), "s")
+            history = [*PROGRAM, "schema", "history"]
+            yield Point("schema history", size, least(history, home, environ=environ), "s")
+
+
 # --- runs in the state --------------------------------------------------------------------------
 
 
@@ -332,6 +348,7 @@ def rebuild(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
 PARTS: dict[str, Callable[[tuple[int, ...], Path], Iterator[Point]]] = {
     "rows": rows,
     "endpoints": endpoints,
+    "tables": tables,
     "runs": runs,
     "archive": archive,
     "rebuild": rebuild,

@@ -16,6 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAM = [sys.executable, "-m", "tcdatalogger"]
+_LIFTED = """\
+import sys
+from tcdatalogger.services.torncity.client.budget import Budget
+Budget.__init__.__kwdefaults__.update(owner_calls=10**9, address_calls=10**9)
+from tcdatalogger.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+UNLIMITED = [sys.executable, "-c", _LIFTED]
+"""The program without Torn's limit of calls, which would have it wait for minutes."""
 HIDING = """\
 import sys
 class Without:

@@ -1,6 +1,8 @@
 """The scheduler's costs: memory and CPU at rest, from due to running code, planning.
 
-python benchmarks/scheduler.py
+python benchmarks/scheduler.py [--pss]
+
+With `--pss` only the memory at rest is measured, after a run, and printed as a number of MB.
 """
 
 from __future__ import annotations
@@ -198,7 +200,27 @@ def planning(folder: Path) -> None:
             print(f"planning {MANY} endpoints, {title}: {statistics.median(times):.1f} ms")
 
 
+def pss(folder: Path) -> float:
+    """MB of a daemon and its forkserver at rest, after a run; what they share counts once."""
+    configure(folder, "P1D", 5)
+    process = daemon(folder)
+    try:
+        settled(process.pid)
+        with State(folder / "torn.state.sqlite") as state, state.writing() as db:
+            db.execute("update agenda set due_at = 0, wake_at = 0 where endpoint = 'e0'")
+        time.sleep(8)
+        settled(process.pid)
+        return sum(memory(pid)["PSS"] for pid in (process.pid, *children(process.pid)))
+    finally:
+        process.kill()
+        process.wait()
+
+
 def main() -> None:
+    if "--pss" in sys.argv:
+        with tempfile.TemporaryDirectory() as folder:
+            print(round(pss(Path(folder)), 1))
+        return
     for part in (planning, from_due_to_code, at_rest):
         with tempfile.TemporaryDirectory() as folder:
             part(Path(folder))

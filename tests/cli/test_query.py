@@ -235,3 +235,14 @@ def test_a_name_that_is_not_there_is_shown_at_its_place(logged):
     refused = logged.run("query", "select id,\n  nane from faction_members")
 
     assert "LINE 2:   nane from faction_members\n          ^^^^" in refused.err
+
+
+def test_a_long_query_prints_no_progress_among_its_rows(workplace):
+    workplace.log("faction_basic")
+
+    done = workplace.run("query", "select current_setting('enable_progress_bar') as bar", "--json")
+
+    assert done.json == [{"bar": False}]
+    with workplace.application() as application, application.warehouse() as warehouse:
+        found = warehouse.query("select current_setting('enable_progress_bar') as bar")
+        assert found.to_pylist() == [{"bar": False}]

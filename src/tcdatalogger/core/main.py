@@ -382,8 +382,12 @@ class Application:
     def task(self, endpoint: EndpointSettings, run_id: str = "") -> Task:
         """What one run of an endpoint is to do."""
         run_id = run_id or new_run_id(self.clock)
-        roots = tuple(other.root_table for other in self.settings.endpoints)
-        return task(endpoint, self.catalog, run_id, self.clock.now(), roots)
+        return task(endpoint, self.catalog, run_id, self.clock.now(), self._roots)
+
+    @cached_property
+    def _roots(self) -> tuple[str, ...]:
+        """The root tables of all endpoints; for a check of all of them, they are looked up once."""
+        return tuple(endpoint.root_table for endpoint in self.settings.endpoints)
 
     def torn_now(self, endpoint: EndpointSettings) -> float:
         """The time by Torn's clock, seconds since 1970: one call where its keys are not known yet.

@@ -71,6 +71,8 @@ def apart(family: TableFamily, owners: Iterable[TableOwner], roots: Iterable[str
     """
     root = family.tables[0].name
     known = list(owners)
+    if not known and not any(table.learned for table in family.tables):
+        return family
     ours = {owner.plain: owner.table for owner in known if owner.family == root}
     theirs = {owner.table for owner in known if owner.family != root}
     inside = {*roots, *(owner.family for owner in known)}

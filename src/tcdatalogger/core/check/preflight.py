@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -85,16 +85,17 @@ def _endpoints(
     application: Application, *, online: bool, state_ok: bool, warehouse_ok: bool
 ) -> Iterator[Finding]:
     families: dict[str, TableFamily | None] = {}
-    for endpoint in application.settings.endpoints:
+    named = {endpoint.name: endpoint for endpoint in application.settings.endpoints}
+    for name, endpoint in named.items():
         try:
-            families[endpoint.name] = _family(application, endpoint)
+            families[name] = _family(application, endpoint)
         except Failure as failure:
-            yield Finding(endpoint.name, endpoint.path, failure)
+            yield Finding(name, endpoint.path, failure)
     told = {name: family for name, family in families.items() if family is not None}
-    yield from _clashes(application, told)
+    yield from _clashes(application, named, told)
     yield from _keys(application) if online else _missing_keys(application)
     if warehouse_ok:
-        yield from _tables(application, families, state_ok=state_ok)
+        yield from _tables(application, named, families, state_ok=state_ok)
         if application.settings.warehouse.file is None:
             yield from bigquery.schedule(application, families)
 
@@ -240,8 +241,8 @@ def _family(application: Application, endpoint: EndpointSettings) -> TableFamily
     kind = processor(task.endpoint.path, endpoint.processor)
     if not kind.declares():
         return None
-    family = kind(task).family()
-    plain = kind(task).plain_family()
+    worker = kind(task)
+    family, plain = worker.family(), worker.plain_family()
     root = {column.name for column in plain.tables[0].columns}
     missing = [name for name in task.key if name not in root]
     if missing and not endpoint.processor:
@@ -268,12 +269,15 @@ def _family(application: Application, endpoint: EndpointSettings) -> TableFamily
     return family
 
 
-def _clashes(application: Application, families: dict[str, TableFamily]) -> Iterator[Finding]:
+def _clashes(
+    application: Application,
+    named: Mapping[str, EndpointSettings],
+    families: Mapping[str, TableFamily],
+) -> Iterator[Finding]:
     """Tables that two endpoints would write that are not one owner."""
     writers: dict[str, dict[tuple[str, str], str]] = defaultdict(dict)
     for name, family in families.items():
-        endpoint = application.settings.endpoint(name)
-        template = application.task(endpoint).endpoint.path if endpoint else ""
+        template = application.catalog.find(named[name].path)[0].path
         for table in family.tables:
             writers[table.name].setdefault((template, family.tables[0].name), name)
     for shared, by_owner in writers.items():
@@ -358,7 +362,11 @@ def _missing_keys(application: Application) -> Iterator[Finding]:
 
 
 def _tables(
-    application: Application, families: dict[str, TableFamily | None], *, state_ok: bool
+    application: Application,
+    named: Mapping[str, EndpointSettings],
+    families: Mapping[str, TableFamily | None],
+    *,
+    state_ok: bool,
 ) -> Iterator[Finding]:
     """How the tables would change; a missing warehouse is not created."""
     try:
@@ -367,15 +375,14 @@ def _tables(
             application.look_for_cipher()
         with application.warehouse(read_only=True) as warehouse:
             for name, family in families.items():
-                endpoint = application.settings.endpoint(name)
-                if endpoint is not None:
-                    yield from _ids(endpoint, warehouse)
-                    if family is None:
-                        yield from _by_its_rows(endpoint, warehouse)
-                    else:
-                        yield from _stored(application, endpoint, warehouse)
-                    if state_ok:
-                        yield from _last_checks(application, endpoint)
+                endpoint = named[name]
+                yield from _ids(endpoint, warehouse)
+                if family is None:
+                    yield from _by_its_rows(endpoint, warehouse)
+                else:
+                    yield from _stored(application, endpoint, warehouse)
+                if state_ok:
+                    yield from _last_checks(application, endpoint)
     except Failure as failure:
         yield Finding("warehouse", "", failure)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from whenever import Instant, ItemizedDelta
 
@@ -44,9 +45,7 @@ class Duration:
     @property
     def calendar(self) -> tuple[int, int]:
         """The months and days of a duration of the calendar; (0, 0) for one of the clock."""
-        parts = dict(ItemizedDelta.parse_iso(self.text).date_and_time_parts()[0] or {})
-        months = 12 * parts.get("years", 0) + parts.get("months", 0)
-        return months, 7 * parts.get("weeks", 0) + parts.get("days", 0)
+        return _calendar(self.text)
 
     @property
     def words(self) -> str:
@@ -66,10 +65,18 @@ class Duration:
         return self.text
 
 
+@lru_cache(maxsize=1024)  # thousands of endpoints have a handful of frequencies
+def _calendar(text: str) -> tuple[int, int]:
+    parts = dict(ItemizedDelta.parse_iso(text).date_and_time_parts()[0] or {})
+    months = 12 * parts.get("years", 0) + parts.get("months", 0)
+    return months, 7 * parts.get("weeks", 0) + parts.get("days", 0)
+
+
 def _words(unit: str, count: int) -> str:
     return _SHORT.get(unit) or (unit.removesuffix("s") if count == 1 else unit)
 
 
+@lru_cache(maxsize=1024)
 def parse(text: str) -> Duration:
     """The duration that `text` means: `PT15M`, `PT1H30M`, `P1D`, `P2W`, `P1M`, `P1Y6M`.
 

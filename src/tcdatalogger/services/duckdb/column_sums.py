@@ -99,7 +99,9 @@ class ColumnSums:
 @cache
 def _memory() -> duckdb.DuckDBPyConnection:
     """A database in memory; to make one takes longer than to sum a small table."""
-    return duckdb.connect()
+    connection = duckdb.connect()
+    connection.execute("set enable_progress_bar = false")  # it would stand among what is printed
+    return connection
 
 
 @lru_cache(maxsize=10_000)

@@ -191,6 +191,8 @@ def _opened(
     else:
         connection = duckdb.connect(config=_ALONE)
     with _closed_on_error(connection):
+        with suppress(duckdb.InvalidInputException):  # another thread has locked its settings
+            connection.execute("set enable_progress_bar = false")  # it would stand among our JSON
         if key is not None:
             _attach(connection, path, key, read_only=read_only)
         settings = [_UTC]

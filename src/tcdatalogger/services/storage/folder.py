@@ -85,11 +85,14 @@ class Folder:
 
     def delete(self, names: Iterable[str]) -> None:
         """Delete files, and the folders that are empty then."""
+        folders = set()
         for name in names:
             path = self.root / name
             path.unlink(missing_ok=True)
+            folders.add(path.parent)
+        for folder in folders:
             with suppress(OSError):  # it is not empty, or another process may still write into it
-                path.parent.rmdir()
+                folder.rmdir()
 
     def deliver(self, name: str = "") -> None:
         """Do nothing: all is in its place."""

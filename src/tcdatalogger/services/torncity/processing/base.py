@@ -84,6 +84,7 @@ class EndpointProcessor:
         self.source = source or Source()
         self.known = known or Known()
         self._made: dict[tuple[int, ...], tuple[Fetched, Transformed]] = {}
+        self._plain: TableFamily | None = None
 
     # --- fetch -----------------------------------------------------------------------------
 
@@ -268,11 +269,17 @@ class EndpointProcessor:
 
     def plain_family(self, shape: Shape | None = None) -> TableFamily:
         """As `family`, with the names of the shape for columns."""
-        task = self.task
-        if shape is None:
-            shape = task.endpoint.shape
+        if shape is not None:
+            return self._of_shape(shape)
+        if self._plain is None:
+            shape = self.task.endpoint.shape
             if self.known.shape is not None and isinstance(shape, Object):
                 shape = adopt(shape, self.known.shape)
+            self._plain = self._of_shape(shape)
+        return self._plain
+
+    def _of_shape(self, shape: Shape) -> TableFamily:
+        task = self.task
         found = family(
             shape,
             task.root_table,

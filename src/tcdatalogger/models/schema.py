@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.naming import prefixed, short, singular, snake
@@ -243,7 +244,7 @@ def family(
     key: Sequence[str] = (),
     several: bool = False,
 ) -> TableFamily:
-    """The tables for bodies of this shape.
+    """The tables for bodies of this shape; a run asks for the same ones several times.
 
     Args:
         shape: the shape of the whole body.
@@ -253,6 +254,13 @@ def family(
         several: whether each body is a record of its own, as for files; else the bodies of one
             subject are pages of one record.
     """
+    return _family(shape, table, selection, tuple(key), several=several)
+
+
+@lru_cache(maxsize=16)
+def _family(
+    shape: Shape, table: str, selection: str, key: tuple[str, ...], *, several: bool
+) -> TableFamily:
     body = _drop_metadata(shape if isinstance(shape, Object) else Object(()))
     root, element = _root(body)
     listed = isinstance(element, List)

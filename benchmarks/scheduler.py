@@ -1,8 +1,11 @@
-"""The scheduler's costs: memory and CPU at rest, from due to running code, planning.
+"""The scheduler's costs: one-page runs, memory and CPU at rest, from due to running code, planning.
 
-python benchmarks/scheduler.py [--pss]
+python benchmarks/scheduler.py [--pss] [--pandas] [PART…]
 
 With `--pss` only the memory at rest is measured, after a run, and printed as a number of MB.
+The parts are `planning`, `one_page_runs`, `many_tables`, `from_due_to_code` and `at_rest`; without
+a name all of them. pyarrow imports numpy and pandas wherever they are installed, so they are hidden
+from the processes; `--pandas` leaves them there.
 """
 
 from __future__ import annotations
@@ -17,14 +20,20 @@ import time
 import urllib.request
 from pathlib import Path
 
+import duckdb
+
 from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
 from tcdatalogger.core.state.due import DueQueue, Plan
-from tcdatalogger.core.state.store import State
+from tcdatalogger.core.state.store import RunRecord, State
+from tcdatalogger.sandbox.api.city import Rules
+from tcdatalogger.sandbox.api.server import Sandbox
 
 ENDPOINTS = 200
 RUNS = 40
 MANY = 10_000
+DUE = 45
+"""Endpoints due at once: two rounds fit into the 100 calls that Torn allows in a minute."""
 REST = 65.0
 """Seconds; alerts are looked for every 30."""
 SCRAPES = 10
@@ -60,7 +69,7 @@ sys.meta_path.insert(0, Without)
 
 def daemon(folder: Path, *words: str) -> subprocess.Popen[bytes]:
     site = folder / "sitecustomize.py"
-    if not site.exists():
+    if not site.exists() and "--pandas" not in sys.argv:
         site.write_text(BARE, encoding="utf-8")
     return subprocess.Popen(
         [sys.executable, "-m", "tcdatalogger", "schedule", *words], cwd=folder,
@@ -178,6 +187,98 @@ def from_due_to_code(folder: Path) -> None:
     print(f"from due to code: {statistics.median(late):.1f} ms median of {len(late)}")
 
 
+def forkserver(daemon: int) -> int:
+    return next(pid for pid in children(daemon) if "forkserver" in words(pid))
+
+
+def cpu_of_ended_children(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
+def real_endpoints(folder: Path, city: Sandbox, count: int, mode: str) -> None:
+    (folder / "tcdatalogger.toml").write_text(
+        f'[warehouse]\nurl = "duckdb:///torn.duckdb"\n[torn]\nurl = "{city.url}"\n'
+        '[keys]\ndefault = "env:TORN_API_KEY"\n'
+        + "".join(
+            f'[[endpoints]]\nname = "e{n}"\npath = "/faction/members"\ntable = "t{n}"\n'
+            f'frequency = "P1D"\nstorage_mode = "{mode}"\n'
+            for n in range(count)
+        ),
+        encoding="utf-8",
+    )
+    os.environ["TORN_API_KEY"] = city.keys["limited"]
+
+
+def ended_runs(folder: Path, at_least: int) -> list[RunRecord]:
+    """The runs, when so many have ended."""
+    while True:
+        with State(folder / "torn.state.sqlite") as state:
+            runs = [run for run in state.runs(most=MANY) if run.finished_at is not None]
+        if len(runs) >= at_least:
+            return runs
+        time.sleep(0.2)
+
+
+def one_page_runs(folder: Path) -> None:
+    """Endpoints of one page that are due at once, in a file that has their tables already."""
+    rules = Rules(cache=0, per_user=10**6, per_address=10**6)
+    for mode in ("append", "merge", "history", "replace"):
+        place = folder / mode
+        place.mkdir()
+        with Sandbox(seed=7, rules=rules) as city:
+            real_endpoints(place, city, DUE, mode)
+            process = daemon(place, "--workers", "4")
+            try:
+                ended_runs(place, DUE)
+                settled(process.pid)
+                helper = forkserver(process.pid)
+                used = cpu_of_ended_children(helper)
+                due = time.time()
+                with State(place / "torn.state.sqlite") as state, state.writing() as db:
+                    db.execute("update agenda set due_at = ?, wake_at = ?", (due, due))
+                runs = ended_runs(place, 2 * DUE)[:DUE]
+                settled(process.pid)
+                used = (cpu_of_ended_children(helper) - used) / DUE
+            finally:
+                process.kill()
+                process.wait()
+        bad = [run.error for run in runs if run.status != "done"]
+        took = max(run.finished_at for run in runs) - min(run.started_at for run in runs)
+        each = statistics.median(run.finished_at - run.started_at for run in runs)
+        print(
+            f"{DUE} runs of one page due at once, {mode}: {DUE / took:.1f} a second, each process "
+            f"{1000 * used:.0f} ms of a CPU, {1000 * each:.0f} ms from begin to end {bad or ''}"
+        )
+
+
+def many_tables(folder: Path) -> None:
+    """A run of one page in a file that has the tables of many endpoints."""
+    rules = Rules(cache=0, per_user=10**6, per_address=10**6)
+    with Sandbox(seed=7, rules=rules) as city:
+        for tables in (0, 60, 240, 1_000):
+            place = folder / str(tables)
+            place.mkdir()
+            real_endpoints(place, city, 1, "append")
+            environ = {**os.environ, "PYTHONPATH": str(place)}
+            (place / "sitecustomize.py").write_text(BARE, encoding="utf-8")
+            command = [sys.executable, "-m", "tcdatalogger", "run", "--all"]
+            quiet = {"cwd": place, "env": environ, "stderr": subprocess.DEVNULL}
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **quiet)
+            with duckdb.connect(str(place / "torn.duckdb")) as file:
+                for number in range(tables):
+                    file.execute(f"create table other_{number} as from t0")
+            for _ in range(5):
+                subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **quiet)
+            with State(place / "torn.state.sqlite") as state:
+                runs = state.runs(most=5)
+            spent = 1000 * statistics.median(run.cpu_seconds for run in runs)
+            took = 1000 * statistics.median(run.finished_at - run.started_at for run in runs)
+            print(
+                f"a run of one page beside {tables} tables: {spent:.0f} ms of a CPU, {took:.0f} ms"
+            )
+
+
 def stamps(folder: Path) -> list[float]:
     return [float(line) for line in (folder / "stamps").read_text().splitlines()]
 
@@ -221,7 +322,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             print(round(pss(Path(folder)), 1))
         return
-    for part in (planning, from_due_to_code, at_rest):
+    named = [word for word in sys.argv[1:] if not word.startswith("-")]
+    for part in (planning, one_page_runs, many_tables, from_due_to_code, at_rest):
+        if named and part.__name__ not in named:
+            continue
         with tempfile.TemporaryDirectory() as folder:
             part(Path(folder))
 

@@ -102,6 +102,7 @@ def main() -> None:
         measure("run one endpoint with one page, first", ["run", "--all"], 1, **quiet)
         measure("run one endpoint with one page", ["run", "--all"], rounds, **quiet)
         measure("status", ["status"], rounds, **quiet)
+        measure("schema history", ["schema", "history"], rounds, **quiet)
         measure_ui(rounds, **quiet)
 
 

@@ -15,6 +15,12 @@ from tcdatalogger.cli import main
 code = main(["run", "faction_basic", "--json"])
 sys.exit(code or 10 * bool({"pandas", "numpy"} & sys.modules.keys()))
 """
+READS = """
+import sys
+from tcdatalogger.cli import main
+code = main(["schema", "history", "--json"])
+sys.exit(code or 10 * bool({"pandas", "numpy"} & sys.modules.keys()))
+"""
 CHILD = """
 import sys
 import tcdatalogger.scheduler.preload
@@ -59,6 +65,12 @@ def outcome(workplace, program):
 
 def test_the_command_run_leaves_pandas_alone(workplace):
     assert outcome(workplace, COMMAND) == "left alone"
+
+
+def test_a_command_that_reads_moments_leaves_pandas_alone(workplace):
+    workplace.run("run", "faction_basic")
+
+    assert outcome(workplace, READS) == "left alone"
 
 
 def test_the_process_of_a_run_of_the_scheduler_leaves_pandas_alone(workplace):

@@ -7,14 +7,18 @@ so no value is lost silently.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tcdatalogger.models.distinct import FEW, distinct
 from tcdatalogger.models.reading.row_reader import RejectedRecord
+
+_AT_ONCE: Final = 10_000
+"""The most records that are compared at once: they are copied for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,48 +50,63 @@ def dedupe(
     if whole.num_rows <= FEW and distinct(whole) == whole.num_rows:
         return Repeats((None,) * len(keys), 0, ())
     names = whole.column_names
-    row = pa.array(range(whole.num_rows), pa.int64())
-    grouped = (
-        whole.append_column("row", row)
-        .group_by(names)
-        .aggregate([("row", "max"), ("row", "count")])
-        .filter(pc.field("row_count") > 1)
-    )
+    numbered = whole.append_column("row", pa.array(range(whole.num_rows), pa.int64()))
+    grouped = numbered.group_by(names).aggregate([("row", "max"), ("row", "list")])
+    grouped = grouped.filter(pc.greater(pc.list_value_length(grouped["row_list"]), 1))
     for name in names:
         if name != "_subject_id":
             grouped = grouped.filter(pc.is_valid(grouped[name]))
     if not grouped.num_rows:
         return Repeats((None,) * len(keys), 0, ())
-    return _choose(whole, grouped, elements, pages)
-
-
-def _choose(
-    whole: pa.Table, grouped: pa.Table, elements: Sequence[pa.Array], pages: Sequence[pa.Array]
-) -> Repeats:
-    """As `dedupe`; loops in Python over the repeated keys only, because they are few."""
-    names = whole.column_names
-    last = {tuple(r[name] for name in names): r["row_max"] for r in grouped.to_pylist()}
-    records = pa.chunked_array(elements)
-    numbers = pa.chunked_array(pages)
-    keep = [True] * whole.num_rows
-    changed = []
-    for at, key in enumerate(zip(*(whole[name].to_pylist() for name in names), strict=True)):
-        final = last.get(key)
-        if final is None or final == at:
-            continue
-        keep[at] = False
-        record = records[at].as_py()
-        if record != records[final].as_py():
-            reason = f"it came again with other values: {_named(names, key)}"
-            changed.append(
-                RejectedRecord(numbers[at].as_py(), "", reason, _json(record), again=False)
-            )
-    mask = pa.array(keep)
+    rows = pa.chunked_array(pc.list_flatten(each) for each in grouped["row_list"].chunks)
+    lasts = grouped["row_max"].take(pc.list_parent_indices(grouped["row_list"].combine_chunks()))
+    dropped = pa.table({"row": rows, "last": lasts})
+    dropped = dropped.filter(pc.field("row") != pc.field("last")).sort_by("row")
+    keep = pc.invert(pc.is_in(numbered["row"], dropped["row"])).combine_chunks()
     masks, start = [], 0
     for element in elements:
-        masks.append(mask.slice(start, len(element)))
+        masks.append(keep.slice(start, len(element)))
         start += len(element)
-    return Repeats(tuple(masks), keep.count(False), tuple(changed))
+    return Repeats(tuple(masks), dropped.num_rows, _changed(whole, dropped, elements, pages))
+
+
+def _changed(
+    whole: pa.Table, dropped: pa.Table, elements: Sequence[pa.Array], pages: Sequence[pa.Array]
+) -> tuple[RejectedRecord, ...]:
+    """The left out records that differ from the kept one; columns are compared, not records.
+
+    Args:
+        whole: the key of every record.
+        dropped: the `row` of each record that is left out, and the `last` row with its key.
+        elements: the records of each batch.
+        pages: the page number of every record of each batch.
+    """
+    records, numbers = pa.chunked_array(elements), pa.chunked_array(pages)
+    found = []
+    for start in range(0, dropped.num_rows, _AT_ONCE):
+        some = dropped.slice(start, _AT_ONCE).combine_chunks()
+        left = records.take(some["row"]).combine_chunks()
+        right = records.take(some["last"]).combine_chunks()
+        for place in _unequal(left, right):
+            at = some["row"][place].as_py()
+            [key] = whole.slice(at, 1).to_pylist()
+            named = ", ".join(f"{n} {value}" for n, value in key.items() if n != "_subject_id")
+            reason = f"it came again with other values: {named}"
+            record = _json(left[place].as_py())
+            found.append(RejectedRecord(numbers[at].as_py(), "", reason, record, again=False))
+    return tuple(found)
+
+
+def _unequal(left: pa.Array, right: pa.Array, first: int = 0) -> Iterator[int]:
+    """The places at which two arrays of one length differ: halves that differ are halved again."""
+    if left.equals(right):
+        return
+    if len(left) == 1:
+        yield first
+        return
+    middle = len(left) // 2
+    yield from _unequal(left[:middle], right[:middle], first)
+    yield from _unequal(left[middle:], right[middle:], first + middle)
 
 
 def last_of_each(
@@ -121,11 +140,6 @@ def last_of_each(
         if valid[at] and says[at] != says[last[subject]]
     )
     return keep, changed
-
-
-def _named(names: Sequence[str], key: Sequence[object]) -> str:
-    pairs = zip(names, key, strict=True)
-    return ", ".join(f"{name} {value}" for name, value in pairs if name != "_subject_id")
 
 
 def _json(record: object) -> str:

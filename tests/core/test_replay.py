@@ -81,7 +81,7 @@ def test_a_dry_replay_stores_nothing(place):
 
     one = place.again(replay, run.run_id, dry=True)
 
-    assert one.made.rows == run.rows
+    assert one.rows == run.rows
     assert one.receipt is None
     assert place.sql("from _tcd_loads") == books
 

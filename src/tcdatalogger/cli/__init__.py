@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger import __version__, ending, private, text
+from tcdatalogger import __version__, ending, memory, private, text
 from tcdatalogger.cli.exit_codes import answered
 from tcdatalogger.errors import Stopped, UsageError
 
@@ -345,6 +345,7 @@ def cli(
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; this is the edge of the process."""
     gc.set_threshold(*_SELDOM)
+    memory.keep_little()
     words = list(sys.argv[1:] if args is None else args)
     try:
         with private.umask(), ending.answered():

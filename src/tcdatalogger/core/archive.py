@@ -13,16 +13,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import pyarrow as pa
 
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
+from tcdatalogger.scratch import Piece, Scratch
 from tcdatalogger.services.storage.protocol import Storage, StoredFile
-from tcdatalogger.services.torncity.client.messages import Answer, Request
+from tcdatalogger.services.torncity.client.messages import Answer, KeptAnswer, Request
 from tcdatalogger.services.torncity.processing.base import Page
 
 _TIME: Final = pa.timestamp("us", tz="UTC")
@@ -52,6 +54,15 @@ REFUSED: Final = ".refused"
 """The ending of a mark beside the answers of a run whose rows were refused; it holds why."""
 
 _ANSWERS: Final = ".parquet"
+
+_GROUP: Final = 2 * 2**20
+"""Bytes of bodies that are written together, and read together: a file is larger than memory."""
+
+_ROWS: Final = 1_000
+"""The most answers that are read together."""
+
+_BUFFER: Final = 2**18
+"""Bytes of a file that are read at once."""
 
 _END: Final = 1 << 16
 """Bytes at the end of a file that contain its header, except for a very long header."""
@@ -105,16 +116,14 @@ class Archive:
             ConfigError: the place cannot be written to.
             DiskFull: nothing was stored.
         """
-        import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
-
         day = utc(kept[0].answer.requested_at).date().isoformat()
         name = f"{endpoint}/{day}/{run_id}{_ANSWERS}"
-        table = _table(run_id, endpoint, kept)
-        table = table.replace_schema_metadata({_ABOUT: json.dumps(about or {}).encode()})
-        content = pa.BufferOutputStream()
-        pq.write_table(table, content, compression="zstd")
-        self.storage.write(name, content.getvalue().to_pybytes())
+        self.storage.write(name, partial(_write, run_id, endpoint, kept, about or {}))
         return name
+
+    def scratch(self) -> Scratch:
+        """A place for the bodies of a run until it ends."""
+        return Scratch(self.storage.halves_folder)
 
     def deliver(self, file: str = "") -> None:
         """Upload files that wait for a bucket (`Storage.deliver`).
@@ -240,21 +249,39 @@ class Archive:
         found = json.loads(facts.get(_ABOUT, b"{}"))
         return found if isinstance(found, dict) else {}
 
-    def read(self, file: str) -> Iterator[tuple[str, Page]]:
+    def read(self, file: str, scratch: Scratch | None = None) -> Iterator[tuple[str, Page]]:
         """The pages of a file in order, each with its error ("" for data).
+
+        Args:
+            file: its name.
+            scratch: where the bodies stand; None for one of their own.
 
         Raises:
             DataRefused: there is no such file, or it is damaged.
         """
-        import pyarrow.parquet as pq  # noqa: PLC0415
-
+        scratch = self.scratch() if scratch is None else scratch
         try:
-            content = pa.BufferReader(self.storage.read(file))
-            rows = pq.read_table(content, schema=SCHEMA).to_pylist()
+            for rows in self._rows(file):
+                bodies = rows.column("body")
+                for number, row in enumerate(_facts(rows)):
+                    kept = scratch.put(memoryview(bodies[number].as_buffer() or b""))
+                    yield str(row.get("error") or ""), _page(row, kept)
         except (OSError, pa.ArrowException) as error:
             raise _damaged(file, error) from None
-        for row in rows:
-            yield row["error"], _page(row)
+
+    def _rows(self, file: str) -> Iterator[pa.RecordBatch]:
+        """The rows of a file, some megabytes at a time."""
+        import pyarrow.parquet as pq  # noqa: PLC0415
+
+        path = self.storage.local(file)
+        source = pa.BufferReader(self.storage.read(file)) if path is None else str(path)
+        with pq.ParquetFile(source, buffer_size=_BUFFER) as content:
+            for number in range(content.num_row_groups):  # together they would be read ahead
+                group = content.metadata.row_group(number)
+                rows = max(1, _GROUP * group.num_rows // max(group.total_byte_size, 1))
+                yield from content.iter_batches(
+                    min(rows, _ROWS), row_groups=[number], use_threads=False
+                )
 
 
 def remove(halves: Iterable[Path]) -> None:
@@ -271,7 +298,27 @@ def _mark(file: str) -> str:
     return str(PurePosixPath(file).with_suffix(REFUSED))
 
 
-def _table(run_id: str, endpoint: str, kept: Sequence[ArchivedCall]) -> pa.Table:
+def _write(
+    run_id: str,
+    endpoint: str,
+    kept: Sequence[ArchivedCall],
+    about: Mapping[str, object],
+    file: IO[bytes],
+) -> None:
+    """Write the answers into a file of Parquet, some megabytes at a time."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
+
+    schema = SCHEMA.with_metadata({_ABOUT: json.dumps(about).encode()})
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        first = size = 0
+        for number, one in enumerate(kept):
+            size += len(one.answer.body)
+            if size >= _GROUP or number == len(kept) - 1:
+                writer.write_table(_table(run_id, endpoint, kept[first : number + 1], first))
+                first, size = number + 1, 0
+
+
+def _table(run_id: str, endpoint: str, kept: Sequence[ArchivedCall], first: int) -> pa.Table:
     return pa.Table.from_pylist(
         [
             {
@@ -289,33 +336,41 @@ def _table(run_id: str, endpoint: str, kept: Sequence[ArchivedCall]) -> pa.Table
                 "error": one.error,
                 "body": one.answer.body,
             }
-            for number, one in enumerate(kept)
+            for number, one in enumerate(kept, first)
         ],
         schema=SCHEMA,
     )
 
 
-def _page(row: dict[str, object]) -> Page:
+def _page(row: dict[str, object], body: Piece) -> Page:
     def pairs(name: str) -> tuple[tuple[str, str], ...]:
         return tuple((key, value) for key, value in json.loads(str(row[name])))
 
     answer = Answer(
         request=Request(str(row["path"]), pairs("params")),
         status=int(str(row["status"])),
-        body=bytes(row["body"]) if isinstance(row["body"], bytes) else b"",
+        body=b"",
         server_time=_seconds(row["server_time"]),
         requested_at=_seconds(row["requested_at"]),
         seconds=float(str(row["seconds"])),
         headers=pairs("headers"),
     )
-    subject = row["subject_id"]
-    return Page(
-        answer.body, subject if isinstance(subject, int) else None, answer.server_time, answer
-    )
+    subject = row.get("subject_id")
+    return Page.of(KeptAnswer(answer, body), subject if isinstance(subject, int) else None)
 
 
-def _seconds(value: object) -> float:
-    return value.timestamp() if hasattr(value, "timestamp") else 0.0
+def _facts(rows: pa.RecordBatch) -> list[dict[str, object]]:
+    """All but the bodies of some rows, the times as microseconds: of a time Arrow asks pandas."""
+    facts = rows.drop_columns(["body"])
+    for name in ("requested_at", "server_time"):
+        at = facts.schema.get_field_index(name)
+        facts = facts.set_column(at, name, facts.column(at).cast(_TIME).cast(pa.int64()))
+    found: list[dict[str, object]] = facts.to_pylist()
+    return found
+
+
+def _seconds(micros: object) -> float:
+    return micros / 1e6 if isinstance(micros, int) else 0.0
 
 
 def _damaged(file: str, error: Exception) -> DataRefused:

@@ -39,6 +39,7 @@ def main(job: Job, pipe: Connection) -> None:
     os.setsid()
     with suppress(OSError):  # what a processor prints is no line of `schedule --json`
         os.dup2(2, 1)
+    memory.keep_little()
     redact.leave_no_core()
     process_tree.keep_orphans()
     _die_with_the_daemon()

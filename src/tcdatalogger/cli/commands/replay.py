@@ -110,7 +110,7 @@ def _tell(found: list[Replayed], *, as_json: bool, dry: bool) -> None:
 def _facts(one: Replayed) -> dict[str, Any]:
     return {
         "run_id": one.run_id,
-        "rows": one.made.rows if one.made else {},
-        "quarantined": len(one.made.rejected) if one.made else 0,
+        "rows": one.rows,
+        "quarantined": one.quarantined,
         "result": one.why or ("stored" if one.receipt else "not stored"),
     }

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import pyarrow as pa
-
 from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.exclusive import exclusive
@@ -24,8 +22,9 @@ from tcdatalogger.core.run.run import Run
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.store import RunRecord
 from tcdatalogger.models.checks.promised import CheckFailed
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.schema import TableFamily
-from tcdatalogger.services.torncity.processing.task import Fetched
+from tcdatalogger.services.torncity.processing.task import Fetched, Page
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
 
@@ -83,7 +82,8 @@ def _retry(
     good = []
     for line in lines:
         body = _body(line, family, maker.task.endpoint.content)
-        page = replace(pages[line["page"]], body=body)
+        its = pages[line["page"]]
+        page = Page(body, its.subject_id, its.server_time, its.answer)
         fetched = Fetched((page,), params=before.params)
         made = maker.as_tables(maker.transform_data(fetched), fetched)
         try:
@@ -115,7 +115,7 @@ def _there(warehouse: Warehouse, family: TableFamily, run_id: str) -> set[tuple[
     return _keys(warehouse.rows(root.name, columns, where={"_run_id": run_id}), family)
 
 
-def _keys(table: pa.Table, family: TableFamily) -> set[tuple[object, ...]]:
+def _keys(table: Rows, family: TableFamily) -> set[tuple[object, ...]]:
     """The keys of root rows, where Torn sends a key; a place in a list identifies no record."""
     root = family.tables[0]
     own = {column.name for column in root.data_columns if not column.ours}

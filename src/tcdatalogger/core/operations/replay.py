@@ -7,7 +7,7 @@ aside may fit now.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tcdatalogger.core.config.settings import EndpointSettings
@@ -26,7 +26,7 @@ from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.store import PAUSED, RunRecord
 from tcdatalogger.errors import DataRefused, Failure, UsageError
 from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
-from tcdatalogger.services.torncity.processing.task import Known, Transformed
+from tcdatalogger.services.torncity.processing.task import Known
 from tcdatalogger.services.warehouse.load import Clear, Load, Receipt
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
@@ -40,14 +40,16 @@ class Replayed:
 
     Attributes:
         run_id: the id of the run.
-        made: its new rows, None where it has none.
+        rows: how many new rows it has, by table; empty where it has none.
+        quarantined: how many of its records were set aside.
         receipt: the receipt of the commit, None where nothing was stored.
         why: why the run was left out, "" where it was not.
         failed: the failed checks that refuse its rows.
     """
 
     run_id: str
-    made: Transformed | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+    quarantined: int = 0
     receipt: Receipt | None = None
     why: str = ""
     failed: tuple[CheckResult, ...] = ()
@@ -431,7 +433,8 @@ def _again(
         return Replayed(run_id, why=failure.message, failed=failed), None
     name = load_id(run_id, endpoint.name, token)
     load = replace(run.load(fetched, warehouse), id=name, again=True, max_drop=1.0)
-    return Replayed(run_id, run.made), load
+    rows = run.made.rows if run.made else {}
+    return Replayed(run_id, rows, run.record.quarantined), load
 
 
 def _note(

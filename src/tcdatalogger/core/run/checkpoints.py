@@ -58,8 +58,12 @@ class StepTables:
             shutil.rmtree(part, ignore_errors=True)
             private.folder(part)
             for name, table in made.tables.items():
-                with open(part / f"{name}.parquet", "wb", opener=private.opener) as file:
-                    pq.write_table(table, file, compression="zstd")
+                with (
+                    open(part / f"{name}.parquet", "wb", opener=private.opener) as file,
+                    pq.ParquetWriter(file, table.schema, compression="zstd") as writer,
+                ):
+                    for batch in table.to_batches():
+                        writer.write_batch(batch)
             for name, found in (("drift", made.drift), ("rejected", made.rejected)):
                 _write(part / f"{name}.json", [asdict(one) for one in found])
             facts = {"run_id": task.run_id, "endpoint": task.name, "step": step}

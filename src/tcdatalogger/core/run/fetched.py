@@ -104,7 +104,8 @@ def fetched_from(archive: Archive, file: str) -> Fetched | None:
         DataRefused: the file is missing or damaged.
     """
     header = FetchHeader.read(archive, file)
-    kept = list(archive.read(file))
+    scratch = archive.scratch()
+    kept = list(archive.read(file, scratch))
     whole = header.whole or not kept or not kept[-1][0]
     whole = whole or len({page.subject_id for _, page in kept}) > 1
     pages = tuple(page for error, page in kept if not error) if whole else ()
@@ -121,6 +122,7 @@ def fetched_from(archive: Archive, file: str) -> Fetched | None:
         archive=file,
         params=params,
         key_owner=header.key_owner,
+        scratch=scratch,
     )
 
 

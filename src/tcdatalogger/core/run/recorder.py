@@ -12,9 +12,10 @@ from tcdatalogger.core.archive import Archive, ArchivedCall
 from tcdatalogger.core.run.fetched import FetchHeader
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.observability.log import get_logger
+from tcdatalogger.scratch import Scratch
 from tcdatalogger.services.torncity.client.envelope import count_rows
 from tcdatalogger.services.torncity.client.error_codes import NoPayload, TornFault
-from tcdatalogger.services.torncity.client.messages import Answer, Request
+from tcdatalogger.services.torncity.client.messages import Answer, KeptAnswer, Request
 from tcdatalogger.services.torncity.processing.base import Fetched, Task
 
 BROKEN_OFF: Final = "the fetch broke off after this page"
@@ -45,6 +46,7 @@ class CallRecorder:
         counter: has the seconds of each call of the run, also of failed calls and of calls about
             its keys. None where calls are not counted.
         cursor: the cursor at the begin of the run.
+        scratch: where the bodies stand; None for memory.
         kept: the answers in the order in which they came.
         so_far: the progress, by the names of fields of `RunRecord`.
     """
@@ -54,6 +56,7 @@ class CallRecorder:
     told: Callable[[CallRecorder], None] = lambda _calls: None
     counter: CallCounter | None = None
     cursor: str | None = None
+    scratch: Scratch | None = None
     kept: list[ArchivedCall] = field(default_factory=list)
     so_far: dict[str, Any] = field(
         default_factory=lambda: {
@@ -74,16 +77,23 @@ class CallRecorder:
                 answer = get(request)
             except TornFault as fault:
                 if fault.answer is not None:
-                    self._add(ArchivedCall(fault.answer, error=fault.message), began)
+                    self._add(ArchivedCall(self._held(fault.answer), error=fault.message), began)
                 if isinstance(fault, NoPayload):
                     self.so_far["absent"] += 1
                     _log.warning("answer_without_data", path=request.path, missing=fault.said)
                 raise
+            answer = self._held(answer)
             self._add(ArchivedCall(answer), began)
             self.told(self)
             return answer
 
         return keeping
+
+    def _held(self, answer: Answer) -> Answer:
+        """The answer with its body in the scratch."""
+        if self.scratch is None:
+            return answer
+        return KeptAnswer(answer, self.scratch.put(answer.body))
 
     @property
     def _made(self) -> Sequence[float]:

@@ -46,6 +46,7 @@ from tcdatalogger.errors import (
 )
 from tcdatalogger.models.checks.promised import Checked, CheckFailed, CheckResult
 from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.kept import all_in_memory
 from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.observability.traces import TraceSpan, span
@@ -165,7 +166,7 @@ class RunResult:
     @property
     def tables(self) -> Mapping[str, pa.Table]:
         """The rows that the run made, by table; empty where it made none."""
-        return {} if self.made is None else self.made.tables
+        return {} if self.made is None else all_in_memory(self.made.tables)
 
     def raise_for_error(self) -> Self:
         """Raise the error of a run that failed; a good result is returned as it is.
@@ -326,6 +327,7 @@ class Run:
     def _fetch(self, priority: Priority | None) -> Fetched:
         """Call Torn, and put every answer into the archive."""
         calls = CallRecorder(self.task, self.parts.clock, self._page, self.parts)
+        calls.scratch = self.parts.archive.scratch()
         with self._timed("fetch"):
             try:
                 kind = self._kind
@@ -338,7 +340,10 @@ class Run:
                 self.parts.tell(self.record)
                 calls.cursor = asker.source.cursor
                 self.fetched = fetched = replace(
-                    asker.fetch_data(), params=asker.params, key_owner=calls.key_owner
+                    asker.fetch_data(),
+                    params=asker.params,
+                    key_owner=calls.key_owner,
+                    scratch=calls.scratch,
                 )
                 if isinstance(fetched.cut, TimedOut):
                     no_longer(fetched.cut)  # storing the pages is not interrupted

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.checks.promised import CheckResult
 from tcdatalogger.models.checks.rules import Bound, Rule
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.reading.lossless_json import INT_MAX, INT_MIN
 from tcdatalogger.models.renames import near
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
@@ -42,7 +43,7 @@ class RuleResult:
 
 
 def evaluate(
-    rules: Iterable[Rule], family: TableFamily, tables: Mapping[str, pa.Table]
+    rules: Iterable[Rule], family: TableFamily, tables: Mapping[str, Rows]
 ) -> Iterator[RuleResult]:
     """The results of all rules whose table and columns exist, in the order of the rules.
 
@@ -60,7 +61,7 @@ def evaluate(
             yield _evaluate(rule, table, tables[table.name])
 
 
-def keyless(family: TableFamily, tables: Mapping[str, pa.Table]) -> RuleResult:
+def keyless(family: TableFamily, tables: Mapping[str, Rows]) -> RuleResult:
     """The result of the check that no key column of the root is null.
 
     The subject may be null: data of the whole city have no subject.
@@ -94,7 +95,7 @@ def unknown(rules: Iterable[Rule], family: TableFamily) -> list[str]:
     return found
 
 
-def _evaluate(rule: Rule, table: TableSchema, rows: pa.Table) -> RuleResult:
+def _evaluate(rule: Rule, table: TableSchema, rows: Rows) -> RuleResult:
     def result(failed: int, example: str = "", row: str = "") -> CheckResult:
         return CheckResult(table.name, str(rule), failed, example, rule.on_failure, row)
 
@@ -124,7 +125,7 @@ def _number(bound: Bound) -> float:
     return bound
 
 
-def _breaks(rule: Rule, table: TableSchema, rows: pa.Table) -> pa.ChunkedArray:
+def _breaks(rule: Rule, table: TableSchema, rows: Rows) -> pa.ChunkedArray:
     """A mask of the rows whose value is not allowed by a rule for one column."""
     [name] = rule.columns
     values = rows.column(name)
@@ -180,7 +181,7 @@ def _bound(bound: Bound, kind: pa.DataType, whole: Callable[[float], int]) -> pa
     return pa.scalar(bound, kind)
 
 
-def _repeats(rows: pa.Table, columns: tuple[str, ...]) -> pa.ChunkedArray:
+def _repeats(rows: Rows, columns: tuple[str, ...]) -> pa.ChunkedArray:
     """A mask of rows with the values of an earlier row of the same subject; nulls never match."""
     names = list(dict.fromkeys((*columns, SUBJECT)))
     if not rows.num_rows:
@@ -196,8 +197,8 @@ def _repeats(rows: pa.Table, columns: tuple[str, ...]) -> pa.ChunkedArray:
 
 
 def without(
-    family: TableFamily, tables: Mapping[str, pa.Table], rule_results: Iterable[RuleResult]
-) -> tuple[dict[str, pa.Table], dict[int, str]]:
+    family: TableFamily, tables: Mapping[str, Rows], rule_results: Iterable[RuleResult]
+) -> tuple[dict[str, Rows], dict[int, str]]:
     """The rows without the records that fail, and the reasons of these records.
 
     A record is a row of the root with all its child rows; all of them are taken out.
@@ -234,7 +235,7 @@ def without(
     return left, rows
 
 
-def _records(family: TableFamily, table: TableSchema, rows: pa.Table) -> pa.ChunkedArray | None:
+def _records(family: TableFamily, table: TableSchema, rows: Rows) -> pa.ChunkedArray | None:
     """For each row the key of its record (root key and subject) as one text.
 
     None for tables that do not belong to records.

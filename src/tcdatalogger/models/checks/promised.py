@@ -1,20 +1,14 @@
-"""Checks of every load: columns that the catalogue promises, and keys that repeat.
+"""The results of checks, and the error of rows that fail one.
 
-`rules.py` has the checks that a user configures.
+`rules.py` has the checks that a user configures, `every_load.py` those of every load.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from tcdatalogger.errors import DataRefused
-from tcdatalogger.models.distinct import distinct
-from tcdatalogger.models.schema import TableFamily, TableSchema
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,45 +72,3 @@ class CheckFailed(DataRefused):
     def __init__(self, message: str, results: Iterable[CheckResult], *, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.results = tuple(results)
-
-
-def missing(
-    family: TableFamily, tables: Mapping[str, pa.Table]
-) -> Iterator[tuple[str, CheckResult]]:
-    """The columns that the catalogue promises and some rows lack: a sentence and a result for each.
-
-    No load fails by this: older bodies lack fields that Torn added later.
-    """
-    for table in family.tables:
-        rows = tables[table.name]
-        for column in table.data_columns:
-            absent = rows.column(column.name).null_count
-            if absent and not column.nullable and column.level == len(table.lists):
-                place = f"{table.name}.{column.name}"
-                yield (
-                    f"{place} is missing in {absent} of {rows.num_rows} rows, and promised",
-                    CheckResult(
-                        table.name, f"{column.name} is there, as promised", absent, "", "warn"
-                    ),
-                )
-
-
-def repeated_keys(family: TableFamily, tables: Mapping[str, pa.Table]) -> dict[str, int]:
-    """How many rows repeat the key of an earlier row of the same subject, by table."""
-    found = {}
-    for table in family.tables:
-        count = _repeated(table, tables[table.name])
-        if count:
-            found[table.name] = count
-    return found
-
-
-def _repeated(table: TableSchema, rows: pa.Table) -> int:
-    if not table.key or rows.num_rows < 2:  # noqa: PLR2004 - one row repeats nothing
-        return 0
-    names = list(dict.fromkeys((*table.key, "_subject_id")))
-    keys = rows.select(names)
-    for name in table.key:
-        if name != "_subject_id" and keys.column(name).null_count:
-            keys = keys.filter(keys.column(name).is_valid())
-    return int(keys.num_rows - distinct(keys))

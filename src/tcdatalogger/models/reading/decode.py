@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pa_json
 
+from tcdatalogger.models.kept import Part
 from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.infer import FULL, UNKNOWN, Path, grow
 from tcdatalogger.models.reading.quote import Quoting, quote, quoting
@@ -24,8 +25,9 @@ from tcdatalogger.models.reading.row_reader import TIME_MAX, TIME_MIN, RejectedR
 from tcdatalogger.models.records import key_fields
 from tcdatalogger.models.schema import METADATA, TableFamily
 from tcdatalogger.models.shape import Json, Kind, List, Object, Scalar, Shape, walk
+from tcdatalogger.scratch import Scratch
 
-BATCH_BYTES: Final = 48 * 2**20
+BATCH_BYTES: Final = 4 * 2**20
 """The most bytes that the fast reader takes at once: fast enough, and small enough for memory."""
 
 _BOM: Final = b"\xef\xbb\xbf"
@@ -58,6 +60,22 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptBatch:
+    """A `Batch` that stands in a scratch; its bodies are read each time that they are asked for."""
+
+    part: Part
+    pages: tuple[int, ...]
+
+    @property
+    def body(self) -> pa.StructArray:
+        """The bodies."""
+        return self.part.read().column(0)
+
+
+AnyBatch = Batch | KeptBatch
+
+
+@dataclass(frozen=True, slots=True)
 class Decoded:
     """The data of the pages of a run.
 
@@ -69,7 +87,7 @@ class Decoded:
         rejected: the records that do not fit.
     """
 
-    batches: tuple[Batch, ...]
+    batches: tuple[AnyBatch, ...]
     shape: Object
     examples: Mapping[Path, str]
     rejected: tuple[RejectedRecord, ...]
@@ -86,6 +104,7 @@ def decode(
     may_grow: bool = True,
     whole: Collection[Path] = (),
     keyed: bool = False,
+    scratch: Scratch | None = None,
 ) -> Decoded:
     """Read all pages of a run.
 
@@ -97,17 +116,28 @@ def decode(
         may_grow: whether a field that the shape lacks is learned; else its record is rejected.
         whole: paths where learned integers stay integers, and a decimal is rejected.
         keyed: whether a record with a null in its key is rejected.
+        scratch: where the batches stand that are read; None for memory.
     """
     shape = family.shape
     plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
     try:
         batches = tuple(
-            Batch(_read([pages[at] for at in numbers], shape, plan, root, key), numbers)
-            for numbers in _split(pages)
+            _kept(Batch(_read(bodies, shape, plan, root, key), numbers), scratch)
+            for numbers, bodies in _split(pages)
         )
     except _Refused:
-        return _decode_with_care(pages, family, may_grow=may_grow, whole=whole, keyed=keyed)
+        return _decode_with_care(
+            pages, family, may_grow=may_grow, whole=whole, keyed=keyed, scratch=scratch
+        )
     return Decoded(batches, shape, {}, ())
+
+
+def _kept(batch: Batch, scratch: Scratch | None) -> AnyBatch:
+    """The batch as it stays until its rows are made."""
+    if scratch is None:
+        return batch
+    rows = pa.RecordBatch.from_arrays([batch.body], ["body"])
+    return KeptBatch(Part.of(rows, scratch), batch.pages)
 
 
 def _decode_with_care(
@@ -117,51 +147,83 @@ def _decode_with_care(
     may_grow: bool,
     whole: Collection[Path],
     keyed: bool,
+    scratch: Scratch | None,
 ) -> Decoded:
     """Learn the new fields of the pages, read the pages again, and reject what does not fit."""
-    values = dict(enumerate(map(_value, pages)))
-    sound = (value for value in values.values() if not isinstance(value, RejectedRecord))
+    values = map(_value, pages)  # one after the other: as Python values they take much memory
+    sound = (value for value in values if not isinstance(value, RejectedRecord))
     shape, examples = grow(family.shape, sound, whole) if may_grow else (family.shape, {})
-    plan, root, key = quoting(shape), _records(family), _key(family, shape, keyed=keyed)
-    batches: list[Batch] = []
-    rejected: list[RejectedRecord] = []
-    seen = dict(examples)
-    unknown = FULL if may_grow else UNKNOWN
+    reader = _CarefulReader(
+        family,
+        shape,
+        quoting(shape),
+        _key(family, shape, keyed=keyed),
+        FULL if may_grow else UNKNOWN,
+        scratch,
+        dict(examples),
+    )
+    for numbers, bodies in _split(pages):
+        reader.read(numbers, bodies)
+    return Decoded(tuple(reader.batches), shape, reader.seen, tuple(reader.rejected))
 
-    def read(numbers: tuple[int, ...]) -> None:
+
+@dataclass(slots=True)
+class _CarefulReader:
+    """Reads pages by the fast reader, and those that it refuses one by one.
+
+    Attributes:
+        family, shape, plan, key: as those of `decode`.
+        unknown: why a record is rejected that has an unknown field.
+        scratch: where the batches stand.
+        seen: the examples of what was learned or converted.
+        batches, rejected: what was read so far.
+    """
+
+    family: TableFamily
+    shape: Object
+    plan: Quoting | None
+    key: tuple[Path, ...]
+    unknown: str
+    scratch: Scratch | None
+    seen: dict[Path, str]
+    batches: list[AnyBatch] = field(default_factory=list)
+    rejected: list[RejectedRecord] = field(default_factory=list)
+
+    def read(self, numbers: tuple[int, ...], bodies: list[bytes]) -> None:
+        """Read some pages: halves of them where the fast reader refuses them."""
+        root = _records(self.family)
         try:
-            bodies = [pages[at] for at in numbers]
-            batches.append(Batch(_read(bodies, shape, plan, root, key), numbers))
+            batch = Batch(_read(bodies, self.shape, self.plan, root, self.key), numbers)
         except _Refused:
             if len(numbers) > 1:
                 middle = len(numbers) // 2
-                read(numbers[:middle])
-                read(numbers[middle:])
+                self.read(numbers[:middle], bodies[:middle])
+                self.read(numbers[middle:], bodies[middle:])
                 return
-            page = numbers[0]
-            value = values[page]
+            [page], value = numbers, _value(bodies[0])
             if isinstance(value, RejectedRecord):
-                rejected.append(RejectedRecord(page, value.path, value.reason, value.record))
+                self.rejected.append(replace(value, page=page))
                 return
-            _read_value(value, page)
+            self._read_value(value, page)
+        else:
+            self.batches.append(_kept(batch, self.scratch))
 
-    def _read_value(value: lossless_json.Value, page: int) -> None:
-        where = family.root if family.listed else ()
-        found = read_rows(value, shape, where, page, key, unknown=unknown)
-        rejected.extend(found.rejected)
+    def _read_value(self, value: lossless_json.Value, page: int) -> None:
+        where = self.family.root if self.family.listed else ()
+        found = read_rows(value, self.shape, where, page, self.key, unknown=self.unknown)
+        self.rejected += found.rejected
         for place, example in found.converted.items():
-            seen.setdefault(place, example)
+            self.seen.setdefault(place, example)
         if found.body is None:
             return
+        root = _records(self.family)
         try:
-            batches.append(Batch(_read([found.body], shape, None, root, careful=True), (page,)))
+            batch = Batch(_read([found.body], self.shape, None, root, careful=True), (page,))
         except _Refused as refusal:
             reason = f"the reader refuses it: {refusal}"
-            rejected.append(RejectedRecord(page, "", reason, found.body.decode()))
-
-    for numbers in _split(pages):
-        read(numbers)
-    return Decoded(tuple(batches), shape, seen, tuple(rejected))
+            self.rejected.append(RejectedRecord(page, "", reason, found.body.decode()))
+        else:
+            self.batches.append(_kept(batch, self.scratch))
 
 
 def _value(raw: bytes) -> lossless_json.Value | RejectedRecord:
@@ -174,18 +236,20 @@ def _value(raw: bytes) -> lossless_json.Value | RejectedRecord:
         )
 
 
-def _split(pages: Sequence[bytes]) -> Iterator[tuple[int, ...]]:
-    """The numbers of the pages, in groups of at most `BATCH_BYTES`."""
-    group: list[int] = []
+def _split(pages: Sequence[bytes]) -> Iterator[tuple[tuple[int, ...], list[bytes]]]:
+    """The pages with their numbers, in groups of at most `BATCH_BYTES`."""
+    numbers: list[int] = []
+    group: list[bytes] = []
     size = 0
     for number, page in enumerate(pages):
         if group and size + len(page) > BATCH_BYTES:
-            yield tuple(group)
-            group, size = [], 0
-        group.append(number)
+            yield tuple(numbers), group
+            numbers, group, size = [], [], 0
+        numbers.append(number)
+        group.append(page)
         size += len(page)
     if group:
-        yield tuple(group)
+        yield tuple(numbers), group
 
 
 def _records(family: TableFamily) -> str | None:

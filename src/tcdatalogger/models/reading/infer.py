@@ -73,7 +73,9 @@ def grow(
     before = list(learned_shapes(shape))
     lists = sum(isinstance(each, List) for each in before)
     learned = Learned(frozenset(whole), len(before), lists)
-    grown = _grow(shape, list(bodies), (), learned)
+    # What cannot change the shape is let go body by body: as Python values they take much memory.
+    values = [part for body in bodies if (part := _needed(body, shape)) is not None]
+    grown = _grow(shape, values, (), learned)
     return (grown if isinstance(grown, Object) else shape), learned.examples
 
 
@@ -89,6 +91,30 @@ def learned_shapes(shape: Shape) -> Iterator[Shape]:
             yield from learned_shapes(element)
         case _:
             return
+
+
+def _needed(value: Value, shape: Shape) -> Value | None:
+    """The parts of a value that may change its shape: what the shape lacks, and what may widen it.
+
+    None where there are none.
+    """
+    match shape:
+        case Object() if isinstance(value, dict):
+            parts: dict[str, Value] = {}
+            for name, inner in value.items():
+                known = shape.field(name)
+                if known is None or (known.learned and _may_widen(known.shape)):
+                    parts[name] = inner
+                elif (part := _needed(inner, known.shape)) is not None:
+                    parts[name] = part
+            return parts or None
+        case List() if is_map(value, shape):
+            return value
+        case List() if isinstance(value, list):
+            found = [part for each in value if (part := _needed(each, shape.element)) is not None]
+            return found or None
+        case _:
+            return None
 
 
 def _grow(shape: Shape, values: list[Value], path: Path, learned: Learned) -> Shape:
@@ -160,11 +186,15 @@ def _widen(shape: Shape, values: list[Value]) -> Shape:
     A whole decimal counts as an integer. A field stays an integer where a float holds not all of
     its integers.
     """
-    if not isinstance(shape, Scalar) or shape.kind is not Kind.INT:
+    if not isinstance(shape, Scalar) or not _may_widen(shape):
         return shape
     numbers = [value for value in values if isinstance(value, Number)]
     decimal = any(not number.whole and lossless_json.integer(number) is None for number in numbers)
     return replace(shape, kind=Kind.FLOAT) if decimal and _all_fit_float(numbers) else shape
+
+
+def _may_widen(shape: Shape) -> bool:
+    return isinstance(shape, Scalar) and shape.kind is Kind.INT
 
 
 def _all_fit_float(numbers: Iterable[Number]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -28,8 +29,9 @@ _GAP: Final = re.compile(rb"[ \t\r\n]*")
 _encode: Final = msgspec.json.Encoder().encode
 
 
+@lru_cache(maxsize=1)
 def members(body: bytes) -> Mapping[str, Raw]:
-    """The members of a body, by name.
+    """The members of a body, by name; the last body is asked for several times, and read once.
 
     Raises:
         ValueError: the body is no JSON object with each key once. The reader of records refuses

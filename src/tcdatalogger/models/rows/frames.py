@@ -12,6 +12,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from tcdatalogger.errors import ConfigError, DataRefused
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.naming import short
 from tcdatalogger.models.records import RUN, VERSION
 from tcdatalogger.models.rows.normalize import ARROW
@@ -220,7 +221,7 @@ def with_values(
     return family, {**tables, where: rows.select([each.name for each in found.columns])}
 
 
-def refuse_unfit(family: TableFamily, tables: Mapping[str, pa.Table]) -> None:
+def refuse_unfit(family: TableFamily, tables: Mapping[str, Rows]) -> None:
     """Refuse rows that are not those of the family; base rows always are.
 
     Raises:

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tcdatalogger.models.reading.decode import Batch
+from tcdatalogger.models.kept import RowMaker, Rows, detached, in_memory
+from tcdatalogger.models.reading.decode import AnyBatch, Batch
 from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.rows.dedupe import Repeats, dedupe, last_of_each
 from tcdatalogger.models.schema import INDEX, SYSTEM, Column, TableFamily, TableSchema, Type
+from tcdatalogger.scratch import Scratch
 
 UTC_TIME: Final = pa.timestamp("us", tz="UTC")
 
@@ -99,85 +101,110 @@ class Normalized:
         changed: those of the left out records that differ from the kept one.
     """
 
-    tables: Mapping[str, pa.Table]
+    tables: Mapping[str, Rows]
     repeated: int = 0
     changed: tuple[RejectedRecord, ...] = ()
 
 
 def normalize(
-    batches: Sequence[Batch],
+    batches: Sequence[AnyBatch],
     family: TableFamily,
     pages: Sequence[Provenance],
     *,
     once: bool = False,
+    scratch: Scratch | None = None,
 ) -> Normalized:
     """The rows of every table of `family`.
 
     Args:
-        batches: the batches of `decode`.
+        batches: the batches of `decode`; they are read one after the other.
         family: the family of the grown shape that `decode` returned.
         pages: the provenance of each page, by its number.
         once: whether repeated records are left out, as the pages of one run overlap. Then the pages
             of one subject are one record where the body is no list, and its lists go on from page
             to page.
+        scratch: where the rows stand; None for memory.
     """
-    roots = [_root(batch, family) for batch in batches]
-    repeats = _repeats(batches, roots, family, pages) if once else None
-    found: dict[str, list[pa.Table]] = {table.name: [] for table in family.tables}
+    repeats = _repeats(batches, family, pages) if once else None
+    made = {table.name: RowMaker(arrow_schema(table), scratch) for table in family.tables}
     before: dict[tuple[Way, int | None], int] = {}
-    for at, (batch, (element, page)) in enumerate(zip(batches, roots, strict=True)):
+    valid: list[bool] = []
+    for at, given in enumerate(batches):
+        batch = Batch(given.body, given.pages)
+        element, page = _root(batch, family)
         mask = repeats.keep[at] if repeats else None
         if mask is not None:
-            element, page = element.filter(mask), page.filter(mask)  # noqa: PLW2901
+            element, page = element.filter(mask), page.filter(mask)
+        if once and not family.listed:
+            valid += pc.is_valid(element).to_pylist()
         for name, table in _tables(batch, element, page, family, pages, before, once=once).items():
-            found[name].append(table)
-    tables = {
-        table.name: pa.concat_tables([arrow_schema(table).empty_table(), *found[table.name]])
-        for table in family.tables
-    }
+            made[name].add(table)
+    tables = {name: maker.rows() for name, maker in made.items()}
     if once and not family.listed:
-        return _of_pages(tables, batches, roots, family)
+        numbers = [number for batch in batches for number in batch.pages]
+        return _of_pages(tables, valid, numbers, family)
     return Normalized(tables, *((repeats.dropped, repeats.changed) if repeats else ()))
 
 
 def _of_pages(
-    tables: Mapping[str, pa.Table],
-    batches: Sequence[Batch],
-    roots: Sequence[tuple[pa.Array, pa.Array]],
-    family: TableFamily,
+    tables: Mapping[str, Rows], valid: Sequence[bool], numbers: Sequence[int], family: TableFamily
 ) -> Normalized:
     """The rows, with one row of the root for each subject.
 
     Values that only the root has are compared: a page with other values is a rejected record.
+
+    Args:
+        tables: the rows by table name.
+        valid: whether each page has an object for its row of the root.
+        numbers: the number of each page.
+        family: the tables.
     """
     root, *others = family.tables
     handed = {c.path for table in others for c in table.data_columns if not c.level and not c.ours}
     compared = [c.name for c in root.data_columns if not c.ours and c.path not in handed]
-    valid = [each for element, _ in roots for each in pc.is_valid(element).to_pylist()]
-    numbers = [number for batch in batches for number in batch.pages]
-    keep, changed = last_of_each(tables[root.name], compared, valid, numbers)
-    rows = {**tables, root.name: tables[root.name].filter(pa.array(keep, pa.bool_()))}
-    return Normalized(rows, changed=changed)
+    rows = in_memory(tables[root.name])
+    keep, changed = last_of_each(rows, compared, valid, numbers)
+    return Normalized({**tables, root.name: rows.filter(pa.array(keep, pa.bool_()))}, 0, changed)
 
 
 def _repeats(
-    batches: Sequence[Batch],
-    roots: Sequence[tuple[pa.Array, pa.Array]],
-    family: TableFamily,
-    pages: Sequence[Provenance],
+    batches: Sequence[AnyBatch], family: TableFamily, pages: Sequence[Provenance]
 ) -> Repeats | None:
     """The repeated records by the root's key; None where the root has no key of its own."""
     root = family.tables[0]
     key = [c for c in root.data_columns if c.name in root.key and not c.ours]
     if not family.listed or not key or not batches:
         return None
-    keys, numbers = [], []
-    for batch, (element, page) in zip(batches, roots, strict=True):
-        numbers.append(pa.array(batch.pages, pa.int64()).take(page))
+    keys = []
+    for batch in batches:
+        element, page = _root(batch, family)
         subjects = pa.array([pages[number].subject_id for number in batch.pages], pa.int64())
         columns = {column.name: _cast(reach(element, column.path), column.type) for column in key}
-        keys.append(pa.table({"_subject_id": subjects.take(page), **columns}))
-    return dedupe(keys, [element for element, _ in roots], numbers)
+        columns = {"_subject_id": subjects.take(page), **columns}
+        keys.append(pa.Table.from_batches([detached(pa.RecordBatch.from_pydict(columns))]))
+    return dedupe(keys, _Elements(batches, family), _PageNumbers(batches, family))
+
+
+@dataclass(frozen=True, slots=True)
+class _Elements(Sequence[pa.Array]):
+    """The elements of the root of each batch, read when they are asked for."""
+
+    batches: Sequence[AnyBatch]
+    family: TableFamily
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, at: Any) -> Any:
+        return _root(self.batches[at], self.family)[0]
+
+
+class _PageNumbers(_Elements):
+    """The number of the page of each of these elements."""
+
+    def __getitem__(self, at: Any) -> Any:
+        batch = self.batches[at]
+        return pa.array(batch.pages, pa.int64()).take(_root(batch, self.family)[1])
 
 
 def _tables(
@@ -233,12 +260,13 @@ def _descend_pages(
     _descend(batch.body, (), carried, levels, found, {})
 
 
-def _root(batch: Batch, family: TableFamily) -> tuple[pa.Array, pa.Array]:
+def _root(batch: AnyBatch, family: TableFamily) -> tuple[pa.Array, pa.Array]:
     """The elements of the root, and for each element the row of its page in the batch."""
     everyone = pa.array(range(len(batch.pages)), pa.int64())
+    body = batch.body
     if not family.root:
-        return batch.body, everyone
-    inner = reach(batch.body, family.root)
+        return body, everyone
+    inner = reach(body, family.root)
     if not family.listed:
         return inner, everyone
     if pa.types.is_null(inner.type):

@@ -259,6 +259,26 @@ def memory() -> int | None:
     return None if most == resource.RLIM_INFINITY else most // 2
 
 
+def sparing(columns: int, used: int) -> str:
+    """The setting of memory under which rows are inserted that come batch by batch.
+
+    Of all rows only some have to be in memory at once; what DuckDB holds of them goes to a file
+    beside. A column takes a third of what it is given here, whatever is in it.
+
+    Args:
+        columns: how many the rows have.
+        used: the bytes that DuckDB uses already: it cannot always let go of them.
+    """
+    wanted = used + 16_000_000 + 750_000 * columns
+    return f"memory_limit = '{min(wanted, memory() or wanted)}B'"
+
+
+def usual() -> str:
+    """The statement after which memory is limited as for all else."""
+    most = memory()
+    return "reset memory_limit" if most is None else f"set memory_limit = '{most}B'"
+
+
 def _attach(
     connection: duckdb.DuckDBPyConnection, path: Path, key: EncryptionKey, *, read_only: bool
 ) -> None:

@@ -12,8 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import pyarrow as pa
-
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.records import RUN, SEEN, SUBJECT, own
 from tcdatalogger.models.schema import INDEX, Column, TableFamily, TableSchema
 from tcdatalogger.services.duckdb import staging, tables
@@ -61,10 +60,8 @@ class _NewRecords:
     left: Mapping[str, int]
 
 
-def _find(
-    session: Session, family: TableFamily, given: Mapping[str, pa.Table]
-) -> _NewRecords | None:
-    """The records of a load that are new; None where it has no key to tell records by.
+def _find(session: Session, family: TableFamily, given: Mapping[str, Rows]) -> _NewRecords | None:
+    """The records of a load that are new; None where all are: none is stored, or none has a key.
 
     The tables must be there with all the columns that the load has. Call `_forget` afterwards.
 
@@ -80,6 +77,8 @@ def _find(
     records = [table for table in family.tables if not table.beside]
     key = [column for name in root.key if (column := root.column(name)) is not None]
     if not key or INDEX in root.key or any(own(table, key) is None for table in records):
+        return None
+    if given[root.name].num_rows and not session.any(f"from {quoted(root.name)}"):
         return None
     for table in records:
         staging.stage(session, table.name, given[table.name])
@@ -115,7 +114,7 @@ def _must_be_judged(
     session: Session,
     records: Sequence[TableSchema],
     key: Sequence[Column],
-    given: Mapping[str, pa.Table],
+    given: Mapping[str, Rows],
 ) -> None:
     """Refuse a choice for which a state was not wholly read, of the load or of the tables."""
     root = records[0]

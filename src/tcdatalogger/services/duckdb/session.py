@@ -13,8 +13,9 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from tcdatalogger.models.kept import KeptRows, Rows, stream
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.connection import quoted, sparing, usual
 
 TYPES: Final = {
     Type.INT: "BIGINT",
@@ -25,6 +26,9 @@ TYPES: Final = {
     Type.JSON: "JSON",
 }
 """The types of columns, as DuckDB calls them."""
+
+_BATCH: Final = "_tcd_batch"
+"""The name of the rows that are inserted."""
 
 _OURS: Final = {name: kind for kind, name in TYPES.items()}
 
@@ -50,6 +54,8 @@ class Session:
         self._connection = connection
         self._names: frozenset[str] | None = None
         self._columns: dict[str, dict[str, str]] = {}
+        self._columns_spared = 0
+        self._used = 0
 
     def execute(self, sql: str, values: object = None) -> duckdb.DuckDBPyConnection:
         """Do what a statement says.
@@ -89,13 +95,65 @@ class Session:
         """Do the same for several lists of values."""
         self._connection.executemany(sql, values)
 
-    def register(self, name: str, rows: pa.Table) -> None:
-        """Let statements read rows under a name."""
-        self._connection.register(name, rows)
+    def insert(self, target: str, rows: Rows) -> None:
+        """Add rows to a table; those of a scratch batch by batch, with little memory until the end
+        of the transaction (`spare_no_more`).
 
-    def unregister(self, name: str) -> None:
-        """Let go of rows."""
-        self._connection.unregister(name)
+        Args:
+            target: the table, as SQL calls it.
+            rows: its columns by their names.
+        """
+        if not rows.num_rows:
+            return
+        if isinstance(rows, KeptRows):
+            self._spare(rows.num_columns)
+        # Not undone in a `finally`: in a transaction that failed it raises an error that hides the
+        # first, and `let_go` undoes it after the rollback.
+        self._connection.register(_BATCH, stream(rows))
+        self._connection.execute(f"insert into {target} by name from {_BATCH}")
+        self._connection.unregister(_BATCH)
+
+    def _spare(self, columns: int) -> None:
+        """Insert with one thread, which takes less memory and time of the CPU than two do.
+
+        The limit of memory never falls below what is used: DuckDB would refuse it.
+        """
+        if not self._columns_spared:
+            self._used = self.number(
+                "select coalesce(sum(memory_usage_bytes), 0) from duckdb_memory()"
+            )
+            self._connection.execute("set threads = 1")
+        if columns > self._columns_spared:
+            self._columns_spared = columns
+            self._connection.execute(f"set {sparing(columns, self._used)}")
+
+    def commit(self) -> None:
+        """Commit the transaction, with all the memory that it needs.
+
+        Raises:
+            duckdb.Error: it cannot be done; nothing was changed.
+        """
+        if self._columns_spared:
+            self._connection.execute(usual())
+        self.execute("commit")
+        self.spare_no_more()
+
+    def give_up(self) -> None:
+        """Undo the transaction, and let go of what an insert that failed has left.
+
+        Raises:
+            duckdb.Error: it cannot be done.
+        """
+        self.execute("rollback")
+        self._connection.unregister(_BATCH)
+        self.spare_no_more()
+
+    def spare_no_more(self) -> None:
+        """Have all the memory and threads again, for more than inserts."""
+        if self._columns_spared:
+            self._columns_spared = 0
+            self._connection.execute(usual())
+            self._connection.execute("reset threads")
 
     def names(self) -> frozenset[str]:
         """The names of all tables."""

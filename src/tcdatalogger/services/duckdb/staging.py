@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import pyarrow as pa
-
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.records import Group, facts
 from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.services.duckdb import tables
@@ -51,15 +50,13 @@ def same(group: Group, left: str, right: str) -> str:
     return " and ".join(f"{left}.k{n} is not distinct from {right}.k{n}" for n in range(count))
 
 
-def stage(session: Session, name: str, rows: pa.Table) -> None:
+def stage(session: Session, name: str, rows: Rows) -> None:
     """Set rows beside a table, with its types and columns."""
     session.execute(
         f"create temp table {quoted(f'{_STAGED}{name}')} as from {quoted(name)} limit 0"
     )
-    if rows.num_rows:
-        session.register(tables.BATCH, rows)
-        session.execute(f"insert into {staged(name)} by name from {tables.BATCH}")
-        session.unregister(tables.BATCH)
+    session.insert(staged(name), rows)
+    session.spare_no_more()
 
 
 def staged(name: str) -> str:

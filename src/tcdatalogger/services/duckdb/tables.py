@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import pyarrow as pa
-
 from tcdatalogger.models.evolution import Change, Step
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.schema import TableSchema, Type
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
@@ -15,7 +14,6 @@ from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.schema_changes import FORMER
 
 BESIDE: Final = "_tcd_new_"
-BATCH: Final = "_tcd_batch"
 
 
 def create(name: str, table: TableSchema) -> str:
@@ -36,15 +34,9 @@ def alter(session: Session, name: str, steps: Sequence[Step]) -> None:
             session.execute(f"alter table {quoted(name)} alter {column} type {kind}")
 
 
-def insert(session: Session, target: str, rows: pa.Table) -> int:
+def insert(session: Session, target: str, rows: Rows) -> int:
     """Add rows to a table; how many."""
-    if not rows.num_rows:
-        return 0
-    # Not undone in a `finally`: in a transaction that failed it raises an error that hides the
-    # first, and the rollback undoes it.
-    session.register(BATCH, rows)
-    session.execute(f"insert into {quoted(target)} by name from {BATCH}")
-    session.unregister(BATCH)
+    session.insert(quoted(target), rows)
     return int(rows.num_rows)
 
 

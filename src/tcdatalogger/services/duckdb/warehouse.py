@@ -15,7 +15,7 @@ from tcdatalogger import disk, ending
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.files import Progress, silent
-from tcdatalogger.services.duckdb import backup, copying, layout, tables
+from tcdatalogger.services.duckdb import backup, copying, layout
 from tcdatalogger.services.duckdb.connection import connect, quoted
 from tcdatalogger.services.duckdb.conservation import ENGINE
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
@@ -175,13 +175,13 @@ class DuckDBWarehouse(Warehouse):
             if not complete:
                 ledger.make()
             yield session
-            session.execute("commit")
+            session.commit()
         except duckdb.Error as error:
-            self._give_up()
+            self._give_up(session)
             ending.check()
             raise _failure(self.path, error) from None
         except BaseException:  # Ctrl-C and an alarm too: nothing half-done may stay
-            self._give_up()
+            self._give_up(session)
             raise
 
     @property
@@ -314,12 +314,11 @@ class DuckDBWarehouse(Warehouse):
         with self._changing() as session:
             copying.end(session)
 
-    def _give_up(self) -> None:
+    def _give_up(self, session: Session) -> None:
         """Undo what was begun. A connection whose rollback fails is closed, which undoes it too."""
         try:
             if self._open is not None:
-                self._open.execute("rollback")
-                self._open.unregister(tables.BATCH)
+                session.give_up()
         except duckdb.Error:
             self.close()
 

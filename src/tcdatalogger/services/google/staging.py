@@ -10,6 +10,7 @@ import pyarrow as pa
 from google.cloud.bigquery import SchemaField
 
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.kept import in_memory
 from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.google import sql
@@ -64,7 +65,7 @@ def _stage(session: Session, load: Load, table: str) -> str:
         return session.staged[load.id, table]
     types = _types(session, load, table)
     try:
-        given = fitting(load.tables[table], types, ARROW)
+        given = fitting(in_memory(load.tables[table]), types, ARROW)
     except pa.ArrowInvalid as error:
         raise DataRefused(f"BigQuery cannot take the rows of {table}: {error}.") from None
     tells = digest(load.id, table, rows=given)

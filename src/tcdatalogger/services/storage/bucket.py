@@ -8,8 +8,10 @@ is whole or not there. The library itself keeps the limit of time of a request.
 from __future__ import annotations
 
 import errno
+import io
 import re
 import secrets
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -24,7 +26,7 @@ from obstore.store import GCSStore, S3Store
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.redact import register
 from tcdatalogger.services.storage.address import BucketAddress
-from tcdatalogger.services.storage.protocol import PATIENCE, StoredFile
+from tcdatalogger.services.storage.protocol import PATIENCE, Content, StoredFile
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig, GCSConfig, RetryConfig, S3Config
@@ -119,8 +121,17 @@ class Bucket:
         """The address, without what stands after its question mark."""
         return str(self._address)
 
-    def write(self, name: str, content: bytes) -> None:
+    @property
+    def halves_folder(self) -> Path:
+        """The folder of this machine for files in passing."""
+        return Path(tempfile.gettempdir())
+
+    def write(self, name: str, content: Content) -> None:
         """Write an object (`Storage.write`); the service has it on its disks before it answers."""
+        if not isinstance(content, bytes):
+            whole = io.BytesIO()
+            content(whole)
+            content = whole.getvalue()
         with self._asked("write"):
             obstore.put(self._store, name, content, max_concurrency=PARTS)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from tcdatalogger import disk, files, private
 from tcdatalogger.errors import ConfigError, Failure
-from tcdatalogger.services.storage.protocol import StoredFile
+from tcdatalogger.services.storage.protocol import Content, StoredFile
 
 PART: Final = ".part"
 """How the name of what is not whole yet ends."""
@@ -36,15 +36,23 @@ class Folder:
         """The folder."""
         return str(self.root)
 
-    def write(self, name: str, content: bytes) -> None:
+    @property
+    def halves_folder(self) -> Path:
+        """The folder for what is not whole yet."""
+        return self.root / _HALVES
+
+    def write(self, name: str, content: Content) -> None:
         """Write a file (`Storage.write`)."""
         path = self.root / name
-        part = self.root / _HALVES / f"{path.stem}{PART}"
+        part = self.halves_folder / f"{path.stem}{PART}"
         try:
             private.folder(part.parent)
             private.folder(path.parent)
             with open(part, "wb", opener=private.opener) as file:
-                file.write(content)
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    content(file)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
@@ -99,7 +107,7 @@ class Folder:
 
     def halves(self) -> list[Path]:
         """The files that a write began and has not ended (`Storage.halves`)."""
-        return list((self.root / _HALVES).glob(f"*{PART}"))
+        return list(self.halves_folder.glob(f"*{PART}"))
 
     def local(self, name: str) -> Path | None:
         """The path of a file."""

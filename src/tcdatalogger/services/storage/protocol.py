@@ -6,14 +6,19 @@ archive knows nothing of file systems, and a place knows nothing of runs and Par
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 PATIENCE: Final = 90.0
 """Seconds after which a request to a bucket ends at the latest, with all times that it was tried
 again. A try has a third of them."""
+
+
+Content = bytes | Callable[[IO[bytes]], None]
+"""The bytes of a file; or a function that writes them into a file, twice where it is asked twice.
+So large files are never in memory as a whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,12 @@ class Storage(Protocol):
         """The place, as messages name it."""
         ...
 
-    def write(self, name: str, content: bytes) -> None:
+    @property
+    def halves_folder(self) -> Path:
+        """The folder of this machine for what is not whole yet."""
+        ...
+
+    def write(self, name: str, content: Content) -> None:
         """Write a file, in place of an earlier one; on return it is durable.
 
         Raises:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tcdatalogger.errors import ConfigError, DiskFull, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.storage.folder import Folder
-from tcdatalogger.services.storage.protocol import Storage, StoredFile
+from tcdatalogger.services.storage.protocol import Content, Storage, StoredFile
 
 _log = get_logger("archive")
 
@@ -37,7 +37,12 @@ class Spooled:
         """The bucket."""
         return self._bucket.place
 
-    def write(self, name: str, content: bytes) -> None:
+    @property
+    def halves_folder(self) -> Path:
+        """The folder of the spool for what is not whole yet."""
+        return self._spool.halves_folder
+
+    def write(self, name: str, content: Content) -> None:
         """Write a file into the spool, or into the bucket where the spool takes none.
 
         Raises:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import pyarrow as pa
-
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.checks.promised import CheckResult
 from tcdatalogger.models.evolution import Step
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.records import versioned
 from tcdatalogger.models.rows.drift import Drift
@@ -66,7 +65,7 @@ class Load:
     endpoint: str
     mode: str
     family: TableFamily
-    tables: Mapping[str, pa.Table]
+    tables: Mapping[str, Rows]
     catalog_version: str
     committed_at: float
     archive: str = ""

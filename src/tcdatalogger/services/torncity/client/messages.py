@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Protocol
 
 from tcdatalogger.errors import ConfigError
+from tcdatalogger.scratch import Piece
 from tcdatalogger.services.torncity.client.envelope import Payload
 
 _PATH = re.compile(r"(/[A-Za-z0-9_,~%:@.-]+)+")
@@ -79,6 +80,38 @@ class Answer:
     def header(self, name: str) -> str:
         """The value of a kept header, "" where the answer does not have it."""
         return next((value for known, value in self.headers if known == name), "")
+
+
+class KeptAnswer(Answer):
+    """An answer whose body stands in a scratch, and is read each time that it is asked for.
+
+    Args:
+        answer: the answer.
+        kept: its body.
+    """
+
+    __slots__ = ("_kept",)
+    _kept: Piece
+
+    def __init__(self, answer: Answer, kept: Piece) -> None:
+        for known in fields(Answer):
+            if known.name != "body":
+                object.__setattr__(self, known.name, getattr(answer, known.name))
+        object.__setattr__(self, "_kept", kept)
+
+    @property
+    def body(self) -> bytes:
+        """The body, byte for byte."""
+        return self._kept.read()
+
+    def __eq__(self, other: object) -> bool:
+        """Whether an answer is the same, wherever its body stands."""
+        names = [known.name for known in fields(Answer)]
+        return isinstance(other, Answer) and all(
+            getattr(self, name) == getattr(other, name) for name in names
+        )
+
+    __hash__ = Answer.__hash__
 
 
 class ApiKey(Protocol):

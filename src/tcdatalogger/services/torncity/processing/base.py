@@ -20,7 +20,8 @@ import pyarrow as pa
 from tcdatalogger.errors import ConfigError, DataRefused, NotFound, TimedOut, UsageError
 from tcdatalogger.models import renames
 from tcdatalogger.models.checks.evaluate import evaluate, keyless, unknown
-from tcdatalogger.models.checks.promised import CheckFailed, CheckResult, missing, repeated_keys
+from tcdatalogger.models.checks.every_load import missing, repeated_keys
+from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
 from tcdatalogger.models.evolution import adopt, as_whole, too_long, widened
 from tcdatalogger.models.owners import apart
 from tcdatalogger.models.reading.csv import decode_csv
@@ -33,6 +34,7 @@ from tcdatalogger.models.rows.frames import refuse_unfit
 from tcdatalogger.models.rows.normalize import Provenance, normalize
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
+from tcdatalogger.scratch import Scratch
 from tcdatalogger.services.torncity.catalog import parameters
 from tcdatalogger.services.torncity.catalog.time_fields import restated
 from tcdatalogger.services.torncity.client.messages import Request
@@ -42,6 +44,7 @@ from tcdatalogger.services.torncity.lists.links import changed
 from tcdatalogger.services.torncity.processing import quarantine, time_ranges
 from tcdatalogger.services.torncity.processing.from_frames import from_frames
 from tcdatalogger.services.torncity.processing.task import (
+    Bodies,
     Fetched,
     Known,
     Page,
@@ -203,7 +206,7 @@ class EndpointProcessor:
             )
             try:
                 for answer in walk:
-                    page = Page(answer.body, subject, answer.server_time, answer)
+                    page = Page.of(answer, subject)
                     found.append(page)  # at once: the page is kept at a timeout
                 readings.append(self.reading(request, subject, walk))
             except NotFound as error:
@@ -323,12 +326,13 @@ class EndpointProcessor:
         empty = list(map(self._lacks_data, fetched.pages))
         numbers = [number for number, lacks in enumerate(empty) if not lacks]
         given = [fetched.pages[number] for number in numbers]
-        decoded = self._decode(given)
+        scratch = self._scratch(fetched)
+        decoded = self._decode(given, scratch)
         values = dict(self.params if fetched.params is None else fetched.params)
         grown = self._with_former(self.family(decoded.shape), values)
         run_id = self.task.run_id
         pages = [Provenance(p.server_time, p.subject_id, run_id, values) for p in given]
-        made = normalize(decoded.batches, grown, pages, once=True)
+        made = normalize(decoded.batches, grown, pages, once=True, scratch=scratch)
         aside = [replace(m, page=numbers[m.page]) for m in (*decoded.rejected, *made.changed)]
         subjects = [page.subject_id for page in fetched.pages]
         rejected = once_each(aside, subjects)
@@ -347,22 +351,32 @@ class EndpointProcessor:
         self._made[tuple(map(id, fetched.pages))] = fetched, replace(result, tables={})
         return result
 
-    def _decode(self, pages: Sequence[Page]) -> Decoded:
+    def _scratch(self, fetched: Fetched) -> Scratch | None:
+        """Where the rows stand if they are many; None for memory.
+
+        A processor of a user that makes or checks rows has them as tables of Arrow.
+        """
+        names = ("transform_data", "as_tables", "validate", "held_to_rules")
+        plain = all(getattr(type(self), n) is getattr(EndpointProcessor, n) for n in names)
+        scratch = fetched.scratch
+        return scratch if plain and scratch is not None and scratch.large else None
+
+    def _decode(self, pages: Sequence[Page], scratch: Scratch | None) -> Decoded:
         """Decode the bodies by the shape of the tables.
 
         A column with integers that no float holds stays a column of integers; a record with a
         decimal is then set aside.
         """
-        bodies, may_grow = [page.body for page in pages], self.task.contract != "quarantine"
+        bodies, may_grow = Bodies(pages), self.task.contract != "quarantine"
         family = self.family()
         if self.task.endpoint.content == "csv":
             return decode_csv(bodies, family, may_grow=may_grow, keyed=True)
-        decoded = decode(bodies, family, may_grow=may_grow, keyed=True)
+        decoded = decode(bodies, family, may_grow=may_grow, keyed=True, scratch=scratch)
         whole = self._whole_numbers(decoded.shape)
         if not whole:
             return decoded
         family = self.family(as_whole(family.shape, whole))
-        return decode(bodies, family, may_grow=may_grow, whole=whole, keyed=True)
+        return decode(bodies, family, may_grow=may_grow, whole=whole, keyed=True, scratch=scratch)
 
     def _whole_numbers(self, shape: Object) -> frozenset[Path]:
         """The paths of decimals whose stored columns have integers that no float holds.

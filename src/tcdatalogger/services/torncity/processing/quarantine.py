@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 
 from tcdatalogger.models.checks.evaluate import SUBJECT, RuleResult, without
+from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.lossless_json import Value
 from tcdatalogger.models.reading.row_reader import RejectedRecord
@@ -45,7 +46,7 @@ def set_aside(
 
 
 def rejected_records(
-    rows: pa.Table, why: Mapping[int, str], family: TableFamily, pages: Sequence[Page]
+    rows: Rows, why: Mapping[int, str], family: TableFamily, pages: Sequence[Page]
 ) -> tuple[RejectedRecord, ...]:
     """The records of some rows of the root, as Torn sent them.
 

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any, Self
-
-import pyarrow as pa
 
 from tcdatalogger import __version__
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.models.checks.promised import CheckResult
 from tcdatalogger.models.checks.rules import Rule
+from tcdatalogger.models.kept import Rows, all_in_memory
 from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.reading.row_reader import RejectedRecord
 from tcdatalogger.models.rows.drift import Drift
 from tcdatalogger.models.rows.frames import ArrowStream, with_values
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
+from tcdatalogger.scratch import Scratch
 from tcdatalogger.services.torncity.catalog import parameters, time_fields
 from tcdatalogger.services.torncity.catalog.catalog import Endpoint
 from tcdatalogger.services.torncity.client.envelope import digest
@@ -132,6 +132,38 @@ class Page:
     server_time: float | None = None
     answer: Answer | None = None
 
+    @classmethod
+    def of(cls, answer: Answer, subject_id: int | None) -> Page:
+        """The page of an answer; its body is that of the answer, wherever it stands."""
+        return _PageOfAnswer(answer, subject_id)
+
+
+class _PageOfAnswer(Page):
+    __slots__ = ()
+
+    def __init__(self, answer: Answer, subject_id: int | None) -> None:
+        object.__setattr__(self, "subject_id", subject_id)
+        object.__setattr__(self, "server_time", answer.server_time)
+        object.__setattr__(self, "answer", answer)
+
+    @property
+    def body(self) -> bytes:
+        """The body of the answer."""
+        return b"" if self.answer is None else self.answer.body
+
+
+@dataclass(frozen=True, slots=True)
+class Bodies(Sequence[bytes]):
+    """The bodies of pages, each read when it is asked for."""
+
+    pages: Sequence[Page]
+
+    def __len__(self) -> int:
+        return len(self.pages)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self.pages[at].body
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -147,6 +179,7 @@ class Fetched:
         params: the parameters that were asked with, those of the configuration and the defaults of
             the processor; None where that is unknown, as for bodies from files.
         key_owner: the player whose key made the first of the calls; None where that is unknown.
+        scratch: where the bodies stand, and the rows where they are many; None for memory.
     """
 
     pages: tuple[Page, ...]
@@ -157,6 +190,7 @@ class Fetched:
     archive: str = ""
     params: tuple[tuple[str, str], ...] | None = None
     key_owner: int | None = None
+    scratch: Scratch | None = field(default=None, compare=False, repr=False)
 
     @property
     def at(self) -> float:
@@ -209,7 +243,7 @@ class Transformed:
     """
 
     family: TableFamily
-    tables: Mapping[str, pa.Table]
+    tables: Mapping[str, Rows]
     drift: tuple[Drift, ...] = ()
     rejected: tuple[RejectedRecord, ...] = ()
     unread: int = 0
@@ -253,7 +287,8 @@ class Transformed:
         Raises:
             ConfigError: the column or the table does not fit, or there are too few or many values.
         """
-        family, tables = with_values(self.family, self.tables, name, values, type=type, table=table)
+        rows = all_in_memory(self.tables)
+        family, tables = with_values(self.family, rows, name, values, type=type, table=table)
         return replace(self, family=family, tables=tables)
 
     @property

@@ -80,7 +80,7 @@ def fetch(task: Task, source: Source, request: Request, subject: int | None) -> 
     whole, cut = False, None
     try:
         for answer in walk:
-            pages.append(Page(answer.body, subject, answer.server_time, answer))
+            pages.append(Page.of(answer, subject))
             reached = walk.reached
             left = reached is not None and reached < stretch.high
             if left and walk.pages >= task.stretch_pages:
@@ -92,7 +92,7 @@ def fetch(task: Task, source: Source, request: Request, subject: int | None) -> 
             raise without_data(request.path, walk.lacks)
         if whole:
             low, older = _end(task, source, asked, stretch, reached)
-            pages += [Page(answer.body, subject, answer.server_time, answer) for answer in older]
+            pages += [Page.of(answer, subject) for answer in older]
     except (TimedOut, KeyboardInterrupt, Stopped) as end:
         cut, low = end, _low(stretch, reached)
         if low > stretch.high:

@@ -1,0 +1,229 @@
+"""A run too large for memory has the rows, drift, quarantine and ledger of a small one."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from tcdatalogger.core.archive import Archive
+from tcdatalogger.core.operations.replay import rebuild
+from tcdatalogger.core.run.load import Guard, load_of
+from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.checks.rules import Rule
+from tcdatalogger.models.kept import KeptRows, in_memory
+from tcdatalogger.models.reading import decode
+from tcdatalogger.scratch import Scratch
+from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
+from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor, Fetched, Page, Task
+
+CATALOG = catalog.load()
+CRIMES = "/faction/crimes"
+BALANCE = "/faction/balance"
+MODES = ("append", "merge", "history", "replace")
+LEDGER = ("_tcd_loads", "_tcd_drift", "_tcd_quarantine", "_tcd_checks", "_tcd_schemas")
+
+values = some.one_of(
+    some.none(),
+    some.booleans(),
+    some.integers(-3, 3),
+    some.sampled_from([0.5, 2**53 + 1, "x", "12", [], [1, 2], {"a": 1}, {"a": "b"}, [{"a": 1}]]),
+)
+slots = some.fixed_dictionaries(
+    {"position": some.sampled_from(["Driver", "Muscle"])},
+    optional={"checkpoint_pass_rate": some.integers(0, 3), "unheard": values},
+)
+crimes = some.fixed_dictionaries(
+    {"id": some.one_of(some.integers(1, 5), some.sampled_from([None, "six", 7.0]))},
+    optional={
+        "name": some.sampled_from(["a", "b", "ä", None]),
+        "difficulty": some.one_of(some.integers(0, 9), values),
+        "slots": some.one_of(some.none(), some.lists(slots, max_size=2)),
+        "unheard": values,
+    },
+)
+members = some.fixed_dictionaries(
+    {"id": some.integers(1, 4), "username": some.sampled_from(["a", "b"])},
+    optional={"money": some.integers(0, 5), "unheard": values},
+)
+balances = some.fixed_dictionaries(
+    {
+        "faction": some.fixed_dictionaries({"money": some.integers(0, 2)}),
+        "members": some.lists(members, max_size=2),
+    }
+)
+
+
+def pages_of(name, content):
+    """Pages of two subjects: most have data, some are no JSON or have something beside it."""
+    body = some.one_of(
+        some.fixed_dictionaries({name: content}, optional={"beside": values}).map(json.dumps),
+        some.sampled_from(["{", "null", "{}", f'{{"{name}": null}}', f'{{"{name}": 1}}']),
+    )
+    page = some.tuples(some.sampled_from([7, 8]), body)
+    return some.lists(page, min_size=1, max_size=6)
+
+
+given_pages = some.one_of(
+    some.tuples(some.just(CRIMES), pages_of("crimes", some.lists(crimes, max_size=3))),
+    some.tuples(some.just(BALANCE), pages_of("balance", balances)),
+)
+
+
+@contextmanager
+def small_batches(most=200):
+    """The fast reader takes few bytes at once."""
+    before, decode.BATCH_BYTES = decode.BATCH_BYTES, most
+    try:
+        yield
+    finally:
+        decode.BATCH_BYTES = before
+
+
+def fetched(bodies, folder=None):
+    """The answers of a run; with a folder they stand in a scratch, and so do the rows."""
+    scratch = None if folder is None else Scratch(Path(folder), memory=0)
+    if scratch is not None:
+        scratch.put(b"so it is large")
+    pages = [Page(body.encode(), subject, 60.0 * n) for n, (subject, body) in enumerate(bodies)]
+    return Fetched(tuple(pages), scratch=scratch)
+
+
+def made_of(task, answers):
+    """The rows, or the words with which they are refused."""
+    maker = EndpointProcessor(task)
+    try:
+        made = maker.transform_data(answers)
+        return maker.validate(made, answers)
+    except DataRefused as refused:
+        return str(refused), getattr(refused, "results", ())
+
+
+def plain(made):
+    """All that was made, with the rows in memory."""
+    if isinstance(made, tuple):
+        return made
+    tables = {name: in_memory(rows).to_pylist() for name, rows in made.tables.items()}
+    kinds = {name: rows.schema for name, rows in made.tables.items()}
+    return tables, kinds, replace(made, tables={})
+
+
+def task_of(path, mode="append", **facts):
+    endpoint, _ = CATALOG.find(path)
+    return Task(
+        "it", endpoint, catalog_version=CATALOG.version, run_id="r1", mode=mode, max_drop=1, **facts
+    )
+
+
+@given(
+    given_pages,
+    some.sampled_from(["evolve", "quarantine", "freeze"]),
+    some.sampled_from([(), ("refuse",), ("quarantine",), ("warn",)]),
+)
+@settings(max_examples=150, deadline=None)
+def test_rows_beside_memory_are_those_in_memory(wanted, contract, checks):
+    path, bodies = wanted
+    rules = tuple(Rule(columns=("difficulty",), most=2, on_failure=each) for each in checks)
+    task = task_of(path, contract=contract, checks=rules if path == CRIMES else ())
+
+    with tempfile.TemporaryDirectory() as folder:
+        whole = made_of(task, fetched(bodies))
+        with small_batches():
+            parts = made_of(task, fetched(bodies, folder))
+
+        assert plain(parts) == plain(whole)
+        if not isinstance(parts, tuple) and not checks:
+            children = [rows for name, rows in parts.tables.items() if name != "it"]
+            assert all(isinstance(rows, KeptRows) for rows in children)
+
+
+def stored(task, bodies, file, folder=None):
+    """What a warehouse holds after two loads of these pages, the ledger too."""
+    found = {}
+    with DuckDBWarehouse(file) as warehouse:
+        for number in (1, 2):
+            one = replace(task, run_id=f"r{number}")
+            answers = fetched(bodies[: 1 + number], folder)
+            made = made_of(one, answers)
+            if isinstance(made, tuple):
+                found[number] = made
+                continue
+            load = load_of(one, answers, made, Guard(), cursor=None, at=float(number))
+            try:
+                found[number] = warehouse.commit(load)
+            except DataRefused as refused:
+                found[number] = str(refused)
+        there = [row["name"] for row in warehouse.query("show tables").to_pylist()]
+        for name in (n for n in there if n in LEDGER or not n.startswith("_tcd_")):
+            rows = warehouse.query(f'from "{name}"')
+            found[name] = rows.schema, sorted(map(repr, rows.to_pylist()))
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@given(given_pages)
+@settings(max_examples=15, deadline=None)
+def test_a_warehouse_holds_the_same_of_rows_beside_memory(mode, wanted):
+    path, bodies = wanted
+    task = task_of(path, mode)
+    with tempfile.TemporaryDirectory() as folder:
+        whole = stored(task, bodies, Path(folder) / "whole.duckdb")
+        with small_batches():
+            parts = stored(task, bodies, Path(folder) / "parts.duckdb", folder)
+
+    assert parts == whole
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_a_large_run_is_logged_and_made_again_as_a_small_one(workplace, monkeypatch, mode):
+    workplace.key = workplace.city.keys["full"]
+    endpoint = f'[[endpoints]]\nname = "faction_crimes"\npath = "{CRIMES}"\nsince = "P30D"\n'
+    workplace.write(f'{endpoint}storage_mode = "{mode}"\n')
+    halves = workplace.folder / "archive" / ".half"
+    monkeypatch.setattr(Archive, "scratch", lambda _self: Scratch(halves, memory=0))
+
+    with small_batches(20_000):
+        outcome = workplace.log("faction_crimes")
+        outcome.raise_for_error()
+        before = workplace.tables()
+        workplace.again(rebuild, "faction_crimes")
+
+    assert isinstance(outcome.made.tables["faction_crimes"], KeptRows)
+    assert outcome.tables["faction_crimes"].num_rows == outcome.rows["faction_crimes"] > 50
+    assert workplace.tables() == before
+    assert list(halves.iterdir()) == []
+    monkeypatch.undo()
+    workplace.again(rebuild, "faction_crimes")
+    assert workplace.tables() == before
+
+
+def test_a_folder_that_takes_no_file_leaves_all_in_memory(tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    scratch = Scratch(tmp_path / "taken", memory=3)
+
+    pieces = [scratch.put(content) for content in (b"ab", b"cdef", b"")]
+
+    assert [piece.read() for piece in pieces] == [b"ab", b"cdef", b""]
+
+
+def test_bytes_are_in_a_file_without_a_name_once_they_are_many(tmp_path):
+    scratch = Scratch(tmp_path / "made", memory=4)
+    first, second = scratch.put(b"abc"), scratch.put(memoryview(b"defg"))
+    third = scratch.put(b"hi")
+
+    assert [piece.read() for piece in (third, first, second, first)] == [
+        b"hi",
+        b"abc",
+        b"defg",
+        b"abc",
+    ]
+    assert first.content is None
+    assert list((tmp_path / "made").iterdir()) == []

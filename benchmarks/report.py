@@ -1,6 +1,6 @@
 """Runs the benchmarks of `docs/performance.md` and writes it: `make bench`.
 
-    python benchmarks/report.py [PART ...] [--large] [--results FILE] [--only-write]
+    python benchmarks/report.py [PART ...] [--large] [--results FILE] [--page FILE] [--only-write]
 
 Takes less than ten minutes on two quiet cores. What a part found is kept in the file of results
 (`.tools/bench.json`), so that one part can be measured anew and the page be written of all. The
@@ -425,9 +425,9 @@ def carrying(results: dict) -> list[str]:
     return [*lines, *rows, ""]
 
 
-def kept_by_hand() -> str:
+def kept_by_hand(page: Path) -> str:
     """What stands below the line, with the line."""
-    text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    text = page.read_text(encoding="utf-8") if page.exists() else ""
     return BY_HAND + (text.partition(BY_HAND)[2] or "\n\n## What was tried\n")
 
 
@@ -436,6 +436,7 @@ def main() -> None:
     arguments.add_argument("parts", nargs="*", help=f"some of: {', '.join(PARTS)}")
     arguments.add_argument("--large", action="store_true")
     arguments.add_argument("--results", type=Path, default=RESULTS)
+    arguments.add_argument("--page", type=Path, default=PAGE)
     arguments.add_argument("--only-write", action="store_true", help="measure nothing")
     chosen = arguments.parse_args()
     if wrong := set(chosen.parts) - set(PARTS):
@@ -453,8 +454,8 @@ def main() -> None:
             chosen.results.parent.mkdir(exist_ok=True)
             chosen.results.write_text(json.dumps(results, indent=1))
         print(f"# all after {time.monotonic() - began:.0f} s", file=sys.stderr)
-    by_hand = kept_by_hand()
-    PAGE.write_text(f"{written(results)}\n{by_hand}", encoding="utf-8")
+    by_hand = kept_by_hand(chosen.page)
+    chosen.page.write_text(f"{written(results)}\n{by_hand}", encoding="utf-8")
     for line in LINES:
         text, met = told(line, results)
         state = {True: "met", False: "MISSED", None: "-"}[met]

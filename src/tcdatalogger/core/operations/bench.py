@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tcdatalogger import without_pandas
+from tcdatalogger import memory, without_pandas
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.from_archive import run_of
@@ -309,6 +309,7 @@ def _main(settings: Settings, work: Work, place: Path, pipe: Connection, began: 
     """Measure a run in this process, and send what came of it through the pipe."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C is for the process that waits for us
     log.configure("error")
+    memory.keep_little()  # as every process of ours
     without_pandas.begin(settings.endpoints)
     watch = _Watch(began)
     measures = _archived if work.file else _with_calls

@@ -53,7 +53,7 @@ document.addEventListener("keydown", (event) => {
   if (step) links[Math.max(0, links.indexOf(document.activeElement) + step)]?.focus();
   else if (key === "x") location.search = "";
   else if (key === "e") document.querySelector("[data-csv]")?.click();
-  else if (key === "/") { const box = document.querySelector("input[type=search]"); if (box) { event.preventDefault(); box.focus(); } else location.href = "/questions"; }
+  else if (key === "/") { event.preventDefault(); document.querySelector("input[type=search]").focus(); }
   else if (key === "?") document.getElementById("keys").showModal();
   else document.querySelector(`.periods [data-key="${CSS.escape(key)}"]`)?.click();
 });

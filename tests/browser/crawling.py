@@ -20,14 +20,14 @@ TIMES = 30
 def kind(path: str) -> str:
     """What pages that are made the same way share: `/runs/12?days=7` is of `/runs/#?days`.
 
-    Files of a type are one kind with each choice, as `/q/#.png?days`.
+    With each choice all questions are one kind, and so are all files of a type: `/q/#.png?days`.
     """
     parts = urlsplit(path)
     words = ["#" if re.search(r"\d", word) else word for word in parts.path.split("/")]
     names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
     if not names:
         return "/".join(words)
-    words[-1] = re.sub(r"^.+\.", "#.", words[-1])
+    words[-1] = "#" if words[:-1] == ["", "questions"] else re.sub(r"^.+\.", "#.", words[-1])
     return "/".join(words) + "?" + "&".join(names)
 
 
@@ -101,15 +101,19 @@ def crawl(url: str, many: int = MANY, start: str = "/") -> Found:
                 if asked[kind(path)] > many:
                     continue
             answer = client.get(path)
+            waits = answer.status_code == 503 or "Being read" in answer.text
+            if waits and times[path] < TIMES:
+                times[path] += 1
+                waiting.append((path, where))
+                continue
             if answer.status_code >= 400:
                 found.broken.append(f"{path} answers {answer.status_code}, a link of {where}")
             what = answer.headers.get("content-type", "").partition(";")[0]
             if what != "text/html":
                 found.others[path] = what
                 continue
-            if "Being read" in answer.text:
-                times[path] += 1
-                (waiting if times[path] < TIMES else found.unread).append((path, where))
+            if waits:
+                found.unread.append((path, where))
                 continue
             found.pages.append(path)
             for target in _linked(url, path, answer.text, found):

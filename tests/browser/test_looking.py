@@ -147,3 +147,5 @@ def test_of_pages_of_one_kind_some_are_asked(pages):
     assert kind("/run/3?days=7&a=1") == "/run/#?a&days"
     assert kind("/q/crimes.png?days=7") == kind("/q/members.png?days=90") == "/q/#.png?days"
     assert kind("/q/crimes.png") == "/q/crimes.png"
+    assert kind("/questions/crimes?days=7") == kind("/questions/members?days=90")
+    assert kind("/questions/crimes") == "/questions/crimes"

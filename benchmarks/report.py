@@ -372,6 +372,24 @@ def beside(results: dict) -> list[str]:
     return [*lines, ""]
 
 
+WANTED = {
+    "store 100 rows, append": "42 ms at 50 million; ≤ 1.5 × empty",
+    "store 100 rows, merge": "58 ms at 50 million; ≤ 1.5 × empty",
+    "store 100 rows, history": "74 ms at 50 million; ≤ 1.5 × empty",
+    "check --offline": "21 s at 10,000; 3 s",
+    "status": "1.1 s at 10,000 endpoints, 0.34 s at 1,000,000 runs; 0.3 s",
+    "/metrics": "1.6 s at 10,000; 0.3 s",
+    "/metrics, its length": "7 MB at 10,000",
+    "the first run": "2.9 s at 10,000; 1 s",
+    "runs list": "0.39 s at 1,000,000; keep it",
+    "a run": "1.4 s at 100,000 files; 0.5 s",
+    "a run that prunes": "7.3 s at 100,000; 2 s",
+    "rebuild, each run": "35 ms at 2,000; 6 ms at 100,000",
+    "rebuild, memory": "grew with each; flat",
+}
+"""What each cost of growth was, and what was wanted."""
+
+
 def grown(results: dict) -> list[str]:
     """The growth, a line for each cost, with a bar for each size."""
     lines = [
@@ -392,12 +410,14 @@ def grown(results: dict) -> list[str]:
         if not points:
             continue
         heads = " | ".join(f"{size:,}" for size in sizes)
-        lines += [f"| {title} | {heads} | curve |", "|---|" + "---|" * (len(sizes) + 1)]
+        lines += [
+            f"| {title} | {heads} | curve | before; target |", "|---|" + "---|" * (len(sizes) + 2)
+        ]  # fmt: skip
         for what in dict.fromkeys(one["what"] for one in points):
             values = {one["size"]: one for one in points if one["what"] == what}
             cells = [f"{values[size]['value']:.3g} {values[size]['unit']}" for size in sizes]
             bars = curve([values[size]["value"] for size in sizes])
-            lines.append(f"| {what} | {' | '.join(cells)} | {bars} |")
+            lines.append(f"| {what} | {' | '.join(cells)} | {bars} | {WANTED.get(what, '')} |")
         lines.append("")
     return lines
 

@@ -61,5 +61,5 @@ def test_growth_is_drawn_from_zero_to_the_largest(tmp_path):
     written(tmp_path, growth=points)
 
     page = (tmp_path / "page.md").read_text()
-    assert "| Runs in the state | 1,000 | 100,000 | 1,000,000 | curve |" in page
-    assert "| status | 0.1 s | 0.4 s | 0.8 s | ▂▅█ |" in page
+    assert "| Runs in the state | 1,000 | 100,000 | 1,000,000 | curve | before; target |" in page
+    assert "| status | 0.1 s | 0.4 s | 0.8 s | ▂▅█ | 1.1 s at 10,000 " in page

@@ -7,17 +7,17 @@ import signal
 import subprocess
 import time
 
-from tcdatalogger.services.torncity.endpoints.generic import GenericProcessor
+from tcdatalogger.services.torncity.processing.base import EndpointProcessor
 
 
-class Hang(GenericProcessor):
+class Hang(EndpointProcessor):
     """Waits for ever, and ends when it is told to."""
 
     def fetch_data(self):
         time.sleep(10**6)
 
 
-class Stubborn(GenericProcessor):
+class Stubborn(EndpointProcessor):
     """Waits for ever, with a process of its own, and does not listen."""
 
     def fetch_data(self):
@@ -28,7 +28,7 @@ class Stubborn(GenericProcessor):
             time.sleep(10)
 
 
-class Leak(GenericProcessor):
+class Leak(EndpointProcessor):
     """Takes memory until there is none."""
 
     def fetch_data(self):
@@ -37,7 +37,7 @@ class Leak(GenericProcessor):
             held.append(bytearray(8_000_000))
 
 
-class Abort(GenericProcessor):
+class Abort(EndpointProcessor):
     """Crashes as a library in C does."""
 
     def fetch_data(self):

@@ -61,3 +61,12 @@ def test_tables_that_keep_no_pictures_are_not_compared(open_site, warehouse, mon
     site = open_site(warehouse, endpoints=known_endpoints())
 
     assert tiles(site, "/?days=8")["Not seen for a day"][1] == ""
+
+
+def test_a_number_that_is_still_to_be_read_is_looked_for_again(site):
+    before = site.client.get("/").text
+    site.read()
+    after = site.client.get("/").text
+
+    assert before.count("<li data-again>") == len(TILE.findall(before)) > 0
+    assert "<li data-again>" not in after

@@ -192,13 +192,14 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One number with its name; what it was before, in words."""
+    """One number with its name; what it was before, in words; whether it is still to be read."""
 
     name: str
     value: Cell
     change: str = ""
     tone: str = ""
     href: str = ""
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -157,7 +157,10 @@ def tiles(here: Context, looks: Viewer, query: QueryParams) -> list[Tile]:
         [Before(one, each.against) for one, each in zip(asked, measures, strict=True)]
     )
     return [
-        _tile(each, found.answer, earlier.answer, f"?{urlencode(told)}" if told else "")
+        replace(
+            _tile(each, found.answer, earlier.answer, f"?{urlencode(told)}" if told else ""),
+            waits=bool({found.standing, earlier.standing} & {"waiting", "held"}),
+        )
         for each, found, earlier, told in zip(measures, now, former, chosen, strict=True)
     ]
 

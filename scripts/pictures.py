@@ -77,7 +77,9 @@ def take(browser: Browser, url: str, picture: Picture, file: Path) -> int:
         reduced_motion="reduce",
     )
     page.goto(url + picture.path)
-    page.wait_for_function("document.fonts.status === 'loaded'")
+    # The page looks by itself for the answers that it waits for.
+    page.wait_for_selector("[data-again]", state="detached", timeout=120_000)
+    page.evaluate("document.fonts.ready")
     page.screenshot(path=file)
     page.close()
     return file.stat().st_size
@@ -95,7 +97,6 @@ def make(names: list[str], into: Path) -> None:
         until_the_end.enter_context(scheduling(folder, logged.city.keys["full"]))
         url = until_the_end.enter_context(sites.shown(folder, ["tcdatalogger"]))
         browser = until_the_end.enter_context(chromium.started())
-        sites.read_all(url)
         for name in names:
             size = take(browser, url, PICTURES[name], into / f"{name}.png")
             print(f"{name:12} {size / 1000:6.0f} kB")

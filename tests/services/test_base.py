@@ -413,3 +413,13 @@ def test_a_field_that_the_catalogue_learned_since_is_the_catalogues():
     names = [f.name for f in grown.field("members").shape.element.fields]
     assert names[-1] == "mood"
     assert adopt(grown, made.family.shape) == grown
+
+
+def test_a_page_of_an_answer_takes_a_body_of_somebody_else(scripted):
+    tools, _ = scripted({"members": [MEMBER]})
+    [page] = EndpointProcessor(task("/faction/members"), source=tools).fetch_data().pages
+
+    other = replace(page, body=b"{}")
+
+    assert (other.body, replace(other, subject_id=7).body) == (b"{}", b"{}")
+    assert (other.subject_id, other.server_time) == (page.subject_id, page.server_time)

@@ -139,17 +139,29 @@ class Page:
 
 
 class _PageOfAnswer(Page):
-    __slots__ = ()
+    """A page whose body is read from its answer, but where `dataclasses.replace` gave another."""
 
-    def __init__(self, answer: Answer, subject_id: int | None) -> None:
+    __slots__ = ("_own",)
+
+    def __init__(
+        self,
+        answer: Answer | None,
+        subject_id: int | None,
+        server_time: float | None = None,
+        body: bytes | None = None,
+    ) -> None:
+        if server_time is None and answer is not None:
+            server_time = answer.server_time
         object.__setattr__(self, "subject_id", subject_id)
-        object.__setattr__(self, "server_time", answer.server_time)
+        object.__setattr__(self, "server_time", server_time)
         object.__setattr__(self, "answer", answer)
+        object.__setattr__(self, "_own", body)
 
     @property
     def body(self) -> bytes:
-        """The body of the answer."""
-        return b"" if self.answer is None else self.answer.body
+        """The body of the answer, or its own."""
+        own: bytes | None = self._own  # type: ignore[attr-defined]
+        return own if own is not None else b"" if self.answer is None else self.answer.body
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,7 @@ def test_a_question_says_what_to_put_into_the_configuration_and_that_is_enough(t
     ("settings", "says", "blocks"),
     [
         ({"storage_mode": "replace"}, "needs append", True),
-        ({"frequency": "PT6H"}, "every PT1H", False),
+        ({"frequency": "PT6H"}, "exact where it is read every 1 h", False),
     ],
 )
 def test_a_question_says_which_mode_and_how_often_it_needs(tmp_path, settings, says, blocks):

@@ -8,7 +8,7 @@ from tcdatalogger.errors import TimedOut, UsageError
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.protocol import Limits
 
-LONG = "select count(*) from range(100000000) a, range(100000000) b where a.range <> b.range"
+LONG = "select count(*) from range(100000000) a, range(10000) b where a.range <> b.range"
 LARGE = "select count(*) from (select distinct range, hash(range) from range(30000000))"
 
 

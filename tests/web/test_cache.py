@@ -28,7 +28,7 @@ chart = { kind = "table" }
 */
 """
 SLOW = """select count(*) as n
-from {faction_members:now}, range(100000000) as a, range(100000000) as b
+from {faction_members:now}, range(100000000) as a, range(10000) as b
 where a.range <> b.range
 order by n"""
 SHIPPED = question.shipped()

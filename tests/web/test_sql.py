@@ -24,7 +24,7 @@ from tcdatalogger.web.security import SecurityMiddleware
 from tcdatalogger.web.sql_process import Copy, Helper, Query
 
 HERE = {"sec-fetch-site": "same-origin"}
-LONG = "select count(*) from range(100000000) a, range(100000000) b where a.range <> b.range"
+LONG = "select count(*) from range(100000000) a, range(10000) b where a.range <> b.range"
 LARGE = "select repeat('x', 2000000000) as x"
 
 pytestmark = pytest.mark.usefixtures("unread")

@@ -336,6 +336,13 @@ def test_of_two_factions_one_is_chosen_and_the_others_are_named(logged):
     assert "is no id" in wrong.err
 
 
+def test_of_a_faction_that_nobody_logged_it_is_told_who_is(logged):
+    done = logged.run("ask", "inactive-members", "--faction", "12")
+
+    assert "Nothing is stored of it." in done.out
+    assert "There are answers of 40832: --faction ID." in done.err
+
+
 def test_a_question_is_asked_about_one_thing_by_its_id(logged):
     rows = logged.run("ask", "members", "--json").json["rows"]
     number = rows[0]["member_id"]

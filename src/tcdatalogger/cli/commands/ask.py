@@ -453,11 +453,17 @@ def _print(answer: Answer) -> None:
     say(f"{asked.title}\n{answer.caption}")
     for lack in answer.lacks:
         say(f"Note: {lack.says}", err=True)
-    if answer.rows is None:
-        say("\nNothing is stored for it yet. `tcdatalogger run --all` stores some.")
-        return
     say()
-    if not answer.rows.num_rows:
+    others = {
+        k: ids for k, ids in answer.subjects.items() if answer.values.get(k, ids[0]) not in ids
+    }
+    if answer.rows is None:
+        say(
+            "Nothing is stored of it."
+            if others
+            else "Nothing is stored for it yet. `tcdatalogger run --all` stores some."
+        )
+    elif not answer.rows.num_rows:
         say("(no rows)")
     else:
         most = MOST_ROWS if sys.stdout.isatty() else answer.rows.num_rows
@@ -465,7 +471,7 @@ def _print(answer: Answer) -> None:
         if answer.rows.num_rows > most:
             say(f"… and {number(answer.rows.num_rows - most)} rows more", err=True)
     for kind, ids in answer.subjects.items():
-        if ids[1:]:
+        if ids[1:] or kind in others:
             say(f"There are answers of {', '.join(map(str, ids))}: --{kind} ID.", err=True)
     if answer.until is not None:
         say(f"\nAs of {moment(answer.until)}. `ask {asked.name} --about` says what is counted.")

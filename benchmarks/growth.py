@@ -109,7 +109,8 @@ def rows(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
         for size in sizes:
             file = folder / f"{mode}-{size}.duckdb"
             words = [sys.executable, "-c", LOADING, str(file), mode, str(size), str(LOADS)]
-            environ = {**plain(folder), "PYTHONPATH": f"{HERE}:{folder / 'hides'}"}
+            environ = plain(folder)
+            environ["PYTHONPATH"] += f"{os.pathsep}{HERE}"
             done = subprocess.run(
                 words, cwd=folder, env=environ, capture_output=True, text=True, check=False,
             )  # fmt: skip
@@ -259,30 +260,35 @@ class City:
         self._process.wait()
 
 
-def first_runs(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
-    """A run of one of many endpoints in a new project."""
+def homes(
+    folder: Path, sizes: tuple[int, ...], endpoints: int | None = None
+) -> Iterator[tuple[int, Path, dict[str, str]]]:
+    """A project of each size that asks a city, and the environment of its processes.
+
+    It has so many endpoints; where no number is given, as many as the size says.
+    """
     with City() as (url, key):
         for size in sizes:
-            home = folder / f"first-{size}"
+            home = folder / f"home-{size}"
             home.mkdir()
-            configured(home, size, url)
-            environ = {**plain(home), "TORN_API_KEY": key}
-            words = [*PROGRAM, "run", "e0"]
-            yield Point("the first run", size, least(words, home, 1, environ), "s")
+            configured(home, size if endpoints is None else endpoints, url)
+            yield size, home, {**plain(home), "TORN_API_KEY": key}
+
+
+def first_runs(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
+    """A run of one of many endpoints in a new project."""
+    for size, home, environ in homes(folder, sizes):
+        words = [*PROGRAM, "run", "e0"]
+        yield Point("the first run", size, least(words, home, 1, environ), "s")
 
 
 def tables(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
     """A run of one page, by the endpoints that have their tables in the same file."""
-    with City() as (url, key):
-        for size in sizes:
-            home = folder / f"tables-{size}"
-            home.mkdir()
-            configured(home, size, url)
-            environ = {**plain(home), "TORN_API_KEY": key}
-            measured([*UNLIMITED, "run", "--all", "--log-level", "error"], home, environ)
-            yield Point("a run", size, least([*PROGRAM, "run", "e0"], home, environ=environ), "s")
-            history = [*PROGRAM, "schema", "history"]
-            yield Point("schema history", size, least(history, home, environ=environ), "s")
+    for size, home, environ in homes(folder, sizes):
+        measured([*UNLIMITED, "run", "--all", "--log-level", "error"], home, environ)
+        yield Point("a run", size, least([*PROGRAM, "run", "e0"], home, environ=environ), "s")
+        history = [*PROGRAM, "schema", "history"]
+        yield Point("schema history", size, least(history, home, environ=environ), "s")
 
 
 # --- runs in the state --------------------------------------------------------------------------
@@ -304,27 +310,22 @@ def runs(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
 
 def archive(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
     """A run, and one that deletes what is older than ten days, by the files of the endpoint."""
-    with City() as (url, key):
-        for size in sizes:
-            home = folder / f"archive-{size}"
-            home.mkdir()
-            configured(home, 1, url)
-            environ = {**plain(home), "TORN_API_KEY": key}
-            run = [*PROGRAM, "run", "e0"]
-            measured(run, home, environ)
-            [first] = (home / "archive" / "e0").rglob("*.parquet")
-            # 96 a day, of days long ago, all the same file.
-            for number in range(size):
-                day = time.strftime("%Y-%m-%d", time.gmtime(1_600_000_000 + number // 96 * 86_400))
-                into = first.parent.parent / day
-                if number % 96 == 0:
-                    into.mkdir()
-                stamp = day.replace("-", "")
-                os.link(first, into / f"{stamp}T{number % 96:06}Z-{number:08x}.parquet")
-            yield Point("a run", size, least(run, home, environ=environ), "s")
-            keep = [*run, "--set", "archive.keep=P10D"]
-            yield Point("a run that prunes", size, least(keep, home, 1, environ), "s")
-            shutil.rmtree(home)
+    for size, home, environ in homes(folder, sizes, endpoints=1):
+        run = [*PROGRAM, "run", "e0"]
+        measured(run, home, environ)
+        [first] = (home / "archive" / "e0").rglob("*.parquet")
+        # 96 a day, of days long ago, all the same file.
+        for number in range(size):
+            day = time.strftime("%Y-%m-%d", time.gmtime(1_600_000_000 + number // 96 * 86_400))
+            into = first.parent.parent / day
+            if number % 96 == 0:
+                into.mkdir()
+            stamp = day.replace("-", "")
+            os.link(first, into / f"{stamp}T{number % 96:06}Z-{number:08x}.parquet")
+        yield Point("a run", size, least(run, home, environ=environ), "s")
+        keep = [*run, "--set", "archive.keep=P10D"]
+        yield Point("a run that prunes", size, least(keep, home, 1, environ), "s")
+        shutil.rmtree(home)
 
 
 # --- runs to rebuild ----------------------------------------------------------------------------

@@ -75,10 +75,15 @@ def measured(words: Sequence[str], folder: Path, environ: dict[str, str] | None 
 
 def plain(folder: Path) -> dict[str, str]:
     """The environment of a process that shall not find pandas and numpy; a file in the folder."""
-    hides = folder / "hides"
-    hides.mkdir(exist_ok=True)
-    (hides / "sitecustomize.py").write_text(HIDING, encoding="utf-8")
-    return {**os.environ, "PYTHONPATH": str(hides)}
+    return beginning(folder, HIDING)
+
+
+def beginning(folder: Path, code: str) -> dict[str, str]:
+    """The environment of a process whose Python begins with some code; a file in the folder."""
+    begins = folder / "begins"
+    begins.mkdir(exist_ok=True)
+    (begins / "sitecustomize.py").write_text(code, encoding="utf-8")
+    return {**os.environ, "PYTHONPATH": str(begins)}
 
 
 def middle(costs: Sequence[Cost]) -> Cost:

@@ -21,6 +21,7 @@ import urllib.request
 from pathlib import Path
 
 import duckdb
+from measured import HIDING, PROGRAM, beginning
 
 from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
@@ -55,25 +56,14 @@ def configure(folder: Path, frequency: str, count: int, extra: str = "") -> None
     )
 
 
-BARE = """\
-import sys
-class Without:
-    @staticmethod
-    def find_spec(name, *_):
-        if name in ("pandas", "numpy"):
-            raise ModuleNotFoundError(name=name)
-sys.meta_path.insert(0, Without)
-"""
-"""pyarrow imports both wherever they are installed, and the program needs neither."""
+def environ(folder: Path, code: str = "") -> dict[str, str]:
+    """That of the processes; each begins with the code."""
+    return beginning(folder, code if "--pandas" in sys.argv else HIDING + code)
 
 
-def daemon(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    site = folder / "sitecustomize.py"
-    if not site.exists() and "--pandas" not in sys.argv:
-        site.write_text(BARE, encoding="utf-8")
+def daemon(folder: Path, *words: str, code: str = "") -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-m", "tcdatalogger", "schedule", *words], cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder)},
+        [*PROGRAM, "schedule", *words], cwd=folder, env=environ(folder, code),
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
 
@@ -125,7 +115,7 @@ def at_rest(folder: Path) -> None:
     port = free_port()
     configure(folder, "P1D", ENDPOINTS, f'[metrics]\nlisten = "127.0.0.1:{port}"\n')
     subprocess.run(
-        [sys.executable, "-m", "tcdatalogger", "schedule", "--until-idle", "--workers", "8"],
+        [*PROGRAM, "schedule", "--until-idle", "--workers", "8"],
         cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False,
     )  # fmt: skip
     process = daemon(folder)
@@ -162,21 +152,23 @@ def words(pid: int) -> str:
     return " ".join(Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[1:])
 
 
+STAMPS = """\
+import os, sys, time
+if "forkserver" in " ".join(sys.orig_argv):
+    real = os.setsid
+    def setsid():
+        with open("stamps", "a") as file:
+            print(time.time(), file=file)
+        real()
+    os.setsid = setsid
+"""
+"""The process of a run says when it begins."""
+
+
 def from_due_to_code(folder: Path) -> None:
     """From the point of the grid to the first line of the run's own process."""
     configure(folder, "PT1S", 1)
-    (folder / "sitecustomize.py").write_text(
-        BARE + "import os, time\n"
-        "if 'forkserver' in ' '.join(sys.orig_argv):\n"
-        "    real = os.setsid\n"
-        "    def setsid():\n"
-        "        with open('stamps', 'a') as file:\n"
-        "            print(time.time(), file=file)\n"
-        "        real()\n"
-        "    os.setsid = setsid\n",
-        encoding="utf-8",
-    )
-    process = daemon(folder)
+    process = daemon(folder, code=STAMPS)
     try:
         while not (folder / "stamps").exists() or len(stamps(folder)) < RUNS:
             time.sleep(0.5)
@@ -260,10 +252,8 @@ def many_tables(folder: Path) -> None:
             place = folder / str(tables)
             place.mkdir()
             real_endpoints(place, city, 1, "append")
-            environ = {**os.environ, "PYTHONPATH": str(place)}
-            (place / "sitecustomize.py").write_text(BARE, encoding="utf-8")
-            command = [sys.executable, "-m", "tcdatalogger", "run", "--all"]
-            quiet = {"cwd": place, "env": environ, "stderr": subprocess.DEVNULL}
+            command = [*PROGRAM, "run", "--all"]
+            quiet = {"cwd": place, "env": environ(place), "stderr": subprocess.DEVNULL}
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, **quiet)
             with duckdb.connect(str(place / "torn.duckdb")) as file:
                 for number in range(tables):

@@ -19,10 +19,11 @@ import time
 import urllib.request
 from pathlib import Path
 
+from measured import PROGRAM, plain
+
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import Sandbox
 
-PROGRAM = [sys.executable, "-m", "tcdatalogger"]
 CONFIGURATION = """\
 [warehouse]
 url = "duckdb:///torn.duckdb"
@@ -35,17 +36,6 @@ default = "env:TORN_API_KEY"
 [[endpoints]]
 name = "faction_members"
 path = "/faction/members"
-"""
-
-
-HIDING = """\
-import sys
-class Without:
-    @staticmethod
-    def find_spec(name, *_):
-        if name in ("pandas", "numpy"):
-            raise ModuleNotFoundError(name=name)
-sys.meta_path.insert(0, Without)
 """
 
 
@@ -93,10 +83,8 @@ def main() -> None:
     rules = Rules(cache=0, per_user=10**6, per_address=10**6)
     with Sandbox(seed=7, rules=rules) as city, tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "tcdatalogger.toml").write_text(CONFIGURATION.format(url=city.url))
-        environ = {**os.environ, "TORN_API_KEY": city.keys["limited"]}
-        if "--pandas" not in sys.argv:
-            (Path(folder) / "sitecustomize.py").write_text(HIDING)
-            environ["PYTHONPATH"] = os.pathsep.join([folder, environ.get("PYTHONPATH", "")])
+        environ = dict(os.environ) if "--pandas" in sys.argv else plain(Path(folder))
+        environ["TORN_API_KEY"] = city.keys["limited"]
         quiet = {"cwd": folder, "env": environ, "stderr": subprocess.DEVNULL}
         measure("tcdatalogger --help", ["--help"], rounds, **quiet)
         measure("run one endpoint with one page, first", ["run", "--all"], 1, **quiet)

@@ -30,10 +30,7 @@ class Part:
     @classmethod
     def of(cls, batch: pa.RecordBatch, scratch: Scratch) -> Part:
         """Put rows into a scratch."""
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        kept = scratch.put(memoryview(sink.getvalue()))
+        kept = scratch.put(memoryview(_written(batch)))
         return cls(kept, batch.num_rows, tuple(column.null_count for column in batch.columns))
 
     def read(self, names: Sequence[str] | None = None) -> pa.RecordBatch:
@@ -188,8 +185,13 @@ def all_in_memory(tables: Mapping[str, Rows]) -> dict[str, pa.Table]:
 
 def detached(batch: pa.RecordBatch) -> pa.RecordBatch:
     """A copy of columns: as long as they live, so do all columns that were read with them."""
+    [copied] = pa.ipc.open_stream(_written(batch))
+    return copied
+
+
+def _written(batch: pa.RecordBatch) -> pa.Buffer:
+    """Rows as an Arrow stream of one batch."""
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, batch.schema) as writer:
         writer.write_batch(batch)
-    [copied] = pa.ipc.open_stream(sink.getvalue())
-    return copied
+    return sink.getvalue()

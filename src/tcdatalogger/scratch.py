@@ -26,7 +26,9 @@ class _File:
     def __init__(self, folder: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700, parents=True)
-        self._handle: IO[bytes] = tempfile.TemporaryFile(dir=folder, suffix=_PART, buffering=0)  # noqa: SIM115
+        self._handle: IO[bytes] = tempfile.TemporaryFile(  # noqa: SIM115  # closed with the last piece
+            dir=folder, suffix=_PART, buffering=0
+        )
         weakref.finalize(self, self._handle.close)
         self._end = 0
         self._last: tuple[int, bytes | memoryview] = (-1, b"")

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from tcdatalogger.questions.answers import Answer
@@ -47,9 +48,11 @@ class Pictures:
             DataRefused: it could not be drawn.
         """
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._drawing, self._png, cached, answer, dark)
+        return await loop.run_in_executor(
+            self._drawing, partial(self._png, cached, answer, dark=dark)
+        )
 
-    def _png(self, cached: Cached[Answer], answer: Answer, dark: bool) -> bytes:  # noqa: FBT001
+    def _png(self, cached: Cached[Answer], answer: Answer, *, dark: bool) -> bytes:
         key = (cached.asked.key, dark)
         kept = self._kept.pop(key, None)
         if kept is None or kept.read_at != cached.read_at:

@@ -202,7 +202,7 @@ class Warehouse(ABC):
 
     def back_up(
         self,
-        folder: Path,  # noqa: ARG002
+        folder: Path,  # noqa: ARG002  # those with files here take it, as the two below
         progress: Progress = silent,  # noqa: ARG002
         *,
         checked: bool = True,  # noqa: ARG002

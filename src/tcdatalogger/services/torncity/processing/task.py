@@ -142,6 +142,7 @@ class _PageOfAnswer(Page):
     """A page whose body is read from its answer, but where `dataclasses.replace` gave another."""
 
     __slots__ = ("_own",)
+    _own: bytes | None
 
     def __init__(
         self,
@@ -160,8 +161,9 @@ class _PageOfAnswer(Page):
     @property
     def body(self) -> bytes:
         """The body of the answer, or its own."""
-        own: bytes | None = self._own  # type: ignore[attr-defined]
-        return own if own is not None else b"" if self.answer is None else self.answer.body
+        if self._own is not None:
+            return self._own
+        return b"" if self.answer is None else self.answer.body
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -16,8 +19,9 @@ from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.operations.replay import rebuild
 from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.checks.every_load import repeated_keys
 from tcdatalogger.models.checks.rules import Rule
-from tcdatalogger.models.kept import KeptRows, in_memory
+from tcdatalogger.models.kept import KeptRows, RowMaker, in_memory
 from tcdatalogger.models.reading import decode
 from tcdatalogger.scratch import Scratch
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
@@ -229,3 +233,85 @@ def test_bytes_are_in_a_file_without_a_name_once_they_are_many(tmp_path):
     ]
     assert first.content is None
     assert list((tmp_path / "made").iterdir()) == []
+
+
+def kept_rows(folder, *lists):
+    """Rows with one column of numbers, a part for each list."""
+    schema = pa.schema([("number", pa.int64())])
+    maker = RowMaker(schema, Scratch(folder, memory=0))
+    for numbers in lists:
+        maker.add(pa.table({"number": numbers}, schema))
+    return maker.rows()
+
+
+@pytest.mark.parametrize("wanted", [[5, 0, 3, 1, 3], [4, 2], [1], []])
+def test_rows_are_taken_in_the_order_that_is_asked_for(tmp_path, wanted):
+    rows = kept_rows(tmp_path, [10, 11], [], [12], [13, 14, 15])
+
+    taken = rows.take(pa.array(wanted, pa.int64()))
+
+    assert taken["number"].to_pylist() == [10 + at for at in wanted]
+
+
+@pytest.mark.parametrize("twice", [["it", "it_slots"], ["it"], ["it_slots"]])
+def test_a_key_that_repeats_in_another_batch_is_found(tmp_path, twice):
+    body = {"crimes": [{"id": 1, "slots": [{"position": "Driver"}, {"position": "Muscle"}]}]}
+    made = made_of(task_of(CRIMES), fetched([(7, json.dumps(body))], tmp_path))
+    tables = dict(made.tables)
+    for name in twice:
+        rows = tables[name]
+        tables[name] = KeptRows(rows.schema, rows.parts * 2, rows.scratch)
+
+    found = repeated_keys(made.family, tables)
+
+    # A record is in one part: as long as no record repeats, its children do not.
+    children = {"it_slots": 2} if twice == ["it", "it_slots"] else {}
+    assert found == ({"it": 1} | children if "it" in twice else {})
+
+
+def test_a_scratch_leaves_the_archive_as_much_space_as_it_takes(tmp_path, monkeypatch):
+    space, free = 1_000, shutil.disk_usage(tmp_path)
+
+    def usage(folder):
+        taken = sum(os.fstat(handle).st_size for handle in files)
+        return free._replace(free=space - taken)
+
+    files = []
+    temporary = tempfile.TemporaryFile
+
+    def remembered(**facts):
+        made = temporary(**facts)
+        files.append(made.fileno())
+        return made
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    monkeypatch.setattr(tempfile, "TemporaryFile", remembered)
+    scratch = Scratch(tmp_path, memory=0)
+
+    pieces = [scratch.put(bytes([number]) * 100) for number in range(20)]
+
+    assert usage(tmp_path).free == 500
+    assert [piece.read() for piece in pieces] == [bytes([number]) * 100 for number in range(20)]
+
+
+@pytest.mark.parametrize(("most", "in_file"), [(3, True), (0, False), (None, False)])
+def test_a_disk_that_takes_few_bytes_at_once_or_none_loses_nothing(
+    tmp_path, monkeypatch, most, in_file
+):
+    temporary = tempfile.TemporaryFile
+
+    class Slow:
+        def __init__(self, file):
+            self.file = file
+            self.seek, self.read, self.close = file.seek, file.read, file.close
+
+        def write(self, content):
+            return most and self.file.write(content[:most])
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **facts: Slow(temporary(**facts)))
+    scratch = Scratch(tmp_path, memory=2)
+
+    pieces = [scratch.put(content) for content in (b"ab", b"cdefghij", b"klmno")]
+
+    assert [piece.read() for piece in pieces] == [b"ab", b"cdefghij", b"klmno"]
+    assert all((piece.content is None) is in_file for piece in pieces)

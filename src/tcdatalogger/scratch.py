@@ -6,6 +6,9 @@ has one, and is deleted when it is closed. This module imports no other module o
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import tempfile
 import weakref
 from contextlib import suppress
@@ -26,6 +29,7 @@ class _File:
     def __init__(self, folder: Path) -> None:
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700, parents=True)
+        self._folder = folder
         self._handle: IO[bytes] = tempfile.TemporaryFile(  # noqa: SIM115  # closed with the last piece
             dir=folder, suffix=_PART, buffering=0
         )
@@ -36,13 +40,20 @@ class _File:
     def append(self, content: bytes | memoryview) -> int:
         """Write bytes behind all others; their place.
 
+        The disk keeps as much space as the file takes: the archive has to write the same bodies.
+
         Raises:
             OSError: the disk takes no more; the bytes are not there.
         """
         at, left = self._end, memoryview(content)
+        if shutil.disk_usage(self._folder).free < at + 2 * len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._handle.seek(at)
         while left:
-            left = left[self._handle.write(left) or 0 :]
+            written = self._handle.write(left)
+            if not written:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            left = left[written:]
         self._end = at + len(content)
         self._last = at, content
         return at
@@ -101,7 +112,8 @@ class Piece:
 class Scratch:
     """A place for bytes that are read again before the run ends.
 
-    Where the folder takes no file, or no more of it, all that comes stays in memory.
+    Where the folder takes no file, or has no more space for it and for the archive, all that comes
+    stays in memory.
 
     Args:
         folder: for the file; made with it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 
 import pyarrow.parquet as pq
 import pytest
@@ -40,6 +41,36 @@ def test_answers_come_back_byte_for_byte_with_their_request_and_times(tmp_path):
     assert (p1.body, p2.body) == (first.body, HTML)
     assert (p1.subject_id, p2.subject_id) == (40832, None)
     assert p1.server_time == first.server_time
+
+
+def test_one_flipped_bit_in_any_group_of_answers_is_refused_by_the_name_of_the_file(tmp_path):
+    archive, dice = archive_in(tmp_path), random.Random(1)
+    bodies = [json.dumps([dice.random() for _ in range(30_000)]).encode() for _ in range(9)]
+    file = archive.write("r1", "c", [ArchivedCall(answer(body)) for body in bodies])
+    path = tmp_path / file
+    sound, metadata = path.read_bytes(), pq.read_metadata(path)
+    assert metadata.num_row_groups > 2
+
+    for number in range(metadata.num_row_groups):
+        column = metadata.row_group(number).column(12)
+        start = column.dictionary_page_offset or column.data_page_offset
+        for at in dice.sample(range(start, start + column.total_compressed_size), 8):
+            raw = bytearray(sound)
+            raw[at] ^= 1 << dice.randrange(8)
+            path.write_bytes(raw)
+
+            with pytest.raises(DataRefused, match=file):
+                list(archive.read(file))
+
+
+def test_a_file_of_a_version_that_wrote_no_checksums_is_read(tmp_path):
+    archive = archive_in(tmp_path)
+    file = archive.write("r1", "c", [ArchivedCall(answer(b"{}" * 99))])
+    pq.write_table(pq.read_table(tmp_path / file), tmp_path / file, compression="zstd")
+
+    [(_, page)] = archive.read(file)
+
+    assert page.body == b"{}" * 99
 
 
 def test_a_file_lies_under_its_endpoint_and_day_and_is_named_by_its_run(tmp_path):

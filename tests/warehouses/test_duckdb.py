@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -88,6 +89,30 @@ def test_who_holds_a_file_is_seen_without_opening_it(file, load):
         assert lock_table.holder(file, read_only=True) == holder.pid
         assert lock_table.holder(file.with_name("other.duckdb")) is None
     assert lock_table.holder(file) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+@pytest.mark.parametrize(
+    ("line", "holder"),
+    [
+        ("1: POSIX  ADVISORY  WRITE 4711 {} 0 EOF", 4711),
+        ("1: POSIX  ADVISORY  WRITE 0 {} 0 EOF", None),  # of another container
+        ("1: -> POSIX  ADVISORY  WRITE 4711 {} 0 EOF", None),  # it waits itself
+        ("1: OFDLCK ADVISORY  WRITE -1 {} 0 EOF", None),
+        ("1: FLOCK  ADVISORY  WRITE 4711 {} 0 EOF", None),  # DuckDB opens a file beside it
+        ("1: LEASE  ACTIVE    WRITE 4711 {} 0 EOF", None),
+        ("", None),
+    ],
+)
+def test_only_a_lock_that_keeps_duckdb_out_is_waited_for(file, load, monkeypatch, line, holder):
+    with DuckDBWarehouse(file) as store:
+        store.commit(load())
+    facts, table = file.stat(), file.with_name("locks")
+    place = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
+    table.write_text(line.format(place))
+    monkeypatch.setattr(lock_table, "_LOCKS", table)
+
+    assert lock_table.holder(file) == holder
 
 
 def test_readers_beside_each_other_do_not_wait(file, load):

@@ -275,7 +275,9 @@ class Archive:
 
         path = self.storage.local(file)
         source = pa.BufferReader(self.storage.read(file)) if path is None else str(path)
-        with pq.ParquetFile(source, buffer_size=_BUFFER) as content:
+        with pq.ParquetFile(
+            source, buffer_size=_BUFFER, page_checksum_verification=True
+        ) as content:
             for number in range(content.num_row_groups):  # together they would be read ahead
                 group = content.metadata.row_group(number)
                 rows = max(1, _GROUP * group.num_rows // max(group.total_byte_size, 1))
@@ -309,7 +311,7 @@ def _write(
     import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
     schema = SCHEMA.with_metadata({_ABOUT: json.dumps(about).encode()})
-    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
         first = size = 0
         for number, one in enumerate(kept):
             size += len(one.answer.body)

@@ -28,6 +28,8 @@ def holder(path: Path, *, read_only: bool = False) -> int | None:
     for line in lines:
         # 1: POSIX  ADVISORY  WRITE 4711 fe:01:130822 0 EOF
         words = line.split()
+        if words[1:2] != ["POSIX"]:  # DuckDB opens a file beside a lock of `flock` or a lease
+            continue
         if words[5:6] == [place] and not (read_only and words[3] == "READ"):
             number = int(words[4])
             if number > 0 and number != os.getpid():

@@ -215,6 +215,7 @@ def test_where_nothing_is_stored_nothing_is_copied(workplace):
 
 
 def test_work_that_takes_long_says_how_far_it_is(logged, monkeypatch):
+    monkeypatch.setattr(cli_backup, "QUIET", 3_600.0)
     assert "rows" not in logged.run(*TO).err
     monkeypatch.setattr(cli_backup, "QUIET", 0.0)
 

@@ -22,7 +22,7 @@ from tcdatalogger.text import one_line
 _SEEN, _SUBJECT, _RUN = SYSTEM
 
 LATELY: Final = timedelta(days=7)
-"""Whose newest row is so much older than that of another one is no longer logged."""
+"""A subject whose newest row is older than another's by more than this is no longer logged."""
 
 _EVER: Final = datetime(2999, 12, 31, tzinfo=UTC)
 """A moment after all that is stored."""
@@ -180,8 +180,10 @@ def offered(found: Collection[SubjectRows], kind: str) -> tuple[int, ...]:
 
 
 def usual(found: Collection[SubjectRows], kind: str) -> int | None:
-    """The subject of whom an answer is where nobody chose one: of those who are logged lately the
-    one who was logged first, an owner of a key before others.
+    """The subject that an answer is about where nobody chose one.
+
+    Owners of keys come before others. Of those who are still logged (`LATELY`), it is the one
+    who was logged first.
 
     Returns:
         None where there are not several: then every row counts.

@@ -43,8 +43,9 @@ class Card:
         lacks: what the configuration lacks.
         drawing: the answer to draw, where `body` is `drawn`.
         query: of the address of its own page, "" or with `?`.
-        longer: days to look back for an answer that has no rows; None for no more.
-        look_back: the same as the query of the address of its own page.
+        longer: the next larger number of days to look back; None where there is none.
+        look_back: the query of the address of its own page with `longer` days; "" where that is
+            None.
         values: of the parameters.
         runs: the run that stored the newest row of each table that it rests on, where whoever looks
             has a page of it.
@@ -212,10 +213,11 @@ def _card(
     question = asked.question
     query = f"?{urlencode(chosen)}" if chosen else ""
     caption = said(question.caption, asked.values)
-    if cached is not None and cached.answer is not None:
-        caption = cached.answer.caption
     if cached is None:
         return Card(question, "lacking", caption, lacks=lacks, query=query, values=asked.values)
+    answer = cached.answer
+    if answer is not None:
+        caption = answer.caption
     body = _body(cached)
     days = days_of(asked.values)
     most = rows or ROWS.get(question.chart.kind, MOST_ROWS)
@@ -226,12 +228,12 @@ def _card(
         caption,
         cached,
         lacks,
-        draw(cached.answer, most, known) if body == "drawn" and cached.answer else None,
+        draw(answer, most, known) if body == "drawn" and answer else None,
         query,
         longer,
         urlencode({**chosen, "days": longer}) if longer else "",
         asked.values,
-        {} if cached.answer is None else _those(cached.answer.runs, known),
+        {table: run for table, run in answer.runs.items() if run in known} if answer else {},
     )
 
 
@@ -243,10 +245,6 @@ def _runs(answer: Answer | None, most: int) -> Iterator[str]:
     if answer.rows is not None and RUN in answer.rows.column_names:
         first = answer.rows.column(RUN).slice(0, most + SPARE).to_pylist()
         yield from (each for each in first if isinstance(each, str))
-
-
-def _those(runs: Mapping[str, str], known: Collection[str]) -> Mapping[str, str]:
-    return {table: run for table, run in runs.items() if run in known}
 
 
 def _body(cached: Cached[Answer]) -> Body:

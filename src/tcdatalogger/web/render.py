@@ -40,6 +40,8 @@ NAV: Final = (
     ("/ops", "Operations"),
 )
 """The pages that stand on every page, for who may see them."""
+OF_NOBODY: Final = ("/ops", "/sql")
+"""The pages of `NAV` that are about no faction: a link to them keeps no choice of one."""
 
 PACKED: Final = 20_000
 """Bytes of a page at most, packed as it is sent."""
@@ -50,8 +52,6 @@ LONG_WORD: Final = 24
 """Letters of a word that has room in a line of a phone."""
 
 _SEPARATOR: Final = re.compile(r"(?<=[/\\])(?=[^/\\\s])")
-OF_NOBODY: Final = ("/ops", "/sql")
-"""Those of them that are the same of whichever faction the others are."""
 
 _TYPES: Final = {
     "css": "text/css",

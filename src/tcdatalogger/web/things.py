@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+_PROFILE: Final = "https://www.torn.com/profiles.php?XID="
+"""The address of a player on Torn, without the id."""
+
 
 @dataclass(frozen=True, slots=True)
 class Thing:
@@ -28,7 +31,7 @@ class Thing:
 
 
 THINGS: Final = (
-    Thing("member", "/members", "members", "https://www.torn.com/profiles.php?XID=", goes_on=True),
+    Thing("member", "/members", "members", _PROFILE, goes_on=True),
     Thing(
         "crime",
         "/crimes",
@@ -48,10 +51,10 @@ THINGS: Final = (
 
 _PLACES: Final[Mapping[str, str]] = {
     **{f"{each.name}_id": f"{each.path}/" for each in THINGS},
-    "user_id": "https://www.torn.com/profiles.php?XID=",
-    "attacker_id": "https://www.torn.com/profiles.php?XID=",
-    "defender_id": "https://www.torn.com/profiles.php?XID=",
-    "opponent_id": "https://www.torn.com/profiles.php?XID=",
+    "user_id": _PROFILE,
+    "attacker_id": _PROFILE,
+    "defender_id": _PROFILE,
+    "opponent_id": _PROFILE,
     "faction_id": "https://www.torn.com/factions.php?step=profile&ID=",
     "company_id": "https://www.torn.com/joblist.php#/p=corpinfo&ID=",
     "stock_id": "https://www.torn.com/page.php?sid=stocks&stockID=",

@@ -63,6 +63,30 @@ def test_one_flipped_bit_in_any_group_of_answers_is_refused_by_the_name_of_the_f
                 list(archive.read(file))
 
 
+def test_one_flipped_bit_in_the_header_of_a_file_changes_nothing_or_is_refused(tmp_path):
+    archive, dice = archive_in(tmp_path), random.Random(1)
+    about = {"whole": True, "cursor": "1767225600", "params": [["cat", "all"]]}
+    kept = [ArchivedCall(answer(b"%d" % number * 9), error="x" * (number % 2)) for number in (1, 2)]
+    file = archive.write("r1", "c", kept, about)
+    path = tmp_path / file
+    sound, pages = path.read_bytes(), list(archive.read(file))
+    refused = []
+
+    for at in dice.sample(
+        range(pq.read_metadata(path).row_group(0).total_byte_size, len(sound)), 400
+    ):
+        raw = bytearray(sound)
+        raw[at] ^= 1 << dice.randrange(8)
+        path.write_bytes(raw)
+        try:
+            assert (archive.about(file), list(archive.read(file))) == (about, pages), at
+        except DataRefused as failure:
+            refused.append(failure.message)
+
+    assert len(refused) > 100
+    assert all(file in message for message in refused)
+
+
 def test_a_file_of_a_version_that_wrote_no_checksums_is_read(tmp_path):
     archive = archive_in(tmp_path)
     file = archive.write("r1", "c", [ArchivedCall(answer(b"{}" * 99))])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -49,6 +50,12 @@ SCHEMA: Final = pa.schema(
 
 _ABOUT: Final = b"tcdatalogger"
 """Under which name a file says what its run was to do, in the metadata of its schema."""
+
+_SUM: Final = b"tcdatalogger.crc32"
+"""The checksum of it, which files of older versions lack."""
+
+_SPOILT: Final = (OSError, pa.ArrowException, ValueError, KeyError)
+"""What a file that was damaged raises when it is read."""
 
 REFUSED: Final = ".refused"
 """The ending of a mark beside the answers of a run whose rows were refused; it holds why."""
@@ -243,10 +250,13 @@ class Archive:
                 schema = pq.read_schema(pa.BufferReader(self.storage.read(file, _END)))
             except pa.ArrowException:  # it says more of itself than its end holds, or is damaged
                 schema = pq.read_schema(pa.BufferReader(self.storage.read(file)))
-        except (OSError, pa.ArrowException) as error:
+            facts = schema.metadata or {}
+            told = facts.get(_ABOUT, b"{}")
+            if _SUM in facts and facts[_SUM] != _sum(told):
+                raise ValueError("its header is not as it was written")
+            found = json.loads(told)
+        except _SPOILT as error:
             raise _damaged(file, error) from None
-        facts = schema.metadata or {}
-        found = json.loads(facts.get(_ABOUT, b"{}"))
         return found if isinstance(found, dict) else {}
 
     def read(self, file: str, scratch: Scratch | None = None) -> Iterator[tuple[str, Page]]:
@@ -261,12 +271,16 @@ class Archive:
         """
         scratch = self.scratch() if scratch is None else scratch
         try:
+            count = 0
             for rows in self._rows(file):
                 bodies = rows.column("body")
                 for number, row in enumerate(_facts(rows)):
+                    if row["page"] != count:
+                        raise ValueError(f"its answer {count} is missing")
+                    count += 1
                     kept = scratch.put(memoryview(bodies[number].as_buffer() or b""))
-                    yield str(row.get("error") or ""), _page(row, kept)
-        except (OSError, pa.ArrowException) as error:
+                    yield str(row["error"] or ""), _page(row, kept)
+        except _SPOILT as error:
             raise _damaged(file, error) from None
 
     def _rows(self, file: str) -> Iterator[pa.RecordBatch]:
@@ -281,9 +295,14 @@ class Archive:
             for number in range(content.num_row_groups):  # together they would be read ahead
                 group = content.metadata.row_group(number)
                 rows = max(1, _GROUP * group.num_rows // max(group.total_byte_size, 1))
-                yield from content.iter_batches(
+                found = 0
+                for batch in content.iter_batches(
                     min(rows, _ROWS), row_groups=[number], use_threads=False
-                )
+                ):
+                    found += batch.num_rows
+                    yield batch
+                if found != group.num_rows:
+                    raise pa.ArrowInvalid(f"{found} of {group.num_rows} answers are there")
 
 
 def remove(halves: Iterable[Path]) -> None:
@@ -294,6 +313,10 @@ def remove(halves: Iterable[Path]) -> None:
         else:
             with suppress(OSError):
                 half.unlink()
+
+
+def _sum(content: bytes) -> bytes:
+    return b"%08x" % zlib.crc32(content)
 
 
 def _mark(file: str) -> str:
@@ -310,7 +333,8 @@ def _write(
     """Write the answers into a file of Parquet, some megabytes at a time."""
     import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
 
-    schema = SCHEMA.with_metadata({_ABOUT: json.dumps(about).encode()})
+    told = json.dumps(about).encode()
+    schema = SCHEMA.with_metadata({_ABOUT: told, _SUM: _sum(told)})
     with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
         first = size = 0
         for number, one in enumerate(kept):

@@ -71,9 +71,9 @@ rivals: .tools/rivals/.installed ## an environment with dlt, which benchmarks/pe
 	@touch $@
 
 lock:            ## resolve the lock files anew (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
-	uv pip compile --quiet --universal --python-version 3.13 --generate-hashes --no-annotate --override requirements/bigquery-emulator.in requirements/bigquery-emulator.in -o requirements/bigquery-emulator.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-annotate --override requirements/bigquery-emulator.in requirements/bigquery-emulator.in -o requirements/bigquery-emulator.txt
 
 release: $(DEV_STAMP) ## check, build and tag the version of the changelog (ARGS=--dry-run: no tag)
 	$(BIN)/python scripts/release.py $(ARGS)

@@ -50,6 +50,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.schedule:command",
             "Run every endpoint when it is due.",
         ),
+        "service": (
+            "tcdatalogger.cli.commands.service:command",
+            "Let systemd run the scheduler.",
+        ),
         "status": ("tcdatalogger.cli.commands.status:command", "Show what each endpoint did last."),
         "runs": ("tcdatalogger.cli.commands.runs:command", "List runs and what became of them."),
     },

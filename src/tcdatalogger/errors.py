@@ -13,6 +13,7 @@
     │   ├── StateUnavailable   69
     │   │   └── StateGone       69   its file was moved away or deleted while it was open
     │   ├── WebhookUnavailable 69   the webhook did not take a message
+    │   ├── SchedulerUnavailable 69  no scheduler of this installation goes round
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   ├── DiskFull           75   there is no space
     │   └── TimedOut          124
@@ -142,6 +143,12 @@ class StateGone(StateUnavailable):
 
 class WebhookUnavailable(TryAgain):
     """The webhook cannot be reached, or did not take a message."""
+
+    exit_code = 69
+
+
+class SchedulerUnavailable(TryAgain):
+    """No scheduler of this installation runs on this machine, or it has not gone round."""
 
     exit_code = 69
 

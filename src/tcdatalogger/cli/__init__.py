@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tcdatalogger import __version__, ending, memory, private, text
+from tcdatalogger import __version__, ending, first_process, memory, private, text
 from tcdatalogger.cli.exit_codes import answered
 from tcdatalogger.errors import Stopped, UsageError
 
@@ -55,6 +55,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "Let systemd run the scheduler.",
         ),
         "status": ("tcdatalogger.cli.commands.status:command", "Show what each endpoint did last."),
+        "health": (
+            "tcdatalogger.cli.commands.health:command",
+            "Say whether the scheduler is well.",
+        ),
         "runs": ("tcdatalogger.cli.commands.runs:command", "List runs and what became of them."),
     },
     "Look": {
@@ -348,6 +352,12 @@ def cli(
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; this is the edge of the process."""
+    if first_process.needed():
+        return first_process.run(lambda: _main(args))
+    return _main(args)
+
+
+def _main(args: Sequence[str] | None) -> int:
     gc.set_threshold(*_SELDOM)
     memory.keep_little()
     words = list(sys.argv[1:] if args is None else args)

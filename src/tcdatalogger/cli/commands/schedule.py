@@ -64,9 +64,17 @@ def command(
             remedy='Give one a frequency, as frequency = "PT15M".',
         )
     mode: Mode = "once" if once else "until idle" if until_idle else "for ever"
-    health = MonitoringServer(settings, SystemClock(), serves=mode == "for ever")
     tally = _Tally(as_json=as_json, keeps=mode != "for ever")
-    with State(settings.state.url or "", SystemClock()) as state, health, _shown(state, as_json):
+    with (
+        State(settings.state.url or "", SystemClock()) as state,
+        MonitoringServer(
+            settings,
+            SystemClock(),
+            serves=mode == "for ever",
+            installation=state.installation(),
+        ) as health,
+        _shown(state, as_json),
+    ):
         _tell_first(settings, state, serves=not tally.keeps)
         daemon = Daemon(
             settings,

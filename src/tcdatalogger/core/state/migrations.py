@@ -113,7 +113,13 @@ create table if not exists torn_clock (
 );
 """
 
-RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
+_SEVENTH: Final = """
+create table if not exists installation (
+    id bigint primary key check (id = 1), name text not null
+);
+"""
+
+RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
 """The statements of each release. A published release never changes."""
 
 

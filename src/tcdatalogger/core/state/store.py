@@ -7,6 +7,7 @@ data stay right without it: cursors and loads are in the ledger of the warehouse
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -175,6 +176,21 @@ class State:
     def close(self) -> None:
         """Close the database; a second time does nothing."""
         self.database.close()
+
+    def installation(self) -> str:
+        """The name of the installation: random, made once, the same for all processes on the state.
+
+        It says nothing about the machine, so the scheduler may tell it to everybody who asks.
+        """
+        query = "select name from installation"
+        if not (rows := self.reading(query)):
+            with self.writing() as db:
+                db.execute(
+                    "insert into installation (id, name) values (1, ?) on conflict (id) do nothing",
+                    (secrets.token_hex(8),),
+                )
+            rows = self.reading(query)
+        return str(rows[0][0])
 
     # --- runs ------------------------------------------------------------------------------
 

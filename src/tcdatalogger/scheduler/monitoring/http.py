@@ -59,6 +59,7 @@ class MonitoringServer:
         look: seconds between two looks for alerts.
         serves: False for a scheduler that ends soon: then nothing is served, and alerts are looked
             for once, at its end.
+        installation: the name that `/healthz` tells (`State.installation`).
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class MonitoringServer:
         *,
         look: float = LOOK,
         serves: bool = True,
+        installation: str = "",
     ) -> None:
         self._settings = settings
         self._clock = clock
@@ -88,6 +90,7 @@ class MonitoringServer:
             for each in (self.watch, self.serve)
         ]
         self._serves = serves
+        self._installation = installation
 
     def __enter__(self) -> Self:
         if self._serves:
@@ -146,7 +149,11 @@ class MonitoringServer:
     def alive(self) -> tuple[bool, dict[str, Any]]:
         """Whether the loop goes round, and what `/healthz` answers."""
         seconds = time.monotonic() - self._beat
-        return seconds < SILENT, {"alive": seconds < SILENT, "beat_seconds": round(seconds, 1)}
+        return seconds < SILENT, {
+            "alive": seconds < SILENT,
+            "beat_seconds": round(seconds, 1),
+            "installation": self._installation,
+        }
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether runs can be made, and what `/readyz` answers: why they cannot."""

@@ -27,9 +27,9 @@ def test_every_decision_is_in_the_list_of_decisions():
 def test_the_list_of_decisions_is_in_order():
     listed = (ROOT / "docs/decisions/README.md").read_text()
     numbers = re.findall(r"(?m)^(\d+)\. \[.*\]\((\d+)-", listed)
-    assert [(int(one), int(two)) for one, two in numbers] == [
-        (number, number) for number in range(1, len(numbers) + 1)
-    ]
+    assert numbers
+    assert all(int(one) == int(two) for one, two in numbers)
+    assert numbers == sorted(set(numbers), key=lambda pair: int(pair[0]))
 
 
 def test_nothing_tells_to_install_a_package_that_is_not_published():

@@ -93,3 +93,50 @@ def test_so_is_what_the_face_for_python_makes(workplace):
 
     assert wide(workplace, but={"tcdatalogger.toml"}) == {}
     assert os.umask(0) == 0
+
+
+def test_so_is_what_the_engines_put_beside_their_files_from_the_first_byte(workplace):
+    with workplace.application() as application:
+        state = application.state
+        with application.warehouse() as warehouse, warehouse._changing(made=True) as session:
+            session.execute("create table many as select range as n from range(300_000)")
+            session.commit()
+            session.execute("begin")
+            with state.writing() as db:
+                db.execute("insert into chores (name, at) values ('a chore', 1)")
+            names = {path.name for path in workplace.folder.iterdir()}
+            assert {"torn.duckdb.wal", "torn.state.sqlite-wal", "torn.state.sqlite-shm"} <= names
+            assert wide(workplace, but={"tcdatalogger.toml"}) == {}
+
+
+def test_check_says_which_files_others_may_read_and_mends_them(workplace):
+    assert workplace.run("run", "faction_members").code == 0
+    assert workplace.run("backup").code == 0
+    (answers,) = (workplace.folder / "archive").rglob("*.parquet")
+    (copy,) = (workplace.folder / "backups").glob("2*/warehouse/torn.duckdb")
+    for path in (answers, copy, workplace.warehouse):
+        path.chmod(0o644)
+
+    said = {f["part"]: f["says"] for f in workplace.run("check", "--json").json["findings"]}
+    assert "1 file in it" in said["rights of archive"]
+    assert "everybody may read it" in said["rights of backup"]
+    assert said["rights of warehouse"].startswith(str(workplace.warehouse))
+
+    done = workplace.run("check", "--offline", "--mend")
+    assert "3 files can be read by their owner alone now." in done.err
+    assert "rights of" not in done.out
+    assert wide(workplace, but={"tcdatalogger.toml"}) == {}
+    again = workplace.run("check", "--offline", "--mend")
+    assert "there is nothing to mend" in again.err
+
+
+def test_what_a_link_leads_to_is_not_mended(workplace, tmp_path_factory):
+    assert workplace.run("run", "faction_members").code == 0
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "of-another"
+    elsewhere.write_text("theirs")
+    elsewhere.chmod(0o644)
+    (workplace.folder / "archive" / "link").symlink_to(elsewhere)
+
+    workplace.run("check", "--offline", "--mend")
+
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o644

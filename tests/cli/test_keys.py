@@ -145,3 +145,57 @@ def test_status_shows_who_is_held_and_that_torn_is_down(workplace, city, monkeyp
     found = workplace.run("status", "--json").json
 
     assert [one["who"] for one in found["held"]] == ["torn"]
+
+
+# What their owners are told
+
+
+def test_the_terms_say_how_data_and_keys_are_kept(workplace):
+    workplace.write(
+        extra='[terms]\npurpose = "Who did which crime."\n\n[backup]\nfrequency = "P1D"\nkeep = 3\n'
+    )
+    done = workplace.run("keys", "terms", "--json")
+
+    assert done.code == 0
+    told = done.json
+    assert told["purpose"] == "Who did which crime."
+    assert "kept on the same machine for ever" in told["storage"]
+    assert "The last three backups have all of it too." in told["storage"]
+    assert "Its rows are kept until they are deleted by hand." in told["storage"]
+    assert told["sharing"] == "Nobody but whoever runs the program."
+    assert "given to the program by its environment" in told["key_storage"]
+    assert "faction: balance, basic, crimes, members; torn: items" in told["key_access"]
+    assert "A key of the level limited" in told["key_access"]
+    assert told["link"].endswith("&faction=balance,basic,crimes,members&torn=items")
+
+
+def test_the_terms_speak_of_time_in_words_and_name_no_place_of_the_disk(workplace):
+    members = '[[endpoints]]\nname = "members"\npath = "/faction/members"\nkeep = "P90D"\n'
+    file = workplace.write(members)
+    file.write_text(
+        file.read_text()
+        .replace('path = "archive"', 'path = "archive"\nkeep = "P1Y"')
+        .replace("env:TORN_API_KEY", "file:key")
+    )
+    (workplace.folder / "key").write_text(workplace.key)
+    (workplace.folder / "key").chmod(0o600)
+
+    for words in ((), ("--markdown",), ("--json",)):
+        done = workplace.run("keys", "terms", *words)
+        assert done.code == 0
+        told = " ".join(done.out.split())
+        assert "for one year" in told
+        assert "Rows of members are deleted after 90 days." in told
+        assert "in a file that only the user of the program can read" in told
+        assert "P1Y" not in told
+        assert str(workplace.folder) not in told
+    lines = workplace.run("keys", "terms").out.splitlines()
+    assert max(len(line) for line in lines if "http" not in line) <= 80
+
+
+def test_what_a_user_says_of_the_purpose_ends_no_cell_of_the_table(workplace):
+    workplace.write(extra='[terms]\npurpose = "a | b <script> & c"\n')
+    table = workplace.run("keys", "terms", "--markdown").out.strip().splitlines()
+
+    assert len(table) == 7
+    assert table[4] == r"| **Purpose of Use** | a \| b &lt;script> &amp; c |"

@@ -8,7 +8,7 @@ all taken before the first is stored; what is kept for a rollback is a copy.
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -321,6 +321,10 @@ class MemoryTransaction:
     def _column(self, name, column):
         return self._table(name).column(column).to_pylist()
 
+    def expired(self, table, columns, before):
+        return dict(Counter(row[RUN] for row in self._table(table).to_pylist()
+                            if _is_before(row, columns, before)))  # fmt: skip
+
     # --- to change tables
 
     def create(self, table):
@@ -598,6 +602,10 @@ class MemoryTransaction:
                 stays = [run not in runs for run in self._column(table, RUN)]
                 self._memory.tables[table] = self._filtered(table, stays)
 
+    def expire(self, table, columns, before):
+        stays = [not _is_before(row, columns, before) for row in self._table(table).to_pylist()]
+        self._memory.tables[table] = self._filtered(table, stays)
+
     def _journals_on(self, name):
         return [journal for journal in self._memory.tables
                 if journal.startswith(JOURNAL) and journal.partition("__")[2] == name]  # fmt: skip
@@ -750,3 +758,8 @@ def _cast(value, was, to):
 
 def _back(value, was, to):
     return None if value is None else _cast(value, was, to)
+
+
+def _is_before(row, columns, before):
+    age = next((row[name] for name in columns if row[name] is not None), None)
+    return age is not None and age < utc(before)

@@ -100,6 +100,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.copy:command",
             "Copy the whole warehouse into another one.",
         ),
+        "prune": (
+            "tcdatalogger.cli.commands.prune:command",
+            "Delete what is older than it is kept.",
+        ),
     },
     "Tools": {
         "config": (

@@ -143,13 +143,16 @@ class Archive:
         """
         self.storage.deliver(file)
 
-    def prune(self, endpoint: str, before: float, pending: Collection[str] = ()) -> int:
+    def prune(
+        self, endpoint: str, before: float, pending: Collection[str] = (), *, dry: bool = False
+    ) -> int:
         """Delete the answers of an endpoint from days that ended before a moment; how many files.
 
         Args:
             endpoint: whose answers.
             before: seconds since 1970.
             pending: runs whose answers stay, as their rows are not in the tables yet.
+            dry: whether they are only counted.
         """
         last = f"{endpoint}/{utc(before).date().isoformat()}"
         gone = []
@@ -159,7 +162,8 @@ class Archive:
             answers = one.name.endswith(_ANSWERS) and PurePosixPath(one.name).stem not in pending
             if answers or one.name.endswith(REFUSED):
                 gone.append(one.name)
-        self.storage.delete(gone)
+        if not dry:
+            self.storage.delete(gone)
         return sum(name.endswith(_ANSWERS) for name in gone)
 
     def halves(self) -> list[Path]:

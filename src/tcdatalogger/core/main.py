@@ -371,6 +371,16 @@ class Application:
         """
         return AheadClock(self.clock, self.state.ahead() or 0.0)
 
+    @property
+    def today(self) -> float:
+        """The time from which ages count, seconds since 1970.
+
+        It is the earlier one of this machine's and Torn's: what is deleted because a clock was
+        ahead does not come back.
+        """
+        now = self.clock.now()
+        return min(now, now + (self.state.ahead() or 0.0))
+
     # --- runs ------------------------------------------------------------------------------
 
     def chosen(
@@ -467,15 +477,33 @@ class Application:
         now = self.clock.now()
         with suppress(TryAgain):  # what became of the run is told all the same
             self.state.forget(self.settings.state.keep.before(now))
-        keep = self.settings.archive.keep
-        if keep is not None and record.status == "done":
-            # By Torn's clock where ours is ahead: answers that are deleted do not come back.
-            today = min(now, record.server_time or now)
-            pending = {run.run_id for run in self.state.unsettled(record.endpoint)}
+        endpoint = self.settings.endpoint(record.endpoint)
+        if endpoint is not None and record.status == "done":
             try:
-                self.archive.prune(record.endpoint, keep.before(today), pending)
+                self.prune_archive(endpoint, at=record.server_time)
             except (TryAgain, ConfigError) as failure:  # of a bucket; the next run tries again
                 _log.warning("archive_not_pruned", message=failure.message)
+
+    def prune_archive(
+        self, endpoint: EndpointSettings, *, at: float | None = None, dry: bool = False
+    ) -> int:
+        """Delete the answers of an endpoint that are older than the archive keeps; how many files.
+
+        Args:
+            endpoint: whose answers; it is claimed.
+            at: the time by Torn's clock, where a run has just told it; seconds since 1970.
+            dry: whether they are only counted.
+
+        Raises:
+            WarehouseUnavailable, ConfigError: the bucket of the archive cannot be reached now.
+        """
+        keep = self.settings.archive.keep
+        if keep is None:
+            return 0
+        # By Torn's clock where ours is ahead: answers that are deleted do not come back.
+        today = min(self.clock.now(), at) if at else self.today
+        pending = {run.run_id for run in self.state.unsettled(endpoint.name)}
+        return self.archive.prune(endpoint.name, keep.before(today), pending, dry=dry)
 
     def record(self, task: Task, claim: Claim | None = None) -> RunRecord:
         """Of a run, as it begins."""

@@ -51,14 +51,14 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of the endpoint, `BACKUP` or `DIGEST`."""
+        """The name of the endpoint, `BACKUP`, `PRUNE` or `DIGEST`."""
         return self.claim.endpoint
 
     @property
     def timeout(self) -> float:
         """Seconds that the run may take."""
         match self.name:
-            case leases.BACKUP:
+            case leases.BACKUP | leases.PRUNE:  # both read what there is
                 timeout = self.settings.backup.timeout
             case leases.DIGEST:
                 timeout = self.settings.digest.timeout
@@ -69,7 +69,8 @@ class Job:
     @property
     def memory(self) -> str | None:
         """The memory that the run may take, as `500MB`; None for what is no run of an endpoint."""
-        return None if self.name in {leases.BACKUP, leases.DIGEST} else self.endpoint.memory
+        alone = self.name in {leases.BACKUP, leases.PRUNE, leases.DIGEST}
+        return None if alone else self.endpoint.memory
 
 
 def settings_for(settings: Settings, name: str) -> Settings:
@@ -78,9 +79,9 @@ def settings_for(settings: Settings, name: str) -> Settings:
     Args:
         settings: the whole configuration.
         name: of the work: an endpoint, which is then the only one; `BACKUP`, which has none; or
-            `DIGEST`, whose answers may rest on all of them.
+            `PRUNE` and `DIGEST`, which may need all of them.
     """
-    if name == leases.DIGEST:
+    if name in {leases.DIGEST, leases.PRUNE}:
         return settings
     only = tuple(each for each in settings.endpoints if each.name == name)
     return settings.model_copy(update={"endpoints": only})

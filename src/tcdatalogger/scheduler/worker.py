@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcdatalogger import ending, memory, without_pandas
 from tcdatalogger.core.config import sizes
-from tcdatalogger.core.state.leases import BACKUP, DIGEST
+from tcdatalogger.core.state.leases import BACKUP, DIGEST, PRUNE
 from tcdatalogger.errors import Failure, Stopped
 from tcdatalogger.observability import log, redact
 from tcdatalogger.scheduler import process_tree
@@ -83,6 +83,8 @@ def run_job(job: Job) -> Report:
     with Application(job.settings) as application:
         if job.name == BACKUP:
             return _backed_up(job, application)
+        if job.name == PRUNE:
+            return _pruned(job, application)
         if job.name == DIGEST:
             return _digested(job, application)
         outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
@@ -97,6 +99,16 @@ def _backed_up(job: Job, application: Application) -> Report:
 
     try:
         scheduled.make(application, wanted, claim=job.claim, timeout=job.timeout)
+    except Failure as failure:
+        return _refused(failure)
+    return Report("done")
+
+
+def _pruned(job: Job, application: Application) -> Report:
+    from tcdatalogger.core.operations import prune  # noqa: PLC0415  # not in the daemon
+
+    try:
+        prune.scheduled(application, job.claim, job.timeout)
     except Failure as failure:
         return _refused(failure)
     return Report("done")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import (
+    counted,
     json_option,
     print_json,
     print_table,
@@ -21,25 +23,36 @@ if TYPE_CHECKING:
     from tcdatalogger.core.check.finding import Finding
     from tcdatalogger.core.config.settings import Settings
 
+_NARROW: Final = "No file of the program can be read by others: there is nothing to mend."
+
 
 @click.command(
-    epilog="\b\nExample:\n  tcdatalogger check\n  tcdatalogger check --offline --json",
+    epilog="\b\nExample:\n  tcdatalogger check\n  tcdatalogger check --offline --json\n"
+    "  tcdatalogger check --mend",
 )
 @click.option(
     "--offline", is_flag=True, help="Ask neither Torn about the keys, nor a bucket, nor BigQuery."
 )
 @click.option("--alerts", is_flag=True, help="Send a message to the webhook of the alerts.")
+@click.option(
+    "--mend",
+    "mends",
+    is_flag=True,
+    help="Take the rights of other users away from files of the program, before all else.",
+)
 @json_option
 @click.pass_obj
-def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> None:
-    """Check the configuration, the keys, the folders and the tables, and change nothing.
+def command(options: Options, offline: bool, alerts: bool, mends: bool, as_json: bool) -> None:
+    """Check the configuration, the keys, the folders and the tables.
 
-    Asks Torn once for each key. The exit code is that of the first problem.
+    Changes nothing, except the rights of files with --mend. Asks Torn once for each key. The exit
+    code is that of the first problem.
     """
     settings = options.load(to_file=False, processors=True)
     from tcdatalogger.core.check.preflight import inspect  # pyarrow, duckdb, httpx2
     from tcdatalogger.core.main import Application
 
+    narrowed = _mended(settings) if mends else []
     with Application(settings) as application:
         findings = list(inspect(application, online=not offline))
     if settings.digest.questions:
@@ -51,6 +64,7 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
         print_json(
             {
                 "ok": not wrong,
+                **({"mended": list(map(str, narrowed))} if mends else {}),
                 "findings": [
                     {
                         "part": finding.part,
@@ -71,6 +85,19 @@ def command(options: Options, offline: bool, alerts: bool, as_json: bool) -> Non
         )
         say(_summary(settings, len(wrong), sum(f.warning for f in findings)))
     raise SystemExit(wrong[0].exit_code if wrong else 0)
+
+
+def _mended(settings: Settings) -> list[Path]:
+    """Take the rights of others away, and say of which files."""
+    from tcdatalogger.core.check import rights
+
+    changed, refused = rights.mend(settings)
+    for path in refused:
+        say(f"{path}: this user may not change its rights.", err=True)
+    number = counted(len(changed), "file")
+    done = f"{number} can be read by their owner alone now." if changed else _NARROW
+    say(done, err=True)
+    return changed
 
 
 def _word(finding: Finding) -> str:

@@ -1,7 +1,8 @@
-"""`tcdatalogger keys`: each key, its health, and whether it can do what its endpoints need."""
+"""`tcdatalogger keys`: each key, its health, what it can do, and what its owner is told."""
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -43,6 +44,41 @@ def check(options: Options, offline: bool, as_json: bool) -> None:
     else:
         _print(found)
     raise SystemExit(wrong[0].exit_code if wrong else 0)
+
+
+@command.command(
+    "terms",
+    epilog="\b\nExample:\n  tcdatalogger keys terms\n  tcdatalogger keys terms --markdown",
+)
+@click.option("--markdown", is_flag=True, help="Print the table in Markdown, to be published.")
+@json_option
+@click.pass_obj
+def terms(options: Options, markdown: bool, as_json: bool) -> None:
+    """Print the table that Torn's terms ask of who takes the keys of others.
+
+    It says how data and keys are stored, who sees them, and what a key has to be able to do. The
+    configuration has most of it; [terms] has the purpose, and who sees the data where the program
+    cannot know it.
+    """
+    settings = options.load()
+    from tcdatalogger.core.views.terms import PAGE, terms
+    from tcdatalogger.services.torncity.catalog import catalog
+
+    file = settings.torn.catalog
+    found = terms(settings, catalog.load(file if file.exists() else None))
+    if as_json:
+        names = ("storage", "sharing", "purpose", "key_storage", "key_access", "link")
+        print_json({**{name: getattr(found, name) for name in names}, "terms": PAGE})
+        return
+    if markdown:
+        say(found.markdown())
+        return
+    for name, text in found.rows:
+        say(name)
+        say(fill(text, 78, initial_indent="  ", subsequent_indent="  "))
+    if found.link:
+        say(f"\nA custom key that can do it:\n  {found.link}")
+    say(f"\nTorn's terms: {PAGE}")
 
 
 def facts(report: KeyReport) -> dict[str, Any]:

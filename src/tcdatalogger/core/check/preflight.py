@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from tcdatalogger import disk, private
-from tcdatalogger.core.check import bigquery, stored_tables
+from tcdatalogger import disk
+from tcdatalogger.core.check import bigquery, rights, stored_tables
 from tcdatalogger.core.check.finding import Finding
 from tcdatalogger.core.config.paths import without_password
-from tcdatalogger.core.config.secrets import ENCRYPTION_KEY
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings, WarehouseSettings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.run.key_selection import subject
@@ -64,7 +62,7 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
         yield from found
         warehouse_ok = online and all(finding.failure is None for finding in found)
     yield from _unused(settings.warehouse)
-    yield from _rights(settings)
+    yield from rights.findings(settings)
     if settings.alerts.webhook is not None:
         yield _webhook(application, "alerts", settings.alerts.webhook)
     if settings.digest.webhook is not None:
@@ -177,30 +175,6 @@ def _backups(settings: Settings) -> Path | None:
     """A file in the folder of backups, None where the scheduler makes no backups."""
     place, often = settings.backup.path, settings.backup.frequency
     return None if place is None or often is None else place / "x"
-
-
-def _rights(settings: Settings) -> Iterator[Finding]:
-    """Files and folders that other users may read or write."""
-    if os.name == "nt":
-        return
-    references = [*settings.keys.items(), (ENCRYPTION_KEY, settings.warehouse.encryption_key)]
-    references.append(("alerts.webhook", settings.alerts.webhook))
-    references.append(("digest.webhook", settings.digest.webhook))
-    places = [
-        ("state", settings.state.file),
-        ("warehouse", settings.warehouse.file),
-        ("archive", settings.archive.folder or settings.spool),
-        ("artifacts", settings.artifacts),
-        ("backup", settings.backup.path),
-        ("log", settings.log.file),
-        *((f"key {name}", Path(ref.removeprefix("file:")))
-          for name, ref in references if ref is not None and ref.startswith("file:")),
-    ]  # fmt: skip
-    for name, path in places:
-        if path is not None and path.exists() and (wider := private.wider(path)):
-            folder = "-R " if path.is_dir() else ""
-            says = f"{path}: {wider}. `chmod {folder}go= {shlex.quote(str(path))}`"
-            yield Finding(f"rights of {name}", says, warning=True)
 
 
 def _webhook(application: Application, table: str, reference: str) -> Finding:

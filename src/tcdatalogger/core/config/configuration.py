@@ -29,6 +29,7 @@ from tcdatalogger.core.config.settings import (
     SchedulerSettings,
     Settings,
     StateSettings,
+    TermsSettings,
     TornSettings,
     UiSettings,
     WarehouseSettings,
@@ -50,6 +51,7 @@ __all__ = [
     "SchedulerSettings",
     "Settings",
     "StateSettings",
+    "TermsSettings",
     "TornSettings",
     "UiSettings",
     "WarehouseSettings",
@@ -79,6 +81,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "alerts": AlertsSettings,
     "digest": DigestSettings,
     "ui": UiSettings,
+    "terms": TermsSettings,
 }
 _Model = TypeVar("_Model", bound=BaseModel)
 

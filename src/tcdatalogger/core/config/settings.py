@@ -181,6 +181,10 @@ class EndpointSettings(Model):
     modes store nothing; its process is killed a little later."""
     table: Name | None = None
     """The name of the root table; the name of the endpoint where it is not given."""
+    keep: AnyDuration | None = None
+    """How long its rows are kept, as P90D; for ever where it is not given. A record is as old as
+    its own time says where its list has one, else as the answer that it came with; with history a
+    version counts from when it ended. Not with storage_mode replace, which keeps one run."""
     tags: Texts = ()
     """Tags for `run --tag`."""
     enabled: bool = True
@@ -457,6 +461,16 @@ class UiSettings(Model):
         return self.model_copy(update={**files, **secrets})
 
 
+class TermsSettings(Model):
+    """What `tcdatalogger keys terms` tells the owners of keys."""
+
+    purpose: str = "Statistics of a faction, a player or a company, for those who are in it."
+    """What the data is used for, in a sentence."""
+    sharing: str | None = None
+    """Who sees the data, in a sentence. Without it, the configuration says what it knows: who has a
+    password of the pages, and whether a channel gets a digest."""
+
+
 class Settings(Model):
     """The whole configuration."""
 
@@ -475,6 +489,7 @@ class Settings(Model):
     alerts: AlertsSettings = AlertsSettings()
     digest: DigestSettings = DigestSettings()
     ui: UiSettings = UiSettings()
+    terms: TermsSettings = TermsSettings()
 
     def endpoint(self, name: str) -> EndpointSettings | None:
         """The endpoint with this name, None where there is none."""

@@ -304,6 +304,9 @@ def _path(part: Part, problems: ConfigErrors, known: catalog.Catalog) -> None:
             part.place("subject"), f"{entry.path} is not about the owner of a key", "Leave it out."
         )
     _key(part, entry, problems)
+    if part.endpoint.keep is not None and part.endpoint.storage_mode == "replace":
+        says = "replace keeps the rows of the latest run, which do not grow old"
+        problems.add(part.place("keep"), says, "Leave it out, or use history.")
     why = why_not_incremental(part.endpoint, entry) if part.endpoint.incremental else ""
     if why:
         problems.add(part.place("incremental"), f"it cannot be so: {why}", "Leave it out.")
@@ -448,6 +451,13 @@ def _tables(parts: Sequence[Part], problems: ConfigErrors, known: catalog.Catalo
                 f"names columns of the table {table!r} otherwise than {owner!r}, "
                 "which fills it too",
                 "Give both the same names, or one of them a table of its own.",
+            )
+        elif endpoint.keep != other.endpoint.keep:
+            problems.add(
+                part.place("keep"),
+                f"rows of the table {table!r} are kept for another time than {owner!r} says, which "
+                "fills it too",
+                "Give both the same.",
             )
         elif (endpoint.storage_mode, other.endpoint.storage_mode) not in _SHARED:
             problems.add(

@@ -12,6 +12,7 @@ from typing import Final
 
 from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.operations import prune
 from tcdatalogger.core.operations.exclusive import exclusive
 from tcdatalogger.core.operations.from_archive import (
     ORDERED,
@@ -229,6 +230,7 @@ def _rebuild(
         finally:  # failed checks are stored in any case: they say why
             for one in found:
                 _note(application, endpoint, one, token, warehouse)
+        prune.expire(application, endpoint, warehouse, guard.fence)  # versions that are over
     return [
         replace(one, receipt=receipts.get(load_id(one.run_id, endpoint.name, token)))
         for one in found

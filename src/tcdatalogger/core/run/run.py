@@ -47,9 +47,11 @@ from tcdatalogger.errors import (
 from tcdatalogger.models.checks.promised import Checked, CheckFailed, CheckResult
 from tcdatalogger.models.evolution import Step
 from tcdatalogger.models.kept import all_in_memory
+from tcdatalogger.models.rows.expiry import Expiry, unexpired
 from tcdatalogger.observability import usage
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.observability.traces import TraceSpan, span
+from tcdatalogger.services.torncity.catalog import time_fields
 from tcdatalogger.services.torncity.client.budget import Priority
 from tcdatalogger.services.torncity.endpoints import in_file
 from tcdatalogger.services.torncity.endpoints.registry import processor
@@ -81,6 +83,11 @@ class Parts(Protocol):
     @property
     def clock(self) -> Clock:
         """The one source of time."""
+        ...
+
+    @property
+    def today(self) -> float:
+        """The time from which ages count: the earlier one of this machine's and Torn's."""
         ...
 
     @property
@@ -460,7 +467,8 @@ class Run:
                 self.made = made = maker.as_tables(result, fetched)
             if self.dry or self.until != "transform":
                 with self._timed("validate"), self._marking(fetched, DataRefused):
-                    self.made = made = maker.as_tables(maker.validate(made, fetched), fetched)
+                    made = maker.as_tables(maker.validate(made, fetched), fetched)
+                    self.made = made = self._unexpired(made)
             self._count(made)
             if not self.stores:
                 self._show(made, warehouse)
@@ -502,6 +510,18 @@ class Run:
             digest=digest,
             at=self.parts.clock.now(),
         )
+
+    def _unexpired(self, made: Transformed) -> Transformed:
+        """The rows without those that are older than they are kept, for example of a rebuild.
+
+        Versions of a history hang on all rows before them, so they expire in the tables alone.
+        """
+        keep, mode = self.endpoint.keep, self.task.mode
+        if keep is None or mode not in {"append", "merge"}:
+            return made
+        time = time_fields.field(self.task.endpoint.path)
+        expiry = Expiry.of(made.family, time, mode, keep.before(self.parts.today))
+        return replace(made, tables=unexpired(made.tables, expiry))
 
     def _digest(self, fetched: Fetched) -> str | None:
         """The digest of the answers of a run of `replace`, None for other runs."""

@@ -37,6 +37,9 @@ BACKUP: Final = "/backup"
 DIGEST: Final = "/digest"
 """As `BACKUP`, for the digest."""
 
+PRUNE: Final = "/prune"
+"""As `BACKUP`, for the deletion of what is older than it is kept."""
+
 Holders = Mapping[tuple[str, int | None], tuple[str, float]]
 """The owner of each claim that was not given back, and its end, by name and token."""
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from tcdatalogger.core.config import schedule
+from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
 from tcdatalogger.core.config.settings import DigestSettings, EndpointSettings, Settings
 from tcdatalogger.core.state.due import Plan
-from tcdatalogger.core.state.leases import BACKUP, DIGEST
+from tcdatalogger.core.state.leases import BACKUP, DIGEST, PRUNE
 
 _TRIES: Final = 12
 """Of a digest that the channel does not take: for about two hours."""
@@ -33,11 +34,17 @@ def plan(endpoint: EndpointSettings) -> Plan | None:
 
 
 def plans(settings: Settings) -> dict[str, Plan]:
-    """The plans of endpoints, backup and digest, by name; what runs by hand alone has none."""
+    """The plans of endpoints and of what goes on beside them, by name.
+
+    What runs by hand alone has none.
+    """
     found = {one.endpoint: one for one in map(plan, settings.endpoints) if one is not None}
     often = settings.backup.frequency
     if found and often is not None:  # after the endpoints: nobody waits for a backup
         found[BACKUP] = Plan(BACKUP, Grid(often), priority="low")
+    keeps = [settings.archive.keep, *(endpoint.keep for endpoint in settings.endpoints)]
+    if found and any(keep is not None for keep in keeps):
+        found[PRUNE] = Plan(PRUNE, Grid(parse("P1D")), priority="low")
     if found and settings.digest.questions:
         grid = digest_grid(settings.digest)
         found[DIGEST] = Plan(DIGEST, grid, priority="low", retries=_TRIES, waits=True)

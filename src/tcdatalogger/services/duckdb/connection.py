@@ -138,7 +138,8 @@ def connect(
             continue
         new = not path.exists()
         try:
-            connection = _opened(path, key, limits, read_only=read_only, unsafe=unsafe)
+            with private.umask():  # the engine makes its files itself
+                connection = _opened(path, key, limits, read_only=read_only, unsafe=unsafe)
         except duckdb.Error as error:
             ending.check()
             failure = _failure(path, error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from tcdatalogger.clock import utc
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.schema import TableSchema, Type
@@ -108,3 +109,28 @@ def take_out(session: Session, name: str, runs: Sequence[str]) -> int:
     gone = before - count(session, name)
     agree(name, "those that were taken out", int(wanted), gone)
     return gone
+
+
+def expired(session: Session, name: str, columns: Sequence[str], before: float) -> dict[str, int]:
+    """How many rows are of a time before a moment, by run (`Transaction.expired`)."""
+    rows = session.execute(
+        f"select coalesce(_run_id, ''), count(*) from {quoted(name)} where {_age(columns)} < ? "
+        "group by all",
+        [utc(before)],
+    ).fetchall()
+    return {str(run): int(count) for run, count in rows}
+
+
+def expire(session: Session, name: str, columns: Sequence[str], before: float) -> None:
+    """Delete the rows that `expired` counts.
+
+    Raises:
+        Unbalanced: other rows went.
+    """
+    wanted, rows = sum(expired(session, name, columns, before).values()), count(session, name)
+    session.execute(f"delete from {quoted(name)} where {_age(columns)} < ?", [utc(before)])
+    agree(name, "those that have expired", wanted, rows - count(session, name))
+
+
+def _age(columns: Sequence[str]) -> str:
+    return f"coalesce({', '.join(map(quoted, columns))}, null)"

@@ -103,6 +103,10 @@ class DuckDBTransaction:
         found = {str(run): int(subject) for run, subject in rows}
         return next((found[run] for run in runs if run in found), None)
 
+    def expired(self, table: str, columns: Sequence[str], before: float) -> dict[str, int]:
+        """How many rows of a table are of a time before a moment, by run."""
+        return tables.expired(self._session, table, columns, before)
+
     def why_not(self, table: str, column: str, to: Type) -> str:
         """Why a column cannot get another type, "" where it can."""
         return retype.why_not(self._session, table, column, to)
@@ -179,6 +183,10 @@ class DuckDBTransaction:
             copies = [f"{FORMER}{name}", *merge.journals_on(self._session, name)] if kept else []
             for table in (*self.there(copies), name):
                 tables.take_out(self._session, table, runs)
+
+    def expire(self, table: str, columns: Sequence[str], before: float) -> None:
+        """Delete the rows that `expired` counts."""
+        tables.expire(self._session, table, columns, before)
 
     def reopen(self, names: Sequence[str], runs: Sequence[str]) -> None:
         """Make the versions current again that runs ended."""

@@ -11,7 +11,7 @@ from typing import Final
 import duckdb
 import pyarrow as pa
 
-from tcdatalogger import disk, ending
+from tcdatalogger import disk, ending, private
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.files import Progress, silent
@@ -169,13 +169,14 @@ class DuckDBWarehouse(Warehouse):
         """
         session, self._looks = Session(self._connection), None
         try:
-            ledger = DuckDBLedgerTables(session)
-            complete = not made or ledger.complete()
-            session.execute("begin")
-            if not complete:
-                ledger.make()
-            yield session
-            session.commit()
+            with private.umask():  # what the engine puts beside its file is not for others either
+                ledger = DuckDBLedgerTables(session)
+                complete = not made or ledger.complete()
+                session.execute("begin")
+                if not complete:
+                    ledger.make()
+                yield session
+                session.commit()
         except duckdb.Error as error:
             self._give_up(session)
             ending.check()

@@ -109,6 +109,17 @@ class BigQueryTransaction:
         )
         return None if row["subject"] is None else int(row["subject"])
 
+    def expired(self, table: str, columns: Sequence[str], before: float) -> dict[str, int]:
+        """How many rows of a table are of a time before a moment, by run."""
+        session = self._session
+        place = session.private(table) if table in session.kept else table
+        rows = session.client.ask(
+            f"select coalesce({RUN}, '') as run, count(*) as n from {session.relation(place)} o "
+            f"where {_is_before(columns, before)} group by run",
+            labels=session.labels,
+        )
+        return {str(row["run"]): int(row["n"]) for row in rows.to_pylist()}
+
     def why_not(self, table: str, column: str, to: Type) -> str:
         """Why a column cannot get another type, "" where it can."""
         return changes.why_not(self._session, table, column, to)
@@ -265,6 +276,17 @@ class BigQueryTransaction:
             session.acts.must_be(*counts)
         session.flush()
 
+    def expire(self, table: str, columns: Sequence[str], before: float) -> None:
+        """Delete the rows that `expired` counts; whole partitions of them cost nothing."""
+        session = self._session
+        place = session.private(table) if table in session.kept else table
+        session.touch([table])
+        gone = sum(self.expired(table, columns, before).values())
+        [rows] = session.numbers([session.count(place)])
+        where = session.where(place, _is_before(columns, before))
+        session.acts.add(f"delete from {sql.quoted(session.at(place))} where {where}")
+        session.acts.must_be(Count(table, "those that are left", rows - gone, session.count(place)))
+
     def reopen(self, names: Sequence[str], runs: Sequence[str]) -> None:
         """Make the versions current again that runs ended."""
         self._session.touch(names)
@@ -334,3 +356,9 @@ class BigQueryTransaction:
         session.forget([f"{FORMER}{name}" for name in replaced])
         for name in tables:
             merge.forget_kept(session, name)
+
+
+def _is_before(columns: Sequence[str], before: float) -> str:
+    """The test for rows of a time before a moment."""
+    age = ", ".join(map(sql.quoted, columns))
+    return f"coalesce({age}, null) < {sql.time(before)}"

@@ -390,6 +390,7 @@ class BigQueryWarehouse(Warehouse):
     reshape = _again(Warehouse.reshape)
     reshape_back = _again(Warehouse.reshape_back)
     rollback = _again(Warehouse.rollback)
+    expire = _again(Warehouse.expire)
 
     # --- to ask ----------------------------------------------------------------------------------
 

@@ -152,15 +152,20 @@ def custom_key_link(endpoints: Iterable[Endpoint], title: str = "TCdatalogger") 
 
     Sections and selections are sorted, so the same endpoints give the same link.
     """
+    parts = [f"title={quote(title, safe='')}"]
+    parts += [f"{section}={','.join(names)}" for section, names in selections_of(endpoints)]
+    return "&".join([NEW_KEY, *parts])
+
+
+def selections_of(endpoints: Iterable[Endpoint]) -> list[tuple[str, list[str]]]:
+    """The selections that endpoints need, by section, sorted and in Torn's spelling."""
     wanted: dict[str, set[str]] = {}
     for endpoint in endpoints:
         if endpoint.route:  # has no selection of its own
             continue
         section, selection = _spelling(endpoint)
         wanted.setdefault(section, set()).add(selection)
-    parts = [f"title={quote(title, safe='')}"]
-    parts += [f"{section}={','.join(sorted(names))}" for section, names in sorted(wanted.items())]
-    return "&".join([NEW_KEY, *parts])
+    return [(section, sorted(names)) for section, names in sorted(wanted.items())]
 
 
 def _spelling(endpoint: Endpoint) -> tuple[str, str]:

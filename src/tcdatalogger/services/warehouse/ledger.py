@@ -361,6 +361,48 @@ class Ledger:
             Checked(load.endpoint, load.run_id, load.id, load.committed_at, load.checks)
         )
 
+    def take_off(self, endpoint: str, gone: Mapping[str, Mapping[str, int]]) -> None:
+        """Count rows no longer that were deleted because they are too old.
+
+        Args:
+            endpoint: whose loads stored them.
+            gone: how many rows of each run, by table.
+        """
+        left: dict[str, dict[str, int]] = {}
+        for table, by_run in gone.items():
+            for run, number in by_run.items():
+                left.setdefault(run, {})[table] = number
+        changed: dict[str, list[str]] = {}
+        runs = sorted(left)
+        for at in range(0, len(runs), RECENT):
+            some = tuple(runs[at : at + RECENT])
+            for line in self._lines({"endpoint": endpoint, "run_id": some}):
+                theirs = left[line.run_id]
+                rows = dict(line.rows)
+                for table, count in rows.items():
+                    less = min(count, theirs.get(table, 0)) if line.counts else 0
+                    if less:
+                        rows[table] = count - less
+                        theirs[table] -= less
+                if rows != line.rows:
+                    changed.setdefault(json.dumps(rows), []).append(line.load_id)
+        for text, loads in changed.items():
+            for at in range(0, len(loads), RECENT):
+                where = {"load_id": tuple(loads[at : at + RECENT])}
+                self._tables.change(LOADS, {"rows": text}, where)
+
+    def forget_set_aside(self, endpoint: str, before: float) -> None:
+        """Forget records of the quarantine that were set aside before a moment.
+
+        Args:
+            endpoint: whose.
+            before: seconds since 1970.
+        """
+        names = ("quarantine_id", "quarantined_at")
+        lines = self._tables.read(QUARANTINE, names, {"endpoint": endpoint})
+        old = [str(name) for name, at in lines if at.timestamp() < before]
+        self.settle(old)
+
     def _lines(self, where: Mapping[str, object], most: int = 0) -> list[LedgerLine]:
         return [
             LedgerLine(

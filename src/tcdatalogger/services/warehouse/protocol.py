@@ -17,9 +17,10 @@ from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.models.checks.promised import Checked
 from tcdatalogger.models.evolution import Step, StoredTypes, plan
 from tcdatalogger.models.owners import TableOwner
+from tcdatalogger.models.rows.expiry import Expiry
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
-from tcdatalogger.services.warehouse import modes, owners, rollback, schema_changes
+from tcdatalogger.services.warehouse import modes, owners, retention, rollback, schema_changes
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger import RECENT, Ledger, LedgerLine
@@ -492,6 +493,34 @@ class Warehouse(ABC):
             undo = rollback.rollback(transaction, endpoint, run_id, at=at, by=by, dry=dry)
             _ask(fence)
         return undo
+
+    def expire(
+        self, endpoint: str, expiry: Expiry, *, dry: bool = False, fence: Fence = None
+    ) -> Mapping[str, int]:
+        """Delete the rows of an endpoint that are older than they are kept, in one step.
+
+        Args:
+            endpoint: whose rows.
+            expiry: which rows.
+            dry: count them, and change nothing.
+            fence: as that of a load.
+
+        Returns:
+            How many rows, by table.
+
+        Raises:
+            WarehouseUnavailable: it cannot be reached now; nothing was changed.
+            Unbalanced: other rows went than those that were counted; nothing was changed.
+        """
+        if dry:
+            with self._reading() as there:
+                return {} if there is None else retention.expire(there, endpoint, expiry, dry=True)
+        if not self.exists():
+            return {}
+        with self._transaction() as transaction:
+            gone = retention.expire(transaction, endpoint, expiry)
+            _ask(fence)
+        return gone
 
 
 def _ask(fence: Fence) -> None:

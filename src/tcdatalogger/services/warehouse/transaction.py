@@ -93,6 +93,16 @@ class Transaction(Protocol):
         """Why a column cannot get another type without a value of it changing, "" where it can."""
         ...
 
+    def expired(self, table: str, columns: Sequence[str], before: float) -> dict[str, int]:
+        """How many rows of a table are of a time before a moment, by run.
+
+        Args:
+            table: its name; also that of a table that is kept for a rollback.
+            columns: the times of a row: the first one that is not null counts.
+            before: seconds since 1970.
+        """
+        ...
+
     # --- to change tables ------------------------------------------------------------------------
 
     def create(self, table: TableSchema) -> None:
@@ -173,6 +183,14 @@ class Transaction(Protocol):
             names: of the tables.
             runs: whose rows.
             kept: whether also from what is kept for the rollback of others.
+        """
+        ...
+
+    def expire(self, table: str, columns: Sequence[str], before: float) -> None:
+        """Delete the rows that `expired` counts.
+
+        Raises:
+            Unbalanced: other rows went.
         """
         ...
 

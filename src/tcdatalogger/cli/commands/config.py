@@ -11,7 +11,7 @@ import click
 from tcdatalogger import disk, private
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, print_json, print_table, program, say
-from tcdatalogger.errors import ConfigError, UsageError
+from tcdatalogger.errors import ConfigError, Failure, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.first_tool import Imported
@@ -34,12 +34,21 @@ def command() -> None:
     "schema", epilog="\b\nExample:\n  tcdatalogger config schema > tcdatalogger.schema.json"
 )
 @click.option("--json", "_as_json", is_flag=True, expose_value=False, hidden=True)
-def schema() -> None:
-    """Print the JSON Schema of the configuration file, with what each setting means."""
-    from tcdatalogger.core.config.configuration import json_schema  # pydantic
+@click.pass_obj
+def schema(options: Options) -> None:
+    """Print the JSON Schema of the configuration file, with what each setting means.
 
-    # Always indented: it goes into a file that people open.
-    print_json(json_schema())
+    It lists the paths, parameters and values of the catalogue in use, for an editor to complete:
+    a first line `#:schema ./tcdatalogger.schema.json` names its file.
+    """
+    from tcdatalogger.core.config.editor_schema import editor_schema  # pydantic
+    from tcdatalogger.services.torncity.catalog import catalog
+
+    try:
+        used = options.settings().torn.catalog
+    except Failure:  # without a configuration, or while one is being written
+        used = None
+    print_json(editor_schema(catalog.load(used if used is not None and used.exists() else None)))
 
 
 @command.command(

@@ -158,15 +158,33 @@ def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> No
     target = options.load().torn.catalog
     if file is None:
         target.unlink(missing_ok=True)
-        version = catalog.load().version
+        used = catalog.load()
     else:
         raw = diff.compiled(file)
-        version = catalog.read(raw, str(file)).version
+        used = catalog.read(raw, str(file))
         _write(target, raw)
+    version = used.version
+    renew_schema(options, used)
     if as_json:
         print_json({"version": version, "file": None if shipped else str(target)})
         return
     say(f"In use: the catalogue of version {version}. `tcdatalogger check` shows the plan.")
+
+
+def renew_schema(options: Options, used: Catalog) -> None:
+    """Write the schema for editors anew, where one stands beside the configuration.
+
+    Args:
+        options: they name the configuration.
+        used: the catalogue that is in use now.
+    """
+    import os
+
+    from tcdatalogger.core.config import configuration, editor_schema
+
+    folder = configuration.locate(options.config, os.environ).resolve().parent
+    if (folder / editor_schema.FILE).exists():
+        editor_schema.write(folder, used)
 
 
 def _write(target: Path, raw: bytes) -> None:

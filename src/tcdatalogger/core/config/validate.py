@@ -29,11 +29,12 @@ from tcdatalogger.services.storage.address import BucketAddress, secrets_of
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.text import either
 
-_OWN_PARAMETERS = {
+OWN_PARAMETERS = {
     "key": "The key is named by api_key and sent in a header, never in the address",
     "comment": "It is sent with each call; set it as torn.comment",
     "selections": "Each endpoint is one selection; name the others as endpoints of their own",
 }
+"""Parameters of Torn's that are set in another place, and where."""
 
 _SHARED = (("append", "append"), ("merge", "merge"))
 """The pairs of storage modes with which two endpoints may share a table."""
@@ -348,12 +349,12 @@ def _params(part: Part, entry: catalog.Endpoint, problems: ConfigErrors) -> None
     params = part.endpoint.params
     for name, value in params.items():
         place = part.place("params", name)
-        if name in _OWN_PARAMETERS:
-            problems.add(place, "is not set here", f"{_OWN_PARAMETERS[name]}.")
+        if name in OWN_PARAMETERS:
+            problems.add(place, "is not set here", f"{OWN_PARAMETERS[name]}.")
             continue
         parameter = entry.parameter(name)
         if parameter is None:
-            names = [each.name for each in entry.parameters if each.name not in _OWN_PARAMETERS]
+            names = [each.name for each in entry.parameters if each.name not in OWN_PARAMETERS]
             remedy = near(name, names) or "It takes none."
             problems.add(place, f"{entry.path} has no such parameter", remedy)
         else:

@@ -40,6 +40,20 @@ def opener(path: str | os.PathLike[str], flags: int) -> int:
     return os.open(path, flags, FILE)
 
 
+def write(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all; its folder is made.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    folder(path.parent)
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    with open(part, "x", encoding="utf-8", opener=opener) as stream:
+        stream.write(text)
+    part.replace(path)
+
+
 def file(path: Path) -> Path:
     """Make an empty file for an engine that opens its files itself; an existing file stays.
 

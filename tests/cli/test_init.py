@@ -3,12 +3,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import tomllib
+from itertools import combinations
 
+import jsonschema
 import pytest
 
 from tcdatalogger.cli import main
 from tcdatalogger.core.config import configuration
 from tcdatalogger.questions import presets, question
+from tcdatalogger.services.torncity.catalog import catalog
 
 
 def test_what_init_writes_passes_the_check(tmp_path, monkeypatch, capsys):
@@ -53,6 +57,33 @@ def test_init_where_nothing_can_be_written_is_a_clear_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     assert main(["init", str(tmp_path / "file" / "folder")]) == 78
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_init_writes_the_configuration_that_is_named(tmp_path, monkeypatch, capsys):
+    named = tmp_path / "etc" / "mine.toml"
+    assert main(["--config", str(named), "init"]) == 0
+    assert configuration.load(named, {}).endpoints
+    assert f"--config {named} check" in capsys.readouterr().out
+    assert main(["--config", str(named), "init", str(tmp_path)]) == 2
+    assert "DIR and --config" in capsys.readouterr().err
+    monkeypatch.setenv("TCDATALOGGER_CONFIG", str(tmp_path / "other.toml"))
+    assert main(["init"]) == 0
+    assert (tmp_path / "other.toml").exists()
+
+
+def test_init_writes_the_schema_for_editors_and_names_it(tmp_path):
+    assert main(["init", str(tmp_path)]) == 0
+    first = (tmp_path / "tcdatalogger.toml").read_text().splitlines()[0]
+    assert first == "#:schema ./tcdatalogger.schema.json"
+    schema = json.loads((tmp_path / "tcdatalogger.schema.json").read_text())
+    written = tomllib.loads((tmp_path / "tcdatalogger.toml").read_text())
+    jsonschema.Draft202012Validator(schema).validate(written)
+
+
+def test_init_writes_the_address_of_a_sandbox(tmp_path):
+    assert main(["init", str(tmp_path), "--api", "http://127.0.0.1:8642/v2"]) == 0
+    settings = configuration.load(tmp_path / "tcdatalogger.toml", {})
+    assert settings.torn.url == "http://127.0.0.1:8642/v2"
 
 
 # --- presets -------------------------------------------------------------------------------------
@@ -121,6 +152,18 @@ def test_presets_are_added_up(workplace):
 
     assert set(alone["questions"]) <= set(both["questions"])
     assert both["calls"] >= alone["calls"] > 24
+
+
+def test_no_list_is_logged_twice_whatever_is_chosen():
+    for many in range(1, len(presets.KINDS) + 1):
+        for kinds in combinations(presets.KINDS, many):
+            chosen = presets.preset(kinds, KNOWN, catalog.load())
+            asked = [(e.entry.path, e.ids, *sorted(e.params.items())) for e in chosen.endpoints]
+            assert len(asked) == len(set(asked)), kinds
+            owners = [e for e in chosen.endpoints if e.entry.of_key_owner]
+            others = [e for e in chosen.endpoints if e.entry.path_parameters]
+            own = {(e.entry.section, e.entry.selection) for e in owners}
+            assert own.isdisjoint((e.entry.section, e.entry.selection) for e in others), kinds
 
 
 def test_a_preset_has_what_questions_of_ones_own_need(workplace):

@@ -286,12 +286,7 @@ def _store(secret: _Secret) -> None:
         environ = {secret.variable: typed.strip()}
     value = resolve(name, f"env:{secret.variable}", environ, document=name == secret.place)
     try:
-        private.folder(secret.file.parent)
-        part = secret.file.with_name(f"{secret.file.name}.part")
-        part.unlink(missing_ok=True)
-        with open(part, "x", encoding="utf-8", opener=private.opener) as stream:
-            stream.write(f"{value.reveal()}\n")
-        part.replace(secret.file)
+        private.write(secret.file, f"{value.reveal()}\n")
     except OSError as error:
         raise ConfigError(f"{secret.file} cannot be written: {error.strerror}.") from None
 

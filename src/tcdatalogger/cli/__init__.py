@@ -96,6 +96,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.restore:command",
             "Bring a backup back in a new folder.",
         ),
+        "archive": (
+            "tcdatalogger.cli.commands.archive:command",
+            "Join the files of the raw answers.",
+        ),
         "copy": (
             "tcdatalogger.cli.commands.copy:command",
             "Copy the whole warehouse into another one.",

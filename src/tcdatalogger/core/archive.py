@@ -1,7 +1,9 @@
 """The raw archive: every answer of Torn's, byte for byte, before anything is made of it.
 
-A zstd Parquet file for each run, which any tool can query. Its place (`services/storage`) has a
-whole file or none. The key is not in it: it never was in the request.
+A zstd Parquet file for each run, which any tool can query. The files of a day that is over are
+joined into one (`joining`); a run keeps the name of its file, and whoever asks for it by that name
+gets its answers from wherever they are. The place of the files (`services/storage`) has a whole
+file or none. The key is not in them: it never was in the request.
 """
 
 from __future__ import annotations
@@ -9,18 +11,20 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import zlib
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import pyarrow as pa
 
 from tcdatalogger.clock import utc
+from tcdatalogger.core import answers
+from tcdatalogger.core.answers import SPOILT, ArchivedCall, JoinedFile, JoinedRun
 from tcdatalogger.errors import DataRefused, Failure
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.scratch import Piece, Scratch
@@ -28,51 +32,27 @@ from tcdatalogger.services.storage.protocol import Storage, StoredFile
 from tcdatalogger.services.torncity.client.messages import Answer, KeptAnswer, Request
 from tcdatalogger.services.torncity.processing.base import Page
 
-_TIME: Final = pa.timestamp("us", tz="UTC")
-
-SCHEMA: Final = pa.schema(
-    [
-        ("run_id", pa.string()),
-        ("endpoint", pa.string()),
-        ("page", pa.int64()),
-        ("path", pa.string()),
-        ("params", pa.string()),
-        ("subject_id", pa.int64()),
-        ("status", pa.int64()),
-        ("requested_at", _TIME),
-        ("server_time", _TIME),
-        ("seconds", pa.float64()),
-        ("headers", pa.string()),
-        ("error", pa.string()),
-        ("body", pa.binary()),
-    ]
-)
-
-_ABOUT: Final = b"tcdatalogger"
-"""Under which name a file says what its run was to do, in the metadata of its schema."""
-
-_SUM: Final = b"tcdatalogger.crc32"
-"""The checksum of it, which files of older versions lack."""
-
-_SPOILT: Final = (OSError, pa.ArrowException, ValueError, KeyError)
-"""What a file that was damaged raises when it is read."""
+__all__ = ["JOINED", "REFUSED", "Archive", "ArchivedCall", "StoredRun", "remove"]
 
 REFUSED: Final = ".refused"
 """The ending of a mark beside the answers of a run whose rows were refused; it holds why."""
 
 _ANSWERS: Final = ".parquet"
 
-_GROUP: Final = 2 * 2**20
-"""Bytes of bodies that are written together, and read together: a file is larger than memory."""
+JOINED: Final = f".joined{_ANSWERS}"
+"""The ending of a file with the answers of several runs of a day."""
 
-_ROWS: Final = 1_000
-"""The most answers that are read together."""
+_PARTS: Final = 3
+"""Parts of the name of a run's file: endpoint, day, run."""
 
-_BUFFER: Final = 2**18
-"""Bytes of a file that are read at once."""
+_TRIES: Final = 3
+"""How often a joined file is looked for that was joined again meanwhile, under another name."""
 
-_END: Final = 1 << 16
-"""Bytes at the end of a file that contain its header, except for a very long header."""
+_KEPT: Final = 4
+"""Joined files whose metadata stay in memory: a rebuild reads one run of a day after another."""
+
+_ABANDONED: Final = 3_600.0
+"""Seconds after which a half joined file is one of a process that was killed."""
 
 _RUN: Final = re.compile(r"(\d{4})(\d\d)(\d\d)T\d{6}Z-")
 """How a run id begins that contains the day of the run (`new_run_id`)."""
@@ -81,17 +61,37 @@ _log = get_logger("archive")
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedCall:
-    """An answer as the archive keeps it.
+class StoredRun:
+    """The answers of a run where they are now; its rows come as often as it is gone through.
 
     Attributes:
-        subject_id: whom it is about.
-        error: why it is no data, "" where it is.
+        storage: the place of the files.
+        file: the file that has them.
+        within: of a joined file what it says of itself, and of the run; None for the run's own.
     """
 
-    answer: Answer
-    subject_id: int | None = None
-    error: str = ""
+    storage: Storage
+    file: str
+    within: tuple[JoinedFile, JoinedRun] | None = None
+
+    def about(self) -> str | None:
+        """What the run was to do, as JSON; None where an older version wrote its file.
+
+        Raises:
+            FileNotFoundError: the file is not there any more.
+            one of `SPOILT`: it is damaged.
+        """
+        if self.within is not None:
+            return self.within[1].about
+        return answers.about_of(answers.schema_of(self.storage, self.file))
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """The rows, some megabytes at a time; errors are those of `about`."""
+        if self.within is None:
+            yield from answers.batches(self.storage, self.file)
+        else:
+            joined, run = self.within
+            yield from joined.batches(self.storage, run)
 
 
 class Archive:
@@ -103,6 +103,8 @@ class Archive:
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
+        self._joined: dict[str, JoinedFile] = {}
+        self._runs: dict[str, tuple[str, ...]] = {}
 
     def write(
         self,
@@ -125,7 +127,7 @@ class Archive:
         """
         day = utc(kept[0].answer.requested_at).date().isoformat()
         name = f"{endpoint}/{day}/{run_id}{_ANSWERS}"
-        self.storage.write(name, partial(_write, run_id, endpoint, kept, about or {}))
+        self.storage.write(name, partial(answers.write, run_id, endpoint, kept, about or {}))
         return name
 
     def scratch(self) -> Scratch:
@@ -159,26 +161,51 @@ class Archive:
         for one in self.storage.files(f"{endpoint}/"):
             if one.name >= last:  # they come in the order of their days
                 break
-            answers = one.name.endswith(_ANSWERS) and PurePosixPath(one.name).stem not in pending
-            if answers or one.name.endswith(REFUSED):
+            if one.name.endswith(REFUSED) or self._settled(one, pending):
                 gone.append(one.name)
         if not dry:
             self.storage.delete(gone)
         return sum(name.endswith(_ANSWERS) for name in gone)
 
+    def _settled(self, one: StoredFile, pending: Collection[str]) -> bool:
+        """Whether a file has answers, and none of a pending run."""
+        if not one.name.endswith(JOINED):
+            return one.name.endswith(_ANSWERS) and PurePosixPath(one.name).stem not in pending
+        try:
+            return not pending or not any(run in pending for run in self._runs_of(one))
+        except (DataRefused, FileNotFoundError):
+            return False
+
     def halves(self) -> list[Path]:
-        """What runs have begun to write: those that live, and those that were killed at it."""
-        return self.storage.halves()
+        """What runs have begun to write: those that live, and those that were killed at it.
+
+        A half joined file counts when it is an hour old: no run has its name.
+        """
+        return [half for half in self.storage.halves() if not _young(half)]
 
     def files(self, endpoint: str, after: str = "") -> list[str]:
-        """The files of an endpoint, in the order of their days.
+        """The files of the runs of an endpoint by their names, also of those that were joined.
 
         Args:
             endpoint: whose answers.
             after: only those whose names come after it.
+
+        Raises:
+            DataRefused: a joined file is damaged.
         """
-        found = self.storage.files(f"{endpoint}/", after)
-        return [one.name for one in found if one.name.endswith(_ANSWERS)]
+        for _ in range(_TRIES):
+            found = set()
+            try:
+                for one in self.storage.files(f"{endpoint}/", after):
+                    if one.name.endswith(JOINED):
+                        day = PurePosixPath(one.name).parent
+                        found |= {f"{day}/{run_id}{_ANSWERS}" for run_id in self._runs_of(one)}
+                    elif one.name.endswith(_ANSWERS):
+                        found.add(one.name)
+            except FileNotFoundError:  # joined again meanwhile
+                continue
+            return sorted(name for name in found if name > after)
+        raise _damaged(f"{endpoint}/", OSError("its files change all the time"))
 
     def everything(self) -> list[StoredFile]:
         """The files of all endpoints and the marks beside them, by name."""
@@ -189,8 +216,99 @@ class Archive:
         ]
 
     def exists(self, file: str) -> bool:
-        """Whether there is such a file."""
-        return self.storage.exists(file)
+        """Whether the answers of a run are there, by the name of its file.
+
+        Raises:
+            DataRefused: a joined file of its day is damaged.
+        """
+        return self.storage.exists(file) or any(True for _ in self._in_joined(file))
+
+    def holder(self, file: str) -> str | None:
+        """The file that has the answers of a run now: its own or a joined one; None for none.
+
+        Raises:
+            DataRefused: a joined file of its day is damaged.
+        """
+        if self.storage.exists(file):
+            return file
+        return next((place.file for place in self._in_joined(file)), None)
+
+    def bring(self, file: str, to: Storage) -> None:
+        """Write the answers of a run into another place, into a file of their own.
+
+        Raises:
+            DataRefused: there is no such file, or it is damaged.
+            ConfigError, DiskFull: the place does not take it.
+        """
+        try:
+            place, about = self._found(file)
+            content = partial(answers.write_apart, about, place)
+            to.write(file, self.storage.read(file) if place.within is None else content)
+        except SPOILT as error:
+            raise _damaged(file, error) from None
+
+    def joined(self, one: StoredFile) -> JoinedFile:
+        """What a joined file says of itself.
+
+        Raises:
+            FileNotFoundError: it is not there any more.
+            DataRefused: it is damaged.
+        """
+        found = self._joined.pop(one.name, None)
+        if found is None or found.size != one.bytes:
+            try:
+                found = JoinedFile.read(self.storage, one.name, one.bytes)
+            except FileNotFoundError:
+                raise
+            except SPOILT as error:
+                raise _damaged(one.name, error) from None
+        self._joined[one.name] = found  # the newest is the last
+        if len(self._joined) > _KEPT:
+            del self._joined[next(iter(self._joined))]
+        self._runs[one.name] = tuple(found.runs)
+        return found
+
+    def _runs_of(self, one: StoredFile) -> tuple[str, ...]:
+        """The runs in a joined file; its name is made of what it has, so they never change."""
+        return self._runs.get(one.name) or tuple(self.joined(one).runs)
+
+    def _in_joined(self, file: str) -> Iterator[StoredRun]:
+        """Where the answers of a run are in the joined files of its day."""
+        name = PurePosixPath(file)
+        for _ in range(_TRIES if len(name.parts) == _PARTS else 0):
+            again = False
+            for one in list(self.storage.files(f"{name.parent}/")):
+                if not one.name.endswith(JOINED):
+                    continue
+                try:
+                    if name.stem in self._runs_of(one):
+                        joined = self.joined(one)
+                        yield StoredRun(self.storage, one.name, (joined, joined.runs[name.stem]))
+                        again = True  # it is still looked for
+                except FileNotFoundError:
+                    again = True
+            if not again:
+                return
+
+    def _places(self, file: str) -> Iterator[StoredRun]:
+        """Where the answers of a run may be: its own file, and then the joined ones of its day."""
+        yield StoredRun(self.storage, file)
+        yield from self._in_joined(file)
+
+    def _found(self, file: str) -> tuple[StoredRun, str | None]:
+        """Where the answers of a run are, and what it was to do, as JSON.
+
+        Raises:
+            FileNotFoundError: nowhere.
+            one of `SPOILT`: the file is damaged.
+        """
+        missing = FileNotFoundError("there is no such file")
+        for place in self._places(file):
+            try:
+                return place, place.about()
+            except FileNotFoundError as error:
+                missing = error
+        raise missing
 
     def find(self, endpoint: str, run_id: str) -> str | None:
         """The file of a run, None where there is none.
@@ -203,9 +321,14 @@ class Archive:
                 day = date(*map(int, told.groups())) - timedelta(days=1)
                 since = f"{endpoint}/{day.isoformat()}"
         for after in dict.fromkeys((since, "")):
-            for file in self.files(endpoint, after):
-                if PurePosixPath(file).stem == run_id:
-                    return file
+            for one in self.storage.files(f"{endpoint}/", after):
+                name = PurePosixPath(one.name)
+                if one.name.endswith(JOINED):
+                    with suppress(FileNotFoundError):  # joined again meanwhile
+                        if run_id in self._runs_of(one):
+                            return f"{name.parent}/{run_id}{_ANSWERS}"
+                elif one.name.endswith(_ANSWERS) and name.stem == run_id:
+                    return one.name
         return None
 
     @contextmanager
@@ -247,19 +370,9 @@ class Archive:
         Raises:
             DataRefused: there is no such file, or it is damaged.
         """
-        import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
-
         try:
-            try:
-                schema = pq.read_schema(pa.BufferReader(self.storage.read(file, _END)))
-            except pa.ArrowException:  # it says more of itself than its end holds, or is damaged
-                schema = pq.read_schema(pa.BufferReader(self.storage.read(file)))
-            facts = schema.metadata or {}
-            told = facts.get(_ABOUT, b"{}")
-            if _SUM in facts and facts[_SUM] != _sum(told):
-                raise ValueError("its header is not as it was written")
-            found = json.loads(told)
-        except _SPOILT as error:
+            found = json.loads(self._found(file)[1] or "{}")
+        except SPOILT as error:
             raise _damaged(file, error) from None
         return found if isinstance(found, dict) else {}
 
@@ -278,35 +391,30 @@ class Archive:
             count = 0
             for rows in self._rows(file):
                 bodies = rows.column("body")
-                for number, row in enumerate(_facts(rows)):
+                for number, row in enumerate(answers.facts(rows)):
                     if row["page"] != count:
                         raise ValueError(f"its answer {count} is missing")
                     count += 1
                     kept = scratch.put(memoryview(bodies[number].as_buffer() or b""))
                     yield str(row["error"] or ""), _page(row, kept)
-        except _SPOILT as error:
+        except SPOILT as error:
             raise _damaged(file, error) from None
 
     def _rows(self, file: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a file, some megabytes at a time."""
-        import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
-
-        path = self.storage.local(file)
-        source = pa.BufferReader(self.storage.read(file)) if path is None else str(path)
-        with pq.ParquetFile(
-            source, buffer_size=_BUFFER, page_checksum_verification=True
-        ) as content:
-            for number in range(content.num_row_groups):  # together they would be read ahead
-                group = content.metadata.row_group(number)
-                rows = max(1, _GROUP * group.num_rows // max(group.total_byte_size, 1))
-                found = 0
-                for batch in content.iter_batches(
-                    min(rows, _ROWS), row_groups=[number], use_threads=False
-                ):
-                    found += batch.num_rows
+        """The rows of a run, some megabytes at a time."""
+        begun, missing = False, FileNotFoundError("there is no such file")
+        for place in self._places(file):
+            try:
+                for batch in place:
+                    begun = True
                     yield batch
-                if found != group.num_rows:
-                    raise pa.ArrowInvalid(f"{found} of {group.num_rows} answers are there")
+            except FileNotFoundError as error:
+                if begun:
+                    raise
+                missing = error
+            else:
+                return
+        raise missing
 
 
 def remove(halves: Iterable[Path]) -> None:
@@ -319,57 +427,18 @@ def remove(halves: Iterable[Path]) -> None:
                 half.unlink()
 
 
-def _sum(content: bytes) -> bytes:
-    return b"%08x" % zlib.crc32(content)
-
-
 def _mark(file: str) -> str:
     return str(PurePosixPath(file).with_suffix(REFUSED))
 
 
-def _write(
-    run_id: str,
-    endpoint: str,
-    kept: Sequence[ArchivedCall],
-    about: Mapping[str, object],
-    file: IO[bytes],
-) -> None:
-    """Write the answers into a file of Parquet, some megabytes at a time."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - 30 ms that only runs need
-
-    told = json.dumps(about).encode()
-    schema = SCHEMA.with_metadata({_ABOUT: told, _SUM: _sum(told)})
-    with pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer:
-        first = size = 0
-        for number, one in enumerate(kept):
-            size += len(one.answer.body)
-            if size >= _GROUP or number == len(kept) - 1:
-                writer.write_table(_table(run_id, endpoint, kept[first : number + 1], first))
-                first, size = number + 1, 0
-
-
-def _table(run_id: str, endpoint: str, kept: Sequence[ArchivedCall], first: int) -> pa.Table:
-    return pa.Table.from_pylist(
-        [
-            {
-                "run_id": run_id,
-                "endpoint": endpoint,
-                "page": number,
-                "path": one.answer.request.path,
-                "params": json.dumps(one.answer.request.params),
-                "subject_id": one.subject_id,
-                "status": one.answer.status,
-                "requested_at": utc(one.answer.requested_at),
-                "server_time": utc(one.answer.server_time),
-                "seconds": one.answer.seconds,
-                "headers": json.dumps(one.answer.headers),
-                "error": one.error,
-                "body": one.answer.body,
-            }
-            for number, one in enumerate(kept, first)
-        ],
-        schema=SCHEMA,
-    )
+def _young(half: Path) -> bool:
+    """Whether a process may still write what is half: a joined file, which no run has begun."""
+    if not half.stem.endswith(PurePosixPath(JOINED).stem):
+        return False
+    try:
+        return time.time() - half.stat().st_mtime < _ABANDONED
+    except OSError:
+        return False
 
 
 def _page(row: dict[str, object], body: Piece) -> Page:
@@ -387,16 +456,6 @@ def _page(row: dict[str, object], body: Piece) -> Page:
     )
     subject = row.get("subject_id")
     return Page.of(KeptAnswer(answer, body), subject if isinstance(subject, int) else None)
-
-
-def _facts(rows: pa.RecordBatch) -> list[dict[str, object]]:
-    """All but the bodies of some rows, the times as microseconds: of a time Arrow asks pandas."""
-    facts = rows.drop_columns(["body"])
-    for name in ("requested_at", "server_time"):
-        at = facts.schema.get_field_index(name)
-        facts = facts.set_column(at, name, facts.column(at).cast(_TIME).cast(pa.int64()))
-    found: list[dict[str, object]] = facts.to_pylist()
-    return found
 
 
 def _seconds(micros: object) -> float:

@@ -18,6 +18,7 @@ from tcdatalogger.core.config import sizes
 from tcdatalogger.core.config.requests import chosen
 from tcdatalogger.core.config.secrets import ENCRYPTION_KEY, Secret, resolve
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings
+from tcdatalogger.core.joining import day_of, join
 from tcdatalogger.core.run.already_stored import already, busy_outcome
 from tcdatalogger.core.run.checkpoints import StepTables
 from tcdatalogger.core.run.key_selection import KeySelector, subject
@@ -30,7 +31,7 @@ from tcdatalogger.core.state.leases import Claim
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.sqlite import IN_MEMORY
 from tcdatalogger.core.state.store import RUNNING, RunRecord, State
-from tcdatalogger.errors import Busy, ConfigError, TryAgain
+from tcdatalogger.errors import Busy, ConfigError, DataRefused, TryAgain
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.google.address import SCHEME
 from tcdatalogger.services.google.connect import connect, open_dataset
@@ -59,6 +60,9 @@ goes by it. Long enough that several endpoints of one call to `run` share it."""
 
 BUCKET_CREDENTIALS: Final = "archive.credentials"
 """Under which name messages speak of the credentials of a bucket."""
+
+_DAYS: Final = 7
+"""How many days of archive files a run joins at most: after a pause the next days do the rest."""
 
 _ALL: Final = 100_000
 """Runs at once: more than there can be."""
@@ -483,6 +487,23 @@ class Application:
                 self.prune_archive(endpoint, at=record.server_time)
             except (TryAgain, ConfigError) as failure:  # of a bucket; the next run tries again
                 _log.warning("archive_not_pruned", message=failure.message)
+        self._join(record)
+
+    def _join(self, record: RunRecord) -> None:
+        """Join the archive files of the days before, at the first run of an endpoint on a day."""
+        now = self.clock.now()  # by which the files have their days
+        try:
+            last = [
+                run
+                for run in self.state.runs(endpoint=record.endpoint, most=2)
+                if run.run_id != record.run_id
+            ]
+            if not last or day_of(last[0].started_at) >= day_of(now):
+                return
+            pending = {run.run_id for run in self.state.unsettled(record.endpoint)}
+            join(self.archive, record.endpoint, now, pending, most=_DAYS)
+        except (TryAgain, ConfigError, DataRefused) as failure:  # tomorrow's first run tries again
+            _log.warning("archive_not_joined", message=failure.message)
 
     def prune_archive(
         self, endpoint: EndpointSettings, *, at: float | None = None, dry: bool = False

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +28,7 @@ from tcdatalogger.clock import SystemClock, instant, span
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.views.runs import MOST, STATUSES, RunView, changes, newest, recent, view
 from tcdatalogger.core.views.state import existing_state
-from tcdatalogger.errors import UsageError
+from tcdatalogger.errors import DataRefused, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
@@ -138,6 +139,7 @@ def show(options: Options, run_id: str, as_json: bool) -> None:
     if as_json:
         print_json(facts(run))
         return
+    run = replace(run, archive_file=_held(settings, run.archive_file))
     print_table(("", ""), [fact for fact in _facts(view(run)) if fact[1] not in ("", 0, None)])
 
 
@@ -191,6 +193,20 @@ def facts(run: RunRecord) -> dict[str, Any]:
     """A run as JSON for programs."""
     times = ("started_at", "finished_at", "server_time")
     return asdict(run) | {name: instant(getattr(run, name)) for name in times}
+
+
+def _held(settings: Settings, file: str) -> str:
+    """The file of the archive that has the answers of a run now: it may be a joined one."""
+    folder = settings.archive.folder
+    if folder is None or not file or (folder / file).exists():
+        return file
+    from tcdatalogger.core.archive import Archive  # pyarrow
+    from tcdatalogger.services.storage.folder import Folder
+
+    held = None
+    with suppress(DataRefused):
+        held = Archive(Folder(folder)).holder(file)
+    return held or f"{file} (gone)"
 
 
 def _facts(found: RunView) -> list[tuple[str, Any]]:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -218,15 +218,22 @@ def _archive(
     settings = application.settings
     before = _last_index(place, settings)
     storage = application.archive.storage
-    there = application.archive.everything()
-    found = []
-    for number, one in enumerate(there, 1):
-        progress("reading the archive", number, len(there))
-        with suppress(FileNotFoundError):  # the file was deleted meanwhile, as it was too old
-            found.append(_index(storage, one, before.get(one.name), folder if whole else None))
+    found: dict[str, Indexed] = {}
+    gone = True
+    while gone:  # files were deleted meanwhile: too old, or joined into one that has to be listed
+        gone = False
+        there = application.archive.everything()
+        for number, one in enumerate(there, 1):
+            progress("reading the archive", number, len(there))
+            if one.name not in found:
+                try:
+                    target = folder if whole else None
+                    found[one.name] = _index(storage, one, before.get(one.name), target)
+                except FileNotFoundError:
+                    gone = True
     with open(folder / manifest.INDEX, "wb", opener=private.opener) as lines:
-        lines.writelines(msgspec.json.encode(one) + b"\n" for one in found)
-    return found
+        lines.writelines(msgspec.json.encode(one) + b"\n" for one in found.values())
+    return list(found.values())
 
 
 def _index(

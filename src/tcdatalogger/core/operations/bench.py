@@ -351,8 +351,7 @@ def _aside(settings: Settings, name: str, folder: Path) -> Settings:
 def _archived(settings: Settings, aside: Settings, work: Work, watch: _Watch) -> Measured:
     watch.step(READ)
     with Application(settings) as real:
-        content = real.archive.storage.read(work.file)
-    Folder(Path(aside.archive.path)).write(work.file, content)
+        real.archive.bring(work.file, Folder(Path(aside.archive.path)))
     with Application(aside, tell=watch.tell) as application:
         fetched = fetched_from(application.archive, work.file)
         if fetched is None:

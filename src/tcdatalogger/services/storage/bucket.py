@@ -143,6 +143,11 @@ class Bucket:
             found = obstore.get(self._store, name, options={"range": {"suffix": last}})
             return bytes(found.bytes())
 
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        """Some bytes of an object (`Storage.read_part`)."""
+        with self._asked("read"):
+            return bytes(obstore.get_range(self._store, name, start=start, length=size))
+
     def exists(self, name: str) -> bool:
         """Whether there is such an object."""
         try:

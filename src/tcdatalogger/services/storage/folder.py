@@ -58,9 +58,10 @@ class Folder:
             part.replace(path)
             files.sync_folder(path.parent)
         except OSError as error:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
             raise _refused(self.root, error) from None
+        finally:
+            with suppress(OSError):  # where it has its name, there is none any more
+                part.unlink(missing_ok=True)
 
     def read(self, name: str, last: int | None = None) -> bytes:
         """The bytes of a file (`Storage.read`)."""
@@ -69,6 +70,12 @@ class Folder:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - last))
             return file.read()
+
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        """Some bytes of a file (`Storage.read_part`)."""
+        with (self.root / name).open("rb") as file:
+            file.seek(start)
+            return file.read(size)
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""

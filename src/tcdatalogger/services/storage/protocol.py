@@ -75,6 +75,20 @@ class Storage(Protocol):
         """
         ...
 
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        """Some bytes of a file; fewer where it ends before.
+
+        Args:
+            name: of the file.
+            start: the place of the first of them.
+            size: how many.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            OSError: the file cannot be read.
+        """
+        ...
+
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
         ...

@@ -60,6 +60,12 @@ class Spooled:
             return self._spool.read(name, last)
         return self._bucket.read(name, last)
 
+    def read_part(self, name: str, start: int, size: int) -> bytes:
+        """Some bytes of a file (`Storage.read_part`)."""
+        with suppress(FileNotFoundError):
+            return self._spool.read_part(name, start, size)
+        return self._bucket.read_part(name, start, size)
+
     def exists(self, name: str) -> bool:
         """Whether there is such a file, in the spool or in the bucket."""
         return self._spool.exists(name) or self._bucket.exists(name)

@@ -13,10 +13,11 @@ from tcdatalogger.core.config import sizes
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.core.views.mending import mends
 from tcdatalogger.core.views.runs import STATUSES, RunView, newest, view
-from tcdatalogger.errors import UsageError
+from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.observability import log_reader
 from tcdatalogger.observability.log_reader import LogQuery, LogTail
 from tcdatalogger.observability.redact import redact
+from tcdatalogger.services.storage.folder import Folder
 from tcdatalogger.text import did_you_mean
 from tcdatalogger.web.context import Context, context
 from tcdatalogger.web.drawing import Bar, Bars, Cell, Table
@@ -275,10 +276,16 @@ def _archive(here: Context, record: RunRecord) -> tuple[str, str]:
             f"{here.settings.archive.path.partition('?')[0].rstrip('/')}/{record.archive_file}",
             "",
         )
-    file = folder / record.archive_file
-    gone = (
-        ""
-        if file.is_file()
-        else "It is not there any more: `archive.keep` says how long files stay."
-    )
-    return str(file), gone
+    file, why = folder / record.archive_file, ""
+    if not file.is_file():
+        from tcdatalogger.core.archive import Archive  # noqa: PLC0415  # pyarrow, for few pages
+
+        try:
+            held = Archive(Folder(folder)).holder(record.archive_file)
+        except DataRefused as damaged:
+            return str(file), damaged.message
+        if held is None:
+            why = "It is not there any more: `archive.keep` says how long files stay."
+        else:
+            file = folder / held
+    return str(file), why

@@ -34,7 +34,7 @@ from tcdatalogger.services.storage import folder
 from tcdatalogger.services.warehouse.ledger import Ledger
 
 owner, name, after = {
-    "archive": (folder.os, "fsync", False), "commit": (Ledger, "write_load", True),
+    "archive": (folder.os, "fsync", False), "commit": (Ledger, "write_loads", True),
 }[sys.argv[1]]
 left, whole = [int(sys.argv[2])], getattr(owner, name)
 

@@ -66,8 +66,8 @@ POINTS = [
     (archive.Archive, "write", True),
     (new_records, "_find", True),
     (tables, "copy", True),
-    (Ledger, "write_load", False),
-    (Ledger, "write_load", True),
+    (Ledger, "write_loads", False),
+    (Ledger, "write_loads", True),
     (warehouse.DuckDBWarehouse, "commit", True),
 ]
 CHILD = """

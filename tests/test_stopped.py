@@ -19,7 +19,7 @@ from tcdatalogger.cli import main
 from tcdatalogger.core import archive
 from tcdatalogger.services.warehouse.ledger import Ledger
 
-owner, name = {"archive": (archive.Archive, "write"), "store": (Ledger, "write_load")}.get(
+owner, name = {"archive": (archive.Archive, "write"), "store": (Ledger, "write_loads")}.get(
     sys.argv[1], (None, "")
 )
 if owner is not None:

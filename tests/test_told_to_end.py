@@ -40,7 +40,7 @@ opening._ALONE = {**opening._ALONE, "threads": 1}
 
 owner, name = {
     "open": (opening.ending, "watch_over"), "shape": (Ledger, "known_shape"),
-    "steps": (DuckDBTransaction, "append"), "commit": (Ledger, "write_load"),
+    "steps": (DuckDBTransaction, "append"), "commit": (Ledger, "write_loads"),
 }[sys.argv[1]]
 whole = getattr(owner, name)
 

@@ -144,13 +144,13 @@ def test_the_cursor_is_in_the_same_transaction_as_its_rows(place, monkeypatch):
     place.log("attacks")
     before = place.spans("attacks")
     place.later(DAY)
-    write = Ledger.write_load
+    write = Ledger.write_loads
 
     def dying(*args):
         write(*args)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Ledger, "write_load", dying)
+    monkeypatch.setattr(Ledger, "write_loads", dying)
     with pytest.raises(KeyboardInterrupt):
         place.log("attacks")
     monkeypatch.undo()

@@ -14,7 +14,7 @@ from tcdatalogger.core.operations.quarantine import retry
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.warehouse import modes
+from tcdatalogger.services.warehouse import modes, together
 
 CRIMES = '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\nincremental = false\n'
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
@@ -323,12 +323,61 @@ def test_a_rebuild_that_is_killed_in_the_middle_leaves_the_old_rows(place, monke
         return store(transaction, load)
 
     monkeypatch.setattr(modes, "store", killed)
+    monkeypatch.setattr(together, "MOST", 1)
     with pytest.raises(KeyboardInterrupt):
         place.again(rebuild, "faction_crimes")
 
     assert stored
     assert place.tables() == before
     assert place.sql("from _tcd_loads") == books
+
+
+def test_runs_that_are_stored_together_are_those_of_one_after_the_other(place, monkeypatch):
+    check = '{ column = "level", max = 50, on_failure = "warn" }'
+    place.write(f"{MEMBERS}checks = [{check}]\n")
+    for _ in range(4):
+        place.log("faction_members")
+    pictures = []
+    for most in (1, 128):
+        monkeypatch.setattr(together, "MOST", most)
+        place.warehouse.unlink()
+        for _ in range(2):  # into an empty file, and in place of what is there
+            place.again(rebuild, "faction_members")
+            loads = (
+                "select * exclude (load_id, superseded_by, committed_at, token, seq) "
+                "from _tcd_loads order by seq"
+            )
+            checks = "select * exclude (load_id, checked_at, seq) from _tcd_checks order by seq"
+            pictures.append((place.tables(), place.sql(loads), place.sql(checks)))
+
+    assert pictures[:2] == pictures[2:]
+    assert pictures[0][2]
+
+
+def test_a_decimal_in_place_of_a_long_integer_is_set_aside_by_a_rebuild_too(place, lie):
+    def odd(value):
+        def member(path, _params, body):
+            found = json.loads(body)
+            if path != "/faction/members":
+                return None
+            found["members"][0]["odd"] = value
+            return found
+
+        lie(member)
+
+    for value in (2**53 + 1, 2, 1.5):
+        odd(value)
+        place.log("faction_members")
+    lie()
+    aside = "select record, reason from _tcd_quarantine"
+    before, quarantine = place.tables(), place.sql(aside)
+    assert len(quarantine) == 1
+
+    place.warehouse.unlink()
+    place.again(rebuild, "faction_members")
+
+    assert place.tables() == before
+    assert place.sql(aside) == quarantine
 
 
 def test_the_rebuilding_of_what_was_never_logged_is_refused(place):

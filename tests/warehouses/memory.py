@@ -221,6 +221,10 @@ class MemoryLedgerTables:
             for line in self._memory.ledger[table.name]
         ]
 
+    def change_each(self, table, column, by, values, where):
+        for key, value in values.items():
+            self.change(table, {column: value}, {**where, by: key})
+
     def remove(self, table, where):
         self._memory.ledger[table.name] = [
             line for line in self._memory.ledger[table.name] if not _fits(line, where)
@@ -282,6 +286,9 @@ class MemoryTransaction:
             else 0
             for name in names
         }
+
+    def rows_of_each(self, names, runs):
+        return {run: self.rows_of(names, [run]) for run in runs}
 
     def holds(self, table, *, versions):
         if FROM not in self._memory.types[table]:

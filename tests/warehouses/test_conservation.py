@@ -159,7 +159,7 @@ def bench(tmp_path, maker):
 @pytest.mark.parametrize(("mode", "work"), [
     *((mode, "run") for mode in MODES),
     ("merge", "late run"), ("history", "late run"), ("merge", "replay"), ("merge", "rollback"),
-    ("once", "rebuild"),
+    ("once", "rebuild"), ("append", "rebuild"),
 ])  # fmt: skip
 def test_an_engine_that_loses_rows_anywhere_is_caught(bench, mode, work):
     right = bench(mode)

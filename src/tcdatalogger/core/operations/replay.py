@@ -27,6 +27,8 @@ from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.store import PAUSED, RunRecord
 from tcdatalogger.errors import DataRefused, Failure, UsageError
 from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
+from tcdatalogger.models.schema import Type
+from tcdatalogger.services.torncity.processing.base import is_long
 from tcdatalogger.services.torncity.processing.task import Known
 from tcdatalogger.services.warehouse.load import Clear, Load, Receipt
 from tcdatalogger.services.warehouse.protocol import Warehouse
@@ -209,7 +211,8 @@ def _rebuild(
                 one, load = _again(application, endpoint, file, warehouse, guard, token, known)
                 found.append(one)
                 if load is not None:
-                    known = replace(known, shape=load.family.shape)
+                    long = known.long | _long_columns(load)
+                    known = replace(known, shape=load.family.shape, long=long)
                     yield replace(load, cause=cause)
                 elif run_id in taken or (endpoint.storage_mode in ORDERED and run_id in counting):
                     raise DataRefused(
@@ -235,6 +238,17 @@ def _rebuild(
         replace(one, receipt=receipts.get(load_id(one.run_id, endpoint.name, token)))
         for one in found
     ]
+
+
+def _long_columns(load: Load) -> frozenset[tuple[str, str]]:
+    """The columns of learned integers of which a load has values that no float holds."""
+    return frozenset(
+        (table.name, column.name)
+        for table in load.family.tables
+        for column in table.data_columns
+        if column.learned and column.type is Type.INT
+        if is_long(load.tables[table.name].column(column.name))
+    )
 
 
 def _refuse_older(endpoint: EndpointSettings, files: Sequence[str], taken: Collection[str]) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
+from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.copying import unfinished
@@ -54,6 +56,7 @@ class DuckDBLedgerTables:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._last: dict[str, int] = {}
         self._older: dict[str, str] | None = None
 
     def complete(self) -> bool:
@@ -133,24 +136,42 @@ class DuckDBLedgerTables:
         """Write lines, numbered in this order."""
         if not lines:
             return
-        [(last,)] = self._session.execute(
-            f"select coalesce(max({SEQ}), 0) from {table.name}"
-        ).fetchall()
-        names = [column.name for column in table.columns]
-        marks = ", ".join("?" * len(names))
-        values = [
-            [*(line.get(name) for name in names[:-1]), last + number]
-            for number, line in enumerate(lines, 1)
-        ]
-        self._session.executemany(
-            f"insert into {table.name} ({', '.join(names)}) values ({marks})", values
-        )
+        if table.name not in self._last:
+            newest = f"select coalesce(max({SEQ}), 0) from {table.name}"
+            self._last[table.name] = self._session.number(newest)
+        last = self._last[table.name]
+        self._last[table.name] += len(lines)
+        names = [column.name for column in table.columns[:-1]]
+        if len(lines) == 1:
+            [line] = lines
+            marks = ", ".join("?" * len(table.columns))
+            self._session.execute(
+                f"insert into {table.name} ({', '.join([*names, SEQ])}) values ({marks})",
+                [*map(line.get, names), last + 1],
+            )
+            return
+        columns = {
+            column.name: pa.array([line.get(column.name) for line in lines], ARROW[column.type])
+            for column in table.columns[:-1]
+        }
+        numbers = pa.array(range(last + 1, last + len(lines) + 1), pa.int64())
+        self._session.insert(table.name, pa.table({**columns, SEQ: numbers}))
 
     def change(self, table: LedgerTable, values: Mapping[str, object], where: Where) -> None:
         """Give columns of some lines other values."""
         test, wanted = _where(where)
         new = ", ".join(f"{name} = ?" for name in values)
         self._session.execute(f"update {table.name} set {new}{test}", [*values.values(), *wanted])
+
+    def change_each(
+        self, table: LedgerTable, column: str, by: str, values: Mapping[str, str], where: Where
+    ) -> None:
+        """Give a column of some lines other values, each by the value of another column."""
+        test, wanted = _where({**where, by: tuple(values)})
+        self._session.execute(
+            f"update {table.name} set {column} = list_extract(?, list_position(?, {by})){test}",
+            [list(values.values()), list(values), *wanted],
+        )
 
     def remove(self, table: LedgerTable, where: Where) -> None:
         """Delete some lines."""

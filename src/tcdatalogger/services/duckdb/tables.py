@@ -96,6 +96,27 @@ def of_runs(session: Session, names: Iterable[str], runs: Sequence[str]) -> dict
     return found
 
 
+def of_each_run(
+    session: Session, names: Iterable[str], runs: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """As `of_runs` for each run: by run, and then by table."""
+    found: dict[str, dict[str, int]] = {run: {} for run in runs}
+    for name in names:
+        counted: dict[str, int] = {}
+        if session.exists(name):
+            # By the lowest and the highest DuckDB leaves out the parts of a table without them.
+            counted = dict(
+                session.execute(
+                    f"select _run_id, count(*) from {quoted(name)} "
+                    "where _run_id between ? and ? and list_contains(?, _run_id) group by all",
+                    [min(runs), max(runs), list(runs)],
+                ).fetchall()
+            )
+        for run in runs:
+            found[run][name] = int(counted.get(run, 0))
+    return found
+
+
 def take_out(session: Session, name: str, runs: Sequence[str]) -> int:
     """Delete the rows of runs; how many.
 

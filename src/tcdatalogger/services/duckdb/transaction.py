@@ -61,6 +61,10 @@ class DuckDBTransaction:
         """How many rows of runs can be read in tables."""
         return tables.of_runs(self._session, names, runs)
 
+    def rows_of_each(self, names: Sequence[str], runs: Sequence[str]) -> dict[str, dict[str, int]]:
+        """How many rows of each run can be read in tables: by run, and then by table."""
+        return tables.of_each_run(self._session, names, runs)
+
     def holds(self, table: str, *, versions: bool) -> bool:
         """Whether a table holds rows that are versions of a history, or rows that are none."""
         there = _SINCE in self.stored([table])[table]

@@ -173,10 +173,23 @@ class _Change:
     Attributes:
         where: which ones.
         values: that they get; None where they are deleted.
+        by: the column that tells which value a line gets, "" where all get the same; else each of
+            `values` is a mapping.
     """
 
     where: Where
     values: Mapping[str, object] | None
+    by: str = ""
+
+    def of(self, line: Line) -> Line:
+        """The values that a line gets."""
+        if not self.by:
+            return dict(self.values or {})
+        return {
+            name: each[line[self.by]]
+            for name, each in (self.values or {}).items()
+            if isinstance(each, Mapping)
+        }
 
 
 def schema(table: LedgerTable) -> list[SchemaField]:
@@ -253,6 +266,13 @@ class BigQueryLedgerTables:
     def change(self, table: LedgerTable, values: Mapping[str, object], where: Where) -> None:
         """Give columns of some lines other values."""
         self._acts[table.name].append(_Change(where, values))
+
+    def change_each(
+        self, table: LedgerTable, column: str, by: str, values: Mapping[str, str], where: Where
+    ) -> None:
+        """Give a column of some lines other values, each by the value of another column."""
+        change = _Change({**where, by: tuple(values)}, {column: dict(values)}, by)
+        self._acts[table.name].append(change)
 
     def remove(self, table: LedgerTable, where: Where) -> None:
         """Delete some lines."""
@@ -385,8 +405,7 @@ def _done(lines: list[Line], act: _Change | Line) -> list[Line]:
         return [*lines, act]
     if act.values is None:
         return [line for line in lines if not _fits(line, act.where)]
-    values = act.values
-    return [{**line, **values} if _fits(line, act.where) else line for line in lines]
+    return [{**line, **act.of(line)} if _fits(line, act.where) else line for line in lines]
 
 
 def _fits(line: Line, where: Where) -> bool:
@@ -418,8 +437,18 @@ def _statement(table: LedgerTable, change: _Change) -> str:
     tests = " and ".join(_tests(change.where)) or "true"
     if change.values is None:
         return f"delete from {table.name} where {tests}"
-    new = ", ".join(f"{quoted(name)} = {literal(value)}" for name, value in change.values.items())
+    new = ", ".join(
+        f"{quoted(name)} = {_chosen(change.by, value)}" for name, value in change.values.items()
+    )
     return f"update {table.name} set {new} where {tests}"
+
+
+def _chosen(by: str, value: object) -> str:
+    """A value in SQL, or the one of several that a column tells."""
+    if not isinstance(value, Mapping):
+        return literal(value)
+    cases = " ".join(f"when {literal(key)} then {literal(each)}" for key, each in value.items())
+    return f"case {quoted(by)} {cases} end"
 
 
 def _must_be_new(line: Line) -> str:

@@ -72,7 +72,7 @@ def append(
         tables: their names.
         after: tables that the load was given to before, whose rows are known.
     """
-    told = {name: of_runs(session, name, [load.run_id]) for name in (*tables, *(after or {}))}
+    told = {name: of_runs(session, name, load.runs) for name in (*tables, *(after or {}))}
     rows = dict(zip(told, session.numbers(list(told.values())), strict=True))
     for name in tables:
         count = load.tables[name].num_rows

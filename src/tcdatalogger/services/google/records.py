@@ -117,6 +117,18 @@ def of_runs(session: Session, table: str, runs: Sequence[str]) -> str:
     return session.count(table, sql.one_of(RUN, runs) + (f" and {window}" if window else ""))
 
 
+def of_each_run(session: Session, table: str, runs: Sequence[str]) -> str:
+    """A query for a text with the number of rows of each run, as `run 12,other 3`.
+
+    The id of a run has neither a blank nor a comma.
+    """
+    return (
+        "select string_agg(concat(run, ' ', cast(n as string)), ',') from ("
+        f"select o.{RUN} as run, count(*) as n from {session.relation(table)} o "
+        f"where {sql.one_of(RUN, runs)} group by run)"
+    )
+
+
 def between(lowest: int | None, highest: int | None) -> str:
     """The test for times of answers, in microseconds; BigQuery reads no other partitions then."""
     if lowest is None or highest is None:

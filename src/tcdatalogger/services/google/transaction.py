@@ -13,7 +13,7 @@ from tcdatalogger.models.records import RUN, SUBJECT, VERSION, Group
 from tcdatalogger.models.schema import TableSchema, Type
 from tcdatalogger.services.google import changes, history, merge, new_records, sql, staging, turns
 from tcdatalogger.services.google.acts import ENGINE, Count
-from tcdatalogger.services.google.records import of_runs
+from tcdatalogger.services.google.records import of_each_run, of_runs
 from tcdatalogger.services.google.session import Session
 from tcdatalogger.services.warehouse.ledger import Ledger
 from tcdatalogger.services.warehouse.load import Load
@@ -69,6 +69,18 @@ class BigQueryTransaction:
         there = self.there(names)
         rows = self._session.numbers([of_runs(self._session, name, runs) for name in there])
         return dict.fromkeys(names, 0) | dict(zip(there, rows, strict=True))
+
+    def rows_of_each(self, names: Sequence[str], runs: Sequence[str]) -> dict[str, dict[str, int]]:
+        """How many rows of each run can be read in tables: by run, and then by table."""
+        there = self.there(names)
+        queries = {name: of_each_run(self._session, name, runs) for name in there}
+        told = self._session.answers(queries) if queries else {}
+        found = {run: dict.fromkeys(names, 0) for run in runs}
+        for name in there:
+            for counted in filter(None, str(told[name] or "").split(",")):
+                run, _, rows = counted.rpartition(" ")
+                found[run][name] = int(rows)
+        return found
 
     def holds(self, table: str, *, versions: bool) -> bool:
         """Whether a table holds rows that are versions of a history, or rows that are none."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -16,7 +16,7 @@ import msgspec
 from tcdatalogger.clock import utc
 from tcdatalogger.errors import Busy
 from tcdatalogger.models import notation, versions
-from tcdatalogger.models.checks.promised import Checked
+from tcdatalogger.models.checks.promised import Checked, CheckResult
 from tcdatalogger.models.evolution import Names, Origin, adopt, origin
 from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.schema import PARAMETER, TableFamily
@@ -166,9 +166,15 @@ class Ledger:
             given["superseded_by"] = None
         return self._lines(given, most)
 
-    def load(self, load_id: str) -> LedgerLine | None:
-        """The load of an id; None where the ledger has none."""
-        return next(iter(self._lines({"load_id": load_id})), None)
+    def lines_of(self, loads: Sequence[Load]) -> dict[str, LedgerLine]:
+        """The lines of those loads that the ledger has, by the id of the load."""
+        found = self._lines({"load_id": _one_or_more([load.id for load in loads])})
+        return {line.load_id: line for line in found}
+
+    def loads_of_runs(self, endpoint: str, runs: Sequence[str]) -> list[LedgerLine]:
+        """The loads of some runs that count, the newest first."""
+        runs_ = _one_or_more(runs)
+        return self._lines({"endpoint": endpoint, "run_id": runs_, "superseded_by": None})
 
     def newest(self, endpoint: str, *, counting: bool = True) -> LedgerLine | None:
         """The newest load of an endpoint; None before its first."""
@@ -280,20 +286,6 @@ class Ledger:
                 remedy="Nothing of it was stored; its answers are in the archive.",
             )
 
-    def inherited(self, load: Load) -> Load:
-        """A load that is made again, with the cursor and the stretch of the one that it replaces.
-
-        Call it before the former one is superseded.
-        """
-        lines = self.loads(endpoint=load.endpoint, run_id=load.run_id, counting=True)
-        cursors = [line.cursor for line in lines if line.cursor is not None]
-        stretches = [line.stretch for line in lines if line.stretch is not None]
-        return replace(
-            load,
-            cursor=cursors[0] if cursors else None,
-            stretch=stretches[0] if stretches else None,
-        )
-
     def supersede(self, endpoint: str, runs: Collection[str], by: str) -> None:
         """Let the loads of runs count no longer, and forget what they set aside."""
         if not runs:
@@ -302,64 +294,59 @@ class Ledger:
         self._tables.change(LOADS, {"superseded_by": by}, {**theirs, "superseded_by": None})
         self._tables.remove(QUARANTINE, theirs)
 
-    def write_load(self, load: Load, rows: Mapping[str, int], version: int) -> None:
-        """Write the line of a load, what it learned, what it set aside and what it checked."""
-        at = utc(load.committed_at)
-        line = {
-            "load_id": load.id,
-            "run_id": load.run_id,
-            "endpoint": load.endpoint,
-            "mode": load.mode,
-            "rows": json.dumps(dict(rows)),
-            "cursor": load.cursor,
-            "schema_version": version,
-            "archive_file": load.archive or None,
-            "quarantined": len(load.rejected),
-            "drift": len(load.drift),
-            "catalog_version": load.catalog_version,
-            "committed_at": at,
-            "stretch": load.stretch,
-            "digest": load.digest,
-            "token": load.token,
-            "root_table": load.family.tables[0].name,
-            "key_owner": load.key_owner,
-        }
-        self._tables.add(LOADS, [line])
-        known = self._known_drift(load.endpoint) if load.drift else set()
-        drift = [
-            {
-                "endpoint": load.endpoint,
-                "table_name": found.table,
-                "column_name": found.column,
-                "type": found.type,
-                "example": found.example,
-                "cause": found.cause,
-                "run_id": load.run_id,
-                "seen_at": at,
-            }
-            for found in load.drift
-            if (found.table, found.column, found.type) not in known
-        ]
-        self._tables.add(DRIFT, drift)
-        rejected = [
-            {
-                "quarantine_id": f"{load.id}-{number}",
-                "endpoint": load.endpoint,
-                "run_id": load.run_id,
-                "page": record.page,
-                "path": record.path,
-                "reason": record.reason,
-                "record": record.record,
-                "again": record.again,
-                "archive_file": load.archive or None,
-                "quarantined_at": at,
-            }
-            for number, record in enumerate(load.rejected)
-        ]
-        self._tables.add(QUARANTINE, rejected)
+    def supersede_each(self, endpoint: str, by: Mapping[str, str]) -> None:
+        """As `supersede`, where each run gives way to a load of its own.
+
+        Args:
+            endpoint: whose.
+            by: the id of the load, by the run.
+        """
+        if len(by) == 1:
+            [(run, load)] = by.items()
+            self.supersede(endpoint, [run], load)
+            return
+        counting = {"endpoint": endpoint, "superseded_by": None}
+        self._tables.change_each(LOADS, "superseded_by", "run_id", by, counting)
+        self._tables.remove(QUARANTINE, {"endpoint": endpoint, "run_id": tuple(by)})
+
+    def write_loads(self, stored: Sequence[tuple[Load, Mapping[str, int], int]]) -> None:
+        """Write the lines of loads, what they learned, what they set aside and what they checked.
+
+        Args:
+            stored: loads of one endpoint; each with the rows that it stored, by table, and the
+                version of its tables.
+        """
+        [endpoint] = {load.endpoint for load, _, _ in stored}
+        loads = [load for load, _, _ in stored]
+        self._tables.add(LOADS, [_line(*each) for each in stored])
+        self._write_drift(endpoint, loads)
+        self._tables.add(QUARANTINE, [line for load in loads for line in _set_aside(load)])
         self.note_checks(
-            Checked(load.endpoint, load.run_id, load.id, load.committed_at, load.checks)
+            *(Checked(endpoint, one.run_id, one.id, one.committed_at, one.checks) for one in loads)
         )
+
+    def _write_drift(self, endpoint: str, loads: Sequence[Load]) -> None:
+        """Write what loads learned that was not known before."""
+        learning = [load for load in loads if load.drift]
+        known = self._known_drift(endpoint) if learning else set()
+        lines = []
+        for load in learning:
+            new = [f for f in load.drift if (f.table, f.column, f.type) not in known]
+            known |= {(found.table, found.column, found.type) for found in new}
+            lines += [
+                {
+                    "endpoint": endpoint,
+                    "table_name": found.table,
+                    "column_name": found.column,
+                    "type": found.type,
+                    "example": found.example,
+                    "cause": found.cause,
+                    "run_id": load.run_id,
+                    "seen_at": utc(load.committed_at),
+                }
+                for found in new
+            ]
+        self._tables.add(DRIFT, lines)
 
     def take_off(self, endpoint: str, gone: Mapping[str, Mapping[str, int]]) -> None:
         """Count rows no longer that were deleted because they are too old.
@@ -481,36 +468,40 @@ class Ledger:
         if quarantine_ids:
             self._tables.remove(QUARANTINE, {"quarantine_id": tuple(quarantine_ids)})
 
-    def note_checks(self, checked: Checked) -> None:
-        """Write what came of the checks of a load.
+    def note_checks(self, *checked: Checked) -> None:
+        """Write what came of the checks of loads of one endpoint, in their order.
 
         A check that passes has one line, which every run that passes it renews: an endpoint that
         runs each minute for years would fill the ledger with good news. A failure has a line of its
         own, and the newest `KEPT_FAILURES` of each check stay.
         """
-        for result in checked.results:
-            theirs = {
-                "endpoint": checked.endpoint,
-                "table_name": result.table,
-                "check_text": result.check,
-                "passed": result.passed,
-            }
-            before = self._tables.read(CHECKS, ["times", SEQ], theirs)
-            old = before if result.passed else before[KEPT_FAILURES - 1 :]
-            if old:
-                self._tables.remove(CHECKS, {SEQ: tuple(seq for _, seq in old)})
-            times = max((int(count) for count, _ in old), default=0) if result.passed else 0
-            line = {
-                **theirs,
-                "failed_rows": result.failed,
-                "example": result.example or None,
-                "on_failure": result.on_failure,
-                "run_id": checked.run_id,
-                "load_id": checked.load_id,
-                "times": times + 1,
-                "checked_at": utc(checked.at),
-            }
-            self._tables.add(CHECKS, [line])
+        checked = tuple(each for each in checked if each.results)
+        if not checked:
+            return
+        names = ("table_name", "check_text", "passed", "times", SEQ)
+        theirs = {"endpoint": checked[0].endpoint}
+        old: dict[tuple[str, str, bool], list[tuple[int, int]]] = {}
+        for table, check, passed, times, seq in self._tables.read(CHECKS, names, theirs):
+            old.setdefault((table, check, passed), []).append((int(times), int(seq)))
+        new: dict[tuple[str, str, bool], list[tuple[int, int, dict[str, object]]]] = {}
+        gone: list[int] = []
+        results = [(each, result) for each in checked for result in each.results]
+        for number, (each, result) in enumerate(results):
+            key = (result.table, result.check, result.passed)
+            before, since = old.get(key, []), new.get(key, [])
+            count = 1
+            if result.passed:
+                count += max((*(n for n, _ in before), *(n for _, n, _ in since)), default=0)
+            left = 0 if result.passed else KEPT_FAILURES - 1
+            since = since[max(len(since) - left, 0) :]
+            left -= len(since)
+            gone += [seq for _, seq in before[left:]]
+            old[key] = before[:left]
+            new[key] = [*since, (number, count, _check_line(each, result, count))]
+        if gone:
+            self._tables.remove(CHECKS, {SEQ: tuple(gone)})
+        added = sorted(line for lines in new.values() for line in lines)
+        self._tables.add(CHECKS, [line for _, _, line in added])
 
     # --- owners ----------------------------------------------------------------------------------
 
@@ -689,6 +680,70 @@ class Ledger:
                 values["created_at"].timestamp(),
                 values["backup"] or "",
             )
+
+
+def _one_or_more(values: Sequence[str]) -> str | tuple[str, ...]:
+    """Values for a filter of lines."""
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+def _line(load: Load, rows: Mapping[str, int], version: int) -> dict[str, object]:
+    """The line of a load."""
+    return {
+        "load_id": load.id,
+        "run_id": load.run_id,
+        "endpoint": load.endpoint,
+        "mode": load.mode,
+        "rows": json.dumps(dict(rows)),
+        "cursor": load.cursor,
+        "schema_version": version,
+        "archive_file": load.archive or None,
+        "quarantined": len(load.rejected),
+        "drift": len(load.drift),
+        "catalog_version": load.catalog_version,
+        "committed_at": utc(load.committed_at),
+        "stretch": load.stretch,
+        "digest": load.digest,
+        "token": load.token,
+        "root_table": load.family.tables[0].name,
+        "key_owner": load.key_owner,
+    }
+
+
+def _set_aside(load: Load) -> list[dict[str, object]]:
+    """The lines of the records that a load set aside."""
+    return [
+        {
+            "quarantine_id": f"{load.id}-{number}",
+            "endpoint": load.endpoint,
+            "run_id": load.run_id,
+            "page": record.page,
+            "path": record.path,
+            "reason": record.reason,
+            "record": record.record,
+            "again": record.again,
+            "archive_file": load.archive or None,
+            "quarantined_at": utc(load.committed_at),
+        }
+        for number, record in enumerate(load.rejected)
+    ]
+
+
+def _check_line(checked: Checked, result: CheckResult, times: int) -> dict[str, object]:
+    """The line of the result of a check."""
+    return {
+        "endpoint": checked.endpoint,
+        "table_name": result.table,
+        "check_text": result.check,
+        "passed": result.passed,
+        "failed_rows": result.failed,
+        "example": result.example or None,
+        "on_failure": result.on_failure,
+        "run_id": checked.run_id,
+        "load_id": checked.load_id,
+        "times": times,
+        "checked_at": utc(checked.at),
+    }
 
 
 def _called(past: Iterable[Version]) -> dict[Origin, str]:

@@ -87,6 +87,20 @@ class LedgerTables(Protocol):
         """Give columns of some lines other values."""
         ...
 
+    def change_each(
+        self, table: LedgerTable, column: str, by: str, values: Mapping[str, str], where: Where
+    ) -> None:
+        """Give a column of some lines other values, each by the value of another column.
+
+        Args:
+            table: that has them.
+            column: that is changed.
+            by: the column that tells which value a line gets.
+            values: the new values by those of `by`; lines with another value of it stay.
+            where: which lines.
+        """
+        ...
+
     def remove(self, table: LedgerTable, where: Where) -> None:
         """Delete some lines."""
         ...
@@ -121,6 +135,11 @@ class NoLedgerTables:
         raise ValueError(table.name)
 
     def change(self, _table: LedgerTable, _values: Mapping[str, object], _where: Where) -> None:
+        """Change nothing."""
+
+    def change_each(
+        self, _table: LedgerTable, _column: str, _by: str, _values: Mapping[str, str], _where: Where
+    ) -> None:
         """Change nothing."""
 
     def remove(self, _table: LedgerTable, _where: Where) -> None:

@@ -58,6 +58,7 @@ class Load:
         checks: what came of the checks of its rows, for the ledger.
         path: of the catalogue that the rows are from; "" where nobody knows.
         key_owner: the player whose key made the first of the calls; None where nobody knows.
+        others: of loads that are stored together: the other runs whose rows it has.
     """
 
     id: str
@@ -86,6 +87,12 @@ class Load:
     checks: tuple[CheckResult, ...] = ()
     path: str = ""
     key_owner: int | None = None
+    others: tuple[str, ...] = ()
+
+    @property
+    def runs(self) -> list[str]:
+        """The runs whose rows it has."""
+        return [self.run_id, *self.others]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from tcdatalogger.models.records import VERSION
 from tcdatalogger.services.warehouse import conservation, owners, rollback, schema_changes
 from tcdatalogger.services.warehouse.groups import gone, groups
 from tcdatalogger.services.warehouse.load import Load, Receipt, as_stored, not_whole
+from tcdatalogger.services.warehouse.together import joined
 from tcdatalogger.services.warehouse.transaction import Moved, Transaction
 
 _KEEP_MORE: Final[Mapping[str, frozenset[str]]] = {
@@ -25,54 +26,90 @@ _KEEP_MORE: Final[Mapping[str, frozenset[str]]] = {
 """For a mode, those that keep rows which it would wipe."""
 
 
-def store(transaction: Transaction, load: Load) -> Receipt:
-    """Store a load, unless the ledger has it.
+def store(transaction: Transaction, loads: Sequence[Load]) -> list[Receipt]:
+    """Store the loads of a group (`together.py`), but for those that the ledger has.
 
     Raises:
-        Busy: its run lost its claim.
-        DataRefused: a column cannot become what the load needs, or its mode cannot take it.
-        Unbalanced: rows of the load are neither in the tables nor stored already.
+        Busy: their run lost its claim.
+        DataRefused: a column cannot become what they need, or their mode cannot take them.
+        Unbalanced: rows of a load are neither in the tables nor stored already.
     """
     ledger = transaction.ledger
-    line = ledger.load(load.id)
-    if line is not None and line.run_id != load.run_id and line.rolled_back:
-        # A stretch of history that is read once more: its id hangs on the stretch alone.
-        load = replace(load, id=f"{load.id}-{load.run_id}")
-        line = ledger.load(load.id)
-    if line is not None:
-        return Receipt(load.id, line.rows, repeated=True, schema_version=line.schema_version)
-    ledger.refuse_overtaken(load)
-    if load.again:
-        load = ledger.inherited(load)
-        rollback.take_out(transaction, load)
-    ledger.settle(load.settles)
-    return _store(transaction, load)
+    lines = ledger.lines_of(loads)
+    if len(loads) == 1:
+        [load] = loads
+        line = lines.get(load.id)
+        if line is not None and line.run_id != load.run_id and line.rolled_back:
+            # A stretch of history that is read once more: its id hangs on the stretch alone.
+            loads = [replace(load, id=f"{load.id}-{load.run_id}")]
+            lines = ledger.lines_of(loads)
+    receipts = {
+        name: Receipt(name, line.rows, repeated=True, schema_version=line.schema_version)
+        for name, line in lines.items()
+    }
+    new = [load for load in loads if load.id not in lines]
+    if new:
+        ledger.refuse_overtaken(new[0])
+        if new[0].again:
+            new = rollback.take_out(transaction, new)
+        ledger.settle(new[0].settles)
+        receipts |= {receipt.load_id: receipt for receipt in _store(transaction, new)}
+    return [receipts[load.id] for load in loads]
 
 
-def _store(transaction: Transaction, load: Load) -> Receipt:
-    """Change the tables where they must, put the rows in, and write the ledger's line."""
+def _store(transaction: Transaction, loads: Sequence[Load]) -> list[Receipt]:
+    """Change the tables where they must, put the rows in, and write the ledger's lines."""
     ledger = transaction.ledger
-    load = replace(load, family=as_stored(load.family, load.mode, load.endpoint))
-    owners.take(transaction, load)
-    _refuse_mixed(transaction, load)
-    steps = schema_changes.plan_of(transaction, load)
-    version = schema_changes.write_versions(ledger, load, steps, load.cause)
-    if load.once:
-        before = ledger.set_aside(load.endpoint)
-        load = replace(load, rejected=tuple(m for m in load.rejected if m.record not in before))
-    own, run = [table.name for table in load.family.tables], [load.run_id]
-    had = transaction.rows_of(own, run)
-    moved = _move(transaction, load, steps)
-    taken = had if load.mode == "replace" else moved.taken
-    has = transaction.rows_of(own, run)
-    rows = conservation.check(transaction.engine, load, had, has, taken, moved.left)
-    receipt = Receipt(load.id, rows, steps=steps, schema_version=version, left_out=moved.left_out)
-    if not _is_news(transaction, load, steps, any(rows.values()) or moved.closed > 0):
-        return replace(receipt, unchanged=True)
-    if load.mode != "merge":
-        transaction.forget(endpoint=load.endpoint)
-    ledger.write_load(load, rows, version)
-    return receipt
+    loads = [
+        replace(load, family=as_stored(load.family, load.mode, load.endpoint)) for load in loads
+    ]
+    whole = joined(loads)
+    owners.take(transaction, whole)
+    _refuse_mixed(transaction, whole)
+    steps = schema_changes.plan_of(transaction, whole)
+    versions = [
+        schema_changes.write_versions(ledger, load, () if number else steps, load.cause)
+        for number, load in enumerate(loads)
+    ]
+    if whole.once:
+        before = ledger.set_aside(whole.endpoint)
+        left = tuple(m for m in whole.rejected if m.record not in before)
+        loads = [replace(load, rejected=left) for load in loads]
+    own = [table.name for table in whole.family.tables]
+    had = _rows(transaction, own, whole.runs)
+    moved = _move(transaction, whole, steps)
+    has = _rows(transaction, own, whole.runs)
+    receipts = []
+    for number, (load, version) in enumerate(zip(loads, versions, strict=True)):
+        before_it, after_it = had[load.run_id], has[load.run_id]
+        taken = before_it if load.mode == "replace" else moved.taken
+        rows = conservation.check(transaction.engine, load, before_it, after_it, taken, moved.left)
+        made = () if number else steps
+        receipts.append(
+            Receipt(load.id, rows, steps=made, schema_version=version, left_out=moved.left_out)
+        )
+    if len(loads) == 1:
+        changed = any(receipts[0].rows.values()) or moved.closed > 0
+        if not _is_news(transaction, loads[0], steps, changed):
+            return [replace(receipts[0], unchanged=True)]
+    if whole.mode != "merge":
+        transaction.forget(endpoint=whole.endpoint)
+    ledger.write_loads(
+        [
+            (load, receipt.rows, receipt.schema_version)
+            for load, receipt in zip(loads, receipts, strict=True)
+        ]
+    )
+    return receipts
+
+
+def _rows(
+    transaction: Transaction, names: Sequence[str], runs: Sequence[str]
+) -> Mapping[str, Mapping[str, int]]:
+    """How many rows of each run can be read in tables: by run, and then by table."""
+    if len(runs) == 1:
+        return {runs[0]: transaction.rows_of(names, runs)}
+    return transaction.rows_of_each(names, runs)
 
 
 def _is_news(transaction: Transaction, load: Load, steps: Sequence[Step], changed: object) -> bool:

@@ -20,7 +20,14 @@ from tcdatalogger.models.owners import TableOwner
 from tcdatalogger.models.rows.expiry import Expiry
 from tcdatalogger.models.schema import TableFamily
 from tcdatalogger.models.shape import Object
-from tcdatalogger.services.warehouse import modes, owners, retention, rollback, schema_changes
+from tcdatalogger.services.warehouse import (
+    modes,
+    owners,
+    retention,
+    rollback,
+    schema_changes,
+    together,
+)
 from tcdatalogger.services.warehouse.copying import CopiedTable, Copying
 from tcdatalogger.services.warehouse.dialect import Dialect
 from tcdatalogger.services.warehouse.ledger import RECENT, Ledger, LedgerLine
@@ -450,12 +457,13 @@ class Warehouse(ABC):
 
         An engine may take all of them before it begins: none may hang on what this step changes.
         """
-        receipts = []
+        receipts: list[Receipt] = []
         with self._transaction() as transaction:
             fits = clear is None or rollback.clear(transaction, clear)
-            for load in wanted:
-                receipts.append(modes.store(transaction, load))
-                _ask(load.fence)
+            for loads in together.groups(wanted):
+                receipts += modes.store(transaction, loads)
+                for fence in dict.fromkeys(load.fence for load in loads):
+                    _ask(fence)
             if clear is not None and not fits:
                 replaced = transaction.ledger.tables_of(clear.endpoint)
                 transaction.forget(replaced=replaced)

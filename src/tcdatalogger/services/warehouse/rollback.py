@@ -7,14 +7,14 @@ one is to count alone. All of it happens inside of one transaction; nothing here
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tcdatalogger.errors import DataRefused, UsageError
 from tcdatalogger.models.schema import SYSTEM
 from tcdatalogger.models.versions import UNDONE
 from tcdatalogger.services.warehouse.conservation import agree
 from tcdatalogger.services.warehouse.groups import row_keys
-from tcdatalogger.services.warehouse.ledger import ROLLED_BACK, SchemaLine
+from tcdatalogger.services.warehouse.ledger import ROLLED_BACK, LedgerLine, SchemaLine
 from tcdatalogger.services.warehouse.load import Clear, Load, Undo
 from tcdatalogger.services.warehouse.transaction import Transaction
 
@@ -88,21 +88,40 @@ def rollback(
     )
 
 
-def take_out(transaction: Transaction, load: Load) -> None:
-    """Remove what the run of a load stored before, so that it can be made again."""
-    ledger = transaction.ledger
-    last = ledger.newest(load.endpoint, counting=False)
-    newest = last is not None and last.run_id == load.run_id
-    lines = ledger.loads(endpoint=load.endpoint, run_id=load.run_id, counting=True)
-    names = list(dict.fromkeys(name for line in lines for name in line.rows))
-    ledger.supersede(load.endpoint, [load.run_id], load.id)
-    if load.mode == "replace":
-        return  # the swap takes it out
-    there = transaction.there(names)
-    transaction.take_out(there, [load.run_id])
-    transaction.reopen(there, [load.run_id])
-    if newest and load.mode == "merge":
-        transaction.put_back(load.endpoint, row_keys(transaction, there))
+def take_out(transaction: Transaction, loads: Sequence[Load]) -> list[Load]:
+    """Remove what the runs of loads stored before, so that they can be made again.
+
+    Args:
+        transaction: with the tables.
+        loads: of one endpoint and mode; each is of another run.
+
+    Returns:
+        The loads, each with the cursor and the stretch of those that it replaces.
+    """
+    ledger, first = transaction.ledger, loads[0]
+    last = ledger.newest(first.endpoint, counting=False) if first.mode == "merge" else None
+    lines = ledger.loads_of_runs(first.endpoint, [load.run_id for load in loads])
+    made = [_inherited(load, lines) for load in loads]
+    if not lines:
+        return made
+    ids = {load.run_id: load.id for load in loads}
+    ledger.supersede_each(first.endpoint, ids)
+    if first.mode == "replace":
+        return made  # the swap takes it out
+    there = transaction.there(list(dict.fromkeys(name for line in lines for name in line.rows)))
+    transaction.take_out(there, list(ids))
+    transaction.reopen(there, list(ids))
+    if last is not None and last.run_id == first.run_id:
+        transaction.put_back(first.endpoint, row_keys(transaction, there))
+    return made
+
+
+def _inherited(load: Load, lines: Sequence[LedgerLine]) -> Load:
+    """A load that is made again, with the cursor and the stretch of those that it replaces."""
+    mine = [line for line in lines if line.run_id == load.run_id]
+    cursors = (line.cursor for line in mine if line.cursor is not None)
+    stretches = (line.stretch for line in mine if line.stretch is not None)
+    return replace(load, cursor=next(cursors, None), stretch=next(stretches, None))
 
 
 def clear(transaction: Transaction, wanted: Clear) -> bool:

@@ -69,6 +69,10 @@ class Transaction(Protocol):
         """How many rows of runs can be read in tables; none where they are not there."""
         ...
 
+    def rows_of_each(self, names: Sequence[str], runs: Sequence[str]) -> dict[str, dict[str, int]]:
+        """How many rows of each run can be read in tables: by run, and then by table."""
+        ...
+
     def holds(self, table: str, *, versions: bool) -> bool:
         """Whether a table holds rows that are versions of a history, or rows that are none."""
         ...

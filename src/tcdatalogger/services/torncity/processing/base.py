@@ -396,7 +396,10 @@ class EndpointProcessor:
             for column in table.data_columns
             if column.level == len(table.lists)
             and (where := place(grown, table, column)) in wider
-            and _is_long(warehouse.rows(table.name, (column.name,)).column(0))
+            and (
+                (table.name, column.name) in self.known.long
+                or is_long(warehouse.rows(table.name, (column.name,)).column(0))
+            )
         )
 
     def _lacks_data(self, page: Page) -> bool:
@@ -608,6 +611,6 @@ class EndpointProcessor:
                 yield replace(found, rejected=tuple(rejected))
 
 
-def _is_long(values: pa.ChunkedArray) -> bool:
+def is_long(values: pa.ChunkedArray) -> bool:
     """Whether a column of integers has a value that a float would change."""
     return pa.types.is_integer(values.type) and bool(too_long(values))

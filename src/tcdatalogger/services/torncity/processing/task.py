@@ -347,12 +347,15 @@ class Known:
             None for none.
         telling: the parameters of the query in the key of the stored root table; None where there
             is no such table, or no parameter could be in its key.
+        long: the columns of learned integers, as pairs of table and column, of which loads that
+            are not in the tables yet have values that no float holds.
     """
 
     shape: Object | None = None
     owners: tuple[TableOwner, ...] = ()
     warehouse: Warehouse | None = None
     telling: frozenset[str] | None = None
+    long: frozenset[tuple[str, str]] = frozenset()
 
     @classmethod
     def of(cls, warehouse: Warehouse, task: Task) -> Self:

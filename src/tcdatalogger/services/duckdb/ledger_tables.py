@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.copying import unfinished
 from tcdatalogger.services.warehouse.ledger_tables import (
@@ -133,7 +134,11 @@ class DuckDBLedgerTables:
         return self._asked(table, f"select distinct {', '.join(columns)} from {{}}{test}", values)
 
     def add(self, table: LedgerTable, lines: Sequence[Mapping[str, object]]) -> None:
-        """Write lines, numbered in this order."""
+        """Write lines, numbered in this order.
+
+        Raises:
+            Unbalanced: not all of them are there.
+        """
         if not lines:
             return
         if table.name not in self._last:
@@ -156,6 +161,10 @@ class DuckDBLedgerTables:
         }
         numbers = pa.array(range(last + 1, last + len(lines) + 1), pa.int64())
         self._session.insert(table.name, pa.table({**columns, SEQ: numbers}))
+        found = self._session.number(
+            f"select count({SEQ}) from {table.name} where {SEQ} > ?", [last]
+        )
+        agree(table.name, "its new lines", len(lines), found)
 
     def change(self, table: LedgerTable, values: Mapping[str, object], where: Where) -> None:
         """Give columns of some lines other values."""

@@ -12,7 +12,7 @@
     │   ├── WarehouseUnavailable 69
     │   ├── StateUnavailable   69
     │   │   └── StateGone       69   its file was moved away or deleted while it was open
-    │   ├── WebhookUnavailable 69   the webhook did not take a message
+    │   ├── ChannelUnavailable 69   a channel did not take a message
     │   ├── SchedulerUnavailable 69  no scheduler of this installation goes round
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   ├── DiskFull           75   there is no space
@@ -141,8 +141,8 @@ class StateGone(StateUnavailable):
     """The file of the state was moved or deleted while it was open; a new process can go on."""
 
 
-class WebhookUnavailable(TryAgain):
-    """The webhook cannot be reached, or did not take a message."""
+class ChannelUnavailable(TryAgain):
+    """A channel cannot be reached, or did not take a message."""
 
     exit_code = 69
 

@@ -229,10 +229,11 @@ def test_an_answer_is_posted_with_its_picture_and_calls_nobody(logged, discord):
     done = logged.run("ask", "how-many", "--to", "discord")
 
     assert done.code == 0, done.err
-    assert done.out == "Posted: How many are we?\n"
+    assert done.out == "Sent to discord: How many are we?\n"
     (posted,) = discord.posted
     assert posted.body["allowed_mentions"] == {"parse": []}
-    assert r"\*level\* \@everyone \[x\]\(y\) 1 and more" in posted.body["content"]
+    shown = "\\*level\\* @\u200beveryone \\[x\\]\\(y\\) 1 and more"
+    assert shown in posted.body["content"]
     assert posted.body["attachments"][0]["filename"] == "how-many.png"
     assert "<b>`members`, 30" in posted.body["attachments"][0]["description"]
     ((name, data),) = posted.files.items()
@@ -258,7 +259,7 @@ def test_where_nothing_is_stored_nothing_is_posted(workplace, discord):
 
     done = workplace.run("ask", "balance-movements", "--to", "discord")
     assert done.code == 2
-    assert "nothing was posted" in done.err
+    assert "nothing was sent" in done.err
     assert discord.posted == []
 
 
@@ -272,18 +273,19 @@ def test_a_webhook_that_does_not_take_a_picture_is_told_without_its_address(logg
 
 
 @pytest.mark.parametrize(
-    ("extra", "says"),
+    ("extra", "code", "says"),
     [
-        ("", "No webhook is configured."),
-        ('[alerts]\nwebhook = "env:HOOK"\nkind = "json"\n', "takes json, and no pictures"),
-        ('[alerts]\nwebhook = "env:NOT_THERE"\n', "NOT_THERE"),
+        ("", 2, "No channel is configured."),
+        ('[alerts]\nwebhook = "env:HOOK"\nkind = "json"\n', 2, "There are: webhook."),
+        ('[alerts]\nwebhook = "env:NOT_THERE"\n', 78, "NOT_THERE"),
+        ('[digest]\nwebhook = "env:HOOK"\n', 2, "There are: digest."),
     ],
 )
-def test_where_no_picture_can_go_is_told(logged, extra, says):
+def test_where_no_answer_can_go_is_told(logged, extra, code, says):
     logged.write(TWO, extra=extra)
 
     done = logged.run("ask", "oc-participation", "--to", "discord")
-    assert done.code == 78
+    assert done.code == code
     assert says in done.err
 
 

@@ -61,7 +61,7 @@ def test_alerts_are_tried_out_when_asked_for(workplace):
     workplace.write(extra='[alerts]\nwebhook = "env:TORN_API_KEY"\n')
     refused = workplace.run("check", "--offline", "--alerts", "--json")
 
-    for done, problem in ((missing, "No webhook is configured."), (refused, "did not take")):
+    for done, problem in ((missing, "No channel gets alerts."), (refused, "did not take")):
         (found,) = (one for one in done.json["findings"] if one["part"] == "alerts")
         assert problem in found["problem"]
         assert done.code == 78

@@ -110,7 +110,7 @@ def test_it_runs_the_query_for_ids(workplace):
 def test_it_looks_where_the_webhook_is(workplace):
     workplace.write(MEMBERS, extra='[alerts]\nwebhook = "env:NO_HOOK"\n')
 
-    assert "NO_HOOK" in problem(workplace, "webhook", "--offline")
+    assert "NO_HOOK" in problem(workplace, "channel discord", "--offline")
     workplace.patch.setenv("NO_HOOK", "https://example.org/hook")
     assert workplace.run("check", "--offline").code == 0
 

@@ -92,6 +92,7 @@ def test_the_example_shows_every_setting_and_is_valid():
     for model in (
         settings,
         *settings.endpoints,
+        *settings.channels,
         *(getattr(settings, n) for n in configuration._SECTIONS),
     ):
         for name in type(model).model_fields:
@@ -634,6 +635,6 @@ def test_a_file_that_never_ends_is_no_configuration():
 
 
 def test_no_section_of_the_settings_is_left_unread():
-    assert {*configuration._SECTIONS, "keys", "endpoints"} == set(
+    assert {*configuration._SECTIONS, *configuration._LISTS, "keys", "endpoints"} == set(
         configuration.Settings.model_fields
     )

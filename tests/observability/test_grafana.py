@@ -40,7 +40,7 @@ _GROUPED = re.compile(r"\b(?:by|on) \(([a-z_, ]*)\)")
 @pytest.fixture
 def scraped(workplace):
     """The series of a scrape after a run that went well and one that failed."""
-    workplace.write(extra='[metrics]\nlisten = ""\n')
+    workplace.write(extra='[metrics]\nlisten = ""\n[alerts]\nwebhook = "env:HOOK"\n')
     workplace.log("faction_crimes")
     workplace.key = None
     workplace.log("faction_basic")

@@ -1,30 +1,50 @@
 from __future__ import annotations
 
-import http.server
 import io
 import json
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 
 import pytest
 
+from receiver import TOKEN, open_receiver
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.config import configuration
+from tcdatalogger.core.operations import channels
 from tcdatalogger.core.state import alerts
-from tcdatalogger.core.state.alerts import TAKING, Alert, AlertEvent, Alerts
+from tcdatalogger.core.state.alerts import SEVERITIES, Alert, AlertEvent, Alerts
+from tcdatalogger.core.state.deliveries import TAKING, Deliveries
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.observability import log
-from tcdatalogger.observability.webhook import Posted, post
 from tcdatalogger.scheduler.monitoring import notify
 from tcdatalogger.scheduler.monitoring.notify import BACKOFF, AlertNotifier, message, try_out
+from tcdatalogger.services.channels import discord, webhook
+from tcdatalogger.services.channels.message import Sent
 from tcdatalogger.services.torncity.client.key_health import KeyState
 
 NOW = 1_800_000_000.0
-TOKEN = "s3cr3t-t0ken-of-a-webhook-0123456789"
 ENVIRON = {"HOOK": f"https://discord.example/api/webhooks/1/{TOKEN}"}
 PERIOD = 900
+
+
+class Answering:
+    """A channel that keeps what it is sent."""
+
+    pictures = 0
+
+    def __init__(self, place, name):
+        self.place, self.name = place, name
+
+    def send(self, message, _seconds):
+        body = webhook.body(message)
+        self.place.posts.append(body)
+        told = [(one["event"], one["state"]) for one in body["alerts"]]
+        self.place.told.setdefault(self.name, []).extend(told)
+        return self.place.answers.pop(0) if self.place.answers else Sent()
 
 
 class Place:
@@ -36,6 +56,7 @@ class Place:
         self.clock = ManualClock(NOW)
         self.posts = []
         self.answers = []
+        self.told = {}
         self.configure()
         self.state = State(self.settings.state.url, self.clock)
         self.notifier = self.another()
@@ -52,15 +73,16 @@ class Place:
         )
 
     def another(self):
-        return AlertNotifier(ENVIRON, self.send)
+        return AlertNotifier(self.clock, ENVIRON, self.opened)
 
-    def send(self, address, body):
-        assert address == ENVIRON["HOOK"]
-        self.posts.append(body)
-        return self.answers.pop(0) if self.answers else Posted()
+    def opened(self, settings, channel, environ):
+        channels.opened(settings, channel, environ)
+        return Answering(self, channel.name)
 
     def look(self, notifier=None):
-        (notifier or self.notifier).look(self.settings, self.state)
+        notifier = notifier or self.notifier
+        notifier.look(self.settings, self.state)
+        notifier.wait(30)
         told = [(one["event"], one["state"]) for body in self.posts for one in body["alerts"]]
         self.posts.clear()
         return told
@@ -98,6 +120,7 @@ def test_an_endpoint_is_late_two_periods_after_it_was_due(place):
     assert place.look() == []
     place.clock.sleep(1)
     place.notifier.look(place.settings, place.state)
+    place.notifier.wait(30)
     [told] = place.posts.pop()["alerts"]
     assert told["event"] == "late:faction_crimes"
     assert "it is to run every 15 min, and its last good run ended" in told["text"]
@@ -134,6 +157,7 @@ def test_failures_in_a_row_are_told_with_the_remedy(place):
     assert place.look() == []
     place.ran("failed", exit_code=69, **failed)
     place.notifier.look(place.settings, place.state)
+    place.notifier.wait(30)
     ((told,),) = (body["alerts"] for body in place.posts)
     assert told["event"] == "failing:faction_crimes"
     assert "3 times in a row: Torn is down." in told["text"]
@@ -173,6 +197,7 @@ def test_a_dead_key_is_told_and_is_over_when_another_one_works(place):
 def test_records_that_are_set_aside_are_told_once_with_their_number(place):
     place.ran(quarantined=3)
     place.notifier.look(place.settings, place.state)
+    place.notifier.wait(30)
     [told] = place.posts.pop()["alerts"]
     assert told["event"] == "set_aside:faction_crimes"
     assert "3 records did not fit" in told["text"]
@@ -229,7 +254,10 @@ def test_of_many_daemons_one_tells(place):
     def daemon():
         with State(url, place.clock) as state:
             gate.wait()
-            return place.another().look(place.settings, state)
+            notifier = place.another()
+            count = notifier.look(place.settings, state)
+            notifier.wait(30)
+            return count
 
     with ThreadPoolExecutor(4) as pool:
         told = [pool.submit(daemon) for _ in range(4)]
@@ -240,15 +268,11 @@ def test_of_many_daemons_one_tells(place):
 def test_a_daemon_that_died_while_it_told_is_followed_by_another(place):
     place.ran()
     place.clock.sleep(3 * PERIOD)
-
-    class Killed(BaseException):
-        pass
-
-    def killed(_address, _body):
-        raise Killed
-
-    with pytest.raises(Killed):
-        AlertNotifier(ENVIRON, killed).look(place.settings, place.state)
+    now = place.clock.now()
+    Alerts(place.state).observe(notify.events(place.settings, place.state, now), "", now)
+    (channel,) = place.settings.channels_for("alerts")
+    wants = partial(channels.wants, channel)
+    assert len(Alerts(place.state).claim(channel.name, wants, now)) == 1  # and then it died
     assert place.look() == []
     place.clock.sleep(TAKING)
     assert place.look(place.another()) == [("late:faction_crimes", "begins")]
@@ -263,7 +287,7 @@ def test_a_restart_tells_nothing_again(place):
 
 def test_what_was_not_taken_is_told_again_later_and_later(place):
     place.ran("failed", exit_code=65, error_class="DataRefused")
-    place.answers = [Posted("it answered 500"), Posted("it answered 500")]
+    place.answers = [Sent("it answered 500"), Sent("it answered 500")]
     assert len(place.look()) == 1
     assert place.look() == []
     place.clock.sleep(BACKOFF.first)
@@ -277,10 +301,10 @@ def test_what_was_not_taken_is_told_again_later_and_later(place):
 
 def test_a_webhook_that_never_answers_is_asked_every_quarter_of_an_hour_for_ever(place):
     place.ran("failed", exit_code=65, error_class="DataRefused")
-    place.answers = [Posted("it answered 500"), Posted("it answered 500")]
+    place.answers = [Sent("it answered 500"), Sent("it answered 500")]
     assert len(place.look()) == 1
     with place.state.writing() as db:  # more tries than a float has doublings
-        db.execute("update alerts set tries = 1100, taken_until = 0")
+        db.execute("update channel_states set tries = 1100, taken_until = 0")
     assert len(place.look()) == 1
     place.clock.sleep(BACKOFF.longest - 1)
     assert place.look() == []
@@ -290,7 +314,7 @@ def test_a_webhook_that_never_answers_is_asked_every_quarter_of_an_hour_for_ever
 
 def test_the_wait_that_discord_wants_holds_every_message(place):
     place.ran("failed", exit_code=65, error_class="DataRefused")
-    place.answers = [Posted("it answered 429", wait=120.0)]
+    place.answers = [Sent("it answered 429", wait=120.0)]
     assert len(place.look()) == 1
     place.state.key_health.set_state(KeyState("f1", "dead", since=NOW, name="default"))
     place.clock.sleep(119)
@@ -300,7 +324,7 @@ def test_the_wait_that_discord_wants_holds_every_message(place):
 
 
 def test_what_was_over_before_anybody_was_told_is_not_told(place):
-    place.answers = [Posted("it answered 500")]
+    place.answers = [Sent("it answered 500")]
     place.ran("failed", exit_code=65, error_class="DataRefused")
     place.look()
     place.ran()
@@ -324,32 +348,165 @@ def test_an_event_of_another_machine_is_left_to_it(place):
 
 def test_a_webhook_that_is_missing_stops_nothing(place):
     place.ran("failed", exit_code=65, error_class="DataRefused")
-    assert AlertNotifier({}, place.send).look(place.settings, place.state) == 0
+    assert AlertNotifier(place.clock, {}).look(place.settings, place.state) == 0
     assert place.look() == [("refused:faction_crimes", "begins")]
+
+
+# --- several channels ------------------------------------------------------------------------
+
+TWO = """
+[[channels]]
+name = "officers"
+kind = "ntfy"
+url = "env:HOOK"
+severity = "critical"
+
+[[channels]]
+name = "log"
+kind = "webhook"
+url = "env:HOOK"
+gets = ["alerts"]
+
+[[channels]]
+name = "pictures"
+kind = "discord"
+url = "env:HOOK"
+gets = ["answers", "digest"]
+"""
+
+
+def two(place):
+    place.workplace.write(
+        '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\nfrequency = "PT15M"\n',
+        extra=TWO,
+    )
+    place.settings = configuration.load(
+        place.workplace.file, {"TCDATALOGGER_STATE__URL": place.url}
+    )
+
+
+def test_each_channel_is_told_of_what_is_bad_enough_for_it(place):
+    two(place)
+    place.ran("failed", exit_code=65, error_class="DataRefused")
+    place.state.key_health.set_state(KeyState("f1", "dead", since=NOW, name="default"))
+    place.look()
+
+    assert place.told.pop("officers") == [("key:default", "begins")]
+    assert sorted(place.told.pop("log")) == [
+        ("key:default", "begins"),
+        ("refused:faction_crimes", "begins"),
+    ]
+    assert place.told == {}
+    place.ran()
+    place.state.key_health.set_state(KeyState("f2", "ok", since=NOW + 9, name="default"))
+    place.look()
+    assert place.told["officers"] == [("key:default", "over")]
+    assert len(place.told["log"]) == 2
+    place.look()
+    assert Alerts(place.state).all() == []
+
+
+def test_a_channel_that_does_not_answer_delays_no_other_and_no_look(place):
+    two(place)
+    gate = threading.Event()
+    opened = place.opened
+
+    def slow(settings, channel, environ):
+        found = opened(settings, channel, environ)
+        if channel.name == "officers":
+            sends = found.send
+            found.send = lambda *words: (gate.wait(30), sends(*words))[1]
+        return found
+
+    notifier = AlertNotifier(place.clock, ENVIRON, slow)
+    place.state.key_health.set_state(KeyState("f1", "dead", since=NOW, name="default"))
+    notifier.look(place.settings, place.state)
+    notifier._threads["log"].join(30)
+    place.state.key_health.set_state(KeyState("f2", "ok", since=NOW + 9, name="default"))
+    notifier.look(place.settings, place.state)
+    notifier._threads["log"].join(30)
+    assert place.told == {"log": [("key:default", "begins"), ("key:default", "over")]}
+    gate.set()
+    notifier.wait(30)
+    notifier.look(place.settings, place.state)
+    notifier.wait(30)
+    assert place.told["officers"] == [("key:default", "begins"), ("key:default", "over")]
+
+
+def test_a_channel_that_fails_again_and_again_is_an_alert_for_the_others(place):
+    two(place)
+    place.ran()
+    for _ in range(3):
+        Deliveries(place.state).refused("officers", "it answered 403", place.clock.now())
+    place.look()
+    assert place.told == {"log": [("channel:officers", "begins")]}
+    [told] = [alert.event for alert in Alerts(place.state).all()]
+    assert "took none of the last 3 deliveries: it answered 403." in told.text
+    Deliveries(place.state).accepted("officers", "", place.clock.now())
+    place.look()
+    assert place.told["log"][1:] == [("channel:officers", "over")]
+
+
+def test_a_state_of_before_tells_the_channel_of_the_webhook_nothing_again(place):
+    place.ran("failed", exit_code=65, error_class="DataRefused")
+    place.look()
+    with place.state.writing() as db:
+        db.execute("delete from deliveries")
+        for name in ("discord", "webhook"):  # as the release makes them of the table of alerts
+            db.execute(
+                "insert into deliveries (channel, event, told_at) "
+                f"select '{name}', event, told_at from alerts where told_at is not null"
+            )
+    assert place.look(place.another()) == []
+    place.ran()
+    assert place.look() == [("refused:faction_crimes", "over")]
+    place.look()
+    # What was told to a channel that is not configured is forgotten after a week.
+    assert len(Alerts(place.state).all()) == 1
+    place.clock.sleep(8 * 86_400)
+    place.ran()
+    place.look()
+    assert Alerts(place.state).all() == []
+
+
+def test_every_kind_of_alert_has_a_severity_that_the_page_names(place):
+    page = (Path(__file__).parents[2] / "docs/observability.md").read_text()
+    for kind, severity in SEVERITIES.items():
+        assert f"| `{kind}:" in page
+        assert severity in page.split(f"| `{kind}:")[1].splitlines()[0]
 
 
 # --- words -----------------------------------------------------------------------------------
 
 
 def alert(text, **facts):
-    return Alert(AlertEvent("late:x", text, "Do something.", since=NOW), None, None, 0, **facts)
+    return Alert(AlertEvent("late:x", text, "Do something.", since=NOW), **facts)
 
 
 def test_a_message_for_discord_is_short_and_calls_nobody():
-    body = message([alert(f"@everyone {'x' * 500} {n}") for n in range(50)], "discord")
+    found = [alert(f"@everyone {'x' * 500} {n}") for n in range(50)]
+    body = discord.body(message(found, NOW))
     assert len(body["content"]) <= 2_000
     assert body["allowed_mentions"] == {"parse": []}
+    assert "@everyone" not in body["content"]
     assert "more: `tcdatalogger status`" in body["content"]
-    shown = body["content"].count("@everyone")
-    assert f"… and {50 - shown} more" in body["content"]
+
+
+def test_the_subject_counts_and_the_worst_alert_gives_the_severity():
+    over = Alert(AlertEvent("key:x", "x.", since=NOW), NOW, NOW + 60)
+    both = message([alert("late"), over], NOW)
+    assert (both.subject, both.severity) == ("alerts: 1 new, 1 over", "warning")
+    assert message([over], NOW).severity == "info"
+    assert message([Alert(AlertEvent("key:x", "x."))], NOW).severity == "critical"
 
 
 def test_plain_json_says_everything():
-    over = Alert(AlertEvent("late:x", "x is late.", "Look.", since=NOW), NOW, NOW + 60, 0)
-    (told,) = message([over], "json")["alerts"]
+    over = Alert(AlertEvent("late:x", "x is late.", "Look.", since=NOW), NOW, NOW + 60)
+    (told,) = webhook.body(message([over], NOW))["alerts"]
     assert told == {
         "event": "late:x",
         "kind": "late",
+        "severity": "warning",
         "state": "over",
         "since": NOW,
         "over_at": NOW + 60,
@@ -362,66 +519,10 @@ def test_plain_json_says_everything():
 # --- the way to it ---------------------------------------------------------------------------
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.got.append((self.path, json.loads(body)))
-        status, headers, answer = self.server.answer
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def receiver():
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        server.got, server.answer = [], (204, {}, b"")
-        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-        server.url = f"http://127.0.0.1:{server.server_port}/api/webhooks/1/{TOKEN}"
-        yield server
-        server.shutdown()
-
-
-@pytest.mark.parametrize(
-    ("answer", "posted"),
-    [
-        ((204, {}, b""), Posted()),
-        ((200, {}, b"ok"), Posted()),
-        ((404, {}, b""), Posted("it answered 404")),
-        ((302, {"Location": "http://127.0.0.1:1/"}, b""), Posted("it answered 302")),
-        ((429, {"Retry-After": "7"}, b""), Posted("it answered 429", 7.0)),
-        ((429, {"Retry-After": "7"}, b'{"retry_after": 1.5}'), Posted("it answered 429", 1.5)),
-        ((429, {"Retry-After": "soon"}, b"[]"), Posted("it answered 429")),
-        ((429, {"Retry-After": "nan"}, b'{"retry_after": NaN}'), Posted("it answered 429")),
-        ((429, {"Retry-After": "inf"}, b""), Posted("it answered 429", 3600.0)),
-    ],
-)
-def test_what_a_webhook_answers_is_understood(receiver, answer, posted):
-    receiver.answer = answer
-    assert post(receiver.url, {"content": "x"}) == posted
-    assert receiver.got == [(f"/api/webhooks/1/{TOKEN}", {"content": "x"})]
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        f"http://127.0.0.1:1/{TOKEN}",
-        f"http://discord.example/{TOKEN}",
-        f"ftp://discord.example/{TOKEN}",
-        f"https://[broken/{TOKEN}",
-        f"https://name.invalid/{TOKEN}",
-        TOKEN,
-    ],
-)
-def test_an_address_that_does_not_work_is_told_without_it(address):
-    posted = post(address, {})
-    assert posted.why
-    assert TOKEN not in posted.why
+    with open_receiver() as found:
+        yield found
 
 
 def test_an_alert_arrives_at_a_real_receiver_and_its_address_nowhere_else(place, receiver):
@@ -430,30 +531,34 @@ def test_an_alert_arrives_at_a_real_receiver_and_its_address_nowhere_else(place,
     try:
         place.ran("failed", exit_code=65, error_class="DataRefused", error=f"at {receiver.url}")
         place.configure('min_free = "1KB"')
-        AlertNotifier({"HOOK": receiver.url}).look(place.settings, place.state)
-        receiver.answer = (500, {}, b"")
-        place.ran()
-        AlertNotifier({"HOOK": receiver.url}).look(place.settings, place.state)
+        for answer in (204, 500):
+            receiver.answers = [(answer, {}, b"")]
+            notifier = AlertNotifier(place.clock, {"HOOK": receiver.url})
+            notifier.look(place.settings, place.state)
+            notifier.wait(30)
+            place.ran()
         log.get_logger("x").info("asked", url=receiver.url, path=f"/api/webhooks/1/{TOKEN}")
     finally:
         log.stop()
         logging.getLogger().handlers = handlers
-    first, second = (body["alerts"][0]["state"] for _, body in receiver.got)
-    assert (first, second) == ("begins", "over")
+    bodies = [json.loads(each.body) for each in receiver.got]
+    assert [body["alerts"][0]["state"] for body in bodies] == ["begins", "over"]
     assert "alerts_not_delivered" in stream.getvalue()
     assert TOKEN not in stream.getvalue()
-    assert TOKEN not in json.dumps([body for _, body in receiver.got])
+    assert TOKEN not in json.dumps(bodies)
     assert TOKEN not in repr(place.settings)
-    held = [TOKEN in str(row) for row in place.state.reading("select * from alerts")]
-    assert held == [False]
+    tables = ("alerts", "channel_states", "deliveries")
+    held = [row for name in tables for row in place.state.reading(f"select * from {name}")]
+    assert held
+    assert TOKEN not in str(held)
 
 
-def test_alerts_can_be_tried_out(place, receiver):
-    assert try_out(place.settings, {"HOOK": receiver.url}, NOW) == Posted()
-    assert "TCdatalogger arrive here" in receiver.got[0][1]["text"]
-    place.workplace.write()
-    with pytest.raises(ConfigError, match="webhook"):
-        try_out(configuration.load(place.workplace.file, {}), {}, NOW)
+def test_a_channel_can_be_tried_out(place, receiver):
+    (channel,) = place.settings.channels_for("alerts")
+    assert try_out(place.settings, channel, {"HOOK": receiver.url}, NOW) == Sent()
+    assert "TCdatalogger arrive here" in json.loads(receiver.got[0].body)["text"]
+    with pytest.raises(ConfigError, match="HOOK"):
+        try_out(place.settings, channel, {}, NOW)
 
 
 def test_an_address_in_the_configuration_is_a_mistake_that_does_not_show_it(workplace):

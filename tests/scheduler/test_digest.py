@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from datetime import UTC, datetime
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import channel
+from receiver import open_receiver
 from tcdatalogger.core import main as core_main
 from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state.deliveries import Deliveries
 from tcdatalogger.core.state.due import BACKOFF, DueQueue
 from tcdatalogger.core.state.leases import DIGEST
 from tcdatalogger.core.state.plans import plans
@@ -139,14 +142,14 @@ def test_a_post_that_fails_is_told_and_tried_again_until_it_is_taken(place):
     place.schedule()
     place.wait(8)
     place.channel.answer = 500
-    assert place.schedule() == ["WebhookUnavailable"]
+    assert place.schedule() == ["ChannelUnavailable"]
     (alert,) = place.wrong()
-    assert "The digest failed: The webhook did not take the pictures: it answered 500" in alert.text
+    assert "The digest did not arrive everywhere: digest: it answered 500." in alert.text
     assert "digest: failed" in place.workplace.run("status").out
     assert channel.TOKEN not in alert.text
     assert place.schedule() == []
     place.clock.sleep(2 * BACKOFF.first)
-    assert place.schedule() == ["WebhookUnavailable"]
+    assert place.schedule() == ["ChannelUnavailable"]
     place.channel.answer = 204
     place.clock.sleep(4 * BACKOFF.first)
     assert place.schedule() == [""]
@@ -183,7 +186,7 @@ def test_by_hand_it_is_posted_now_and_says_what(place):
     done = place.workplace.run("ask", "--digest")
 
     assert done.code == 0, done.err
-    assert done.out == "Posted: inactive-members, activity-heatmap\n"
+    assert done.out == "Sent: inactive-members, activity-heatmap\n"
     assert place.workplace.run("ask", "--digest").code == 0
     assert place.posted == 2
     place.schedule()
@@ -286,3 +289,29 @@ def test_of_two_schedulers_one_posts_it_in_a_process_of_its_own(yard, monkeypatc
     assert run.pid not in {0, os.getpid(), one.process.pid, other.process.pid}
     assert len(found.posted) == 1
     assert found.token not in one.err.read_text() + other.err.read_text()
+
+
+def test_where_one_channel_does_not_take_it_the_others_get_it_once(place, monkeypatch):
+    with open_receiver() as other:
+        monkeypatch.setenv("OTHER", other.url)
+        place.configure(
+            'questions = ["inactive-members"]\nwebhook = "env:HOOK"\n',
+            '[[channels]]\nname = "program"\nkind = "webhook"\nurl = "env:OTHER"\n',
+        )
+        place.schedule()
+        place.wait(8)
+        place.channel.answer = 500
+        assert place.schedule() == ["ChannelUnavailable"]
+        place.channel.answer = 204
+        place.clock.sleep(2 * BACKOFF.first)
+        assert place.schedule() == [""]
+
+    assert place.posted == 2
+    (got,) = other.got
+    (told,) = json.loads(got.body)["answers"]
+    assert told["name"] == "inactive-members"
+    assert told["rows"]
+    with State(place.settings.state.url, place.clock) as state:
+        found = Deliveries(state).channels()
+    assert (found["digest"].sent, found["digest"].failed) == (1, 1)
+    assert (found["program"].sent, found["program"].failed) == (1, 0)

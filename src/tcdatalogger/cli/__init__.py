@@ -64,6 +64,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     "Look": {
         "ui": ("tcdatalogger.cli.commands.ui:command", "Show it all on pages of this machine."),
         "ask": ("tcdatalogger.cli.commands.ask:command", "Answer a question about your faction."),
+        "channels": (
+            "tcdatalogger.cli.commands.channels:command",
+            "List and try where alerts and answers go.",
+        ),
         "query": ("tcdatalogger.cli.commands.query:command", "Ask the warehouse in SQL."),
         "catalog": (
             "tcdatalogger.cli.commands.catalog:command",

@@ -6,6 +6,7 @@ import io
 import json
 import math
 from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -26,6 +27,27 @@ def records(table: pa.Table) -> list[dict[str, Any]]:
     """
     names = _distinct(table.column_names)
     return [dict(zip(names, map(_sayable, row), strict=True)) for row in rows(plain_spans(table))]
+
+
+def json_text(table: pa.Table) -> str:
+    """The rows as a list of objects in JSON; times are ISO 8601 in UTC, decimals are texts."""
+    return json.dumps(records(table), default=_text, ensure_ascii=False, allow_nan=False)
+
+
+def _text(value: Any) -> str | float:
+    """A value of a type that JSON does not have."""
+    match value:
+        case datetime():
+            whole = value if value.tzinfo else value.replace(tzinfo=UTC)
+            return whole.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case date() | time():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case bytes():
+            return value.hex()
+        case _:
+            return str(value)
 
 
 def _sayable(value: Any) -> Any:

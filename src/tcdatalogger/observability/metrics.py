@@ -63,6 +63,8 @@ endpoint_lateness_seconds           gauge     endpoint          How long a good 
 endpoint_consecutive_failures       gauge     endpoint          Failed runs since the last good one.
 queue_endpoints                     gauge     state             Endpoints by what they wait for.
 alerts_open                         gauge     kind              Alerts that are not over.
+channel_deliveries_total            counter   channel,result    Messages, accepted or failed.
+channel_consecutive_failures        gauge     channel           Failed since one was accepted.
 size_bytes                          gauge     part              Size of what is stored.
 disk_free_bytes                     gauge     part              Free space where it is stored.
 disk_size_bytes                     gauge     part              Size of the disk it is stored on.

@@ -22,10 +22,11 @@ from tcdatalogger.cli.output import (
     say,
 )
 from tcdatalogger.cli.writing import print_bytes, write_bytes, write_parquet
-from tcdatalogger.errors import ConfigError, UsageError
+from tcdatalogger.errors import ChannelUnavailable, ConfigError, UsageError
 from tcdatalogger.text import did_you_mean
 
 if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.main import Application
     from tcdatalogger.questions.answers import Answer
     from tcdatalogger.questions.question import Question
@@ -43,7 +44,7 @@ MOST_ROWS = 60
     "  tcdatalogger ask oc-profit --days 90 --csv > profit.csv\n"
     "  tcdatalogger ask oc-profit --png profit.png\n"
     "  tcdatalogger ask --all --png pictures\n"
-    "  tcdatalogger ask oc-participation --to discord\n"
+    "  tcdatalogger ask oc-participation --to officers\n"
     '  tcdatalogger query "$(tcdatalogger ask oc-profit --sql)"',
 )
 @click.argument("name", required=False)
@@ -86,10 +87,10 @@ MOST_ROWS = 60
 )
 @click.option(
     "--to",
-    type=click.Choice(["discord"]),
-    help="Post the picture to the webhook of the alerts.",
+    metavar="CHANNEL",
+    help="Send it to a channel, with its picture; `channels list` names them.",
 )
-@click.option("--digest", is_flag=True, help="Post the digest of [digest] now.")
+@click.option("--digest", is_flag=True, help="Send the digest of [digest] now.")
 @click.option(
     "--check", is_flag=True, help="Check every question, also those of your own, or that of NAME."
 )
@@ -147,6 +148,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     settings = options.look()
     from tcdatalogger.core.config import configuration  # pydantic
     from tcdatalogger.core.main import Application  # pyarrow, duckdb
+    from tcdatalogger.core.operations import channels
     from tcdatalogger.questions import answers, question
     from tcdatalogger.questions.relations import Relations
     from tcdatalogger.services.warehouse.protocol import READING
@@ -168,6 +170,8 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
             _list(known, {n: relations.lacks(q) for n, q in known.items()}, as_json=as_json)
             return
         asked = _named(known, name)
+        if to is not None:
+            channels.named(settings, to, "answers")
         if to is not None and asked.audience == "owner" and not owner:
             raise _for_the_owner(name)
         if about:
@@ -190,7 +194,7 @@ def command(  # noqa: C901, PLR0912, PLR0915  # one line for each way to answer
     elif png is not None:
         _draw(answer, png, dark=dark)
     elif to is not None:
-        _post(application, answer)
+        _send(settings, answer, to)
     else:
         _print(answer)
 
@@ -406,17 +410,29 @@ def _draw_all(
         )
 
 
-def _post(application: Application, answer: Answer) -> None:
-    from tcdatalogger.questions import discord
+def _send(settings: Settings, answer: Answer, to: str) -> None:
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.core.operations import channels
+    from tcdatalogger.questions import sending
 
-    where = discord.address(application)
-    if answer.rows is None:
-        raise UsageError(
-            "Nothing is stored for it yet, so nothing was posted.",
-            remedy="`tcdatalogger run --all` stores some.",
+    found = channels.named(settings, to, "answers")
+    with Application(settings) as application:
+        channel = channels.opened(settings, found, application.environ)
+        if answer.rows is None:
+            raise UsageError(
+                "Nothing is stored for it yet, so nothing was sent.",
+                remedy="`tcdatalogger run --all` stores some.",
+            )
+        message = sending.message_of(
+            [answer], application.clock.now(), pictures=channel.pictures > 0
         )
-    discord.send(where, [answer])
-    say(f"Posted: {answer.question.title}")
+        sent = sending.deliver(application, found, channel, message)
+    if sent.why:
+        raise ChannelUnavailable(
+            f"The channel {to} did not take it: {sent.why}.",
+            remedy="Look at the settings of the channel, or try it again later.",
+        )
+    say(f"Sent to {to}: {answer.question.title}")
 
 
 def _digest(options: Options) -> None:
@@ -431,7 +447,7 @@ def _digest(options: Options) -> None:
         )
     with Application(settings) as application:
         posted = digest.post(application, forced=True)
-    say(f"Posted: {', '.join(posted)}")
+    say(f"Sent: {', '.join(posted)}")
 
 
 def _as_json(answer: Answer) -> dict[str, Any]:

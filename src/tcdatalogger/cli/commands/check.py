@@ -33,7 +33,7 @@ _NARROW: Final = "No file of the program can be read by others: there is nothing
 @click.option(
     "--offline", is_flag=True, help="Ask neither Torn about the keys, nor a bucket, nor BigQuery."
 )
-@click.option("--alerts", is_flag=True, help="Send a message to the webhook of the alerts.")
+@click.option("--alerts", is_flag=True, help="Send a message to the channels that get alerts.")
 @click.option(
     "--mend",
     "mends",
@@ -58,7 +58,7 @@ def command(options: Options, offline: bool, alerts: bool, mends: bool, as_json:
     if settings.digest.questions:
         findings.append(_digest(settings))
     if alerts:
-        findings.append(_tried(settings))
+        findings += _tried(settings)
     wrong = [finding.failure for finding in findings if finding.failure is not None]
     if as_json:
         print_json(
@@ -128,7 +128,8 @@ def _digest(settings: Settings) -> Finding:
     part, told = "digest", settings.digest
     try:
         known = question.known(told.folder)
-        png("<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'/>")
+        if any(each.kind in {"discord", "mail"} for each in settings.channels_for("digest")):
+            png("<svg xmlns='http://www.w3.org/2000/svg' width='1' height='1'/>")
     except ConfigError as failure:
         return Finding(part, "", failure)
     if problems := [says for name in told.questions if (says := digest.refused(name, known, told))]:
@@ -137,19 +138,29 @@ def _digest(settings: Settings) -> Finding:
     return Finding(part, f"{names}; at {told.at} {told.timezone}, every {told.frequency}")
 
 
-def _tried(settings: Settings) -> Finding:
-    """Whether a message to the webhook of the alerts is taken."""
+def _tried(settings: Settings) -> list[Finding]:
+    """Whether each channel that gets alerts takes a message."""
     from tcdatalogger.core.check.finding import Finding
     from tcdatalogger.scheduler.monitoring.notify import try_out
 
-    try:
-        why = try_out(settings, os.environ, time.time()).why
-    except ConfigError as error:
-        return Finding("alerts", "", error)
-    if not why:
-        return Finding("alerts", "a message was sent: look whether it arrived")
-    refused = ConfigError(
-        f"The webhook of the alerts did not take a message: {why}.",
-        remedy="Look at the address where `alerts.webhook` says it is.",
-    )
-    return Finding("alerts", "", refused)
+    found = []
+    for channel in settings.channels_for("alerts"):
+        try:
+            why = try_out(settings, channel, os.environ, time.time()).why
+        except ConfigError as error:
+            found.append(Finding("alerts", "", error))
+            continue
+        refused = ConfigError(
+            f"The channel {channel.name} did not take a message: {why}.",
+            remedy=f"Look at what `{settings.place_of(channel, 'url')}` names.",
+        )
+        says = f"{channel.name}: a message was sent: look whether it arrived"
+        found.append(Finding("alerts", "" if why else says, refused if why else None))
+    if not found:
+        none = ConfigError(
+            "No channel gets alerts.",
+            remedy='Write webhook = "env:DISCORD_WEBHOOK" in [alerts], or a channel in '
+            "[[channels]].",
+        )
+        found.append(Finding("alerts", "", none))
+    return found

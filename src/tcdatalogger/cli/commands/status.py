@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger.cli import Options
+from tcdatalogger.cli.commands.channels import failing
 from tcdatalogger.cli.output import (
     about,
     counted,
@@ -135,8 +136,7 @@ def _print(found: Status, now: float, names: Mapping[str, str]) -> None:
         if one.pending:
             what = "1 run is" if one.pending == 1 else f"{one.pending} runs are"
             say(f"{one.endpoint}: {what} not stored yet: its next run stores them")
-    _print_work("backup", found.backup, now)
-    _print_work("digest", found.digest, now)
+    _print_besides(found, now)
     _print_scheduler(found.scheduler)
     for calls in found.owners:
         who = f"key {names[calls.owner]}" if calls.owner in names else calls.owner
@@ -187,6 +187,14 @@ def _next(due: datetime | None, now: float) -> str:
     if due is None:
         return "by hand"
     return "due" if due.timestamp() <= now else ago(due.timestamp(), now)
+
+
+def _print_besides(found: Status, now: float) -> None:
+    """Print what is wrong with all that is no endpoint, and when it was done last."""
+    _print_work("backup", found.backup, now)
+    _print_work("digest", found.digest, now)
+    for line in filter(None, map(failing, found.channels)):
+        say(line)
 
 
 def _print_work(what: str, work: WorkStatus, now: float) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from tcdatalogger import disk
 from tcdatalogger.core.check import bigquery, rights, stored_tables
 from tcdatalogger.core.check.finding import Finding
+from tcdatalogger.core.config.channels import ChannelSettings
 from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings, Settings, WarehouseSettings
 from tcdatalogger.core.main import Application
+from tcdatalogger.core.operations.channels import opened
 from tcdatalogger.core.run.key_selection import subject
 from tcdatalogger.core.run.task import queried
 from tcdatalogger.core.state import migrations
@@ -63,10 +65,8 @@ def inspect(application: Application, *, online: bool = True) -> Iterator[Findin
         warehouse_ok = online and all(finding.failure is None for finding in found)
     yield from _unused(settings.warehouse)
     yield from rights.findings(settings)
-    if settings.alerts.webhook is not None:
-        yield _webhook(application, "alerts", settings.alerts.webhook)
-    if settings.digest.webhook is not None:
-        yield _webhook(application, "digest", settings.digest.webhook)
+    for channel in settings.all_channels:
+        yield _channel(application, channel)
     with ExitStack() as beside:
         if state.failure is None and not settings.state.begun:
             application = beside.enter_context(application.aside())
@@ -177,13 +177,15 @@ def _backups(settings: Settings) -> Path | None:
     return None if place is None or often is None else place / "x"
 
 
-def _webhook(application: Application, table: str, reference: str) -> Finding:
-    part = "webhook" if table == "alerts" else f"webhook of the {table}"
+def _channel(application: Application, channel: ChannelSettings) -> Finding:
+    """Whether the secrets of a channel are where the configuration says; nothing is sent."""
+    part = f"channel {channel.name}"
     try:
-        application.secret(f"{table}.webhook", reference)
+        opened(application.settings, channel, application.environ)
     except Failure as failure:
         return Finding(part, "", failure)
-    return Finding(part, reference)
+    where = ", ".join(channel.references.values()) or channel.server
+    return Finding(part, f"{channel.kind}, {where}; gets {', '.join(channel.gets)}")
 
 
 def _writable(name: str, file: Path) -> Finding:

@@ -54,8 +54,11 @@ def places(settings: Settings) -> Iterator[tuple[str, Path]]:
     if os.name == "nt":
         return
     references = [*settings.keys.items(), (ENCRYPTION_KEY, settings.warehouse.encryption_key)]
-    references.append(("alerts.webhook", settings.alerts.webhook))
-    references.append(("digest.webhook", settings.digest.webhook))
+    references += [
+        (settings.place_of(channel, name), reference)
+        for channel in settings.all_channels
+        for name, reference in channel.references.items()
+    ]
     state, warehouse, log = settings.state.file, settings.warehouse.file, settings.log.file
     found: list[tuple[str, Path | None]] = [
         ("state", state),

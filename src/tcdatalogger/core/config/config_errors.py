@@ -77,6 +77,14 @@ class ConfigErrors:
         """The line of a place, or of the nearest place around it; None where there is none."""
         return line_of(self._lines, place)
 
+    def entry(self, section: str, name: str) -> Place:
+        """The place of the entry of a list of tables that has this name."""
+        entries = self._raw.get(section)
+        for index, entry in enumerate(entries if isinstance(entries, list) else []):
+            if isinstance(entry, dict) and entry.get("name") == name:
+                return (section, index)
+        return (section,)
+
     def where(self, place: Place) -> str:
         """`file:line` of a place, or the variable or option from which its value came."""
         for length in range(len(place), 0, -1):
@@ -88,18 +96,18 @@ class ConfigErrors:
     def dotted(self, place: Place) -> str:
         """The place as users write it: `endpoints.faction_crimes.params.cat`."""
         parts = [str(part) for part in place]
-        if len(place) > 1 and place[0] == "endpoints" and isinstance(place[1], int):
-            parts[1] = endpoint_name(self._raw, place[1])
+        if len(place) > 1 and isinstance(place[1], int):
+            parts[1] = entry_name(self._raw, str(place[0]), place[1])
         return masked(".".join(parts))
 
 
-def endpoint_name(raw: Mapping[str, object], index: int) -> str:
-    """The name of an endpoint in the file, or its number as `#2` where it has no name."""
-    endpoints = raw.get("endpoints")
-    if isinstance(endpoints, list) and index < len(endpoints):
-        endpoint = endpoints[index]
-        if isinstance(endpoint, dict) and isinstance(endpoint.get("name"), str):
-            return str(endpoint["name"])
+def entry_name(raw: Mapping[str, object], section: str, index: int) -> str:
+    """The name of an entry of a list of tables, or its number as `#2` where it has no name."""
+    entries = raw.get(section)
+    if isinstance(entries, list) and index < len(entries):
+        entry = entries[index]
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str):
+            return str(entry["name"])
     return f"#{index + 1}"
 
 

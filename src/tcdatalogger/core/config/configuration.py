@@ -14,6 +14,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tcdatalogger.core.config.channels import ChannelSettings
 from tcdatalogger.core.config.config_errors import ConfigErrors, masked, near, shown
 from tcdatalogger.core.config.overrides import DEEPEST, apply, too_deep
 from tcdatalogger.core.config.paths import resolve_path
@@ -43,6 +44,7 @@ __all__ = [
     "AlertsSettings",
     "ArchiveSettings",
     "BackupSettings",
+    "ChannelSettings",
     "DigestSettings",
     "EndpointSettings",
     "LimitsSettings",
@@ -83,6 +85,8 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "ui": UiSettings,
     "terms": TermsSettings,
 }
+_LISTS: dict[str, type[BaseModel]] = {"channels": ChannelSettings}
+"""Sections that are lists of tables, besides the endpoints."""
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -232,10 +236,12 @@ def json_schema() -> dict[str, Any]:
     """The JSON Schema of the file, with a description of every setting."""
     from tcdatalogger.core.config.json_schema import describe  # noqa: PLC0415  # for this alone
 
-    endpoints = {"type": "array", "items": {"$ref": "#/$defs/EndpointSettings"}}
     schema = Settings.model_json_schema()
     describe(schema)
-    schema["properties"]["endpoints"] |= endpoints
+    lists: dict[str, type[BaseModel]] = {"endpoints": EndpointSettings, **_LISTS}
+    for name, model in lists.items():
+        items = {"$ref": f"#/$defs/{model.__name__}"}
+        schema["properties"][name] |= {"type": "array", "items": items}
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     tidy: dict[str, Any] = _tidy(schema)
     return tidy
@@ -317,8 +323,14 @@ def _validated(raw: dict[str, Any], problems: ConfigErrors) -> tuple[Settings, l
         for name, model in _SECTIONS.items()
     }
     parts = _endpoints(raw, problems)
+    lists: dict[str, Any] = {
+        name: _entries(model, raw, name, problems) for name, model in _LISTS.items()
+    }
     settings = Settings.model_construct(
-        **sections, keys=_keys(raw, problems), endpoints=tuple(part.endpoint for part in parts)
+        **sections,
+        **lists,
+        keys=_keys(raw, problems),
+        endpoints=tuple(part.endpoint for part in parts),
     )
     return settings, parts
 
@@ -334,13 +346,30 @@ def _keys(raw: dict[str, Any], problems: ConfigErrors) -> dict[str, str]:
     return {name: value if isinstance(value, str) else "env:?" for name, value in keys.items()}
 
 
-def _endpoints(raw: dict[str, Any], problems: ConfigErrors) -> list[Part]:
-    endpoints = raw.get("endpoints", [])
-    if not isinstance(endpoints, list):
-        problems.add(("endpoints",), "must be a list", "Begin each with a line [[endpoints]].")
+def _listed(raw: dict[str, Any], name: str, problems: ConfigErrors) -> list[Any]:
+    """The entries of a section that is a list of tables."""
+    found = raw.get(name, [])
+    if not isinstance(found, list):
+        problems.add((name,), "must be a list", f"Begin each with a line [[{name}]].")
         return []
+    return found
+
+
+def _entries(
+    model: type[_Model], raw: dict[str, Any], name: str, problems: ConfigErrors
+) -> tuple[_Model, ...]:
+    """The entries of a list of tables that have no mistake."""
+    found = []
+    for index, value in enumerate(_listed(raw, name, problems)):
+        entry, wrong = _read_part(model, value, (name, index), problems)
+        if entry is not None and not wrong:
+            found.append(entry)
+    return tuple(found)
+
+
+def _endpoints(raw: dict[str, Any], problems: ConfigErrors) -> list[Part]:
     parts = []
-    for index, value in enumerate(endpoints):
+    for index, value in enumerate(_listed(raw, "endpoints", problems)):
         place = ("endpoints", index)
         endpoint, wrong = _read_part(EndpointSettings, value, place, problems)
         if endpoint is not None:

@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError, core_schema
 from tcdatalogger.core.config.durations import Duration, parse
 
 _SNAKE = r"^[a-z][a-z0-9]*(_[a-z0-9]+)*$"
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LAST_PORT = 65_535
 _KMS = r"projects/[^/\s]+/locations/[^/\s]+/keyRings/[^/\s]+/cryptoKeys/[^/\s]+"
 
@@ -100,7 +100,7 @@ def safe_url(url: str) -> str:
         raise wrong("must be a web address such as https://api.torn.com/v2")
     if parts.username or parts.password:
         raise wrong("must not hold a user name or a password")
-    if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise wrong("must begin with https: over http the key could be read on its way")
     return url.rstrip("/")
 

@@ -12,6 +12,8 @@ from tcdatalogger.core.config.toml_lines import Place
 from tcdatalogger.errors import UsageError
 
 PREFIX = "TCDATALOGGER_"
+_LISTS = {"endpoints": "endpoint", "channels": "channel"}
+"""Sections that are lists of tables, and what one of them is called."""
 DEEPEST = 32
 """How deep values may be nested; no setting needs as much."""
 
@@ -100,11 +102,11 @@ def _put(
     if keys[0] not in Settings.model_fields:
         problems.add_at(origin, "there is no such setting", _known(keys[0]))
         return
-    if keys[0] == "endpoints":
-        index = _index(raw, keys, origin, problems)
+    if keys[0] in _LISTS:
+        name, index = keys[0], _index(raw, keys, origin, problems)
         if index is None:
             return
-        place, here, keys = ("endpoints", index), raw["endpoints"][index], keys[2:]
+        place, here, keys = (name, index), raw[name][index], keys[2:]
         # An endpoint has a path or a url, so a new one replaces the other.
         here.pop({"path": "url", "url": "path"}.get(keys[0], ""), None)
     for key in keys[:-1]:
@@ -121,18 +123,19 @@ def _put(
 
 
 def _index(raw: dict[str, Any], keys: list[str], origin: str, problems: ConfigErrors) -> int | None:
-    """The index of the endpoint that `keys` name, None where there is none."""
-    endpoints = raw.get("endpoints")
+    """The index of the entry that `keys` name, None where there is none."""
+    entries = raw.get(keys[0])
     named = {
-        str(endpoint.get("name")): index
-        for index, endpoint in enumerate(endpoints if isinstance(endpoints, list) else [])
-        if isinstance(endpoint, dict)
+        str(entry.get("name")): index
+        for index, entry in enumerate(entries if isinstance(entries, list) else [])
+        if isinstance(entry, dict)
     }
     if len(keys) < 3:  # noqa: PLR2004
-        problems.add_at(origin, "names no setting", "Write endpoints.NAME.KEY.")
+        problems.add_at(origin, "names no setting", f"Write {keys[0]}.NAME.KEY.")
         return None
     if keys[1] not in named:
-        problems.add_at(origin, "there is no such endpoint", near(keys[1], named))
+        what = _LISTS[keys[0]]
+        problems.add_at(origin, f"there is no such {what}", near(keys[1], named))
         return None
     return named[keys[1]]
 

@@ -167,9 +167,13 @@ _PLACEHOLDERS = {
     "digest.webhook": "https://YOUR_WEBHOOK",
     "ui.passwords": '"$(openssl rand -base64 18)"',
     "ui.tokens": '"$(openssl rand -base64 18)"',
+    "url": "https://YOUR_ADDRESS",
+    "secret": '"$(openssl rand -base64 24)"',
+    "token": "YOUR_TOKEN",
+    "password": "YOUR_PASSWORD",
 }
-"""What a command sets that is no key of Torn's, by the place in the configuration or by the table
-of it."""
+"""What a command sets that is no key of Torn's, by the place in the configuration, by the table of
+it, or by the setting of a channel."""
 
 
 def _of(name: str, reference: str) -> str:
@@ -180,9 +184,9 @@ def _of(name: str, reference: str) -> str:
 def _from_env(name: str, variable: str, environ: Mapping[str, str]) -> str:
     value = environ.get(variable)
     if value is None:
-        placeholder = _PLACEHOLDERS.get(name) or _PLACEHOLDERS.get(
-            name.rpartition(".")[0], "YOUR_KEY"
-        )
+        table, _, setting = name.rpartition(".")
+        names = [name, table, *([setting] if table.startswith("channels.") else [])]
+        placeholder = next((_PLACEHOLDERS[n] for n in names if n in _PLACEHOLDERS), "YOUR_KEY")
         raise ConfigError(
             f"The environment variable {variable}, where {_what(name)} should be, is not set.",
             remedy=f"Set it: export {variable}={placeholder}",

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from tcdatalogger.core.config import schedule, sizes
+from tcdatalogger.core.config.channels import ChannelSettings, What
 from tcdatalogger.core.config.checks import CheckSettings
 from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.field_types import (
@@ -62,6 +63,13 @@ QUERY = "query:"
 
 
 SQLITE: Final = "sqlite:///"
+ALERTS_CHANNELS: Final[Mapping[str, Literal["discord", "webhook"]]] = {
+    "discord": "discord",
+    "json": "webhook",
+}
+"""The name and the kind of the channel that `alerts.webhook` is short for, by `alerts.kind`."""
+DIGEST_CHANNEL: Final = "digest"
+"""The name of the channel that `digest.webhook` is short for."""
 POSTGRES: Final = ("postgresql://", "postgres://")
 """The begins of addresses of a state."""
 
@@ -377,10 +385,12 @@ class AlertsSettings(Model):
     """Alerts: messages when something is wrong, and when it is over."""
 
     webhook: str | None = None
-    """Where the address of the webhook is, as env:DISCORD_WEBHOOK or file:PATH; the address is a
-    secret, because everybody who has it may post. Without a webhook no alert is sent."""
+    """Where the address of a webhook is, as env:DISCORD_WEBHOOK or file:PATH: short for a channel
+    of [[channels]] that gets alerts and answers. The address is a secret, because everybody who has
+    it may post."""
     kind: Literal["discord", "json"] = "discord"
-    """discord: messages for a channel of Discord. json: plain JSON for programs."""
+    """Of that webhook. discord: messages for a channel of Discord. json: JSON for programs, not
+    signed."""
     min_free: Annotated[str, checked(sizes.parse)] = "1GB"
     """An alert is sent when a disk with data has less free space than this."""
     failures: Annotated[int, Field(ge=1)] = 3
@@ -388,21 +398,22 @@ class AlertsSettings(Model):
 
 
 class DigestSettings(Model):
-    """The digest: answers with pictures, posted to a channel of Discord by the scheduler."""
+    """The digest: answers with pictures, sent to channels by the scheduler."""
 
     questions: Annotated[Texts, Field(max_length=10)] = ()
     """What is answered, at most ten names of `tcdatalogger ask`, as ["oc-now", "inactive-members"];
     without any there is no digest."""
     at: Annotated[str, checked(time_of_day)] = "08:00"
-    """The time of day at which it is posted."""
+    """The time of day at which it is sent."""
     frequency: AnyDuration = Field(
         default_factory=lambda: parse("P1D"), json_schema_extra={"default": "P1D"}
     )
-    """How often it is posted, as P1D, or P1W for each Monday."""
+    """How often it is sent, as P1D, or P1W for each Monday."""
     timezone: Annotated[str, checked(schedule.zone)] = "UTC"
     """The time zone of `at`, as Europe/Vienna; UTC is Torn's time."""
     webhook: str | None = None
-    """Where the address of its webhook is, as env:DISCORD_DIGEST; by default that of the alerts."""
+    """Where the address of a webhook of Discord is, as env:DISCORD_DIGEST: short for a channel of
+    [[channels]] that gets the digest. Where no channel gets it, it goes to that of the alerts."""
     owner: bool = False
     """Whether it may have what only the owner of a key is to see; everybody in the channel sees
     it."""
@@ -488,8 +499,41 @@ class Settings(Model):
     metrics: MetricsSettings = MetricsSettings()
     alerts: AlertsSettings = AlertsSettings()
     digest: DigestSettings = DigestSettings()
+    channels: tuple[ChannelSettings, ...] = ()
     ui: UiSettings = UiSettings()
     terms: TermsSettings = TermsSettings()
+
+    @property
+    def all_channels(self) -> tuple[ChannelSettings, ...]:
+        """The channels, with those that `alerts.webhook` and `digest.webhook` are short for.
+
+        These are named `discord` or `webhook`, by their kind, and `digest`.
+        """
+        found = list(self.channels)
+        if self.digest.webhook is not None:
+            found.append(
+                ChannelSettings(
+                    name=DIGEST_CHANNEL, kind="discord", gets=("digest",), url=self.digest.webhook
+                )
+            )
+        if self.alerts.webhook is not None:
+            kind = self.alerts.kind
+            gets: tuple[What, ...] = ("alerts", "answers")
+            if kind == "discord" and not any("digest" in each.gets for each in found):
+                gets = (*gets, "digest")
+            name = ALERTS_CHANNELS[kind]
+            found.append(ChannelSettings(name=name, kind=name, gets=gets, url=self.alerts.webhook))
+        return tuple(found)
+
+    def channels_for(self, what: What) -> tuple[ChannelSettings, ...]:
+        """The channels that get the alerts, the digest or answers."""
+        return tuple(each for each in self.all_channels if what in each.gets)
+
+    def place_of(self, channel: ChannelSettings, setting: str) -> str:
+        """Where a setting of a channel stands in the configuration, as `channels.officers.url`."""
+        if channel in self.channels:
+            return f"channels.{channel.name}.{setting}"
+        return f"{'digest' if channel.name == DIGEST_CHANNEL else 'alerts'}.webhook"
 
     def endpoint(self, name: str) -> EndpointSettings | None:
         """The endpoint with this name, None where there is none."""
@@ -542,6 +586,7 @@ class Settings(Model):
                 "keys": {name: resolve_reference(key, folder) for name, key in self.keys.items()},
                 "alerts": self.alerts.model_copy(update={"webhook": webhook}),
                 "digest": self.digest.resolved(folder),
+                "channels": tuple(each.resolved(folder) for each in self.channels),
                 "ui": self.ui.resolved(folder),
             }
         )

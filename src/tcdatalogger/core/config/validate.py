@@ -99,7 +99,8 @@ def validate(
         ("digest", settings.digest.webhook),
     ):
         if reference is not None:
-            _webhook(table, reference, problems, environment)
+            _webhook((table, "webhook"), reference, problems, environment)
+    _channels(settings, problems, environment)
     _digest(settings, problems)
     if (key := settings.warehouse.encryption_key) is not None:
         place = ("warehouse", "encryption_key")
@@ -124,19 +125,41 @@ def validate(
     _tables(parts, problems, known)
 
 
+def _channels(settings: Settings, problems: ConfigErrors, environment: Environment) -> None:
+    """Each channel has a name of its own, and says where its secrets are."""
+    taken = {each.name for each in settings.all_channels if each not in settings.channels}
+    for channel in settings.channels:
+        place = problems.entry("channels", channel.name)
+        if channel.name in taken:
+            problems.add(
+                (*place, "name"),
+                f"another channel is called {channel.name!r}; those of [alerts] and [digest] are "
+                "called discord or webhook, and digest",
+                "Give it another name.",
+            )
+        taken.add(channel.name)
+        for name, reference in channel.references.items():
+            if name == "url":
+                _webhook((*place, name), reference, problems, environment)
+            else:
+                variable = f"{channel.name}_{name}".upper()
+                _reference((*place, name), reference, variable, problems, environment)
+
+
 def _digest(settings: Settings, problems: ConfigErrors) -> None:
-    """A digest needs a channel that takes pictures."""
-    if settings.digest.questions and settings.digest.webhook is None:
-        remedy = 'Write webhook = "env:DISCORD_DIGEST" in [digest].'
-        if settings.alerts.webhook is None:
-            problems.add(("digest", "webhook"), "is missing, and that of the alerts too", remedy)
-        elif settings.alerts.kind != "discord":
+    """A digest needs a channel."""
+    if settings.digest.questions and not settings.channels_for("digest"):
+        remedy = 'Write webhook = "env:DISCORD_DIGEST" in [digest], or a channel in [[channels]].'
+        says = "is missing, and no channel gets the digest"
+        if settings.alerts.webhook is not None:
             says = "is missing, and that of the alerts takes no pictures"
-            problems.add(("digest", "webhook"), says, remedy)
+        problems.add(("digest", "webhook"), says, remedy)
 
 
-def _webhook(table: str, reference: str, problems: ConfigErrors, environment: Environment) -> None:
-    """Check the reference to a webhook; its address is a secret and is never shown."""
+def _webhook(
+    place: Place, reference: str, problems: ConfigErrors, environment: Environment
+) -> None:
+    """Check the reference to an address of a webhook, which is a secret and is never shown."""
     scheme, _, rest = reference.partition(":")
     if (
         scheme not in SCHEMES
@@ -144,7 +167,7 @@ def _webhook(table: str, reference: str, problems: ConfigErrors, environment: En
         or misplaced(reference, environment.environ, environment.folder)
     ):
         remedy = "Write where the address is, as env:DISCORD_WEBHOOK or file:PATH."
-        problems.add((table, "webhook"), "is no reference to an address", remedy)
+        problems.add(place, "is no reference to an address", remedy)
 
 
 def _keys(keys: Mapping[str, str], problems: ConfigErrors, environment: Environment) -> None:

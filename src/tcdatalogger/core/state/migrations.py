@@ -119,7 +119,24 @@ create table if not exists installation (
 );
 """
 
-RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH)
+_EIGHTH: Final = """
+create table if not exists channel_states (
+    name text primary key, taken_until double precision not null, tries bigint not null,
+    failing_since double precision, why text not null, sent bigint not null,
+    failed bigint not null, sent_at double precision
+);
+create table if not exists deliveries (
+    channel text not null, event text not null, told_at double precision,
+    primary key (channel, event)
+);
+insert into deliveries (channel, event, told_at)
+select 'discord', event, told_at from alerts where told_at is not null;
+insert into deliveries (channel, event, told_at)
+select 'webhook', event, told_at from alerts where told_at is not null;
+"""
+"""What the one webhook of before was told, the channel knows that is made of its settings."""
+
+RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
 """The statements of each release. A published release never changes."""
 
 

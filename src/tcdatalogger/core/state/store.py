@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from tcdatalogger.clock import Clock, SystemClock
-from tcdatalogger.core.state import alerts, call_slots, key_health, leases, run_stats
+from tcdatalogger.core.state import alerts, call_slots, deliveries, key_health, leases, run_stats
 from tcdatalogger.core.state.call_slots import CallSlots
 from tcdatalogger.core.state.connect import open_database
 from tcdatalogger.core.state.database import Statements
@@ -287,6 +287,7 @@ class State:
             key_health.put_right(db, now)
             call_slots.put_right(db, now)
             alerts.put_right(db, now)
+            deliveries.put_right(db, now)
 
     def _begun_after(self, db: Statements, now: float) -> set[str]:
         rows = db.execute("select distinct endpoint from runs where started_at > ?", (now,))

@@ -19,6 +19,7 @@ from tcdatalogger.core.state.heartbeats import Heartbeats
 from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import PENDING, State
+from tcdatalogger.core.views.deliveries import ChannelStatus, channels
 from tcdatalogger.core.views.runs import RunView, view
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.client import budget, error_codes
@@ -183,6 +184,7 @@ class Status:
         owners: those that made a call within the last minute.
         keys: every one that is configured; none before the first run.
         held: the pauses that hold now.
+        channels: every one that is configured.
     """
 
     endpoints: tuple[EndpointStatus, ...]
@@ -192,6 +194,7 @@ class Status:
     scheduler: SchedulerStatus
     backup: WorkStatus
     digest: WorkStatus
+    channels: tuple[ChannelStatus, ...]
 
 
 def status(
@@ -219,6 +222,7 @@ def status(
         digest=_work(
             DIGEST, settings.digest.frequency if settings.digest.questions else None, state, due
         ),
+        channels=channels(settings, state),
     )
 
 

@@ -18,6 +18,7 @@ from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.run.steps import STEPS
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import KINDS, REFUSED, Alerts
+from tcdatalogger.core.state.deliveries import ChannelState, Deliveries
 from tcdatalogger.core.state.due import DueQueue
 from tcdatalogger.core.state.store import PENDING, RUNNING, State
 from tcdatalogger.errors import Unbalanced
@@ -81,6 +82,7 @@ def add_state_values(measured: MetricValues, settings: Settings, state: State, n
     _endpoints(measured, settings, state, now)
     _torn(measured, settings, state, now)
     _queue(measured, settings, state, now)
+    _channels(measured, settings, state)
     for kind in KINDS:
         measured.add("alerts_open", 0, kind=kind)
     for alert in Alerts(state).all():
@@ -156,6 +158,16 @@ def _torn(measured: MetricValues, settings: Settings, state: State, now: float) 
     states = state.key_health.of_keys()
     for name, health in {known.name: known.health for known in states}.items():
         measured.add("key_health", 1, key=name, health=health)
+
+
+def _channels(measured: MetricValues, settings: Settings, state: State) -> None:
+    known = Deliveries(state).channels()
+    for channel in settings.all_channels:
+        found = known.get(channel.name, ChannelState(channel.name))
+        labels = {"channel": channel.name}
+        measured.add("channel_deliveries_total", found.sent, result="accepted", **labels)
+        measured.add("channel_deliveries_total", found.failed, result="failed", **labels)
+        measured.add("channel_consecutive_failures", found.tries, **labels)
 
 
 def _queue(measured: MetricValues, settings: Settings, state: State, now: float) -> None:

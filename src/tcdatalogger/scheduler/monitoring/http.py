@@ -43,6 +43,8 @@ _BACKLOG: Final = 128
 """How many connections may wait to be accepted."""
 _ENDING: Final = 0.5
 """Seconds that each thread gets to end; the whole daemon has ten."""
+_TELLING: Final = 25.0
+"""Seconds that a scheduler which ends by itself waits for each channel to take the alerts."""
 _POLL: Final = 0.5
 """Seconds between two looks of the server at whether it has to end."""
 
@@ -55,7 +57,7 @@ class MonitoringServer:
     Args:
         settings: the configuration in force; `take` changes it.
         clock: the source of time.
-        environ: the environment, for a webhook that is `env:`; None for that of this process.
+        environ: where secrets are that begin with `env:`; None for that of this process.
         look: seconds between two looks for alerts.
         serves: False for a scheduler that ends soon: then nothing is served, and alerts are looked
             for once, at its end.
@@ -74,7 +76,7 @@ class MonitoringServer:
     ) -> None:
         self._settings = settings
         self._clock = clock
-        self._notifier = AlertNotifier(environ)
+        self._notifier = AlertNotifier(clock, environ)
         self._look = look
         self._sizes = Sizes()
         self._broken = ""
@@ -102,9 +104,11 @@ class MonitoringServer:
         self._stop.set()
         if not self._serves:
             self.watch()
+            self._notifier.wait(_TELLING)
             return
         for thread in self._threads:
             thread.join(_ENDING)
+        self._notifier.wait(_ENDING)
         self._unbind()
         self._close_state()
 
@@ -183,7 +187,7 @@ class MonitoringServer:
     # --- threads ---------------------------------------------------------------------------
 
     def watch(self) -> None:
-        """Look for alerts once, and send them."""
+        """Look for alerts once, and begin to tell the channels."""
         settings = self._settings
         try:
             with State(settings.state.url or "", self._clock) as state:

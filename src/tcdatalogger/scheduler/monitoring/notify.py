@@ -1,31 +1,32 @@
-"""Alerts: finds what is wrong, puts it into words, and posts it to a webhook."""
+"""Alerts: finds what is wrong, puts it into words, and tells the channels that get alerts."""
 
 from __future__ import annotations
 
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Thread
 from typing import Any, Final
 
 from tcdatalogger.backoff import Backoff
-from tcdatalogger.clock import utc
+from tcdatalogger.clock import Clock, SystemClock, utc
 from tcdatalogger.core.config import sizes
-from tcdatalogger.core.config.secrets import resolve
+from tcdatalogger.core.config.channels import ChannelSettings
 from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.operations import channels
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import REFUSED, Alert, AlertEvent, Alerts
+from tcdatalogger.core.state.deliveries import Deliveries
 from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.core.state.run_stats import LastRuns
 from tcdatalogger.core.state.store import State
-from tcdatalogger.errors import ConfigError, Unbalanced
+from tcdatalogger.errors import ConfigError, Failure, Unbalanced
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.observability.redact import redact
-from tcdatalogger.observability.webhook import Posted, hide, post
 from tcdatalogger.scheduler.monitoring.disk_usage import disks
 from tcdatalogger.scheduler.monitoring.freshness import Freshness, freshness
+from tcdatalogger.services.channels.message import RANKS, Channel, Item, Message, Sent, Severity
 from tcdatalogger.services.torncity.client import error_codes
-
-NAME: Final = "alerts.webhook"
 
 _NEWS: Final = {
     "drift": (
@@ -53,15 +54,13 @@ ROOM: Final = 1.1
 So a disk on the edge is one alert.
 """
 BACKOFF: Final = Backoff(30.0, 900.0)
-"""Until a message that the webhook did not take is sent again."""
-_DISCORD: Final = 1_900
-"""Characters of a message at most; Discord takes 2,000."""
+"""Until alerts that a channel did not take are sent again."""
 _LINE: Final = 600
-"""Characters of one alert at most."""
+"""Characters of one alert in the log at most."""
 
 _log = get_logger("alerts")
 
-Post = Callable[[str, Mapping[str, Any]], Posted]
+Opened = Callable[[Settings, ChannelSettings, Mapping[str, str]], Channel]
 
 
 # --- what is wrong ---------------------------------------------------------------------------
@@ -88,6 +87,7 @@ def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
         found += _failed("backup", lasts.get(BACKUP), now)
     if settings.digest.questions:
         found += _failed("digest", lasts.get(DIGEST), now)
+    found += _channels(settings, state, now)
     found += _keys(settings, state)
     found += _disks(settings, low, now)
     return found
@@ -150,6 +150,21 @@ def _failed(what: str, last: LastRuns | None, now: float) -> Iterator[AlertEvent
         )
 
 
+def _channels(settings: Settings, state: State, now: float) -> Iterator[AlertEvent]:
+    """An alert for each channel that does not take what it gets; the other channels are told."""
+    known = Deliveries(state).channels()
+    for channel in settings.all_channels:
+        found = known.get(channel.name)
+        if found is not None and found.tries >= settings.alerts.failures:
+            yield AlertEvent(
+                f"channel:{channel.name}",
+                f"The channel {channel.name} took none of the last {found.tries} deliveries: "
+                f"{found.why}.",
+                f"`tcdatalogger channels test {channel.name}` tries it.",
+                since=found.failing_since or now,
+            )
+
+
 def _keys(settings: Settings, state: State) -> Iterator[AlertEvent]:
     """An alert for each key that Torn never takes again.
 
@@ -189,7 +204,7 @@ def _disks(settings: Settings, known: set[str], now: float) -> Iterator[AlertEve
             )
 
 
-# --- posting ---------------------------------------------------------------------------------
+# --- telling ---------------------------------------------------------------------------------
 
 
 def moment(seconds: float) -> str:
@@ -199,54 +214,47 @@ def moment(seconds: float) -> str:
 
 def line(alert: Alert) -> str:
     """An alert in words, on one line."""
-    event = alert.event
-    if alert.over_at is not None:
-        text = f"Over since {moment(alert.over_at)}: {event.text}"
-    else:
-        text = f"{event.text} Since {moment(event.since)}. {event.remedy}"
-    text = redact(" ".join(text.split()))
+    item = _item(alert)
+    text = redact(" ".join(f"{item.text} {item.remedy}".split()))
     return text if len(text) <= _LINE else f"{text[: _LINE - 1]}…"
 
 
-def message(alerts: Sequence[Alert], kind: str) -> dict[str, Any]:
-    """The body of one post about several alerts.
+def message(alerts: Sequence[Alert], now: float) -> Message:
+    """The message about alerts.
 
     Args:
-        alerts: what the post is about.
-        kind: `discord` or `json`: whose format the body has.
+        alerts: what it is about, one or more.
+        now: seconds since 1970.
     """
-    lines = [line(alert) for alert in alerts]
-    if kind == "json":
-        return {
-            "source": "tcdatalogger",
-            "text": "\n".join(lines),
-            "alerts": [_plain(alert) for alert in alerts],
-        }
-    shown: list[str] = []
-    for alert, text in zip(alerts, lines, strict=True):
-        sign = (
-            "\N{WHITE HEAVY CHECK MARK}"
-            if alert.over
-            else "\N{WARNING SIGN}\N{VARIATION SELECTOR-16}"
-        )
-        shown.append(f"{sign} {text}")
-        if len("\n".join(shown)) > _DISCORD:
-            shown.pop()
-            shown.append(f"… and {len(alerts) - len(shown)} more: `tcdatalogger status`")
-            break
-    # An error may hold names of players: Discord must not notify anybody by them.
-    return {
-        "username": "TCdatalogger",
-        "content": "\n".join(shown),
-        "allowed_mentions": {"parse": []},
-    }
+    begins = [alert for alert in alerts if not alert.over]
+    worst: Severity = max(
+        (alert.event.severity for alert in begins), key=RANKS.__getitem__, default="info"
+    )
+    counts = [(len(begins), "new"), (len(alerts) - len(begins), "over")]
+    found = ", ".join(f"{count} {word}" for count, word in counts if count)
+    return Message(
+        kind="alerts",
+        subject=f"{'alert' if len(alerts) == 1 else 'alerts'}: {found}",
+        items=tuple(map(_item, alerts)),
+        severity=worst,
+        at=now,
+    )
 
 
-def _plain(alert: Alert) -> dict[str, Any]:
+def _item(alert: Alert) -> Item:
+    event, facts = alert.event, _facts(alert)
+    if alert.over_at is not None:
+        text = f"Over since {moment(alert.over_at)}: {event.text}"
+        return Item("", text, over=True, facts=facts)
+    return Item("", f"{event.text} Since {moment(event.since)}.", event.remedy, facts=facts)
+
+
+def _facts(alert: Alert) -> dict[str, Any]:
     event = alert.event
     return {
         "event": event.name,
         "kind": event.kind,
+        "severity": event.severity,
         "state": "over" if alert.over else "begins",
         "since": event.since,
         "over_at": alert.over_at,
@@ -256,102 +264,131 @@ def _plain(alert: Alert) -> dict[str, Any]:
     }
 
 
-def address(settings: Settings, environ: Mapping[str, str]) -> str | None:
-    """The address of the webhook; None where none is configured.
-
-    Raises:
-        ConfigError: the address is not where the configuration says.
-    """
-    reference = settings.alerts.webhook
-    if reference is None:
-        return None
-    found = resolve(NAME, reference, environ).reveal()
-    hide(found)
-    return found
-
-
 class AlertNotifier:
-    """Finds what is wrong, and posts it.
+    """Finds what is wrong, and tells the channels; each has a thread while it is told.
+
+    So a channel that does not answer delays nothing: no run, no other channel, no look.
 
     Args:
-        environ: the environment, for a webhook that is `env:`; None for that of this process.
-        send: posts a message; tests give another one.
+        clock: the source of time.
+        environ: where secrets are that begin with `env:`; None for that of this process.
+        opened: makes a channel of its settings; tests give another one.
     """
 
     def __init__(
         self,
+        clock: Clock | None = None,
         environ: Mapping[str, str] | None = None,
-        send: Post = post,
+        opened: Opened = channels.opened,
     ) -> None:
+        self._clock = clock or SystemClock()
         self._environ = os.environ if environ is None else environ
-        self._send = send
-        self._reported = ""
+        self._opened = opened
+        self._threads: dict[str, Thread] = {}
+        self._reported: dict[str, str] = {}
 
     def look(self, settings: Settings, state: State) -> int:
-        """Look once, and post what is new or over.
+        """Look once, and begin to tell what is new or over.
 
-        Returns how many alerts were posted.
+        Returns how many alerts are being told now, over all channels.
 
         Raises:
             StateUnavailable: the state cannot be read or written now.
         """
         now = state.clock.now()
         run_stats.know(state, (e.name for e in settings.endpoints), now)
-        where = self._where(
-            settings
-        )  # found first, so that it is hidden in the text of every alert
-        alerts = Alerts(state)
-        alerts.observe(events(settings, state, now), socket.gethostname(), now)
-        taken = alerts.claim(now) if where is not None else []
-        if where is None or not taken:
+        # Made first, so that their secrets are hidden in the text of every alert.
+        found = list(self._made(settings))
+        Alerts(state).observe(events(settings, state, now), socket.gethostname(), now)
+        return sum(self._begin(settings, state, each, channel) for each, channel in found)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until everything is told that is being told, but no longer than `seconds` each."""
+        for thread in list(self._threads.values()):
+            thread.join(seconds)
+
+    def _made(self, settings: Settings) -> Iterator[tuple[ChannelSettings, Channel]]:
+        for each in settings.channels_for("alerts"):
+            try:
+                yield each, self._opened(settings, each, self._environ)
+            except ConfigError as error:
+                self._report(each.name, str(error))
+
+    def _begin(
+        self, settings: Settings, state: State, each: ChannelSettings, channel: Channel
+    ) -> int:
+        """Claim a channel and tell it what is new, in a thread; returns how many alerts that is."""
+        before = self._threads.get(each.name)
+        if before is not None and before.is_alive():
+            return 0
+        taken = Alerts(state).claim(
+            each.name, lambda event: channels.wants(each, event), state.clock.now()
+        )
+        if not taken:
             return 0
         for alert in taken:
+            name, text = alert.event.name, line(alert)
             if alert.over:
-                _log.warning("alert_over", alert=alert.event.name, message=line(alert))
+                _log.warning("alert_over", alert=name, channel=each.name, message=text)
             else:
-                _log.warning("alert_begun", alert=alert.event.name, message=line(alert))
-        posted = self._send(where, message(taken, settings.alerts.kind))
-        if posted.why:
-            tries = max(alert.tries for alert in taken)
-            wait = posted.wait or BACKOFF.pause(tries + 1)
-            self._report(f"The webhook of the alerts did not take them: {posted.why}.")
-            alerts.postpone(taken, state.clock.now() + wait)
-            return 0
-        self._reported = ""
-        alerts.acknowledge(taken, state.clock.now())
+                _log.warning("alert_begun", alert=name, channel=each.name, message=text)
+        url = settings.state.url or ""
+        thread = Thread(
+            target=self._tell, args=(url, each.name, channel, taken), name=each.name, daemon=True
+        )
+        self._threads[each.name] = thread
+        thread.start()
         return len(taken)
 
-    def _where(self, settings: Settings) -> str | None:
+    def _tell(self, url: str, name: str, channel: Channel, taken: list[Alert]) -> None:
+        sent = channel.send(message(taken, self._clock.now()), channels.SECONDS)
+        if sent.why:
+            self._report(name, f"The channel {name} did not take the alerts: {sent.why}.")
+        else:
+            self._reported.pop(name, None)
         try:
-            return address(settings, self._environ)
-        except ConfigError as error:
-            self._report(str(error))
-            return None
+            with State(url, self._clock) as state:
+                _note(state, name, taken, sent)
+        except Failure as failure:  # the claim runs out, and the alerts are told again
+            _log.error("delivery_not_noted", channel=name, message=failure.message)
 
-    def _report(self, why: str) -> None:
+    def _report(self, name: str, why: str) -> None:
         """Log a reason once: it is tried again and again."""
-        if why != self._reported:
-            self._reported = why
-            _log.error("alerts_not_delivered", message=why)
+        if self._reported.get(name) != why:
+            self._reported[name] = why
+            _log.error("alerts_not_delivered", channel=name, message=why)
 
 
-def try_out(settings: Settings, environ: Mapping[str, str], now: float) -> Posted:
-    """Post one message that says that alerts arrive here.
+def _note(state: State, name: str, taken: Sequence[Alert], sent: Sent) -> None:
+    """Write down how telling a channel ended."""
+    now, alerts = state.clock.now(), Alerts(state)
+    if not sent.why:
+        alerts.acknowledge(name, taken, now)
+        return
+    known = Deliveries(state).channels().get(name)
+    wait = sent.wait or BACKOFF.pause((known.tries if known else 0) + 1)
+    alerts.postpone(name, taken, sent.why, now, wait)
+
+
+def try_out(
+    settings: Settings, channel: ChannelSettings, environ: Mapping[str, str], now: float
+) -> Sent:
+    """Send one message that says that messages arrive here.
 
     Args:
         settings: the configuration.
-        environ: the environment, for a webhook that is `env:`.
+        channel: to which it is sent.
+        environ: where secrets are that begin with `env:`.
         now: seconds since 1970.
 
     Raises:
-        ConfigError: no webhook is configured, or its address is not where the configuration says.
+        ConfigError: a secret of the channel is not where the configuration says.
     """
-    where = address(settings, environ)
-    if where is None:
-        raise ConfigError(
-            "No webhook is configured.", remedy='Write webhook = "env:DISCORD_WEBHOOK" in [alerts].'
-        )
+    gets = " and ".join(channel.gets)
     event = AlertEvent(
-        "test:alerts", "This is a test: alerts of TCdatalogger arrive here.", since=now
+        "test:channel",
+        f"This is a test: {gets} of TCdatalogger arrive here.",
+        since=now,
     )
-    return post(where, message([Alert(event, None, None, 0)], settings.alerts.kind))
+    opened = channels.opened(settings, channel, environ)
+    return opened.send(message([Alert(event)], now), channels.SECONDS)

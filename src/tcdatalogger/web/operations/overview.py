@@ -49,7 +49,7 @@ class OpenAlert:
         since: how long it has been so.
         href: where it leads, "" for nowhere.
         run: the page of the run that it is about, "" for none.
-        told: whether it was sent to the webhook.
+        told: whether a channel was told of it.
     """
 
     kind: str

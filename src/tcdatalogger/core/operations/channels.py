@@ -1,0 +1,98 @@
+"""Makes a channel of its settings, with the secrets that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from tcdatalogger.core.config.channels import ChannelSettings, What
+from tcdatalogger.core.config.secrets import resolve
+from tcdatalogger.core.config.settings import Settings
+from tcdatalogger.core.state.alerts import AlertEvent
+from tcdatalogger.errors import UsageError
+from tcdatalogger.services.channels import http
+from tcdatalogger.services.channels.discord import Discord
+from tcdatalogger.services.channels.mail import Mail
+from tcdatalogger.services.channels.message import RANKS, Channel
+from tcdatalogger.services.channels.ntfy import Ntfy
+from tcdatalogger.services.channels.webhook import Webhook
+from tcdatalogger.text import did_you_mean
+
+SECONDS: Final = 20.0
+"""How long the delivery of alerts may take."""
+WITH_PICTURES: Final = 60.0
+"""How long the delivery of answers with their pictures may take, in seconds."""
+
+_NONE: Final = "Write one under [[channels]]; docs/channels.md has an example of each kind."
+
+
+def opened(settings: Settings, channel: ChannelSettings, environ: Mapping[str, str]) -> Channel:
+    """The channel of its settings; nothing is sent yet.
+
+    Args:
+        settings: the configuration that has the channel.
+        channel: its settings.
+        environ: where secrets are that begin with `env:`.
+
+    Raises:
+        ConfigError: a secret is not where the configuration says.
+    """
+    found = {
+        name: resolve(settings.place_of(channel, name), reference, environ).reveal()
+        for name, reference in channel.references.items()
+    }
+    if url := found.get("url"):
+        http.hide(url)
+    match channel.kind:
+        case "discord":
+            return Discord(found["url"])
+        case "ntfy":
+            return Ntfy(found["url"], found.get("token"))
+        case "webhook":
+            return Webhook(found["url"], found.get("secret"))
+        case "mail":
+            return Mail(
+                channel.host,
+                channel.port,
+                channel.sender or "",
+                channel.to,
+                channel.encryption,
+                channel.user,
+                found.get("password"),
+            )
+
+
+def named(settings: Settings, name: str, what: What | None = None) -> ChannelSettings:
+    """The channel of this name.
+
+    Args:
+        settings: the configuration.
+        name: of the channel.
+        what: what is to be sent there, None for a test.
+
+    Raises:
+        UsageError: there is none, or it does not get that.
+    """
+    known = {channel.name: channel for channel in settings.all_channels}
+    if not known:
+        raise UsageError("No channel is configured.", remedy=_NONE)
+    if name not in known:
+        names = f"There are: {', '.join(known)}."
+        raise UsageError(f"There is no channel {name!r}.", remedy=did_you_mean(name, known, names))
+    channel = known[name]
+    if what is not None and what not in channel.gets:
+        gets = ", ".join(f'"{each}"' for each in (*channel.gets, what))
+        raise UsageError(
+            f"The channel {name} does not get {what}.", remedy=f"Write gets = [{gets}] for it."
+        )
+    return channel
+
+
+def wants(channel: ChannelSettings, event: AlertEvent) -> bool:
+    """Whether a channel is told of an alert.
+
+    It is not told that it fails itself: the message would tell the end of that alone.
+    """
+    if "alerts" not in channel.gets or event.name == f"channel:{channel.name}":
+        return False
+    return RANKS[event.severity] >= RANKS[channel.severity]

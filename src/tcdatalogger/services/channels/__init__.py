@@ -1,0 +1,1 @@
+"""Where messages for people go: Discord, e-mail, ntfy, a webhook for programs."""

@@ -73,6 +73,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.catalog:command",
             "List what Torn offers, and its tables.",
         ),
+        "probe": (
+            "tcdatalogger.cli.commands.probe:command",
+            "Report how Torn differs from the catalogue.",
+        ),
         "schema": ("tcdatalogger.cli.commands.schema:command", "Show the versions of the tables."),
         "transform": (
             "tcdatalogger.cli.commands.transform:command",

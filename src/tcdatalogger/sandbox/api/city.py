@@ -12,11 +12,12 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
+from tcdatalogger.models.shape import Shape
 from tcdatalogger.sandbox.api.answers import SIMULATED, Call
 from tcdatalogger.sandbox.api.errors import Refusal
 from tcdatalogger.sandbox.api.expected_rows import expected_rows
 from tcdatalogger.sandbox.api.faults import Fault, Faults, http_page, spoil
-from tcdatalogger.sandbox.api.generate import generate
+from tcdatalogger.sandbox.api.generate import generate, shaped
 from tcdatalogger.sandbox.api.keyring import LEVELS, Keyring, SandboxKey, demo_keys
 from tcdatalogger.sandbox.api.limits import CLOUD, PER_ADDRESS, PER_USER, ROWS, WINDOW, Limits
 from tcdatalogger.sandbox.api.outages import Outage, outage_at
@@ -114,11 +115,14 @@ class City:
         seed: chooses the world.
         clock: the time of the world.
         rules: Torn's limits and what goes wrong.
+        shapes: paths of JSON whose answers have these shapes, whatever the catalogue says; none at
+            the start.
     """
 
     seed: int
     clock: WorldClock
     rules: Rules = field(default_factory=Rules)
+    shapes: dict[str, Shape] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rules, since = self.rules, int(self.clock.now()) - self.rules.history
@@ -273,6 +277,8 @@ class City:
         call = Call(self.world, self.router.catalog, endpoint, values, address, key, t)
         if endpoint.content == "csv":
             return snapshot(call)
+        if endpoint.path in self.shapes:
+            return shaped(call, self.shapes[endpoint.path])
         category = CLOUD.get(endpoint.path)
         if category and not self.limits.may_read(key.owner, category, t):
             raise Refusal(14)

@@ -59,6 +59,11 @@ def generate(call: Call) -> bytes:
     return encode(body)
 
 
+def shaped(call: Call, shape: Shape) -> bytes:
+    """An answer of any shape, as JSON bytes."""
+    return encode(Maker(call.world.seed, _subject(call), call.t).value(shape, "", ()))
+
+
 def _known(whole: Object, metadata: dict[str, Any]) -> dict[str, Any]:
     """The part of the metadata that the catalogue knows for this endpoint."""
     field = whole.field("_metadata")

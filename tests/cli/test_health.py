@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tcdatalogger.core.config import configuration
+from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.heartbeats import Heartbeat, Heartbeats
 from tcdatalogger.core.state.store import State
 from tcdatalogger.scheduler.monitoring import health as module
@@ -40,12 +43,13 @@ def scheduler(workplace, settings, installation=None):
         server._unbind()
 
 
-def beats(settings, host=None, ago=0.0):
+def beats(settings, host=None, ago=0.0, owner=None):
     """A scheduler that went round some seconds ago."""
     with State(settings.state.url) as state:
         now = state.clock.now()
         here = host or socket.gethostname()
-        Heartbeats(state).write(Heartbeat("o", here, os.getpid(), now - 60, now - ago, 4, 0))
+        beat = Heartbeat(owner or leases.me(), here, os.getpid(), now - 60, now - ago, 4, 0)
+        Heartbeats(state).write(beat)
 
 
 def refused(workplace, words):
@@ -131,6 +135,19 @@ def test_without_an_address_the_sign_of_life_in_the_state_is_read(workplace):
     done = workplace.run("health", "--json")
     assert (done.code, done.json["asked"]) == (0, "")
     assert 3 <= done.json["beat_seconds"] < SILENT
+
+
+def test_a_scheduler_of_this_machine_whose_process_is_gone_does_not_count(workplace):
+    settings = listening(workplace, "")
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        owner = f"{leases.ClaimOwner.me().host}/{leases.ClaimOwner.me().space}/{ended.pid}/0/mark"
+    beats(settings, owner=owner)
+    refused(workplace, "No scheduler of this installation runs on this machine.")
+
+
+def test_a_scheduler_in_another_container_of_this_machine_counts(workplace):
+    beats(listening(workplace, ""), owner=f"{socket.gethostname()}/another container/1/0/mark")
+    assert workplace.run("health").code == 0
 
 
 def test_an_old_sign_of_life_is_none(workplace):

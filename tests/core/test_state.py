@@ -239,7 +239,8 @@ def test_a_state_of_the_first_release_is_brought_up_with_its_runs(file):
 @pytest.mark.parametrize("scheduled", [False, True])
 def test_a_state_of_the_fourth_release_keeps_what_its_scheduler_wrote(state_url, clock, scheduled):
     plan = Plan("faction_crimes", Grid(parse("PT15M")))
-    beat = Heartbeat("me", "elsewhere", 1, clock.now(), clock.now(), workers=4, running=0)
+    owner = "elsewhere/another container/1/0/mark"
+    beat = Heartbeat(owner, "elsewhere", 1, clock.now(), clock.now(), workers=4, running=0)
     with State(state_url, clock) as state:
         if scheduled:
             DueQueue(state).sync([plan], clock.now(), alone=True)

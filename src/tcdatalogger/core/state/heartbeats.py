@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from dataclasses import dataclass
 from typing import Final
 
+from tcdatalogger.core.state.leases import ClaimOwner
 from tcdatalogger.core.state.store import State
 
 BEAT: Final = 5.0
@@ -71,6 +70,8 @@ class Heartbeats:
     def alive(self, now: float, *, but: str = "") -> list[Heartbeat]:
         """The daemons with a recent heartbeat; those of this machine only if the process lives.
 
+        A process of another container cannot be looked up, so its heartbeat is believed.
+
         Args:
             now: seconds since 1970.
             but: the owner of a daemon that is left out; "" for none.
@@ -81,17 +82,6 @@ class Heartbeats:
             (now - SILENT,),
         )
         found = [Heartbeat(*row) for row in rows]
-        here = socket.gethostname()
         return [
-            beat for beat in found if beat.owner != but and (beat.host != here or _there(beat.pid))
+            beat for beat in found if beat.owner != but and not ClaimOwner.read(beat.owner).gone
         ]
-
-
-def _there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

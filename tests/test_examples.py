@@ -1,7 +1,6 @@
 """The examples speak of commands, options, exit codes and settings that are really there."""
 
 import configparser
-import importlib
 import json
 import re
 import runpy
@@ -14,7 +13,7 @@ import click
 import pytest
 import yaml
 
-from tcdatalogger import errors
+from tcdatalogger import __version__, errors
 from tcdatalogger.cli import COMMANDS
 from tcdatalogger.cli import cli as program
 from tcdatalogger.core.config.configuration import load
@@ -64,7 +63,10 @@ def containers(name):
     return [one for document in documents(name) for one in within(document)]
 
 
-MANIFESTS = ["kubernetes/cronjob.yaml", "kubernetes/deployment.yaml", "cloudrun/job.yaml"]
+KUBERNETES = ["kubernetes/cronjob.yaml", "kubernetes/deployment.yaml"]
+MANIFESTS = [*KUBERNETES, "cloudrun/job.yaml"]
+IN_THE_IMAGE = "/data/tcdatalogger.toml"
+OF_THE_IMAGE = 10001
 
 
 def test_every_example_is_in_the_list():
@@ -110,17 +112,21 @@ def test_a_container_is_given_a_command_and_settings_of_ours(name, tmp_path):
     for container in found:
         assert understood(container["args"])
         environ = {one["name"]: one.get("value", "x") for one in container["env"]}
-        assert environ["TCDATALOGGER_CONFIG"] == "/etc/tcdatalogger/tcdatalogger.toml"
         load(config, environ, ())  # an unknown setting is an error
-        mounted = {mount["name"] for mount in container["volumeMounts"]}
-        assert "config" in mounted
+        places = [
+            (mount["mountPath"], mount.get("subPath"))
+            for mount in container["volumeMounts"]
+            if mount["name"] == "config"
+        ]
+        file = Path(environ.get("TCDATALOGGER_CONFIG", IN_THE_IMAGE))
+        assert places in ([(str(file), file.name)], [(str(file.parent), None)])
 
 
 @pytest.mark.parametrize("name", MANIFESTS)
 def test_what_is_mounted_is_there(name):
     text = (EXAMPLES / name).read_text()
     documented = documents(name)
-    volumes = set(re.findall(r"(?m)^ +- name: (config|secret|data)$", text))
+    volumes = set(re.findall(r"(?m)^ +- name: (config|secret|data|tmp)$", text))
     mounts = {mount["name"] for one in containers(name) for mount in one["volumeMounts"]}
     assert mounts == volumes
     assert all(document["apiVersion"] and document["kind"] for document in documented)
@@ -137,16 +143,75 @@ def test_a_pod_that_cannot_succeed_is_not_tried_again():
 
 
 def test_the_pods_have_time_to_end_and_are_asked_how_they_are():
-    [deployment, claim] = documents("kubernetes/deployment.yaml")
+    [deployment] = documents("kubernetes/deployment.yaml")
     pod = deployment["spec"]["template"]["spec"]
     [container] = pod["containers"]
     assert pod["terminationGracePeriodSeconds"] > 10
     assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
     assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
+
+
+@pytest.mark.parametrize("name", KUBERNETES)
+def test_a_pod_keeps_to_the_standard_restricted_of_pod_security(name):
+    """As the pages of Kubernetes list it; every volume is of a kind that the standard allows."""
+    [document] = documents(name)
+    spec = document["spec"]
+    spec = spec.get("jobTemplate", document)["spec"]["template"]["spec"]
+    pod = spec["securityContext"]
+    assert pod["runAsNonRoot"] is True
+    assert pod["runAsUser"] == pod["runAsGroup"] == pod["fsGroup"] == OF_THE_IMAGE
+    assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    for container in spec["containers"]:
+        rights = container["securityContext"]
+        assert rights["allowPrivilegeEscalation"] is False
+        assert rights["capabilities"] == {"drop": ["ALL"]}
+        assert rights["readOnlyRootFilesystem"] is True
+        assert not any("hostPort" in port for port in container.get("ports", ()))
+    kinds = {kind for volume in spec["volumes"] for kind in set(volume) - {"name"}}
+    assert kinds <= {"configMap", "secret", "persistentVolumeClaim", "emptyDir"}
+
+
+def test_the_volume_that_pods_claim_has_a_file_which_their_heads_name():
+    [claim] = documents("kubernetes/volume.yaml")
     assert claim["kind"] == "PersistentVolumeClaim"
+    for name in KUBERNETES:
+        text = (EXAMPLES / name).read_text()
+        assert f"claimName: {claim['metadata']['name']}}}" in text
+        assert "kubectl apply -f examples/kubernetes/volume.yaml" in text
 
 
-def test_airflow_runs_each_endpoint_once_and_takes_busy_for_a_skip(monkeypatch):
+def test_every_image_of_ours_is_that_of_this_version():
+    texts = [(EXAMPLES / name).read_text() for name in KUBERNETES]
+    texts.append((EXAMPLES.parent / "compose.yaml").read_text())
+    assert {tag for text in texts for tag in re.findall(r"tcdatalogger:(\S+)", text)} == {
+        __version__
+    }
+
+
+def test_compose_runs_the_logger_and_its_pages_as_nobody_in_particular():
+    services = yaml.safe_load((EXAMPLES.parent / "compose.yaml").read_text())["services"]
+    assert set(services) == {"logger", "dashboard", "prometheus", "grafana"}
+    for name in ("logger", "dashboard"):
+        service = services[name]
+        assert understood(service["command"])
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["user"].startswith("${OWNER:-10001")
+    other = [service["image"] for service in services.values() if "build" not in service]
+    assert all(re.search(r":v?\d+\.\d+\.\d+$", image) for image in other)
+
+
+def test_the_key_of_the_examples_stands_where_their_setting_says(tmp_path):
+    config = tmp_path / "tcdatalogger.toml"
+    config.write_text(CONFIG)
+    found = load(config, {"TCDATALOGGER_KEYS__DEFAULT": "file:/run/secrets/torn_key"})
+    assert found.keys["default"] == "file:/run/secrets/torn_key"
+
+
+@pytest.fixture
+def airflow(monkeypatch):
+    """The example beside an Airflow of two classes; its DAGs and tasks."""
     made, dags = [], []
 
     class Dag:
@@ -160,30 +225,77 @@ def test_airflow_runs_each_endpoint_once_and_takes_busy_for_a_skip(monkeypatch):
         def __exit__(self, *_):
             return None
 
-    operators = types.ModuleType("bash")
-    operators.BashOperator = lambda **options: made.append(options)
-    sdk = types.ModuleType("sdk")
-    sdk.DAG = Dag
-    names = (
-        "airflow airflow.providers airflow.providers.standard airflow.providers.standard.operators"
-    )
-    for name in names.split():
-        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
-    monkeypatch.setitem(sys.modules, "airflow.providers.standard.operators.bash", operators)
+    class BaseOperator:
+        def __init__(self, **options):
+            self.options = options
+            made.append(self)
+
+    sdk, exceptions = types.ModuleType("sdk"), types.ModuleType("exceptions")
+    sdk.DAG, sdk.BaseOperator = Dag, BaseOperator
+    for name in ("AirflowException", "AirflowFailException", "AirflowSkipException"):
+        setattr(exceptions, name, type(name, (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "airflow", types.ModuleType("airflow"))
     monkeypatch.setitem(sys.modules, "airflow.sdk", sdk)
-    importlib.invalidate_caches()
+    monkeypatch.setitem(sys.modules, "airflow.exceptions", exceptions)
+    found = runpy.run_path(str(EXAMPLES / "airflow/tcdatalogger_dag.py"))
+    return types.SimpleNamespace(made=made, dags=dags, **found)
 
-    runpy.run_path(str(EXAMPLES / "airflow/tcdatalogger_dag.py"))
 
-    assert len(made) == len(dags) == 3
-    assert {dag["max_active_runs"] for dag in dags} == {1}
-    for task in made:
-        command = re.sub(r"\{\{ dag\.dag_id }}", "d", task["bash_command"])
-        command = re.sub(r"\{\{ ts_nodash [^}]*}}", "20260101T000000", command)
-        tool, *words = shlex.split(command)
-        assert tool == "tcdatalogger"
-        assert understood(words)
-        assert task["skip_on_exit_code"] == errors.Busy.exit_code
+def asked_by_airflow(run_id="scheduled__2026-01-01T00:00:00+00:00"):
+    return {
+        "dag": types.SimpleNamespace(dag_id="d"),
+        "dag_run": types.SimpleNamespace(run_id=run_id),
+        "ti": types.SimpleNamespace(map_index=-1),
+    }
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    """Puts a program in the place of ours, which ends with a code and keeps its words."""
+
+    def put(code, printed="{}"):
+        file = tmp_path / "tcdatalogger"
+        words = tmp_path / "words"
+        file.write_text(f"#!/bin/sh\necho \"$@\" >>{words}\necho '{printed}'\nexit {code}\n")
+        file.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+        return words
+
+    return put
+
+
+def test_airflow_has_a_dag_for_each_endpoint_and_one_run_of_it_at_once(airflow):
+    assert len(airflow.made) == len(airflow.dags) == 3
+    assert {dag["max_active_runs"] for dag in airflow.dags} == {1}
+
+
+def test_a_task_of_airflow_is_a_command_of_ours_with_the_same_run_id_each_time(airflow, stand_in):
+    words = stand_in(0, '{"rows": 3}')
+    for run_id in ("a", "a", "manual__2026-01-01T00:00:00+00:00"):
+        assert airflow.made[0].execute(asked_by_airflow(run_id)) == {"rows": 3}
+    first, second, third = (shlex.split(line) for line in words.read_text().splitlines())
+    assert understood(first)
+    assert first == second != third
+
+
+def test_the_exit_codes_that_airflow_does_not_try_again_are_those_of_what_must_be_mended(airflow):
+    kinds = (errors.UsageError, errors.ConfigError, errors.KeyRefused, errors.DataRefused)
+    assert {kind.exit_code for kind in kinds} == airflow.FATAL
+    assert errors.Busy.exit_code == airflow.BUSY
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        (75, "AirflowSkipException"),
+        *((code, "AirflowFailException") for code in (2, 65, 77, 78)),
+        *((code, "AirflowException") for code in (1, 69, 124, 143)),
+    ],
+)
+def test_an_exit_code_says_what_airflow_does(airflow, stand_in, code, name):
+    stand_in(code)
+    with pytest.raises(getattr(sys.modules["airflow.exceptions"], name), match=f"code {code}"):
+        airflow.made[0].execute(asked_by_airflow())
 
 
 class Sent:
@@ -273,10 +385,32 @@ def test_what_celery_lost_is_told_and_what_is_to_end_is_revoked(celery, workplac
     assert running.ended() == Exit(None, 1)
 
 
-def test_the_image_is_made_from_the_lock_file_and_runs_as_nobody_in_particular():
+def test_the_image_is_made_from_the_lock_files_and_runs_as_nobody_in_particular():
     text = (EXAMPLES.parent / "docker/Dockerfile").read_text()
-    assert "--require-hashes -r requirements/run.txt" in text
-    assert re.search(r"(?m)^USER (?!root|0)", text)
+    assert "--require-hashes -r requirements/build.txt" in text
+    assert "--require-hashes -r requirements/image.txt" in text
+    assert re.search(rf"(?m)^USER {OF_THE_IMAGE}:{OF_THE_IMAGE}$", text)
+    assert f"TCDATALOGGER_CONFIG={IN_THE_IMAGE}" in text
+    assert '["tcdatalogger", "health"]' in text
     entry = re.search(r'(?m)^ENTRYPOINT \["tcdatalogger"]\nCMD \["(\w+)"]', text)
     assert entry is not None
     assert entry[1] in COMMANDS
+
+
+def test_the_lock_of_the_image_has_what_that_of_the_program_has_and_its_extras():
+    def locked(name):
+        text = (EXAMPLES.parent / "requirements" / name).read_text()
+        return dict(re.findall(r"(?m)^([\w.-]+)==([\w.]+)", text))
+
+    image, run, build = (locked(f"{name}.txt") for name in ("image", "run", "build"))
+    assert {name: run[name] for name in run.keys() - build.keys()}.items() <= image.items()
+    assert {"psycopg", "google-cloud-bigquery", "obstore"} <= image.keys()
+
+
+def test_all_that_the_image_is_made_of_is_sent_to_the_builder():
+    root = EXAMPLES.parent
+    sent = re.findall(r"(?m)^!(\S+)$", (root / ".dockerignore").read_text())
+    text = (root / "docker/Dockerfile").read_text()
+    copied = [line.split()[1:-1] for line in re.findall(r"(?m)^COPY (?!--from).*$", text)]
+    assert sorted(sent) == sorted(file for files in copied for file in files)
+    assert all((root / file).exists() for file in sent)

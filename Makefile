@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test bench test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser rivals clean
+.PHONY: help demo test bench image audit wheels test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser rivals clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -73,7 +73,25 @@ rivals: .tools/rivals/.installed ## an environment with dlt, which benchmarks/pe
 lock:            ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group build pyproject.toml -o requirements/run.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group build -c requirements/run.txt -o requirements/build.txt
+	uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-annotate -c requirements/run.txt --extra bigquery --extra bucket --extra postgres pyproject.toml -o requirements/image.txt
+	for each in audit release; do uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group $$each -o requirements/$$each.txt; done
 	uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-annotate --override requirements/bigquery-emulator.in requirements/bigquery-emulator.in -o requirements/bigquery-emulator.txt
+
+image: ## build the container image without a registry of images, and run it (as root, five minutes)
+	python3 scripts/image.py $(ARGS)
+
+audit: $(DEV_STAMP) .tools/audit/.installed ## licences, secrets, Dockerfile, Kubernetes, rules, dashboards, vulnerabilities
+	$(BIN)/python scripts/audit.py
+
+wheels: $(DEV_STAMP) .tools/release/.installed ## build what is published and run it on every Python that is here
+	$(BIN)/python scripts/wheels.py
+
+.tools/%/.installed: requirements/%.txt
+	rm -rf .tools/$*
+	$(PYTHON) -m venv .tools/$*
+	.tools/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 release: $(DEV_STAMP) ## check, build and tag the version of the changelog (ARGS=--dry-run: no tag)
 	$(BIN)/python scripts/release.py $(ARGS)

@@ -93,7 +93,7 @@ wheels: $(DEV_STAMP) .tools/release/.installed ## build what is published and ru
 	.tools/$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-release: $(DEV_STAMP) ## check, build and tag the version of the changelog (ARGS=--dry-run: no tag)
+release: $(DEV_STAMP) .tools/release/.installed ## check, build, describe and tag the version of the changelog (ARGS=--dry-run: no tag)
 	$(BIN)/python scripts/release.py $(ARGS)
 
 clean:           ## remove what the targets above made

@@ -1,11 +1,13 @@
 """A release is made in one way, and a commit is checked by what `make lint` runs."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 import tarfile
 import zipfile
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -66,12 +68,28 @@ def commit(folder):
     git(folder, "commit", "-q", "-m", "c")
 
 
+TOOL = """#!/bin/sh
+[ ! -e {folder}/complains ] || {{ echo "{name} complains"; exit 1; }}
+while [ $# -gt 0 ]; do [ "$1" != -o ] || echo '{{"bomFormat": "CycloneDX"}}' >"$2"; shift; done
+"""
+"""Stands in for a tool of the index: it writes what it is asked to write."""
+
+
+def tools(folder):
+    place = folder / ".git" / "tools"
+    place.mkdir(exist_ok=True)
+    for name in ("twine", "check-wheel-contents", "cyclonedx-py"):
+        (place / name).write_text(TOOL.format(folder=place, name=name))
+        (place / name).chmod(0o755)
+    return place
+
+
 def release(folder, *words):
     who = {
         f"GIT_{role}_{what}": "t" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")
     }
     return subprocess.run(
-        [sys.executable, str(ROOT / "scripts/release.py"), *words],
+        [sys.executable, str(ROOT / "scripts/release.py"), "--tools", tools(folder), *words],
         cwd=folder, capture_output=True, text=True, check=False, env={**os.environ, **who},
     )  # fmt: skip
 
@@ -87,6 +105,28 @@ def test_a_release_is_built_and_tagged_with_its_changes(repository):
         assert "tcdatalogger/__init__.py" in wheel.namelist()
     with tarfile.open(repository / "dist" / names[1]) as source:
         assert "tcdatalogger-1.2.0/pyproject.toml" in source.getnames()
+
+
+def test_a_release_says_what_is_in_it_and_what_it_was_built_of(repository):
+    assert release(repository).returncode == 0
+    files = {file.name: file for folder in ("dist", "release")
+             for file in (repository / folder).iterdir()}  # fmt: skip
+    sums = dict(line.split("  ")[::-1] for line in files.pop("SHA256SUMS").read_text().splitlines())
+    assert sums == {name: sha256(file.read_bytes()).hexdigest() for name, file in files.items()}
+    statement = json.loads(files["tcdatalogger-1.2.0.intoto.json"].read_text())
+    subjects = {one["name"]: one["digest"]["sha256"] for one in statement["subject"]}
+    assert subjects.items() < sums.items()
+    assert subjects.keys() == sums.keys() - {"tcdatalogger-1.2.0.intoto.json"}
+    built_of = statement["predicate"]["buildDefinition"]["resolvedDependencies"][0]
+    assert built_of["digest"]["gitCommit"] == git(repository, "rev-parse", "HEAD").strip()
+    assert json.loads(files["tcdatalogger-1.2.0.cdx.json"].read_text())["bomFormat"] == "CycloneDX"
+
+
+def test_what_a_tool_of_the_index_complains_of_is_not_released(repository):
+    (tools(repository) / "complains").touch()
+    done = release(repository)
+    assert (done.returncode, git(repository, "tag")) == (1, "")
+    assert "twine complains" in done.stderr
 
 
 def test_a_dry_run_builds_and_tags_nothing(repository):

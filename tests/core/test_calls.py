@@ -34,7 +34,7 @@ FAULTS = [
 def counted(place):
     """What each of us says: the runs, the metrics, and the book of slots."""
     settings = configuration.load(place.file, {})
-    text, _ = page(MonitoringServer(settings, place.clock, {}).metrics, "")
+    text, _ = page(MonitoringServer(settings, place.clock, {}).metrics)
     samples = [s for f in text_string_to_metric_families(text.decode()) for s in f.samples]
     with place.application() as application:
         runs = application.state.runs(most=100)

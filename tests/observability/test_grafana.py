@@ -51,7 +51,7 @@ def scraped(workplace):
         state.key_health.reserve_rows("player:1/faction_news", RowQuota("a", now, 100), 50_000)
         state.call_slots.pause(pause("player:1", now + 60))
     health = MonitoringServer(settings, workplace.clock, {})
-    text, _ = page(health.metrics, "")
+    text, _ = page(health.metrics)
     return {
         sample.name: set(sample.labels)
         for family in text_string_to_metric_families(text.decode())

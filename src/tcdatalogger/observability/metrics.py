@@ -6,11 +6,14 @@ measures nothing: `scheduler/monitoring/collect.py` fills `MetricValues` when so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 PREFIX: Final = "tcdatalogger_"
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""Of the page of values; every version of Prometheus reads it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,15 @@ class MetricValues:
         known = self.values.setdefault(name, {})
         known[series] = known.get(series, 0.0) + value
 
+    def fill(self, name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> None:
+        """Set many values at once; the last one of a series counts.
+
+        Args:
+            name: the name of the metric, without the prefix.
+            values: each after the values of its labels, in the order of the metric's.
+        """
+        self.values.setdefault(name, {}).update(values)
+
     def spread(self, name: str, counts: Mapping[str, float], **labels: str) -> None:
         """Set a histogram.
 
@@ -129,52 +141,57 @@ class MetricValues:
         self.buckets.setdefault(name, {})[series] = counts
 
 
-def page(read: Callable[[], MetricValues], accept: str) -> tuple[bytes, str]:
-    """The values in a format of Prometheus, and its content type.
+def page(read: Callable[[], MetricValues]) -> tuple[bytes, str]:
+    """The values in the text format of Prometheus, and its content type.
 
     Args:
         read: collects the values.
-        accept: the header `Accept` of the request; it chooses the format.
     """
-    from prometheus_client import CollectorRegistry, exposition  # noqa: PLC0415  # when asked
-
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Collector(read))
-    encode, kind = exposition.choose_encoder(accept)
-    return encode(registry), kind
-
-
-class _Collector:
-    """Gives prometheus_client the values when it asks."""
-
-    def __init__(self, read: Callable[[], MetricValues]) -> None:
-        self._read = read
-
-    def describe(self) -> list[Any]:
-        """Nothing: to register must not collect values."""
-        return []
-
-    def collect(self) -> Iterator[Any]:
-        measured = self._read()
-        for metric in METRICS.values():
-            if metric.name in measured.values or metric.name in measured.buckets:
-                yield _family(metric, measured)
+    measured, escaped, lines = read(), _Escaped(), list[str]()
+    for metric in METRICS.values():
+        values = measured.values.get(metric.name, {})
+        buckets = measured.buckets.get(metric.name, {})
+        if values or buckets:
+            name = PREFIX + metric.name
+            lines.append(f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n")
+            lines += _lines(name, metric.labels, values, escaped)
+            for series, counts in buckets.items():
+                lines += _histogram(name, metric.labels, series, counts, escaped)
+    return "".join(lines).encode(), CONTENT_TYPE
 
 
-def _family(metric: Metric, measured: MetricValues) -> Any:
-    from prometheus_client import core  # noqa: PLC0415  # as above
+class _Escaped(dict[str, str]):
+    """Values of labels as the format wants them; each is made once."""
 
-    name = PREFIX + metric.name
-    if metric.kind == "histogram":
-        histogram = core.HistogramMetricFamily(name, metric.help, labels=metric.labels)
-        for series, counts in measured.buckets[metric.name].items():
-            histogram.add_metric(series, _cumulated(counts), counts.get("sum", 0.0))
-        return histogram
-    kind = core.CounterMetricFamily if metric.kind == "counter" else core.GaugeMetricFamily
-    family = kind(name, metric.help, labels=metric.labels)
-    for series, value in measured.values[metric.name].items():
-        family.add_metric(series, value)
-    return family
+    def __missing__(self, value: str) -> str:
+        text = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+        self[value] = text
+        return text
+
+
+def _lines(
+    name: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float], escaped: _Escaped
+) -> Iterator[str]:
+    """A line for each series; thousands of endpoints have hundred thousands of them."""
+    order = sorted(range(len(labels)), key=labels.__getitem__)
+    columns = [[escaped[series[place]] for series in values] for place in order]
+    words = ",".join(f'{labels[place]}="%s"' for place in order)
+    form = f"{name}{{{words}}} %r\n" if labels else f"{name} %r\n"
+    return map(form.__mod__, zip(*columns, map(float, values.values()), strict=True))
+
+
+def _histogram(
+    name: str,
+    labels: tuple[str, ...],
+    series: tuple[str, ...],
+    counts: Mapping[str, float],
+    escaped: _Escaped,
+) -> Iterator[str]:
+    below = _cumulated(counts)
+    with_bound = {(*series, bound): total for bound, total in below}
+    yield from _lines(f"{name}_bucket", (*labels, "le"), with_bound, escaped)
+    yield from _lines(f"{name}_count", labels, {series: below[-1][1]}, escaped)
+    yield from _lines(f"{name}_sum", labels, {series: counts.get("sum", 0.0)}, escaped)
 
 
 def _cumulated(counts: Mapping[str, float]) -> list[tuple[str, float]]:

@@ -292,6 +292,11 @@ class DueQueue:
         )
         return {row[0]: DueEntry(*row) for row in rows}
 
+    def awake(self, now: float) -> set[str]:
+        """The endpoints that would begin now, if there were a worker for each."""
+        rows = self._state.reading("select endpoint from agenda where wake_at <= ?", (now,))
+        return {str(name) for (name,) in rows}
+
 
 def _following(db: Statements, plan: Plan, began: float) -> float:
     """The first time of the grid after a run began, and after the time that it ran for.

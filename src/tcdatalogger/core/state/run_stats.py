@@ -60,6 +60,9 @@ class LastRuns:
     memory: int = 0
 
 
+_FACTS: Final = frozenset(each.name for each in fields(LastRuns))
+
+
 def histogram(seconds: Iterable[float]) -> dict[str, float]:
     """A histogram of times: how many are in each bucket of `BUCKETS`, and their sum as `SUM`."""
     found: dict[str, float] = {}
@@ -230,8 +233,7 @@ def histograms(found: Mapping[tuple[str, str], float]) -> dict[str, dict[str, fl
 
 
 def _last(known_since: float, facts: str) -> LastRuns:
-    known = {each.name for each in fields(LastRuns)}
-    given = {name: value for name, value in json.loads(facts).items() if name in known}
+    given = {name: value for name, value in json.loads(facts).items() if name in _FACTS}
     return LastRuns(**{**given, "known_since": float(known_since)})
 
 

@@ -11,6 +11,7 @@ import platform
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import repeat
 from typing import TYPE_CHECKING, Final
 
 from tcdatalogger import __version__
@@ -41,6 +42,13 @@ _SUMS: Final = {
     "absent": "api_answers_without_data_total",
 }
 """Sums in the state that have the endpoint as their only label, and their metrics."""
+
+_SUMS_OF_TWO: Final = {
+    "runs": "runs_total",
+    "errors": "run_errors_total",
+    "rows": "rows_stored_total",
+}
+"""Sums in the state that have the endpoint and a label as the labels of their metrics."""
 
 _ZERO: Final = dict.fromkeys(
     [*map(str, run_stats.BUCKETS), run_stats.BOUNDLESS, run_stats.SUM], 0.0
@@ -103,20 +111,16 @@ def running(state: State) -> dict[int, str]:
 def _runs(measured: MetricValues, settings: Settings, state: State) -> None:
     found = run_stats.sums(state)
     # A series has to be there before it grows, so that Prometheus sees the first time too.
-    for name in {endpoint.name for endpoint in settings.endpoints}:
-        for kind in (*REFUSED, Unbalanced.__name__):
-            measured.add("run_errors_total", 0, **{"endpoint": name, "class": kind})
-        for metric in _SUMS.values():
-            measured.add(metric, 0, endpoint=name)
-    for (name, status), value in found.get("runs", {}).items():
-        measured.add("runs_total", value, endpoint=name, status=status)
-    for (name, kind), value in found.get("errors", {}).items():
-        measured.add("run_errors_total", value, **{"endpoint": name, "class": kind})
-    for (name, table), value in found.get("rows", {}).items():
-        measured.add("rows_stored_total", value, endpoint=name, table=table)
+    names = [(endpoint.name,) for endpoint in settings.endpoints]
+    kinds = (*REFUSED, Unbalanced.__name__)
+    measured.fill("run_errors_total", (((name, kind), 0) for (name,) in names for kind in kinds))
     for what, metric in _SUMS.items():
-        for (name, _), value in found.get(what, {}).items():
-            measured.add(metric, value, endpoint=name)
+        measured.fill(metric, zip(names, repeat(0)))
+        values = found.get(what, {}).items()
+        measured.fill(metric, (((name,), value) for (name, _), value in values))
+    for what, metric in _SUMS_OF_TWO.items():
+        if what in found:
+            measured.fill(metric, found[what].items())
     steps = run_stats.histograms(found.get("step", {}))
     for step in STEPS:
         measured.spread("run_step_duration_seconds", _ZERO | steps.get(step, {}), step=step)
@@ -125,19 +129,22 @@ def _runs(measured: MetricValues, settings: Settings, state: State) -> None:
 
 
 def _endpoints(measured: MetricValues, settings: Settings, state: State, now: float) -> None:
-    for fresh in freshness(settings, run_stats.lasts(state), now):
-        name, last = fresh.endpoint.name, fresh.last
-        measured.add("endpoint_enabled", int(fresh.endpoint.enabled), endpoint=name)
-        measured.add("endpoint_consecutive_failures", last.failures, endpoint=name)
-        if last.memory:
-            measured.add("run_peak_memory_bytes", last.memory, endpoint=name)
-        if last.success_at is not None and fresh.age is not None:
-            at = "endpoint_last_success_timestamp_seconds"
-            measured.add(at, last.success_at, endpoint=name)
-            measured.add("endpoint_freshness_seconds", fresh.age, endpoint=name)
-        if fresh.period is not None:
-            measured.add("endpoint_frequency_seconds", fresh.period, endpoint=name)
-            measured.add("endpoint_lateness_seconds", fresh.overdue, endpoint=name)
+    found = [((f.endpoint.name,), f) for f in freshness(settings, run_stats.lasts(state), now)]
+    planned = [(name, fresh) for name, fresh in found if fresh.period is not None]
+    good = [(name, fresh) for name, fresh in found if fresh.age is not None]
+    for metric, values in (
+        ("endpoint_enabled", ((name, f.endpoint.enabled) for name, f in found)),
+        ("endpoint_consecutive_failures", ((name, f.last.failures) for name, f in found)),
+        ("run_peak_memory_bytes", ((name, f.last.memory) for name, f in found if f.last.memory)),
+        (
+            "endpoint_last_success_timestamp_seconds",
+            ((name, f.last.success_at or 0.0) for name, f in good),
+        ),
+        ("endpoint_freshness_seconds", ((name, f.age or 0.0) for name, f in good)),
+        ("endpoint_frequency_seconds", ((name, f.period or 0.0) for name, f in planned)),
+        ("endpoint_lateness_seconds", ((name, f.overdue) for name, f in planned)),
+    ):
+        measured.fill(metric, values)
 
 
 def _torn(measured: MetricValues, settings: Settings, state: State, now: float) -> None:
@@ -172,7 +179,7 @@ def _channels(measured: MetricValues, settings: Settings, state: State) -> None:
 
 def _queue(measured: MetricValues, settings: Settings, state: State, now: float) -> None:
     names = {endpoint.name for endpoint in settings.endpoints}
-    waiting = {name for name, entry in DueQueue(state).entries().items() if entry.wake_at <= now}
+    waiting = DueQueue(state).awake(now)
     counts = {
         "due": len(names & waiting),
         "running": state.busy(RUNNING),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from tcdatalogger.core.config.durations import Duration
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.state.run_stats import LastRuns
 
@@ -45,13 +46,19 @@ def freshness(settings: Settings, lasts: Mapping[str, LastRuns], now: float) -> 
         lasts: the results of last runs, by endpoint.
         now: seconds since 1970.
     """
+    befores: dict[tuple[Duration, str], float] = {}  # thousands of endpoints have the same
     for endpoint in settings.endpoints:
         last = lasts.get(endpoint.name) or LastRuns(known_since=now)
         age = None if last.success_at is None else max(0.0, now - last.success_at)
-        if endpoint.frequency is None or not endpoint.enabled:
+        frequency, zone = endpoint.frequency, endpoint.timezone
+        if frequency is None or not endpoint.enabled:
             yield Freshness(endpoint, last, None, age, 0.0)
             continue
+        if (frequency, zone) not in befores:
+            befores[frequency, zone] = frequency.before(now, zone)
+        before = befores[frequency, zone]
         since = last.known_since if last.success_at is None else last.success_at
-        due = endpoint.frequency.after(since, endpoint.timezone)
-        period = now - endpoint.frequency.before(now, endpoint.timezone)
-        yield Freshness(endpoint, last, period, age, max(0.0, now - due))
+        # A month later is another day for some days, so only months are always counted on.
+        fresh = since >= before and not frequency.calendar[0]
+        overdue = 0.0 if fresh else max(0.0, now - frequency.after(since, zone))
+        yield Freshness(endpoint, last, now - before, age, overdue)

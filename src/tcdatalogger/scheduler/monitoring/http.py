@@ -247,9 +247,9 @@ class MonitoringServer:
             self._reported[who] = why
             _log.warning("monitoring_failed", part=who, message=why)
 
-    def _answer(self, path: str, accept: str) -> tuple[int, str, bytes]:
+    def _answer(self, path: str) -> tuple[int, str, bytes]:
         if path == "/metrics":
-            body, kind = page(self.metrics, accept)
+            body, kind = page(self.metrics)
             return 200, kind, body
         asked = {"/healthz": self.alive, "/readyz": self.ready}.get(path)
         if asked is None:
@@ -265,7 +265,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(
         self,
         listen: str,
-        answer: Callable[[str, str], tuple[int, str, bytes]],
+        answer: Callable[[str], tuple[int, str, bytes]],
         hosts: Callable[[], tuple[str, ...]],
     ) -> None:
         host, _, port = listen.rpartition(":")
@@ -342,9 +342,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.server.means_us(self.headers.get("Host", "")):
-            status, kind, body = self.server.answer(
-                self.path.partition("?")[0], self.headers.get("Accept", "")
-            )
+            status, kind, body = self.server.answer(self.path.partition("?")[0])
         else:
             status, kind = 421, "text/plain; charset=utf-8"
             body = b"[metrics] hosts of the configuration does not name this host\n"

@@ -239,7 +239,7 @@ def one_page_runs(folder: Path) -> None:
         took = max(run.finished_at for run in runs) - min(run.started_at for run in runs)
         each = statistics.median(run.finished_at - run.started_at for run in runs)
         print(
-            f"{DUE} runs of one page due at once, {mode}: {DUE / took:.1f} a second, each process "
+            f"{DUE} runs of one page due at once, {mode}: {DUE / took:.1f} a second, each run "
             f"{1000 * used:.0f} ms of a CPU, {1000 * each:.0f} ms from begin to end {bad or ''}"
         )
 

@@ -74,12 +74,13 @@ def write(settings, seconds):
     with State(settings.state.url) as state:
         while time.monotonic() < end:
             began = time.perf_counter()
-            connection = connect(settings.warehouse.file, clock, 20.0)
+            opened = connect(settings.warehouse.file, clock, 20.0)
+            connection = opened.connection
             waits.append(time.perf_counter() - began)
             connection.register("batch", rows)
             connection.execute("create table if not exists written as from batch limit 0")
             connection.execute("insert into written from batch")
-            connection.close()
+            opened.close()
             number += 1
             name = list(ENDPOINTS)[number % len(ENDPOINTS)]
             run = RunRecord(f"viewers-{began}", name, clock.now(), finished_at=clock.now())

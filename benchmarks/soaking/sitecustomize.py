@@ -64,8 +64,8 @@ def say(what: str, *words: object) -> None:
     os.close(book)
 
 
-def locked(task) -> None:
-    """Hold a lock of the system on the endpoint for as long as this process is there.
+def locked(task) -> int:
+    """Take a lock of the system on the endpoint; the open file that has it, to be closed.
 
     The lock knows nothing of leases, and it ends with the process however that ends.
     """
@@ -79,6 +79,7 @@ def locked(task) -> None:
     else:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()} {os.getppid()} {task.run_id}".encode(), 0)
+    return lock
 
 
 @wraps(_main)
@@ -89,12 +90,13 @@ def witnessed(job, pipe):
     execute = Run.execute
 
     def witnessed_run(self, **options):
-        locked(self.task)
+        lock = locked(self.task)
         say("begin", self.task.name, self.task.run_id)
         try:
             return execute(self, **options)
         finally:
             say("end", self.task.name, self.task.run_id)
+            os.close(lock)  # not by the end of the process: that may go on to another run
 
     Run.execute = witnessed_run
     _main(job, pipe)

@@ -99,12 +99,13 @@ class Vanish(EndpointProcessor):
 
 
 class Flood(EndpointProcessor):
-    """Writes far too much into every pipe that it finds: one of them is the daemon's."""
+    """Writes far too much into every pipe and socket that it finds: one is the daemon's."""
 
     def fetch_data(self):
         for link in pathlib.Path("/proc/self/fd").iterdir():
             try:
-                for _ in range(100 * (int(link.name) > 2 and "pipe" in os.readlink(link))):
+                end = os.readlink(link).partition(":")[0]
+                for _ in range(100 * (int(link.name) > 2 and end in {"pipe", "socket"})):
                     os.write(int(link.name), b"x" * 65536)
             except OSError:
                 pass

@@ -135,6 +135,9 @@ class Nobody:
 
     terminate = kill
 
+    def rest(self):
+        pass
+
     def close(self):
         self.jobs.append("closed")
 

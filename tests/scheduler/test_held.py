@@ -127,6 +127,9 @@ class Asked:
     def kill(self):
         self.told.append("kill")
 
+    def rest(self):
+        pass
+
     def close(self):
         pass
 

@@ -108,11 +108,17 @@ class Bench:
         }
 
     def lossy(self, lost=0, keeps=0):
-        self.warehouse._open = found = Lossy(self.warehouse._connection, lost, keeps)
+        found = Lossy(self.warehouse._connection, lost, keeps)
+        between(self.warehouse, found)
         return found
 
     def whole(self):
-        self.warehouse._open = self.warehouse._open._connection
+        between(self.warehouse, self.warehouse._connection._connection)
+
+
+def between(warehouse, connection):
+    """Let a warehouse work with another connection to the file that it has open."""
+    warehouse._open = replace(warehouse._open, connection=connection)
 
 
 def setup(what, bench):
@@ -218,7 +224,7 @@ def test_an_engine_that_takes_back_less_than_it_says_is_caught(bench, mode, begi
     one = bench(mode)
     do = setup("rollback", one)
     before = one.content()
-    one.warehouse._open = Spoilt(one.warehouse._connection, begins, instead)
+    between(one.warehouse, Spoilt(one.warehouse._connection, begins, instead))
     with pytest.raises(Unbalanced, match="do not add up"):
         do()
     one.whole()
@@ -237,7 +243,7 @@ def test_an_engine_that_loses_rows_or_values_while_it_widens_a_column_is_caught(
         "rows of the copy": ('create or replace table "_tcd_before_wars"', "{} limit 3"),
         "values": ('alter table "wars" alter', "{}; update wars set pay = 6 where id = 3"),
     }[lost]
-    one.warehouse._open = Spoilt(one.warehouse._connection, begins, instead)
+    between(one.warehouse, Spoilt(one.warehouse._connection, begins, instead))
     with pytest.raises(Unbalanced, match="wars"):
         one.warehouse.commit(wider)
     one.whole()

@@ -17,7 +17,7 @@ from shared import held
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.duckdb import lock_table
+from tcdatalogger.services.duckdb import engine
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.ledger_tables import LEDGER
@@ -32,6 +32,12 @@ def make_store(make_duckdb):
 @pytest.fixture
 def file(tmp_path):
     return tmp_path / "torn.duckdb"
+
+
+@pytest.fixture
+def alone(tmp_path):
+    """A file that nothing else of the test has open."""
+    return tmp_path / "alone.duckdb"
 
 
 class Releasing(ManualClock):
@@ -78,41 +84,161 @@ def test_a_file_that_is_let_go_in_time_is_taken(file, load):
     assert len(clock.slept) == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-def test_who_holds_a_file_is_seen_without_opening_it(file, load):
-    with DuckDBWarehouse(file) as store:
+def opens(file, *, read_only=False):
+    """Whether another process can open the file now."""
+    code = "import sys, duckdb; duckdb.connect(sys.argv[1], read_only=sys.argv[2] == 'True')"
+    words = [sys.executable, "-c", code, str(file), str(read_only)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 or "Conflicting lock" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+TELLS = pytest.mark.skipif(sys.platform not in {"linux", "darwin"}, reason="no system tells else")
+
+
+@TELLS
+def test_who_holds_a_file_is_seen_without_opening_it_as_duckdb_does(alone, load):
+    with DuckDBWarehouse(alone) as store:
         store.commit(load())
-        assert lock_table.holder(file) is None, "it is this process"
+        assert engine.holder(alone, read_only=False) is None, "it is this process"
+        assert not opens(alone), "to look took the lock away"
 
-    with held(file) as holder:
-        assert lock_table.holder(file) == holder.pid
-        assert lock_table.holder(file, read_only=True) == holder.pid
-        assert lock_table.holder(file.with_name("other.duckdb")) is None
-    assert lock_table.holder(file) is None
+    with held(alone) as holder:
+        assert engine.holder(alone, read_only=False) == holder.pid
+        assert engine.holder(alone, read_only=True) == holder.pid
+        assert engine.holder(alone.with_name("other.duckdb"), read_only=False) is None
+    assert engine.holder(alone, read_only=False) is None
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
-@pytest.mark.parametrize(
-    ("line", "holder"),
-    [
-        ("1: POSIX  ADVISORY  WRITE 4711 {} 0 EOF", 4711),
-        ("1: POSIX  ADVISORY  WRITE 0 {} 0 EOF", None),  # of another container
-        ("1: -> POSIX  ADVISORY  WRITE 4711 {} 0 EOF", None),  # it waits itself
-        ("1: OFDLCK ADVISORY  WRITE -1 {} 0 EOF", None),
-        ("1: FLOCK  ADVISORY  WRITE 4711 {} 0 EOF", None),  # DuckDB opens a file beside it
-        ("1: LEASE  ACTIVE    WRITE 4711 {} 0 EOF", None),
-        ("", None),
-    ],
-)
-def test_only_a_lock_that_keeps_duckdb_out_is_waited_for(file, load, monkeypatch, line, holder):
-    with DuckDBWarehouse(file) as store:
+@TELLS
+def test_a_lock_that_does_not_keep_duckdb_out_is_not_waited_for(alone, load):
+    fcntl = pytest.importorskip("fcntl")
+    with DuckDBWarehouse(alone) as store:
         store.commit(load())
-    facts, table = file.stat(), file.with_name("locks")
-    place = f"{os.major(facts.st_dev):02x}:{os.minor(facts.st_dev):02x}:{facts.st_ino}"
-    table.write_text(line.format(place))
-    monkeypatch.setattr(lock_table, "_LOCKS", table)
+    lock = "import fcntl, sys; f = open(sys.argv[1], 'rb'); fcntl.flock(f, fcntl.LOCK_EX)"
+    code = f"{lock}; print('held', flush=True); sys.stdin.readline()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(alone)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        process.stdout.readline()
+        with alone.open("rb") as own, pytest.raises(BlockingIOError):
+            fcntl.flock(own, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
-    assert lock_table.holder(file) == holder
+        assert engine.holder(alone, read_only=False) is None
+        process.communicate("\n")
+
+
+@TELLS
+def test_who_reads_a_file_keeps_out_who_writes_and_not_who_reads(alone, load):
+    with DuckDBWarehouse(alone) as store:
+        store.commit(load())
+    reading = "import sys, duckdb; c = duckdb.connect(sys.argv[1], read_only=True)"
+    code = f"{reading}; print('held', flush=True); sys.stdin.readline()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(alone)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        process.stdout.readline()
+
+        assert engine.holder(alone, read_only=True) is None
+        assert engine.holder(alone, read_only=False) == process.pid
+        process.communicate("\n")
+
+
+def test_no_other_process_opens_a_file_until_the_last_part_of_this_one_has_let_it_go(alone, load):
+    one, other = DuckDBWarehouse(alone), DuckDBWarehouse(alone)
+    one.commit(load({"id": 1}))
+    other.commit(load({"id": 2}))
+    assert not opens(alone)
+
+    one.close()
+    assert not opens(alone)
+    assert not opens(alone, read_only=True)
+
+    other.close()
+    assert opens(alone)
+    with one:
+        assert one.query("select id from wars order by id").to_pylist() == [{"id": 1}, {"id": 2}]
+
+
+def test_what_the_same_process_tries_with_a_file_that_it_writes_takes_no_lock_away(alone, load):
+    with DuckDBWarehouse(alone) as warehouse:
+        warehouse.commit(load({"id": 1}))
+        with (
+            DuckDBWarehouse(alone, ManualClock(), patience=1, read_only=True) as reader,
+            pytest.raises(WarehouseUnavailable, match="another part of this program"),
+        ):
+            reader.query("select 1")
+
+        assert not opens(alone)
+    assert opens(alone)
+
+
+def test_what_the_same_process_tries_with_a_file_that_it_reads_takes_no_lock_away(alone, load):
+    with DuckDBWarehouse(alone) as warehouse:
+        warehouse.commit(load({"id": 1}))
+    with DuckDBWarehouse(alone, read_only=True) as reader:
+        reader.query("select 1")
+        with (
+            DuckDBWarehouse(alone, ManualClock(), patience=1) as writer,
+            pytest.raises(WarehouseUnavailable, match="another part of this program"),
+        ):
+            writer.commit(load({"id": 2}))
+
+        assert not opens(alone)
+        assert opens(alone, read_only=True)
+    assert opens(alone)
+
+
+def test_a_file_whose_rows_are_still_read_is_let_go_with_them(alone, load):
+    warehouse = DuckDBWarehouse(alone)
+    warehouse.commit(load({"id": 1}))
+    rows = Session(warehouse._connection).stream("select range from range(1000000)", 10)
+    next(rows)
+
+    warehouse.close()
+    rows.close()
+
+    assert opens(alone)
+
+
+def test_files_of_one_name_in_two_folders_are_open_at_once(alone, load):
+    beside = alone.parent / "beside" / alone.name
+    with DuckDBWarehouse(alone) as one, DuckDBWarehouse(beside) as other:
+        one.commit(load({"id": 1}))
+        other.commit(load({"id": 2}))
+
+        assert one.query("select id from wars").to_pylist() == [{"id": 1}]
+        assert other.query("select id from wars").to_pylist() == [{"id": 2}]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_children_of_a_process_that_prepared_a_duckdb_write_with_it_one_after_the_other(alone):
+    code = """\
+import os, sys
+from pathlib import Path
+from tcdatalogger.services.duckdb import engine
+engine.prepare()
+file = Path(sys.argv[1])
+for number in range(3):
+    child = os.fork()
+    if not child:
+        for again in range(2):
+            connection = engine.lend(file)
+            connection.execute("create table if not exists found as from range(0) t(a)")
+            connection.execute("insert into found values (?)", [number])
+            engine.take_back(file, connection, good=again == 0)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+connection = engine.lend(file)
+print(connection.execute("select list(a order by a) from found").fetchall())
+engine.take_back(file, connection, good=True)
+"""
+    words = [sys.executable, "-W", "error", "-c", code, str(alone)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+
+    assert done.stdout == "[([0, 0, 1, 1, 2, 2],)]\n", done.stderr
 
 
 def test_readers_beside_each_other_do_not_wait(file, load):

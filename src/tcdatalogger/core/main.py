@@ -108,9 +108,38 @@ class Application:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened."""
         for name in ("client", "state"):
             if name in self.__dict__:
                 self.__dict__[name].close()
+
+    def serves(self, settings: Settings) -> bool:
+        """Whether another configuration differs from this one in its endpoints alone."""
+        bare = {"endpoints": ()}
+        return self.settings.model_copy(update=bare) == settings.model_copy(update=bare)
+
+    def following(self, settings: Settings) -> Application:
+        """The same for other endpoints, with what is open here; only the last one is closed.
+
+        Args:
+            settings: which this one `serves`.
+        """
+        other = Application(
+            settings,
+            clock=self._clock,
+            environ=self._environ,
+            patience=self._patience,
+            lease=self._lease,
+            tell=self._tell,
+        )
+        for name in ("state", "budget", "client"):
+            if name in self.__dict__:
+                other.__dict__[name] = self.__dict__[name]
+        other._calls_told = self._calls_told  # of the same class
+        return other
 
     def aside(self) -> Application:
         """The same with a state in memory: to look at what is configured must not make one."""

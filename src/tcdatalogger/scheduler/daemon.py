@@ -203,6 +203,8 @@ class Daemon:
                 _log.error("state_unavailable", message=str(failure))
             self._state_lost = True
             return LOOK_AGAIN
+        finally:
+            self._executor.rest()
         if self._state_lost:
             _log.info("state_available")
         self._state_lost = False

@@ -67,6 +67,14 @@ class Job:
         return timeout.seconds or 0.0
 
     @property
+    def shares(self) -> bool:
+        """Whether a process may run it that has run another, and then run another.
+
+        Not where it is a user's own processor, which may leave anything behind.
+        """
+        return self.name not in {leases.BACKUP, leases.DIGEST} and not self.endpoint.processor
+
+    @property
     def memory(self) -> str | None:
         """The memory that the run may take, as `500MB`; None for what is no run of an endpoint."""
         alone = self.name in {leases.BACKUP, leases.PRUNE, leases.DIGEST}
@@ -173,6 +181,10 @@ class Executor(Protocol):
         Raises:
             Busy: no process can be had for it now.
         """
+        ...
+
+    def rest(self) -> None:
+        """Release what waits for another run: nothing more can be begun now."""
         ...
 
     def close(self) -> None:

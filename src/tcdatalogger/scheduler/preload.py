@@ -22,13 +22,14 @@ import pyarrow.parquet
 import tcdatalogger.core.main
 import tcdatalogger.core.operations.replay
 import tcdatalogger.scheduler.worker
-import tcdatalogger.services.duckdb.warehouse
 import tcdatalogger.services.torncity.endpoints.registry
+from tcdatalogger import memory
 from tcdatalogger.scheduler import process_tree
+from tcdatalogger.services.duckdb import engine, warehouse
 from tcdatalogger.services.torncity.catalog import catalog, time_fields
 from tcdatalogger.services.torncity.client import connections
 
-__all__ = ["pyarrow", "tcdatalogger"]
+__all__ = ["pyarrow", "tcdatalogger", "warehouse"]
 
 _TIMES: Final = 100
 
@@ -51,6 +52,7 @@ def _end_the_children() -> None:
 # What each run would read, make or compile for itself.
 catalog.load()
 time_fields.paths()
+engine.prepare()
 with suppress(OSError):  # each run says what is wrong with it
     connections.trusted()
 "".encode("idna")
@@ -58,6 +60,7 @@ with suppress(OSError):  # each run says what is wrong with it
 # The garbage collector leaves these objects alone: a child that it ran in would copy their memory.
 gc.collect()
 gc.freeze()
+memory.forget_code()
 
 # A service manager sends SIGTERM to all processes at once. The daemon ends this one after the runs.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)

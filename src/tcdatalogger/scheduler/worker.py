@@ -1,4 +1,4 @@
-"""What happens inside the process of one run.
+"""What happens inside the process of a run.
 
 The daemon imports this module too, so it imports nothing heavy at its top.
 """
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -20,13 +21,24 @@ from tcdatalogger import ending, memory, without_pandas
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.state.leases import BACKUP, DIGEST, PRUNE
 from tcdatalogger.errors import Failure, Stopped
-from tcdatalogger.observability import log, redact
+from tcdatalogger.observability import log, redact, usage
 from tcdatalogger.scheduler import process_tree
 from tcdatalogger.scheduler.executor import Job, Report
 
 if TYPE_CHECKING:
+    from tcdatalogger.core.config.settings import Settings
     from tcdatalogger.core.main import Application
     from tcdatalogger.core.state.store import RunRecord
+
+RUNS: Final = 100
+"""How many runs one process takes at most: what a library leaks ends with it."""
+
+SECONDS: Final = 30.0
+"""How long a process takes runs at most."""
+
+GOES_ON: Final = b"+"
+LAST: Final = b"."
+"""Before a report: whether the process waits for another job, or ends."""
 
 _PR_SET_PDEATHSIG: Final = 1
 
@@ -35,7 +47,11 @@ _STOP: Final = Report("stopped", STOPPED, "It was told to end.", "Stopped")
 
 
 def main(job: Job, pipe: Connection) -> None:
-    """Run a job, and send its report through the pipe."""
+    """Run a job and send its report through the pipe; then those that come back through it.
+
+    A process goes on after a run that ended well, as long as its daemon has more for it: it keeps
+    the program with its open state, its connections to Torn and its DuckDB.
+    """
     os.setsid()
     with suppress(OSError):  # what a processor prints is no line of `schedule --json`
         os.dup2(2, 1)
@@ -45,31 +61,123 @@ def main(job: Job, pipe: Connection) -> None:
     _die_with_the_daemon()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to answer
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    told, kept, began, runs = _Told(), OpenProgram(), time.monotonic(), 0
+    while True:
+        report = _reported(job, told, kept if job.shares else None)
+        runs += 1
+        goes_on = (
+            job.shares
+            and report.status == "done"
+            and runs < RUNS
+            and time.monotonic() - began < SECONDS
+            and not told.came()
+        )
+        pipe.send_bytes((GOES_ON if goes_on else LAST) + report.packed())
+        following = _following(pipe, told) if goes_on else None
+        if following is None:
+            break
+        job = following
+        usage.forget_peak()
+    kept.close()
+    pipe.close()
+
+
+class _Told:
+    """Whether SIGTERM came while no run answered it: none may be lost between two runs.
+
+    Attributes:
+        fd: a file descriptor to wait for: readable when a signal came.
+    """
+
+    def __init__(self) -> None:
+        self.fd, raw = os.pipe()
+        os.set_blocking(self.fd, False)
+        os.set_blocking(raw, False)
+        self._came = False
+        signal.set_wakeup_fd(raw, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+
+    def came(self) -> bool:
+        """Whether it came up to now."""
+        with suppress(BlockingIOError):
+            self._came = signal.SIGTERM in os.read(self.fd, 64) or self._came
+        return self._came
+
+
+def _following(pipe: Connection, told: _Told) -> Job | None:
+    """The next job; None where there is none and the process is to end.
+
+    Where it is told to end, it ends at once as by the signal: the daemon may have given it a job by
+    then, and sees by that why it did not run.
+    """
+    wait([pipe, told.fd])
+    if told.came():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+    try:
+        job: Job = pipe.recv()
+    except (EOFError, OSError):
+        return None
+    return job
+
+
+def _reported(job: Job, told: _Told, kept: OpenProgram | None) -> Report:
+    """Run a job in this process, whatever happens; its report."""
     lift = memory.limit(sizes.parse(job.memory) if job.memory else None)
     try:
         log.configure(**job.logs)
         with ending.answered(signal.SIGTERM):
+            if told.came():
+                return _STOP
             try:
-                report = run_job(job)
+                return run_job(job, kept)
             except Exception:
                 ending.check()  # told to end within a query: that comes as an error of its own
                 raise
     except Stopped:
-        report = _STOP
+        return _STOP
     except SystemExit:
-        report = _unforeseen("Its code called for the end of the process.", "SystemExit")
+        return _unforeseen("Its code called for the end of the process.", "SystemExit")
     except Failure as failure:  # it could not even write down how it ended
-        report = _refused(failure)
+        return _refused(failure)
     except BaseException as error:  # noqa: BLE001  # the edge of the process: nothing is above us
         lift()
-        report = _failed(job, error)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    pipe.send_bytes(report.packed())
-    pipe.close()
+        return _failed(job, error)
+    finally:
+        lift()
 
 
-def run_job(job: Job) -> Report:
+class OpenProgram:
+    """The program of the last run, whose open parts the next run takes over."""
+
+    def __init__(self) -> None:
+        self._last: Application | None = None
+
+    def program(self, settings: Settings) -> Application:
+        """The program for a run."""
+        from tcdatalogger.core.main import Application  # noqa: PLC0415  # not in the daemon
+
+        last = self._last
+        if last is not None and last.serves(settings):
+            self._last = last.following(settings)
+        else:
+            self.close()
+            self._last = Application(settings)
+        return self._last
+
+    def close(self) -> None:
+        """Close what is open."""
+        if self._last is not None:
+            self._last.close()
+            self._last = None
+
+
+def run_job(job: Job, kept: OpenProgram | None = None) -> Report:
     """Run a job in this process, for any engine.
+
+    Args:
+        job: what to run.
+        kept: what runs of this process leave to the next; None where nothing may stay open.
 
     Returns its report.
 
@@ -77,10 +185,10 @@ def run_job(job: Job) -> Report:
         Failure: the end of the run cannot be written down.
         Stopped: the process was told to end.
     """
-    from tcdatalogger.core.main import Application  # noqa: PLC0415  # not in the daemon
-
     without_pandas.begin(job.settings.endpoints)
-    with Application(job.settings) as application:
+    program = OpenProgram() if kept is None else kept
+    try:
+        application = program.program(job.settings)
         if job.name == BACKUP:
             return _backed_up(job, application)
         if job.name == PRUNE:
@@ -89,6 +197,9 @@ def run_job(job: Job) -> Report:
             return _digested(job, application)
         outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
         return reported(outcome.record)
+    finally:
+        if kept is None:
+            program.close()
 
 
 def _backed_up(job: Job, application: Application) -> Report:

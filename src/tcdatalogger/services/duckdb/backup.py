@@ -20,7 +20,8 @@ from tcdatalogger.clock import Clock
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.duckdb.connection import connect, quoted
+from tcdatalogger.services.duckdb.connection import connect
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.warehouse.protocol import Backup, EncryptionKey, TableSum
 
 _log = get_logger("warehouse")
@@ -79,7 +80,7 @@ def _copied(
     # Closing any handle of a file gives up the process's lock on it: so those of ours are closed
     # last of all, when the connection is closed already.
     with ExitStack() as handles:
-        connection = connect(path, clock, patience, read_only=True, key=key)
+        opened = connect(path, clock, patience, read_only=True, key=key)
         began = time.perf_counter()
         try:
             # The log of a process that was killed is a part of the file.
@@ -91,7 +92,7 @@ def _copied(
                 for part in parts
             }
         finally:
-            connection.close()
+            opened.close()
     seconds = round(time.perf_counter() - began, 3)
     size = sum(part.bytes for part in found.values())
     _log.info("warehouse_copied", seconds_locked=seconds, bytes=size)
@@ -117,7 +118,8 @@ def sums(
         DataRefused: a table cannot be read.
     """
     found: dict[str, TableSum] = {}
-    with closing(connect(path, clock, patience, read_only=True, key=key)) as connection:
+    with closing(connect(path, clock, patience, read_only=True, key=key)) as opened:
+        connection = opened.connection
         for (schema, name), columns in _tables(connection).items():
             label = name if schema == "main" else f"{schema}.{name}"
             try:

@@ -11,8 +11,8 @@ from typing import Final
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.schema import SYSTEM, Type
 from tcdatalogger.services.duckdb import retype, tables
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.warehouse.schema_changes import BEFORE, TOUCHES
 

@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.warehouse.copying import CopiedTable
 
 _ROWS: Final = "_rows"

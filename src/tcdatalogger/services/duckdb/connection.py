@@ -10,6 +10,7 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -20,34 +21,25 @@ from tcdatalogger.backoff import Backoff
 from tcdatalogger.clock import Clock
 from tcdatalogger.errors import ConfigError, Failure, WarehouseUnavailable
 from tcdatalogger.observability.log import get_logger
-from tcdatalogger.services.duckdb import lock_table
+from tcdatalogger.services.duckdb import engine
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.limits import settings as limits_of
 from tcdatalogger.services.warehouse.protocol import EncryptionKey, Limits
 
 BACKOFF: Final = Backoff(0.02, 0.5)
-"""Between two tries to open a file that another process holds: each takes 8 ms of a processor."""
-LOOK: Final = 0.01
-"""Seconds between two looks whether another process still holds it, where the kernel tells."""
+"""Between two tries to open a file that another process holds, where the system does not tell."""
+LOOK: Final = 0.005
+"""Seconds between two looks whether another process still holds it, where the system tells."""
 SILENCE: Final = 2.0
 """Seconds after which a wait is worth a word."""
 AGAIN: Final = 60.0
 """Seconds after which it is worth another."""
 
-_ALONE: Final[dict[str, bool | int | float | str | list[str]]] = {
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-}
-"""It would open files of some other kinds by an extension that it fetches from the network. To look
-at a file before is no way: whoever closes one takes the locks of this process from it.
-"""
 _NO_DUCKDB: Final = ("not a valid DuckDB", "is an existing extension")
 
 _log = get_logger("warehouse")
 
 _HOLDER = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
-_TAKEN: Final = ("memory", "system", "temp")
-"""Names of databases that every connection has."""
-
 
 LEAST: Final = (2, 0, 1)
 """The oldest DuckDB that a warehouse is trusted to: 2.0.0 loses the rows of joins in a transaction,
@@ -93,6 +85,36 @@ _OF_KEYS: Final = (
 """What DuckDB says of keys, what it means, and what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A file that is open.
+
+    Attributes:
+        connection: to it.
+        path: of the file.
+        lent: whether the connection was lent (`engine.lend`).
+        reads: whether it is one for reading (`engine.read`).
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    path: Path
+    lent: bool = False
+    reads: bool = False
+
+    def close(self, *, good: bool = True) -> None:
+        """Let the file go.
+
+        Args:
+            good: whether it was used without an error.
+        """
+        if self.lent:
+            engine.take_back(self.path, self.connection, good=good)
+        elif self.reads:
+            engine.end_reading(self.path, self.connection)
+        else:
+            self.connection.close()
+
+
 def connect(
     path: Path,
     clock: Clock,
@@ -102,8 +124,8 @@ def connect(
     key: EncryptionKey | None = None,
     unsafe: bool = False,
     limits: Limits | None = None,
-) -> duckdb.DuckDBPyConnection:
-    """A connection to the file, in UTC. One for queries is shut off from all other files.
+) -> Opened:
+    """Open the file, in UTC. A connection for queries is shut off from all other files.
 
     Args:
         path: of the file; its folder is made where it is not there.
@@ -129,7 +151,10 @@ def connect(
     began, pause, silent = clock.now(), BACKOFF.first, SILENCE
     while True:
         waited = clock.now() - began
-        if waited + LOOK <= patience and (number := lock_table.holder(path, read_only=read_only)):
+        if (
+            waited + LOOK <= patience
+            and (number := engine.holder(path, read_only=read_only)) is not None
+        ):
             if waited > silent:
                 _tell_of_waiting(waited, patience, holder=str(number))
                 silent = waited + AGAIN
@@ -139,10 +164,10 @@ def connect(
         new = not path.exists()
         try:
             with private.umask():  # the engine makes its files itself
-                connection = _opened(path, key, limits, read_only=read_only, unsafe=unsafe)
-        except duckdb.Error as error:
+                opened = _opened(path, key, limits, read_only=read_only, unsafe=unsafe)
+        except (duckdb.Error, WarehouseUnavailable) as error:
             ending.check()
-            failure = _failure(path, error)
+            failure = error if isinstance(error, WarehouseUnavailable) else _failure(path, error)
             waited = clock.now() - began
             if not isinstance(failure, WarehouseUnavailable) or waited + pause > patience:
                 raise failure from None
@@ -152,11 +177,11 @@ def connect(
             clock.sleep(pause)
             pause = BACKOFF.after(pause)
         else:
-            with _closed_on_error(connection):
+            with _closed_on_error(opened):
                 if new:
                     private.narrow(path)
-                ending.watch_over(connection, duckdb.Error)
-            return connection
+                ending.watch_over(opened.connection, duckdb.Error)
+            return opened
 
 
 def _tell_of_waiting(waited: float, patience: float, **facts: object) -> None:
@@ -186,12 +211,15 @@ def _opened(
     *,
     read_only: bool,
     unsafe: bool,
-) -> duckdb.DuckDBPyConnection:
-    if key is None:
-        connection = duckdb.connect(str(path), read_only=read_only, config=_ALONE)
+) -> Opened:
+    if key is not None:
+        opened = Opened(duckdb.connect(config=engine.ALONE), path)
+    elif read_only:
+        opened = Opened(engine.read(path), path, reads=True)
     else:
-        connection = duckdb.connect(config=_ALONE)
-    with _closed_on_error(connection):
+        opened = Opened(engine.lend(path), path, lent=True)
+    connection = opened.connection
+    with _closed_on_error(opened):
         with suppress(duckdb.InvalidInputException):  # another thread has locked its settings
             connection.execute("set enable_progress_bar = false")  # it would stand among our JSON
         if key is not None:
@@ -209,19 +237,19 @@ def _opened(
         else:
             for setting in settings:
                 connection.execute(f"set {setting}")
-    return connection
+    return opened
 
 
 @contextmanager
-def _closed_on_error(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Close a connection that nobody has yet when an error or a signal ends the block.
+def _closed_on_error(opened: Opened) -> Iterator[None]:
+    """Let a file go that nobody has yet when an error or a signal ends the block.
 
     A notebook keeps the last traceback, whose frames would keep the connection, and so the file.
     """
     try:
         yield
     except BaseException:
-        connection.close()
+        opened.close(good=False)
         raise
 
 
@@ -284,20 +312,10 @@ def _attach(
     connection: duckdb.DuckDBPyConnection, path: Path, key: EncryptionKey, *, read_only: bool
 ) -> None:
     load_cipher(connection, required=not read_only)
-    # What does not fit into memory goes beside the file, as it does without a key, and as secret.
-    connection.execute("set temp_file_encryption = true")
-    connection.execute("set temp_directory = ?", [f"{path}.tmp"])
-    name = quoted(_database(path))
+    connection.execute("set temp_file_encryption = true")  # beside the file all is secret, too
     mode = ", read_only" if read_only else ""
-    file = str(path).replace("'", "''")
-    connection.execute(f"attach '{file}' as {name} (encryption_key ?{mode})", [key.reveal()])
-    connection.execute(f"use {name}")
-
-
-def _database(path: Path) -> str:
-    """How DuckDB calls the database of a file, so that views of a user's find it by its name."""
-    name = path.name.lstrip(".").partition(".")[0]
-    return f"{name}_db" if name in _TAKEN else name
+    engine.attach(connection, path, f", encryption_key $key{mode}", {"key": key.reveal()})
+    connection.execute(f"use {quoted(engine.database(path))}")
 
 
 def load_cipher(connection: duckdb.DuckDBPyConnection, *, required: bool) -> None:
@@ -388,8 +406,3 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
 
 def _first_line(text: str) -> str:
     return text.partition("\n")[0].removeprefix("IO Error: ").rstrip(".!")
-
-
-def quoted(name: str) -> str:
-    """An identifier in SQL, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'

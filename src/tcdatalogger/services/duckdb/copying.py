@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.duckdb import tables
-from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
 from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse import copying

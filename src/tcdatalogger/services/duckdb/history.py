@@ -13,8 +13,8 @@ from typing import Final
 from tcdatalogger.clock import utc
 from tcdatalogger.models.records import SEEN, SUBJECT, VERSION, Group
 from tcdatalogger.services.duckdb import staging
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.staging import CHOSEN, LEFT, matches, named, names, same, staged
 from tcdatalogger.services.warehouse.load import Load

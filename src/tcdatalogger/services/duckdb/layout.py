@@ -6,7 +6,7 @@ from typing import Final
 
 import duckdb
 
-from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.engine import quoted
 
 GROUP: Final = 122_880
 """Rows of a row group: DuckDB knows the least and the greatest value of each of them."""

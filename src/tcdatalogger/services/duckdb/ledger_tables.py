@@ -9,8 +9,8 @@ import duckdb
 import pyarrow as pa
 
 from tcdatalogger.models.rows.normalize import ARROW
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.copying import unfinished
 from tcdatalogger.services.warehouse.ledger_tables import (

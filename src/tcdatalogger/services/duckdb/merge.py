@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from tcdatalogger.models.records import RUN, SEEN, Group
 from tcdatalogger.services.duckdb import staging, tables
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.staging import CHOSEN, LEFT, matches, named, same, staged
 from tcdatalogger.services.warehouse.load import Load

@@ -16,8 +16,8 @@ from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.records import RUN, SEEN, SUBJECT, own
 from tcdatalogger.models.schema import INDEX, Column, TableFamily, TableSchema
 from tcdatalogger.services.duckdb import staging, tables
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.staging import staged
 from tcdatalogger.services.warehouse.load import Load

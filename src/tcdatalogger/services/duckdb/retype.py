@@ -11,7 +11,7 @@ import duckdb
 
 from tcdatalogger.errors import Unbalanced
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.duckdb.connection import quoted
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.schema_changes import refused
 

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from tcdatalogger.models.kept import KeptRows, Rows, stream
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.duckdb.connection import quoted, sparing, usual
+from tcdatalogger.services.duckdb.connection import sparing, usual
+from tcdatalogger.services.duckdb.engine import quoted
 
 TYPES: Final = {
     Type.INT: "BIGINT",

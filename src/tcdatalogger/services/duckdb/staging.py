@@ -11,8 +11,8 @@ from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.records import Group, facts
 from tcdatalogger.models.schema import TableFamily, TableSchema
 from tcdatalogger.services.duckdb import tables
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.warehouse.load import Load
 

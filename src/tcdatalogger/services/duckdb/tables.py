@@ -9,8 +9,8 @@ from tcdatalogger.clock import utc
 from tcdatalogger.models.evolution import Change, Step
 from tcdatalogger.models.kept import Rows
 from tcdatalogger.models.schema import TableSchema, Type
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import agree
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.session import TYPES, Session
 from tcdatalogger.services.warehouse.schema_changes import FORMER
 

@@ -9,8 +9,8 @@ from tcdatalogger.models.evolution import Change, Step, StoredTypes
 from tcdatalogger.models.records import RUN, SUBJECT, VERSION, Group
 from tcdatalogger.models.schema import TableSchema, Type
 from tcdatalogger.services.duckdb import changes, history, merge, new_records, retype, tables
-from tcdatalogger.services.duckdb.connection import quoted
 from tcdatalogger.services.duckdb.conservation import ENGINE
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.warehouse.ledger import Ledger

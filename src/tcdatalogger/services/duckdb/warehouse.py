@@ -16,8 +16,9 @@ from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.files import Progress, silent
 from tcdatalogger.services.duckdb import backup, copying, layout
-from tcdatalogger.services.duckdb.connection import connect, quoted
+from tcdatalogger.services.duckdb.connection import Opened, connect
 from tcdatalogger.services.duckdb.conservation import ENGINE
+from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
 from tcdatalogger.services.duckdb.limits import UNLIMITED, in_megabytes, stopped_after
 from tcdatalogger.services.duckdb.read_only import refuse_writing
@@ -99,7 +100,7 @@ class DuckDBWarehouse(Warehouse):
         self._clock = clock or SystemClock()
         self._patience = patience
         self._read_only = read_only
-        self._open: duckdb.DuckDBPyConnection | None = None
+        self._open: Opened | None = None
         self._looks: DuckDBTransaction | None = None
 
     def __exit__(
@@ -108,15 +109,18 @@ class DuckDBWarehouse(Warehouse):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self._let_go(good=error is None)
         if error is not None:
             ending.check()  # an error of the engine's, where it was broken into
 
     def close(self) -> None:
         """Let the file go."""
+        self._let_go(good=True)
+
+    def _let_go(self, *, good: bool) -> None:
         if self._open is not None:
-            self._open.close()
-            self._open = self._looks = None
+            opened, self._open, self._looks = self._open, None, None
+            opened.close(good=good)
 
     @property
     def _connection(self) -> duckdb.DuckDBPyConnection:
@@ -130,7 +134,7 @@ class DuckDBWarehouse(Warehouse):
                 unsafe=self._unsafe,
                 limits=self._limits,
             )
-        return self._open
+        return self._open.connection
 
     @contextmanager
     def _reading(self) -> Iterator[Transaction | None]:
@@ -321,7 +325,7 @@ class DuckDBWarehouse(Warehouse):
             if self._open is not None:
                 session.give_up()
         except duckdb.Error:
-            self.close()
+            self._let_go(good=False)
 
 
 def _with_place(connection: duckdb.DuckDBPyConnection, sql: str, error: Exception) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -18,7 +20,7 @@ from hypothesis import strategies as some
 from tcdatalogger.core.archive import Archive
 from tcdatalogger.core.operations.replay import rebuild
 from tcdatalogger.core.run.load import Guard, load_of
-from tcdatalogger.errors import DataRefused
+from tcdatalogger.errors import DataRefused, DiskFailed
 from tcdatalogger.models.checks.every_load import repeated_keys
 from tcdatalogger.models.checks.rules import Rule
 from tcdatalogger.models.kept import KeptRows, RowMaker, in_memory
@@ -150,6 +152,37 @@ def test_rows_beside_memory_are_those_in_memory(wanted, contract, checks):
             assert all(isinstance(rows, KeptRows) for rows in children)
 
 
+def without_places(text):
+    """Words of an error without the place in the body, which blanks move."""
+    return re.sub(r"\d+", "", text)
+
+
+@given(given_pages, some.randoms(use_true_random=False))
+@settings(max_examples=50, deadline=None)
+def test_a_page_whose_bytes_came_before_is_one_whose_records_did(wanted, dice):
+    path, bodies = wanted
+    bodies = bodies * 2
+    dice.shuffle(bodies)
+    blanks = [(subject, body + " " * number) for number, (subject, body) in enumerate(bodies)]
+    task = task_of(path)
+
+    same, others = (plain(made_of(task, fetched(each))) for each in (bodies, blanks))
+
+    if len(same) == 2:
+        assert without_places(same[0]) == without_places(others[0])
+        return
+    assert same[:2] == others[:2]
+    facts = [replace(each[2], rejected=(), family=None) for each in (same, others)]
+    assert facts[0] == facts[1]
+    aside = [
+        sorted(
+            (m.page, m.path, without_places(m.reason), m.record.rstrip()) for m in each[2].rejected
+        )
+        for each in (same, others)
+    ]
+    assert aside[0] == aside[1]
+
+
 def stored(task, bodies, file, folder=None):
     """What a warehouse holds after two loads of these pages, the ledger too."""
     found = {}
@@ -186,6 +219,56 @@ def test_a_warehouse_holds_the_same_of_rows_beside_memory(mode, wanted):
             parts = stored(task, bodies, Path(folder) / "parts.duckdb", folder)
 
     assert parts == whole
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Files take bytes; once it is called, they do not give them back, as on a disk that fails."""
+    temporary, fails = tempfile.TemporaryFile, []
+
+    class File:
+        def __init__(self, file):
+            self.file = file
+            self.seek, self.write, self.close = file.seek, file.write, file.close
+
+        def read(self, size):
+            if fails:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return self.file.read(size)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **facts: File(temporary(**facts)))
+    return lambda: fails.append(True)
+
+
+def test_a_rebuild_whose_disk_fails_under_it_says_so_and_changes_nothing(
+    workplace, monkeypatch, failing
+):
+    workplace.key = workplace.city.keys["full"]
+    endpoint = f'[[endpoints]]\nname = "faction_crimes"\npath = "{CRIMES}"\nsince = "P30D"\n'
+    workplace.write(endpoint)
+    workplace.log("faction_crimes").raise_for_error()
+    before, halves = workplace.tables(), workplace.folder / "archive" / ".half"
+    monkeypatch.setattr(Archive, "scratch", lambda _self: Scratch(halves, memory=0))
+    failing()
+
+    with pytest.raises(DiskFailed, match="Input/output error"):
+        workplace.again(rebuild, "faction_crimes")
+
+    assert workplace.tables() == before
+
+
+def test_rows_that_the_disk_does_not_give_back_are_a_fault_of_the_disk(tmp_path, failing):
+    bodies = [(7, json.dumps({"crimes": [{"id": number}]})) for number in range(30)]
+    task, answers = task_of(CRIMES), fetched(bodies, tmp_path)
+    with small_batches():
+        made = made_of(task, answers)
+    failing()
+
+    with DuckDBWarehouse(tmp_path / "torn.duckdb") as warehouse:
+        load = load_of(task, answers, made, Guard(), cursor=None, at=1.0)
+        with pytest.raises(DiskFailed, match="Input/output error"):
+            warehouse.commit(load)
+        assert warehouse.loads() == []
 
 
 @pytest.mark.parametrize("mode", ["append", "merge"])

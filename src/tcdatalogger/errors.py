@@ -16,6 +16,7 @@
     │   ├── SchedulerUnavailable 69  no scheduler of this installation goes round
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   ├── DiskFull           75   there is no space
+    │   ├── DiskFailed         75   a disk does not give back what is on it
     │   └── TimedOut          124
     ├── Unbalanced           1   rows were lost or doubled: undone, and the run stays pending
     └── SetAside              one record or one subject is put aside, the rest goes on
@@ -163,6 +164,13 @@ class DiskFull(TryAgain):
     """The disk has no space left."""
 
     exit_code = 75
+
+
+class DiskFailed(TryAgain):
+    """A disk does not give back what this process has put on it.
+
+    The run stays pending where its answers are in the archive.
+    """
 
 
 class TimedOut(TryAgain):

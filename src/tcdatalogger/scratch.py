@@ -1,7 +1,7 @@
 """What a run has in its hands and not in memory: one file that nobody else sees.
 
 The file has no name on this machine and is gone with the process, however that ends; on Windows it
-has one, and is deleted when it is closed. This module imports no other module of the package.
+has one, and is deleted when it is closed.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
+
+from tcdatalogger.errors import DiskFailed
 
 MEMORY: Final = 4 * 2**20
 """Bytes that stay in memory: a run with less never makes a file."""
@@ -62,17 +64,26 @@ class _File:
         """Bytes by their place; those that came or were read last are at hand.
 
         Raises:
-            OSError: the file cannot be read.
+            DiskFailed: the file cannot be read.
         """
         if not size:
             return b""
         if self._last[0] != at:
-            self._handle.seek(at)
-            content = self._handle.read(size)
+            try:
+                self._handle.seek(at)
+                content = self._handle.read(size)
+            except OSError as error:
+                raise self._failed(str(error.strerror)) from None
             if len(content) != size:
-                raise OSError("a file of this process was cut off")
+                raise self._failed("it was cut off")
             self._last = at, content
         return bytes(self._last[1])
+
+    def _failed(self, why: str) -> DiskFailed:
+        return DiskFailed(
+            f"A file of this run in {self._folder} cannot be read: {why}.",
+            remedy="Nothing was stored. Look at this disk, and run it again.",
+        )
 
 
 @dataclass(slots=True, eq=False)
@@ -92,7 +103,7 @@ class Piece:
         """The bytes.
 
         Raises:
-            OSError: the file cannot be read.
+            DiskFailed: the file cannot be read.
         """
         if self._file is None:
             return self.content or b""

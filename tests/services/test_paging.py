@@ -16,6 +16,7 @@ from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.services.torncity.catalog import catalog
+from tcdatalogger.services.torncity.client.envelope import Payload
 from tcdatalogger.services.torncity.client.messages import Answer, Request
 from tcdatalogger.services.torncity.lists.paging import (
     Links,
@@ -602,3 +603,24 @@ def test_a_walk_gives_every_row_or_says_that_it_did_not(times, limit, sort, kind
         assert any("may be missing" in warning for warning in going.warnings)
     if most < limit:
         assert found == wanted
+
+
+# Whether a body lacks its data
+
+
+ONE, SOME = ("a",), ("a", "ab")
+
+
+@given(st.text('{}[]:, "abn\\\n', max_size=24), st.sampled_from([ONE, SOME]))
+@example('{"a":[],"a":null}', ONE)
+@example('{ "a" : {} }', SOME)
+@example('{"b":[]}', SOME)
+@example('{"a":[', ONE)
+def test_a_body_that_begins_with_its_data_is_judged_as_when_it_is_read_whole(text, names):
+    payload = Payload(names, frozenset({"a"}), some=names is SOME)
+    body = text.encode()
+    try:
+        lacks = bool(payload.missing(body))
+    except ValueError:
+        lacks = False
+    assert payload.lacks(body) is lacks

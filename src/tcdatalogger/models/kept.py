@@ -10,6 +10,7 @@ from typing import TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tcdatalogger.errors import Failure
 from tcdatalogger.scratch import Piece, Scratch
 
 
@@ -173,9 +174,24 @@ def in_memory(rows: Rows) -> pa.Table:
     return rows.read_all() if isinstance(rows, KeptRows) else rows
 
 
-def stream(rows: Rows) -> pa.RecordBatchReader:
-    """Rows as a stream that holds none that were taken, however long an engine holds the stream."""
-    return pa.RecordBatchReader.from_batches(rows.schema, iter(rows.to_batches()))
+class RowStream:
+    """Rows as a stream for an engine; it holds none that were taken, however long it lives.
+
+    Attributes:
+        reader: the stream.
+        failure: why it broke off, None where it did not: an engine does not pass errors on.
+    """
+
+    def __init__(self, rows: Rows) -> None:
+        self.failure: Failure | None = None
+        self.reader = pa.RecordBatchReader.from_batches(rows.schema, self._batches(rows))
+
+    def _batches(self, rows: Rows) -> Iterator[pa.RecordBatch]:
+        try:
+            yield from rows.to_batches()
+        except Failure as failure:
+            self.failure = failure
+            raise
 
 
 def all_in_memory(tables: Mapping[str, Rows]) -> dict[str, pa.Table]:

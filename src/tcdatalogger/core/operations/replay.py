@@ -25,7 +25,7 @@ from tcdatalogger.core.run.load import Guard
 from tcdatalogger.core.run.run import Run, note_checks, store_pending
 from tcdatalogger.core.state.run_id import new_run_id
 from tcdatalogger.core.state.store import PAUSED, RunRecord
-from tcdatalogger.errors import DataRefused, Failure, UsageError
+from tcdatalogger.errors import DataRefused, Failure, TryAgain, UsageError
 from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.torncity.processing.base import is_long
@@ -443,6 +443,8 @@ def _again(
     )
     try:
         run.store(fetched, warehouse)
+    except TryAgain:
+        raise  # it says nothing of the run's answers, so the run is not left out
     except Failure as failure:
         results = failure.results if isinstance(failure, CheckFailed) else ()
         failed = tuple(result for result in results if not result.passed)

@@ -36,6 +36,7 @@ from tcdatalogger.errors import (
     Busy,
     ConfigError,
     DataRefused,
+    DiskFailed,
     DiskFull,
     Failure,
     StateUnavailable,
@@ -68,7 +69,14 @@ LATER_REMEDY: Final = "Its answers are in the archive: the next run of the endpo
 SHORTLY: Final = 2.0
 """Seconds to wait for a warehouse before the fetch, where the run can fetch without it."""
 
-_PLACES: Final = (WarehouseUnavailable, StateUnavailable, Busy, DiskFull, ConfigError)
+_PLACES: Final = (
+    WarehouseUnavailable,
+    StateUnavailable,
+    Busy,
+    DiskFull,
+    DiskFailed,
+    ConfigError,
+)
 """Failures that stop every run now, so they do not count as a try of a pending run."""
 
 _TOO_LONG: Final = "It stays in the archive, and the next run tries again, for longer."
@@ -428,7 +436,14 @@ class Run:
         try:
             with self.parts.warehouse(0.0) as warehouse:
                 self._store_pending(warehouse)
-        except (WarehouseUnavailable, Busy, DiskFull, ConfigError, Unbalanced) as failure:
+        except (
+            WarehouseUnavailable,
+            Busy,
+            DiskFull,
+            DiskFailed,
+            ConfigError,
+            Unbalanced,
+        ) as failure:
             _log.info("pending_runs_deferred", message=failure.message)
 
     def _store_pending(self, warehouse: Warehouse) -> None:
@@ -677,8 +692,8 @@ def store_pending(
     Returns the runs that are not pending any more.
 
     Raises:
-        WarehouseUnavailable, StateUnavailable, Busy, DiskFull, ConfigError: it cannot be stored now
-            and stays pending.
+        WarehouseUnavailable, StateUnavailable, Busy, DiskFull, DiskFailed, ConfigError: it cannot
+            be stored now and stays pending.
     """
     now = parts.clock.now()
     waiting = pending.waiting(parts.state, parts.archive, endpoint.name, now)

@@ -6,7 +6,7 @@ It uses Arrow kernels only: nothing here loops over rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -113,6 +113,7 @@ def normalize(
     *,
     once: bool = False,
     scratch: Scratch | None = None,
+    times: Mapping[int, int] | None = None,
 ) -> Normalized:
     """The rows of every table of `family`.
 
@@ -124,8 +125,9 @@ def normalize(
             of one subject are one record where the body is no list, and its lists go on from page
             to page.
         scratch: where the rows stand; None for memory.
+        times: for pages that came several times and are here once: how often, by their number.
     """
-    repeats = _repeats(batches, family, pages) if once else None
+    repeats = _repeats(batches, family, pages, times or {}) if once else None
     made = {table.name: RowMaker(arrow_schema(table), scratch) for table in family.tables}
     before: dict[tuple[Way, int | None], int] = {}
     valid: list[bool] = []
@@ -167,22 +169,42 @@ def _of_pages(
     return Normalized({**tables, root.name: rows.filter(pa.array(keep, pa.bool_()))}, 0, changed)
 
 
+def tells_records(family: TableFamily) -> bool:
+    """Whether pages are told by their records alone, which are found by a key of the root's own.
+
+    What was learned beside the payload has a row for each page.
+    """
+    beside = any(table.beside for table in family.tables)
+    return family.listed and bool(_own_key(family)) and not beside
+
+
+def _own_key(family: TableFamily) -> list[Column]:
+    root = family.tables[0]
+    return [c for c in root.data_columns if c.name in root.key and not c.ours]
+
+
 def _repeats(
-    batches: Sequence[AnyBatch], family: TableFamily, pages: Sequence[Provenance]
+    batches: Sequence[AnyBatch],
+    family: TableFamily,
+    pages: Sequence[Provenance],
+    times: Mapping[int, int],
 ) -> Repeats | None:
     """The repeated records by the root's key; None where the root has no key of its own."""
-    root = family.tables[0]
-    key = [c for c in root.data_columns if c.name in root.key and not c.ours]
+    key = _own_key(family)
     if not family.listed or not key or not batches:
         return None
-    keys = []
+    keys, again = [], 0
     for batch in batches:
         element, page = _root(batch, family)
+        if times:
+            extra = pa.array([times.get(number, 1) - 1 for number in batch.pages], pa.int64())
+            again += pc.sum(extra.take(page)).as_py() or 0
         subjects = pa.array([pages[number].subject_id for number in batch.pages], pa.int64())
         columns = {column.name: _cast(reach(element, column.path), column.type) for column in key}
         columns = {"_subject_id": subjects.take(page), **columns}
         keys.append(pa.Table.from_batches([detached(pa.RecordBatch.from_pydict(columns))]))
-    return dedupe(keys, _Elements(batches, family), _PageNumbers(batches, family))
+    found = dedupe(keys, _Elements(batches, family), _PageNumbers(batches, family))
+    return replace(found, dropped=found.dropped + again)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from tcdatalogger.models.kept import KeptRows, Rows, stream
+from tcdatalogger.models.kept import KeptRows, Rows, RowStream
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.duckdb.connection import sparing, usual
 from tcdatalogger.services.duckdb.engine import quoted
@@ -103,6 +103,10 @@ class Session:
         Args:
             target: the table, as SQL calls it.
             rows: its columns by their names.
+
+        Raises:
+            duckdb.Error: it cannot be done.
+            DiskFailed: rows that stood beside memory cannot be read.
         """
         if not rows.num_rows:
             return
@@ -110,8 +114,14 @@ class Session:
             self._spare(rows.num_columns)
         # Not undone in a `finally`: in a transaction that failed it raises an error that hides the
         # first, and `let_go` undoes it after the rollback.
-        self._connection.register(_BATCH, stream(rows))
-        self._connection.execute(f"insert into {target} by name from {_BATCH}")
+        given = RowStream(rows)
+        self._connection.register(_BATCH, given.reader)
+        try:
+            self._connection.execute(f"insert into {target} by name from {_BATCH}")
+        except duckdb.Error:
+            if given.failure is not None:
+                raise given.failure from None
+            raise
         self._connection.unregister(_BATCH)
 
     def _spare(self, columns: int) -> None:

@@ -6,15 +6,19 @@ It reads only the needed parts; a body of megabytes takes milliseconds.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.lossless_json import Number
 from tcdatalogger.models.reading.members import Raw, elements, inside, members, opens, parsed
 from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import List, Object, Shape
+
+_BEGINS: Final = re.compile(rb'\s*\{\s*"([a-z_]+)"\s*:\s*[\[{]')
+"""The begin of a body whose first member is a list or an object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,13 @@ class Payload:
         return () if self.some and len(lacking) < len(self.names) else lacking
 
     def lacks(self, body: bytes) -> bool:
-        """Whether a readable body lacks its data; False for a body that cannot be read."""
+        """Whether a readable body lacks its data; False for a body that cannot be read.
+
+        A body that begins with its data does not, whatever follows: most are not read any further.
+        """
+        begins = _BEGINS.match(body) if self.some or len(self.names) == 1 else None
+        if begins is not None and begins[1].decode() in self.names:
+            return False
         try:
             return bool(self.missing(body))
         except ValueError:

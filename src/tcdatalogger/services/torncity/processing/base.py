@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import compress
 from typing import ClassVar
 
 import pyarrow as pa
@@ -31,7 +30,7 @@ from tcdatalogger.models.reading.row_reader import once_each
 from tcdatalogger.models.records import VERSION, ignoring
 from tcdatalogger.models.rows.drift import drift, moved, place
 from tcdatalogger.models.rows.frames import refuse_unfit
-from tcdatalogger.models.rows.normalize import Provenance, normalize
+from tcdatalogger.models.rows.normalize import Provenance, normalize, tells_records
 from tcdatalogger.models.schema import TableFamily, family
 from tcdatalogger.models.shape import Object, Shape
 from tcdatalogger.scratch import Scratch
@@ -43,6 +42,7 @@ from tcdatalogger.services.torncity.lists.cursor import Cursor, WalkSummary
 from tcdatalogger.services.torncity.lists.links import changed
 from tcdatalogger.services.torncity.processing import quarantine, time_ranges
 from tcdatalogger.services.torncity.processing.from_frames import from_frames
+from tcdatalogger.services.torncity.processing.looking import look_at
 from tcdatalogger.services.torncity.processing.task import (
     Bodies,
     Fetched,
@@ -323,17 +323,25 @@ class EndpointProcessor:
         Args:
             fetched: the answers.
         """
-        empty = list(map(self._lacks_data, fetched.pages))
-        numbers = [number for number, lacks in enumerate(empty) if not lacks]
-        given = [fetched.pages[number] for number in numbers]
-        scratch = self._scratch(fetched)
-        decoded = self._decode(given, scratch)
         values = dict(self.params if fetched.params is None else fetched.params)
+        scratch, family = self._scratch(fetched), self.family()
+        for again in (tells_records(family), False):
+            looked = look_at(fetched.pages, self._lacks_data, again=again)
+            numbers = looked.numbers
+            given = [fetched.pages[number] for number in numbers]
+            decoded = self._decode(given, family, scratch)
+            # What is learned and set aside hangs on all pages in their order.
+            if not looked.same or not (decoded.examples or decoded.rejected):
+                break
         grown = self._with_former(self.family(decoded.shape), values)
         run_id = self.task.run_id
         pages = [Provenance(p.server_time, p.subject_id, run_id, values) for p in given]
-        made = normalize(decoded.batches, grown, pages, once=True, scratch=scratch)
-        aside = [replace(m, page=numbers[m.page]) for m in (*decoded.rejected, *made.changed)]
+        times = {at: len(looked.same[n]) for at, n in enumerate(numbers) if n in looked.same}
+        made = normalize(decoded.batches, grown, pages, once=True, scratch=scratch, times=times)
+        first = [looked.same.get(number, (number,))[0] for number in numbers]
+        aside = [replace(m, page=first[m.page]) for m in (*decoded.rejected, *made.changed)]
+        if looked.same:
+            aside.sort(key=lambda reject: reject.page)
         subjects = [page.subject_id for page in fetched.pages]
         rejected = once_each(aside, subjects)
         found = drift(grown, decoded.examples)
@@ -346,7 +354,7 @@ class EndpointProcessor:
             repeated=made.repeated,
             warnings=tuple(moved(grown, found)),
             rejected_subjects=frozenset(subjects[reject.page] for reject in rejected),
-            lacking=frozenset(p.subject_id for p in compress(fetched.pages, empty)),
+            lacking=looked.lacking,
         )
         self._made[tuple(map(id, fetched.pages))] = fetched, replace(result, tables={})
         return result
@@ -361,14 +369,15 @@ class EndpointProcessor:
         scratch = fetched.scratch
         return scratch if plain and scratch is not None and scratch.large else None
 
-    def _decode(self, pages: Sequence[Page], scratch: Scratch | None) -> Decoded:
+    def _decode(
+        self, pages: Sequence[Page], family: TableFamily, scratch: Scratch | None
+    ) -> Decoded:
         """Decode the bodies by the shape of the tables.
 
         A column with integers that no float holds stays a column of integers; a record with a
         decimal is then set aside.
         """
         bodies, may_grow = Bodies(pages), self.task.contract != "quarantine"
-        family = self.family()
         if self.task.endpoint.content == "csv":
             return decode_csv(bodies, family, may_grow=may_grow, keyed=True)
         decoded = decode(bodies, family, may_grow=may_grow, keyed=True, scratch=scratch)
@@ -402,15 +411,21 @@ class EndpointProcessor:
             )
         )
 
-    def _lacks_data(self, page: Page) -> bool:
+    def _lacks_data(self, page: Page, body: bytes | None = None) -> bool:
         """Whether a page lacks its data; a body that cannot be read is a rejected record instead.
 
         A page that the client has checked has its data. A page of an archive or of a file was not
         checked.
+
+        Args:
+            page: the page.
+            body: its body where it is at hand; None to read it.
         """
         payload = self.task.endpoint.payload
         checked = page.answer is not None and page.answer.request.payload is not None
-        return payload is not None and not checked and payload.lacks(page.body)
+        if payload is None or checked:
+            return False
+        return payload.lacks(page.body if body is None else body)
 
     # --- validate --------------------------------------------------------------------------
 

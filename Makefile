@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
 
-.PHONY: help demo test bench image audit wheels test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser rivals clean
+.PHONY: help demo test bench image audit wheels test-bigquery test-all setup setup-bigquery lint cover lock release prometheus browser docs rivals clean
 
 help:            ## this text
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## */\t/' | expand -t 12
@@ -62,6 +62,9 @@ browser: .tools/browser/chromium ## fetch Debian's Chromium for the tests of the
 bench: $(DEV_STAMP) rivals ## run the benchmarks and write docs/performance.md (ten minutes; ARGS=--large: hours)
 	$(BIN)/python benchmarks/report.py $(ARGS)
 
+docs: $(RUN_STAMP) .tools/docs/.installed ## build the site of the documentation into .tools/site/html, strictly
+	$(BIN)/python scripts/docs_site.py
+
 rivals: .tools/rivals/.installed ## an environment with dlt, which benchmarks/peers.py compares with
 
 .tools/rivals/.installed:
@@ -75,7 +78,7 @@ lock:            ## resolve the lock files anew (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group build --group dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group build -c requirements/run.txt -o requirements/build.txt
 	uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-annotate -c requirements/run.txt --extra bigquery --extra bucket --extra postgres pyproject.toml -o requirements/image.txt
-	for each in audit release; do uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group $$each -o requirements/$$each.txt; done
+	for each in audit docs release; do uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --group $$each -o requirements/$$each.txt; done
 	uv pip compile --quiet --upgrade --universal --python-version 3.13 --generate-hashes --no-annotate --override requirements/bigquery-emulator.in requirements/bigquery-emulator.in -o requirements/bigquery-emulator.txt
 
 image: ## build the container image without a registry of images, and run it (as root, five minutes)

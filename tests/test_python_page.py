@@ -68,17 +68,3 @@ def test_the_page_has_every_public_name_and_method():
 def test_another_output_than_the_page_has_is_seen(shown):
     assert matches("done 60 …", "done …")
     assert not matches(shown, "done 60")
-
-
-def test_the_example_of_the_readme_runs(workplace):
-    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n([\s\S]*?)```", readme.split("## From Python")[1])
-    workplace.patch.chdir(workplace.folder)
-    workplace.patch.setenv("TORN_API_KEY", workplace.key)
-    names = {}
-
-    output(code, names)
-
-    assert names["result"].status == "done"
-    assert len(names["frame"]) == 30
-    assert names["best"].num_rows == 3

@@ -9,7 +9,7 @@ import pytest
 
 from shared import reading
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs/start.md"
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_demo_logs_five_endpoints_and_answers_its_questions(demo, workplace)
     assert len(facts["runs"]) == 20
     assert facts["failed"] == []
     assert count(workplace) == (facts["tables"]["faction_members"], 4)
-    shown = re.findall(r"(?m)^((?:faction|torn)_\w+) +\d+ +(\d+)$", README.read_text())
+    shown = re.findall(r"(?m)^((?:faction|torn)_\w+) +\d+ +(\d+)$", PAGE.read_text())
     assert len(shown) == 8
     assert {name: facts["tables"][name] for name, _ in shown} == {n: int(r) for n, r in shown}
     assert all(facts["answers"].values())

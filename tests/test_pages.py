@@ -87,6 +87,7 @@ def free_ports(count):
 def variables(torn, channel, tmp_path_factory):
     """The environment of a reader who has a key."""
     taken = {name: value for name, value in os.environ.items() if not name.startswith("TCD")}
+    taken.pop("PYTHONPATH", None)  # tests/bare, which hides pandas
     tools = Path(sys.executable).parent
     return {
         **taken,
@@ -153,7 +154,7 @@ def script(block: Block, number: int, folder: Path) -> str:
     elif block.language == "sh":
         lines.append(block.text)
     elif block.language == "sql":
-        lines.append(f'tcdatalogger query "$(cat {path})"')
+        lines.append(f'tcdatalogger query -- "$(cat {path})"')
     elif block.language == "python":
         lines.append(f"python -W error::SyntaxWarning {path}")
     return "\n".join(lines)

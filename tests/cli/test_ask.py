@@ -64,6 +64,19 @@ def test_without_a_name_all_questions_are_listed_with_what_the_others_need(workp
     assert all(len(line) <= 100 for line in done.out.splitlines())
 
 
+def test_the_list_says_in_which_mode_a_question_wants_what_is_logged_in_another(workplace):
+    said = "crime-states           What became of each crime, and when?\n"
+    needs = f"{'':24} needs /faction/crimes"
+    workplace.write('[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\n')
+    assert needs not in workplace.run("ask").out.split(said)[1].splitlines()[0]
+    workplace.write(
+        '[[endpoints]]\nname = "faction_crimes"\npath = "/faction/crimes"\n'
+        'storage_mode = "replace"\n'
+    )
+    line = workplace.run("ask").out.split(said)[1].splitlines()[0]
+    assert line == f"{needs} as append or history"
+
+
 def test_an_answer_is_a_table_with_a_bar_and_the_moment_that_it_is_about(logged):
     done = logged.run("ask", "oc-participation")
 

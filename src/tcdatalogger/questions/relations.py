@@ -107,12 +107,14 @@ class Lack:
         says: what is lacking, a sentence.
         remedy: TOML to put into the configuration, or a sentence.
         blocks: whether there is no answer without it.
+        modes: the storage modes that would do, where it is logged in another one.
     """
 
     path: str
     says: str
     remedy: str
     blocks: bool
+    modes: tuple[str, ...] = ()
 
 
 class Relations:
@@ -241,6 +243,7 @@ class Relations:
                     f'Set storage_mode = "{need.modes[0]}" of {endpoint.name}; or log {path} a '
                     "second time under another name.",
                     not need.optional and not _any_mode(found, need),
+                    need.modes,
                 )
             often = endpoint.frequency
             if need.every and (often is None or often.after(0.0) > parse(need.every).after(0.0)):

@@ -269,7 +269,7 @@ def _list(
         if each.page != page:
             say(f"{'' if not page else chr(10)}{each.page}")
             page = each.page
-        paths = ", ".join(dict.fromkeys(lack.path for lack in blocked[name]))
+        paths = ", ".join(dict.fromkeys(map(_needed, blocked[name])))
         say(f"  {name:22} {each.title}")
         if paths:
             say(f"  {'':22} needs {paths}")
@@ -277,6 +277,11 @@ def _list(
     say(f"\n{ready} of {counted(len(known), 'question')} can be answered here.")
     if ready < len(known):
         say("`tcdatalogger ask NAME` says what to log for another one.")
+
+
+def _needed(lack: Lack) -> str:
+    """What a question needs, and as what where it is logged otherwise."""
+    return f"{lack.path} as {' or '.join(lack.modes)}" if lack.modes else lack.path
 
 
 def _about(asked: Question) -> None:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from hashlib import sha256
 from pathlib import Path
@@ -183,3 +184,16 @@ def test_every_python_that_ci_runs_is_promised_and_locked():
 def test_the_changelog_tells_of_this_version():
     log = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.search(rf"(?m)^## {re.escape(__version__)} - \d{{4}}-\d\d-\d\d$", log)
+
+
+def test_the_page_of_the_package_index_has_no_link_that_leads_nowhere():
+    """What the build makes of the README, by the rules of pyproject.toml."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    rules = project["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]
+    for rule in rules:
+        page = re.sub(rule["pattern"], rule["replacement"], page)
+    targets = re.findall(r"\]\(([^)]*)\)", page)
+    assert [target for target in targets if not target.startswith("https://")] == []
+    assert "<img" not in page
+    assert "# TCdatalogger" in page

@@ -233,7 +233,7 @@ def test_every_part_of_a_configuration_is_valid(block, tmp_path):
         configuration.load(tmp_path / "tcdatalogger.toml", {})
     except ConfigError as error:
         problems = error.problems or (str(error),)
-    lacking = [name for name in ("keys", "channels") if name not in given]  # of the rest of the file
+    lacking = [name for name in ("keys", "channels") if name not in given]  # they stand elsewhere
     assert [said for said in problems if not any(name in said for name in lacking)] == []
 
 

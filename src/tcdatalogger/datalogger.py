@@ -17,7 +17,8 @@ from typing import Any, Literal, Self, get_args
 import pyarrow as pa
 
 from tcdatalogger import ending, private
-from tcdatalogger.core.config.configuration import from_mapping, load
+from tcdatalogger.core.config import moved
+from tcdatalogger.core.config.configuration import from_mapping, load, locate
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.resume import resume
@@ -59,6 +60,7 @@ def open(  # noqa: A001  # as gzip.open
     else:
         file = None if configuration is None else Path(configuration)
         settings = load(file, variables)
+        moved.refuse(locate(file, variables), settings)
     return DataLogger(settings, environ)
 
 

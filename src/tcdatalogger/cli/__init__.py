@@ -18,7 +18,7 @@ import click
 
 from tcdatalogger import __version__, ending, first_process, memory, private, text
 from tcdatalogger.cli.exit_codes import answered
-from tcdatalogger.errors import Stopped, UsageError
+from tcdatalogger.errors import ConfigError, Stopped, TryAgain, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.configuration import LogSettings, Settings
@@ -104,6 +104,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.restore:command",
             "Bring a backup back in a new folder.",
         ),
+        "move": (
+            "tcdatalogger.cli.commands.move:command",
+            "Bring the installation to another place.",
+        ),
         "archive": (
             "tcdatalogger.cli.commands.archive:command",
             "Join the files of the raw answers.",
@@ -172,21 +176,33 @@ class Options:
         names: Sequence[str] | None = None,
         to_file: bool = True,
         processors: bool = False,
+        upgrades: bool = True,
+        moves: bool = False,
     ) -> Settings:
         """The settings; logs begin as the settings say.
+
+        What an older version wrote is upgraded first, after a backup.
 
         Args:
             names: as for `configuration.load`.
             processors: as for `configuration.load`.
             to_file: whether there is a log file too, where the settings say so.
+            upgrades: whether the installation is upgraded where it has to be.
+            moves: whether one that was moved away is not refused.
 
         Raises:
-            ConfigError: the configuration is missing or wrong.
+            ConfigError: the configuration is missing or wrong, or the installation is of a later
+                version.
+            Busy: it is being upgraded.
             UsageError: an override is not written as `key=value`.
         """
         settings = self.settings(names, processors=processors)
+        if not moves:
+            self._refuse_moved(settings)
         logs = self.logs(settings.log)
         self.start_logs(**(logs if to_file else {**logs, "file": None}))
+        if upgrades:
+            _upgrade(settings)
         return settings
 
     def settings(self, names: Sequence[str] | None = None, *, processors: bool = False) -> Settings:
@@ -211,8 +227,22 @@ class Options:
 
         for mistake in mistakes:
             say(f"left out: {mistake}", err=True)
+        self._refuse_moved(settings)
         self.start_logs(**self.logs(settings.log))
+        _upgrade(settings)
         return settings
+
+    @property
+    def file(self) -> Path:
+        """The file of the configuration."""
+        from tcdatalogger.core.config import configuration
+
+        return configuration.locate(self.config, os.environ)
+
+    def _refuse_moved(self, settings: Settings) -> None:
+        from tcdatalogger.core.config import moved
+
+        moved.refuse(self.file, settings)
 
     def logs(self, log: LogSettings) -> dict[str, Any]:
         """How settings want logs, as arguments of `log.configure`, also for other processes."""
@@ -247,6 +277,42 @@ class Options:
         format = self.log_format or format  # noqa: A001  # as above
         log.configure(level, format, file, shown=shown, max_bytes=max_bytes, keep=keep)
         click.get_current_context().find_root().call_on_close(log.stop)
+
+
+def _upgrade(settings: Settings) -> None:
+    """Upgrade an installation that an older version wrote, and say so.
+
+    Where its state cannot be asked, that is for the command to tell: it may not need it.
+
+    Raises:
+        Failure: as `upgrade`.
+    """
+    if not settings.state.begun:
+        return
+    from tcdatalogger.core.state.connect import open_database
+    from tcdatalogger.core.state.migrations import behind
+
+    try:
+        database = open_database(settings.state.url or "", read_only=True)
+        try:
+            older = behind(database)
+        finally:
+            database.close()
+    except (ConfigError, TryAgain):
+        return
+    if not older:
+        return
+    from tcdatalogger.cli.commands.backup import BackupLines
+    from tcdatalogger.cli.output import say
+    from tcdatalogger.core.backup.upgrade import upgrade
+
+    done = upgrade(settings, progress=BackupLines())
+    if done is not None:
+        say(
+            "An older version of TCdatalogger wrote this installation, and it was upgraded. As it "
+            f"was before, it is kept in {done.backup}.",
+            err=True,
+        )
 
 
 class Commands(click.Group):

@@ -77,7 +77,7 @@ def command(
             "--snapshots goes alone: snapshots are no files.",
             remedy="As: tcdatalogger backup --snapshots P30D",
         )
-    settings = options.load()
+    settings = options.load(upgrades=False)
     if snapshots is not None:
         _take(settings, snapshots, as_json=as_json)
         return

@@ -48,7 +48,7 @@ def command(options: Options, offline: bool, alerts: bool, mends: bool, as_json:
     Changes nothing, except the rights of files with --mend. Asks Torn once for each key. The exit
     code is that of the first problem.
     """
-    settings = options.load(to_file=False, processors=True)
+    settings = options.load(to_file=False, processors=True, upgrades=False)
     from tcdatalogger.core.check.preflight import inspect  # pyarrow, duckdb, httpx2
     from tcdatalogger.core.main import Application
 

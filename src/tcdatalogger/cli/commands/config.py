@@ -63,7 +63,7 @@ def show(options: Options, as_json: bool) -> None:
     With --json also those that are not set. Keys are shown as references; where they lead is
     never read.
     """
-    settings = options.load(processors=True).model_dump(mode="json")
+    settings = options.load(processors=True, upgrades=False).model_dump(mode="json")
     if as_json:
         print_json(settings)
         return

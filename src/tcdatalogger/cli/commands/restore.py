@@ -132,7 +132,7 @@ def _restore_snapshots(
     from tcdatalogger.core.backup import snapshots
     from tcdatalogger.core.main import Application
 
-    settings = options.load()
+    settings = options.load(upgrades=False)
     target = _target(options, settings, given)
     with Application(settings) as application, Application(target) as to:
         found = snapshots.restore(application, name, to)
@@ -165,7 +165,7 @@ def _settings_if_any(options: Options) -> Settings | None:
 
     asked = options.config is not None or "TCDATALOGGER_CONFIG" in os.environ
     if asked or configuration.locate(None, os.environ).exists():
-        return options.load()
+        return options.load(upgrades=False)
     options.start_logs("warning")
     return None
 

@@ -115,7 +115,7 @@ def install(
     A key that the configuration has in the environment goes into a file that only you can read,
     since a service has no environment of yours; it never stands in the unit.
     """
-    settings = options.load(to_file=False)
+    settings = options.load(to_file=False, upgrades=False)
     from tcdatalogger.core.config import configuration
     from tcdatalogger.core.state.plans import plans
     from tcdatalogger.scheduler import systemd

@@ -62,9 +62,12 @@ __all__ = [
     "load",
     "locate",
     "look",
+    "written",
 ]
 
 FILE = "tcdatalogger.toml"
+VERSION = 1
+"""The version of the form of configuration that this program knows."""
 _MAPPING = "<mapping>"
 """How messages call a configuration that is no file."""
 LARGEST_FILE = 16_000_000
@@ -128,6 +131,25 @@ def load(
     return settings.resolved(file.resolve().parent)
 
 
+def written(text: str, file: Path) -> Settings:
+    """The settings of the text of a configuration as they stand there: relative paths stay so.
+
+    Args:
+        text: of the file.
+        file: how messages call it.
+
+    Raises:
+        ConfigError: it has mistakes; all of them are in `problems`.
+    """
+    raw = _parse(text, file)
+    _refuse_later(raw, str(file))
+    problems = ConfigErrors(str(file), places(text), raw)
+    settings, _ = _reviewed(raw, problems, Environment({}, file.resolve().parent))
+    if problems.all():
+        raise _mistaken(file, problems)
+    return settings
+
+
 def from_mapping(given: Mapping[str, Any], environ: Mapping[str, str], folder: Path) -> Settings:
     """As `load`, of a mapping in the form of the file.
 
@@ -142,6 +164,7 @@ def from_mapping(given: Mapping[str, Any], environ: Mapping[str, str], folder: P
     raw = _plain(given)
     if too_deep(raw):
         raise _too_deep(_MAPPING)
+    _refuse_later(raw, _MAPPING)
     folder = folder.resolve()
     problems = ConfigErrors(_MAPPING, {}, raw)
     apply(raw, problems, environ, (), None)
@@ -193,6 +216,20 @@ def look(
     return looked.model_copy(update={"endpoints": well}), problems.all()
 
 
+def _refuse_later(raw: Mapping[str, Any], place: str) -> None:
+    """Refuse a configuration of a later version before its new settings look like mistakes.
+
+    Raises:
+        ConfigError: it is of one.
+    """
+    told = raw.get("version")
+    if isinstance(told, int) and told > VERSION:
+        raise ConfigError(
+            f"{place} is a configuration of version {told}, and this TCdatalogger knows {VERSION}.",
+            remedy="Update TCdatalogger (docs/upgrade.md). Nothing was changed.",
+        )
+
+
 def _looked_at(
     file: Path,
     path: Path | None,
@@ -205,6 +242,7 @@ def _looked_at(
     """The settings as far as they can be read, their endpoints, and the mistakes."""
     text = _read(file, asked=path is not None or "TCDATALOGGER_CONFIG" in environ)
     raw = _parse(text, file)
+    _refuse_later(raw, str(file))
     problems = ConfigErrors(str(file), places(text), raw)
     apply(raw, problems, environ, overrides, names)
     environment = Environment(environ, file.resolve().parent, processors=processors)

@@ -485,6 +485,8 @@ class TermsSettings(Model):
 class Settings(Model):
     """The whole configuration."""
 
+    version: Annotated[int, Field(ge=1)] = 1
+    """The version of this form of configuration. It grows where a setting changes its meaning."""
     warehouse: WarehouseSettings = WarehouseSettings()
     archive: ArchiveSettings = ArchiveSettings()
     keys: dict[str, str] = Field(default_factory=dict)

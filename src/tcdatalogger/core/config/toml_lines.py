@@ -6,6 +6,7 @@ keys; it is not a second parser.
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from bisect import bisect_right
@@ -37,6 +38,41 @@ def line_of(found: dict[Place, int], place: Place) -> int | None:
         if place[:length] in found:
             return found[place[:length]]
     return None
+
+
+def with_text(text: str, section: str, key: str, value: str) -> str:
+    """A TOML text in which a key of a section has another text; everything else stays as it is.
+
+    Args:
+        text: a valid TOML text.
+        section: a table at the top.
+        key: of it; a missing one is added.
+        value: the new text.
+
+    Raises:
+        ValueError: the key is not written in a form that can be changed.
+    """
+    said = json.dumps(value, ensure_ascii=False)
+    lines, found = text.splitlines(keepends=True), places(text)
+    if (section, key) in found:
+        number = found[section, key] - 1
+        pattern = re.compile(
+            rf"(\b{re.escape(key)}\b[\"']?\s*=\s*)(?:{_STRING.pattern})", re.DOTALL
+        )
+        lines[number], changed = pattern.subn(lambda hit: hit[1] + said, lines[number], count=1)
+        if not changed:
+            raise ValueError(f"line {number + 1} has {key} in another form")
+    elif (section,) in found:
+        number = found[section,] - 1
+        if not re.match(rf"\s*\[\s*{re.escape(section)}\s*\]", lines[number]):
+            raise ValueError(f"line {number + 1} has {section} in another form")
+        if not lines[number].endswith("\n"):
+            lines[number] += "\n"
+        lines.insert(number + 1, f"{key} = {said}\n")
+    else:
+        gap = "" if not text or text.endswith("\n") else "\n"
+        lines.append(f"{gap}\n[{section}]\n{key} = {said}\n")
+    return "".join(lines)
 
 
 class _Scanner:

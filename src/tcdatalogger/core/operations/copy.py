@@ -71,16 +71,16 @@ def copy(
         Busy: an endpoint runs, or the warehouse was changed meanwhile.
         WarehouseUnavailable: one of the two cannot be reached now.
     """
-    if _address(application) == _address(to):
+    if address_of(application) == address_of(to):
         raise UsageError(
             "A warehouse cannot be copied into itself.", remedy="Name another one with --to."
         )
     with (
-        _exclusive(application) as ask,
+        everything_claimed(application) as ask,
         application.warehouse(read_only=True) as source,
         to.warehouse() as target,
     ):
-        return transfer(source, target, _address(application), ask=ask, progress=progress)
+        return transfer(source, target, address_of(application), ask=ask, progress=progress)
 
 
 def transfer(
@@ -101,7 +101,7 @@ def transfer(
         progress: as that of `copy`.
     """
     tables = tables_of(source)
-    state = _state(source)
+    state = state_of(source)
     whole = _begin(target, Copying(address, state), tables)
     sums = {
         table.name: _taken_in(source, None if table.name in whole else target, table, progress)
@@ -110,7 +110,7 @@ def transfer(
     for table in tables:
         _compare(target, table, sums[table.name], progress)
     ask()
-    if _state(source) != state:
+    if state_of(source) != state:
         raise Busy(
             "The warehouse was changed while it was copied.",
             remedy="The copy is not finished. Copy it again: what has changed is brought then.",
@@ -124,7 +124,7 @@ def transfer(
 
 
 @contextmanager
-def _exclusive(application: Application) -> Iterator[Callable[[], None]]:
+def everything_claimed(application: Application) -> Iterator[Callable[[], None]]:
     """Claim all endpoints and their backfills; yields what asks whether they are still claimed.
 
     Raises:
@@ -158,7 +158,7 @@ def _exclusive(application: Application) -> Iterator[Callable[[], None]]:
         yield ask
 
 
-def _address(application: Application) -> str:
+def address_of(application: Application) -> str:
     """The address of a warehouse, without what may be a secret."""
     return without_password(application.settings.warehouse.url) or ""
 
@@ -201,7 +201,7 @@ def tables_of(source: Warehouse) -> list[CopiedTable]:
     return [*found, *_LEDGER]
 
 
-def _state(warehouse: Warehouse) -> str:
+def state_of(warehouse: Warehouse) -> str:
     """What the ledger of a warehouse is known by: every change of a table changes it."""
     digest = sha256(VERSION.encode())
     for table in _LEDGER:
@@ -237,7 +237,7 @@ def _begin(target: Warehouse, wanted: Copying, tables: Sequence[CopiedTable]) ->
     if begun is None and target.exists():
         taken = [owner.table for owner in target.owners()]
         taken += target.stored([table.name for table in tables])
-        if (taken or target.loads(most=1)) and _state(target) == wanted.state:
+        if (taken or target.loads(most=1)) and state_of(target) == wanted.state:
             return frozenset(table.name for table in tables)
         if taken or target.loads(most=1):
             raise UsageError(

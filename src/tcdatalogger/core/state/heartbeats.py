@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from tcdatalogger.core.state.database import Tables
 from tcdatalogger.core.state.leases import ClaimOwner
-from tcdatalogger.core.state.store import State
 
 BEAT: Final = 5.0
 """Seconds between two heartbeats."""
@@ -46,7 +46,7 @@ class Heartbeats:
         state: the state database.
     """
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: Tables) -> None:
         self._state = state
 
     def write(self, beat: Heartbeat) -> None:

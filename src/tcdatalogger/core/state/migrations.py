@@ -140,6 +140,11 @@ RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _
 """The statements of each release. A published release never changes."""
 
 
+def behind(database: Database) -> bool:
+    """Whether a former release made the tables of a database."""
+    return 0 < version(database) < len(RELEASES)
+
+
 def migrate(database: Database) -> None:
     """Create the tables, or update them to this release; one process at a time does it.
 
@@ -156,7 +161,8 @@ def migrate(database: Database) -> None:
         if before > len(RELEASES):
             raise ConfigError(
                 f"The state {database.place} is of a newer release of TCdatalogger.",
-                remedy="Update this one, or give it a state of its own in `state.url`.",
+                remedy="Nothing was changed. Update this one (docs/upgrade.md), or give it a "
+                "state of its own in `state.url`.",
             )
         for release in RELEASES[before:]:
             for statement in filter(None, map(str.strip, release.split(";"))):

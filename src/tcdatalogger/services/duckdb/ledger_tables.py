@@ -8,6 +8,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
+from tcdatalogger.errors import ConfigError
 from tcdatalogger.models.rows.normalize import ARROW
 from tcdatalogger.services.duckdb.conservation import agree
 from tcdatalogger.services.duckdb.engine import quoted
@@ -21,6 +22,7 @@ from tcdatalogger.services.warehouse.ledger_tables import (
     PRESENT,
     SEQ,
     TABLES,
+    VERSION,
     LedgerTable,
     Where,
 )
@@ -30,6 +32,14 @@ _INSTEAD: Final = {
     ("root_table", LOADS.name): "json_keys(rows)[1]",
 }
 """What a column of an older version is made of, for all tables or for one; others are null."""
+
+_MADE_BY: Final = "TCdatalogger ledger "
+"""How the comment of the table of loads begins; the version of the ledger follows."""
+
+_SAYS: Final = (
+    f"select comment from duckdb_tables() where table_name = '{LOADS.name}' "
+    "and database_name = current_database()"
+)
 
 _FIRST_OWNERS: Final = """
     select name as table_name, arg_min(root, number) as family, name as plain, '' as path,
@@ -66,7 +76,24 @@ class DuckDBLedgerTables:
             self._session.execute(_ALL_THERE)
         except (duckdb.CatalogException, duckdb.BinderException):
             return False
+        finally:
+            self._refuse_later()
         return True
+
+    def _refuse_later(self) -> None:
+        """Refuse a ledger that a later version has made: this one does not know what it means.
+
+        Raises:
+            ConfigError: it is of a later version.
+        """
+        for (says,) in self._session.execute(_SAYS).fetchall():
+            number = str(says or "").removeprefix(_MADE_BY)
+            if number.isdecimal() and int(number) > VERSION:
+                raise ConfigError(
+                    "The warehouse was written by a newer version of TCdatalogger.",
+                    remedy="Nothing was changed. Update this one (docs/upgrade.md), or name "
+                    "another warehouse in `warehouse.url`.",
+                )
 
     def make(self) -> None:
         """Make the tables that are not there, and give those of an older version what they lack.
@@ -94,6 +121,7 @@ class DuckDBLedgerTables:
                     self._session.execute(
                         f"update {table.name} set {column.name} = {_instead(table, column.name)}"
                     )
+        self._session.execute(f"comment on table {LOADS.name} is '{_MADE_BY}{VERSION}'")
         self._older = None
 
     def create(self, table: LedgerTable) -> None:

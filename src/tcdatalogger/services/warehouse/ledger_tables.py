@@ -206,6 +206,10 @@ COPY: Final = _table("_tcd_copy", "source text, state text, table_name text")
 """In the target of a copy until it is finished: a line for each table that is whole. It is no part
 of a ledger."""
 
+VERSION: Final = 2
+"""The version of the ledger. It grows where a program of before would misread it; that of 0.1.0,
+and of all that has no number, is 1."""
+
 TABLES: Final = (LOADS, SCHEMAS, DRIFT, QUARANTINE, CHECKS, OWNERS)
 """All tables of a ledger."""
 

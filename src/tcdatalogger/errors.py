@@ -13,6 +13,7 @@
     │   ├── StateUnavailable   69
     │   │   └── StateGone       69   its file was moved away or deleted while it was open
     │   ├── ChannelUnavailable 69   a channel did not take a message
+    │   ├── SheetsUnavailable  69   Google's sheets did not take an export
     │   ├── SchedulerUnavailable 69  no scheduler of this installation goes round
     │   ├── Busy               75   a lease is held, or a budget is spent
     │   ├── DiskFull           75   there is no space
@@ -150,6 +151,12 @@ class ChannelUnavailable(TryAgain):
 
 class SchedulerUnavailable(TryAgain):
     """No scheduler of this installation runs on this machine, or it has not gone round."""
+
+    exit_code = 69
+
+
+class SheetsUnavailable(TryAgain):
+    """Google's sheets cannot be reached, or did not take an export now."""
 
     exit_code = 69
 

@@ -68,6 +68,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.channels:command",
             "List and try where alerts and answers go.",
         ),
+        "exports": (
+            "tcdatalogger.cli.commands.exports:command",
+            "Write answers and tables into files and sheets.",
+        ),
         "query": ("tcdatalogger.cli.commands.query:command", "Ask the warehouse in SQL."),
         "catalog": (
             "tcdatalogger.cli.commands.catalog:command",

@@ -350,13 +350,18 @@ class Application:
         """Where `env:` keys are."""
         return self._environ
 
-    def secret(self, name: str, reference: str) -> Secret:
+    def secret(self, name: str, reference: str, *, document: bool = False) -> Secret:
         """A secret of the configuration, under the name that messages may show.
+
+        Args:
+            name: where it stands in the configuration.
+            reference: where it is.
+            document: whether it is a whole text of several lines, and no key.
 
         Raises:
             ConfigError: it is not where the configuration says.
         """
-        return resolve(name, reference, self._environ)
+        return resolve(name, reference, self._environ, document=document)
 
     def key(self, name: str) -> Secret:
         """A key by its name in the configuration.

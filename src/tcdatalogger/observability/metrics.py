@@ -67,6 +67,7 @@ endpoint_consecutive_failures       gauge     endpoint          Failed runs sinc
 queue_endpoints                     gauge     state             Endpoints by what they wait for.
 alerts_open                         gauge     kind              Alerts that are not over.
 channel_deliveries_total            counter   channel,result    Messages, accepted or failed.
+export_consecutive_failures         gauge     export            Failed runs since the last good one.
 channel_consecutive_failures        gauge     channel           Failed since one was accepted.
 size_bytes                          gauge     part              Size of what is stored.
 disk_free_bytes                     gauge     part              Free space where it is stored.

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Protocol, Self
 
+from tcdatalogger.core.config.exports import ExportSettings
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
 from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.leases import Claim
@@ -50,8 +51,18 @@ class Job:
         return self.settings.endpoints[0]
 
     @property
+    def export(self) -> ExportSettings:
+        """The export to write, for a job of that name.
+
+        Raises:
+            StopIteration: it is not configured.
+        """
+        wanted = self.name.removeprefix(leases.EXPORT)
+        return next(each for each in self.settings.exports if each.name == wanted)
+
+    @property
     def name(self) -> str:
-        """The name of the endpoint, `BACKUP`, `PRUNE` or `DIGEST`."""
+        """The name of the endpoint, `BACKUP`, `PRUNE`, `DIGEST`, or `EXPORT` and an export."""
         return self.claim.endpoint
 
     @property
@@ -62,6 +73,8 @@ class Job:
                 timeout = self.settings.backup.timeout
             case leases.DIGEST:
                 timeout = self.settings.digest.timeout
+            case name if name.startswith(leases.EXPORT):
+                timeout = self.export.timeout
             case _:
                 timeout = self.endpoint.timeout
         return timeout.seconds or 0.0
@@ -76,7 +89,9 @@ class Job:
 
     @property
     def memory(self) -> str | None:
-        """The memory that the run may take, as `500MB`; None for what is no run of an endpoint."""
+        """The memory that the run may take, as `500MB`; None for a backup and the like."""
+        if self.name.startswith(leases.EXPORT):
+            return self.export.memory
         alone = self.name in {leases.BACKUP, leases.PRUNE, leases.DIGEST}
         return None if alone else self.endpoint.memory
 
@@ -87,9 +102,9 @@ def settings_for(settings: Settings, name: str) -> Settings:
     Args:
         settings: the whole configuration.
         name: of the work: an endpoint, which is then the only one; `BACKUP`, which has none; or
-            `PRUNE` and `DIGEST`, which may need all of them.
+            `PRUNE`, `DIGEST` and exports, which may need all of them.
     """
-    if name in {leases.DIGEST, leases.PRUNE}:
+    if name in {leases.DIGEST, leases.PRUNE} or name.startswith(leases.EXPORT):
         return settings
     only = tuple(each for each in settings.endpoints if each.name == name)
     return settings.model_copy(update={"endpoints": only})

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcdatalogger import ending, memory, without_pandas
 from tcdatalogger.core.config import sizes
-from tcdatalogger.core.state.leases import BACKUP, DIGEST, PRUNE
+from tcdatalogger.core.state.leases import BACKUP, DIGEST, EXPORT, PRUNE
 from tcdatalogger.errors import Failure, Stopped
 from tcdatalogger.observability import log, redact, usage
 from tcdatalogger.scheduler import process_tree
@@ -195,6 +195,8 @@ def run_job(job: Job, kept: OpenProgram | None = None) -> Report:
             return _pruned(job, application)
         if job.name == DIGEST:
             return _digested(job, application)
+        if job.name.startswith(EXPORT):
+            return _exported(job, application)
         outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
         return reported(outcome.record)
     finally:
@@ -230,6 +232,16 @@ def _digested(job: Job, application: Application) -> Report:
 
     try:
         digest.post(application, claim=job.claim, timeout=job.timeout)
+    except Failure as failure:
+        return _refused(failure)
+    return Report("done")
+
+
+def _exported(job: Job, application: Application) -> Report:
+    from tcdatalogger.questions import exports  # noqa: PLC0415  # not in the daemon
+
+    try:
+        exports.export(application, job.export, claim=job.claim, timeout=job.timeout)
     except Failure as failure:
         return _refused(failure)
     return Report("done")

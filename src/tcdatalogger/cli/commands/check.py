@@ -57,6 +57,7 @@ def command(options: Options, offline: bool, alerts: bool, mends: bool, as_json:
         findings = list(inspect(application, online=not offline))
     if settings.digest.questions:
         findings.append(_digest(settings))
+    findings += _exports(settings)
     if alerts:
         findings += _tried(settings)
     wrong = [finding.failure for finding in findings if finding.failure is not None]
@@ -136,6 +137,25 @@ def _digest(settings: Settings) -> Finding:
         return Finding(part, "", ConfigError(" ".join(problems)))
     names = ", ".join(told.questions)
     return Finding(part, f"{names}; at {told.at} {told.timezone}, every {told.frequency}")
+
+
+def _exports(settings: Settings) -> list[Finding]:
+    """Whether each export can be written: its question is there, and its secrets."""
+    from tcdatalogger.core.check.finding import Finding
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.questions import exports
+
+    found = []
+    application = Application(settings)
+    for each in settings.exports:
+        part = f"export {each.name}"
+        often = "by hand" if each.frequency is None else f"every {each.frequency}"
+        says = f"{each.of} into {each.place}, {often}"
+        if problem := exports.wrong(application, each):
+            found.append(Finding(part, "", ConfigError(problem)))
+            continue
+        found.append(Finding(part, says))
+    return found
 
 
 def _tried(settings: Settings) -> list[Finding]:

@@ -64,11 +64,12 @@ def _facts(found: Status) -> dict[str, Any]:
     return {
         **asdict(found),
         "endpoints": [
-            {**asdict(one), "last_run": _run_facts(one.last_run)} for one in found.endpoints
+            {**asdict(one), "last_run": run_facts(one.last_run)} for one in found.endpoints
         ],
         "keys": [key_facts(key) for key in found.keys],
-        "backup": {**asdict(found.backup), "last_run": _run_facts(found.backup.last_run)},
-        "digest": {**asdict(found.digest), "last_run": _run_facts(found.digest.last_run)},
+        "backup": {**asdict(found.backup), "last_run": run_facts(found.backup.last_run)},
+        "digest": {**asdict(found.digest), "last_run": run_facts(found.digest.last_run)},
+        "exports": [{**asdict(e), "last_run": run_facts(e.last_run)} for e in found.exports],
     }
 
 
@@ -81,7 +82,7 @@ def key_facts(key: KeyStatus) -> dict[str, Any]:
     return {name: facts[name] for name in ("key", "health", "problem")}
 
 
-def _run_facts(found: RunView | None) -> dict[str, Any] | None:
+def run_facts(found: RunView | None) -> dict[str, Any] | None:
     """What `status` tells of a run, as JSON for programs."""
     if found is None:
         return None
@@ -195,6 +196,9 @@ def _print_besides(found: Status, now: float) -> None:
     _print_work("digest", found.digest, now)
     for line in filter(None, map(failing, found.channels)):
         say(line)
+    for export in found.exports:
+        if error := _wrong(export.last_run):
+            say(f"export {export.export}: {error[0]}")
 
 
 def _print_work(what: str, work: WorkStatus, now: float) -> None:

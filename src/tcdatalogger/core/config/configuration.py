@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from tcdatalogger.core.config.channels import ChannelSettings
 from tcdatalogger.core.config.config_errors import ConfigErrors, masked, near, shown
+from tcdatalogger.core.config.exports import ExportSettings
 from tcdatalogger.core.config.overrides import DEEPEST, apply, too_deep
 from tcdatalogger.core.config.paths import resolve_path
 from tcdatalogger.core.config.settings import (
@@ -47,6 +48,7 @@ __all__ = [
     "ChannelSettings",
     "DigestSettings",
     "EndpointSettings",
+    "ExportSettings",
     "LimitsSettings",
     "LogSettings",
     "MetricsSettings",
@@ -88,7 +90,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "ui": UiSettings,
     "terms": TermsSettings,
 }
-_LISTS: dict[str, type[BaseModel]] = {"channels": ChannelSettings}
+_LISTS: dict[str, type[BaseModel]] = {"channels": ChannelSettings, "exports": ExportSettings}
 """Sections that are lists of tables, besides the endpoints."""
 _Model = TypeVar("_Model", bound=BaseModel)
 

@@ -9,13 +9,13 @@ import ast
 import inspect
 from typing import Any
 
-from tcdatalogger.core.config import channels, checks, settings
+from tcdatalogger.core.config import channels, checks, exports, settings
 
 
 def describe(schema: dict[str, Any]) -> None:
     """Add the descriptions to the JSON Schema of the settings, in place."""
     bodies = {settings.Settings.__name__: schema, **schema["$defs"]}
-    for module in (settings, checks, channels):
+    for module in (settings, checks, channels, exports):
         for part in ast.parse(inspect.getsource(module)).body:
             if isinstance(part, ast.ClassDef) and part.name in bodies:
                 fields = bodies[part.name]["properties"]

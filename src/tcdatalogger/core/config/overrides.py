@@ -12,7 +12,7 @@ from tcdatalogger.core.config.toml_lines import Place
 from tcdatalogger.errors import UsageError
 
 PREFIX = "TCDATALOGGER_"
-_LISTS = {"endpoints": "endpoint", "channels": "channel"}
+_LISTS = {"endpoints": "endpoint", "channels": "channel", "exports": "export"}
 """Sections that are lists of tables, and what one of them is called."""
 DEEPEST = 32
 """How deep values may be nested; no setting needs as much."""

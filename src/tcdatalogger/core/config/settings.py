@@ -25,6 +25,7 @@ from tcdatalogger.core.config import schedule, sizes
 from tcdatalogger.core.config.channels import ChannelSettings, What
 from tcdatalogger.core.config.checks import CheckSettings
 from tcdatalogger.core.config.durations import parse
+from tcdatalogger.core.config.exports import ExportSettings
 from tcdatalogger.core.config.field_types import (
     AnyDuration,
     ClockDuration,
@@ -502,6 +503,7 @@ class Settings(Model):
     alerts: AlertsSettings = AlertsSettings()
     digest: DigestSettings = DigestSettings()
     channels: tuple[ChannelSettings, ...] = ()
+    exports: tuple[ExportSettings, ...] = ()
     ui: UiSettings = UiSettings()
     terms: TermsSettings = TermsSettings()
 
@@ -589,6 +591,7 @@ class Settings(Model):
                 "alerts": self.alerts.model_copy(update={"webhook": webhook}),
                 "digest": self.digest.resolved(folder),
                 "channels": tuple(each.resolved(folder) for each in self.channels),
+                "exports": tuple(each.resolved(folder) for each in self.exports),
                 "ui": self.ui.resolved(folder),
             }
         )

@@ -102,6 +102,7 @@ def validate(
             _webhook((table, "webhook"), reference, problems, environment)
     _channels(settings, problems, environment)
     _digest(settings, problems)
+    _exports(settings, problems, environment)
     if (key := settings.warehouse.encryption_key) is not None:
         place = ("warehouse", "encryption_key")
         _reference(place, key, "TCD_WAREHOUSE_KEY", problems, environment)
@@ -144,6 +145,32 @@ def _channels(settings: Settings, problems: ConfigErrors, environment: Environme
             else:
                 variable = f"{channel.name}_{name}".upper()
                 _reference((*place, name), reference, variable, problems, environment)
+
+
+def _exports(settings: Settings, problems: ConfigErrors, environment: Environment) -> None:
+    """Each export has a name of its own and writes into a place of its own."""
+    names, places = set[str](), dict[str, str]()
+    for export in settings.exports:
+        place = problems.entry("exports", export.name)
+        if export.name in names:
+            problems.add(
+                (*place, "name"),
+                f"another export is called {export.name!r}",
+                "Give it another name.",
+            )
+        names.add(export.name)
+        other = places.setdefault(export.place, export.name)
+        if other != export.name:
+            setting = "file" if export.file else "sheet"
+            problems.add(
+                (*place, setting), f"{other!r} writes there too", "Give one of them another place."
+            )
+        if export.credentials is not None:
+            where = (*place, "credentials")
+            _reference(where, export.credentials, "TCD_SHEETS", problems, environment)
+        elif export.sheet is not None and settings.warehouse.credentials is None:
+            remedy = 'Write credentials = "file:google.json" for it.'
+            problems.add((*place, "credentials"), "is missing: a sheet needs some", remedy)
 
 
 def _digest(settings: Settings, problems: ConfigErrors) -> None:

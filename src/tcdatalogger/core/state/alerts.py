@@ -27,6 +27,7 @@ SEVERITIES: Final[Mapping[str, Literal["info", "warning", "critical"]]] = {
     "backup": "warning",
     "digest": "warning",
     "channel": "warning",
+    "export": "warning",
     "key": "critical",
     "disk": "critical",
 }

@@ -34,6 +34,9 @@ BACKFILL: Final = "/backfill"
 BACKUP: Final = "/backup"
 """The name of the claim of backups and of their runs; no endpoint has this name."""
 
+EXPORT: Final = "/export/"
+"""Before the name of an export: as `BACKUP`, for that export."""
+
 DIGEST: Final = "/digest"
 """As `BACKUP`, for the digest."""
 

@@ -9,7 +9,7 @@ from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
 from tcdatalogger.core.config.settings import DigestSettings, EndpointSettings, Settings
 from tcdatalogger.core.state.due import Plan
-from tcdatalogger.core.state.leases import BACKUP, DIGEST, PRUNE
+from tcdatalogger.core.state.leases import BACKUP, DIGEST, EXPORT, PRUNE
 
 _TRIES: Final = 12
 """Of a digest that the channel does not take: for about two hours."""
@@ -48,6 +48,11 @@ def plans(settings: Settings) -> dict[str, Plan]:
     if found and settings.digest.questions:
         grid = digest_grid(settings.digest)
         found[DIGEST] = Plan(DIGEST, grid, priority="low", retries=_TRIES, waits=True)
+    for export in settings.exports if found else ():
+        if export.frequency is not None:
+            name = EXPORT + export.name
+            grid = Grid(export.frequency, export.timezone, schedule.anchor(export.anchor))
+            found[name] = Plan(name, grid, priority="low")
     return found
 
 

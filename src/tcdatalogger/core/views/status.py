@@ -20,6 +20,7 @@ from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import PENDING, State
 from tcdatalogger.core.views.deliveries import ChannelStatus, channels
+from tcdatalogger.core.views.exports import ExportStatus, exports
 from tcdatalogger.core.views.runs import RunView, view
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.client import budget, error_codes
@@ -185,6 +186,7 @@ class Status:
         keys: every one that is configured; none before the first run.
         held: the pauses that hold now.
         channels: every one that is configured.
+        exports: likewise.
     """
 
     endpoints: tuple[EndpointStatus, ...]
@@ -195,6 +197,7 @@ class Status:
     backup: WorkStatus
     digest: WorkStatus
     channels: tuple[ChannelStatus, ...]
+    exports: tuple[ExportStatus, ...]
 
 
 def status(
@@ -223,6 +226,7 @@ def status(
             DIGEST, settings.digest.frequency if settings.digest.questions else None, state, due
         ),
         channels=channels(settings, state),
+        exports=exports(settings, state, now),
     )
 
 

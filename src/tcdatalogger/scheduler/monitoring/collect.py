@@ -21,6 +21,7 @@ from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import KINDS, REFUSED, Alerts
 from tcdatalogger.core.state.deliveries import ChannelState, Deliveries
 from tcdatalogger.core.state.due import DueQueue
+from tcdatalogger.core.state.leases import EXPORT
 from tcdatalogger.core.state.store import PENDING, RUNNING, State
 from tcdatalogger.errors import Unbalanced
 from tcdatalogger.observability.metrics import MetricValues
@@ -91,6 +92,11 @@ def add_state_values(measured: MetricValues, settings: Settings, state: State, n
     _torn(measured, settings, state, now)
     _queue(measured, settings, state, now)
     _channels(measured, settings, state)
+    lasts = run_stats.lasts(state) if settings.exports else {}
+    for export in settings.exports:
+        last = lasts.get(EXPORT + export.name)
+        failures = 0 if last is None else last.failures
+        measured.add("export_consecutive_failures", failures, export=export.name)
     for kind in KINDS:
         measured.add("alerts_open", 0, kind=kind)
     for alert in Alerts(state).all():

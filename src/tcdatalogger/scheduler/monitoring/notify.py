@@ -17,7 +17,7 @@ from tcdatalogger.core.operations import channels
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import REFUSED, Alert, AlertEvent, Alerts
 from tcdatalogger.core.state.deliveries import Deliveries
-from tcdatalogger.core.state.leases import BACKUP, DIGEST
+from tcdatalogger.core.state.leases import BACKUP, DIGEST, EXPORT
 from tcdatalogger.core.state.run_stats import LastRuns
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import ConfigError, Failure, Unbalanced
@@ -87,6 +87,9 @@ def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
         found += _failed("backup", lasts.get(BACKUP), now)
     if settings.digest.questions:
         found += _failed("digest", lasts.get(DIGEST), now)
+    for export in settings.exports:
+        if export.frequency is not None:
+            found += _failed("export", lasts.get(EXPORT + export.name), now, export.name)
     found += _channels(settings, state, now)
     found += _keys(settings, state)
     found += _disks(settings, low, now)
@@ -139,12 +142,12 @@ def _of_endpoint(fresh: Freshness, failures: int, now: float) -> Iterator[AlertE
             )
 
 
-def _failed(what: str, last: LastRuns | None, now: float) -> Iterator[AlertEvent]:
+def _failed(what: str, last: LastRuns | None, now: float, name: str = "") -> Iterator[AlertEvent]:
     """An alert for work that failed once already: the next is due in a day or a week."""
     if last is not None and last.failures:
         yield AlertEvent(
-            f"{what}:failed",
-            f"The {what} failed: {last.error or last.error_class}",
+            f"{what}:{name or 'failed'}",
+            f"The {f'{what} {name}'.strip()} failed: {last.error or last.error_class}",
             last.remedy or f"`tcdatalogger runs show {last.run_id}` says more.",
             since=last.failing_since or now,
         )

@@ -71,18 +71,21 @@ def call(
     seconds: float,
     method: str = "POST",
     most: int = _READ,
+    secret: bool = True,
 ) -> Answered:
     """Make one call; nothing is raised.
 
     Args:
-        address: whom to call, over https or on this machine; it is hidden in all logs from now on.
+        address: whom to call, over https or on this machine.
         data: the body, None for none.
         headers: of the request, in ASCII and without line breaks.
         seconds: how long it may take in all.
         method: of the request.
         most: bytes of the answer that are read at most.
+        secret: whether the address is a secret, which all logs hide from now on.
     """
-    hide(address)
+    if secret:
+        hide(address)
     if why := refused(address):
         return Answered(why=why)
     given = {"User-Agent": f"TCdatalogger/{__version__}", **headers}

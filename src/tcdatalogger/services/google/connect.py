@@ -13,6 +13,7 @@ from tcdatalogger.services.google.address import parse
 if TYPE_CHECKING:
     from tcdatalogger.services.google.access import Revealed
     from tcdatalogger.services.google.client import Client
+    from tcdatalogger.services.google.sheets import Sheets
     from tcdatalogger.services.google.tables import Unit
     from tcdatalogger.services.warehouse.protocol import Warehouse
 
@@ -51,6 +52,27 @@ def connect(
             remedy=f"`{sys.executable} -m pip install '{PACKAGE}'` installs it.",
         ) from None
     return client.Client(address, access.find(environ, credentials), clock, kms_key=kms_key)
+
+
+def connect_sheets(environ: Mapping[str, str], credentials: Revealed, clock: Clock) -> Sheets:
+    """The spreadsheets that a service account may write; nothing is asked yet.
+
+    Args:
+        environ: the environment, for the address of something else that answers like Google.
+        credentials: the JSON of the key of a service account.
+        clock: to sign by, and to wait by.
+
+    Raises:
+        ConfigError: the credentials are none, or the library that signs is not installed.
+    """
+    try:
+        from tcdatalogger.services.google import sheets  # noqa: PLC0415  # with the extra
+    except ImportError:
+        raise ConfigError(
+            "An export to a sheet needs the package google-auth, which is not installed.",
+            remedy=f"`{sys.executable} -m pip install google-auth` installs it.",
+        ) from None
+    return sheets.Sheets(credentials.reveal(), clock, environ.get(sheets.EMULATOR, sheets.SHEETS))
 
 
 def open_dataset(

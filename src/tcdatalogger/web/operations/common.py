@@ -15,7 +15,6 @@ from starlette.responses import Response
 
 from tcdatalogger.clock import ago, span, utc
 from tcdatalogger.core.config.durations import parse
-from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.core.state.store import State
 from tcdatalogger.core.views.runs import RunView
 from tcdatalogger.errors import DiskFull, TryAgain
@@ -97,7 +96,7 @@ def run_address(run_id: str) -> str:
 
 def endpoint_address(name: str) -> str:
     """The page of an endpoint; its runs for what is none, as backups."""
-    if name.startswith(BACKUP):
+    if name.startswith("/"):
         return address("/ops/runs", endpoint=name)
     return f"/ops/endpoints/{quote(name, safe='')}"
 

@@ -13,7 +13,7 @@ from tcdatalogger.clock import ago
 from tcdatalogger.core.config import sizes
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import AlertEvent, Alerts
-from tcdatalogger.core.state.leases import BACKFILL, BACKUP
+from tcdatalogger.core.state.leases import BACKFILL, BACKUP, DIGEST, EXPORT
 from tcdatalogger.core.state.run_stats import LastRuns
 from tcdatalogger.core.state.store import State
 from tcdatalogger.core.views.runs import RunView, newest
@@ -31,6 +31,8 @@ _WORST: Final = ("bad", "warn", "", "good")
 _PLACES: Final = {
     "key": "/ops/budget",
     "backup": "/ops/runs?endpoint=%2Fbackup",
+    "digest": "/ops/runs?endpoint=%2Fdigest",
+    "channel": "",
     "disk": "",
     "drift": "/ops/drift",
     "set_aside": "/ops/quarantine",
@@ -110,6 +112,8 @@ def open_alerts(here: Context, state: State | None, now: float) -> list[OpenAler
 def _place(event: AlertEvent) -> str:
     _, _, about = event.name.partition(":")
     found = _PLACES.get(event.kind)
+    if event.kind == "export":
+        return ops.endpoint_address(EXPORT + about)
     if found is None:
         return ops.endpoint_address(about)
     return ops.address(found, endpoint=about) if event.kind in {"drift", "set_aside"} else found
@@ -117,7 +121,9 @@ def _place(event: AlertEvent) -> str:
 
 def _run(event: AlertEvent, lasts: Mapping[str, LastRuns]) -> str:
     """The page of the run that an alert is about."""
-    last = lasts.get(BACKUP if event.kind == "backup" else event.name.partition(":")[2])
+    about = event.name.partition(":")[2]
+    names = {"backup": BACKUP, "digest": DIGEST, "export": EXPORT + about}
+    last = lasts.get(names.get(event.kind, about))
     if last is None:
         return ""
     _, _, run_id = last.news.get(event.kind, (0.0, 0, last.run_id))

@@ -93,6 +93,7 @@ def test_the_example_shows_every_setting_and_is_valid():
         settings,
         *settings.endpoints,
         *settings.channels,
+        *settings.exports,
         *(getattr(settings, n) for n in configuration._SECTIONS),
     ):
         for name in type(model).model_fields:

@@ -40,7 +40,9 @@ _GROUPED = re.compile(r"\b(?:by|on) \(([a-z_, ]*)\)")
 @pytest.fixture
 def scraped(workplace):
     """The series of a scrape after a run that went well and one that failed."""
-    workplace.write(extra='[metrics]\nlisten = ""\n[alerts]\nwebhook = "env:HOOK"\n')
+    export = '[[exports]]\nname = "roster"\ntable = "faction_crimes"\nfile = "x.csv"\n'
+    alerts = '[alerts]\nwebhook = "env:HOOK"\n'
+    workplace.write(extra=f'[metrics]\nlisten = ""\n{alerts}{export}')
     workplace.log("faction_crimes")
     workplace.key = None
     workplace.log("faction_basic")

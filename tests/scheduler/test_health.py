@@ -195,8 +195,8 @@ def test_every_metric_has_a_unit_or_counts_things():
     things = {
         "state_up", "torn_up", "api_window_calls", "api_window_calls_left", "api_day_rows",
         "api_day_rows_limit", "api_paused", "key_health", "endpoint_enabled",
-        "endpoint_consecutive_failures", "channel_consecutive_failures", "queue_endpoints",
-        "alerts_open", "processes",
+        "endpoint_consecutive_failures", "channel_consecutive_failures",
+        "export_consecutive_failures", "queue_endpoints", "alerts_open", "processes",
     }  # fmt: skip
     assert {name for name in METRICS if not name.endswith(units)} == things
     wrong = [m.name for m in METRICS.values() if (m.kind == "counter") != m.name.endswith("_total")]

@@ -362,6 +362,7 @@ def _lists(shape: Shape) -> Iterator[tuple[tuple[str, ...], Shape, bool]]:
             return
 
 
+@lru_cache(maxsize=256)  # thousands of endpoints of one path differ in the names of their tables
 def _name_columns(levels: tuple[_Level, ...], *, root_indexed: bool) -> tuple[Column, ...]:
     """The columns of the innermost level's table.
 

@@ -24,7 +24,8 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.services.torncity.client.budget import Budget
-from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.client import Client
+from tcdatalogger.services.torncity.client.key_health import fingerprint
 from tcdatalogger.services.torncity.client.messages import Request
 from tcdatalogger.services.torncity.client.transport import Transport
 from tcdatalogger.services.torncity.keys import key_info

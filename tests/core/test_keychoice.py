@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.run import key_selection
+from tcdatalogger.core.run import known_health
 from tcdatalogger.errors import ConfigError, KeyRefused
 from tcdatalogger.services.torncity.client.budget import Budget
-from tcdatalogger.services.torncity.client.client import fingerprint
+from tcdatalogger.services.torncity.client.key_health import fingerprint
 
 TWO = """
 [[endpoints]]
@@ -182,7 +182,7 @@ def test_a_path_is_free_again_when_what_the_key_may_do_changes(workplace, city):
 
 def test_the_health_of_a_key_is_told_without_asking(workplace, city):
     def health(application: Application):
-        return key_selection.health(
+        return known_health.health(
             application.state, application.key("default"), workplace.clock.now()
         )
 

@@ -17,7 +17,8 @@ from doubles import MemoryKeyHealth, MemorySlots
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import TryAgain
 from tcdatalogger.services.torncity.client.budget import Budget
-from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.client import Client
+from tcdatalogger.services.torncity.client.key_health import fingerprint
 from tcdatalogger.services.torncity.client.retries import Retries
 from tcdatalogger.services.torncity.client.transport import Transport
 

@@ -25,10 +25,11 @@ from tcdatalogger.errors import (
 )
 from tcdatalogger.services.torncity.client import transport
 from tcdatalogger.services.torncity.client.budget import Budget
-from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.client import Client
 from tcdatalogger.services.torncity.client.key_health import (
     CircuitBreaker,
     KeyState,
+    fingerprint,
 )
 from tcdatalogger.services.torncity.client.messages import Request
 from tcdatalogger.services.torncity.client.retries import Retries

@@ -25,8 +25,7 @@ from tcdatalogger.core.run.load import Guard, load_of
 from tcdatalogger.core.state.store import RunRecord, State
 from tcdatalogger.core.views.runs import STATUSES
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
-from tcdatalogger.services.torncity.client.client import fingerprint
-from tcdatalogger.services.torncity.client.key_health import KeyState
+from tcdatalogger.services.torncity.client.key_health import KeyState, fingerprint
 from tcdatalogger.services.torncity.client.rate_limiter import Pause
 from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.lists.cursor import Cursor, TimeRange

@@ -445,6 +445,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _main(args: Sequence[str] | None) -> int:
     gc.set_threshold(*_SELDOM)
+    # Or pydantic would look through all packages that are installed for plugins of its own.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     memory.keep_little()
     words = list(sys.argv[1:] if args is None else args)
     try:

@@ -39,7 +39,8 @@ from tcdatalogger.services.storage.open import open_bucket, open_storage
 from tcdatalogger.services.storage.protocol import PATIENCE as PATIENCE_OF_BUCKET
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.client.budget import Budget, Priority
-from tcdatalogger.services.torncity.client.client import Client, fingerprint
+from tcdatalogger.services.torncity.client.client import Client
+from tcdatalogger.services.torncity.client.key_health import fingerprint
 from tcdatalogger.services.torncity.client.messages import ApiKey
 from tcdatalogger.services.torncity.client.transport import Identity, Timeouts, Transport
 from tcdatalogger.services.torncity.keys import KeyInfo, key_info

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from tcdatalogger.core.config.settings import EndpointSettings
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.run import key_selection
-from tcdatalogger.core.run.key_selection import KnownHealth
+from tcdatalogger.core.run import known_health
+from tcdatalogger.core.run.known_health import KnownHealth
 from tcdatalogger.errors import ConfigError, Failure, KeyRefused
 from tcdatalogger.services.torncity.catalog import catalog
-from tcdatalogger.services.torncity.client.client import fingerprint
+from tcdatalogger.services.torncity.client.key_health import fingerprint
 from tcdatalogger.services.torncity.keys import KeyInfo, custom_key_link, needs
 
 
@@ -105,7 +105,7 @@ def _report(application: Application, name: str, *, online: bool) -> KeyReport:
     return KeyReport(
         name=name,
         info=info,
-        health=key_selection.health(application.state, key, application.clock.now()),
+        health=known_health.health(application.state, key, application.clock.now()),
         calls_left=application.budget.left(application.owner(key)),
         needs=tuple(_need(endpoint, wanted, name, info) for endpoint, wanted in found),
         link=link,

@@ -10,12 +10,7 @@ from tcdatalogger.core.config.secrets import resolve
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.state.alerts import AlertEvent
 from tcdatalogger.errors import UsageError
-from tcdatalogger.services.channels import http
-from tcdatalogger.services.channels.discord import Discord
-from tcdatalogger.services.channels.mail import Mail
 from tcdatalogger.services.channels.message import RANKS, Channel
-from tcdatalogger.services.channels.ntfy import Ntfy
-from tcdatalogger.services.channels.webhook import Webhook
 from tcdatalogger.text import did_you_mean
 
 SECONDS: Final = 20.0
@@ -37,6 +32,13 @@ def opened(settings: Settings, channel: ChannelSettings, environ: Mapping[str, s
     Raises:
         ConfigError: a secret is not where the configuration says.
     """
+    # With what they need for the network, which whoever only looks at channels does not.
+    from tcdatalogger.services.channels import http  # noqa: PLC0415
+    from tcdatalogger.services.channels.discord import Discord  # noqa: PLC0415
+    from tcdatalogger.services.channels.mail import Mail  # noqa: PLC0415
+    from tcdatalogger.services.channels.ntfy import Ntfy  # noqa: PLC0415
+    from tcdatalogger.services.channels.webhook import Webhook  # noqa: PLC0415
+
     found = {
         name: resolve(settings.place_of(channel, name), reference, environ).reveal()
         for name, reference in channel.references.items()

@@ -11,7 +11,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.core.state import alerts, call_slots, deliveries, key_health, leases, run_stats
@@ -22,7 +22,9 @@ from tcdatalogger.core.state.key_health import KeyHealthStore
 from tcdatalogger.core.state.leases import ClaimOwner, Leases
 from tcdatalogger.core.state.migrations import migrate
 from tcdatalogger.errors import Stopped
-from tcdatalogger.services.torncity.keys import KeyInfo
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.torncity.keys import KeyInfo
 
 _RUNNING: Final = "select facts from runs where status = 'running'"
 
@@ -392,6 +394,8 @@ class State:
         )
         if not rows:
             return None
+        from tcdatalogger.services.torncity.keys import KeyInfo  # noqa: PLC0415  # with the client
+
         row = rows[0]
         facts = json.loads(row[0])
         facts["selections"] = {k: tuple(v) for k, v in facts["selections"].items()}

@@ -11,8 +11,8 @@ from tcdatalogger.clock import instant, utc
 from tcdatalogger.core.config import secrets
 from tcdatalogger.core.config.durations import Duration
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
-from tcdatalogger.core.run import key_selection
-from tcdatalogger.core.run.key_selection import KnownHealth
+from tcdatalogger.core.run import known_health
+from tcdatalogger.core.run.known_health import KnownHealth
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.due import DueQueue, first_entry
 from tcdatalogger.core.state.heartbeats import Heartbeats
@@ -24,7 +24,7 @@ from tcdatalogger.core.views.exports import ExportStatus, exports
 from tcdatalogger.core.views.runs import RunView, view
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.client import budget, error_codes
-from tcdatalogger.services.torncity.client.client import fingerprint
+from tcdatalogger.services.torncity.client.key_health import fingerprint
 
 MISSING = "missing"
 """The health of a key that is not where the configuration says."""
@@ -342,7 +342,7 @@ def _keys(
         except ConfigError as error:
             found.append(KeyStatus(name, MISSING, problem=error.message))
             continue
-        found.append(key_status(name, key_selection.health(state, key, now)))
+        found.append(key_status(name, known_health.health(state, key, now)))
     return tuple(found)
 
 

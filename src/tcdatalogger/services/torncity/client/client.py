@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 import time
@@ -22,6 +21,7 @@ from tcdatalogger.services.torncity.client.key_health import (
     KeyHealth,
     KeyState,
     RowQuota,
+    fingerprint,
 )
 from tcdatalogger.services.torncity.client.messages import Answer, ApiKey, Request
 from tcdatalogger.services.torncity.client.rate_limiter import ADDRESS, CallSlot
@@ -31,11 +31,6 @@ from tcdatalogger.services.torncity.client.transport import Transport, http_date
 _PRINTABLE = re.compile(r"[!-~]+")
 _PAGE_ROWS = 100
 """The rows that a call without a `limit` may return."""
-
-
-def fingerprint(key: ApiKey) -> str:
-    """A name for a key: the same for the same key, and it does not reveal the key."""
-    return "key:" + hashlib.sha256(key.reveal().encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ The rules are functions over plain values; a store (`KeyHealth`) keeps the value
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from tcdatalogger.backoff import Backoff
 from tcdatalogger.services.torncity.client.error_codes import (
@@ -18,6 +19,9 @@ from tcdatalogger.services.torncity.client.error_codes import (
     Code,
     KeyRefusal,
 )
+
+if TYPE_CHECKING:
+    from tcdatalogger.services.torncity.client.messages import ApiKey
 
 DAY_ROWS: Final = 50_000
 """The rows of one category that Torn gives an owner in any 24 hours, by Torn's document."""
@@ -41,6 +45,11 @@ RECHECK: Final = 6 * HOUR
 
 TRIAL_SECONDS: Final = 150.0
 """Seconds that the first call with a key may take before another caller tries the key."""
+
+
+def fingerprint(key: ApiKey) -> str:
+    """A name for a key: the same for the same key, and it does not reveal the key."""
+    return "key:" + hashlib.sha256(key.reveal().encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 # --- the health of keys ----------------------------------------------------------------------

@@ -36,8 +36,8 @@ def keep_little() -> None:
 def forget_code() -> None:
     """Give back the memory of code that ran and may never run again here; works on Linux alone.
 
-    What still runs comes back from the cache of files. A child of a fork shares none of it: it maps
-    the code that it runs by itself.
+    What still runs comes back from the cache of files. A child of a fork maps the code that it runs
+    by itself in any case.
     """
     if sys.platform != "linux":
         return

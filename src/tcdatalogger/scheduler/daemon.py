@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import Any, Final, Literal
 
+from tcdatalogger import memory
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.run.pending_limits import longest
 from tcdatalogger.core.state import leases
@@ -164,6 +165,7 @@ class Daemon:
             if mode == "once":
                 due = self._queue.due(self._clock.now(), len(self._plans), known=self._plans)
                 self._remaining = {one.endpoint for one in due}
+            memory.forget_code()  # what imported, read and checked the configuration
             while True:
                 patience = self._go_round()
                 if self._finished(mode):

@@ -33,7 +33,7 @@ class Parts(Protocol):
         """The state, with the runs."""
         ...
 
-    def warehouse(self, patience: float | None = None, *, read_only: bool = False) -> Warehouse:
+    def warehouse(self, patience: float | None = None) -> Warehouse:
         """The warehouse, after at most `patience` seconds; None for the usual time."""
         ...
 
@@ -84,7 +84,7 @@ def already(parts: Parts, endpoint: EndpointSettings, task: Task) -> RunResult |
     if known is not None and known.status == "done":
         return _stored(known, known.load_id, known.rows)
     try:
-        with parts.warehouse(read_only=True) as warehouse:
+        with parts.warehouse(None) as warehouse:  # as the run will: one DuckDB serves both
             if not warehouse.exists():
                 return None
             lines = warehouse.loads(endpoint=task.name, run_id=task.run_id, counting=True, most=1)

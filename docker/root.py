@@ -36,9 +36,15 @@ NOT_LOADED: Final = (
             *("parquet_encryption", "dataset_parquet_encryption", "dataset_orc"),
         )
     ),
-    # BigQuery is asked by REST, and tables of a terminal have no coloured programs in them.
-    *(f"{name}{part}" for name in ("grpc", "grpc_status", "pygments") for part in ("", "-*")),
-    "grpcio*-info",
+    # BigQuery is asked by REST; nothing on a terminal is a program or Markdown; C is not parsed.
+    *("grpc", "grpc_status", "grpcio*-info"),
+    *(
+        f"{name}{part}"
+        for name in ("pygments", "markdown_it", "markdown_it_py", "mdurl", "pycparser")
+        for part in ("", "-*")
+    ),
+    "pydantic/v1",
+    "duckdb/experimental",
     "**/*.pyi",
     "psutil/tests",
 )

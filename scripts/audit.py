@@ -100,7 +100,7 @@ def complaints(*words: str | Path) -> list[str]:
 
 
 def secrets() -> list[str]:
-    """Secrets in any commit, but for those of tests, which are made up; guesses are told, no more."""
+    """Secrets in any commit; those of tests are made up, and guesses are told, no more."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "leaks.json"
         words = "--no-banner --redact --exit-code 0 --report-format json --report-path".split()

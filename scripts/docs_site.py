@@ -9,6 +9,7 @@ somewhere, also to a heading, and no page may ask another server for anything.
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
@@ -50,7 +51,21 @@ def pages() -> dict[str, str]:
     made = {name: _for_site(name, text) for name, text in written().items()}
     examples = (ROOT / "examples/README.md").read_text("utf-8")
     made["operate/schedulers.md"] = _for_site("operate/schedulers.md", examples, ROOT / "examples")
-    return {**made, **reference.pages()}
+    return {name: _bars(text) for name, text in {**made, **reference.pages()}.items()}
+
+
+def _bars(text: str) -> str:
+    """A page whose tables have bars in code: the site's Markdown shows their backslash."""
+
+    def code(found: re.Match[str]) -> str:
+        said = found[1].replace("\\|", "|")
+        return f"<code>{html.escape(said).replace('|', '&#124;')}</code>"
+
+    lines = text.split("\n")
+    for number, line in enumerate(lines):
+        if line.startswith("|") and "\\|" in line:
+            lines[number] = re.sub(r"`([^`]*\\\|[^`]*)`", code, line)
+    return "\n".join(lines)
 
 
 def navigation() -> list[str]:
@@ -146,18 +161,18 @@ class Page(HTMLParser):
             self.loads.append(found["src"])
 
 
-def faults(html: Path) -> Iterator[str]:
+def faults(folder: Path) -> Iterator[str]:
     """What is wrong with a built site."""
-    files = sorted(file.resolve() for file in html.rglob("*.html"))
+    files = sorted(file.resolve() for file in folder.rglob("*.html"))
     known = {file: Page(file.read_text("utf-8")) for file in files}
     for file, page in known.items():
-        here = file.relative_to(html.resolve()).as_posix()
+        here = file.relative_to(folder.resolve()).as_posix()
         for address in page.loads:
             if urlsplit(address).netloc:
                 yield f"{here} loads {address}"
         if file.name != "404.html":
             yield from (f"{here} {said}" for said in _lost(file, page, known))
-    for style in sorted(html.rglob("*.css")):
+    for style in sorted(folder.rglob("*.css")):
         if re.search(r"(?:url\(|@import)\s*[\"']?(?:https?:)?//", style.read_text("utf-8")):
             yield f"{style.name} loads something of another server"
 
@@ -189,13 +204,13 @@ def main() -> int:
     )  # fmt: skip
     if built.returncode:
         return built.returncode
-    html = BUILD / "html"
-    if wrong := list(faults(html)):
+    made = BUILD / "html"
+    if wrong := list(faults(made)):
         print("\n".join(wrong), file=sys.stderr)
         return 1
-    size = sum(file.stat().st_size for file in html.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     print(
-        f"{html.relative_to(ROOT)}/index.html: {count} pages, {size / 1e6:.1f} MB, "
+        f"{made.relative_to(ROOT)}/index.html: {count} pages, {size / 1e6:.1f} MB, "
         f"{time.monotonic() - begun:.0f} s"
     )
     return 0

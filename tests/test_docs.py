@@ -248,6 +248,13 @@ def test_every_page_is_in_the_navigation_once():
     assert wanted - named == Counter(), "add them to `nav` of zensical.toml"
 
 
+def test_a_bar_in_a_table_is_shown_as_a_bar_on_the_site():
+    pages = docs_site.pages()
+    assert "--log-level [debug&#124;info" in pages["reference/commands.md"]
+    lines = [line for text in pages.values() for line in text.splitlines() if line[:1] == "|"]
+    assert [line for line in lines if re.search(r"`[^`]*\\\|[^`]*`", line)] == []
+
+
 def test_every_link_of_the_repository_leads_to_a_file():
     wrong = []
     for file in FILES:

@@ -180,7 +180,7 @@ class Machine:
         self._before = [] if version_2 else ["unshare", "-m", "sh", "-ec", CGROUPS, "sh"]
         self._begun: list[str] = []
 
-    def podman(self, *words: str, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    def podman(self, *words: str, seconds: float = 300) -> subprocess.CompletedProcess[str]:
         return call([*self._before, "podman", *words], seconds=seconds)
 
     def run(self, *words: str, options: Sequence[str] = (), image: str = IMAGE) -> Any:
@@ -247,7 +247,7 @@ def expect(truth: object, words: str) -> None:
         raise Wrong(words)
 
 
-def soon(what: str, test: Callable[[], object], seconds: float = 60) -> float:
+def soon(what: str, test: Callable[[], object], seconds: float = 240) -> float:
     """Wait until a test holds; returns the seconds that it took."""
     begun = time.monotonic()
     while not test():
@@ -438,7 +438,7 @@ class Service:
         return datetime.fromisoformat(self.state()[name]).timestamp()
 
     def stop(self) -> None:
-        self.machine.podman("stop", "-t", "15", self.name)
+        self.machine.podman("stop", "-t", "60", self.name)
         code = self.state()["ExitCode"]
         expect(code == TERMINATED, f"SIGTERM: {code}.\n{self.machine.logs(self.name)}")
 
@@ -476,7 +476,7 @@ def scheduled(service: Service) -> None:
         answered = time.time()
         told.append(f"it answers {answered - service.moment('StartedAt'):.1f} s after its start")
         soon("it is healthy", service.healthy)
-        soon("five endpoints are logged", lambda: service.done() > ENDPOINTS, 120)
+        soon("five endpoints are logged", lambda: service.done() > ENDPOINTS)
         service.show()
         orphans = service.machine.exec(service.name, "python", "-c", ORPHANS)
         expect(orphans.returncode == 0, f"Orphans:\n{last(orphans)}")

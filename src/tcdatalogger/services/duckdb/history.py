@@ -175,12 +175,11 @@ def _states(group: Group, *, stored: bool) -> str:
                 f"where t.{_TO} is null"
             )
         parts.append(
-            f"select {number} as part, {named(group, table.name, 't')}, "
-            f"{staging.row_digest(table, 't')} as told from {source}"
+            f"select {named(group, table.name, 't')}, "
+            f"{staging.row_digests(table, number, 't')} from {source}"
         )
     return (
-        f"select {names(group)}, string_agg(part || told, '' order by part, told) as state, "
-        "count(*) as rows "
+        f"select {names(group)}, {staging.STATE} as state, count(*) as rows "
         f"from ({' union all '.join(parts)}) group by all"
     )
 

@@ -156,12 +156,11 @@ def _states(records: Sequence[TableSchema], key: Sequence[Column], which: str) -
         if which == "old":
             source = _nearest(table, key)
         parts.append(
-            f"select {number} as part, {_key(table, key, 't')}, {later} as later, "
-            f"{staging.row_digest(table, 't')} as told from {source}"
+            f"select {_key(table, key, 't')}, {later} as later, "
+            f"{staging.row_digests(table, number, 't')} from {source}"
         )
     return (
-        f"select s, {names}, string_agg(part || told, '' order by part, told) as state, "
-        "count(*) as rows "
+        f"select s, {names}, {staging.STATE} as state, count(*) as rows "
         f"from ({' union all '.join(parts)}) group by s, {names}, later"
     )
 

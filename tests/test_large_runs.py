@@ -183,6 +183,37 @@ def test_a_page_whose_bytes_came_before_is_one_whose_records_did(wanted, dice):
     assert aside[0] == aside[1]
 
 
+sound_crimes = some.fixed_dictionaries(
+    {"id": some.integers(1, 9)},
+    optional={
+        "name": some.sampled_from(["a", "ä", None]),
+        "slots": some.lists(some.just({"position": "Driver"}), max_size=2),
+    },
+)
+sound_pages = some.lists(some.lists(sound_crimes, max_size=3), min_size=1, max_size=3)
+
+
+@given(some.lists(some.one_of(sound_pages, pages_of("crimes", some.lists(crimes))), min_size=2))
+@settings(max_examples=60, deadline=None)
+def test_runs_whose_rows_are_made_together_have_the_rows_of_each_alone(wanted):
+    def pages(run):
+        return [
+            page if isinstance(page, tuple) else (7, json.dumps({"crimes": page})) for page in run
+        ]
+
+    runs = {f"r{number}": fetched(pages(run)) for number, run in enumerate(wanted)}
+    made = EndpointProcessor(task_of(CRIMES)).transform_runs(runs)
+
+    alone = [
+        EndpointProcessor(replace(task_of(CRIMES), run_id=run_id)).transform_data(answers)
+        for run_id, answers in runs.items()
+    ]
+    if made is None:
+        assert any(one.rejected or one.drift or one.repeated or one.lacking for one in alone)
+    else:
+        assert list(map(plain, made)) == list(map(plain, alone))
+
+
 def stored(task, bodies, file, folder=None):
     """What a warehouse holds after two loads of these pages, the ledger too."""
     found = {}

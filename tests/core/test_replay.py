@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from shared import rest_slow
+from tcdatalogger.core.operations import reading_ahead
 from tcdatalogger.core.operations.quarantine import retry
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.errors import DataRefused, UsageError
@@ -340,6 +341,7 @@ def test_runs_that_are_stored_together_are_those_of_one_after_the_other(place, m
     pictures = []
     for most in (1, 128):
         monkeypatch.setattr(together, "MOST", most)
+        monkeypatch.setattr(reading_ahead, "MOST", most)
         place.warehouse.unlink()
         for _ in range(2):  # into an empty file, and in place of what is there
             place.again(rebuild, "faction_members")

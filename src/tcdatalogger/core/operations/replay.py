@@ -6,6 +6,7 @@ aside may fit now.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
@@ -20,6 +21,7 @@ from tcdatalogger.core.operations.from_archive import (
     newest_run,
     run_of,
 )
+from tcdatalogger.core.operations.reading_ahead import read_ahead
 from tcdatalogger.core.run.fetched import fetched_at, fetched_from
 from tcdatalogger.core.run.load import Guard
 from tcdatalogger.core.run.run import Run, note_checks, store_pending
@@ -28,8 +30,9 @@ from tcdatalogger.core.state.store import PAUSED, RunRecord
 from tcdatalogger.errors import DataRefused, Failure, TryAgain, UsageError
 from tcdatalogger.models.checks.promised import CheckFailed, CheckResult
 from tcdatalogger.models.schema import Type
+from tcdatalogger.services.torncity.endpoints.registry import processor
 from tcdatalogger.services.torncity.processing.base import is_long
-from tcdatalogger.services.torncity.processing.task import Known
+from tcdatalogger.services.torncity.processing.task import Fetched, Known, Transformed
 from tcdatalogger.services.warehouse.load import Clear, Load, Receipt
 from tcdatalogger.services.warehouse.protocol import Warehouse
 
@@ -116,7 +119,8 @@ def _replay(
             )
         if alone_made:
             token = new_run_id(application.clock)
-            one, load = _again(application, endpoint, file, warehouse, guard, token)
+            remaking = _Remaking(application, endpoint, warehouse, guard, token)
+            one, load = remaking.one(run_id, fetched_from(application.archive, file))
             if load is not None and not dry:
                 load = replace(load, cause="replay")
                 one = replace(one, receipt=warehouse.commit(load))
@@ -199,30 +203,24 @@ def _rebuild(
         lines = warehouse.loads(endpoint=endpoint.name, counting=True)
         counting = {line.run_id for line in lines}
 
+        remaking = _Remaking(application, endpoint, warehouse, guard, token)
+
         def loads() -> Iterator[Load]:
-            # A load knows the fields that loads before it learned; the warehouse is not asked,
-            # because it may take all loads before it begins.
-            known = Known.of(warehouse, application.task(endpoint))
-            for file in files:
-                run_id = run_of(file)
-                if run_id in passed:
-                    found.append(Replayed(run_id, why=passed[run_id]))
-                    continue
-                one, load = _again(application, endpoint, file, warehouse, guard, token, known)
+            for one, load in remaking.all(files, passed):
                 found.append(one)
+                needed = one.run_id in taken
+                needed |= endpoint.storage_mode in ORDERED and one.run_id in counting
                 if load is not None:
-                    long = known.long | _long_columns(load)
-                    known = replace(known, shape=load.family.shape, long=long)
                     yield replace(load, cause=cause)
-                elif run_id in taken or (endpoint.storage_mode in ORDERED and run_id in counting):
+                elif needed and one.run_id not in passed:
                     raise DataRefused(
-                        f"The run {run_id} of {endpoint.name} cannot be made again: {one.why}",
+                        f"The run {one.run_id} of {endpoint.name} cannot be made again: {one.why}",
                         remedy="Nothing was changed. `tcdatalogger rebuild "
-                        f"{endpoint.name} --without {run_id}` makes the rest without it.",
+                        f"{endpoint.name} --without {one.run_id}` makes the rest without it.",
                     )
 
         if dry:
-            list(loads())
+            deque(loads(), 0)
             return found
         runs = tuple(without)
         if endpoint.storage_mode in ORDERED:
@@ -421,38 +419,99 @@ def _newest(application: Application, endpoint: EndpointSettings, files: list[st
     raise UsageError(f"No run of {endpoint.name} in the archive has whole answers.")
 
 
-def _again(
-    application: Application,
-    endpoint: EndpointSettings,
-    file: str,
-    warehouse: Warehouse,
-    guard: Guard,
-    token: str,
-    known: Known | None = None,
-) -> tuple[Replayed, Load | None]:
-    """The rows of an archived run, and the load that replaces its former rows."""
-    run_id = run_of(file)
-    fetched = fetched_from(application.archive, file)
-    if fetched is None:
-        return Replayed(run_id, why="its fetch failed"), None
-    fetched = replace(fetched, stretch=None)  # the ledger has it from the run itself
-    task = application.task(endpoint, run_id)
-    record = RunRecord(run_id, endpoint.name, application.clock.now(), status="")
-    run = Run(
-        application, endpoint, task, record, guard, until="validate", marks=False, known=known
-    )
-    try:
-        run.store(fetched, warehouse)
-    except TryAgain:
-        raise  # it says nothing of the run's answers, so the run is not left out
-    except Failure as failure:
-        results = failure.results if isinstance(failure, CheckFailed) else ()
-        failed = tuple(result for result in results if not result.passed)
-        return Replayed(run_id, why=failure.message, failed=failed), None
-    name = load_id(run_id, endpoint.name, token)
-    load = replace(run.load(fetched, warehouse), id=name, again=True, max_drop=1.0)
-    rows = run.made.rows if run.made else {}
-    return Replayed(run_id, rows, run.record.quarantined), load
+@dataclass(frozen=True, slots=True)
+class _Remaking:
+    """Makes the loads of archived runs again.
+
+    Attributes:
+        application: the application.
+        endpoint: of the runs.
+        warehouse: with what is known of its tables.
+        guard: the claim under which the loads are stored.
+        token: tells these loads from others of the same runs.
+    """
+
+    application: Application
+    endpoint: EndpointSettings
+    warehouse: Warehouse
+    guard: Guard
+    token: str
+
+    def all(
+        self, files: Sequence[str], passed: Mapping[str, str]
+    ) -> Iterator[tuple[Replayed, Load | None]]:
+        """What becomes of each run, in their order, and its load; None where it has none.
+
+        A load knows the fields that loads before it learned. The warehouse is not asked, as it may
+        not have stored these yet.
+
+        Args:
+            files: of the runs.
+            passed: runs that are left out, with the reason.
+        """
+        known = Known.of(self.warehouse, self.application.task(self.endpoint))
+        made: Mapping[str, Transformed] = {}
+        for run_id, fetched, group in read_ahead(self.application.archive, files, passed):
+            if run_id in passed:
+                yield Replayed(run_id, why=passed[run_id]), None
+                continue
+            if group:
+                made = self._together(group, known)
+            one, load = self.one(run_id, fetched, known, made.get(run_id))
+            if load is not None:
+                long = known.long | _long_columns(load)
+                known = replace(known, shape=load.family.shape, long=long)
+            yield one, load
+
+    def _together(self, group: Mapping[str, Fetched], known: Known) -> Mapping[str, Transformed]:
+        """The rows of runs that can be made together, by run; none where one cannot."""
+        task = self.application.task(self.endpoint)
+        maker = processor(task.endpoint.path, self.endpoint.processor)(task, known=known)
+        made = maker.transform_runs(group) if len(group) > 1 else None
+        return {} if made is None else dict(zip(group, made, strict=True))
+
+    def one(
+        self,
+        run_id: str,
+        fetched: Fetched | None,
+        known: Known | None = None,
+        transformed: Transformed | None = None,
+    ) -> tuple[Replayed, Load | None]:
+        """What becomes of a run, and its load; None where it has none.
+
+        Args:
+            run_id: of the run.
+            fetched: its answers, None where its fetch failed.
+            known: what is known of the tables, None to ask the warehouse.
+            transformed: its rows where they were made before, together with those of others.
+        """
+        if fetched is None:
+            return Replayed(run_id, why="its fetch failed"), None
+        application, endpoint = self.application, self.endpoint
+        fetched = replace(fetched, stretch=None)  # the ledger has it from the run itself
+        run = Run(
+            application,
+            endpoint,
+            application.task(endpoint, run_id),
+            RunRecord(run_id, endpoint.name, application.clock.now(), status=""),
+            self.guard,
+            until="validate",
+            marks=False,
+            known=known,
+            transformed=transformed,
+        )
+        try:
+            run.store(fetched, self.warehouse)
+        except TryAgain:
+            raise  # it says nothing of the run's answers, so the run is not left out
+        except Failure as failure:
+            results = failure.results if isinstance(failure, CheckFailed) else ()
+            failed = tuple(result for result in results if not result.passed)
+            return Replayed(run_id, why=failure.message, failed=failed), None
+        name = load_id(run_id, endpoint.name, self.token)
+        load = replace(run.load(fetched, self.warehouse), id=name, again=True, max_drop=1.0)
+        rows = run.made.rows if run.made else {}
+        return Replayed(run_id, rows, run.record.quarantined), load
 
 
 def _note(

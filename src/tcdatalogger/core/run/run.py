@@ -210,6 +210,7 @@ class Run:
             run that a user takes step by step.
         marks: whether a refusal is marked in the archive, so that no rebuild stores the rows.
         known: what is known of the tables, None to ask the warehouse.
+        transformed: rows that were made together with those of other runs, None to make them.
         fetched, made, receipt, plan, error, settled: as those of `RunResult`.
     """
 
@@ -223,6 +224,7 @@ class Run:
     waits: bool = True
     marks: bool = True
     known: Known | None = None
+    transformed: Transformed | None = None
     fetched: Fetched | None = None
     made: Transformed | None = None
     receipt: Receipt | None = None
@@ -478,7 +480,7 @@ class Run:
                     return
             maker = self.maker(warehouse)
             with self._timed("transform"):
-                result = maker.transform_data(fetched)
+                result = self.transformed or maker.transform_data(fetched)
                 self.made = made = maker.as_tables(result, fetched)
             if self.dry or self.until != "transform":
                 with self._timed("validate"), self._marking(fetched, DataRefused):

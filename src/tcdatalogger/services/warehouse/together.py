@@ -19,8 +19,8 @@ from tcdatalogger.services.warehouse.load import Load
 MOST: Final = 128
 """Loads of a group."""
 
-BYTES: Final = 8 * 2**20
-"""Bytes that the rows of a group have in memory."""
+VALUES: Final = 1_000_000
+"""Values that the rows of a group have: some megabytes."""
 
 
 def groups(loads: Iterable[Load]) -> Iterator[list[Load]]:
@@ -31,9 +31,9 @@ def groups(loads: Iterable[Load]) -> Iterator[list[Load]]:
     found: list[Load] = []
     size = 0
     for load in loads:
-        more = _bytes(load)
+        more = _values(load)
         alone = more is None
-        full = len(found) == MOST or size + (more or 0) > BYTES
+        full = len(found) == MOST or size + (more or 0) > VALUES
         if found and (alone or full or not _joins(found, load)):
             group, found, size = found, [], 0
             yield group
@@ -57,8 +57,8 @@ def joined(loads: Sequence[Load]) -> Load:
     return replace(first, tables=tables, others=tuple(load.run_id for load in others))
 
 
-def _bytes(load: Load) -> int | None:
-    """The bytes of a load's rows in memory; None for a load that is stored alone.
+def _values(load: Load) -> int | None:
+    """How many values the rows of a load have; None for a load that is stored alone.
 
     So it is where what it stores hangs on the rows before it, or its rows are not in memory.
     """
@@ -68,7 +68,7 @@ def _bytes(load: Load) -> int | None:
     for rows in load.tables.values():
         if isinstance(rows, KeptRows):
             return None
-        size += rows.nbytes
+        size += rows.num_rows * rows.num_columns
     return size
 
 

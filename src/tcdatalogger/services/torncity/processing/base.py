@@ -28,6 +28,7 @@ from tcdatalogger.models.reading.decode import Decoded, decode
 from tcdatalogger.models.reading.infer import Path
 from tcdatalogger.models.reading.row_reader import once_each
 from tcdatalogger.models.records import VERSION, ignoring
+from tcdatalogger.models.rows.by_run import by_run, records_repeat
 from tcdatalogger.models.rows.drift import drift, moved, place
 from tcdatalogger.models.rows.frames import refuse_unfit
 from tcdatalogger.models.rows.normalize import Provenance, normalize, tells_records
@@ -359,15 +360,49 @@ class EndpointProcessor:
         self._made[tuple(map(id, fetched.pages))] = fetched, replace(result, tables={})
         return result
 
+    def transform_runs(self, runs: Mapping[str, Fetched]) -> list[Transformed] | None:
+        """The rows of several runs, made together: what a run costs beside its bytes is paid once.
+
+        Each run has the rows that `transform_data` makes of its answers alone.
+
+        Args:
+            runs: the answers of each run, by its id.
+
+        Returns:
+            The rows of each run; None where one of them has to be made alone: something is learned,
+            set aside, lacking or comes again, or the processor makes its rows in its own way.
+        """
+        [asked, *others] = {fetched.params for fetched in runs.values()}
+        family = self.family()
+        if others or not self._is_plain or not tells_records(family):
+            return None
+        pages = [(run_id, page) for run_id, fetched in runs.items() for page in fetched.pages]
+        if any(self._lacks_data(page) for _, page in pages):
+            return None
+        decoded = self._decode([page for _, page in pages], family, None)
+        if decoded.rejected or decoded.examples:
+            return None
+        values = dict(self.params if asked is None else asked)
+        family = self._with_former(self.family(decoded.shape), values)
+        origins = [Provenance(p.server_time, p.subject_id, run_id, values) for run_id, p in pages]
+        made = normalize(decoded.batches, family, origins)
+        if records_repeat(made.tables, family):
+            return None
+        return [Transformed(family, tables) for tables in by_run(made.tables, list(runs))]
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether rows are made and checked as this class does it."""
+        names = ("transform_data", "as_tables", "validate", "held_to_rules")
+        return all(getattr(type(self), n) is getattr(EndpointProcessor, n) for n in names)
+
     def _scratch(self, fetched: Fetched) -> Scratch | None:
         """Where the rows stand if they are many; None for memory.
 
         A processor of a user that makes or checks rows has them as tables of Arrow.
         """
-        names = ("transform_data", "as_tables", "validate", "held_to_rules")
-        plain = all(getattr(type(self), n) is getattr(EndpointProcessor, n) for n in names)
         scratch = fetched.scratch
-        return scratch if plain and scratch is not None and scratch.large else None
+        return scratch if self._is_plain and scratch is not None and scratch.large else None
 
     def _decode(
         self, pages: Sequence[Page], family: TableFamily, scratch: Scratch | None

@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from effort import memory
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.errors import TornUnavailable
+from tcdatalogger.models.reading import lossless_json
+from tcdatalogger.models.reading.lossless_json import Number
+from tcdatalogger.models.reading.members import parsed
 from tcdatalogger.sandbox.api.city import Rules
 from tcdatalogger.sandbox.api.server import Sandbox
 from tcdatalogger.sandbox.world.bursts import Bursts
 from tcdatalogger.services.torncity.catalog import catalog
-from tcdatalogger.services.torncity.client.envelope import Payload
+from tcdatalogger.services.torncity.client.envelope import Payload, RowMark, mark
 from tcdatalogger.services.torncity.client.messages import Answer, Request
 from tcdatalogger.services.torncity.lists.paging import (
     Links,
@@ -624,3 +627,24 @@ def test_a_body_that_begins_with_its_data_is_judged_as_when_it_is_read_whole(tex
     except ValueError:
         lacks = False
     assert payload.lacks(body) is lacks
+
+
+# The time and the id of a row
+
+numbers = st.sampled_from(
+    ["1", "-7", "0", "1.0", "2e3", "1.5", "1e400", "9223372036854775807", "9223372036854775808",
+     "18446744073709551616", "null", "true", '"3"', "[]", '{"at":1}']
+)  # fmt: skip
+
+
+@given(numbers, numbers, st.sampled_from(["", ',"id":2', ',"x":"\\ud800"', "}", ',"x":NaN']))
+def test_a_row_is_marked_as_when_it_is_read_with_care(at, ident, more):
+    row = f'{{"at":{at},"id":{ident}{more}}}'.encode()
+    careful = parsed(row)
+
+    def whole(name):
+        value = careful.get(name) if isinstance(careful, dict) else None
+        fits = isinstance(value, Number) and value.whole and lossless_json.fits(value)
+        return int(value) if fits else None
+
+    assert mark(row, ("at",)) == RowMark(whole("at"), whole("id"))

@@ -41,14 +41,14 @@ def read_ahead(
         fetched = None if run_id in passed else fetched_from(archive, file)
         more = sum(len(page.body) for page in fetched.pages) if fetched else 0
         if waiting and (size + more > BYTES or len(waiting) == MOST):
-            yield from _told(waiting)
+            yield from _each(waiting)
             waiting, size = [], 0
         waiting.append((run_id, fetched))
         size += more
-    yield from _told(waiting)
+    yield from _each(waiting)
 
 
-def _told(
+def _each(
     waiting: Sequence[tuple[str, Fetched | None]],
 ) -> Iterator[tuple[str, Fetched | None, Mapping[str, Fetched]]]:
     group = {run_id: fetched for run_id, fetched in waiting if fetched is not None}

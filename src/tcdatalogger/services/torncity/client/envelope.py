@@ -9,14 +9,26 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Self
+
+import msgspec
 
 from tcdatalogger.models.reading import lossless_json
 from tcdatalogger.models.reading.lossless_json import Number
-from tcdatalogger.models.reading.members import Raw, elements, inside, members, opens, parsed
+from tcdatalogger.models.reading.members import (
+    BROKEN,
+    Raw,
+    elements,
+    inside,
+    members,
+    opens,
+    parsed,
+)
 from tcdatalogger.models.schema import METADATA
 from tcdatalogger.models.shape import List, Object, Shape
 
+_ROW: Final = msgspec.json.Decoder(float_hook=Number)
 _BEGINS: Final = re.compile(rb'\s*\{\s*"([a-z_]+)"\s*:\s*[\[{]')
 """The begin of a body whose first member is a list or an object."""
 
@@ -141,8 +153,11 @@ def read_links(body: bytes) -> Links | None:
     return Links(onward, back, _whole(metadata.get("total")), nanostamp)
 
 
-def rows(body: bytes, payload: Payload | None = None) -> list[Raw]:
+@lru_cache(maxsize=1)
+def rows(body: bytes, payload: Payload | None = None) -> Sequence[Raw]:
     """The rows of a page as JSON texts: its longest list, at most two levels deep.
+
+    The rows of the last page are asked for several times, and read once.
 
     Args:
         body: the body of the page.
@@ -173,7 +188,10 @@ def mark(row: Raw, way: Sequence[str]) -> RowMark:
         row: a row of `rows`.
         way: the path from the row to its time field.
     """
-    value = parsed(row)
+    try:
+        value = _ROW.decode(row)
+    except BROKEN:
+        value = parsed(row)
     return RowMark(_number(value, way) if way else None, _number(value, ("id",)))
 
 
@@ -208,6 +226,8 @@ def _number(value: Any, way: Sequence[str]) -> int | None:
 
 def _whole(value: Any) -> int | None:
     """An integer of 64 bits, None for other values."""
+    if type(value) is int:
+        return value if lossless_json.INT_MIN <= value <= lossless_json.INT_MAX else None
     return (
         int(value)
         if isinstance(value, Number) and value.whole and lossless_json.fits(value)

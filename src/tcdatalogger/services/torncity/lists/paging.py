@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -243,7 +243,7 @@ class PageIterator(Iterator[Answer]):
             return False
         return second > now if self._falls else second < now
 
-    def _rows(self, answer: Answer) -> list[Raw]:
+    def _rows(self, answer: Answer) -> Sequence[Raw]:
         return rows(answer.body, self._first.payload)
 
     def _count(self, answer: Answer) -> int:

@@ -332,6 +332,19 @@ class MemoryTransaction:
         return dict(Counter(row[RUN] for row in self._table(table).to_pylist()
                             if _is_before(row, columns, before)))  # fmt: skip
 
+    def values(self, table, column, *, having=(), where=None):
+        rows = self._table(table).to_pylist()
+        found = {row[column] for row in rows if where is None or row[where[0]] == where[1]}
+        return [value for value in found - {None}
+                if not having or any(each in value.lower() for each in having)]  # fmt: skip
+
+    def counted(self, table, column, values):
+        return sum(self.rows_with(table, column, values).values())
+
+    def rows_with(self, table, column, values):
+        return dict(Counter(row.get(RUN) for row in self._table(table).to_pylist()
+                            if row[column] in values))  # fmt: skip
+
     # --- to change tables
 
     def create(self, table):
@@ -608,6 +621,17 @@ class MemoryTransaction:
             for table in (*(c for c in copies if c in self._memory.tables), name):
                 stays = [run not in runs for run in self._column(table, RUN)]
                 self._memory.tables[table] = self._filtered(table, stays)
+
+    def exchange(self, table, column, new):
+        rows = self._table(table).to_pylist()
+        for row in rows:
+            row.update(new.get(row[column], {}))
+        for name in dict.fromkeys(name for changed in new.values() for name in changed):
+            self._set(table, name, [row[name] for row in rows])
+
+    def delete(self, table, column, values):
+        stays = [value not in values for value in self._column(table, column)]
+        self._memory.tables[table] = self._filtered(table, stays)
 
     def expire(self, table, columns, before):
         stays = [not _is_before(row, columns, before) for row in self._table(table).to_pylist()]

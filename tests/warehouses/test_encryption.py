@@ -288,3 +288,17 @@ def test_sums_do_not_depend_on_the_order_of_rows_and_see_every_change(tmp_path):
     assert list(found["first"]) == ["t"]
     assert found["turned"] == found["first"]
     assert len({str(each) for each in found.values()}) == 4
+
+
+def test_a_file_that_is_written_anew_has_the_same_key_and_the_same_rows(logged, cipher):
+    with opened(logged) as warehouse:
+        before = warehouse.sums()
+    with opened(logged) as warehouse:
+        assert warehouse.compact()
+
+    with opened(logged) as warehouse:
+        assert warehouse.sums() == before
+    with pytest.raises(ConfigError), opened(logged, key=None) as warehouse:
+        warehouse.query("from wars")
+    assert b"a word in plain" not in logged.read_bytes()
+    assert sorted(path.name for path in logged.parent.iterdir()) == [logged.name]

@@ -120,6 +120,10 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
             "tcdatalogger.cli.commands.copy:command",
             "Copy the whole warehouse into another one.",
         ),
+        "forget": (
+            "tcdatalogger.cli.commands.forget:command",
+            "Take a player out of all that was logged.",
+        ),
         "prune": (
             "tcdatalogger.cli.commands.prune:command",
             "Delete what is older than it is kept.",

@@ -181,7 +181,7 @@ def _join_day(archive: Archive, own: Sequence[StoredFile], former: Sequence[Stor
     if name not in {one.name for one in former}:
         archive.storage.write(name, partial(answers.write_joined, content))
     archive.storage.deliver(name)
-    _prove(archive, name, content)
+    prove(archive, name, content)
     _delete(archive, day, [one for one in gone if one.name != name])
     after = 1 + len(left)
     done = Joined(1, len(content), len(own) + len(former), after, tuple(left))
@@ -212,7 +212,7 @@ def _sum(run: Answers) -> RunSum:
     return seen
 
 
-def _prove(archive: Archive, name: str, content: Sequence[Answers]) -> None:
+def prove(archive: Archive, name: str, content: Sequence[Answers]) -> None:
     """Read a joined file from its place, and compare all of it with what was to be written.
 
     Raises:

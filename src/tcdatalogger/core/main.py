@@ -448,7 +448,9 @@ class Application:
         return self.torn_clock.now()
 
     @contextmanager
-    def claimed(self, name: str, run_id: str, claim: Claim | None = None) -> Iterator[Claim]:
+    def claimed(
+        self, name: str, run_id: str, claim: Claim | None = None, *, forgets: bool = False
+    ) -> Iterator[Claim]:
         """Have an endpoint alone until the end of the block, whatever else is started meanwhile.
 
         Args:
@@ -456,12 +458,19 @@ class Application:
             run_id: of the run.
             claim: one that was made already, and is kept here. Whoever made it releases it: only
                 they know when all is done that it stands for.
+            forgets: whether it is claimed to forget a player.
 
         Raises:
-            Busy: somebody else has it.
+            Busy: somebody else has it, or a player was to be forgotten and that was cut short.
             StateUnavailable: the state cannot be reached.
         """
         taken = claim is None
+        if not forgets and self.state.forgotten.unfinished():
+            raise Busy(
+                "A player is to be forgotten, and that is not finished: nothing is stored "
+                "meanwhile.",
+                remedy="`tcdatalogger forget again` finishes what was cut short.",
+            )
         with ExitStack() as stack:
             with ending.held():  # no signal comes between the claim and what gives it back
                 if claim is None:

@@ -11,7 +11,7 @@ import click
 
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.commands.backup import BackupLines, facts
-from tcdatalogger.cli.output import json_option, moment, print_json, print_table, say
+from tcdatalogger.cli.output import counted, json_option, moment, print_json, print_table, say
 from tcdatalogger.core.config import sizes
 from tcdatalogger.errors import UsageError
 
@@ -122,8 +122,26 @@ def command(
         dry=dry,
         progress=BackupLines(),
     )
+    if not dry and settings is not None and settings.state.begun:
+        _keep_forgotten(settings, found, as_json=as_json)
     lines = found.settings(reference, None if target is None else target.warehouse.credentials)
     _tell_restored(found, lines, dry=dry, as_json=as_json)
+
+
+def _keep_forgotten(settings: Settings, found: Restored, *, as_json: bool) -> None:
+    """Give players who are forgotten by now their aliases in what came back."""
+    from tcdatalogger.core.backup.forgotten import Place, renew
+    from tcdatalogger.core.main import Application
+
+    with Application(settings) as application:
+        pseudonyms = application.state.forgotten.pseudonyms()
+        if not pseudonyms:
+            return
+        place = Place(found.url, found.state, found.archive)
+        done = renew(application, place, pseudonyms)
+    rows = counted(sum(done.rows.values()) + sum(done.deleted.values()), "row")
+    if not as_json:
+        say(f"Players who are forgotten have their aliases in it: {rows} changed.")
 
 
 def _restore_snapshots(

@@ -42,6 +42,19 @@ def copy(source: Path, target: Path) -> dict[str, TableSum]:
     return wanted
 
 
+def make_one_file(path: Path) -> None:
+    """Put all of a copy that was changed into the one file, without other files beside it.
+
+    Raises:
+        DataRefused: the file is damaged.
+    """
+    try:
+        with closing(sqlite3.connect(path)) as here:
+            here.execute("pragma journal_mode = delete").fetchall()
+    except sqlite3.Error as error:
+        raise _failure(path, error) from None
+
+
 def sums(path: Path) -> dict[str, TableSum]:
     """The sums of every table of a file.
 

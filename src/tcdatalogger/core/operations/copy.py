@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
@@ -12,8 +12,7 @@ import pyarrow as pa
 
 from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.main import Application
-from tcdatalogger.core.state.leases import BACKFILL
-from tcdatalogger.core.state.run_id import new_run_id
+from tcdatalogger.core.operations.exclusive import everything
 from tcdatalogger.errors import Busy, DataRefused, UsageError
 from tcdatalogger.files import Progress, silent
 from tcdatalogger.models.schema import Column, Type
@@ -141,20 +140,7 @@ def everything_claimed(application: Application) -> Iterator[Callable[[], None]]
         if warehouse.copying() is not None:
             raise copying.unfinished()
         known = warehouse.ledger.endpoints()
-    configured = [endpoint.name for endpoint in application.settings.endpoints]
-    by = new_run_id(application.clock)
-    with ExitStack() as stack:
-        fences = []
-        for name in sorted({*known, *configured}):
-            for each in (name, f"{name}{BACKFILL}"):
-                claim = stack.enter_context(application.claimed(each, by))
-                fences.append(application.guard(claim, each).fence)
-
-        def ask() -> None:
-            for fence in fences:
-                if fence is not None:
-                    fence()
-
+    with everything(application, known) as ask:
         yield ask
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tcdatalogger.clock import Clock
 from tcdatalogger.core.archive import Archive, ArchivedCall
@@ -17,6 +17,9 @@ from tcdatalogger.services.torncity.client.envelope import count_rows
 from tcdatalogger.services.torncity.client.error_codes import NoPayload, TornFault
 from tcdatalogger.services.torncity.client.messages import Answer, KeptAnswer, Request
 from tcdatalogger.services.torncity.processing.base import Fetched, Task
+
+if TYPE_CHECKING:
+    from tcdatalogger.core.run.people import ForgottenInAnswers
 
 BROKEN_OFF: Final = "the fetch broke off after this page"
 
@@ -47,6 +50,7 @@ class CallRecorder:
             its keys. None where calls are not counted.
         cursor: the cursor at the begin of the run.
         scratch: where the bodies stand; None for memory.
+        forgotten: gives aliases to players who are forgotten; None where nobody is.
         kept: the answers in the order in which they came.
         so_far: the progress, by the names of fields of `RunRecord`.
     """
@@ -57,6 +61,7 @@ class CallRecorder:
     counter: CallCounter | None = None
     cursor: str | None = None
     scratch: Scratch | None = None
+    forgotten: ForgottenInAnswers | None = None
     kept: list[ArchivedCall] = field(default_factory=list)
     so_far: dict[str, Any] = field(
         default_factory=lambda: {
@@ -73,11 +78,14 @@ class CallRecorder:
 
         def keeping(request: Request) -> Answer:
             began = self.clock.now()
+            if self.forgotten is not None:
+                self.forgotten.refuse(request)
             try:
-                answer = get(request)
+                answer = self._with_aliases(get(request))
             except TornFault as fault:
                 if fault.answer is not None:
-                    self._add(ArchivedCall(self._held(fault.answer), error=fault.message), began)
+                    held = self._held(self._with_aliases(fault.answer))
+                    self._add(ArchivedCall(held, error=fault.message), began)
                 if isinstance(fault, NoPayload):
                     self.so_far["absent"] += 1
                     _log.warning("answer_without_data", path=request.path, missing=fault.said)
@@ -88,6 +96,10 @@ class CallRecorder:
             return answer
 
         return keeping
+
+    def _with_aliases(self, answer: Answer) -> Answer:
+        """The answer with aliases in place of players who are forgotten."""
+        return answer if self.forgotten is None else self.forgotten.rewritten(answer)
 
     def _held(self, answer: Answer) -> Answer:
         """The answer with its body in the scratch."""

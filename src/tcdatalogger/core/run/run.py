@@ -345,6 +345,12 @@ class Run:
         """Call Torn, and put every answer into the archive."""
         calls = CallRecorder(self.task, self.parts.clock, self._page, self.parts)
         calls.scratch = self.parts.archive.scratch()
+        if pseudonyms := self.parts.state.forgotten.pseudonyms():
+            from tcdatalogger.core.run.people import (  # noqa: PLC0415 - only where somebody is forgotten
+                ForgottenInAnswers,
+            )
+
+            calls.forgotten = ForgottenInAnswers(self.task, pseudonyms)
         with self._timed("fetch"):
             try:
                 kind = self._kind
@@ -367,6 +373,9 @@ class Run:
             finally:
                 with held():  # so the archive and the record of the run agree
                     self._keep(calls)
+                    if calls.forgotten is not None:
+                        names, now = calls.forgotten.names, self.parts.clock.now()
+                        self.parts.state.forgotten.remember_names(names, now)
         self.record = replace(self.record, warnings=fetched.warnings)
         return replace(fetched, archive=self.record.archive_file)
 

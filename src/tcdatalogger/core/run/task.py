@@ -6,6 +6,7 @@ from tcdatalogger.core.config.moments import moment
 from tcdatalogger.core.config.requests import is_incremental, path_values, query
 from tcdatalogger.core.config.settings import QUERY, EndpointSettings
 from tcdatalogger.errors import DataRefused
+from tcdatalogger.models.people.pseudonyms import is_alias
 from tcdatalogger.models.renames import ours
 from tcdatalogger.services.torncity.catalog import catalog
 from tcdatalogger.services.torncity.processing.task import Task
@@ -14,6 +15,8 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 
 def queried(warehouse: Warehouse, ids: str) -> tuple[str, ...]:
     """The values that a query of the warehouse returns, each once, in the order of the query.
+
+    An alias of a player who is forgotten is left out: Torn knows nobody of that id.
 
     Args:
         warehouse: the warehouse.
@@ -24,7 +27,9 @@ def queried(warehouse: Warehouse, ids: str) -> tuple[str, ...]:
     """
     table = warehouse.query(ids.removeprefix(QUERY))
     column = table.column(0).to_pylist() if table.num_columns else []
-    values = dict.fromkeys(str(value) for value in column if isinstance(value, int | str))
+    values = dict.fromkeys(
+        str(value) for value in column if isinstance(value, int | str) and not is_alias(value)
+    )
     if not values:
         raise DataRefused(
             f"The query for ids gives none: {ids.removeprefix(QUERY)}",

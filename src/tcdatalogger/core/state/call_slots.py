@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -19,6 +19,9 @@ from tcdatalogger.services.torncity.client.rate_limiter import (
     Terms,
 )
 
+_COUNTS: Final = 120.0
+"""Seconds after which no call counts for a limit any more."""
+
 _SLOT: Final = "id, owner, rank, asked_at, at, taken"
 
 
@@ -28,6 +31,32 @@ def put_right(db: Statements, now: float) -> None:
         latest = now + error_codes.named(code).pause
         if until > latest:
             db.execute("update holds set until = ? where name = ?", (latest, name))
+
+
+def leave_out(db: Statements, owners: Collection[str], now: float) -> int:
+    """Delete calls and pauses of owners that count no longer; how many lines.
+
+    Args:
+        db: within a transaction.
+        owners: as `player:ID`.
+        now: seconds since 1970.
+    """
+    found = 0
+    for owner in owners:
+        values = (owner, now - _COUNTS)
+        query = "select count(*) from calls where owner = ? and at < ?"
+        found += int(db.execute(query, values).fetchone()[0])
+        db.execute("delete from calls where owner = ? and at < ?", values)
+        query = "select count(*) from holds where name = ? and until < ?"
+        found += int(db.execute(query, (owner, now)).fetchone()[0])
+        db.execute("delete from holds where name = ? and until < ?", (owner, now))
+    return found
+
+
+def owners(database: Tables) -> set[str]:
+    """All who have calls, rows or pauses here, as `player:ID` or the hash of a key."""
+    rows = database.reading("select distinct owner from calls")
+    return {str(owner) for (owner,) in rows}
 
 
 class CallSlots:

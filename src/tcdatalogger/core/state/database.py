@@ -68,6 +68,10 @@ class Database(Tables, Protocol):
         """Whether there is a table of that name."""
         ...
 
+    def compact(self) -> None:
+        """Leave nothing of lines that were changed or deleted, where the disk is this machine's."""
+        ...
+
     def shared_clock(self, clock: Clock) -> Clock:
         """The clock by which all who share this database go, given this machine's."""
         ...

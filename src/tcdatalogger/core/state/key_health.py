@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import astuple
 from typing import Final
 
@@ -31,6 +31,17 @@ def put_right(db: Statements, now: float) -> None:
     db.execute("update circuit set until = ? + pause where until > ? + pause", (now, now))
     db.execute("update circuit set probe_until = 0 where probe_until > ?", (now + PROBE_SECONDS,))
     db.execute("update day_rows set at = ? where at > ?", (now, now))
+
+
+def leave_out(db: Statements, owners: Collection[str], now: float) -> int:
+    """Delete rows of the day of owners that count no longer; how many lines."""
+    found = 0
+    for owner in owners:
+        values = (owner, now - DAY)
+        query = "select count(*) from day_rows where name = ? and at <= ?"
+        found += int(db.execute(query, values).fetchone()[0])
+        db.execute("delete from day_rows where name = ? and at <= ?", values)
+    return found
 
 
 class KeyHealthStore:

@@ -136,7 +136,28 @@ select 'webhook', event, told_at from alerts where told_at is not null;
 """
 """What the one webhook of before was told, the channel knows that is made of its settings."""
 
-RELEASES: Final = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH, _SEVENTH, _EIGHTH)
+_NINTH: Final = """
+create table if not exists forgotten (
+    hash text primary key, kind text not null, player text not null, removed bigint not null,
+    since double precision not null
+);
+create table if not exists forgetting (
+    id bigint primary key check (id = 1), begun_at double precision not null
+);
+create table if not exists secrets (name text primary key, value text not null);
+"""
+
+RELEASES: Final = (
+    _FIRST,
+    _SECOND,
+    _THIRD,
+    _FOURTH,
+    _FIFTH,
+    _SIXTH,
+    _SEVENTH,
+    _EIGHTH,
+    _NINTH,
+)
 """The statements of each release. A published release never changes."""
 
 

@@ -7,7 +7,7 @@ restarts, and stay right when old runs are deleted. Readers read a few rows and 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
@@ -185,6 +185,19 @@ def put_right(db: Statements, now: float) -> None:
                 "update run_marks set known_since = ?, facts = ? where endpoint = ?",
                 (min(since, now), json.dumps(right), name),
             )
+
+
+def rewrite(db: Statements, change: Callable[[dict[str, Any]], dict[str, Any]]) -> int:
+    """Change the facts of the last runs of endpoints; how many of them were changed."""
+    found = 0
+    for name, text in db.execute("select endpoint, facts from run_marks").fetchall():
+        facts = json.loads(text)
+        made = change(facts)
+        if made != facts:
+            found += 1
+            query = "update run_marks set facts = ? where endpoint = ?"
+            db.execute(query, (json.dumps(made), name))
+    return found
 
 
 def not_after(facts: Mapping[str, Any], names: Iterable[str], latest: float) -> dict[str, Any]:

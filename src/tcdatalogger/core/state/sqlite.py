@@ -110,6 +110,16 @@ class SQLite:
         """Whether there is a table of that name."""
         return bool(self.reading("select 1 from sqlite_master where name = ?", (table,)))
 
+    def compact(self) -> None:
+        """Write the file anew, so that nothing is left of lines that were changed or deleted."""
+        try:
+            with self._alone:
+                self._look()
+                self._db.execute("vacuum")
+                self._db.execute("pragma wal_checkpoint(truncate)").fetchall()
+        except sqlite3.DatabaseError as error:
+            raise self._failure(error) from None
+
     def shared_clock(self, clock: Clock) -> Clock:
         """The given clock: all processes that share the file are on this machine."""
         return clock

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -18,10 +19,12 @@ from tcdatalogger.core.state import alerts, call_slots, deliveries, key_health, 
 from tcdatalogger.core.state.call_slots import CallSlots
 from tcdatalogger.core.state.connect import open_database
 from tcdatalogger.core.state.database import Statements
+from tcdatalogger.core.state.forgotten import ForgottenPlayers, in_facts
 from tcdatalogger.core.state.key_health import KeyHealthStore
 from tcdatalogger.core.state.leases import ClaimOwner, Leases
 from tcdatalogger.core.state.migrations import migrate
 from tcdatalogger.errors import Stopped
+from tcdatalogger.models.people.pseudonyms import Pseudonyms
 
 if TYPE_CHECKING:
     from tcdatalogger.services.torncity.keys import KeyInfo
@@ -161,6 +164,8 @@ class State:
         """The claims."""
         self.call_slots = CallSlots(self)
         """Slots and pauses of the call budget."""
+        self.forgotten = ForgottenPlayers(self.database)
+        """The players who are forgotten."""
         self.key_health = KeyHealthStore(self)
         """Health of keys, whether Torn is down, rows of the day."""
 
@@ -349,6 +354,49 @@ class State:
             db.execute(f"delete {old}", values)
         return int(count)
 
+    def rewrite(self, pseudonyms: Pseudonyms, *, dry: bool = False) -> int:
+        """Give players who are forgotten their aliases: owners of keys, and sentences of runs.
+
+        What counts for a limit of Torn's stays until it counts no longer.
+
+        Args:
+            pseudonyms: the players.
+            dry: whether the lines are only counted.
+
+        Returns:
+            How many lines were changed or deleted.
+        """
+        now = self.clock.now()
+
+        def change(facts: dict[str, Any]) -> dict[str, Any]:
+            return in_facts(facts, pseudonyms)
+
+        owners = call_slots.owners(self.database) | {
+            f"player:{owner}" for owner in self.key_owners()
+        }
+        gone = {o for o in owners if pseudonyms.of_id(o.removeprefix("player:")) is not None}
+        found = 0
+        with suppress(_Counted), self.writing() as db:
+            for owner in self.key_owners():
+                if pseudonyms.of_id(owner) is not None:
+                    found += 1
+                    db.execute("delete from keys where owner_id = ?", (owner,))
+            for run_id, text in db.execute("select run_id, facts from runs").fetchall():
+                facts = json.loads(text)
+                made = change(facts)
+                if made != facts:
+                    found += 1
+                    query = "update runs set facts = ? where run_id = ?"
+                    db.execute(query, (json.dumps(made), run_id))
+            found += run_stats.rewrite(db, change)
+            found += call_slots.leave_out(db, gone, now)
+            found += key_health.leave_out(db, gone, now)
+            if dry:
+                raise _Counted
+        if found and not dry:
+            self.database.compact()
+        return found
+
     # --- keys ------------------------------------------------------------------------------
 
     def write_key(
@@ -400,6 +448,10 @@ class State:
         facts = json.loads(row[0])
         facts["selections"] = {k: tuple(v) for k, v in facts["selections"].items()}
         return KeyInfo(**facts), float(row[1])
+
+
+class _Counted(Exception):
+    """Raised to undo a transaction whose changes were only to be counted."""
 
 
 def cut_off(run: RunRecord, error: BaseException) -> RunRecord:

@@ -8,7 +8,15 @@ from typing import Final
 from tcdatalogger.models.evolution import Change, Step, StoredTypes
 from tcdatalogger.models.records import RUN, SUBJECT, VERSION, Group
 from tcdatalogger.models.schema import TableSchema, Type
-from tcdatalogger.services.duckdb import changes, history, merge, new_records, retype, tables
+from tcdatalogger.services.duckdb import (
+    changes,
+    history,
+    merge,
+    new_records,
+    people,
+    retype,
+    tables,
+)
 from tcdatalogger.services.duckdb.conservation import ENGINE
 from tcdatalogger.services.duckdb.engine import quoted
 from tcdatalogger.services.duckdb.ledger_tables import DuckDBLedgerTables
@@ -111,6 +119,25 @@ class DuckDBTransaction:
         """How many rows of a table are of a time before a moment, by run."""
         return tables.expired(self._session, table, columns, before)
 
+    def values(
+        self,
+        table: str,
+        column: str,
+        *,
+        having: Sequence[str] = (),
+        where: tuple[str, object] | None = None,
+    ) -> list[object]:
+        """The different values of a column that are not null, in no order; JSON as a text."""
+        return people.values(self._session, table, column, having=having, where=where)
+
+    def counted(self, table: str, column: str, values: Sequence[object]) -> int:
+        """How many rows of a table have one of these values in a column."""
+        return people.counted(self._session, table, column, values)
+
+    def rows_with(self, table: str, column: str, values: Sequence[object]) -> dict[str, int]:
+        """How many rows have one of these values in a column, by run."""
+        return people.rows_with(self._session, table, column, values)
+
     def why_not(self, table: str, column: str, to: Type) -> str:
         """Why a column cannot get another type, "" where it can."""
         return retype.why_not(self._session, table, column, to)
@@ -191,6 +218,14 @@ class DuckDBTransaction:
     def expire(self, table: str, columns: Sequence[str], before: float) -> None:
         """Delete the rows that `expired` counts."""
         tables.expire(self._session, table, columns, before)
+
+    def exchange(self, table: str, column: str, new: Mapping[object, Mapping[str, object]]) -> None:
+        """Give columns of rows other values, by the value that one column has now."""
+        people.exchange(self._session, table, column, new)
+
+    def delete(self, table: str, column: str, values: Sequence[object]) -> None:
+        """Delete the rows that have one of these values in a column."""
+        people.delete(self._session, table, column, values)
 
     def reopen(self, names: Sequence[str], runs: Sequence[str]) -> None:
         """Make the versions current again that runs ended."""

@@ -15,7 +15,7 @@ from tcdatalogger import disk, ending, private
 from tcdatalogger.clock import Clock, SystemClock
 from tcdatalogger.errors import DataRefused, Failure, UsageError, WarehouseUnavailable
 from tcdatalogger.files import Progress, silent
-from tcdatalogger.services.duckdb import backup, copying, layout
+from tcdatalogger.services.duckdb import backup, compaction, copying, layout
 from tcdatalogger.services.duckdb.connection import Opened, connect
 from tcdatalogger.services.duckdb.conservation import ENGINE
 from tcdatalogger.services.duckdb.engine import quoted
@@ -289,6 +289,18 @@ class DuckDBWarehouse(Warehouse):
             progress=progress,
             checked=checked,
         )
+
+    def compact(self) -> bool:
+        """Write the file anew; it is let go first.
+
+        Raises:
+            WarehouseUnavailable, ConfigError, DataRefused, DiskFull: as `compaction.compact`.
+        """
+        self.close()
+        if not self.path.exists():
+            return False
+        compaction.compact(self.path, self._clock, self._patience, key=self._key)
+        return True
 
     def batches(self, table: CopiedTable) -> Iterator[pa.RecordBatch]:
         """All rows of a table, in batches of its schema; nothing else may be asked meanwhile."""

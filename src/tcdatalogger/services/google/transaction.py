@@ -11,7 +11,16 @@ from collections.abc import Mapping, Sequence
 from tcdatalogger.models.evolution import Change, Step, StoredTypes
 from tcdatalogger.models.records import RUN, SUBJECT, VERSION, Group
 from tcdatalogger.models.schema import TableSchema, Type
-from tcdatalogger.services.google import changes, history, merge, new_records, sql, staging, turns
+from tcdatalogger.services.google import (
+    changes,
+    history,
+    merge,
+    new_records,
+    people,
+    sql,
+    staging,
+    turns,
+)
 from tcdatalogger.services.google.acts import ENGINE, Count
 from tcdatalogger.services.google.records import of_each_run, of_runs
 from tcdatalogger.services.google.session import Session
@@ -131,6 +140,25 @@ class BigQueryTransaction:
             labels=session.labels,
         )
         return {str(row["run"]): int(row["n"]) for row in rows.to_pylist()}
+
+    def values(
+        self,
+        table: str,
+        column: str,
+        *,
+        having: Sequence[str] = (),
+        where: tuple[str, object] | None = None,
+    ) -> list[object]:
+        """The different values of a column that are not null, in no order; JSON as a text."""
+        return people.values(self._session, table, column, having=having, where=where)
+
+    def counted(self, table: str, column: str, values: Sequence[object]) -> int:
+        """How many rows of a table have one of these values in a column."""
+        return sum(self.rows_with(table, column, values).values())
+
+    def rows_with(self, table: str, column: str, values: Sequence[object]) -> dict[str, int]:
+        """How many rows have one of these values in a column, by run."""
+        return people.rows_with(self._session, table, column, values)
 
     def why_not(self, table: str, column: str, to: Type) -> str:
         """Why a column cannot get another type, "" where it can."""
@@ -298,6 +326,14 @@ class BigQueryTransaction:
         where = session.where(place, _is_before(columns, before))
         session.acts.add(f"delete from {sql.quoted(session.at(place))} where {where}")
         session.acts.must_be(Count(table, "those that are left", rows - gone, session.count(place)))
+
+    def exchange(self, table: str, column: str, new: Mapping[object, Mapping[str, object]]) -> None:
+        """Give columns of rows other values, by the value that one column has now."""
+        people.exchange(self._session, table, column, new)
+
+    def delete(self, table: str, column: str, values: Sequence[object]) -> None:
+        """Delete the rows that have one of these values in a column."""
+        people.delete(self._session, table, column, values)
 
     def reopen(self, names: Sequence[str], runs: Sequence[str]) -> None:
         """Make the versions current again that runs ended."""

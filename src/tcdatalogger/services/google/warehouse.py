@@ -391,6 +391,7 @@ class BigQueryWarehouse(Warehouse):
     reshape_back = _again(Warehouse.reshape_back)
     rollback = _again(Warehouse.rollback)
     expire = _again(Warehouse.expire)
+    forget = _again(Warehouse.forget)
 
     # --- to ask ----------------------------------------------------------------------------------
 

@@ -31,6 +31,7 @@ from tcdatalogger.services.warehouse.ledger_tables import (
     QUARANTINE,
     SCHEMAS,
     SEQ,
+    TABLES,
     LedgerTable,
     LedgerTables,
     Where,
@@ -377,6 +378,17 @@ class Ledger:
             for at in range(0, len(loads), RECENT):
                 where = {"load_id": tuple(loads[at : at + RECENT])}
                 self._tables.change(LOADS, {"rows": text}, where)
+
+    def correct(self, table: str, seq: int, values: Mapping[str, object]) -> None:
+        """Give a line of one of its tables other values.
+
+        Args:
+            table: the name of the table.
+            seq: of the line.
+            values: by the names of the columns.
+        """
+        [known] = [each for each in TABLES if each.name == table]
+        self._tables.change(known, values, {SEQ: seq})
 
     def forget_set_aside(self, endpoint: str, before: float) -> None:
         """Forget records of the quarantine that were set aside before a moment.

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 import pyarrow as pa
 
@@ -34,6 +34,10 @@ from tcdatalogger.services.warehouse.ledger import RECENT, Ledger, LedgerLine
 from tcdatalogger.services.warehouse.ledger_tables import NoLedgerTables
 from tcdatalogger.services.warehouse.load import Clear, Fence, Load, Receipt, Undo
 from tcdatalogger.services.warehouse.transaction import Transaction
+
+if TYPE_CHECKING:
+    from tcdatalogger.models.people.pseudonyms import Pseudonyms
+    from tcdatalogger.services.warehouse.people import Places, Rewritten
 
 _FIRST: Final = 3
 """Loads that are looked at first where mostly the newest one tells."""
@@ -529,6 +533,57 @@ class Warehouse(ABC):
             gone = retention.expire(transaction, endpoint, expiry)
             _ask(fence)
         return gone
+
+    def forget(
+        self, places: Places, pseudonyms: Pseudonyms, *, dry: bool = False, fence: Fence = None
+    ) -> Rewritten:
+        """Give players who are forgotten their aliases in all tables and the ledger, in one step.
+
+        Args:
+            places: where players are.
+            pseudonyms: the players.
+            dry: count the rows, and change nothing.
+            fence: as that of a load.
+
+        Raises:
+            WarehouseUnavailable: it cannot be reached now; nothing was changed.
+            Unbalanced: other rows were changed than those that were counted; nothing was changed.
+        """
+        from tcdatalogger.services.warehouse import people  # noqa: PLC0415 - for this alone
+
+        if dry:
+            with self._reading() as there:
+                return (
+                    people.Rewritten()
+                    if there is None
+                    else people.rewrite(there, places, pseudonyms, dry=True)
+                )
+        if not self.exists():
+            return people.Rewritten()
+        with self._transaction() as transaction:
+            found = people.rewrite(transaction, places, pseudonyms)
+            _ask(fence)
+        return found
+
+    def names_in(self, places: Places, pseudonyms: Pseudonyms) -> Mapping[str, str]:
+        """The names that tables have of players who are forgotten, with the hash of each."""
+        from tcdatalogger.services.warehouse import people  # noqa: PLC0415 - as `forget`
+
+        with self._reading() as there:
+            return {} if there is None else people.names_in(there, places, pseudonyms)
+
+    def compact(self) -> bool:
+        """Write the warehouse anew, so that nothing is left of rows that were changed or deleted.
+
+        Returns:
+            Whether it was written; False for a warehouse whose disk is not ours.
+
+        Raises:
+            WarehouseUnavailable: it cannot be reached now; it is as it was.
+            DataRefused: what was written is not the same; the warehouse is as it was.
+            DiskFull: it is as it was.
+        """
+        return False
 
 
 def _ask(fence: Fence) -> None:

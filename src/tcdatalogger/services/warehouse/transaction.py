@@ -107,6 +107,32 @@ class Transaction(Protocol):
         """
         ...
 
+    def values(
+        self,
+        table: str,
+        column: str,
+        *,
+        having: Sequence[str] = (),
+        where: tuple[str, object] | None = None,
+    ) -> list[object]:
+        """The different values of a column that are not null, in no order; JSON as a text.
+
+        Args:
+            table: its name; also that of a table that is kept for a rollback.
+            column: of integers, texts or JSON.
+            having: only texts with one of these in them, in large or small letters.
+            where: a column and the value that its rows have.
+        """
+        ...
+
+    def counted(self, table: str, column: str, values: Sequence[object]) -> int:
+        """How many rows of a table have one of these values in a column."""
+        ...
+
+    def rows_with(self, table: str, column: str, values: Sequence[object]) -> dict[str, int]:
+        """How many rows have one of these values in a column, by run."""
+        ...
+
     # --- to change tables ------------------------------------------------------------------------
 
     def create(self, table: TableSchema) -> None:
@@ -192,6 +218,28 @@ class Transaction(Protocol):
 
     def expire(self, table: str, columns: Sequence[str], before: float) -> None:
         """Delete the rows that `expired` counts.
+
+        Raises:
+            Unbalanced: other rows went.
+        """
+        ...
+
+    def exchange(self, table: str, column: str, new: Mapping[object, Mapping[str, object]]) -> None:
+        """Give columns of rows other values, by the value that one column has now.
+
+        Args:
+            table: its name; also that of a table that is kept for a rollback.
+            column: by which the rows are told.
+            new: the new values of columns, by the value of the rows; no new value of `column` is
+                among the old ones, and each row gets values for the same columns.
+
+        Raises:
+            Unbalanced: some rows still have an old value.
+        """
+        ...
+
+    def delete(self, table: str, column: str, values: Sequence[object]) -> None:
+        """Delete the rows that have one of these values in a column.
 
         Raises:
             Unbalanced: other rows went.

@@ -89,6 +89,7 @@ class Endpoint:
         paging: `none`, `time`, `offset`, `all` (both), `cursor` or `nanostamp`.
         limit: the most rows of a page, None where the caller cannot choose it.
         parameters: all parameters, except the key and the comment.
+        people: where the ids of players are in a body, as `members.[].id`.
         notation: the shape of the body in the notation of `models/notation.py`.
         shapes: the named shapes of the catalogue.
     """
@@ -106,6 +107,7 @@ class Endpoint:
     paging: str
     limit: int | None
     parameters: tuple[Parameter, ...]
+    people: tuple[str, ...]
     notation: notation.Notation = field(repr=False)
     shapes: NamedShapes = field(repr=False)
 
@@ -142,6 +144,12 @@ class Endpoint:
     def of_key_owner(self) -> bool:
         """Whether its rows are about the owner of the key."""
         return self.section in _OF_OWNERS and not self.path_parameters and not self.city_wide
+
+    @property
+    def about_player(self) -> bool:
+        """Whether its rows are about one player: the key's owner, or the one of the path."""
+        given = {parameter.name for parameter in self.path_parameters}
+        return self.section in ("user", "key") and not self.city_wide and given <= {"id"}
 
     @property
     def path_parameters(self) -> tuple[Parameter, ...]:
@@ -265,6 +273,7 @@ class _EndpointFacts(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=T
     paging: str = "none"
     limit: int | None = None
     parameters: tuple[str | _ParameterFacts, ...] = ()
+    people: tuple[str, ...] = ()
 
 
 class CatalogFile(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
@@ -354,6 +363,7 @@ def _endpoint(
         parameters=tuple(
             shared[p] if isinstance(p, str) else _parameter(p) for p in facts.parameters
         ),
+        people=facts.people,
         notation=facts.shape,
         shapes=shapes,
     )

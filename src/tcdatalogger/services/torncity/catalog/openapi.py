@@ -57,6 +57,8 @@ _PAGING = (
     ("offset", {"offset"}),
 )
 _TRANSPORT = {"key", "comment"}
+_PLAYER = "UserId"
+"""The component of Torn's document that every id of a player refers to."""
 
 
 def compile_catalog(raw: bytes, place: str) -> bytes:
@@ -89,6 +91,7 @@ class _Reader:
     def __init__(self, schemas: Node) -> None:
         self._schemas = schemas
         self.components: dict[str, Shape] = {}
+        self._people: dict[str, list[str]] = {}
 
     def component(self, name: str) -> Shape:
         if name not in self.components:
@@ -113,6 +116,25 @@ class _Reader:
             properties = node.get("properties")
             return self._object(node, component) if properties else Json()
         return Scalar(_KINDS[kind], values=tuple(node.get("enum", ())))
+
+    def people(self, node: Node) -> list[str]:
+        """Where in the bodies of a schema the ids of players are, as `members.[].id`."""
+        if "$ref" in node:
+            name = node["$ref"].rpartition("/")[2]
+            if name == _PLAYER:
+                return [""]
+            if name not in self._people:
+                self._people[name] = []  # a component may refer to itself
+                self._people[name] = self.people(self._schemas[name])
+            return self._people[name]
+        found = [path for w in ("oneOf", "anyOf", "allOf") for n in node.get(w, ())
+                 for path in self.people(n)]  # fmt: skip
+        inside = dict(node.get("properties", {}))
+        if node.get("type") == "array":
+            inside["[]"] = node["items"]
+        for step, inner in inside.items():
+            found += [f"{step}.{path}".rstrip(".") for path in self.people(inner)]
+        return found
 
     def _any_of(self, nodes: list[Node], component: str) -> Shape:
         shapes = [self.shape(node, component) for node in nodes if node.get("type") != "null"]
@@ -185,6 +207,7 @@ def _endpoint(path: str, get: Node, components: Node, reader: _Reader) -> dict[s
         shape = _csv_shape(path, media["schema"]["example"])
     else:
         shape = Json() if route else reader.shape(media["schema"], path)
+    people = _people_in_csv(path) if csv else list(dict.fromkeys(reader.people(media["schema"])))
     limit = next((node for node in resolved if node["name"] == "limit"), None)
     description = f"{get.get('summary', '')} {get.get('description', '')}".lower()
     return {
@@ -199,6 +222,7 @@ def _endpoint(path: str, get: Node, components: Node, reader: _Reader) -> dict[s
         "route": route,
         "paging": next((kind for kind, needs in _PAGING if needs <= names), "none"),
         "limit": limit and limit["schema"].get("maximum", 100),
+        "people": [] if route else people,
         "parameters": [
             _parameter(n, reader, many=n["name"] == "cat" and _MANY_CATEGORIES in description)
             for n in resolved
@@ -255,6 +279,13 @@ def _csv_shape(path: str, example: str) -> Shape:
     fields = (Field(name, Scalar(kinds.get(name, Kind.TEXT), nullable=True)) for name in header)
     selection = path.rpartition("/")[2]
     return Object((Field(selection, List(Object(tuple(fields)))),))
+
+
+def _people_in_csv(path: str) -> list[str]:
+    """The columns with ids of players, for which Torn's document has no type."""
+    text = files(__package__).joinpath("people.toml").read_text("utf-8")
+    columns: list[str] = tomllib.loads(text)["csv"].get(path, [])
+    return [f"{path.rpartition('/')[2]}.[].{name}" for name in columns]
 
 
 def _pack(version: str, endpoints: list[dict[str, Any]], reader: _Reader) -> bytes:
@@ -337,6 +368,7 @@ def _without_defaults(endpoint: Mapping[str, Any]) -> dict[str, Any]:
     defaults = {
         "access": "public", "faction_access": False, "stable": True, "deprecated": False,
         "ends": "", "content": "json", "route": False, "paging": "none", "limit": None,
+        "people": [],
     }  # fmt: skip
     return {k: v for k, v in endpoint.items() if k not in defaults or defaults[k] != v}
 

@@ -327,7 +327,47 @@ def archive(sizes: tuple[int, ...], folder: Path) -> Iterator[Point]:
         yield Point("a run", size, least(run, home, environ=environ), "s")
         keep = [*run, "--set", "archive.keep=P10D"]
         yield Point("a run that prunes", size, least(keep, home, 1, environ), "s")
+        yield from joined(size, home, run, environ)
         shutil.rmtree(home)
+
+
+def joined(size: int, home: Path, run: list[str], environ: dict[str, str]) -> Iterator[Point]:
+    """The same with one file for each day of 96 runs, as they are after a day."""
+    answers = home / "archive" / "e0"
+    today = max(answers.iterdir())
+    [first, *_] = sorted(today.glob("*.parquet"))
+    for other in answers.iterdir():  # what was not old enough to be deleted
+        if other != today:
+            shutil.rmtree(other)
+    text = [*PROGRAM, "archive", "join"]
+    day = answers / "2020-01-01"
+    day.mkdir()
+    write_as(first, [day / f"20200101T000000Z-{number:08x}.parquet" for number in range(96)])
+    measured(text, home, environ)
+    [whole] = day.iterdir()
+    for number in range(1, size // 96):
+        into = answers / time.strftime("%Y-%m-%d", time.gmtime(1_600_000_000 + number * 86_400))
+        into.mkdir()
+        os.link(whole, into / whole.name)
+    yield Point("a run, days joined", size, least(run, home, environ=environ), "s")
+    keep = [*run, "--set", "archive.keep=P10D"]
+    yield Point("a run that prunes, days joined", size, least(keep, home, 1, environ), "s")
+
+
+WRITING = """\
+import sys
+import pyarrow as pa, pyarrow.parquet as pq
+table = pq.read_table(sys.argv[1])
+for file in sys.argv[2:]:
+    name = file.rsplit("/", 1)[1].removesuffix(".parquet")
+    ids = pa.array([name] * len(table), pa.string())
+    pq.write_table(table.set_column(0, "run_id", ids), file, compression="zstd")
+"""
+
+
+def write_as(file: Path, targets: list[Path]) -> None:
+    """Write the answers of a run as those of other runs, whose ids are the names of the files."""
+    subprocess.run([sys.executable, "-c", WRITING, str(file), *map(str, targets)], check=True)
 
 
 # --- runs to rebuild ----------------------------------------------------------------------------

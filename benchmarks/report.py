@@ -384,6 +384,8 @@ WANTED = {
     "runs list": "0.39 s at 1,000,000; keep it",
     "a run": "1.4 s at 100,000 files; 0.5 s",
     "a run that prunes": "7.3 s at 100,000; 2 s",
+    "a run, days joined": "as with 100",
+    "a run that prunes, days joined": "as with 100; 2 s",
     "rebuild, each run": "35 ms at 2,000; 6 ms at 100,000",
     "rebuild, memory": "grew with each; flat",
 }

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self, get_args
 import pyarrow as pa
 
 from tcdatalogger import ending, private
+from tcdatalogger.core.backup.upgrade import upgrade
 from tcdatalogger.core.config import moved
 from tcdatalogger.core.config.configuration import from_mapping, load, locate
 from tcdatalogger.core.config.settings import Settings
@@ -24,6 +25,7 @@ from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.resume import resume
 from tcdatalogger.core.run.already_stored import run_id as checked_run_id
 from tcdatalogger.core.run.run import RunResult
+from tcdatalogger.core.state.connect import older
 from tcdatalogger.core.state.store import State
 from tcdatalogger.core.views.runs import STATUSES, RunView, newest
 from tcdatalogger.core.views.status import Status, status
@@ -52,7 +54,9 @@ def open(  # noqa: A001  # as gzip.open
             from; None for those of this process.
 
     Raises:
-        ConfigError: the configuration is missing or wrong; `problems` has every mistake.
+        ConfigError: the configuration is missing or wrong; `problems` has every mistake. Or the
+            installation was moved away, or is of a later version.
+        Busy, DiskFull: an older version wrote it, and it cannot be upgraded now.
     """
     variables = os.environ if environ is None else environ
     if isinstance(configuration, Mapping):
@@ -61,6 +65,8 @@ def open(  # noqa: A001  # as gzip.open
         file = None if configuration is None else Path(configuration)
         settings = load(file, variables)
         moved.refuse(locate(file, variables), settings)
+    if settings.state.begun and older(settings.state.url or ""):
+        upgrade(settings)
     return DataLogger(settings, environ)
 
 

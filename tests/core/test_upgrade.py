@@ -14,6 +14,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+import tcdatalogger
 from shared import rest_slow
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.backup import make, upgrade
@@ -98,6 +99,14 @@ def test_runs_go_on_after_an_upgrade_and_no_row_of_before_is_lost(old):
     assert count(old, "faction_crimes") == before["faction_crimes"]
     assert count(old, "torn_items") == before["torn_items"]
     assert "key_owner" in columns(old.folder / "data/torn.duckdb")
+
+
+def test_opening_it_in_python_upgrades_it_too(old):
+    logger = tcdatalogger.open(old.file, environ=old.environ)
+
+    assert len(logger.runs()) == 6
+    assert release(state_of(old)) == LAST
+    assert len(backups(old)) == 1
 
 
 def test_what_was_archived_by_0_1_0_is_joined_and_makes_the_same_rows(old):

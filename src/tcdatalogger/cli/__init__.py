@@ -18,7 +18,7 @@ import click
 
 from tcdatalogger import __version__, ending, first_process, memory, private, text
 from tcdatalogger.cli.exit_codes import answered
-from tcdatalogger.errors import ConfigError, Stopped, TryAgain, UsageError
+from tcdatalogger.errors import Stopped, UsageError
 
 if TYPE_CHECKING:
     from tcdatalogger.core.config.configuration import LogSettings, Settings
@@ -295,20 +295,9 @@ def _upgrade(settings: Settings) -> None:
     Raises:
         Failure: as `upgrade`.
     """
-    if not settings.state.begun:
-        return
-    from tcdatalogger.core.state.connect import open_database
-    from tcdatalogger.core.state.migrations import behind
+    from tcdatalogger.core.state.connect import older
 
-    try:
-        database = open_database(settings.state.url or "", read_only=True)
-        try:
-            older = behind(database)
-        finally:
-            database.close()
-    except (ConfigError, TryAgain):
-        return
-    if not older:
+    if not settings.state.begun or not older(settings.state.url or ""):
         return
     from tcdatalogger.cli.commands.backup import BackupLines
     from tcdatalogger.cli.output import say

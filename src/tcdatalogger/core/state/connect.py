@@ -6,8 +6,25 @@ from pathlib import Path
 
 from tcdatalogger.core.config.settings import POSTGRES, SQLITE
 from tcdatalogger.core.state.database import Database
+from tcdatalogger.core.state.migrations import behind
 from tcdatalogger.core.state.sqlite import SQLite
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, TryAgain
+
+
+def older(place: str) -> bool:
+    """Whether a former release made the state at an address; False where it cannot be asked now.
+
+    Args:
+        place: as of `open_database`; nothing is made there.
+    """
+    try:
+        database = open_database(place, read_only=True)
+        try:
+            return behind(database)
+        finally:
+            database.close()
+    except (ConfigError, TryAgain):
+        return False
 
 
 def open_database(place: str | Path, *, read_only: bool = False) -> Database:

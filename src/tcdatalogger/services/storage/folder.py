@@ -102,12 +102,12 @@ class Folder:
         """Delete files, and the folders that are empty then."""
         folders = set()
         for name in names:
-            path = self.root / name
-            path.unlink(missing_ok=True)
-            folders.add(path.parent)
+            with suppress(FileNotFoundError):
+                os.unlink(f"{self.root}/{name}")  # noqa: PTH108  # of years at once: twice as fast
+            folders.add(name.rpartition("/")[0])
         for folder in folders:
             with suppress(OSError):  # it is not empty, or another process may still write into it
-                folder.rmdir()
+                (self.root / folder).rmdir()
 
     def deliver(self, name: str = "") -> None:
         """Do nothing: all is in its place."""

@@ -271,7 +271,7 @@ def test_a_daemon_that_died_while_it_told_is_followed_by_another(place):
     now = place.clock.now()
     Alerts(place.state).observe(notify.events(place.settings, place.state, now), "", now)
     (channel,) = place.settings.channels_for("alerts")
-    wants = partial(channels.wants, channel)
+    wants = partial(alerts.wants, channel)
     assert len(Alerts(place.state).claim(channel.name, wants, now)) == 1  # and then it died
     assert place.look() == []
     place.clock.sleep(TAKING)

@@ -8,9 +8,8 @@ from typing import Final
 from tcdatalogger.core.config.channels import ChannelSettings, What
 from tcdatalogger.core.config.secrets import resolve
 from tcdatalogger.core.config.settings import Settings
-from tcdatalogger.core.state.alerts import AlertEvent
 from tcdatalogger.errors import UsageError
-from tcdatalogger.services.channels.message import RANKS, Channel
+from tcdatalogger.services.channels.message import Channel
 from tcdatalogger.text import did_you_mean
 
 SECONDS: Final = 20.0
@@ -43,25 +42,32 @@ def opened(settings: Settings, channel: ChannelSettings, environ: Mapping[str, s
         name: resolve(settings.place_of(channel, name), reference, environ).reveal()
         for name, reference in channel.references.items()
     }
-    if url := found.get("url"):
-        http.hide(url)
-    match channel.kind:
-        case "discord":
-            return Discord(found["url"])
-        case "ntfy":
-            return Ntfy(found["url"], found.get("token"))
-        case "webhook":
-            return Webhook(found["url"], found.get("secret"))
-        case "mail":
-            return Mail(
-                channel.host,
-                channel.port,
-                channel.sender or "",
-                channel.to,
-                channel.encryption,
-                channel.user,
-                found.get("password"),
-            )
+    if channel.kind == "mail":
+        from tcdatalogger.services.channels import mail  # noqa: PLC0415  # loads 5 MB, as the next
+
+        return mail.Mail(
+            channel.host,
+            channel.port,
+            channel.sender or "",
+            channel.to,
+            channel.encryption,
+            channel.user,
+            found.get("password"),
+        )
+    from tcdatalogger.services.channels import (  # noqa: PLC0415  # see above
+        discord,
+        http,
+        ntfy,
+        webhook,
+    )
+
+    url = found["url"]
+    http.hide(url)
+    if channel.kind == "discord":
+        return discord.Discord(url)
+    if channel.kind == "ntfy":
+        return ntfy.Ntfy(url, found.get("token"))
+    return webhook.Webhook(url, found.get("secret"))
 
 
 def named(settings: Settings, name: str, what: What | None = None) -> ChannelSettings:
@@ -88,13 +94,3 @@ def named(settings: Settings, name: str, what: What | None = None) -> ChannelSet
             f"The channel {name} does not get {what}.", remedy=f"Write gets = [{gets}] for it."
         )
     return channel
-
-
-def wants(channel: ChannelSettings, event: AlertEvent) -> bool:
-    """Whether a channel is told of an alert.
-
-    It is not told that it fails itself: the message would tell the end of that alone.
-    """
-    if "alerts" not in channel.gets or event.name == f"channel:{channel.name}":
-        return False
-    return RANKS[event.severity] >= RANKS[channel.severity]

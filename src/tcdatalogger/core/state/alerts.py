@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from tcdatalogger.core.config.channels import ChannelSettings
 from tcdatalogger.core.state import deliveries
 from tcdatalogger.core.state.database import Statements, Tables
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.checks.promised import CheckFailed
 from tcdatalogger.observability.redact import redact
+from tcdatalogger.services.channels.message import RANKS
 
 SEVERITIES: Final[Mapping[str, Literal["info", "warning", "critical"]]] = {
     "late": "warning",
@@ -70,6 +72,16 @@ class AlertEvent:
     def severity(self) -> Literal["info", "warning", "critical"]:
         """How bad it is."""
         return SEVERITIES.get(self.kind, "warning")
+
+
+def wants(channel: ChannelSettings, event: AlertEvent) -> bool:
+    """Whether a channel is to be told of an event.
+
+    It is not told that it fails itself: the message would tell the end of that alone.
+    """
+    if "alerts" not in channel.gets or event.name == f"channel:{channel.name}":
+        return False
+    return RANKS[event.severity] >= RANKS[channel.severity]
 
 
 @dataclass(frozen=True, slots=True)

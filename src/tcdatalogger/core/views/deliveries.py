@@ -8,8 +8,7 @@ from functools import partial
 
 from tcdatalogger.clock import instant
 from tcdatalogger.core.config.settings import Settings
-from tcdatalogger.core.operations.channels import wants
-from tcdatalogger.core.state.alerts import Alerts
+from tcdatalogger.core.state.alerts import Alerts, wants
 from tcdatalogger.core.state.deliveries import ChannelState, Deliveries
 from tcdatalogger.core.state.store import State
 

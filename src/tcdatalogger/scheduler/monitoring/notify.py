@@ -15,7 +15,7 @@ from tcdatalogger.core.config.channels import ChannelSettings
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.operations import channels
 from tcdatalogger.core.state import run_stats
-from tcdatalogger.core.state.alerts import REFUSED, Alert, AlertEvent, Alerts
+from tcdatalogger.core.state.alerts import REFUSED, Alert, AlertEvent, Alerts, wants
 from tcdatalogger.core.state.deliveries import Deliveries
 from tcdatalogger.core.state.leases import BACKUP, DIGEST, EXPORT
 from tcdatalogger.core.state.run_stats import LastRuns
@@ -324,9 +324,7 @@ class AlertNotifier:
         before = self._threads.get(each.name)
         if before is not None and before.is_alive():
             return 0
-        taken = Alerts(state).claim(
-            each.name, lambda event: channels.wants(each, event), state.clock.now()
-        )
+        taken = Alerts(state).claim(each.name, lambda event: wants(each, event), state.clock.now())
         if not taken:
             return 0
         for alert in taken:

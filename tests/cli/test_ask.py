@@ -370,3 +370,31 @@ def test_a_question_is_asked_about_one_thing_by_its_id(logged):
     assert one.json["rows"] == same.json["rows"] == rows[:1]
     assert wrong.code == 2
     assert "has no parameter 'member'" in wrong.err
+
+
+AGAIN = """
+[[endpoints]]
+name = "crimes_again"
+path = "/faction/crimes"
+params = { cat = "all" }
+frequency = "PT15M"
+storage_mode = "merge"
+
+[[endpoints]]
+name = "members_again"
+path = "/faction/{id}/members"
+ids = [40832]
+frequency = "PT15M"
+"""
+
+
+@pytest.mark.parametrize("name", ["oc-now", "crime-slots", "oc-participation"])
+def test_a_faction_that_is_logged_twice_counts_once(logged, name):
+    before = logged.run("ask", name, "--json").json["rows"]
+    logged.write(TWO + AGAIN)
+    logged.clock.sleep(60)
+    for each in ("crimes_again", "members_again"):
+        assert logged.log(each).record.status == "done"
+
+    assert before
+    assert logged.run("ask", name, "--json").json["rows"] == before

@@ -108,6 +108,23 @@ def test_two_factions_of_one_path_are_one_relation_and_each_has_its_newest_pictu
     assert len(names(here, "all")) == 5
 
 
+@pytest.mark.parametrize("mode", ["append", "replace", "merge", "history"])
+def test_a_faction_that_stands_in_two_tables_counts_once_by_the_newer_picture(tmp_path, mode):
+    polls = [
+        ("members", 1, 0, {1: ("Ada", 10), 2: ("Bob", 7)}),
+        ("again", 1, 1, {1: ("Ada", 11), 3: ("Cyd", 3)}),
+        ("again", 2, 1, {9: ("Eve", 5)}),
+    ]
+    store(tmp_path / "t.duckdb", polls[:1], mode=mode, max_drop=1.0)
+    store(tmp_path / "t.duckdb", polls[1:], table="again", mode="append")
+    endpoints = endpoint("members", "/faction/members", storage_mode=mode)
+    endpoints += endpoint("again", "/faction/{id}/members", ids=[1, 2])
+    here = installed(tmp_path / "t.duckdb", endpoints)
+
+    assert names(here, "now") == [("Ada", 11), ("Cyd", 3), ("Eve", 5)]
+    assert names(here, "last") == [("Ada", 11), ("Bob", 7), ("Cyd", 3), ("Eve", 5)]
+
+
 def test_names_of_tables_and_columns_that_a_user_chose_are_not_known_to_a_question(tmp_path):
     store(tmp_path / "t.duckdb", TWO_PICTURES, table="people", columns=(("name", "who"),))
     own = endpoint("members", "/faction/members", table="people") + 'columns = { name = "who" }\n'

@@ -194,15 +194,60 @@ def _union(
         for name in [*relation.types, *sorted(own - set(relation.types))]
         if name in used or name.lower() in words
     ]
+    stored = [source for source in relation.sources if source.stored]
+    once = len(stored) > 1 and each.state != "all"
+    at_root = relation.name == relation.root
     texts = [
-        _select(source, relation, each, columns, values, dialect)
-        for source in relation.sources
-        if source.stored
+        _select(source, relation, each, columns, values, dialect, once=once and not at_root)
+        for source in stored
     ]
+    if once and at_root:
+        return _counted_once(stored, each, texts, columns, dialect)
     if not texts:
         nothing = ", ".join(f"{_null(relation, name)} as {dialect.name(name)}" for name in columns)
         return f"    select {nothing}\n    from (select 1 as one) as nothing\n    where false"
     return "\n    union all\n".join(texts)
+
+
+def _counted_once(
+    sources: Sequence[Source],
+    each: Named,
+    texts: Sequence[str],
+    columns: Sequence[str],
+    dialect: Dialect,
+) -> str:
+    """The rows of several tables, of which each record counts once: two may have one faction.
+
+    Of tables with a picture of the same content, that with the newest row of a subject has its rows
+    alone: who has left is in no other either. Of records with a key the newest row counts.
+    """
+    key = sources[0].key if all(source.key == sources[0].key for source in sources) else ()
+    whole = all(each.state == "now" and source.picture for source in sources) or not key
+    contents = list(dict.fromkeys(tuple(sorted(source.params.items())) for source in sources))
+    numbered = []
+    for number, (source, text) in enumerate(zip(sources, texts, strict=True)):
+        content = contents.index(tuple(sorted(source.params.items())))
+        numbered.append(
+            text.replace("    select ", f"    select {number} as _table, {content} as _same, ", 1)
+        )
+    subject = f"coalesce({_SUBJECT}, 0)"
+    newest = f"{_SEEN} desc, {_RUN} desc, _table"
+    rows = "(\n" + "\n    union all\n".join(numbered) + "\n    ) as several"
+    if whole:
+        rows = (
+            "(\n    select *, first_value(_table) over (\n"
+            f"        partition by {subject}, _same order by {newest}) as _chosen\n"
+            f"    from {rows}\n    ) as counted"
+        )
+    lines = [
+        f"    select {dialect.names(*columns)}",
+        f"    from {rows}",
+        f"    where {'_chosen = _table' if whole else 'true'}",
+    ]
+    if key:
+        by = ", ".join([subject, *map(dialect.name, key)])
+        lines.append(f"    qualify row_number() over (partition by {by} order by {newest}) = 1")
+    return "\n".join(lines)
 
 
 def _null(relation: Relation, name: str) -> str:
@@ -216,8 +261,10 @@ def _select(
     columns: Sequence[str],
     values: Mapping[str, Value],
     dialect: Dialect,
+    *,
+    once: bool,
 ) -> str:
-    """The rows of one table in a state."""
+    """The rows of one table in a state; with `once` those of the rows of its root that count."""
     quoted = {name: f"t.{dialect.name(column)}" for name, column in source.columns.items()}
 
     def value(name: str) -> str:
@@ -237,8 +284,8 @@ def _select(
         mine = f"{value(relation.whose)} = {literal(subject)}"
         where = mine if where == "true" else f"{where} and {mine}"
     lines = [f"    select {listed}", f"    from {dialect.name(source.table)} as t"]
-    if _hangs_on_root(source, each):
-        lines.append(_of_its_root(source, relation, each, value))
+    if once or _hangs_on_root(source, each):
+        lines.append(_of_its_root(source, relation, each, value, once=once))
     elif _is_picture(source, each):
         lines.append(_newest_picture(source, where, value, dialect))
     lines.append(f"    where {where}")
@@ -324,10 +371,13 @@ def _newest_row(source: Source, each: Named, value: Callable[[str], str]) -> str
 
 
 def _of_its_root(
-    source: Source, relation: Relation, each: Named, value: Callable[[str], str]
+    source: Source, relation: Relation, each: Named, value: Callable[[str], str], *, once: bool
 ) -> str:
-    """The join of a child table with the rows of its root that count: those of the same run."""
-    whole = source.picture and each.state == "now"
+    """The join of a child table with the rows of its root that count: those of the same run.
+
+    With `once`, other rows of that run may not count, as another table has newer ones.
+    """
+    whole = source.picture and each.state == "now" and not once
     keys = () if whole else tuple(zip(source.root_key, source.of_root, strict=True))
     names = [_RUN, _SUBJECT, *(name for name, _ in keys)]
     on = [

@@ -83,9 +83,10 @@ class Job:
     def shares(self) -> bool:
         """Whether a process may run it that has run another, and then run another.
 
-        Not where it is a user's own processor, which may leave anything behind.
+        Not where it is a user's own processor, which may leave anything behind, and not what is no
+        run of an endpoint, whose name begins with a slash.
         """
-        return self.name not in {leases.BACKUP, leases.DIGEST} and not self.endpoint.processor
+        return not self.name.startswith("/") and not self.endpoint.processor
 
     @property
     def memory(self) -> str | None:

@@ -31,13 +31,6 @@ def opened(settings: Settings, channel: ChannelSettings, environ: Mapping[str, s
     Raises:
         ConfigError: a secret is not where the configuration says.
     """
-    # With what they need for the network, which whoever only looks at channels does not.
-    from tcdatalogger.services.channels import http  # noqa: PLC0415
-    from tcdatalogger.services.channels.discord import Discord  # noqa: PLC0415
-    from tcdatalogger.services.channels.mail import Mail  # noqa: PLC0415
-    from tcdatalogger.services.channels.ntfy import Ntfy  # noqa: PLC0415
-    from tcdatalogger.services.channels.webhook import Webhook  # noqa: PLC0415
-
     found = {
         name: resolve(settings.place_of(channel, name), reference, environ).reveal()
         for name, reference in channel.references.items()

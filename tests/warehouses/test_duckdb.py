@@ -17,7 +17,7 @@ from shared import held
 from tcdatalogger.clock import ManualClock, SystemClock
 from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
 from tcdatalogger.models.schema import Type
-from tcdatalogger.services.duckdb import engine
+from tcdatalogger.services.duckdb import connection, engine
 from tcdatalogger.services.duckdb.session import Session
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 from tcdatalogger.services.warehouse.ledger_tables import LEDGER
@@ -189,6 +189,20 @@ def test_what_the_same_process_tries_with_a_file_that_it_reads_takes_no_lock_awa
         assert not opens(alone)
         assert opens(alone, read_only=True)
     assert opens(alone)
+
+
+def test_a_limit_of_memory_ends_with_the_run_that_had_it(alone, load, monkeypatch):
+    def limit():
+        with DuckDBWarehouse(alone) as warehouse:
+            found = warehouse.query("select current_setting('memory_limit') as most")
+            return found.to_pylist()[0]["most"]
+
+    own = limit()
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "memory", lambda: 200_000_000)
+        assert limit() == "190.7 MiB"
+
+    assert limit() == own
 
 
 def test_a_file_whose_rows_are_still_read_is_let_go_with_them(alone, load):

@@ -28,8 +28,9 @@ from tcdatalogger.services.warehouse.protocol import EncryptionKey, Limits
 
 BACKOFF: Final = Backoff(0.02, 0.5)
 """Between two tries to open a file that another process holds, where the system does not tell."""
-LOOK: Final = 0.005
-"""Seconds between two looks whether another process still holds it, where the system tells."""
+LOOK: Final = Backoff(0.005, 0.02)
+"""Between two looks whether another process still holds it, where the system tells: a load takes
+a few hundredths of a second, and whoever waits for several must not take their processor."""
 SILENCE: Final = 2.0
 """Seconds after which a wait is worth a word."""
 AGAIN: Final = 60.0
@@ -148,18 +149,19 @@ def connect(
             f"There is no warehouse {path} yet.", remedy="`tcdatalogger run --all` makes it."
         )
     _make_folder(path)
-    began, pause, silent = clock.now(), BACKOFF.first, SILENCE
+    began, pause, silent, look = clock.now(), BACKOFF.first, SILENCE, LOOK.first
     while True:
         waited = clock.now() - began
         if (
-            waited + LOOK <= patience
+            waited + look <= patience
             and (number := engine.holder(path, read_only=read_only)) is not None
         ):
             if waited > silent:
                 _tell_of_waiting(waited, patience, holder=str(number))
                 silent = waited + AGAIN
             ending.check()
-            clock.sleep(LOOK)
+            clock.sleep(look)
+            look = LOOK.after(look)
             continue
         new = not path.exists()
         try:
@@ -227,6 +229,8 @@ def _opened(
         settings = [_UTC]
         if (most := memory()) is not None:
             settings.append(f"memory_limit = '{most}B'")
+        elif opened.lent:
+            connection.execute(usual())  # the run before may have had a limit
         if limits is not None:
             settings += limits_of(limits)
         if read_only:

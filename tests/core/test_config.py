@@ -572,7 +572,7 @@ def test_whatever_stands_in_an_endpoint_is_read_or_told_and_never_crashes(tmp_pa
     file = tmp_path_factory.getbasetemp() / "any.toml"
     file.write_text(MINIMAL)
     raw = {"keys": {"default": "env:K"}, "endpoints": [value], "torn": value}
-    found = configuration.ConfigErrors(str(file), {}, raw)
+    found = configuration.ConfigErrors(str(file), "", raw)
     settings, parts = configuration._validated(raw, found)
     configuration.validate(settings, parts, found, catalog.load())
     assert KEY not in "".join(found.all())

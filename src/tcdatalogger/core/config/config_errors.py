@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
-from tcdatalogger.core.config.toml_lines import Place, line_of
+from tcdatalogger.core.config.toml_lines import Place, line_of, places
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.text import did_you_mean
 
@@ -18,20 +19,25 @@ class ConfigErrors:
 
     Args:
         file: the name of the file, for messages.
-        lines: the line of each place in the file.
+        text: of the file, which says in which line a place is.
         raw: the parsed file.
 
     Attributes:
         origins: for values that do not come from the file, the variable or the `--set`.
     """
 
-    def __init__(self, file: str, lines: dict[Place, int], raw: Mapping[str, object]) -> None:
+    def __init__(self, file: str, text: str, raw: Mapping[str, object]) -> None:
         self._file = file
-        self._lines = lines
+        self._text = text
         self._raw = raw
         self._found: list[tuple[int, str]] = []
         self._endpoints: set[int | None] = set()
         self.origins: dict[Place, str] = {}
+
+    @cached_property
+    def _lines(self) -> dict[Place, int]:
+        """The line of each place: to be found at the first mistake, as most files have none."""
+        return places(self._text)
 
     def add(self, place: Place, text: str, remedy: str = "") -> None:
         """Add a mistake.

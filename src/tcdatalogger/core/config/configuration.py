@@ -36,7 +36,7 @@ from tcdatalogger.core.config.settings import (
     UiSettings,
     WarehouseSettings,
 )
-from tcdatalogger.core.config.toml_lines import Place, places
+from tcdatalogger.core.config.toml_lines import Place
 from tcdatalogger.core.config.validate import Environment, Part, validate
 from tcdatalogger.errors import ConfigError
 from tcdatalogger.services.torncity.catalog import catalog
@@ -145,7 +145,7 @@ def written(text: str, file: Path) -> Settings:
     """
     raw = _parse(text, file)
     _refuse_later(raw, str(file))
-    problems = ConfigErrors(str(file), places(text), raw)
+    problems = ConfigErrors(str(file), text, raw)
     settings, _ = _reviewed(raw, problems, Environment({}, file.resolve().parent))
     if problems.all():
         raise _mistaken(file, problems)
@@ -168,7 +168,7 @@ def from_mapping(given: Mapping[str, Any], environ: Mapping[str, str], folder: P
         raise _too_deep(_MAPPING)
     _refuse_later(raw, _MAPPING)
     folder = folder.resolve()
-    problems = ConfigErrors(_MAPPING, {}, raw)
+    problems = ConfigErrors(_MAPPING, "", raw)
     apply(raw, problems, environ, (), None)
     settings, _ = _reviewed(raw, problems, Environment(environ, folder))
     if problems.all():
@@ -245,7 +245,7 @@ def _looked_at(
     text = _read(file, asked=path is not None or "TCDATALOGGER_CONFIG" in environ)
     raw = _parse(text, file)
     _refuse_later(raw, str(file))
-    problems = ConfigErrors(str(file), places(text), raw)
+    problems = ConfigErrors(str(file), text, raw)
     apply(raw, problems, environ, overrides, names)
     environment = Environment(environ, file.resolve().parent, processors=processors)
     return *_reviewed(raw, problems, environment), problems

@@ -170,7 +170,8 @@ def ahead(database: Tables, latest: float) -> set[str]:
     return {
         name
         for name, last in found
-        if last.known_since > latest or not_after(asdict(last), _TIMES, latest) != asdict(last)
+        if last.known_since > latest
+        or any((getattr(last, time, None) or 0.0) > latest for time in _TIMES)
     }
 
 

@@ -254,11 +254,11 @@ class State:
         found = [_run(json.loads(facts)) for (facts,) in rows]
         return [run for run in found if not run.settled and (run.step == "store" or run.tries)]
 
-    def unsettled(self, endpoint: str) -> list[RunRecord]:
-        """Runs of an endpoint that may be pending, in no order."""
+    def unsettled(self, endpoint: str | None = None) -> list[RunRecord]:
+        """Runs of an endpoint, or of all, that may be pending, in no order."""
         rows = self.reading(
-            "select facts from runs where endpoint = ? and status in (?, ?)",
-            (endpoint, PENDING, CRASHED),
+            "select facts from runs where status in (?, ?) and endpoint = coalesce(?, endpoint)",
+            (PENDING, CRASHED, endpoint),
         )
         return [run for (facts,) in rows if not (run := _run(json.loads(facts))).settled]
 
@@ -492,10 +492,12 @@ def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
     return replace(now, resumed=True, **{name: getattr(before, name) for name in kept})
 
 
+_KNOWN: Final = frozenset(each.name for each in fields(RunRecord))
+
+
 def _run(facts: dict[str, Any]) -> RunRecord:
     """A run from its facts; unknown facts of an older or newer version are ignored."""
-    known = {f.name for f in fields(RunRecord)}
-    found: dict[str, Any] = {name: value for name, value in facts.items() if name in known}
+    found: dict[str, Any] = {name: value for name, value in facts.items() if name in _KNOWN}
     for name, value in found.items():
         if isinstance(value, list):
             found[name] = tuple(value)

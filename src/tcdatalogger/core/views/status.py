@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from datetime import datetime
 from tcdatalogger.clock import instant, utc
 from tcdatalogger.core.config import secrets
 from tcdatalogger.core.config.durations import Duration
-from tcdatalogger.core.config.settings import EndpointSettings, Settings
+from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.run import known_health
 from tcdatalogger.core.run.known_health import KnownHealth
 from tcdatalogger.core.state import run_stats
@@ -18,7 +19,7 @@ from tcdatalogger.core.state.due import DueQueue, first_entry
 from tcdatalogger.core.state.heartbeats import Heartbeats
 from tcdatalogger.core.state.leases import BACKUP, DIGEST
 from tcdatalogger.core.state.plans import plans
-from tcdatalogger.core.state.store import PENDING, State
+from tcdatalogger.core.state.store import PENDING, RunRecord, State
 from tcdatalogger.core.views.deliveries import ChannelStatus, channels
 from tcdatalogger.core.views.exports import ExportStatus, exports
 from tcdatalogger.core.views.runs import RunView, view
@@ -287,10 +288,15 @@ def _endpoints(
     settings: Settings, state: State | None, now: float, due: Mapping[str, float]
 ) -> tuple[EndpointStatus, ...]:
     sums = {} if state is None else run_stats.sums(state)
+    pending = Counter(
+        run.endpoint
+        for run in ([] if state is None else state.unsettled())
+        if run.status == PENDING or run.archive_file
+    )
     found = []
     for endpoint in settings.endpoints:
         name = endpoint.name
-        runs = [] if state is None else state.runs(endpoint=name, regular=True, most=_LAST)
+        runs = [] if state is None else _last_runs(state, name)
         good = next((run for run in runs if run.status == "done"), None)
         whole = next((run for run in runs if run.status == "done" and not run.absent), None)
         fresh = None if whole is None or whole.finished_at is None else now - whole.finished_at
@@ -307,17 +313,19 @@ def _endpoints(
                 schema_version=good.schema_version if good else None,
                 quarantined=int(sums.get("quarantined", {}).get((name, ""), 0)),
                 drift=int(sums.get("drift", {}).get((name, ""), 0)),
-                pending=0 if state is None else _pending(endpoint, state),
+                pending=pending[name],
                 next_due=instant(due.get(name)),
             )
         )
     return tuple(found)
 
 
-def _pending(endpoint: EndpointSettings, state: State) -> int:
-    """How many runs have their answers in the archive and their rows nowhere yet."""
-    runs = state.unsettled(endpoint.name)
-    return sum(run.status == PENDING or bool(run.archive_file) for run in runs)
+def _last_runs(state: State, endpoint: str) -> list[RunRecord]:
+    """The newest runs of an endpoint, the first alone where it was good and read all."""
+    newest = state.runs(endpoint=endpoint, regular=True, most=1)
+    if all(run.status == "done" and not run.absent for run in newest):
+        return newest
+    return state.runs(endpoint=endpoint, regular=True, most=_LAST)
 
 
 def _owners(settings: Settings, state: State | None, now: float) -> tuple[OwnerCalls, ...]:

@@ -219,7 +219,7 @@ def _opened(
     elif read_only:
         opened = Opened(engine.read(path), path, reads=True)
     else:
-        opened = Opened(engine.lend(path), path, lent=True)
+        opened = _lent(path)
     connection = opened.connection
     with _closed_on_error(opened):
         with suppress(duckdb.InvalidInputException):  # another thread has locked its settings
@@ -229,8 +229,6 @@ def _opened(
         settings = [_UTC]
         if (most := memory()) is not None:
             settings.append(f"memory_limit = '{most}B'")
-        elif opened.lent:
-            connection.execute(usual())  # the run before may have had a limit
         if limits is not None:
             settings += limits_of(limits)
         if read_only:
@@ -241,6 +239,15 @@ def _opened(
         else:
             for setting in settings:
                 connection.execute(f"set {setting}")
+    return opened
+
+
+def _lent(path: Path) -> Opened:
+    """A file opened by the DuckDB of this process, whose last user may have had a limit."""
+    opened = Opened(engine.lend(path), path, lent=True)
+    if memory() is None:
+        with _closed_on_error(opened):
+            opened.connection.execute(usual())
     return opened
 
 

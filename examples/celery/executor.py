@@ -70,9 +70,6 @@ class CeleryExecutor:
     def __call__(self, job: Job) -> CeleryRun:
         return CeleryRun(job)
 
-    def rest(self) -> None:
-        """Nothing waits."""
-
     def close(self) -> None:
         """Nothing is kept ready."""
 

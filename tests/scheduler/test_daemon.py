@@ -135,9 +135,6 @@ class Nobody:
 
     terminate = kill
 
-    def rest(self):
-        pass
-
     def close(self):
         self.jobs.append("closed")
 

@@ -127,9 +127,6 @@ class Asked:
     def kill(self):
         self.told.append("kill")
 
-    def rest(self):
-        pass
-
     def close(self):
         pass
 

@@ -28,7 +28,15 @@ from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import Busy, Failure, StateGone
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.scheduler import finish
-from tcdatalogger.scheduler.executor import Executor, Exit, Handle, Job, Report, settings_for
+from tcdatalogger.scheduler.executor import (
+    Executor,
+    Exit,
+    Handle,
+    Job,
+    Report,
+    Resting,
+    settings_for,
+)
 from tcdatalogger.scheduler.signals import Signals
 from tcdatalogger.scheduler.worker import STOPPED
 
@@ -206,7 +214,8 @@ class Daemon:
             self._state_lost = True
             return LOOK_AGAIN
         finally:
-            self._executor.rest()
+            if isinstance(self._executor, Resting):
+                self._executor.rest()
         if self._state_lost:
             _log.info("state_available")
         self._state_lost = False

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Protocol, Self, runtime_checkable
 
 from tcdatalogger.core.config.exports import ExportSettings
 from tcdatalogger.core.config.settings import EndpointSettings, Settings
@@ -199,10 +199,15 @@ class Executor(Protocol):
         """
         ...
 
-    def rest(self) -> None:
-        """Release what waits for another run: nothing more can be begun now."""
-        ...
-
     def close(self) -> None:
         """Release what was kept ready for later runs."""
+        ...
+
+
+@runtime_checkable
+class Resting(Protocol):
+    """An `Executor` whose processes wait for another run when they have ended one."""
+
+    def rest(self) -> None:
+        """Release what waits: nothing more can be begun now."""
         ...

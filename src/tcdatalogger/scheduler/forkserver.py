@@ -28,7 +28,7 @@ _HEADER: Final = 4  # how `Connection.send_bytes` begins: the length, in network
 
 
 class ForkServer:
-    """Begins each run in a process that is forked by the forkserver: an `Executor`.
+    """Begins runs in processes that the forkserver forks: an `Executor` that is `Resting`.
 
     A process that ended its run well waits for another one until `rest` ends it.
     """

@@ -13,6 +13,8 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 PROGRAM = [sys.executable, "-m", "tcdatalogger"]
@@ -78,8 +80,17 @@ def plain(folder: Path) -> dict[str, str]:
     return beginning(folder, HIDING)
 
 
+@cache
+def compiled() -> None:
+    """Compile what is measured, as an installation is: else each process would do it anew."""
+    [package] = find_spec("tcdatalogger").submodule_search_locations
+    for folder in (package, str(Path(__file__).parent)):
+        subprocess.run([sys.executable, "-m", "compileall", "-q", folder], check=True)
+
+
 def beginning(folder: Path, code: str) -> dict[str, str]:
     """The environment of a process whose Python begins with some code; a file in the folder."""
+    compiled()
     begins = folder / "begins"
     begins.mkdir(exist_ok=True)
     (begins / "sitecustomize.py").write_text(code, encoding="utf-8")

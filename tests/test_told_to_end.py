@@ -23,7 +23,7 @@ BUSY = """
 import sys
 from tcdatalogger import ending
 from tcdatalogger.cli import main
-from tcdatalogger.services.duckdb import connection as opening
+from tcdatalogger.services.duckdb import engine
 from tcdatalogger.services.duckdb.transaction import DuckDBTransaction
 from tcdatalogger.services.warehouse.ledger import Ledger
 
@@ -36,10 +36,10 @@ def work(connection):
     connection.execute(HEAVY).fetchall()
 
 # Other tests want to work too; a connection for reading takes no setting once it is open.
-opening._ALONE = {**opening._ALONE, "threads": 1}
+engine.ALONE = {**engine.ALONE, "threads": 1}
 
 owner, name = {
-    "open": (opening.ending, "watch_over"), "shape": (Ledger, "known_shape"),
+    "open": (ending, "watch_over"), "shape": (Ledger, "known_shape"),
     "steps": (DuckDBTransaction, "append"), "commit": (Ledger, "write_loads"),
 }[sys.argv[1]]
 whole = getattr(owner, name)

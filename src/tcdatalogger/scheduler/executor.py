@@ -19,6 +19,9 @@ from tcdatalogger.core.state.leases import Claim
 MOST: Final = 64 * 1024
 """Bytes of a report at most; a longer one is not read."""
 
+CATALOG_TIMEOUT: Final = 180.0
+"""Seconds that a look at Torn's document may take."""
+
 LONGEST: Final = 2_000
 """Characters of a text in a report at most; so a report fits into `MOST` bytes."""
 
@@ -62,7 +65,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """The name of the endpoint, `BACKUP`, `PRUNE`, `DIGEST`, or `EXPORT` and an export."""
+        """The name of the endpoint, or the name of other work, as `BACKUP`."""
         return self.claim.endpoint
 
     @property
@@ -71,6 +74,8 @@ class Job:
         match self.name:
             case leases.BACKUP | leases.PRUNE:  # both read what there is
                 timeout = self.settings.backup.timeout
+            case leases.CATALOG:
+                return CATALOG_TIMEOUT
             case leases.DIGEST:
                 timeout = self.settings.digest.timeout
             case name if name.startswith(leases.EXPORT):
@@ -93,8 +98,7 @@ class Job:
         """The memory that the run may take, as `500MB`; None for a backup and the like."""
         if self.name.startswith(leases.EXPORT):
             return self.export.memory
-        alone = self.name in {leases.BACKUP, leases.PRUNE, leases.DIGEST}
-        return None if alone else self.endpoint.memory
+        return None if self.name.startswith("/") else self.endpoint.memory
 
 
 def settings_for(settings: Settings, name: str) -> Settings:
@@ -103,9 +107,10 @@ def settings_for(settings: Settings, name: str) -> Settings:
     Args:
         settings: the whole configuration.
         name: of the work: an endpoint, which is then the only one; `BACKUP`, which has none; or
-            `PRUNE`, `DIGEST` and exports, which may need all of them.
+            `CATALOG`, `PRUNE`, `DIGEST` and exports, which may need all of them.
     """
-    if name in {leases.DIGEST, leases.PRUNE} or name.startswith(leases.EXPORT):
+    alone = name in {leases.CATALOG, leases.DIGEST, leases.PRUNE}
+    if alone or name.startswith(leases.EXPORT):
         return settings
     only = tuple(each for each in settings.endpoints if each.name == name)
     return settings.model_copy(update={"endpoints": only})

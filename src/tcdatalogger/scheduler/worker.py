@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tcdatalogger import ending, memory, without_pandas
 from tcdatalogger.core.config import sizes
-from tcdatalogger.core.state.leases import BACKUP, DIGEST, EXPORT, PRUNE
+from tcdatalogger.core.state.leases import BACKUP, CATALOG, DIGEST, EXPORT, PRUNE
 from tcdatalogger.errors import Failure, Stopped
 from tcdatalogger.observability import log, redact, usage
 from tcdatalogger.scheduler import process_tree
@@ -193,6 +193,8 @@ def run_job(job: Job, kept: OpenProgram | None = None) -> Report:
             return _backed_up(job, application)
         if job.name == PRUNE:
             return _pruned(job, application)
+        if job.name == CATALOG:
+            return _looked_up(job, application)
         if job.name == DIGEST:
             return _digested(job, application)
         if job.name.startswith(EXPORT):
@@ -222,6 +224,16 @@ def _pruned(job: Job, application: Application) -> Report:
 
     try:
         prune.scheduled(application, job.claim, job.timeout)
+    except Failure as failure:
+        return _refused(failure)
+    return Report("done")
+
+
+def _looked_up(job: Job, application: Application) -> Report:
+    from tcdatalogger.core.operations import catalog_update  # noqa: PLC0415  # not in the daemon
+
+    try:
+        catalog_update.scheduled(application, job.claim, job.timeout)
     except Failure as failure:
         return _refused(failure)
     return Report("done")

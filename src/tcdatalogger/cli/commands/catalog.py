@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tcdatalogger import disk
-from tcdatalogger.cli.commands.release import diff, use
+from tcdatalogger.cli.commands.release import diff, update, use
 from tcdatalogger.cli.output import counted, json_option, number, print_json, print_table, say
 from tcdatalogger.errors import ConfigError, UsageError
 
@@ -231,6 +231,7 @@ def _values(parameter: Any) -> str:
 
 command.add_command(diff)
 command.add_command(use)
+command.add_command(update)
 
 
 @command.command(

@@ -1,23 +1,24 @@
-"""`tcdatalogger catalog diff` and `use`: another version of Torn's document."""
+"""`tcdatalogger catalog diff`, `use` and `update`: another version of Torn's document."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from tcdatalogger import disk
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import json_option, number, print_json, print_table, say
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, DataRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from tcdatalogger.core.config.settings import Settings
+    from tcdatalogger.core.operations.catalog_update import Touched
     from tcdatalogger.services.torncity.catalog.catalog import Catalog
     from tcdatalogger.services.torncity.catalog.diff import EndpointChange
 
@@ -40,13 +41,14 @@ def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
     OLD and NEW are compiled catalogues or Torn's own documents. If there is a configuration, its
     endpoints that change are listed too.
     """
-    from tcdatalogger.services.torncity.catalog import diff  # not for the help
+    from tcdatalogger.core.operations import catalog_update  # pyarrow, not for the help
+    from tcdatalogger.services.torncity.catalog import diff
 
     before, after = diff.read(old), diff.read(new)
     changes = list(diff.changes(before, after))
     endings = list(diff.endings(after))
     settings = _settings(options)
-    touched = _touched(settings, (before, after), changes) if settings else []
+    touched = list(catalog_update.touched(settings, (before, after), changes)) if settings else []
     if as_json:
         print_json(
             {
@@ -54,7 +56,7 @@ def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
                 "new": after.version,
                 "changes": [asdict(change) for change in changes],
                 "endings": [asdict(ending) for ending in endings],
-                "touched": None if settings is None else touched,
+                "touched": None if settings is None else [asdict(each) for each in touched],
             }
         )
         return
@@ -66,13 +68,15 @@ def diff(options: Options, old: Path, new: Path, as_json: bool) -> None:
             [(e.path, e.table, e.column, e.on or "no day named") for e in endings],
         )
     if settings is not None:
-        say(
-            "\nTouched in your configuration: "
-            + (", ".join(f"{t['endpoint']} ({t['change']})" for t in touched) or "nothing")
-        )
+        _print_touched(touched)
 
 
-def _print(before: Catalog, after: Catalog, changes: list[EndpointChange]) -> None:
+def _print_touched(touched: Sequence[Touched]) -> None:
+    names = ", ".join(f"{each.endpoint} ({each.change})" for each in touched)
+    say(f"\nTouched in your configuration: {names or 'nothing'}")
+
+
+def _print(before: Catalog, after: Catalog, changes: Sequence[EndpointChange]) -> None:
     kinds = Counter(change.change for change in changes)
     inner = Counter(str(d.kind) for change in changes for d in change.differences)
     counts = [f"{number(n)} {word}" for word, n in kinds.items()]
@@ -102,35 +106,6 @@ def _settings(options: Options) -> Settings | None:
     if not configuration.locate(options.config, os.environ).exists() and options.config is None:
         return None
     return options.load()
-
-
-def _touched(
-    settings: Settings, versions: Sequence[Catalog], changes: list[EndpointChange]
-) -> list[dict[str, Any]]:
-    by_path = {change.path: change for change in changes}
-    found = []
-    for endpoint in settings.endpoints:
-        template = next(_templates(endpoint.path, versions), endpoint.path)
-        change = by_path.get(template)
-        if change is not None:
-            found.append(
-                {
-                    "endpoint": endpoint.name,
-                    "path": template,
-                    "change": change.change,
-                    "differences": len(change.differences),
-                }
-            )
-    return found
-
-
-def _templates(path: str, versions: Sequence[Catalog]) -> Iterator[str]:
-    """The path in the catalogue of an endpoint's path, for each version that has it."""
-    for version in versions:
-        try:
-            yield version.find(path)[0].path
-        except ConfigError:
-            continue
 
 
 @click.command(
@@ -169,6 +144,62 @@ def use(options: Options, file: Path | None, shipped: bool, as_json: bool) -> No
         print_json({"version": version, "file": None if shipped else str(target)})
         return
     say(f"In use: the catalogue of version {version}. `tcdatalogger check` shows the plan.")
+
+
+@click.command(
+    "update",
+    short_help="Fetch Torn's document, and switch to it.",
+    epilog="\b\nExample:\n"
+    "  tcdatalogger catalog update --dry-run\n"
+    "  tcdatalogger catalog update && tcdatalogger check",
+)
+@click.option("--dry-run", is_flag=True, help="Show what changes, and switch to nothing.")
+@click.option(
+    "--accept", is_flag=True, help="Switch also if paths of your endpoints are gone from it."
+)
+@json_option
+@click.pass_obj
+def update(options: Options, dry_run: bool, accept: bool, as_json: bool) -> None:
+    """Fetch Torn's own document, show what it changes in your tables, and switch to it.
+
+    Its address is the setting `torn.document`. It is kept beside the configuration, in the file of
+    the setting `torn.catalog`. The warehouse does not change yet: `tcdatalogger check` shows how
+    its tables will change.
+    """
+    settings = options.load()
+    from tcdatalogger.core.main import Application
+    from tcdatalogger.core.operations import catalog_update
+
+    with Application(settings) as application:
+        found = catalog_update.look(application)
+        taken = not dry_run and bool(found.changes)
+        if not as_json:
+            _print(found.before, found.after, found.changes)
+            _print_touched(found.touched)
+        if taken and found.lost and not accept:
+            raise DataRefused(
+                f"The new document has no path for {', '.join(found.lost)}.",
+                remedy="Take them out of the configuration, or say --accept: their runs will fail.",
+            )
+        if taken:
+            _write(settings.torn.catalog, found.raw)
+            renew_schema(options, found.after)
+            catalog_update.note(application)
+    if as_json:
+        print_json(
+            {
+                "old": found.before.version,
+                "new": found.after.version,
+                "changes": [asdict(change) for change in found.changes],
+                "touched": [asdict(each) for each in found.touched],
+                "file": str(settings.torn.catalog) if taken else None,
+            }
+        )
+    elif taken:
+        say(
+            f"In use: the catalogue of version {found.after.version}. `tcdatalogger check` shows "
+            "the plan."
+        )
 
 
 def renew_schema(options: Options, used: Catalog) -> None:

@@ -105,6 +105,18 @@ def safe_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def address_or_none(value: str) -> None:
+    """Check a web address that is called without a key; an empty text is allowed.
+
+    Raises:
+        ValueError: the text is no such address, or has a password.
+    """
+    parts = urlsplit(value)
+    plain = parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
+    if value and (not plain or not parts.hostname or parts.username or parts.password):
+        raise ValueError("must be an address that begins with https, or empty for none")
+
+
 def listening(value: str) -> None:
     """Check an address to listen on, as 127.0.0.1:9464; an empty text is allowed.
 

@@ -34,6 +34,7 @@ from tcdatalogger.core.config.field_types import (
     Name,
     Param,
     Texts,
+    address_or_none,
     checked,
     cloud_kms,
     listening,
@@ -58,6 +59,8 @@ from tcdatalogger.core.config.paths import (
 ARCHIVE_PATH = "data/archive"
 WAREHOUSE_URL = "duckdb:///data/torn.duckdb"
 TORN_URL = "https://api.torn.com/v2"
+TORN_DOCUMENT = "https://www.torn.com/swagger/openapi.json"
+"""The address of Torn's own document of its API."""
 
 QUERY = "query:"
 """The begin of `ids` that are a query of the warehouse."""
@@ -342,6 +345,13 @@ class TornSettings(Model):
     catalog: Path = Field(default=Path("tcdatalogger.catalog.json"), strict=False)
     """The file of another catalogue, which `tcdatalogger catalog use` writes, relative to this
     file's folder. Where the file does not exist, the shipped catalogue is used."""
+    document: Annotated[str, checked(address_or_none)] | None = None
+    """The address of Torn's own document, which `tcdatalogger catalog update` fetches, and the
+    scheduler to tell of changes; "" for never. By default Torn's, where the API is Torn's too."""
+    document_frequency: AnyDuration = Field(
+        default_factory=lambda: parse("P1W"), json_schema_extra={"default": "P1W"}
+    )
+    """How often the scheduler looks whether Torn's document has changed."""
     connect_timeout: ClockDuration = Field(
         default_factory=lambda: parse("PT10S"), json_schema_extra={"default": "PT10S"}
     )
@@ -352,6 +362,13 @@ class TornSettings(Model):
     """How long Torn may be silent during one call."""
     max_body: Annotated[str, checked(sizes.parse)] = "256MB"
     """The largest size of one unpacked answer, as 256MB; a larger answer is refused."""
+
+    @property
+    def documented(self) -> str:
+        """The address of Torn's document; "" for none."""
+        if self.document is not None:
+            return self.document
+        return TORN_DOCUMENT if self.url == TORN_URL else ""
 
 
 class LogSettings(Model):

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.state.leases import Claim
@@ -15,13 +16,16 @@ from tcdatalogger.errors import Failure
 
 
 @contextmanager
-def recorded(application: Application, claim: Claim, step: str) -> Iterator[None]:
+def recorded(application: Application, claim: Claim, step: str) -> Iterator[dict[str, Any]]:
     """Write a run into the state at the begin of the block, and at its end how it ended.
 
     Args:
         application: with the state.
         claim: under which the work is done; the run has its name and its id.
         step: what is done, a word.
+
+    Yields:
+        What the record of a good end has besides, by its attributes; the block fills it.
 
     Raises:
         StateUnavailable: the state cannot be written.
@@ -38,12 +42,13 @@ def recorded(application: Application, claim: Claim, step: str) -> Iterator[None
         log_file=str(application.settings.log.file or ""),
     )
     application.state.write_run(record)
+    found: dict[str, Any] = {}
     try:
-        yield
+        yield found
     except BaseException as error:  # of a signal, or of a bug, the state keeps the class only
         _close(application, record, error)
         raise
-    _close(application, replace(record, status="done"), None)
+    _close(application, replace(record, status="done", **found), None)
 
 
 def _close(application: Application, record: RunRecord, error: BaseException | None) -> None:

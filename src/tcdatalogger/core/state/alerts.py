@@ -30,6 +30,7 @@ SEVERITIES: Final[Mapping[str, Literal["info", "warning", "critical"]]] = {
     "digest": "warning",
     "channel": "warning",
     "export": "warning",
+    "document": "info",
     "key": "critical",
     "disk": "critical",
 }

@@ -40,6 +40,9 @@ EXPORT: Final = "/export/"
 DIGEST: Final = "/digest"
 """As `BACKUP`, for the digest."""
 
+CATALOG: Final = "/catalog"
+"""As `BACKUP`, for the look whether Torn's document has changed."""
+
 PRUNE: Final = "/prune"
 """As `BACKUP`, for the deletion of what is older than it is kept."""
 

@@ -9,7 +9,7 @@ from tcdatalogger.core.config.durations import parse
 from tcdatalogger.core.config.schedule import Grid
 from tcdatalogger.core.config.settings import DigestSettings, EndpointSettings, Settings
 from tcdatalogger.core.state.due import Plan
-from tcdatalogger.core.state.leases import BACKUP, DIGEST, EXPORT, PRUNE
+from tcdatalogger.core.state.leases import BACKUP, CATALOG, DIGEST, EXPORT, PRUNE
 
 _TRIES: Final = 12
 """Of a digest that the channel does not take: for about two hours."""
@@ -45,6 +45,8 @@ def plans(settings: Settings) -> dict[str, Plan]:
     keeps = [settings.archive.keep, *(endpoint.keep for endpoint in settings.endpoints)]
     if found and any(keep is not None for keep in keeps):
         found[PRUNE] = Plan(PRUNE, Grid(parse("P1D")), priority="low")
+    if found and settings.torn.documented:
+        found[CATALOG] = Plan(CATALOG, Grid(settings.torn.document_frequency), priority="low")
     if found and settings.digest.questions:
         grid = digest_grid(settings.digest)
         found[DIGEST] = Plan(DIGEST, grid, priority="low", retries=_TRIES, waits=True)

@@ -17,7 +17,7 @@ from tcdatalogger.core.operations import channels
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.core.state.alerts import REFUSED, Alert, AlertEvent, Alerts, wants
 from tcdatalogger.core.state.deliveries import Deliveries
-from tcdatalogger.core.state.leases import BACKUP, DIGEST, EXPORT
+from tcdatalogger.core.state.leases import BACKUP, CATALOG, DIGEST, EXPORT
 from tcdatalogger.core.state.run_stats import LastRuns
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import ConfigError, Failure, Unbalanced
@@ -90,6 +90,8 @@ def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
     for export in settings.exports:
         if export.frequency is not None:
             found += _failed("export", lasts.get(EXPORT + export.name), now, export.name)
+    if settings.torn.documented:
+        found += _document(lasts.get(CATALOG), state)
     found += _channels(settings, state, now)
     found += _keys(settings, state)
     found += _disks(settings, low, now)
@@ -140,6 +142,25 @@ def _of_endpoint(fresh: Freshness, failures: int, now: float) -> Iterator[AlertE
                 remedy.format(name),
                 since=at,
             )
+
+
+def _document(last: LastRuns | None, state: State) -> Iterator[AlertEvent]:
+    """An alert while Torn's document is another than the catalogue, and tables change by it.
+
+    It is over when a later look finds no such change: `catalog update` takes one.
+    """
+    if last is None or "drift" not in last.news:
+        return
+    at, _, run_id = last.news["drift"]
+    if at != last.ended_at:
+        return
+    for run in state.runs(run_id=run_id, most=1):
+        yield AlertEvent(
+            "document:torn",
+            f"Torn's document of its API has changed: {run.note}",
+            "`tcdatalogger catalog update` shows what changes in your tables, and takes it over.",
+            since=at,
+        )
 
 
 def _failed(what: str, last: LastRuns | None, now: float, name: str = "") -> Iterator[AlertEvent]:

@@ -315,22 +315,25 @@ def read(raw: bytes, place: str) -> Catalog:
 
 
 def load(path: Path | None = None) -> Catalog:
-    """The catalogue of a file, or the shipped one; a process reads each once.
+    """The catalogue of a file, or the shipped one; a process reads each once, until it changes.
 
     Raises:
         ConfigError: the file cannot be read, or is no catalogue.
     """
-    return _load(path)
+    if path is None:
+        return _load(None, None)
+    try:
+        facts = path.stat()
+        return _load(path, (facts.st_mtime_ns, facts.st_size, facts.st_ino))
+    except OSError as error:
+        raise ConfigError(f"The catalogue {path} cannot be read: {error.strerror}.") from None
 
 
 @lru_cache(maxsize=4)
-def _load(path: Path | None) -> Catalog:
+def _load(path: Path | None, _stamp: tuple[int, ...] | None) -> Catalog:
     if path is None:
         return read(files(__package__).joinpath("catalog.json").read_bytes(), "the package")
-    try:
-        return read(path.read_bytes(), str(path))
-    except OSError as error:
-        raise ConfigError(f"The catalogue {path} cannot be read: {error.strerror}.") from None
+    return read(path.read_bytes(), str(path))
 
 
 def selection_name(path: str) -> tuple[str, str]:

@@ -457,6 +457,21 @@ def test_backups_can_go(workplace, logged):
     assert list((workplace.folder / "backups").glob("2*")) == []
 
 
+def test_exports_that_were_written_before_are_named(workplace):
+    export = '[[exports]]\nname = "members_csv"\ntable = "members"\nfile = "members.csv"\n'
+    workplace.write('[[endpoints]]\nname = "members"\npath = "/faction/members"\n', extra=export)
+    assert workplace.run("run", "--all").code == 0
+    assert workplace.run("forget", "player", "77", "--json").json["exports"] == []
+    assert workplace.run("exports", "run", "--all").code == 0
+    player = workplace.value("select min(id) from members")
+
+    done = workplace.run("forget", "player", str(player))
+
+    assert "Exports that were written before: members_csv." in done.out
+    assert workplace.run("exports", "run", "--all").code == 0
+    assert not holds((workplace.folder / "members.csv").read_text(), player)
+
+
 # Whom nobody asks about any more
 
 

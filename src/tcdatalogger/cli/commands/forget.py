@@ -205,6 +205,7 @@ def _facts(
         "state": done.state,
         "log": done.logs,
         "steps": done.steps,
+        "exports": list(done.exports),
         "written": done.written,
         "left": done.left,
         "backups": [
@@ -241,6 +242,9 @@ def _print(
         say(f"The tables of {counted(done.steps, 'run')} after a step {would} deleted.")
     for says in done.left:
         say(says, err=True)
+    if done.exports:
+        say(f"Exports that were written before: {', '.join(done.exports)}.")
+        say("`tcdatalogger exports run --all` writes them anew, without the player.")
     if kept:
         became = (
             "would stay" if dry else {"list": "stay"}.get(backups, f"are {_BECAME.get(backups)}")

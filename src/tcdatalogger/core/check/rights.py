@@ -78,7 +78,8 @@ def places(settings: Settings) -> Iterator[tuple[str, Path]]:
         ),
     ]
     seen = set()
-    for name, path in found:
+    for name, each in found:
+        path = None if each is None else each.resolve() if each.is_symlink() else each
         if path is not None and path not in seen and path.exists():
             seen.add(path)
             yield name, path

@@ -14,7 +14,7 @@ from tcdatalogger.errors import Busy
 
 @contextmanager
 def exclusive(
-    application: Application, endpoint: str, by: str, *, dry: bool = False
+    application: Application, endpoint: str, by: str, *, dry: bool = False, patience: float = 0.0
 ) -> Iterator[Guard]:
     """Claim an endpoint until the end of the block; yields the guard for commits.
 
@@ -26,6 +26,7 @@ def exclusive(
         endpoint: the name of the endpoint.
         by: the id of the operation, in the form of a run id.
         dry: whether nothing will be changed; then nothing is claimed.
+        patience: seconds to wait for it.
 
     Raises:
         Busy: a run or another operation has the endpoint; the message names it.
@@ -34,7 +35,8 @@ def exclusive(
     if dry:
         yield Guard()
         return
-    with application.claimed(endpoint, by) as claim:
+    with ExitStack() as stack:
+        claim = _waited(application, stack, endpoint, by, patience, forgets=False)
         yield application.guard(claim, endpoint)
 
 

@@ -20,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -76,6 +77,7 @@ class Done:
         state: lines of the state.
         logs: lines of log files.
         steps: runs whose tables of a step were deleted.
+        exports: exports that were written before, by name: `exports run` writes them anew.
         written: whether the file of the warehouse was written anew.
         left: what could not be done, in sentences.
     """
@@ -87,6 +89,7 @@ class Done:
     state: int = 0
     logs: int = 0
     steps: int = 0
+    exports: tuple[str, ...] = ()
     written: bool = False
     left: list[str] = field(default_factory=list)
 
@@ -268,7 +271,12 @@ def rest(
 
 
 def _beside(application: Application, done: Done, *, dry: bool) -> None:
-    """Delete the tables of single steps, and say who has a copy of the warehouse."""
+    """Delete the tables of single steps, and say what else has copies."""
+    done.exports = tuple(
+        each.name
+        for each in application.settings.exports
+        if each.file is None or Path(each.file).exists()
+    )
     root = application.settings.artifacts
     folders = [folder for folder in root.glob("*") if folder.is_dir()]
     done.steps = len(folders)

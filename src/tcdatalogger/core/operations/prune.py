@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +24,9 @@ from tcdatalogger.services.warehouse.protocol import Warehouse
 from tcdatalogger.services.warehouse.retention import of_stored
 
 STEP: Final = "prune"
+
+PATIENCE: Final = 30.0
+"""Seconds for which the scheduler waits for a run of an endpoint to end."""
 
 _log = get_logger("prune")
 
@@ -50,7 +53,7 @@ def prune(
     names: Sequence[str] = (),
     *,
     dry: bool = False,
-    tell: Callable[[Pruned], None] = lambda _one: None,
+    patience: float = 0.0,
 ) -> list[Pruned]:
     """Delete what is older than it is kept, one endpoint after the other.
 
@@ -58,7 +61,7 @@ def prune(
         application: the application.
         names: the endpoints; empty for all of the configuration.
         dry: whether it is only counted.
-        tell: called with the result of each endpoint.
+        patience: seconds to wait for an endpoint that somebody else runs.
 
     Returns:
         A result for each endpoint that keeps something for a time only. An endpoint that somebody
@@ -75,13 +78,12 @@ def prune(
             continue
         try:
             by = new_run_id(application.clock)
-            with exclusive(application, endpoint.name, by, dry=dry) as guard:
+            with exclusive(application, endpoint.name, by, dry=dry, patience=patience) as guard:
                 rows = _rows(application, endpoint, guard.fence, dry=dry)
                 one = Pruned(endpoint.name, rows, application.prune_archive(endpoint, dry=dry))
         except Busy as busy:
             one = Pruned(endpoint.name, busy=busy.message)
         found.append(one)
-        tell(one)
     return found
 
 
@@ -142,7 +144,7 @@ def scheduled(application: Application, claim: Claim, timeout: float | None) -> 
         deadline(timeout, STEP),
     ):
         try:
-            return prune(application)
+            return prune(application, patience=PATIENCE)
         except Failure as failure:
             _log.error("prune_failed", error=type(failure).__name__, message=failure.message)
             raise

@@ -151,6 +151,8 @@ def _sharing(settings: Settings) -> Iterator[str]:
         seen.append("programs with a token of its pages")
     if settings.digest.questions:
         seen.append("everybody in the channel of the digest, who sees its answers")
+    if any(export.sheet for export in settings.exports):
+        seen.append("those who may open the spreadsheets of its exports")
     yield f"Nobody but {_listed(seen)}."
 
 

@@ -248,6 +248,17 @@ def test_every_page_is_in_the_navigation_once():
     assert wanted - named == Counter(), "add them to `nav` of zensical.toml"
 
 
+def test_every_file_of_the_repository_that_a_page_names_is_there():
+    folders = "tests|scripts|benchmarks|docker|examples|config|docs|requirements"
+    named = {
+        (file.name, path)
+        for file in FILES
+        for path in re.findall(rf"`((?:{folders})/[\w./-]+)`", file.read_text("utf-8"))
+    }
+    assert [each for each in sorted(named) if not (ROOT / each[1]).exists()] == []
+    assert len(named) > 20
+
+
 def test_a_bar_in_a_table_is_shown_as_a_bar_on_the_site():
     pages = docs_site.pages()
     assert "--log-level [debug&#124;info" in pages["reference/commands.md"]

@@ -65,6 +65,10 @@ def texts(picture):
     return [each.text for each in ET.fromstring(picture).iter(f"{SVG}text")]
 
 
+def height(picture):
+    return float(ET.fromstring(picture).get("height"))
+
+
 def boxes(picture, colour):
     return [
         each
@@ -342,6 +346,27 @@ def test_no_cell_is_cut_whose_column_has_room():
     said = texts(svg(answered(rows, CHARTS["bars"], units=units)))
 
     assert {"20 %", "13 %", "7 %"} <= set(said)
+
+
+@pytest.mark.parametrize("kind", ["table", "list", "bars"])
+def test_a_text_that_is_longer_than_its_column_is_whole_over_some_lines(kind):
+    crew = "VelvetUsher (Robber), Ivory-Mule (Thief), Salty_Baron84 (Muscle), EmberSaint (Driver)"
+    rows = [row("a", position=crew), row("b", 1)]
+    picture = svg(answered(rows, CHARTS[kind]))
+
+    said = texts(picture)
+    assert crew in " ".join(said)
+    assert not any("…" in each for each in said)
+    short = svg(answered([row("a"), row("b", 1)], CHARTS[kind]))
+    assert height(picture) > height(short)
+
+
+def test_a_text_without_end_is_cut_after_five_lines():
+    rows = [row("a", position="word " * 200)]
+    said = texts(svg(answered(rows, CHARTS["table"])))
+
+    assert sum(each.startswith("word") for each in said) == 5
+    assert sum("…" in each for each in said) == 1
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,9 @@ from tcdatalogger.questions.pictures.cells import Cells, more
 MOST: Final = 20
 """Rows of a picture."""
 _HIGH: Final = 30.0
-"""Of a row."""
+"""Of a row of one line."""
+_NEXT: Final = 19.0
+"""By how much each further line makes a row higher."""
 _GAP: Final = 22.0
 """Between two columns, at least."""
 _LABEL: Final = 230.0
@@ -24,7 +26,10 @@ _BAR: Final = 280.0
 """How wide bars are at least."""
 _HEAD: Final = 84.0
 """How wide a line of a heading is, where the cells are narrower."""
-_LINES: Final = 3
+_HEADS: Final = 3
+"""Lines of a heading, at most."""
+_LINES: Final = 5
+"""Lines of a text that is too long for its column, at most."""
 
 
 @dataclass(slots=True)
@@ -39,6 +44,7 @@ class _Column:
         bold: whether it stands out.
         mute: whether it stands back.
         wide: how wide it is.
+        wants: how wide its texts are, where they are wider than that.
         x: where it begins.
     """
 
@@ -49,7 +55,15 @@ class _Column:
     bold: bool = False
     mute: bool = False
     wide: float = 0.0
+    wants: float = 0.0
     x: float = 0.0
+
+    def lines(self, row: int) -> list[str]:
+        """A cell in the lines that it takes; numbers take one."""
+        text = self.cells[row]
+        if self.right or _wide(text) <= self.wide:
+            return [text]
+        return letters.wrapped(text, self.wide, SIZE, _LINES, bold=self.bold)
 
 
 @dataclass(slots=True)
@@ -72,12 +86,14 @@ def draw(canvas: Canvas, cells: Cells, top: float) -> tuple[float, list[str]]:
     y = _legend(canvas, cells, top) if bars and len(cells.chart.values) > 1 else top
     y = _heads(canvas, layout, y, rule=not bars)
     for at, row in enumerate(rows):
-        middle = y + _HIGH / 2
-        for column in layout.columns:
-            _cell(canvas, cells, column, column.cells[at], middle)
+        written = [(column, column.lines(at)) for column in layout.columns]
+        high = _HIGH + (max(len(lines) for _, lines in written) - 1) * _NEXT
+        middle = y + high / 2
+        for column, lines in written:
+            _cell(canvas, cells, column, lines, middle)
         if bars:
-            _bar(canvas, cells, row, layout.bar, middle)
-        y += _HIGH
+            _bar(canvas, cells, row, layout.bar, middle, high)
+        y += high
         if not bars and at < len(rows) - 1:
             canvas.rule(LEFT, y, RIGHT)
     if len(cells.rows) > MOST:
@@ -134,12 +150,11 @@ def _column(cells: Cells, rows: list[dict[str, Any]], name: str) -> _Column:
     right = cells.is_number(name)
     texts = [letters.clean(cells.shown(row, name)) for row in rows]
     widest = max(map(_wide, texts), default=0.0)
-    widest = min(widest + (18 if cells.unit(name) == "rating" else 0), _TEXT)
-    if cells.chart.label == name:
-        widest = max(map(_wide, texts), default=0.0)
-    head = letters.wrapped(letters.clean(heading(name)), max(widest, _HEAD), SMALL, _LINES)
+    wants = widest + (18 if cells.unit(name) == "rating" else 0)
+    widest = wants if cells.chart.label == name else min(wants, _TEXT)
+    head = letters.wrapped(letters.clean(heading(name)), max(widest, _HEAD), SMALL, _HEADS)
     wide = max([widest, *(letters.width(line, SMALL) for line in head)])
-    return _Column(name, head, texts, right=right, wide=wide)
+    return _Column(name, head, texts, right=right, wide=wide, wants=wants)
 
 
 def _wide(text: str) -> float:
@@ -159,7 +174,11 @@ def _sum(row: dict[str, Any], values: list[str]) -> float:
 
 
 def _placed(columns: list[_Column], left_out: list[str]) -> _Layout:
-    """Columns spread over the whole width."""
+    """Columns spread over the whole width; those with long texts take the room that is left."""
+    spare = RIGHT - LEFT - sum(column.wide + _GAP for column in columns) + _GAP
+    long = [column for column in columns if column.wants > column.wide]
+    for column in long:
+        column.wide += min(column.wants - column.wide, max(spare, 0) / len(long))
     spare = RIGHT - LEFT - sum(column.wide for column in columns)
     gap = spare / max(len(columns) - 1, 1)
     x = float(LEFT)
@@ -204,18 +223,18 @@ def _heads(canvas: Canvas, layout: _Layout, top: float, *, rule: bool) -> float:
     return y + 5
 
 
-def _cell(canvas: Canvas, cells: Cells, column: _Column, text: str, middle: float) -> None:
-    base = middle + SIZE * 0.36
+def _cell(canvas: Canvas, cells: Cells, column: _Column, lines: list[str], middle: float) -> None:
+    base = middle + SIZE * 0.36 - (len(lines) - 1) * _NEXT / 2
     fill = canvas.colours.mute if column.mute else ""
-    if column.right:
+    if not column.right and cells.unit(column.name) == "rating":
+        _rating(canvas, column, " ".join(lines), middle)
+        return
+    for line in lines:
         canvas.text(
-            column.x + column.wide, base, text,
-            fill=fill, bold=column.bold, anchor="end", most=column.wide,
+            column.x + (column.wide if column.right else 0), base, line, fill=fill,
+            bold=column.bold, anchor="end" if column.right else "start", most=column.wide,
         )  # fmt: skip
-    elif cells.unit(column.name) == "rating":
-        _rating(canvas, column, text, middle)
-    else:
-        canvas.text(column.x, base, text, fill=fill, bold=column.bold, most=column.wide)
+        base += _NEXT
 
 
 def _rating(canvas: Canvas, column: _Column, text: str, middle: float) -> None:
@@ -239,15 +258,21 @@ def _rating(canvas: Canvas, column: _Column, text: str, middle: float) -> None:
 
 
 def _bar(
-    canvas: Canvas, cells: Cells, row: dict[str, Any], bar: tuple[float, float], middle: float
+    canvas: Canvas,
+    cells: Cells,
+    row: dict[str, Any],
+    bar: tuple[float, float],
+    middle: float,
+    tall: float,
 ) -> None:
+    """Draw the bars of a row; `tall` is how high the row is."""
     low, high = _range(cells)
     left, right = bar
     scale = (right - left) / (high - low)
     zero = left - low * scale
     colours = canvas.colours.of_series(len(cells.chart.values))
     if low < 0:
-        canvas.box(zero - 0.5, middle - _HIGH / 2, 1, _HIGH, canvas.colours.line)
+        canvas.box(zero - 0.5, middle - tall / 2, 1, tall, canvas.colours.line)
     drawn = [number(row[name]) or 0.0 for name in cells.chart.values]
     if cells.chart.kind == "stack":
         up, down = zero, zero

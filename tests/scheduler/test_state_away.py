@@ -83,6 +83,9 @@ class TakenOver:
     def ended(self):
         return Exit(Report("failed", 75, "It lost its claim.", "Busy"), 0)
 
+    def rest(self):
+        pass
+
     def close(self):
         pass
 

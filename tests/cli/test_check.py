@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tcdatalogger.services.duckdb.warehouse import DuckDBWarehouse
 
 
@@ -98,3 +100,19 @@ def test_how_a_table_lies_is_for_programs_unless_something_is_to_be_said(workpla
     assert any(one["part"] == "layout of torn_items" for one in found)
     monkeypatch.setattr(DuckDBWarehouse, "layout", lambda *_: ("1 of 2 in order", False))
     assert "1 of 2 in order" in workplace.run("check", "--offline").out
+
+
+def test_what_is_well_of_many_tables_is_one_line_and_each_with_all(workplace):
+    before = workplace.run("check", "--offline").out
+    assert "new tables of 5" in before
+    workplace.run("run", "--all")
+
+    short, long = workplace.run("check").out, workplace.run("check", "--all").out
+
+    assert re.search(r"ok +tables +of 5 endpoints are as they should be", short)
+    keys = len(re.findall(r"(?m)^ok +key of ", long))
+    assert keys > 5
+    assert re.search(rf"ok +keys of tables +{keys} are unique", short)
+    assert "tables of torn_items" in long
+    assert "tables of torn_items" not in short
+    assert short.splitlines()[-1] == long.splitlines()[-1]

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from tcdatalogger.cli.commands.status import coarse
 from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.state import run_stats
 from tcdatalogger.sandbox.api.server import START
@@ -193,3 +194,22 @@ def test_a_person_sees_a_line_for_each_endpoint(workplace):
     assert [line.split()[0] for line in out.splitlines()[1:6]] == [
         "faction_crimes", "faction_members", "faction_balance", "faction_basic", "torn_items",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (8.9, "8.9 s ago"),
+        (185, "3 min 5 s ago"),
+        (872, "15 min ago"),
+        (7_530, "2 h 6 min ago"),
+        (-7_530, "in 2 h 6 min"),
+        (200_000, "2 d 7 h ago"),
+    ],
+)
+def test_a_time_has_no_seconds_that_nobody_needs(seconds, shown):
+    assert coarse(1_000_000.0 - seconds, 1_000_000.0) == shown
+
+
+def test_a_time_that_never_was_is_never():
+    assert coarse(None, 0.0) == "never"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +14,7 @@ from tcdatalogger.cli import Options
 from tcdatalogger.cli.output import (
     counted,
     json_option,
+    number,
     print_json,
     print_table,
     say,
@@ -24,6 +26,16 @@ if TYPE_CHECKING:
     from tcdatalogger.core.config.settings import Settings
 
 _NARROW: Final = "No file of the program can be read by others: there is nothing to mend."
+
+
+_KINDS = {
+    "tables": ("tables", "of {} endpoints are as they should be"),
+    "key": ("keys of tables", "{} are unique"),
+    "ids": ("ids", "the queries of {} endpoints find some"),
+}
+"""Kinds of findings of which there is one for each endpoint or table, and the words for many."""
+_MANY = 3
+"""Findings of a kind that become one line."""
 
 
 @click.command(
@@ -40,13 +52,21 @@ _NARROW: Final = "No file of the program can be read by others: there is nothing
     is_flag=True,
     help="Take the rights of other users away from files of the program, before all else.",
 )
+@click.option("--all", "everything", is_flag=True, help="Show each thing that is well, too.")
 @json_option
 @click.pass_obj
-def command(options: Options, offline: bool, alerts: bool, mends: bool, as_json: bool) -> None:
+def command(
+    options: Options,
+    offline: bool,
+    alerts: bool,
+    mends: bool,
+    everything: bool,
+    as_json: bool,
+) -> None:
     """Check the configuration, the keys, the folders and the tables.
 
-    Changes nothing, except the rights of files with --mend. Asks Torn once for each key. The exit
-    code is that of the first problem.
+    What is well of many tables is one line; --all shows each. Changes nothing, except the rights
+    of files with --mend. Asks Torn once for each key. The exit code is that of the first problem.
     """
     settings = options.load(to_file=False, processors=True, upgrades=False)
     from tcdatalogger.core.check.preflight import inspect  # pyarrow, duckdb, httpx2
@@ -82,7 +102,11 @@ def command(options: Options, offline: bool, alerts: bool, mends: bool, as_json:
     else:
         print_table(
             ("", "part", "found"),
-            [(_word(f), f.part, str(f.failure or f.says)) for f in findings if not f.plain],
+            [
+                (_word(f), f.part, str(f.failure or f.says))
+                for f in (findings if everything else _grouped(findings))
+                if not f.plain or everything
+            ],
         )
         say(_summary(settings, len(wrong), sum(f.warning for f in findings)))
     raise SystemExit(wrong[0].exit_code if wrong else 0)
@@ -95,10 +119,42 @@ def _mended(settings: Settings) -> list[Path]:
     changed, refused = rights.mend(settings)
     for path in refused:
         say(f"{path}: this user may not change its rights.", err=True)
-    number = counted(len(changed), "file")
-    done = f"{number} can be read by their owner alone now." if changed else _NARROW
+    files = counted(len(changed), "file")
+    done = f"{files} can be read by their owner alone now." if changed else _NARROW
     say(done, err=True)
     return changed
+
+
+def _grouped(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings with one line for those of a kind that are well, where they are many."""
+    from tcdatalogger.core.check.finding import Finding
+
+    groups: dict[str, list[Finding]] = {kind: [] for kind in _KINDS}
+    for finding in findings:
+        if kind := _kind(finding):
+            groups[kind].append(finding)
+    many = {kind: found for kind, found in groups.items() if len(found) >= _MANY}
+    shown = []
+    for finding in findings:
+        kind = _kind(finding)
+        if kind not in many:
+            shown.append(finding)
+        elif finding is many[kind][0]:
+            one, several = _KINDS[kind]
+            new = sum("to be made" in each.says for each in many[kind])
+            says = several.format(number(len(many[kind])))
+            shown.append(Finding(one, f"{says}; new tables of {new}" if new else says))
+    return shown
+
+
+def _kind(finding: Finding) -> str:
+    """The kind of a finding that is well and says nothing new; "" for any other."""
+    kind, of, _ = finding.part.partition(" of ")
+    if finding.failure is not None or finding.warning or finding.plain or not of:
+        return ""
+    if kind == "tables" and ";" in finding.says and "to be made" not in finding.says:
+        return ""  # a change of what is stored
+    return kind if kind in _KINDS else ""
 
 
 def _word(finding: Finding) -> str:

@@ -179,15 +179,27 @@ def _wrong(found: RunView | None) -> list[str]:
     return lines
 
 
+_MINUTES = 600.0
+"""Seconds from which a time in the table has no seconds: nobody needs both."""
+
+
+def coarse(then: float | None, now: float) -> str:
+    """As `ago`, without seconds beside ten minutes and more: `14 min ago`, `in 2 h 5 min`."""
+    if then is None or abs(now - then) < _MINUTES:
+        return ago(then, now)
+    whole = 60 * round((now - then) / 60)
+    return ago(now - whole, now)
+
+
 def _began(run: RunView | None, now: float) -> str:
     """How long ago a run began; never in the future, though a clock may have been ahead."""
-    return ago(None if run is None else min(run.record.started_at, now), now)
+    return coarse(None if run is None else min(run.record.started_at, now), now)
 
 
 def _next(due: datetime | None, now: float) -> str:
     if due is None:
         return "by hand"
-    return "due" if due.timestamp() <= now else ago(due.timestamp(), now)
+    return "due" if due.timestamp() <= now else coarse(due.timestamp(), now)
 
 
 def _print_besides(found: Status, now: float) -> None:

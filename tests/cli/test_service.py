@@ -274,6 +274,23 @@ def test_an_endpoint_without_a_frequency_is_nothing_to_run(machine, capsys):
     assert "frequency" in capsys.readouterr().err
 
 
+def test_channels_and_exports_have_their_secrets_and_their_folders(machine, capsys):
+    file = machine.folder / "tcdatalogger.toml"
+    file.write_text(
+        CONFIGURATION
+        + '\n[[channels]]\nname = "officers"\nkind = "ntfy"\nurl = "env:TOPIC"\n'
+        + '\n[[exports]]\nname = "roster"\ntable = "faction_members"\nfile = "out/roster.csv"\n'
+        + 'frequency = "P1D"\n'
+    )
+    assert main(["service", "install", "--as", "nobody", "--dry-run"]) == 0
+    text = capsys.readouterr().out
+    assert (
+        f"LoadCredential=channels.officers.url:{machine.folder}/keys/channels.officers.url" in text
+    )
+    assert "--set channels.officers.url=file:/run/credentials" in text
+    assert f"{machine.folder}/out" in text
+
+
 def test_a_secret_of_a_keyring_is_refused_with_what_to_do(workplace):
     with workplace.application("keys.default=keyring:torn/me") as application:
         with pytest.raises(ConfigError, match="keyring") as told:

@@ -199,6 +199,7 @@ def folders(settings: Settings) -> list[Path]:
         settings.artifacts,
         backup.path if backup.frequency is not None else None,
         log and log.parent,
+        *(Path(each.file).parent for each in settings.exports if each.file and each.frequency),
     ]
     found = sorted({folder for folder in wanted if folder is not None})
     return [one for one in found if not any(one.is_relative_to(o) for o in found if o != one)]
@@ -228,6 +229,9 @@ def _references(value: Any, place: tuple[str, ...]) -> Iterator[tuple[str, str]]
                 yield from _references(inner, (*place, str(name)))
         case list():
             for number, inner in enumerate(value):
+                if isinstance(inner, dict) and isinstance(inner.get("name"), str):
+                    yield from _references(inner, (*place, inner["name"]))
+                    continue
                 for where, reference in _references(inner, (*place, str(number))):
                     if reference.startswith("env:"):
                         raise ConfigError(

@@ -236,12 +236,12 @@ def test_a_service_that_fails_is_told_with_its_exit_code(machine, capsys):
 def test_status_and_remove(machine, capsys):
     assert main(["service", "status", "--user"]) == 69
     assert "service install" in capsys.readouterr().out
-    main(["service", "install", "--user", "--name", "torn-2"])
+    main(["service", "install", "--user", "--unit", "torn-2"])
     capsys.readouterr()
-    assert main(["service", "status", "--user", "--name", "torn-2", "--json"]) == 0
+    assert main(["service", "status", "--user", "--unit", "torn-2", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert (told["active"], told["enabled"], told["pid"]) == ("active", True, 42)
-    assert main(["service", "remove", "--user", "--name", "torn-2"]) == 0
+    assert main(["service", "remove", "--user", "--unit", "torn-2"]) == 0
     assert not machine.unit.with_name("torn-2.service").exists()
     assert "systemctl --user disable --now torn-2.service" in machine.told()
     assert (machine.folder / "keys/default").exists()

@@ -109,7 +109,7 @@ class Systemd:
         if unit.exists() and not replace and not _is_ours(unit):
             raise UsageError(
                 f"{unit} is there already, and `service install` did not write it.",
-                remedy="Give this one another name with --name; --force overwrites the unit.",
+                remedy="Give this one another name with --unit; --force overwrites the unit.",
             )
         try:
             unit.parent.mkdir(parents=True, exist_ok=True)

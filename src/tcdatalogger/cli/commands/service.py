@@ -57,7 +57,12 @@ def _named(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 
 
 _name = click.option(
-    "--name", default=NAME, metavar="NAME", callback=_named, help=f"Of the service. [{NAME}]"
+    "--unit",
+    "name",
+    default=NAME,
+    metavar="NAME",
+    callback=_named,
+    help=f"Name of the unit. [{NAME}]",
 )
 _whose = click.option(
     "--system/--user",
@@ -86,7 +91,7 @@ class _Secret:
     "install",
     epilog="\b\nExample:\n"
     "  tcdatalogger service install --dry-run\n"
-    "  tcdatalogger --config my-faction/tcdatalogger.toml service install --name my-faction\n"
+    "  tcdatalogger --config my-faction/tcdatalogger.toml service install --unit my-faction\n"
     "  sudo tcdatalogger service install --as torn",
 )
 @_name
@@ -334,7 +339,7 @@ def status(name: str, system: bool | None, as_json: bool) -> None:
 @command.command(
     "remove",
     epilog="\b\nExample:\n  tcdatalogger service remove\n"
-    "  sudo tcdatalogger service remove --system --name my-faction",
+    "  sudo tcdatalogger service remove --system --unit my-faction",
 )
 @_name
 @_whose

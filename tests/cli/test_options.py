@@ -51,7 +51,7 @@ def test_one_thing_has_one_name_in_all_commands():
     assert {o.metavar for _, o in options() if "--endpoint" in o.opts} == {"NAME"}
     assert {o.metavar for _, o in options() if "--limit" in o.opts} == {"N"}
     places = [o for _, o in options() if "--to" in o.opts and not isinstance(o.type, click.Choice)]
-    assert {o.metavar for o in places} == {"DIR", "FILE", "URL"}
+    assert {o.metavar for o in places} == {"CHANNEL", "DIR", "FILE", "URL"}
 
 
 def test_every_listing_of_something_of_endpoints_takes_endpoint_and_limit():

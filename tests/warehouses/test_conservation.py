@@ -118,7 +118,7 @@ class Bench:
 
 def between(warehouse, connection):
     """Let a warehouse work with another connection to the file that it has open."""
-    warehouse._open = replace(warehouse._open, connection=connection)
+    warehouse._open.connection = connection
 
 
 def setup(what, bench):

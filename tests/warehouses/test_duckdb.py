@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sqlite3
@@ -189,6 +190,22 @@ def test_what_the_same_process_tries_with_a_file_that_it_reads_takes_no_lock_awa
         assert not opens(alone)
         assert opens(alone, read_only=True)
     assert opens(alone)
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_file_that_nobody_has_any_more_is_let_go(alone, load, read_only):
+    with DuckDBWarehouse(alone) as warehouse:
+        warehouse.commit(load({"id": 1}))
+    left = DuckDBWarehouse(alone, read_only=read_only)
+    left.query("select 1")
+    assert not opens(alone)
+
+    del left
+    gc.collect()
+
+    assert opens(alone)
+    with DuckDBWarehouse(alone, ManualClock(), patience=0) as warehouse:
+        assert warehouse.commit(load({"id": 2})).rows["wars"] == 1
 
 
 def test_a_limit_of_memory_ends_with_the_run_that_had_it(alone, load, monkeypatch):

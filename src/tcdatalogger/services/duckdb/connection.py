@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 import sys
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -86,21 +86,31 @@ _OF_KEYS: Final = (
 """What DuckDB says of keys, what it means, and what to do."""
 
 
-@dataclass(frozen=True, slots=True)
 class Opened:
-    """A file that is open.
+    """A file that is open, until `close` or until nobody has this object any more.
 
-    Attributes:
+    Args:
         connection: to it.
         path: of the file.
         lent: whether the connection was lent (`engine.lend`).
         reads: whether it is one for reading (`engine.read`).
     """
 
-    connection: duckdb.DuckDBPyConnection
-    path: Path
-    lent: bool = False
-    reads: bool = False
+    def __init__(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        path: Path,
+        *,
+        lent: bool = False,
+        reads: bool = False,
+    ) -> None:
+        self.connection = connection
+        self._path = path
+        self._lent = lent
+        self._reads = reads
+        # A signal may come between the end of a block and `close`; a notebook would live on.
+        self._left = weakref.finalize(self, _end, connection, path, lent=lent, reads=reads)
+        self._left.atexit = False  # the end of the process lets go of all
 
     def close(self, *, good: bool = True) -> None:
         """Let the file go.
@@ -108,12 +118,24 @@ class Opened:
         Args:
             good: whether it was used without an error.
         """
-        if self.lent:
-            engine.take_back(self.path, self.connection, good=good)
-        elif self.reads:
-            engine.end_reading(self.path, self.connection)
-        else:
-            self.connection.close()
+        if self._left.detach() is not None:
+            _end(self.connection, self._path, lent=self._lent, reads=self._reads, good=good)
+
+
+def _end(
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    *,
+    lent: bool,
+    reads: bool,
+    good: bool = False,
+) -> None:
+    if lent:
+        engine.take_back(path, connection, good=good)
+    elif reads:
+        engine.end_reading(path, connection)
+    else:
+        connection.close()
 
 
 def connect(

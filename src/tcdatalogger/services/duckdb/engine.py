@@ -124,8 +124,10 @@ def take_back(path: Path, connection: duckdb.DuckDBPyConnection, *, good: bool) 
     """
     here, file = _here(), os.path.realpath(path)
     with ending.held(), here.lock:
+        engine = here.lent.get(file)
+        if engine is None:
+            return  # of the process that this one was forked from
         connection.close()
-        engine = here.lent[file]
         engine.users -= 1
         engine.good = engine.good and good
         if not engine.users:
@@ -151,10 +153,10 @@ def read(path: Path) -> duckdb.DuckDBPyConnection:
 
 def end_reading(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     """End a connection for reading."""
-    here = _here()
+    here, file = _here(), os.path.realpath(path)
     with ending.held(), here.lock:
         connection.close()
-        here.readers[os.path.realpath(path)] -= 1
+        here.readers[file] = max(0, here.readers[file] - 1)
 
 
 def holder(path: Path, *, read_only: bool) -> int | None:

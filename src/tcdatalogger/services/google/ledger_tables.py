@@ -446,7 +446,7 @@ def _statement(table: LedgerTable, change: _Change) -> str:
 def _chosen(by: str, value: object) -> str:
     """A value in SQL, or the one of several that a column tells."""
     if not isinstance(value, Mapping):
-        return literal(value)
+        return "null" if value is None else literal(value)
     cases = " ".join(f"when {literal(key)} then {literal(each)}" for key, each in value.items())
     return f"case {quoted(by)} {cases} end"
 

@@ -109,7 +109,7 @@ def _as_text(session: Session, table: str, column: str) -> str:
 def _value(value: object, kind: Type | None) -> str:
     """A new value of a column."""
     if value is None:
-        return "null"
+        return f"cast(null as {sql.TYPES[kind or Type.TEXT]})"
     text = sql.literal(value)
     return f"parse_json({text}, wide_number_mode => 'round')" if kind is Type.JSON else text
 

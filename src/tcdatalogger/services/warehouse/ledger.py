@@ -379,16 +379,17 @@ class Ledger:
                 where = {"load_id": tuple(loads[at : at + RECENT])}
                 self._tables.change(LOADS, {"rows": text}, where)
 
-    def correct(self, table: str, seq: int, values: Mapping[str, object]) -> None:
-        """Give a line of one of its tables other values.
+    def correct(self, table: str, seqs: Sequence[int], values: Mapping[str, object]) -> None:
+        """Give lines of one of its tables other values.
 
         Args:
             table: the name of the table.
-            seq: of the line.
+            seqs: of the lines.
             values: by the names of the columns.
         """
         [known] = [each for each in TABLES if each.name == table]
-        self._tables.change(known, values, {SEQ: seq})
+        for at in range(0, len(seqs), RECENT):
+            self._tables.change(known, values, {SEQ: tuple(seqs[at : at + RECENT])})
 
     def forget_set_aside(self, endpoint: str, before: float) -> None:
         """Forget records of the quarantine that were set aside before a moment.

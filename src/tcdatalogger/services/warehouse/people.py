@@ -220,10 +220,13 @@ def _ledger(
         (CHECKS.name, _examples(ledger, CHECKS.name, pseudonyms)),
     )
     for table, lines in changes:
-        for seq, values in list(lines):
-            found.rows[table] += 1
+        alike: dict[tuple[tuple[str, object], ...], list[int]] = {}
+        for seq, values in lines:
+            alike.setdefault(tuple(values.items()), []).append(seq)
+        for told, seqs in alike.items():
+            found.rows[table] += len(seqs)
             if not dry:
-                ledger.correct(table, seq, values)
+                ledger.correct(table, seqs, dict(told))
 
 
 def _loads(

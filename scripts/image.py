@@ -137,7 +137,7 @@ def base(place: Path, make: Callable[[Path], None]) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(repr(BOOTSTRAP).encode()).hexdigest()[:12]
     kept = place / f"base-{name}.tar"
-    for other in place.glob("base*"):
+    for other in place.iterdir():
         if other != kept or not is_base(other):
             remove(other)
     if not kept.exists():

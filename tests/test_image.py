@@ -69,6 +69,7 @@ def test_the_base_of_another_recipe_and_what_a_killed_try_left_are_removed(tmp_p
     archive(tmp_path / "base-0123456789ab.tar")
     (tmp_path / "base.tar" / "usr").mkdir(parents=True)
     (tmp_path / "base.tar.new").mkdir()
+    (tmp_path / "making-killed").mkdir()
     kept = image.base(tmp_path, make)
     assert [file.name for file in tmp_path.iterdir()] == [kept.name]
 

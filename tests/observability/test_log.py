@@ -121,6 +121,20 @@ def test_no_color_is_obeyed_on_a_terminal(monkeypatch):
     assert "\x1b[" not in stream.getvalue()
 
 
+def test_a_line_of_a_terminal_leaves_out_what_only_programs_need(monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    shown = {}
+    for format_ in ("auto", "human"):
+        stream = Terminal()
+        log.configure("info", format_, stream=stream)
+        with log.bound(run_id="20261127T120000-0a1b2c3d", endpoint="members"):
+            log.get_logger("run").warning("drift_found", column="rank")
+        shown[format_] = stream.getvalue().rstrip()
+    assert shown["auto"][8:] == "Z [warning] drift found: endpoint=members column=rank"
+    assert len(shown["auto"]) <= 80
+    assert "run_id=20261127T120000-0a1b2c3d" in shown["human"]
+
+
 def test_a_file_gets_every_line_as_json_beside_the_terminal(tmp_path):
     file = tmp_path / "deep" / "log.jsonl"
     stream = Terminal()

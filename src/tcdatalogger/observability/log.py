@@ -127,7 +127,8 @@ def configure(
 
     Args:
         level: the least important lines that are written: debug, info, warning or error.
-        format: `human`, `json`, or `auto`: human on a terminal and JSON elsewhere.
+        format: `human`, `json`, or `auto`: JSON, but on a terminal lines for people. They leave out
+            date, component, run and process, which lines of `human` have.
         file: a file that gets each line too, always as JSON.
         stream: instead of the standard error.
         shown: the least important lines that the stream gets, where that is not `level`.
@@ -143,7 +144,8 @@ def configure(
     stop()
     _edge.structured = not human
     colours = terminal and "NO_COLOR" not in os.environ
-    _add(out, shown or level, _HumanFormatter(colours=colours) if human else _JSONFormatter())
+    people = _HumanFormatter(colours=colours, short=format == "auto")
+    _add(out, shown or level, people if human else _JSONFormatter())
     if file is not None:
         _edge.file = _open(file, max_bytes, keep)
     if _edge.file is not None:
@@ -198,6 +200,7 @@ class _Handler(logging.StreamHandler[Any]):
 
 
 _edge = _Edge()
+_FOR_PROGRAMS = frozenset({"component", "run_id", "process"})  # what a short line leaves out
 
 
 def _add(stream: object, level: str, formatter: logging.Formatter) -> None:
@@ -216,18 +219,25 @@ class _JSONFormatter(logging.Formatter):
 
 
 class _HumanFormatter(logging.Formatter):
-    """A line for people: the event as words, each fact as `name=value`."""
+    """A line for people: the event as words, each fact as `name=value`.
 
-    def __init__(self, *, colours: bool) -> None:
+    A short one leaves out the date and what stands in `_FOR_PROGRAMS`.
+    """
+
+    def __init__(self, *, colours: bool, short: bool) -> None:
         super().__init__()
         self._colours = colours
+        self._short = short
 
     def format(self, record: logging.LogRecord) -> str:
         line = _line(record)
         level, event = str(line.pop("level")), str(line.pop("event"))
-        timestamp, traceback = line.pop("timestamp"), line.pop("exception", "")
+        timestamp, traceback = str(line.pop("timestamp")), line.pop("exception", "")
+        if self._short:
+            timestamp = timestamp[11:19] + "Z"
+            line = {name: value for name, value in line.items() if name not in _FOR_PROGRAMS}
         words = [
-            self._in("2", str(timestamp)),
+            self._in("2", timestamp),
             f"[{self._in(_COLOURS[level], f'{level:<7}')}]",
             self._in("1", event.replace("_", " ") + ":"),
             *(f"{self._in('36', name)}={_shown(value)}" for name, value in line.items()),

@@ -407,6 +407,25 @@ def test_a_joined_file_that_is_not_what_was_written_goes_and_the_former_files_st
     assert told(archive) == before
 
 
+def test_a_joined_file_of_before_stays_when_it_cannot_be_read_whole(tmp_path):
+    archive, names = filled(Folder(tmp_path), days=1)
+    single = (tmp_path / names[0]).read_bytes()
+    join(archive, "members", NOW)
+    [path] = (tmp_path / "members/2026-01-02").iterdir()
+    run = archive.joined(next(iter(Folder(tmp_path).files()))).runs[Path(names[3]).stem]
+    start = pq.ParquetFile(path).metadata.row_group(run.first).column(12).data_page_offset
+    raw = bytearray(path.read_bytes())
+    raw[start + 40] ^= 1  # the last run's bodies
+    path.write_bytes(raw)
+    (tmp_path / names[0]).write_bytes(single)  # as a kill leaves it before it is deleted
+
+    with pytest.raises(DataRefused, match="not what was written"):
+        join(Archive(Folder(tmp_path)), "members", NOW)
+
+    assert path.read_bytes() == raw
+    assert len(list(Archive(Folder(tmp_path)).read(names[1]))) == 2
+
+
 def test_a_half_joined_file_is_cleared_away_when_it_is_an_hour_old(tmp_path):
     archive = Archive(Folder(tmp_path))
     half = tmp_path / ".half/0123456789abcdef.joined.part"

@@ -178,10 +178,11 @@ def _join_day(archive: Archive, own: Sequence[StoredFile], former: Sequence[Stor
     content = [runs[run_id] for run_id in sorted(runs)]
     named = sha256("".join(f"{run.run_id}{run.sha256}" for run in content).encode()).hexdigest()
     name = f"{day}/{named[:16]}{JOINED}"
-    if name not in {one.name for one in former}:
+    new = name not in {one.name for one in former}
+    if new:
         archive.storage.write(name, partial(answers.write_joined, content))
     archive.storage.deliver(name)
-    prove(archive, name, content)
+    prove(archive, name, content, new=new)
     _delete(archive, day, [one for one in gone if one.name != name])
     after = 1 + len(left)
     done = Joined(1, len(content), len(own) + len(former), after, tuple(left))
@@ -212,11 +213,20 @@ def _sum(run: Answers) -> RunSum:
     return seen
 
 
-def prove(archive: Archive, name: str, content: Sequence[Answers]) -> None:
+def prove(
+    archive: Archive, name: str, content: Sequence[Answers], *, new: bool = True
+) -> None:
     """Read a joined file from its place, and compare all of it with what was to be written.
 
+    Args:
+        archive: with the file.
+        name: of the file.
+        content: what it has to have.
+        new: whether it was just written. One that was there before may be the only file that has
+            some of its runs, and is never deleted here.
+
     Raises:
-        DataRefused: it differs; it is deleted, and the former files stay.
+        DataRefused: it differs; it is deleted if it is new, and the former files stay.
     """
     why = "it is not there"
     try:
@@ -226,7 +236,8 @@ def prove(archive: Archive, name: str, content: Sequence[Answers]) -> None:
     except (*SPOILT, DataRefused) as error:
         why = str(error)
     if why:
-        archive.storage.delete([name])
+        if new:
+            archive.storage.delete([name])
         raise DataRefused(
             f"The archive file {name} is not what was written: {why.rstrip('.')}.",
             remedy="The files that were to be joined are as they were. Look at the disk.",

@@ -24,7 +24,7 @@ from tcdatalogger.core.config.toml_lines import with_text
 from tcdatalogger.core.state.heartbeats import Heartbeat, Heartbeats
 from tcdatalogger.core.state.leases import me
 from tcdatalogger.core.state.store import State
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import Busy, ConfigError
 
 MEMBERS = '[[endpoints]]\nname = "faction_members"\npath = "/faction/members"\n'
 PLACE = 'the faction\'s "new" place'
@@ -210,6 +210,25 @@ def test_nothing_moves_under_a_scheduler_that_lives(here, there):
     assert done.code == 75
     assert str(os.getpid()) in done.err
     assert not there.exists()
+
+
+def test_a_second_move_at_the_same_time_does_not_delete_what_the_first_has_brought(
+    here, there, monkeypatch
+):
+    real, refused = moved.write, []
+
+    def write(file, mark, ending=moved.AWAY):
+        if ending == moved.AWAY:
+            with here.application() as other, pytest.raises(Busy) as busy:
+                moving.move(other, here.file, there)
+            refused.append(busy)
+        real(file, mark, ending)
+
+    monkeypatch.setattr(moved, "write", write)
+    done = here.run("move", str(there))
+
+    assert (done.code, len(refused)) == (0, 1), done.err
+    assert at(here, there, "status").code == 0
 
 
 def test_a_disk_with_too_little_space_is_seen_before_anything_is_written(here, there, monkeypatch):

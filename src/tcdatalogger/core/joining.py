@@ -213,9 +213,7 @@ def _sum(run: Answers) -> RunSum:
     return seen
 
 
-def prove(
-    archive: Archive, name: str, content: Sequence[Answers], *, new: bool = True
-) -> None:
+def prove(archive: Archive, name: str, content: Sequence[Answers], *, new: bool = True) -> None:
     """Read a joined file from its place, and compare all of it with what was to be written.
 
     Args:

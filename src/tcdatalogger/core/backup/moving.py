@@ -174,20 +174,16 @@ def move(application: Application, file: Path, to: Path, *, progress: Progress =
     """
     file, to = file.resolve(), to.resolve()
     target = to / file.name
-    if mark := moved.read(file):
-        if Path(mark.to) != target:
-            raise UsageError(
-                f"This installation was moved to {mark.to} already.",
-                remedy="Move it from there, or bring it back first: tcdatalogger move --undo",
-            )
-        moved.remove(target, ARRIVING)
-        return Moved(target)
-    arriving = moved.read(target, ARRIVING) if target.exists() else None
-    if arriving is not None and Path(arriving.place) == file:
-        shutil.rmtree(to)  # it was cut off before the old place was marked: what is there is a copy
-    planned = plan(file, application.settings, to)
-    _refuse_full(to, planned.bytes)
+    if ended := _ended(file, target):
+        return ended
     with all_claimed(application) as claims:
+        if ended := _ended(file, target):  # by another process, just now
+            return ended
+        arriving = moved.read(target, ARRIVING) if target.exists() else None
+        if arriving is not None and Path(arriving.place) == file:
+            shutil.rmtree(to)  # it was cut off before the old place was marked: it is a copy
+        planned = plan(file, application.settings, to)
+        _refuse_full(to, planned.bytes)
         try:
             return _moved(application, planned, claims, progress)
         except OSError as error:
@@ -200,6 +196,24 @@ def move(application: Application, file: Path, to: Path, *, progress: Progress =
                 ),
                 remedy="Nothing was changed here. Make space there, or name another place.",
             ) from None
+
+
+def _ended(file: Path, target: Path) -> Moved | None:
+    """What a move came to that has marked the old place; None where none has.
+
+    Raises:
+        UsageError: it was moved elsewhere.
+    """
+    mark = moved.read(file)
+    if mark is None:
+        return None
+    if Path(mark.to) != target:
+        raise UsageError(
+            f"This installation was moved to {mark.to} already.",
+            remedy="Move it from there, or bring it back first: tcdatalogger move --undo",
+        )
+    moved.remove(target, ARRIVING)
+    return Moved(target)
 
 
 def undo(file: Path) -> Path:

@@ -257,6 +257,24 @@ def test_one_who_had_an_alias_can_be_removed_later(workplace, logged):
     assert workplace.run("forget", "list", "--json").json["forgotten"][0]["removed"]
 
 
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_the_sentence_of_a_check_that_refused_a_run_has_the_alias(workplace, mode):
+    one = ENDPOINTS.split("[[endpoints]]")[1].replace("merge", mode)
+    checks = 'checks = [{ column = "level", max = 0 }, { column = "id", max = 5 }]\n'
+    workplace.write(f"[[endpoints]]{one}{checks}", extra='[log]\nfile = "tcd.log"\n')
+    assert workplace.run("run", "members").code == 65
+    (example,) = workplace.sql("select example from _tcd_checks where check_text like 'id %'")
+    player = int(example["example"])
+    texts = [workplace.folder / "tcd.log", *(workplace.folder / "archive").rglob("*.refused")]
+    assert all(holds(file.read_text(), player) for file in texts)
+
+    assert workplace.run("forget", "player", str(player)).code == 0
+
+    assert where(workplace, player) == ([], [])
+    assert not any(holds(file.read_text(), player) for file in texts)
+    assert not holds(workplace.run("runs", "list", "--json").out, player)
+
+
 # What has the same number or the same name
 
 

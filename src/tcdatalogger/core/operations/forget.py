@@ -18,7 +18,7 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,7 @@ from typing import Final
 import pyarrow as pa
 
 from tcdatalogger.core import rewriting
+from tcdatalogger.core.archive import REFUSED, Archive
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.exclusive import everything
 from tcdatalogger.core.operations.forget_logs import rewrite_logs
@@ -33,6 +34,7 @@ from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.errors import ConfigError, DataRefused, Failure, UsageError
 from tcdatalogger.files import Progress, silent
 from tcdatalogger.models.evolution import origin
+from tcdatalogger.models.people import texts
 from tcdatalogger.models.people.columns import PersonColumns, of_names
 from tcdatalogger.models.people.pseudonyms import (
     FIRST,
@@ -427,7 +429,22 @@ def _archive(
         pseudonyms = _with_names(application, pseudonyms, names, hints, dry=dry)
         if set(pseudonyms.names) == set(before):
             break
+    if not dry:
+        _marks(archive, pseudonyms)
     return pseudonyms
+
+
+def _marks(archive: Archive, pseudonyms: Pseudonyms) -> None:
+    """Change the marks of refused runs: the sentence of a check has a value for example."""
+    for one in archive.everything():
+        if not one.name.endswith(REFUSED):
+            continue
+        with suppress(FileNotFoundError):  # its time was over
+            text = archive.storage.read(one.name).decode("utf-8", "replace")
+            made = texts.rewritten(text, pseudonyms, names=True)
+            if made != text:
+                archive.storage.write(one.name, made.encode())
+                archive.storage.deliver(one.name)
 
 
 @dataclass(slots=True)

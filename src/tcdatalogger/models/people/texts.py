@@ -3,7 +3,8 @@
 A link says whom it means: `profiles.php?XID=ID`, `profiles/ID`, `user2ID=ID`, also written with
 `%3D` or as HTML entities. A link to a faction, an item or a crime with the same number stays. The
 text between `<a …>` and `</a>` is the name, whatever it is. Elsewhere a name counts where it is one
-of those that are known of the player, and only in texts that tell of people.
+of those that are known of the player, and only in texts that tell of people. The sentence of a
+failed check has a value for example, and the key of its row: there a number is an id as well.
 """
 
 from __future__ import annotations
@@ -48,6 +49,15 @@ _AFTER: Final = re.compile(r"(\s?\[)([0-9]{1,19})(\])")
 """The id that often stands after a name, as `Name [123]`."""
 
 
+_CHECK: Final = re.compile(
+    r"(?P<check>\bfails? the check that [^\n]*?: )"
+    r"(?P<values>[^\n]*?, for example(?: where [^.;\n]*)?)"
+)
+"""The sentence of a failed check (`CheckResult`), up to its values and from there on."""
+
+_NUMBER: Final = re.compile(r"(?<![\w.])[0-9]{1,19}(?!\w)")
+
+
 def rewritten(text: str, pseudonyms: Pseudonyms, *, names: bool = False) -> str:
     """A text in which players who are forgotten have their aliases.
 
@@ -59,7 +69,21 @@ def rewritten(text: str, pseudonyms: Pseudonyms, *, names: bool = False) -> str:
     if _may_have_link(text):
         text = _ANCHOR.sub(lambda found: _anchor(found, pseudonyms), text)
         text = _LINK.sub(lambda found: _link(found, pseudonyms), text)
+    if " the check that " in text:
+        text = _CHECK.sub(
+            lambda found: f"{found['check']}{exchanged(found['values'], pseudonyms)}", text
+        )
     return _named(text, pseudonyms) if names and pseudonyms.names else text
+
+
+def exchanged(values: str, pseudonyms: Pseudonyms) -> str:
+    """A text that has nothing but values, with aliases for each number and name of a player."""
+
+    def alias(found: re.Match[str]) -> str:
+        known = pseudonyms.of_id(found[0])
+        return found[0] if known is None else known.digits
+
+    return _named(_NUMBER.sub(alias, values), pseudonyms)
 
 
 def players_in(text: str, pseudonyms: Pseudonyms) -> list[tuple[Alias, str]]:

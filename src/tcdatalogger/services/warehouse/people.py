@@ -7,11 +7,13 @@ same however often it is done: an alias is nobody who is forgotten.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from tcdatalogger.models.people import texts
 from tcdatalogger.models.people.columns import PersonColumns, PersonId
 from tcdatalogger.models.people.fields import ELEMENT, is_person
 from tcdatalogger.models.people.pseudonyms import Alias, Pseudonyms
@@ -216,8 +218,8 @@ def _ledger(
     changes = (
         (LOADS.name, _loads(ledger, places, pseudonyms)),
         (QUARANTINE.name, _quarantine(ledger, places, pseudonyms)),
-        (DRIFT.name, _examples(ledger, DRIFT.name, pseudonyms)),
-        (CHECKS.name, _examples(ledger, CHECKS.name, pseudonyms)),
+        (DRIFT.name, _examples(ledger, DRIFT.name, places, pseudonyms)),
+        (CHECKS.name, _examples(ledger, CHECKS.name, places, pseudonyms)),
     )
     for table, lines in changes:
         alike: dict[tuple[tuple[str, object], ...], list[int]] = {}
@@ -279,18 +281,22 @@ def _quarantine(
 
 
 def _examples(
-    ledger: Ledger, table: str, pseudonyms: Pseudonyms
+    ledger: Ledger, table: str, places: Places, pseudonyms: Pseudonyms
 ) -> Iterator[tuple[int, Mapping[str, object]]]:
-    """Examples of values that are a player's, by the name of their column."""
+    """Examples of values that are a player's, by their columns: a check may be of several."""
     told = DRIFT if table == DRIFT.name else CHECKS
     named = "column_name" if told is DRIFT else "check_text"
-    for line in ledger.lines(told, (named, "example", SEQ), {"example": PRESENT}):
-        column = str(line[named]).split(" ")[0]
+    ids = {one.table: {each.column for each in one.ids} for one in places.tables}
+    wanted = ("table_name", named, "example", SEQ)
+    for line in ledger.lines(told, wanted, {"example": PRESENT}):
+        column, *others = re.split("[ ,]+", str(line[named]))
         old = str(line["example"])
         rewriter = BodyRewriter(_NOTHING, pseudonyms)
         made = rewriter.text(old, tells=True)
         alias = pseudonyms.of_id(old) if is_person(column) or column == INDEX else None
         alias = alias or (pseudonyms.of_name(old) if column.endswith("name") else None)
         made = made if alias is None else (alias.digits if old.isdigit() else alias.word)
+        if ids.get(str(line["table_name"]), set()) & {column, *others}:
+            made = texts.exchanged(made, pseudonyms)
         if made != old:
             yield line[SEQ], {"example": made}

@@ -407,16 +407,23 @@ def test_a_joined_file_that_is_not_what_was_written_goes_and_the_former_files_st
     assert told(archive) == before
 
 
+def spoil_the_bodies(folder, archive, run_id):
+    """Flip a bit in the bodies of a run of the one joined file; the file."""
+    [path] = folder.rglob("*.joined.parquet")
+    run = archive.joined(next(iter(Folder(folder).files()))).runs[run_id]
+    start = pq.ParquetFile(path).metadata.row_group(run.first).column(12).data_page_offset
+    raw = bytearray(path.read_bytes())
+    raw[start + 40] ^= 1
+    path.write_bytes(raw)
+    return path
+
+
 def test_a_joined_file_of_before_stays_when_it_cannot_be_read_whole(tmp_path):
     archive, names = filled(Folder(tmp_path), days=1)
     single = (tmp_path / names[0]).read_bytes()
     join(archive, "members", NOW)
-    [path] = (tmp_path / "members/2026-01-02").iterdir()
-    run = archive.joined(next(iter(Folder(tmp_path).files()))).runs[Path(names[3]).stem]
-    start = pq.ParquetFile(path).metadata.row_group(run.first).column(12).data_page_offset
-    raw = bytearray(path.read_bytes())
-    raw[start + 40] ^= 1  # the last run's bodies
-    path.write_bytes(raw)
+    path = spoil_the_bodies(tmp_path, archive, Path(names[3]).stem)
+    raw = path.read_bytes()
     (tmp_path / names[0]).write_bytes(single)  # as a kill leaves it before it is deleted
 
     with pytest.raises(DataRefused, match="not what was written"):
@@ -424,6 +431,24 @@ def test_a_joined_file_of_before_stays_when_it_cannot_be_read_whole(tmp_path):
 
     assert path.read_bytes() == raw
     assert len(list(Archive(Folder(tmp_path)).read(names[1]))) == 2
+
+
+def test_a_damaged_joined_file_is_told_as_one_where_it_is_written_anew(tmp_path):
+    archive, names = filled(Folder(tmp_path), days=1)
+    join(archive, "members", NOW)
+    spoil_the_bodies(tmp_path, archive, Path(names[3]).stem)
+    write(archive, 0, 50)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+
+    with pytest.raises(DataRefused, match="cannot be read"):
+        join(Archive(Folder(tmp_path)), "members", NOW)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")} == before
+    with pytest.raises(DataRefused, match="cannot be read"):
+        split(Archive(Folder(tmp_path)), "members")
+
+    assert (
+        before.items() <= {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}.items()
+    )
 
 
 def test_a_half_joined_file_is_cleared_away_when_it_is_an_hour_old(tmp_path):

@@ -13,13 +13,13 @@ So a run is in one file or, for a while, in two; whoever reads it takes one of t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from itertools import groupby
 from pathlib import PurePosixPath
-from typing import Final
+from typing import IO, Final
 
 from tcdatalogger.clock import utc
 from tcdatalogger.core import answers
@@ -180,7 +180,7 @@ def _join_day(archive: Archive, own: Sequence[StoredFile], former: Sequence[Stor
     name = f"{day}/{named[:16]}{JOINED}"
     new = name not in {one.name for one in former}
     if new:
-        archive.storage.write(name, partial(answers.write_joined, content))
+        archive.storage.write(name, partial(_written, name, partial(answers.write_joined, content)))
     archive.storage.deliver(name)
     prove(archive, name, content, new=new)
     _delete(archive, day, [one for one in gone if one.name != name])
@@ -242,6 +242,24 @@ def prove(archive: Archive, name: str, content: Sequence[Answers], *, new: bool 
         )
 
 
+def _written(name: str, content: Callable[[IO[bytes]], None], file: IO[bytes]) -> None:
+    """Write content that is read meanwhile: it may turn out to be damaged, which is no full disk.
+
+    Raises:
+        DataRefused: it is damaged.
+    """
+    try:
+        content(file)
+    except SPOILT as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # of the system: the file cannot be written, or what it is made of not be opened
+        why = str(error).partition("\n")[0].rstrip(".")
+        raise DataRefused(
+            f"The answers for the archive file {name} cannot be read: {why}.",
+            remedy="All files are as they were. Bring those of this day back from a backup.",
+        ) from None
+
+
 def _differs(archive: Archive, one: StoredFile, content: Sequence[Answers]) -> str:
     joined = archive.joined(one)
     if list(joined.runs) != [run.run_id for run in content]:
@@ -267,7 +285,8 @@ def _split_file(archive: Archive, one: StoredFile) -> Joined:
         name = f"{day}/{run.run_id}.parquet"
         if not archive.storage.exists(name):
             place = StoredRun(archive.storage, one.name, (joined, run))
-            archive.storage.write(name, partial(answers.write_apart, run.about, place))
+            apart = partial(answers.write_apart, run.about, place)
+            archive.storage.write(name, partial(_written, one.name, apart))
             archive.storage.deliver(name)
             seen = _own(archive, StoredFile(name, 0, 0))
             if seen is None or seen.sha256 != run.sha256:

@@ -18,6 +18,8 @@ from tcdatalogger.core.operations.forget import again, forget
 from tcdatalogger.core.operations.replay import rebuild
 from tcdatalogger.core.state.leases import BACKUP
 from tcdatalogger.errors import Busy, UsageError
+from tcdatalogger.models.people import texts
+from tcdatalogger.models.people.pseudonyms import Pseudonyms, hash_of_id
 
 ENDPOINTS = """
 [[endpoints]]
@@ -265,13 +267,13 @@ def test_the_sentence_of_a_check_that_refused_a_run_has_the_alias(workplace, mod
     assert workplace.run("run", "members").code == 65
     (example,) = workplace.sql("select example from _tcd_checks where check_text like 'id %'")
     player = int(example["example"])
-    texts = [workplace.folder / "tcd.log", *(workplace.folder / "archive").rglob("*.refused")]
-    assert all(holds(file.read_text(), player) for file in texts)
+    written = [workplace.folder / "tcd.log", *(workplace.folder / "archive").rglob("*.refused")]
+    assert all(holds(file.read_text(), player) for file in written)
 
     assert workplace.run("forget", "player", str(player)).code == 0
 
     assert where(workplace, player) == ([], [])
-    assert not any(holds(file.read_text(), player) for file in texts)
+    assert not any(holds(file.read_text(), player) for file in written)
     assert not holds(workplace.run("runs", "list", "--json").out, player)
 
 
@@ -523,6 +525,33 @@ def test_nothing_is_asked_about_a_player_who_is_forgotten(workplace, city):
     assert alone.code == 65
     assert "forgotten" in alone.err + alone.out
     assert where(workplace, owner) == ([], [])
+
+
+def test_the_links_between_pages_about_a_player_have_the_alias(workplace, says):
+    link = "https://api.torn.com/v2/user/{}/properties?offset=20"
+    links = {"prev": None, "next": None, "last": link.format(2531687)}
+    says("/user/2531687/properties",
+         {"properties": [], "_metadata": {"total": 2531687, "links": links}})  # fmt: skip
+    workplace.write(
+        '[[endpoints]]\nname = "who"\npath = "/user/{id}/properties"\nids = [2531687]\n'
+    )
+    assert workplace.run("run", "who").code == 0
+
+    assert workplace.run("forget", "player", "2531687").code == 0
+
+    [[row]] = answers(workplace).values()
+    told = json.loads(row["body"])["_metadata"]
+    assert told["total"] == 2531687
+    assert re.fullmatch(link.format(r"\d{16}").replace("?", r"\?"), told["links"]["last"])
+
+
+@pytest.mark.parametrize("path", ["crimes", "trade"])
+def test_a_link_to_a_crime_or_a_trade_with_the_number_of_a_player_stays(path):
+    own = hash_of_id(b"secret", "123")
+    pseudonyms = Pseudonyms(b"secret", {own: False})
+    text = "https://api.torn.com/v2/user/123/"
+    assert texts.called(f"{text}{path}", pseudonyms) == f"{text}{path}"
+    assert "/123/" not in texts.called(f"{text}icons", pseudonyms)
 
 
 # What is refused

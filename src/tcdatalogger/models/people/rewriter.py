@@ -218,7 +218,9 @@ class BodyRewriter:
             if name in beside and isinstance(inner, str):
                 new = beside[name]
                 self.found += 1
-            elif not (path == () and name == METADATA):
+            elif path == () and name == METADATA:
+                new = self._links(inner)
+            else:
                 known = None if shape is None else shape.field(name)
                 within = mark.inner.get(name)
                 if within is None:
@@ -229,6 +231,22 @@ class BodyRewriter:
             changed = changed or new is not inner or key != name
             made.append((key, new))
         return lossless_json.from_pairs(made) if changed else value
+
+    def _links(self, value: Value) -> Value:
+        """What a body says of other pages: all stays but the player whom its list is about."""
+        match value:
+            case dict():
+                pairs = lossless_json.pairs(value)
+                made = [(name, self._links(inner)) for name, inner in pairs]
+                if all(new is old for (_, new), (_, old) in zip(made, pairs, strict=True)):
+                    return value
+                return lossless_json.from_pairs(made)
+            case str() if not isinstance(value, Number):
+                link = texts.called(value, self.pseudonyms)
+                self.found += link != value
+                return value if link == value else link
+            case _:
+                return value
 
     def _persons(
         self,

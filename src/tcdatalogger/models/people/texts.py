@@ -55,6 +55,11 @@ _CHECK: Final = re.compile(
 )
 """The sentence of a failed check (`CheckResult`), up to its values and from there on."""
 
+_CALL: Final = re.compile(
+    r"(?P<call>(?<![A-Za-z0-9_])v2/user/)(?P<id>[0-9]{1,19})(?![0-9]|/(?:crimes|trade)\b)"
+)
+"""A call of Torn's API about a player. A crime and a trade of the caller's have such a path too."""
+
 _NUMBER: Final = re.compile(r"(?<![\w.])[0-9]{1,19}(?!\w)")
 
 
@@ -84,6 +89,16 @@ def exchanged(values: str, pseudonyms: Pseudonyms) -> str:
         return found[0] if known is None else known.digits
 
     return _named(_NUMBER.sub(alias, values), pseudonyms)
+
+
+def called(link: str, pseudonyms: Pseudonyms) -> str:
+    """A link to another page of a list, with an alias where the list is about a player."""
+
+    def alias(found: re.Match[str]) -> str:
+        known = pseudonyms.of_id(found["id"])
+        return found[0] if known is None else f"{found['call']}{known.digits}"
+
+    return _CALL.sub(alias, link)
 
 
 def players_in(text: str, pseudonyms: Pseudonyms) -> list[tuple[Alias, str]]:

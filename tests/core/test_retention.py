@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tcdatalogger.clock import ManualClock
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.operations.prune import Pruned, prune, scheduled
 from tcdatalogger.core.operations.replay import rebuild, replay
 from tcdatalogger.core.state.leases import PRUNE
 from tcdatalogger.core.state.plans import plans
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, TornUnavailable
 from tcdatalogger.models.kept import KeptRows, RowMaker, in_memory
 from tcdatalogger.models.rows.expiry import Expiry, unexpired
 from tcdatalogger.models.rows.normalize import ARROW
@@ -54,6 +55,35 @@ def test_rows_older_than_they_are_kept_go_once_they_were_counted(settle):
     assert place.value("select distinct _run_id from members") == second.run_id
     assert agrees(place, "members")
     assert "0 rows and 0 files" in place.run("prune").out
+
+
+def test_a_clock_that_is_far_ahead_deletes_nothing(settle):
+    place = settle(f'{MEMBERS}keep = "P2D"\n')
+    place.log("members")
+    place.clock = ManualClock(place.clock.now() + 400 * DAY)  # and Torn's is not
+
+    assert place.again(prune) == [Pruned("members")]
+    assert place.value("select count(*) from members") > 0
+
+
+def test_nothing_is_deleted_while_torn_cannot_say_what_time_it_is(settle):
+    place = settle(f'{MEMBERS}keep = "P2D"\n')
+    place.log("members")
+    place.later(3 * DAY)
+    place.city.outage("down", seconds=600)
+
+    with pytest.raises(TornUnavailable):
+        place.again(prune)
+    assert place.value("select count(*) from members") > 0
+
+
+def test_without_a_key_that_works_the_clock_of_this_machine_counts(settle):
+    place = settle(f'{MEMBERS}keep = "P2D"\n')
+    rows = place.log("members").record.rows
+    place.later(3 * DAY)
+    place.key = None
+
+    assert place.again(prune) == [Pruned("members", rows)]
 
 
 def test_no_rebuild_and_no_replay_brings_them_back(settle):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,7 +14,7 @@ from tcdatalogger.core.operations.recorded import recorded
 from tcdatalogger.core.run.timeout import deadline
 from tcdatalogger.core.state.leases import PRUNE, Claim
 from tcdatalogger.core.state.run_id import new_run_id
-from tcdatalogger.errors import Busy, Failure
+from tcdatalogger.errors import Busy, Failure, FixIt
 from tcdatalogger.models.rows.expiry import Expiry
 from tcdatalogger.observability.log import bound, get_logger
 from tcdatalogger.services.torncity.catalog import time_fields
@@ -68,14 +69,17 @@ def prune(
         else runs is left out, and `busy` says so.
 
     Raises:
+        TornUnavailable: nobody can say what time it is; nothing is deleted.
         WarehouseUnavailable: the warehouse cannot be reached now; the endpoints before are done.
     """
     settings = application.settings
     chosen = application.chosen(names) if names else settings.endpoints
+    limited = [
+        each for each in chosen if each.keep is not None or settings.archive.keep is not None
+    ]
+    _ask_the_time(application, limited)
     found = []
-    for endpoint in chosen:
-        if endpoint.keep is None and settings.archive.keep is None:
-            continue
+    for endpoint in limited:
         try:
             by = new_run_id(application.clock)
             with exclusive(application, endpoint.name, by, dry=dry, patience=patience) as guard:
@@ -85,6 +89,20 @@ def prune(
             one = Pruned(endpoint.name, busy=busy.message)
         found.append(one)
     return found
+
+
+def _ask_the_time(application: Application, endpoints: Sequence[EndpointSettings]) -> None:
+    """Know Torn's time before anything is deleted by it: this machine's clock may be far ahead.
+
+    Where no endpoint has a key that works, Torn cannot be asked, and the clock has to do.
+
+    Raises:
+        TornUnavailable: Torn does not answer now.
+    """
+    for endpoint in endpoints:
+        with suppress(FixIt):
+            application.torn_now(endpoint)
+            return
 
 
 def _rows(

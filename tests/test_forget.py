@@ -63,6 +63,8 @@ path = "/torn/items"
 storage_mode = "replace"
 """
 
+MEMBERS = '[[endpoints]]\nname = "members"\npath = "/faction/members"\n'
+
 
 @pytest.fixture
 def logged(once):
@@ -477,9 +479,51 @@ def test_backups_can_go(workplace, logged):
     assert list((workplace.folder / "backups").glob("2*")) == []
 
 
+def test_a_backup_with_players_under_another_secret_is_refused_before_anything_is_changed(
+    workplace,
+):
+    workplace.write(MEMBERS)
+    assert workplace.run("run", "--all").code == 0
+    first, second, *_ = (row["id"] for row in workplace.sql("select id from members order by id"))
+    assert workplace.run("forget", "player", str(first)).code == 0
+    assert workplace.run("backup").code == 0
+    (folder,) = (workplace.folder / "backups").glob("2*")
+    kept = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+    for file in workplace.folder.glob("torn.state.sqlite*"):  # the state is lost, and begins anew
+        file.unlink()
+    assert workplace.run("forget", "player", str(second)).code == 0
+    mine = workplace.run("forget", "list", "--json").json["forgotten"]
+
+    for dry in ((), ("--dry-run",)):
+        done = workplace.run("restore", str(folder), "--to", "again", *dry)
+        assert done.code == 65
+        assert "under another secret" in done.err
+        assert f"tcdatalogger restore {folder} --to {workplace.folder / 'again'}" in done.err
+    rewritten = workplace.run("forget", "again", "--backups", "rewrite")
+
+    assert rewritten.code == 65
+    assert f"rm -r {folder}" in rewritten.err
+    assert not (workplace.folder / "again").exists()
+    assert {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()} == kept
+    assert workplace.run("forget", "list", "--json").json["forgotten"] == mine
+
+
+def test_it_is_logged_where_somebody_was_forgotten_and_not_where_nobody_was(workplace):
+    workplace.write(MEMBERS, extra='[log]\nfile = "tcd.log"\n')
+    assert workplace.run("run", "--all").code == 0
+    player = workplace.value("select min(id) from members")
+
+    assert workplace.run("forget", "player", str(player)).code == 0
+    assert workplace.run("forget", "again").code == 0
+
+    lines = (workplace.folder / "tcd.log").read_text().splitlines()
+    events = [json.loads(line)["event"] for line in lines]
+    assert events.count("player_forgotten") == 1
+
+
 def test_exports_that_were_written_before_are_named(workplace):
     export = '[[exports]]\nname = "members_csv"\ntable = "members"\nfile = "members.csv"\n'
-    workplace.write('[[endpoints]]\nname = "members"\npath = "/faction/members"\n', extra=export)
+    workplace.write(MEMBERS, extra=export)
     assert workplace.run("run", "--all").code == 0
     assert workplace.run("forget", "player", "77", "--json").json["exports"] == []
     assert workplace.run("exports", "run", "--all").code == 0

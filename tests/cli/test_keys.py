@@ -164,6 +164,7 @@ def test_the_terms_say_how_data_and_keys_are_kept(workplace):
     assert "Its rows are kept until they are deleted by hand." in told["storage"]
     assert told["sharing"] == "Nobody but whoever runs the program."
     assert "given to the program by its environment" in told["key_storage"]
+    assert "as a service, kept in a file that no other user can read" in told["key_storage"]
     assert "faction: balance, basic, crimes, members; torn: items" in told["key_access"]
     assert "A key of the level limited" in told["key_access"]
     assert told["link"].endswith("&faction=balance,basic,crimes,members&torn=items")

@@ -194,9 +194,23 @@ def test_what_cannot_be_moved_is_refused_and_nothing_changes(here, there, prepar
     assert not moved.beside(here.file).exists()
 
 
-def test_a_folder_within_what_is_moved_is_refused(here):
-    assert here.run("move", str(here.folder / "archive/new")).code == 2
-    assert here.run("move", str(here.folder)).code == 2
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["for good", "dry"])
+@pytest.mark.parametrize(
+    ("to", "said"),
+    [
+        ("archive/new", "lies within"),
+        ("new", "lies within"),
+        (".", "to where it is"),
+        ("..", "holds"),
+    ],
+)
+def test_a_folder_within_or_around_what_is_moved_is_refused(here, to, said, dry):
+    done = here.run("move", str(here.folder / to), *dry)
+
+    assert done.code == 2
+    assert said in done.err
+    assert f"tcdatalogger move {shlex.quote(f'{here.folder}-moved')}" in done.err
+    assert not (here.folder / "new").exists()
 
 
 def test_nothing_moves_under_a_scheduler_that_lives(here, there):

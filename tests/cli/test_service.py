@@ -267,6 +267,28 @@ def test_a_service_of_the_system_gets_each_secret_as_a_credential(machine, capsy
     assert "keys.default=file:/run/credentials/tcdatalogger.service/keys.default" in text
 
 
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)], ids=["for good", "dry"])
+def test_an_account_that_does_not_exist_is_refused_with_the_line_that_makes_it(
+    machine, capsys, dry
+):
+    assert main(["service", "install", "--as", "no-such-account", *dry]) == 2
+    said = capsys.readouterr().err
+    assert "There is no account 'no-such-account'." in said
+    assert "useradd --system --shell /usr/sbin/nologin no-such-account" in said
+    assert not (machine.folder / "keys").exists()
+    assert machine.told() == []
+
+
+def test_the_advice_for_an_install_of_root_goes_on_with_the_account(machine, monkeypatch, capsys):
+    monkeypatch.setattr(Path, "owner", lambda _file: "root")
+    assert main(["service", "install", "--system", "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert f"&& chown -R tcdatalogger {machine.folder} && " in said
+    assert said.rstrip().endswith(
+        f"--config {machine.folder}/tcdatalogger.toml service install --as tcdatalogger"
+    )
+
+
 def test_an_endpoint_without_a_frequency_is_nothing_to_run(machine, capsys):
     file = machine.folder / "tcdatalogger.toml"
     file.write_text(CONFIGURATION.replace('frequency = "PT1H"', ""))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tcdatalogger.clock import ManualClock
+from tcdatalogger.core.state.forgotten import secret_in
 from tcdatalogger.core.state.store import RunRecord, State
+from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.people.pseudonyms import Pseudonyms
 from tcdatalogger.services.torncity.keys import KeyInfo
 
@@ -69,10 +71,33 @@ def test_a_state_that_came_from_a_backup_takes_the_players_over(state, tmp_path)
     alias = state.forgotten.remember(PLAYER, 1.0, removed=True)
     state.forgotten.remember_names({"Ann-7": alias.hash}, 1.0)
     known = state.forgotten.pseudonyms()
-    with State(tmp_path / "other.sqlite", ManualClock(1.0)) as other:
-        other.forgotten.remember(OTHER, 1.0)
+    file = tmp_path / "other.sqlite"
+    with State(file, ManualClock(1.0)) as other:
+        assert secret_in(file) == b""
         other.forgotten.take_over(known, 2.0)
         assert other.forgotten.pseudonyms() == known
+        assert secret_in(file) == known.secret
+
+
+def test_who_was_known_before_under_the_same_secret_stays_known(state, tmp_path):
+    state.forgotten.remember(PLAYER, 1.0)
+    with State(tmp_path / "other.sqlite", ManualClock(1.0)) as other:
+        other.forgotten.take_over(state.forgotten.pseudonyms(), 2.0)
+        other.forgotten.remember(OTHER, 3.0, removed=True)
+        other.forgotten.take_over(state.forgotten.pseudonyms(), 4.0)
+        known = other.forgotten.pseudonyms()
+    assert known.of_id(PLAYER) == state.forgotten.pseudonyms().of_id(PLAYER)
+    assert known.of_id(OTHER).removed
+
+
+def test_two_secrets_do_not_become_one(state, tmp_path):
+    state.forgotten.remember(PLAYER, 1.0)
+    with State(tmp_path / "other.sqlite", ManualClock(1.0)) as other:
+        other.forgotten.remember(OTHER, 1.0)
+        before = other.forgotten.pseudonyms()
+        with pytest.raises(DataRefused, match="secret of its own"):
+            other.forgotten.take_over(state.forgotten.pseudonyms(), 2.0)
+        assert other.forgotten.pseudonyms() == before
 
 
 def test_a_forgetting_is_unfinished_until_its_end(state):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from tcdatalogger.cli import Options
 from tcdatalogger.cli.commands.backup import BackupLines, facts
 from tcdatalogger.cli.output import counted, json_option, moment, print_json, print_table, say
 from tcdatalogger.core.config import sizes
-from tcdatalogger.errors import UsageError
+from tcdatalogger.errors import Failure, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,6 +111,8 @@ def command(
     from tcdatalogger.core.backup.restore import Target, restore
     from tcdatalogger.core.main import Application
 
+    if settings is not None and settings.state.begun:
+        _refuse_others(settings, folder, to)
     target = None if url is None else _target(options, settings, given)
     into = None if target is None else Target(target.warehouse.url, Application(target).warehouse)
     reference = encryption_key or (settings.warehouse.encryption_key if settings else None)
@@ -126,6 +129,21 @@ def command(
         _keep_forgotten(settings, found, as_json=as_json)
     lines = found.settings(reference, None if target is None else target.warehouse.credentials)
     _tell_restored(found, lines, dry=dry, as_json=as_json)
+
+
+def _refuse_others(settings: Settings, folder: Path, to: Path) -> None:
+    """Refuse a backup of which the list of forgotten players cannot become one with that here.
+
+    Where the state here cannot be asked, the backup is brought back: it may be what was lost.
+    """
+    from tcdatalogger.core.backup.forgotten import refuse_others
+    from tcdatalogger.core.main import Application
+
+    known = None
+    with suppress(Failure), Application(settings) as application:
+        known = application.state.forgotten.pseudonyms()
+    if known:
+        refuse_others(folder, known, to)
 
 
 def _keep_forgotten(settings: Settings, found: Restored, *, as_json: bool) -> None:

@@ -180,6 +180,8 @@ def _unit(
 ) -> tuple[Unit, list[_Secret]]:
     from tcdatalogger.scheduler.unit import Unit, folders, references
 
+    if user is not None:
+        _account(user)
     secrets = list(_secrets(references(settings), config.parent / KEY_FILES, manager))
     unit = Unit(
         name=name,
@@ -227,10 +229,28 @@ def _owner(config: Path) -> str:
         folder = shlex.quote(str(config.parent))
         raise UsageError(
             "A service of the system needs an account of its own, and root owns the configuration.",
-            remedy="Make one, and give it the folder: useradd --system --shell /usr/sbin/nologin "
-            f"tcdatalogger; chown -R tcdatalogger {folder}",
+            remedy=f"Make one, give it the folder, and name it: {_useradd(NAME)} && "
+            f"chown -R {NAME} {folder} && {_command(config, f'service install --as {NAME}')}",
         )
     return owner
+
+
+def _account(user: str) -> None:
+    """Refuse an account that does not exist.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    import pwd  # systems without it have no systemd
+
+    try:
+        pwd.getpwnam(user)
+    except KeyError:
+        raise UsageError(f"There is no account {user!r}.", remedy=_useradd(user)) from None
+
+
+def _useradd(user: str) -> str:
+    return f"useradd --system --shell /usr/sbin/nologin {shlex.quote(user)}"
 
 
 def _install(
@@ -310,7 +330,8 @@ def _made(folder: Path, user: str) -> bool:
         return not user or folder.owner() == user
     except LookupError:
         raise ConfigError(
-            f"There is no account {user}.", remedy=f"useradd --system {user}"
+            f"{folder} belongs to an account that does not exist.",
+            remedy=f"chown -R {user} {shlex.quote(str(folder))}",
         ) from None
     except OSError as error:
         raise ConfigError(f"{folder} cannot be made: {error.strerror}.") from None

@@ -6,6 +6,7 @@ the former. So there is the one or the other, whole, at any moment.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -18,14 +19,15 @@ import msgspec
 from tcdatalogger import files, private
 from tcdatalogger.core.backup import manifest, sqlite_copy
 from tcdatalogger.core.backup.make import place_of
-from tcdatalogger.core.backup.manifest import Indexed, KeptBackup
+from tcdatalogger.core.backup.manifest import Indexed, KeptBackup, Manifest
 from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations import forget
 from tcdatalogger.core.operations.forget import Done
+from tcdatalogger.core.state.forgotten import secret_in
 from tcdatalogger.core.state.sqlite import IN_MEMORY
 from tcdatalogger.core.state.store import State
-from tcdatalogger.errors import ConfigError
+from tcdatalogger.errors import ConfigError, DataRefused
 from tcdatalogger.files import FileSum, Progress, silent
 from tcdatalogger.models.people.pseudonyms import Pseudonyms
 
@@ -76,12 +78,20 @@ def rewrite(
         progress: told of each piece of work.
 
     Raises:
-        DataRefused: a backup is damaged; it is as it was.
+        DataRefused: a backup is damaged, or remembers players under another secret; it is as it
+            was.
         ConfigError: the key of an encrypted one is missing.
         OSError: the copy cannot be written; the backup is as it was.
     """
     pseudonyms = application.state.forgotten.pseudonyms()
     for one in backups:
+        if _others(one.folder, one.manifest, pseudonyms):
+            raise DataRefused(
+                f"The backup {one.folder} remembers players who are forgotten under another secret "
+                "than the state here, so it is not changed.",
+                remedy="Move it to where backups of other installations are, or delete it: "
+                f"rm -r {shlex.quote(str(one.folder))}",
+            )
         beside = one.folder.with_name(f".{one.folder.name}{_PART}")
         shutil.rmtree(beside, ignore_errors=True)
         try:
@@ -101,6 +111,40 @@ def rewrite(
         yield one, done
 
 
+def refuse_others(folder: Path, pseudonyms: Pseudonyms, place: Path) -> None:
+    """Refuse to restore a backup that remembers other players than the state here.
+
+    An alias is a hash made with a secret: two lists with two secrets cannot become one, and players
+    of the one that is lost would be stored as they are again.
+
+    Args:
+        folder: the backup.
+        pseudonyms: the players of the state here.
+        place: where it would be restored to.
+
+    Raises:
+        DataRefused: it does, or is damaged.
+    """
+    folder, place = folder.resolve(), place.resolve()
+    if not _others(folder, manifest.read(folder), pseudonyms):
+        return
+    words = ["tcdatalogger", "restore", str(folder), "--to", str(place)]
+    raise DataRefused(
+        f"The backup {folder} remembers players who are forgotten under another secret than the "
+        "state here, and one of the two lists would be lost.",
+        remedy="Restore it where no configuration is found, and forget the players of this one "
+        f"there again: `cd / && env -u TCDATALOGGER_CONFIG {shlex.join(words)}`",
+    )
+
+
+def _others(folder: Path, found: Manifest, pseudonyms: Pseudonyms) -> bool:
+    """Whether a backup remembers players under another secret than those."""
+    if not pseudonyms or found.state.file is None:
+        return False
+    secret = secret_in(folder / manifest.STATE / found.state.file)
+    return secret not in {b"", pseudonyms.secret}
+
+
 def renew(
     application: Application, place: Place, pseudonyms: Pseudonyms, progress: Progress = silent
 ) -> Done:
@@ -111,6 +155,9 @@ def renew(
         place: where the data is.
         pseudonyms: the players.
         progress: told of each piece of work.
+
+    Raises:
+        DataRefused: its state remembers players under another secret.
     """
     settings = application.settings
     archive = str(place.archive or _nowhere(place))

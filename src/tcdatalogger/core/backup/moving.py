@@ -385,6 +385,13 @@ def _path_in(value: object) -> Path:
 
 
 def _refuse_place(folder: Path, to: Path, parts: Sequence[Part]) -> None:
+    near = "As the folder beside: tcdatalogger move " + shlex.quote(f"{folder}-moved")
+    if to == folder:
+        raise UsageError("An installation cannot be moved to where it is.", remedy=near)
+    if to.is_relative_to(folder):
+        raise UsageError(f"{to} lies within {folder}, which is moved.", remedy=near)
+    if folder.is_relative_to(to):
+        raise UsageError(f"{to} holds {folder}, which is moved.", remedy=near)
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise UsageError(
             f"{to} is not empty, and nothing that is there is written over.",
@@ -395,8 +402,6 @@ def _refuse_place(folder: Path, to: Path, parts: Sequence[Part]) -> None:
             raise UsageError(
                 f"{to} lies within {part.source}, which is moved.", remedy="Name another folder."
             )
-    if to == folder:
-        raise UsageError("An installation cannot be moved to where it is.")
 
 
 def _refuse_full(to: Path, size: int) -> None:

@@ -263,7 +263,7 @@ def rest(
     """
     done.state = application.state.rewrite(pseudonyms, dry=dry)
     done.logs = rewrite_logs(application.settings.log.file, pseudonyms, dry=dry)
-    if not dry:
+    if not dry and (done.alias is not None or not done.nothing):
         _log.info(
             "player_forgotten",
             rows=sum(done.rows.values()),

@@ -7,11 +7,16 @@ who read the tables, and not from who has the state.
 from __future__ import annotations
 
 import secrets
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from tcdatalogger.core.state.database import Database, Statements
+from tcdatalogger.core.state.sqlite import reader
+from tcdatalogger.errors import DataRefused
 from tcdatalogger.models.people.pseudonyms import Alias, Pseudonyms, hash_of_id, hash_of_name
 
 _NAME: Final = "forgotten"
@@ -19,6 +24,12 @@ _NAME: Final = "forgotten"
 
 _TOLD: Final = ("warnings", "failed_checks", "error", "remedy", "note")
 """Facts of a run that are sentences, and may quote what Torn sent."""
+
+_PLAYER: Final = """insert into forgotten (hash, kind, player, removed, since)
+    values (?, 'player', ?, ?, ?) on conflict (hash) do update
+    set removed = case when excluded.removed = 1 then 1 else forgotten.removed end"""
+_PLAYERS_NAME: Final = """insert into forgotten (hash, kind, player, removed, since)
+    values (?, 'name', ?, 0, ?) on conflict (hash) do nothing"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +91,7 @@ class ForgottenPlayers:
         with self._database.writing() as db:
             secret = self._made_secret(db)
             own = hash_of_id(secret, str(player))
-            db.execute(
-                """insert into forgotten (hash, kind, player, removed, since)
-                   values (?, 'player', ?, ?, ?) on conflict (hash) do update
-                   set removed = case when excluded.removed = 1 then 1
-                   else forgotten.removed end""",
-                (own, own, int(removed), now),
-            )
+            db.execute(_PLAYER, (own, own, int(removed), now))
             query = "select removed from forgotten where hash = ?"
             (gone,) = db.execute(query, (own,)).fetchone()
         return Alias(own, bool(gone))
@@ -117,30 +122,35 @@ class ForgottenPlayers:
             return False
         with self._database.writing() as db:
             for own, player in new.items():
-                db.execute(
-                    """insert into forgotten (hash, kind, player, removed, since)
-                       values (?, 'name', ?, 0, ?) on conflict (hash) do nothing""",
-                    (own, player, now),
-                )
+                db.execute(_PLAYERS_NAME, (own, player, now))
         return True
 
     def take_over(self, others: Pseudonyms, now: float) -> None:
-        """Remember those of another state, with its secret: of one that was made from a backup."""
+        """Remember those of another state, with its secret, beside those that are known here.
+
+        Args:
+            others: the players of the other state.
+            now: seconds since 1970.
+
+        Raises:
+            DataRefused: some are known here under another secret; nothing was changed.
+        """
+        known = self.pseudonyms()
+        if known and known.secret != others.secret:
+            raise DataRefused(
+                "This state remembers players who are forgotten under a secret of its own, and "
+                "would lose them."
+            )
         with self._database.writing() as db:
-            db.execute("delete from forgotten")
             db.execute(
                 """insert into secrets (name, value) values (?, ?)
                    on conflict (name) do update set value = excluded.value""",
                 (_NAME, others.secret.hex()),
             )
-            lines = [(own, "player", own, int(gone)) for own, gone in others.players.items()]
-            lines += [(own, "name", player, 0) for own, player in others.names.items()]
-            for own, kind, player, gone in lines:
-                db.execute(
-                    "insert into forgotten (hash, kind, player, removed, since) "
-                    "values (?, ?, ?, ?, ?)",
-                    (own, kind, player, gone, now),
-                )
+            for own, gone in others.players.items():
+                db.execute(_PLAYER, (own, own, int(gone), now))
+            for own, player in others.names.items():
+                db.execute(_PLAYERS_NAME, (own, player, now))
 
     # --- a forgetting that is not finished -----------------------------------------------------
 
@@ -174,6 +184,29 @@ class ForgottenPlayers:
             db.execute("insert into secrets (name, value) values (?, ?)", (_NAME, value))
             return bytes.fromhex(value)
         return bytes.fromhex(row[0])
+
+
+def secret_in(file: Path) -> bytes:
+    """The secret under which a file of a state remembers players; b"" where it remembers nobody.
+
+    Args:
+        file: of any version; it is not changed.
+
+    Raises:
+        DataRefused: it is damaged.
+    """
+    try:
+        with closing(reader(file)) as db:
+            there = {name for (name,) in db.execute("select name from sqlite_schema")}
+            if not {"forgotten", "secrets"} <= there:
+                return b""
+            row = db.execute(
+                "select value from secrets where name = ? and exists (select 1 from forgotten)",
+                (_NAME,),
+            ).fetchone()
+    except sqlite3.Error as error:
+        raise DataRefused(f"The state {file} is damaged: {error}.") from None
+    return bytes.fromhex(row[0]) if row else b""
 
 
 def in_facts(facts: dict[str, Any], pseudonyms: Pseudonyms) -> dict[str, Any]:

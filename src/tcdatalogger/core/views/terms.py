@@ -22,7 +22,8 @@ PAGE: Final = "https://www.torn.com/api.html"
 _NUMBERS: Final = "one two three four five six seven eight nine ten eleven twelve".split()
 _ROLES: Final = {"owner": "its owner", "officer": "officers", "member": "members"}
 _SCHEMES: Final = {
-    "env": "given to the program by its environment; the program does not store it",
+    "env": "given to the program by its environment or, where it runs as a service, kept in a file "
+    "that no other user can read",
     "file": "in a file that only the user of the program can read",
     "keyring": "in the keyring of the operating system",
 }

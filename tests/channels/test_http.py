@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+import ssl
 import time
+from http.client import RemoteDisconnected
+from smtplib import SMTPServerDisconnected
+from urllib.error import URLError
 
 import pytest
 
@@ -10,6 +17,7 @@ from receiver import TOKEN
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.services.channels import http
 from tcdatalogger.services.channels.http import Answered, call
+from tcdatalogger.services.channels.unreachable import unreachable
 
 
 def post(address, seconds=5.0):
@@ -20,7 +28,7 @@ def test_an_address_is_in_no_log_once_something_was_sent_there_and_in_no_result(
     address = f"http://127.0.0.1:1/api/webhooks/77/{TOKEN}"
     answered = post(address)
 
-    assert "cannot be reached" in answered.why
+    assert answered.why == "it cannot be reached: the connection was refused"
     assert TOKEN not in repr(answered)
     assert TOKEN not in redact(f"GET {address} failed, token={TOKEN}")
 
@@ -63,6 +71,26 @@ def test_an_address_that_does_not_work_is_told_without_it(address):
     found = post(address)
     assert found.why
     assert TOKEN not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (TimeoutError(TOKEN), "no answer came in time"),
+        (URLError(TimeoutError(TOKEN)), "no answer came in time"),
+        (socket.gaierror(socket.EAI_NONAME, TOKEN), "there is no host of its name"),
+        (socket.gaierror(socket.EAI_AGAIN, TOKEN), "its name cannot be looked up now"),
+        (ssl.SSLError(1, TOKEN), "no encrypted connection was agreed on"),
+        (SMTPServerDisconnected(TOKEN), "the connection was cut"),
+        (RemoteDisconnected(TOKEN), "the connection was cut"),
+        (ConnectionResetError(104, TOKEN), "the connection was cut"),
+        (OSError(errno.EHOSTUNREACH, TOKEN), os.strerror(errno.EHOSTUNREACH)),
+        (URLError(TOKEN), "URLError"),
+        (ValueError(TOKEN), "ValueError"),
+    ],
+)
+def test_why_nobody_answers_is_told_in_words_without_the_text_of_the_error(error, why):
+    assert unreachable(error) == f"it cannot be reached: {why}"
 
 
 def test_a_receiver_that_sends_byte_after_byte_is_cut_off(receiver):

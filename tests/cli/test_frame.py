@@ -200,6 +200,13 @@ def test_a_failure_is_told_to_programs_too(plant, capsys):
         (["config", "show", "--jsno"], "Did you mean '--json'?"),
         (["config", "show", "--set"], "needs a value"),
         (["runs", "--limit"], "requires an argument"),
+        (["ask", "oc-profit", "--days"], "`tcdatalogger ask --help` shows"),
+        (["channels", "list", "--set", "a=b", "--config"], "--config needs a value"),
+        (["backup", "--debug", "--keep"], "`tcdatalogger backup --help` shows"),
+        (
+            ["runs", "show", "last", "--config", "x.toml", "--log"],
+            "`tcdatalogger runs show --help`",
+        ),
         (["--log-level", "loud", "config"], "is not one of"),
     ],
 )

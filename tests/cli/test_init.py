@@ -17,6 +17,7 @@ from tcdatalogger.services.torncity.catalog import catalog
 
 def test_what_init_writes_passes_the_check(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TORN_API_KEY", raising=False)
     assert main(["init"]) == 0
     settings = configuration.load(None, {})
     assert [endpoint.name for endpoint in settings.endpoints] == [
@@ -33,7 +34,25 @@ def test_what_init_writes_passes_the_check(tmp_path, monkeypatch, capsys):
     assert "init --for faction` (or player, company, trader)" in shown
 
 
-def test_init_makes_the_folder_and_says_how_to_go_on_from_here(tmp_path, capsys):
+def test_a_key_that_is_set_is_not_to_be_written_over(tmp_path, monkeypatch, capsys):
+    link = "https://www.torn.com/preferences.php#tab=api?step=addNewKey&title="
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TORN_API_KEY", "ownKey0000000001")
+    assert main(["init", "--for", "faction", "--no-input"]) == 0
+    said = capsys.readouterr().out
+    assert "export TORN_API_KEY" not in said
+    assert link not in said
+    assert "Next:\n  tcdatalogger check\n" in said
+
+    monkeypatch.delenv("TORN_API_KEY")
+    assert main(["init", "--for", "faction", "--no-input", "--force"]) == 0
+    said = capsys.readouterr().out
+    assert link in said
+    assert "Next:\n  export TORN_API_KEY=YOUR_KEY\n  tcdatalogger check\n" in said
+
+
+def test_init_makes_the_folder_and_says_how_to_go_on_from_here(tmp_path, monkeypatch, capsys):
+    monkeypatch.delenv("TORN_API_KEY", raising=False)
     folder = tmp_path / "my faction"
     assert main(["init", str(folder), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)

@@ -9,6 +9,7 @@ import pytest
 
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state.due import DueQueue
+from tcdatalogger.core.state.heartbeats import Heartbeat, Heartbeats
 from tcdatalogger.core.state.plans import plans
 from tcdatalogger.core.state.store import State
 
@@ -36,6 +37,20 @@ def test_where_nothing_is_due_it_says_so_and_what_comes_next(served):
     assert "/metrics" not in first
     assert last.startswith("Ended after ")
     assert last.endswith(": 0 runs.")
+
+
+def test_a_second_scheduler_says_at_its_start_that_another_one_lives(served):
+    now = time.time()
+    settings = configuration.load(served.file, {})
+    with State(settings.state.url) as state:
+        Heartbeats(state).write(Heartbeat("far/x/4711/1/y", "far", 4711, now - 60, now, 4, 0))
+
+    first = served.run("schedule", "--once", "--log-format", "human").err.splitlines()[0]
+    told = json.loads(served.run("schedule", "--once", "--json").err.splitlines()[0])
+
+    assert first.startswith("Another scheduler of this installation lives, and both share the work")
+    assert "process 4711 on far, since 20" in first
+    assert (told["event"], told["pid"], told["host"]) == ("scheduler_not_alone", 4711, "far")
 
 
 def test_its_json_is_a_list_also_of_nothing_and_its_log_lines_are_json(served):

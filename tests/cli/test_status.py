@@ -8,7 +8,11 @@ import pytest
 
 from tcdatalogger.cli.commands.status import coarse
 from tcdatalogger.clock import ManualClock
+from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state import run_stats
+from tcdatalogger.core.state.due import DueQueue
+from tcdatalogger.core.state.plans import plans
+from tcdatalogger.core.state.store import State
 from tcdatalogger.sandbox.api.server import START
 
 
@@ -138,7 +142,8 @@ def test_what_the_last_run_found_stands_apart_from_what_all_of_them_did(status, 
     assert (one["drift"], one["last_run"]["drift"]) == (1, 0)
     assert first.splitlines()[1].split()[-2:] == ["0", "1"]
     assert "in all of its runs" not in first
-    assert second.splitlines()[1].split()[-2:] == ["0", "0"]
+    assert first.splitlines()[0].split("  ")[-2:] == ["set aside", "new"]
+    assert second.splitlines()[0].split()[-1] == "rows"
     assert "members: in all of its runs 1 new field\n" in second
 
 
@@ -196,11 +201,34 @@ def test_a_person_sees_a_line_for_each_endpoint(workplace):
     ]  # fmt: skip
 
 
+def test_the_line_of_an_endpoint_fits_a_terminal_of_80_columns(workplace, monkeypatch):
+    name = "faction_members_2026"
+    workplace.write(
+        f'[[endpoints]]\nname = "{name}"\npath = "/faction/members"\nfrequency = "PT20H"\n'
+    )
+    workplace.log(name)
+    began, planned = workplace.clock.now(), plans(configuration.load(workplace.file, {}))
+    with State(f"sqlite:///{workplace.folder}/torn.state.sqlite") as state:
+        DueQueue(state).sync(planned.values(), began, alone=True)
+        DueQueue(state).served(planned[name], began, began)
+    later = began + 8 * 3_600 + 59 * 60
+    monkeypatch.setattr("tcdatalogger.cli.commands.status.time.time", lambda: later)
+
+    head, line, *_ = workplace.run("status").out.splitlines()
+
+    assert head.split() == "endpoint last run next result rows".split()
+    assert line.startswith(f"{name}  8 h 59 min ago  in ")
+    assert len(line) <= 80
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
         (8.9, "8.9 s ago"),
-        (185, "3 min 5 s ago"),
+        (59.97, "1 min ago"),
+        (185, "3 min ago"),
+        (-539, "in 9 min"),
+        (3_590, "1 h ago"),
         (872, "15 min ago"),
         (7_530, "2 h 6 min ago"),
         (-7_530, "in 2 h 6 min"),

@@ -449,9 +449,24 @@ def _main(args: Sequence[str] | None) -> int:
         return stopped.exit_code
 
 
+def _context(words: Sequence[str]) -> click.Context:
+    """The context of the command that some words name, as far as they do."""
+    found = click.Context(cli, info_name="tcdatalogger")
+    for word in words:
+        if not isinstance(found.command, click.Group):
+            break
+        command = found.command.get_command(found, word)
+        if command is not None:
+            found = click.Context(command, parent=found, info_name=command.name)
+    return found
+
+
 def _call(words: list[str]) -> int:
     try:
         result: Any = cli.main(args=words, prog_name="tcdatalogger", standalone_mode=False)
+    except click.UsageError as error:
+        error.ctx = error.ctx or _context(words)  # of an option without its value, click says none
+        raise
     except BaseException:  # also at Ctrl-C: an engine may have made an error of its own of it
         ending.check()  # what was told to end ended by that, whatever became of it inside
         raise

@@ -11,12 +11,12 @@ import click
 from tcdatalogger.cli import Options
 from tcdatalogger.cli.commands.init_files import (
     FILE,
-    KEY,
     called,
     cost,
     counts,
     five,
     key_needed,
+    key_steps,
     of_preset,
     preset,
     write,
@@ -72,15 +72,23 @@ def command(
     text = five(api or "") if chosen is None else of_preset(kinds, chosen, api=api or "")
     write(file, text, force=force)
     call = called(file)
-    steps = [KEY, f"{call} check", f"{call} run --all"]
+    given = key_steps(os.environ)
+    steps = [*given, f"{call} check", f"{call} run --all"]
     if as_json:
-        facts = {} if chosen is None else {"questions": chosen.questions, "calls": chosen.calls}
+        facts = (
+            {}
+            if chosen is None
+            else {"questions": chosen.questions, "calls": chosen.calls, "link": chosen.link}
+        )
         print_json({"file": str(file), "next": steps, **facts})
         return
     if chosen is None:
         say(f"Wrote {file}: five endpoints of your faction. Next:")
     else:
-        say(f"Wrote {file}: {counts(chosen)}.\n{cost(chosen)}\n{key_needed(chosen)} Next:")
+        say(f"Wrote {file}: {counts(chosen)}.\n{cost(chosen)}\n{key_needed(chosen)}")
+        if given and not api:
+            say(f"This link makes one that may read just that:\n  {chosen.link}")
+        say("Next:")
     for step in steps:
         say(f"  {step}")
     if chosen is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -196,7 +197,7 @@ def _first_run(context: click.Context, file: Path) -> int:
 def _next(file: Path, secret: str, *, ran: bool) -> None:
     """Say what to do next."""
     call = init_files.called(file)
-    steps = [] if secret else [(init_files.KEY, "")]
+    steps = [] if secret else [(step, "") for step in init_files.key_steps(os.environ)]
     if not ran:
         steps += [(f"{call} check", "looks at the key"), (f"{call} run --all", "runs once")]
     steps += [

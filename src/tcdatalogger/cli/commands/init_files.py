@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import textwrap
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,6 +77,14 @@ storage_mode = "replace"
 OF_FIVE = """\
 # A key of level "Limited", of somebody with API access in the faction, can do all of this.
 """
+
+
+def key_steps(environ: Mapping[str, str]) -> list[str]:
+    """The line that gives the program its key.
+
+    There is none where the variable is set: pasted, the line would write over a good key.
+    """
+    return [] if environ.get(ENVIRONMENT.removeprefix("env:")) else [KEY]
 
 
 def called(file: Path) -> str:

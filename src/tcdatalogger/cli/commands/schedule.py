@@ -109,9 +109,19 @@ def _read_again(options: Options, health: MonitoringServer) -> Settings:
 
 def _tell_first(settings: Settings, state: State, *, serves: bool) -> None:
     """Say what this scheduler is about to do."""
-    from tcdatalogger.core.views.status import due_times  # loaded already
+    from tcdatalogger.core.state.heartbeats import Heartbeats  # loaded already
+    from tcdatalogger.core.views.status import due_times
 
     now = time.time()
+    for beat in Heartbeats(state).alive(now):
+        notice(
+            "Another scheduler of this installation lives, and both share the work: process "
+            f"{beat.pid} on {beat.host}, since {moment(beat.started_at)}.",
+            "scheduler_not_alone",
+            pid=beat.pid,
+            host=beat.host,
+            since=moment(beat.started_at),
+        )
     due = due_times(settings, state, now)
     first = min(due, key=lambda name: due[name])
     when = "now" if due[first] <= now else f"{ago(due[first], now)}, at {moment(due[first])}"

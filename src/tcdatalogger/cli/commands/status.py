@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 def command(options: Options, as_json: bool) -> None:
     """Show what each endpoint did last, and the calls that were made in the last minute.
 
-    `set aside` and `new` count the last run; a line below the table counts all runs, where that
-    is more.
+    `set aside` and `new` count the last run, and stand in the table where that of some endpoint is
+    not 0; a line below the table counts all runs, where that is more.
     """
     settings = options.look()
     from tcdatalogger.core.views.status import key_names, status  # not for the help
@@ -113,8 +113,13 @@ def _print(found: Status, now: float, names: Mapping[str, str]) -> None:
     """
     if not found.endpoints:
         say("No endpoint is configured: add one to the configuration.")
+    last = [
+        (one.last_run.record.quarantined, one.last_run.record.drift) if one.last_run else (0, 0)
+        for one in found.endpoints
+    ]
+    odd = any(map(any, last))  # else two columns of zeros would make lines too long for many
     print_table(
-        ("endpoint", "last run", "next", "result", "rows", "set aside", "new"),
+        ("endpoint", "last run", "next", "result", "rows", *(("set aside", "new") if odd else ())),
         [
             (
                 one.endpoint,
@@ -122,10 +127,9 @@ def _print(found: Status, now: float, names: Mapping[str, str]) -> None:
                 _next(one.next_due, now),
                 one.last_run.result if one.last_run else "",
                 sum(one.rows.values()),
-                one.last_run.record.quarantined if one.last_run else 0,
-                one.last_run.record.drift if one.last_run else 0,
+                *(count if odd else ()),
             )
-            for one in found.endpoints
+            for one, count in zip(found.endpoints, last, strict=True)
         ],
     )
     wrong = [(one.endpoint, line) for one in found.endpoints for line in _wrong(one.last_run)]
@@ -179,12 +183,12 @@ def _wrong(found: RunView | None) -> list[str]:
     return lines
 
 
-_MINUTES = 600.0
+_MINUTES = 60.0
 """Seconds from which a time in the table has no seconds: nobody needs both."""
 
 
 def coarse(then: float | None, now: float) -> str:
-    """As `ago`, without seconds beside ten minutes and more: `14 min ago`, `in 2 h 5 min`."""
+    """As `ago`, without seconds from a minute on: `14 min ago`, `in 2 h 5 min`."""
     if then is None or abs(now - then) < _MINUTES:
         return ago(then, now)
     whole = 60 * round((now - then) / 60)

@@ -31,6 +31,7 @@ from tcdatalogger import __version__
 from tcdatalogger.observability.redact import register
 from tcdatalogger.services.channels.limit import TimeLimit
 from tcdatalogger.services.channels.message import Sent
+from tcdatalogger.services.channels.unreachable import unreachable
 
 LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _TOO_MANY: Final = 429
@@ -98,12 +99,10 @@ def call(
                 return Answered(answer.status, body=answer.read(most))
         except HTTPError as error:
             return _unaccepted(error, most)
-        # The text of such an error may hold the address, so the result has its class alone.
         except (OSError, HTTPException, ValueError) as error:
             if limit.over:
                 return Answered(why=f"it took longer than {seconds:g} s")
-            reason = getattr(error, "reason", error)
-            return Answered(why=f"it cannot be reached: {type(reason).__name__}")
+            return Answered(why=unreachable(error))
 
 
 def refused(address: str) -> str:

@@ -18,6 +18,7 @@ from tcdatalogger.services.channels import words
 from tcdatalogger.services.channels.http import LOOPBACK
 from tcdatalogger.services.channels.limit import TimeLimit
 from tcdatalogger.services.channels.message import Message, Sent
+from tcdatalogger.services.channels.unreachable import unreachable
 
 PICTURES: Final = 10
 """Pictures of one message at most."""
@@ -81,7 +82,7 @@ class Mail:
             except smtplib.SMTPResponseException as error:
                 why = f"it answered {error.smtp_code}"
             except (smtplib.SMTPException, OSError, ValueError) as error:
-                why = f"it cannot be reached: {type(error).__name__}"
+                why = unreachable(error)
             else:
                 return Sent()
             return Sent(f"it took longer than {seconds:g} s" if limit.over else why)

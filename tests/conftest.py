@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -84,6 +85,8 @@ hypothesis.settings.load_profile("many" if os.environ.get("CI") else "quick")
 
 FEW = 2
 """Cases of a test that are all quick."""
+END = float(os.environ.get("TCD_SLOW_TESTS_END", "inf"))
+"""From this time on no slow test begins; seconds since 1970. `.ci/run` has a limit of time."""
 LEFT_OUT = pytest.StashKey[int]()
 """How many tests marked slow are left out."""
 
@@ -122,6 +125,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
     leave_two_of_three(items)
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if time.time() > END and item.get_closest_marker("slow"):
+        pytest.skip("the time that slow tests may take is over (TCD_SLOW_TESTS_END)")
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ import pytest
 import tcdatalogger
 from shared import rest_slow
 from tcdatalogger.clock import ManualClock
-from tcdatalogger.core.backup import make, upgrade
+from tcdatalogger.core.backup import make, sqlite_copy, upgrade
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state import migrations
 from tcdatalogger.core.state.connect import open_database
@@ -202,7 +202,7 @@ def test_an_upgrade_whose_backup_fails_changes_nothing(old, monkeypatch):
 KILLED = """
 import os, signal, sys
 from tcdatalogger.cli import main
-from tcdatalogger.core.backup import make, upgrade
+from tcdatalogger.core.backup import make, sqlite_copy, upgrade
 
 def die(*args, **options):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -300,6 +300,27 @@ def test_an_older_state_without_a_warehouse_is_kept_alone(old):
     [kept] = (old.folder / "data/backups").glob("state-*-release-5")
     assert done.code == 0
     assert str(kept) in done.err
+    assert release(kept / "torn.state.sqlite") == 5
+
+
+def test_a_copy_of_the_state_that_was_cut_short_is_never_left(old, monkeypatch):
+    (old.folder / "data/torn.duckdb").unlink()
+    place = old.folder / "data/backups"
+
+    def full(file):
+        assert file.exists()
+        raise DiskFull("The disk of the backups is full.", remedy="Make space.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite_copy, "sums", full)
+        assert old.run("status").code == 75
+    assert [path.name for path in place.iterdir() if path.is_dir()] == []
+
+    killed = place / upgrade._HALF
+    killed.mkdir()
+    (killed / "torn.state.sqlite").write_bytes(b"a half")
+    assert old.run("status").code == 0
+    [kept] = [path for path in place.iterdir() if path.is_dir()]
     assert release(kept / "torn.state.sqlite") == 5
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 
 from shared import held
 from tcdatalogger.clock import ManualClock, SystemClock
-from tcdatalogger.errors import ConfigError, DataRefused, UsageError, WarehouseUnavailable
+from tcdatalogger.errors import ConfigError, DataRefused, DiskFull, UsageError, WarehouseUnavailable
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.duckdb import connection, engine
 from tcdatalogger.services.duckdb.session import Session
@@ -726,3 +727,24 @@ def test_a_statement_that_changes_no_table_lets_a_session_remember(session, sql)
     own.names()
 
     assert looked() == before
+
+
+def test_a_disk_that_is_full_while_a_file_is_written_anew_is_told_as_one(alone):
+    with closing(duckdb.connect(str(alone))) as made:
+        made.execute(
+            "create table rows as select range as id, md5(range::text) as word from range(1000)"
+        )
+    before = alone.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    with DuckDBWarehouse(alone, SystemClock()) as warehouse:
+        # A part of the new file fits, and DuckDB says so only in the last line of its error.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+        try:
+            with pytest.raises(DiskFull, match="It is as it was"):
+                warehouse.compact()
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    assert alone.read_bytes() == before
+    assert [path.name for path in alone.parent.iterdir()] == [alone.name]

@@ -9,13 +9,14 @@ columns that it lacks with the next load, in the transaction of that load.
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tcdatalogger import private
+from tcdatalogger import files, private
 from tcdatalogger.clock import SystemClock, utc
 from tcdatalogger.core.backup import snapshots, sqlite_copy
 from tcdatalogger.core.backup.make import back_up, place_of
@@ -33,6 +34,9 @@ from tcdatalogger.services.google.address import SCHEME
 
 _KEEP: Final = "P30D"
 """How long BigQuery keeps the tables as they were before the upgrade."""
+
+_HALF: Final = ".state.part"
+"""The folder of a copy of the state until it is whole; `backup` clears other names."""
 
 _log = get_logger("upgrade")
 
@@ -141,9 +145,22 @@ def _kept(settings: Settings, before: int, progress: Progress) -> str:
     if settings.state.file is not None:
         name = f"state-{utc(SystemClock().now()):%Y%m%dT%H%M%SZ}-release-{before}"
         folder = _free(place / name)
-        sqlite_copy.copy(settings.state.file, folder / settings.state.file.name)
+        _copy(settings.state.file, folder)
         kept = f"{folder} and the snapshots {kept}" if kept else str(folder)
     return kept
+
+
+def _copy(state: Path, folder: Path) -> None:
+    """Copy the state into a new folder, which has its name only when it is whole."""
+    half = folder.with_name(_HALF)
+    shutil.rmtree(half, ignore_errors=True)  # of a process that was killed; the lock is ours
+    try:
+        sqlite_copy.copy(state, half / state.name)
+        half.rename(folder)
+        files.sync_folder(folder.parent)
+    except BaseException:  # also at Ctrl-C
+        shutil.rmtree(half, ignore_errors=True)
+        raise
 
 
 def _free(folder: Path) -> Path:

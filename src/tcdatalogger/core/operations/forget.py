@@ -298,7 +298,7 @@ def _compact(warehouse: Warehouse, done: Done) -> None:
     except Failure as failure:  # the tables are right; old bytes are left in free space of the file
         done.left.append(
             "The file of the warehouse could not be written anew, so old values may be left in its "
-            f"free space: {failure.message} `tcdatalogger forget again` tries it once more."
+            f"free space: {failure} `tcdatalogger forget again` tries it once more."
         )
 
 

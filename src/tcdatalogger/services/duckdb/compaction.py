@@ -71,8 +71,7 @@ def compact(path: Path, clock: Clock, patience: float, *, key: EncryptionKey | N
             return
         clock.sleep(_PAUSE)  # somebody wrote between
     raise WarehouseUnavailable(
-        f"The warehouse {path} is written all the time, and cannot be written anew.",
-        remedy="`tcdatalogger forget again` tries it once more.",
+        f"The warehouse {path} is written all the time, and cannot be written anew."
     )
 
 
@@ -162,10 +161,10 @@ def _remove(fresh: Path) -> None:
 
 
 def _failure(path: Path, error: duckdb.Error) -> Exception:
-    text = str(error).partition("\n")[0].rstrip(".")
+    text = str(error)  # its last line may be the one that has the cause
     if disk.is_full(path.parent, text):
-        return disk.full(f"the warehouse {path}", remedy=f"It is as it was. {disk.SPACE}")
+        return disk.full(f"the warehouse {path}", remedy="It is as it was. Make space.")
     return WarehouseUnavailable(
-        f"The warehouse {path} cannot be written anew: {text}.",
-        remedy="It is as it was. `tcdatalogger forget again` tries it once more.",
+        f"The warehouse {path} cannot be written anew: {' '.join(text.split()).rstrip('.')}.",
+        remedy="It is as it was.",
     )

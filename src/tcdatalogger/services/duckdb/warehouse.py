@@ -395,7 +395,7 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             f"the same moment: {text.rstrip('!')}.",
             remedy="Nothing was changed. Try again: one of the two goes first then.",
         )
-    if disk.is_full(path.parent, text):
+    if disk.is_full(path.parent, str(error)):  # its first line may not have the cause
         return disk.full(f"the warehouse {path}", remedy=f"Nothing was changed. {disk.SPACE}")
     return WarehouseUnavailable(
         f"The warehouse {path} failed: {text}.",

@@ -32,7 +32,7 @@ from tcdatalogger.services.storage.protocol import Storage, StoredFile
 from tcdatalogger.services.torncity.client.messages import Answer, KeptAnswer, Request
 from tcdatalogger.services.torncity.processing.base import Page
 
-__all__ = ["JOINED", "REFUSED", "Archive", "ArchivedCall", "StoredRun", "remove"]
+__all__ = ["JOINED", "PARTS", "REFUSED", "Archive", "ArchivedCall", "StoredRun", "remove"]
 
 REFUSED: Final = ".refused"
 """The ending of a mark beside the answers of a run whose rows were refused; it holds why."""
@@ -42,7 +42,7 @@ _ANSWERS: Final = ".parquet"
 JOINED: Final = f".joined{_ANSWERS}"
 """The ending of a file with the answers of several runs of a day."""
 
-_PARTS: Final = 3
+PARTS: Final = 3
 """Parts of the name of a run's file: endpoint, day, run."""
 
 _TRIES: Final = 3
@@ -212,7 +212,7 @@ class Archive:
         return [
             one
             for one in self.storage.files()
-            if one.name.endswith((_ANSWERS, REFUSED)) and one.name.count("/") == 2  # noqa: PLR2004
+            if one.name.endswith((_ANSWERS, REFUSED)) and one.name.count("/") == PARTS - 1
         ]
 
     def exists(self, file: str) -> bool:
@@ -275,7 +275,7 @@ class Archive:
     def _in_joined(self, file: str) -> Iterator[StoredRun]:
         """Where the answers of a run are in the joined files of its day."""
         name = PurePosixPath(file)
-        for _ in range(_TRIES if len(name.parts) == _PARTS else 0):
+        for _ in range(_TRIES if len(name.parts) == PARTS else 0):
             again = False
             for one in list(self.storage.files(f"{name.parent}/")):
                 if not one.name.endswith(JOINED):

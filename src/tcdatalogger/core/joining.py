@@ -24,7 +24,7 @@ from typing import IO, Final
 from tcdatalogger.clock import utc
 from tcdatalogger.core import answers
 from tcdatalogger.core.answers import SPOILT, Answers, RunSum
-from tcdatalogger.core.archive import JOINED, Archive, StoredRun
+from tcdatalogger.core.archive import JOINED, PARTS, Archive, StoredRun
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.observability.log import get_logger
 from tcdatalogger.services.storage.protocol import StoredFile
@@ -105,7 +105,7 @@ def join(
             if not one.name.endswith(JOINED) and PurePosixPath(one.name).stem not in pending
         ]
         former = [one for one in files if one.name.endswith(JOINED)]
-        if (not own and len(former) < 2) or len(own) + len(former) < 2:  # noqa: PLR2004 - one is joined
+        if len(own) + len(former) < 2:  # noqa: PLR2004 - one is joined
             continue
         if most is not None and done.days >= most:
             break
@@ -135,7 +135,7 @@ def _days(archive: Archive, endpoint: str, before: str) -> Iterator[list[StoredF
     found = [
         one
         for one in archive.storage.files(f"{endpoint}/")
-        if one.name.endswith(".parquet") and one.name.count("/") == 2  # noqa: PLR2004
+        if one.name.endswith(".parquet") and one.name.count("/") == PARTS - 1
     ]
     for day, files in groupby(found, lambda one: one.name.split("/")[1]):
         if not before or day < before:
@@ -176,8 +176,7 @@ def _join_day(archive: Archive, own: Sequence[StoredFile], former: Sequence[Stor
         return Joined(left=tuple(left))
     day = PurePosixPath(gone[0].name).parent
     content = [runs[run_id] for run_id in sorted(runs)]
-    named = sha256("".join(f"{run.run_id}{run.sha256}" for run in content).encode()).hexdigest()
-    name = f"{day}/{named[:16]}{JOINED}"
+    name = name_of(day, content)
     new = name not in {one.name for one in former}
     if new:
         archive.storage.write(name, partial(_written, name, partial(answers.write_joined, content)))
@@ -211,6 +210,17 @@ def _sum(run: Answers) -> RunSum:
             raise ValueError("it has answers of another run than its name says")
         seen.add(batch)
     return seen
+
+
+def name_of(day: PurePosixPath, content: Sequence[Answers]) -> str:
+    """The name of a joined file: it is made of what the file has.
+
+    Args:
+        day: the folder of its endpoint and its day.
+        content: its runs, in their order.
+    """
+    told = "".join(f"{run.run_id}{run.sha256}" for run in content)
+    return f"{day}/{sha256(told.encode()).hexdigest()[:16]}{JOINED}"
 
 
 def prove(archive: Archive, name: str, content: Sequence[Answers], *, new: bool = True) -> None:

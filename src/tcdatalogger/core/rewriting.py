@@ -8,10 +8,9 @@ file gets another name, as its name is made of its content, and is proved as joi
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from hashlib import sha256
 from pathlib import PurePosixPath
 from tempfile import TemporaryFile
 from typing import IO, Protocol
@@ -22,7 +21,7 @@ from tcdatalogger import private
 from tcdatalogger.core import answers
 from tcdatalogger.core.answers import SPOILT, Answers, RunSum
 from tcdatalogger.core.archive import JOINED, REFUSED, Archive, StoredRun
-from tcdatalogger.core.joining import prove
+from tcdatalogger.core.joining import name_of, prove
 from tcdatalogger.errors import DataRefused
 from tcdatalogger.services.storage.protocol import StoredFile
 
@@ -96,14 +95,13 @@ def _own(archive: Archive, one: StoredFile, change: Change, *, dry: bool) -> int
             mark = str(PurePosixPath(one.name).with_suffix(REFUSED))
             archive.storage.delete([one.name, mark])
         return 1
-    if now.sha256 == _sum(told):
+    if now.sha256 == _sum(told.about, told.batches).hex():
         return 0
     if not dry:
         folder = private.folder(archive.storage.halves_folder)
         with TemporaryFile(dir=folder) as file:
             answers.write_apart(now.about, now.batches, file)
             _compare(file, now, one.name)
-            file.seek(0)
             archive.storage.write(one.name, partial(_copied, file))
         archive.storage.deliver(one.name)
     return 1
@@ -125,9 +123,8 @@ def _compare(file: IO[bytes], wanted: Answers, name: str) -> None:
     file.flush()
     file.seek(0)
     with pq.ParquetFile(pa.PythonFile(file, "r"), page_checksum_verification=True) as content:
-        seen = RunSum(answers.about_of(content.schema_arrow))
-        for rows in content.iter_batches(use_threads=False):
-            seen.add(rows)
+        about = answers.about_of(content.schema_arrow)
+        seen = _sum(about, content.iter_batches(use_threads=False))
     if seen.hex() != wanted.sha256:
         raise DataRefused(
             f"The archive file {name} cannot be written anew: what was written differs.",
@@ -151,9 +148,7 @@ def _joined(archive: Archive, one: StoredFile, change: Change, *, dry: bool) -> 
     if dry or not changed:
         return changed
     if content:
-        text = "".join(f"{run.run_id}{run.sha256}" for run in content)
-        named = sha256(text.encode()).hexdigest()
-        name = f"{PurePosixPath(one.name).parent}/{named[:16]}{JOINED}"
+        name = name_of(PurePosixPath(one.name).parent, content)
         archive.storage.write(name, partial(answers.write_joined, content))
         archive.storage.deliver(name)
         prove(archive, name, content)
@@ -165,14 +160,12 @@ def _after(told: Answers, place: StoredRun, change: Change) -> Answers | None:
     """The answers of a run after a change; None where none is left."""
     batches = _Changed(place, change)
     about = change.about(told.about)
-    seen = RunSum(about)
-    for rows in batches:
-        seen.add(rows)
+    seen = _sum(about, batches)
     return Answers(told.run_id, about, seen.hex(), batches) if seen.rows else None
 
 
-def _sum(told: Answers) -> str:
-    seen = RunSum(told.about)
-    for rows in told.batches:
+def _sum(about: str | None, batches: Iterable[pa.RecordBatch]) -> RunSum:
+    seen = RunSum(about)
+    for rows in batches:
         seen.add(rows)
-    return seen.hex()
+    return seen

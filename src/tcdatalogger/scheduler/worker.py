@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -189,74 +190,60 @@ def run_job(job: Job, kept: OpenProgram | None = None) -> Report:
     program = OpenProgram() if kept is None else kept
     try:
         application = program.program(job.settings)
-        if job.name == BACKUP:
-            return _backed_up(job, application)
-        if job.name == PRUNE:
-            return _pruned(job, application)
-        if job.name == CATALOG:
-            return _looked_up(job, application)
-        if job.name == DIGEST:
-            return _digested(job, application)
-        if job.name.startswith(EXPORT):
-            return _exported(job, application)
-        outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
-        return reported(outcome.record)
+        work = _export if job.name.startswith(EXPORT) else _OTHER_WORK.get(job.name)
+        if work is None:
+            outcome = application.run(job.endpoint, run_id=job.run_id, claim=job.claim)
+            return reported(outcome.record)
+        try:
+            work(job, application)
+        except Failure as failure:
+            return _refused(failure)
+        return Report("done")
     finally:
         if kept is None:
             program.close()
 
 
-def _backed_up(job: Job, application: Application) -> Report:
+def _back_up(job: Job, application: Application) -> None:
     from tcdatalogger.core.backup import make, scheduled  # noqa: PLC0415  # not in the daemon
 
     def wanted() -> bool:
         return make.wanted(job.settings, application.clock.now())
 
-    try:
-        scheduled.make(application, wanted, claim=job.claim, timeout=job.timeout)
-    except Failure as failure:
-        return _refused(failure)
-    return Report("done")
+    scheduled.make(application, wanted, claim=job.claim, timeout=job.timeout)
 
 
-def _pruned(job: Job, application: Application) -> Report:
+def _prune(job: Job, application: Application) -> None:
     from tcdatalogger.core.operations import prune  # noqa: PLC0415  # not in the daemon
 
-    try:
-        prune.scheduled(application, job.claim, job.timeout)
-    except Failure as failure:
-        return _refused(failure)
-    return Report("done")
+    prune.scheduled(application, job.claim, job.timeout)
 
 
-def _looked_up(job: Job, application: Application) -> Report:
+def _look_up(job: Job, application: Application) -> None:
     from tcdatalogger.core.operations import catalog_update  # noqa: PLC0415  # not in the daemon
 
-    try:
-        catalog_update.scheduled(application, job.claim, job.timeout)
-    except Failure as failure:
-        return _refused(failure)
-    return Report("done")
+    catalog_update.scheduled(application, job.claim, job.timeout)
 
 
-def _digested(job: Job, application: Application) -> Report:
+def _digest(job: Job, application: Application) -> None:
     from tcdatalogger.questions import digest  # noqa: PLC0415  # not in the daemon
 
-    try:
-        digest.post(application, claim=job.claim, timeout=job.timeout)
-    except Failure as failure:
-        return _refused(failure)
-    return Report("done")
+    digest.post(application, claim=job.claim, timeout=job.timeout)
 
 
-def _exported(job: Job, application: Application) -> Report:
+def _export(job: Job, application: Application) -> None:
     from tcdatalogger.questions import exports  # noqa: PLC0415  # not in the daemon
 
-    try:
-        exports.export(application, job.export, claim=job.claim, timeout=job.timeout)
-    except Failure as failure:
-        return _refused(failure)
-    return Report("done")
+    exports.export(application, job.export, claim=job.claim, timeout=job.timeout)
+
+
+_OTHER_WORK: Final[Mapping[str, Callable[[Job, Application], None]]] = {
+    BACKUP: _back_up,
+    PRUNE: _prune,
+    CATALOG: _look_up,
+    DIGEST: _digest,
+}
+"""What is no run of an endpoint, by its name; each may raise a `Failure`."""
 
 
 def reported(record: RunRecord) -> Report:

@@ -203,7 +203,7 @@ def _replayed(report: Report, folder: Path) -> Iterator[tuple[str, RunResult]]:
         given = {
             "torn": {"url": city.url},
             "keys": {"default": "env:TORN_API_KEY"},
-            "endpoints": [_configured(number, known[path]) for number, path in enumerate(shapes)],
+            "endpoints": [_configured(f"path_{n}", known[path]) for n, path in enumerate(shapes)],
         }
         settings = from_mapping(given, {}, folder)
         environ = {"TORN_API_KEY": city.keys["full"]}
@@ -248,14 +248,11 @@ def filled(shape: Shape, expected: Shape | None) -> Shape:
             return shape
 
 
-def _configured(number_: int, entry: Endpoint) -> dict[str, Any]:
+def _configured(name: str, entry: Endpoint) -> dict[str, Any]:
     """An endpoint of a path alone, as a configuration has it: one page, with what it needs."""
-    needed = {
-        parameter.name: parameter.values[0] if parameter.values else 1
-        for parameter in entry.parameters
-        if parameter.where == "query" and parameter.required
-    }
-    endpoint = {"name": f"path_{number_}", "path": entry.path, "params": needed, "max_pages": 1}
+    from tcdatalogger.core.operations.probe import needed
+
+    endpoint = {"name": name, "path": entry.path, "params": needed(entry), "max_pages": 1}
     return {**endpoint, "ids": [1]} if entry.path_parameters else endpoint
 
 

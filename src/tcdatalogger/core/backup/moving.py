@@ -320,14 +320,30 @@ def _inside(text: str, file: Path, settings: Settings) -> str:
         if within and not Path(str(said).removeprefix(scheme)).expanduser().is_absolute():
             continue
         near = path.relative_to(folder) if within else Path("data", path.name)
-        try:
-            text = with_text(text, section, key, f"{scheme}{near.as_posix()}")
-        except ValueError as error:
-            raise UsageError(
-                f"{file} cannot be changed: {error}.",
-                remedy=f"Write {key} on a line of its own under [{section}].",
-            ) from None
+        text = with_setting(text, file, section, key, f"{scheme}{near.as_posix()}")
     return text
+
+
+def with_setting(text: str, file: Path, section: str, key: str, value: str) -> str:
+    """The text of a configuration in which a setting has another value.
+
+    Args:
+        text: the configuration.
+        file: that it is from, for the message.
+        section: of the setting.
+        key: of the setting.
+        value: the new one.
+
+    Raises:
+        UsageError: the text has the setting in a form that cannot be changed.
+    """
+    try:
+        return with_text(text, section, key, value)
+    except ValueError as error:
+        raise UsageError(
+            f"{file} cannot be changed: {error}.",
+            remedy=f"Write {key} on a line of its own under [{section}].",
+        ) from None
 
 
 def _data(settings: Settings) -> dict[str, Path | None]:

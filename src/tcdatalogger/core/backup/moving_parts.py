@@ -17,13 +17,12 @@ from typing import Any, Final
 
 from tcdatalogger import files, private
 from tcdatalogger.clock import Clock, utc
-from tcdatalogger.core.backup.moving import all_claimed
+from tcdatalogger.core.backup.moving import all_claimed, with_setting
 from tcdatalogger.core.config import moved
 from tcdatalogger.core.config.configuration import written
 from tcdatalogger.core.config.moved import MoveMark
 from tcdatalogger.core.config.paths import without_password
 from tcdatalogger.core.config.settings import Settings
-from tcdatalogger.core.config.toml_lines import with_text
 from tcdatalogger.core.main import Application
 from tcdatalogger.core.operations.copy import address_of, state_of, transfer
 from tcdatalogger.core.state.connect import open_database
@@ -198,26 +197,18 @@ def _as_said(url: str, file: Path, scheme: str) -> str:
 def _text(file: Path, changes: dict[tuple[str, str], str], text: str | None = None) -> str:
     text = file.read_text(encoding="utf-8") if text is None else text
     for (section, key), value in changes.items():
-        try:
-            text = with_text(text, section, key, value)
-        except ValueError as error:
-            raise UsageError(
-                f"{file} cannot be changed: {error}.",
-                remedy=f"Write {key} on a line of its own under [{section}].",
-            ) from None
+        text = with_setting(text, file, section, key, value)
     return text
 
 
 def _with_former(text: str, file: Path, old: Settings) -> str:
     """The new configuration, with all that lay beside the old place by default where it is now."""
     file = file.resolve()
-    new = written(text, file).resolved(file.parent)
+    said = written(text, file)
+    new = said.resolved(file.parent)
     changes = {}
-    raw = written(file.read_text(encoding="utf-8"), file)
-    if new.state.url != old.state.url and raw.state.url is None and old.state.url:
-        moves_state = written(text, file).state.url is not None
-        if not moves_state:
-            changes["state", "url"] = _as_said(old.state.url, file, "sqlite:///")
+    if said.state.url is None and new.state.url != old.state.url and old.state.url:
+        changes["state", "url"] = _as_said(old.state.url, file, "sqlite:///")
     if new.backup.path != old.backup.path and old.backup.path is not None:
         changes["backup", "path"] = str(old.backup.path)
     return _text(file, changes, text)
@@ -232,7 +223,7 @@ def _change(
     to: str,
     sums: dict[str, str],
 ) -> None:
-    """MoveMark the old file, and let the configuration name the new place."""
+    """Mark the old file as moved, and let the configuration name the new place."""
     file = file.resolve()
     now = f"{utc(application.clock.now()):%Y-%m-%dT%H:%M:%SZ}"
     _replace(moved.beside(file, BEFORE), file.read_text(encoding="utf-8"), like=file)

@@ -225,20 +225,24 @@ def permitted(application: Application, key: str) -> Iterator[EndpointSettings]:
     info = application.info(application.key(key))
     listed = [each for each in application.catalog.endpoints if not each.route]
     for entry in sorted(listed, key=lambda each: bool(each.path_parameters)):
-        params = {
-            parameter.name: parameter.values[0] if parameter.values else 1
-            for parameter in entry.parameters
-            if parameter.where == "query" and parameter.required
-        }
         given: dict[str, Any] = {
             "name": "probe",
             "path": entry.path,
             "api_key": (key,),
-            "params": params,
+            "params": needed(entry),
         }
         if entry.path_parameters:
             given["ids"] = (_own(entry, info),)
         yield EndpointSettings.model_validate(given)
+
+
+def needed(entry: Endpoint) -> dict[str, Any]:
+    """The parameters that a path cannot be called without, each with a value that it takes."""
+    return {
+        parameter.name: parameter.values[0] if parameter.values else 1
+        for parameter in entry.parameters
+        if parameter.where == "query" and parameter.required
+    }
 
 
 def _own(entry: Endpoint, info: KeyInfo) -> int:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from tcdatalogger.errors import NotFound
-from tcdatalogger.models.people.pseudonyms import Alias, Pseudonyms
+from tcdatalogger.models.people.pseudonyms import Pseudonyms
 from tcdatalogger.models.people.rewriter import BodyRewriter
 from tcdatalogger.services.torncity.catalog import people
 from tcdatalogger.services.torncity.client.messages import Answer, Request
@@ -60,11 +60,7 @@ class ForgottenInAnswers:
         body = self._rewriter.body(answer.body)
         if body is not answer.body and body != answer.body:
             answer = replace(answer, body=body)
-        return answer if owner is None else replace(answer, key_owner=_id(owner))
-
-
-def _id(alias: Alias) -> int | None:
-    return alias.id
+        return answer if owner is None else replace(answer, key_owner=owner.id)
 
 
 def _forgotten() -> NotFound:

@@ -86,10 +86,3 @@ def people_inside(paths: Iterable[tuple[str, ...]]) -> PeopleInside:
             mark = mark.inner.setdefault(step, PeopleInside())
         mark.person = True
     return whole
-
-
-def within(mark: PeopleInside | None, path: Iterable[str]) -> PeopleInside | None:
-    """What is known of the place at a path; None for nothing."""
-    for step in path:
-        mark = None if mark is None else mark.inner.get(step)
-    return mark

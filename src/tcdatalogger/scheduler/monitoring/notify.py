@@ -77,7 +77,7 @@ def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
     Raises:
         StateUnavailable: the state cannot be read now.
     """
-    low = {alert.event.name for alert in Alerts(state).all()}
+    known = {alert.event.name for alert in Alerts(state).all()}
     found: list[AlertEvent] = []
     lasts = run_stats.lasts(state)
     for fresh in freshness(settings, lasts, now):
@@ -94,7 +94,7 @@ def events(settings: Settings, state: State, now: float) -> list[AlertEvent]:
         found += _document(lasts.get(CATALOG), state)
     found += _channels(settings, state, now)
     found += _keys(settings, state)
-    found += _disks(settings, low, now)
+    found += _disks(settings, known, now)
     return found
 
 

@@ -32,9 +32,9 @@ LOOK: Final = Backoff(0.005, 0.02)
 """Between two looks whether another process still holds it, where the system tells: a load takes
 a few hundredths of a second, and whoever waits for several must not take their processor."""
 SILENCE: Final = 2.0
-"""Seconds after which a wait is worth a word."""
+"""Seconds after which a wait is logged."""
 AGAIN: Final = 60.0
-"""Seconds after which it is worth another."""
+"""Seconds after which it is logged again."""
 
 _NO_DUCKDB: Final = ("not a valid DuckDB", "is an existing extension")
 
@@ -421,9 +421,7 @@ def _failure(path: Path, error: duckdb.Error) -> Failure:
             holder=holder["pid"],
         )
     if any(sign in text for sign in _OPEN_HERE):
-        return WarehouseUnavailable(
-            f"The warehouse {path} is open in another part of this program.", remedy="Try again."
-        )
+        return engine.elsewhere(path)
     for sign, says, remedy in _OF_KEYS:
         if sign in text:
             return ConfigError(says.format(path), remedy=remedy)

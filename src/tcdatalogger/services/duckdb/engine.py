@@ -30,8 +30,9 @@ ALONE: Final[dict[str, bool | int | float | str | list[str]]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
 }
-"""It would open files of some other kinds by an extension that it fetches from the network. To look
-at a file before is no way: whoever closes one takes the locks of this process from it.
+"""Without this, DuckDB would open files of other kinds by an extension that it fetches from the
+network. The kind of a file cannot be looked at before: whoever opens the file and closes it again
+ends the locks that this process has on it.
 """
 
 _TAKEN: Final = ("memory", "system", "temp")
@@ -105,7 +106,7 @@ def lend(path: Path) -> duckdb.DuckDBPyConnection:
     here, file = _here(), os.path.realpath(path)
     with ending.held(), here.lock:
         if here.readers[file]:
-            raise _elsewhere(path)
+            raise elsewhere(path)
         engine = here.lent.get(file) or _attached(here, path, file)
         connection = engine.own.cursor()
         connection.execute(f"use {quoted(database(path))}")
@@ -145,7 +146,7 @@ def read(path: Path) -> duckdb.DuckDBPyConnection:
     here, file = _here(), os.path.realpath(path)
     with here.lock:
         if file in here.lent:
-            raise _elsewhere(path)
+            raise elsewhere(path)
         connection = duckdb.connect(str(path), read_only=True, config=ALONE)
         here.readers[file] += 1
         return connection
@@ -240,7 +241,8 @@ def _let_go(here: _Engines, engine: _Engine, path: Path) -> None:
     engine.own.close()
 
 
-def _elsewhere(path: Path) -> WarehouseUnavailable:
+def elsewhere(path: Path) -> WarehouseUnavailable:
+    """The error for a file that this process has open in another way."""
     return WarehouseUnavailable(
         f"The warehouse {path} is open in another part of this program.", remedy="Try again."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from tcdatalogger.models.records import RUN
 from tcdatalogger.models.schema import Type
 from tcdatalogger.services.duckdb import tables
 from tcdatalogger.services.duckdb.conservation import agree
@@ -47,7 +48,7 @@ def rows_with(
 ) -> dict[str, int]:
     """How many rows have one of some values in a column, by run (`Transaction.rows_with`)."""
     found: dict[str, int] = {}
-    run = "_run_id" if "_run_id" in session.stored([table])[table] else "null"
+    run = RUN if RUN in session.stored([table])[table] else "null"
     for some in _pieces(wanted):
         rows = session.execute(
             f"select coalesce({run}, ''), count(*) from {quoted(table)} "

@@ -1,4 +1,4 @@
-"""`tcdatalogger ui`: a process of its own, from its begin to its end."""
+"""`tcdatalogger ui`: a process of its own, from its start to its end."""
 
 from __future__ import annotations
 

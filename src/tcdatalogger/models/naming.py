@@ -21,7 +21,7 @@ def snake(name: str) -> str:
 
 
 def short(name: str) -> str:
-    """The name, or for a long name its begin and a digest of the whole name."""
+    """The name, or for a long name its start and a digest of the whole name."""
     if len(name) <= LONGEST:
         return name
     digest = sha256(name.encode()).hexdigest()[:8]

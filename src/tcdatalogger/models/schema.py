@@ -27,7 +27,7 @@ INDEX = "_index"
 
 
 PARAMETER = "?"
-"""The begin of the path of a column with a parameter of the query; no field has this name."""
+"""The start of the path of a column with a parameter of the query; no field has this name."""
 
 
 class Type(StrEnum):

@@ -11,7 +11,7 @@ from tcdatalogger.models.rows.drift import place
 from tcdatalogger.models.schema import TableFamily, TableSchema, Type
 
 ROLLBACK: Final = "schema rollback to "
-"""The begin of the cause of a version that takes a table back to an older version."""
+"""The start of the cause of a version that takes a table back to an older version."""
 
 UNDONE: Final = "rollback"
 """The cause of a version that came with the rollback of a run."""

@@ -55,7 +55,7 @@ def picture(
     values: Mapping[str, Value],
     path: str,
 ) -> Answer | None:
-    """The answer as of the begin of the days that an answer is about.
+    """The answer as of the start of the days that an answer is about.
 
     Args:
         warehouse: to read.

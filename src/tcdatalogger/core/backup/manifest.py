@@ -39,7 +39,7 @@ class StateCopy:
     """The state in a backup.
 
     Attributes:
-        kind: the begin of its address, as `sqlite`.
+        kind: the start of its address, as `sqlite`.
         file: the file in the folder `STATE`, None where the state is not copied.
         tables: the sums of its tables.
         note: why it is not copied, "" where it is.

@@ -78,7 +78,7 @@ class ChannelSettings(Model):
     """Of mail: the SMTP server, as smtp.example.org:587. Without a port it is 587 for starttls, 465
     for tls and 25 for none."""
     encryption: Literal["starttls", "tls", "none"] = "starttls"
-    """Of mail: starttls, tls from the begin of the connection, or none, which is for a server on
+    """Of mail: starttls, tls from the start of the connection, or none, which is for a server on
     this machine."""
     user: str | None = None
     """Of mail: the user of the server; without it nobody signs in."""

@@ -63,7 +63,7 @@ TORN_DOCUMENT = "https://www.torn.com/swagger/openapi.json"
 """The address of Torn's own document of its API."""
 
 QUERY = "query:"
-"""The begin of `ids` that are a query of the warehouse."""
+"""The start of `ids` that are a query of the warehouse."""
 
 
 SQLITE: Final = "sqlite:///"

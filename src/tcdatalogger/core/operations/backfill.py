@@ -91,7 +91,7 @@ def backfill(
         application: the application.
         name: the name of the endpoint.
         since: how far back to read, seconds since 1970; None for the beginning of all history.
-        until: where to begin; None for the begin of the regular runs, or now.
+        until: where to begin; None for the start of the regular runs, or now.
         pages: the pages of one stretch.
 
     Raises:

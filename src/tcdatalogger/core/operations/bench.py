@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from tcdatalogger.core.state.store import RunRecord
 
 START: Final = "start"
-"""The step from the begin of a process until it has loaded what a run needs."""
+"""The step from the start of a process until it has loaded what a run needs."""
 
 READ: Final = "read"
 """The step that reads answers from the archive; it stands in the place of `fetch`."""
@@ -400,7 +400,7 @@ class Moment:
     """All processes together, in a part of the time.
 
     Attributes:
-        after: seconds from the begin of the first until the begin of the part.
+        after: seconds from the start of the first until the start of the part.
         processes: the most at once.
         cpu: how many processors they kept busy.
         memory: the most bytes that they had together.

@@ -36,7 +36,7 @@ def opened(settings: Settings, channel: ChannelSettings, environ: Mapping[str, s
         for name, reference in channel.references.items()
     }
     if channel.kind == "mail":
-        from tcdatalogger.services.channels import mail  # noqa: PLC0415  # loads 5 MB, as the next
+        from tcdatalogger.services.channels import mail  # noqa: PLC0415  # loads 5 MB
 
         return mail.Mail(
             channel.host,
@@ -47,7 +47,7 @@ def opened(settings: Settings, channel: ChannelSettings, environ: Mapping[str, s
             channel.user,
             found.get("password"),
         )
-    from tcdatalogger.services.channels import (  # noqa: PLC0415  # see above
+    from tcdatalogger.services.channels import (  # noqa: PLC0415  # they load 5 MB
         discord,
         http,
         ntfy,

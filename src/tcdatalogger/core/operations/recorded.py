@@ -17,7 +17,7 @@ from tcdatalogger.errors import Failure
 
 @contextmanager
 def recorded(application: Application, claim: Claim, step: str) -> Iterator[dict[str, Any]]:
-    """Write a run into the state at the begin of the block, and at its end how it ended.
+    """Write a run into the state at the start of the block, and at its end how it ended.
 
     Args:
         application: with the state.

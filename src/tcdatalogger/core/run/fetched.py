@@ -47,7 +47,7 @@ class FetchHeader:
         Args:
             task: the task of the run.
             fetched: the answers, None where the fetch failed.
-            cursor: the cursor at the begin of the run.
+            cursor: the cursor at the start of the run.
             stores: whether the run has to store its rows.
         """
         if fetched is None:

@@ -48,7 +48,7 @@ class CallRecorder:
         told: called after each page.
         counter: has the seconds of each call of the run, also of failed calls and of calls about
             its keys. None where calls are not counted.
-        cursor: the cursor at the begin of the run.
+        cursor: the cursor at the start of the run.
         scratch: where the bodies stand; None for memory.
         forgotten: gives aliases to players who are forgotten; None where nobody is.
         kept: the answers in the order in which they came.

@@ -133,7 +133,7 @@ class Parts(Protocol):
         ...
 
     def tell(self, record: RunRecord) -> None:
-        """Called at the begin of the run, at each step and page, and at its end."""
+        """Called at the start of the run, at each step and page, and at its end."""
         ...
 
 

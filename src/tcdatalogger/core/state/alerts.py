@@ -196,7 +196,7 @@ class Alerts:
             for alert in alerts:
                 name = alert.event.name
                 if alert.over and name in told and told[name] is None:
-                    # Whoever told its begin has died, and it is over: nothing is told of it.
+                    # Whoever told its start has died, and it is over: nothing is told of it.
                     deliveries.untell(db, channel, name)
             due = [alert for alert in alerts if _is_due(alert, told, wants)]
             if due:
@@ -246,7 +246,7 @@ class Alerts:
 def _is_due(
     alert: Alert, told: Mapping[str, float | None], wants: Callable[[AlertEvent], bool]
 ) -> bool:
-    """Whether a channel has to be told of an alert: its begin, or its end after its begin."""
+    """Whether a channel has to be told of an alert: its start, or its end after its start."""
     at = told.get(alert.event.name)
     return at is not None if alert.over else at is None and wants(alert.event)
 

@@ -124,7 +124,7 @@ def known(rows: Iterable[tuple[str, float | None]]) -> dict[str, float | None]:
 
 OF_CHANNEL: Final = "select event, told_at from deliveries where channel = ? order by event"
 EVENTS: Final = "select distinct event from deliveries order by event"
-"""The events of which some channel was told the begin, and not the end."""
+"""The events of which some channel was told the start, and not the end."""
 FREE_AT: Final = "select taken_until from channel_states where name = ?"
 
 

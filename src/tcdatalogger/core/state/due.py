@@ -234,7 +234,7 @@ class DueQueue:
                 )
 
     def served(self, plan: Plan, began: float, now: float) -> None:
-        """Note that a run counts: the next one is due at the first time after its begin.
+        """Note that a run counts: the next one is due at the first time after its start.
 
         A time that passed while it ran is due at once; several are due once.
 

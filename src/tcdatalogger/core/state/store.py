@@ -469,7 +469,7 @@ def cut_off(run: RunRecord, error: BaseException) -> RunRecord:
 def gone_on(before: RunRecord, now: RunRecord) -> RunRecord:
     """The record of a run that goes on after it had ended.
 
-    It keeps the begin and the work so far, and not the former end.
+    It keeps the start and the work so far, and not the former end.
 
     Args:
         before: the record at the former end.

@@ -21,7 +21,7 @@ _OTHERS: Final = 2**48
 """How many aliases there are."""
 
 SOMEBODY: Final = "forgotten"
-"""The begin of the name of an alias, and the whole name of a player who is removed."""
+"""The start of the name of an alias, and the whole name of a player who is removed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from tcdatalogger.models.schema import SYSTEM, SYSTEM_TYPES, Column, TableFamily
 from tcdatalogger.models.shape import Object
 
 RESERVED = "_tcd_"
-"""The begin of the names of a warehouse's own tables."""
+"""The start of the names of a warehouse's own tables."""
 
 
 class ArrowStream(Protocol):

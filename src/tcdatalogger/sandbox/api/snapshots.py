@@ -24,7 +24,7 @@ _RANKS = ("Novice", "Outlaw", "Star", "Outstanding", "Heroic", "Idolised")
 
 
 def snapshot(call: Call) -> bytes:
-    """The snapshot of the endpoint's section as CSV bytes, as of the begin of the world's day."""
+    """The snapshot of the endpoint's section as CSV bytes, as of the start of the world's day."""
     section = call.endpoint.section
     day = call.t - call.t % DAY
     make = {"user": _users, "faction": _factions, "company": _companies}[section]

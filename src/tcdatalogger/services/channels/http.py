@@ -50,7 +50,7 @@ class Answered:
         status: of the answer, 0 where none came.
         why: why the call is none that was accepted, "" where it was; never with the address.
         wait: seconds to wait before the next call, as the server asks; 0 where it does not say.
-        body: the begin of the answer.
+        body: the start of the answer.
     """
 
     status: int = 0

@@ -38,7 +38,7 @@ class Mail:
         host, port: the server.
         sender: the address of whom it comes from.
         to: the addresses of whom it goes to.
-        encryption: `starttls`, `tls` from the begin, or `none`, which is for this machine alone.
+        encryption: `starttls`, `tls` from the start, or `none`, which is for this machine alone.
         user, password: for the server; None where it asks for none.
     """
 
@@ -127,7 +127,7 @@ def written(message: Message, sender: str, to: tuple[str, ...]) -> EmailMessage:
 
 
 class _Smtp(smtplib.SMTP):
-    """A connection within a limit, encrypted from its begin where there is a context."""
+    """A connection within a limit, encrypted from its start where there is a context."""
 
     def __init__(self, limit: TimeLimit, context: ssl.SSLContext | None) -> None:
         super().__init__(local_hostname="localhost", timeout=limit.seconds)

@@ -300,7 +300,7 @@ class BigQueryLedgerTables:
         return lines[::-1]
 
     def _asked(self, asked: Slice) -> list[Line]:
-        """Lines as they were at the begin of the transaction; nothing is read twice."""
+        """Lines as they were at the start of the transaction; nothing is read twice."""
         for fetched in (None, asked.wider, asked):
             if fetched is not None:
                 self.read_ahead([fetched])

@@ -88,7 +88,7 @@ class Session:
 
     @property
     def turn(self) -> Turn:
-        """The turn as it was at the begin, or as it is for who only looks."""
+        """The turn as it was at the start, or as it is for who only looks."""
         if self._turn is None:
             self._turn = turns.current(self.client)
         return self._turn

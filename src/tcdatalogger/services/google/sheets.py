@@ -42,8 +42,8 @@ _ANSWER: Final = 4_000_000
 _EXACT: Final = 2**53
 """Integers up to it are exact in a sheet, which has floats alone."""
 _TOKEN_SECONDS: Final = 3_600
-_crypt: Any = google.auth.crypt  # without types, as the next
-_jwt: Any = google.auth.jwt
+_crypt: Any = google.auth.crypt  # it has no types
+_jwt: Any = google.auth.jwt  # it has no types
 _TRIES: Final = 4
 _BACKOFF: Final = Backoff(5.0, 60.0)
 _OK, _REFUSED, _UNAUTHORIZED, _FORBIDDEN, _ABSENT, _TOO_MANY = 200, 400, 401, 403, 404, 429

@@ -145,7 +145,7 @@ def take(before: Turn, mine: Collection[str] | None, by: str) -> list[str]:
     """The first statements of a commit: nobody has changed the same since `before` was read.
 
     Args:
-        before: the turns at the begin.
+        before: the turns at the start.
         mine: those of the commit; None for all of them.
         by: what they become; no two commits have the same.
     """

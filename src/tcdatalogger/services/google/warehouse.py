@@ -63,7 +63,7 @@ class _Overtaken(WarehouseUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class _Purpose:
-    """What a transaction is for, as far as it is known at its begin.
+    """What a transaction is for, as far as it is known at its start.
 
     Attributes:
         endpoints: that it has to do with; None for all.
@@ -299,7 +299,7 @@ class BigQueryWarehouse(Warehouse):
         return False
 
     def _is_overtaken(self, session: Session, now: Mapping[str, str] | None = None) -> bool:
-        """Whether a turn of a transaction is no longer as it was at the begin.
+        """Whether a turn of a transaction is no longer as it was at the start.
 
         Args:
             session: of the transaction.

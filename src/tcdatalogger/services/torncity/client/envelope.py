@@ -30,7 +30,7 @@ from tcdatalogger.models.shape import List, Object, Shape
 
 _ROW: Final = msgspec.json.Decoder(float_hook=Number)
 _BEGINS: Final = re.compile(rb'\s*\{\s*"([a-z_]+)"\s*:\s*[\[{]')
-"""The begin of a body whose first member is a list or an object."""
+"""The start of a body whose first member is a list or an object."""
 
 
 @dataclass(frozen=True, slots=True)

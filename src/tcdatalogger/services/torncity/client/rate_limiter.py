@@ -19,7 +19,7 @@ from typing import Final, Protocol
 ADDRESS: Final = "address"
 """The name for a pause of the whole address."""
 UNKNOWN_OWNER: Final = "key:"
-"""The begin of the name of an unknown owner. Calls of an unknown owner count for every owner,
+"""The start of the name of an unknown owner. Calls of an unknown owner count for every owner,
 because it may be any of them."""
 
 

@@ -23,7 +23,7 @@ class WalkSummary:
         place: the place of the list.
         since: the first second that was asked for, None for no bound.
         complete: whether the walk read the list to its end.
-        at: the time of the server at the begin of the walk.
+        at: the time of the server at the start of the walk.
         newest: the newest second up to which the walk read all rows, None where it saw no row.
     """
 
@@ -65,7 +65,7 @@ class Cursor:
 
         The cursor moves only over seconds that were read completely. It stays where a walk was
         stopped, and where a walk began after the cursor. After a first walk that was stopped it is
-        at the begin of that walk. Rows with a time in the future and a wrong clock of this machine
+        at the start of that walk. Rows with a time in the future and a wrong clock of this machine
         do not move it into the future.
         """
         spans = dict(self.spans)

@@ -337,7 +337,7 @@ class PageIterator(Iterator[Answer]):
     def _by_id(self, crowd: _Crowd) -> _Pages[bool]:
         """Read all rows of a second by their ids, in both directions; returns whether it worked.
 
-        The id is given at the begin of a fight and the time at its end, so both orders differ a
+        The id is given at the start of a fight and the time at its end, so both orders differ a
         little. So each direction goes on until all rows of a page are far from the second.
         """
         marks = [mark(row, self._way) for row in self._rows(crowd.answer)]

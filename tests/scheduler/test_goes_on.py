@@ -185,6 +185,14 @@ def test_a_process_that_is_told_to_end_before_its_first_run_does_not_begin_it():
     assert code == 0
 
 
+def test_a_signal_that_the_process_got_before_it_could_answer_is_not_lost():
+    child = "signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM}); os.kill(os.getpid(), 15)"
+    found, code = process("ours.close()", child=child)
+
+    assert found == [[".", False]]  # it was told to end
+    assert code == 0
+
+
 # With the real forkserver
 
 
@@ -272,3 +280,11 @@ def test_a_process_that_waits_is_given_the_next_run_and_ends_when_there_is_none(
 
     server.rest()
     yard.until(lambda: not yard.alive(first.pid))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_told_to_end_when_its_process_is_just_made_does_not_begin(yard, jobs, server):
+    run = server(jobs("one"))
+    run.terminate()
+
+    assert yard.until(run.ended).report.status == "stopped"

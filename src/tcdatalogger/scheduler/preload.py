@@ -63,7 +63,8 @@ gc.freeze()
 memory.forget_code()
 
 # A service manager sends SIGTERM to all processes at once. The daemon ends this one after the runs.
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
+# It is blocked and not ignored: a child that gets it before it can answer has it afterwards.
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 atexit.register(_end_the_children)
 process_tree.keep_orphans()
 # The standard library warns of processes that a run left behind and that are ended here.

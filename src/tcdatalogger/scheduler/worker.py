@@ -97,6 +97,7 @@ class _Told:
         self._came = False
         signal.set_wakeup_fd(raw, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # blocked by the forkserver
 
     def came(self) -> bool:
         """Whether it came up to now."""

@@ -17,6 +17,7 @@ from receiver import TOKEN
 from tcdatalogger.observability.redact import redact
 from tcdatalogger.services.channels import http
 from tcdatalogger.services.channels.http import Answered, call
+from tcdatalogger.services.channels.limit import TimeLimit
 from tcdatalogger.services.channels.unreachable import unreachable
 
 
@@ -45,6 +46,8 @@ def test_an_address_is_in_no_log_once_something_was_sent_there_and_in_no_result(
         ((429, {"Retry-After": "soon"}, b"[]"), "it answered 429", 0.0),
         ((429, {"Retry-After": "nan"}, b'{"retry_after": NaN}'), "it answered 429", 0.0),
         ((429, {"Retry-After": "inf"}, b""), "it answered 429", 3600.0),
+        ((429, {"Retry-After": "7"}, b"[" * 4_000), "it answered 429", 7.0),
+        ((429, {}, b'{"retry_after": %s}' % (b"9" * 999)), "it answered 429", 0.0),
     ],
 )
 def test_what_a_receiver_answers_is_understood(receiver, answer, why, wait):
@@ -106,3 +109,18 @@ def test_only_the_begin_of_a_long_answer_is_read(receiver):
     receiver.answers = [(200, {}, b"x" * 100_000)]
 
     assert len(http.call(receiver.url, None, {}, seconds=5.0, method="GET", most=10).body) == 10
+
+
+def test_a_connection_that_comes_when_the_time_is_over_is_not_used(monkeypatch):
+    found, _ = pair = socket.socketpair()
+
+    def late(*_args, **_options):
+        limit._cut()
+        return found
+
+    monkeypatch.setattr(socket, "create_connection", late)
+    with TimeLimit(60.0) as limit, pytest.raises(TimeoutError):
+        limit.connect(("localhost", 443))
+
+    assert found.fileno() == -1
+    pair[1].close()

@@ -5,11 +5,13 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from receiver import open_receiver
 from tcdatalogger.core.config import configuration
 from tcdatalogger.core.state import leases
 from tcdatalogger.core.state.heartbeats import Heartbeat, Heartbeats
@@ -100,7 +102,16 @@ def test_a_loop_that_is_stuck_is_not_well(workplace, port):
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>hello", b"[1]", b'{"beat_seconds": "x"}', b"\xff\xfe", b"9" * 20_000]
+    "body",
+    [
+        b"",
+        b"<html>hello",
+        b"[1]",
+        b'{"beat_seconds": "x"}',
+        b"\xff\xfe",
+        b"9" * 20_000,
+        b"[" * 9_000,
+    ],
 )
 def test_another_program_at_the_address_does_not_count(workplace, port, body):
     class Stranger(BaseHTTPRequestHandler):
@@ -127,6 +138,17 @@ def test_a_program_that_speaks_no_http_does_not_count(workplace, monkeypatch):
         port = silent.getsockname()[1]
         beats(listening(workplace, f"127.0.0.1:{port}"))
         refused(workplace, f"No scheduler answers at 127.0.0.1:{port}: ")
+
+
+def test_a_program_that_answers_byte_after_byte_is_cut_off(workplace, monkeypatch):
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    with open_receiver() as receiver:
+        receiver.drips = 0.05
+        where = receiver.url.removeprefix("http://").partition("/")[0]
+        beats(listening(workplace, where))
+        began = time.monotonic()
+        refused(workplace, where)
+    assert time.monotonic() - began < 20
 
 
 def test_without_an_address_the_sign_of_life_in_the_state_is_read(workplace):

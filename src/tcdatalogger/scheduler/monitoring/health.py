@@ -13,6 +13,7 @@ from tcdatalogger.core.config.settings import Settings
 from tcdatalogger.core.state.heartbeats import Heartbeats
 from tcdatalogger.core.state.store import State
 from tcdatalogger.errors import SchedulerUnavailable
+from tcdatalogger.services.channels.limit import TimeLimit
 
 PATIENCE: Final = 4.0
 """Seconds that the scheduler may take to answer."""
@@ -91,16 +92,18 @@ def _asked(address: str, installation: str) -> Health:
 def _get(address: str) -> tuple[int, dict[str, Any]]:
     """The status and the facts of `/healthz`; no facts where no scheduler of ours answers."""
     host, _, port = address.rpartition(":")
-    connection = http.client.HTTPConnection(host.strip("[]"), int(port), timeout=PATIENCE)
+    connection = http.client.HTTPConnection(host.strip("[]"), int(port))
     try:
-        connection.request("GET", "/healthz", headers={"Host": address})
-        answer = connection.getresponse()
-        body = answer.read(_MOST)
+        with TimeLimit(PATIENCE) as limit:
+            connection._create_connection = limit.connect  # type: ignore[attr-defined]  # noqa: SLF001  # as in channels
+            connection.request("GET", "/healthz", headers={"Host": address})
+            answer = connection.getresponse()
+            body = answer.read(_MOST)
     finally:
         connection.close()
     try:
         facts = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer.status, {}
     known = isinstance(facts, dict) and isinstance(facts.get("beat_seconds"), int | float)
     return answer.status, facts if known else {}

@@ -195,12 +195,12 @@ def _wait(body: bytes, headers: Message[str, str]) -> float:
     """Seconds to wait: by the body, where Discord gives fractions, or by the header."""
     try:
         said = json.loads(body).get("retry_after")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         said = None
     for each in (said, headers.get("Retry-After")):
         try:
             seconds = float(each)  # type: ignore[arg-type]  # None is one too
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
         if not isnan(seconds):
             return min(max(seconds, 0.0), _LONGEST)

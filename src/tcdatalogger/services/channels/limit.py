@@ -72,6 +72,9 @@ class TimeLimit:
         found.settimeout(left)
         # A second handle: TLS takes the first one over, and both end the same connection.
         self._held.append(found.dup())
+        if self.over:  # a name may have many addresses, and each may take its time
+            found.close()
+            raise TimeoutError
         return found
 
     def _cut(self) -> None:

@@ -324,6 +324,24 @@ def test_a_copy_of_the_state_that_was_cut_short_is_never_left(old, monkeypatch):
     assert release(kept / "torn.state.sqlite") == 5
 
 
+def test_a_disk_that_is_full_while_the_state_is_copied_is_told_as_one(old, monkeypatch):
+    (old.folder / "data/torn.duckdb").unlink()
+    opened = sqlite3.connect
+
+    def small(path, **options):
+        connection = opened(path, **options)
+        if "backups" in str(path):
+            connection.execute("pragma max_page_count = 1")
+        return connection
+
+    monkeypatch.setattr(sqlite_copy.sqlite3, "connect", small)
+    done = old.run("status")
+
+    assert done.code == 75
+    assert "is full" in done.err
+    assert release(old.folder / "data/torn.state.sqlite") == 5
+
+
 def test_a_state_on_postgres_is_upgraded_after_a_backup_of_the_warehouse(old, postgres):
     url = postgres.url()
     with State(url) as state, state.writing() as db:

@@ -34,7 +34,8 @@ def copy(source: Path, target: Path) -> dict[str, TableSum]:
             # The copy is one file, without other files beside it.
             here.execute("pragma journal_mode = delete")
     except sqlite3.Error as error:
-        if disk.is_full(target.parent):
+        # What SQLite gave back when it failed may be space again.
+        if _says_full(error) or disk.is_full(target.parent):
             raise disk.full(f"the backup {target}") from None
         raise _failure(source, error) from None
     if sums(target) != wanted:
@@ -87,6 +88,10 @@ def _sums(connection: sqlite3.Connection) -> dict[str, TableSum]:
             total += int.from_bytes(hashlib.sha256(repr(row).encode()).digest()[:8], "big")
         found[name] = TableSum(rows, str(total))
     return found
+
+
+def _says_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) == sqlite3.SQLITE_FULL
 
 
 def _failure(path: Path, error: sqlite3.Error) -> Failure:

@@ -8,8 +8,8 @@ import known_faction
 import pytest
 from known_faction import OURS, THEIRS, Poll
 
-from tcdatalogger.questions import discord
 from tcdatalogger.questions.subjects import Subject
+from tcdatalogger.services.channels import discord
 
 pytestmark = pytest.mark.usefixtures("unread")
 NAMED = (
@@ -45,7 +45,7 @@ def test_a_name_of_a_faction_is_text_wherever_it_stands():
 
     assert named == "a\\nb\\u202e\\x1b[31m@everyone [x](https://y) `rm` [1]"
     told = discord.plain(f"Of {named}.")
-    assert "\\@everyone \\[x\\]\\(https\\://y\\) \\`rm\\`" in told
+    assert "@\u200beveryone \\[x\\]\\(https\\://y\\) \\`rm\\`" in told
 
 
 def test_another_faction_is_chosen_in_the_address_and_stays_in_all_links(mixed):

@@ -50,7 +50,9 @@ def command(options: Options, to: str | None, undo: bool, dry: bool, as_json: bo
     configuration changed. What ends before its end is called again.
     """
     if undo == (to is not None) or (undo and dry):
-        raise UsageError("Say where to move to, or --undo alone.", remedy="As: move /srv/torn")
+        raise UsageError(
+            "Say where to move to, or --undo alone.", remedy="As: `tcdatalogger move /srv/torn`"
+        )
     settings = options.load(moves=True)
     if undo or to is None:
         _undo(options, settings, as_json=as_json)
